@@ -1,0 +1,62 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What can go wrong, in one sentence: which object, in which state, and the way out.
+
+Modules turn a `CrossvisorError` into `fail_json(msg=...)`; everything else is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class CrossvisorError(Exception):
+    """A foreseeable failure. Its text is one sentence for the person at the keyboard."""
+
+
+class InvalidInput(CrossvisorError):
+    """A value given by the user cannot mean anything: a malformed name, an impossible combination."""
+
+
+class MissingLibrary(CrossvisorError):
+    """A Python library that this backend needs is not installed."""
+
+
+class ConnectionFailed(CrossvisorError):
+    """The endpoint cannot be reached, or its certificate is not trusted; nothing was changed."""
+
+
+class AuthenticationFailed(CrossvisorError):
+    """The endpoint refuses the user name, password or privilege."""
+
+
+class NotFound(CrossvisorError):
+    """An object that the user named does not exist."""
+
+
+class Ambiguous(CrossvisorError):
+    """A name fits several objects; the text lists them."""
+
+
+class Refused(CrossvisorError):
+    """One of the design's safety rules forbids the change; no option overrides it silently."""
+
+
+class TimedOut(CrossvisorError):
+    """Something did not happen within the time that the user allowed."""
+
+
+class RemoteError(CrossvisorError):
+    """The endpoint understood the request and said no; `code` is its own word for the reason."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class OutcomeUnknown(CrossvisorError):
+    """The connection was lost after a request was sent: whether it was carried out must be read back."""
+
+
+class StepFailed(CrossvisorError):
+    """A plan stopped; the text names the failing step, what was undone, and what could not be."""
