@@ -11,8 +11,7 @@ attributes, never identities. All are immutable: a backend observes the world an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Optional
+from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
 
@@ -42,14 +41,14 @@ class Portal:
 class LunPath:
     """One way from an HBA to a LUN."""
 
-    name: Optional[ScsiName]
+    name: ScsiName | None
     device: str
     """The LUN as the host names it, also when it has no NAA."""
     target: str
     """WWPN of the target port, or IQN of the target."""
     state: str
     """`active`, `standby`, `disabled`, `dead` or `unknown`."""
-    lun_id: Optional[int] = None
+    lun_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class Hba:
     driver: str = ""
     model: str = ""
     pci: str = ""
-    speed_gbit_s: Optional[float] = None
+    speed_gbit_s: float | None = None
     node_wwn: str = ""
     port_wwn: str = ""
     iqn: str = ""
@@ -74,7 +73,7 @@ class Hba:
     paths: Sequence[LunPath] = ()
 
     @property
-    def initiator(self) -> Optional[str]:
+    def initiator(self) -> str | None:
         """The name that an array's initiator group holds: a WWPN for Fibre Channel, an IQN for iSCSI."""
         return (self.port_wwn or self.iqn or None) if self.kind in SAN_KINDS else None
 
@@ -102,7 +101,7 @@ class ScsiDevice:
     """`Host.id`."""
     device: str
     """The host's own name of it: `naa.600a…`, `\\\\.\\PHYSICALDRIVE4`, `/dev/disk/by-id/wwn-0x…`."""
-    name: Optional[ScsiName]
+    name: ScsiName | None
     size_bytes: int
     vendor: str = ""
     product: str = ""
@@ -154,8 +153,8 @@ class VirtualDisk:
     """`image` or `passthrough`."""
     controller: str = ""
     """`Controller.key`."""
-    bus: Optional[int] = None
-    unit: Optional[int] = None
+    bus: int | None = None
+    unit: int | None = None
     size_bytes: int = 0
     path: str = ""
     """The image file, or the mapping file of a pass-through disk where the platform has one."""
@@ -163,7 +162,7 @@ class VirtualDisk:
     """`FileSystem.id` of what holds `path`."""
     device: str = ""
     """A pass-through disk's host device, as the platform names it."""
-    name: Optional[ScsiName] = None
+    name: ScsiName | None = None
     """A pass-through disk's LUN."""
     mode: str = ""
     """A pass-through disk's compatibility mode (`physical`, `virtual`)."""
@@ -208,8 +207,24 @@ class Cluster:
 
 
 @dataclass(frozen=True)
+class Capabilities:
+    """What a playbook may ask of a hypervisor."""
+
+    hot_add: bool
+    """A disk can be attached to a running VM."""
+    hot_add_controller: bool
+    passthrough_modes: Sequence[str]
+    """`physical`, `virtual`."""
+    controller_types: Sequence[str]
+    clustering: bool
+    """Its VMs may run on any host of a cluster."""
+    shared_disks: bool
+    """One LUN may be given to several VMs when that is asked for."""
+
+
+@dataclass(frozen=True)
 class About:
-    """Who an endpoint is. `capabilities` says what a playbook may ask of it."""
+    """Who an endpoint is, and what it can do."""
 
     type: str
     product: str
@@ -218,7 +233,7 @@ class About:
     uuid: str = ""
     clusters: Sequence[Cluster] = ()
     hosts: Sequence[str] = ()
-    capabilities: dict[str, Any] = field(default_factory=dict)
+    capabilities: Capabilities | None = None
 
 
 @dataclass(frozen=True)
@@ -227,7 +242,7 @@ class LunMapping:
 
     group: str
     group_id: str
-    lun_id: Optional[int]
+    lun_id: int | None
     initiators: Sequence[str] = ()
 
 
@@ -290,8 +305,8 @@ class ArrayAbout:
 class Slot:
     """A place for a disk: bus number and unit; None is for the first that is free."""
 
-    bus: Optional[int] = None
-    unit: Optional[int] = None
+    bus: int | None = None
+    unit: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,102 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The pool of hypervisor implementations: which there are, which one an endpoint is, and loading just that one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+from ansible_collections.crossvisor.san.plugins.module_utils.connection import AUTO, Connection, from_environment
+from ansible_collections.crossvisor.san.plugins.module_utils.errors import NotFound
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import Descriptor, Hypervisor
+
+
+def _probe_vsphere(connection: Connection) -> bool:
+    from ansible_collections.crossvisor.san.plugins.module_utils.wire.vim_probe import is_vsphere
+
+    return is_vsphere(connection)
+
+
+def _load_vmware() -> Callable[[Connection], Hypervisor]:
+    from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware.backend import VMware
+
+    return VMware
+
+
+DESCRIPTORS: tuple[Descriptor, ...] = (
+    Descriptor(
+        type="vmware",
+        products="VMware vCenter Server or ESXi",
+        default_port=443,
+        environment={
+            "hostname": "VMWARE_HOST",
+            "port": "VMWARE_PORT",
+            "username": "VMWARE_USER",
+            "password": "VMWARE_PASSWORD",
+            "validate_certs": "VMWARE_VALIDATE_CERTS",
+        },
+        probe=_probe_vsphere,
+        load=_load_vmware,
+    ),
+)
+
+TYPES = [descriptor.type for descriptor in DESCRIPTORS]
+
+
+def has_endpoint(connection: Connection, environ: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether an endpoint was named, by option or by any environment variable; else a module looks at its own machine."""
+    return connection.hostname is not None or _named_by_environment(connection, environ) is not None
+
+
+def resolve(
+    connection: Connection, environ: Mapping[str, str] = os.environ, descriptors: Iterable[Descriptor] = DESCRIPTORS
+) -> tuple[Descriptor, Connection]:
+    """The backend for an endpoint, and the endpoint completed from that platform's own environment variables.
+
+    Variables such as `VMWARE_PASSWORD` are read only once the platform is known, so that they are never sent to another.
+    Raises `NotFound` when the endpoint is none of the known products, `ConnectionFailed` when it does not answer.
+    """
+    known = tuple(descriptors)
+    descriptor = _named_by_environment(connection, environ, known) if connection.hostname is None else None
+    descriptor = descriptor or _by_type(connection.type, known) or _detect(connection, known)
+    complete = from_environment(connection, descriptor.environment, environ)
+    complete.required("hostname")
+    return descriptor, replace(complete, type=descriptor.type, port=complete.port or descriptor.default_port)
+
+
+def open_hypervisor(connection: Connection) -> Hypervisor:
+    """Load the backend of a resolved connection and log in. Raises a `CrossvisorError`."""
+    descriptor = next(known for known in DESCRIPTORS if known.type == connection.type)
+    return descriptor.load()(connection)
+
+
+def _by_type(kind: str, descriptors: Iterable[Descriptor]) -> Descriptor | None:
+    return next((descriptor for descriptor in descriptors if descriptor.type == kind), None)
+
+
+def _named_by_environment(
+    connection: Connection, environ: Mapping[str, str], descriptors: Iterable[Descriptor] = DESCRIPTORS
+) -> Descriptor | None:
+    return next(
+        (
+            descriptor
+            for descriptor in descriptors
+            if connection.type in (AUTO, descriptor.type) and environ.get(descriptor.environment.get("hostname", ""))
+        ),
+        None,
+    )
+
+
+def _detect(connection: Connection, descriptors: Iterable[Descriptor]) -> Descriptor:
+    """Ask the endpoint who it is, before any credential is sent."""
+    connection.required("hostname")
+    known = tuple(descriptors)
+    for descriptor in known:
+        if descriptor.probe(replace(connection, port=connection.port or descriptor.default_port)):
+            return descriptor
+    products = ", ".join(descriptor.products for descriptor in known)
+    raise NotFound(f"The endpoint {connection} answers but is none of: {products}; check hypervisor.hostname and hypervisor.port.")
