@@ -1,0 +1,272 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the array holds, and what its hosts can see of it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from threading import RLock
+from typing import Any
+
+from tests.lab.ontap.names import is_wwpn
+from tests.lab.world import ISCSI_PORT, identity, naa_of
+
+World = Mapping[str, Any]
+
+SPACE_ALLOCATION_BY_DEFAULT = frozenset({"vmware", "hyper_v"})
+"""Since 9.15.1 these LUNs are created with SCSI thin provisioning enabled."""
+
+
+def now() -> str:
+    """Return the time as ONTAP prints it."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def new_uuid() -> str:
+    """Return a UUID for a new object."""
+    return str(uuid.uuid4())
+
+
+@dataclass(eq=False)
+class Snapshot:
+    """A point in time of a volume."""
+
+    name: str
+    comment: str = ""
+    uuid: str = field(default_factory=new_uuid)
+    created: str = field(default_factory=now)
+
+
+@dataclass(eq=False)
+class Volume:
+    """A FlexVol; ``junction`` is its path in the NAS namespace."""
+
+    name: str
+    uuid: str
+    size: int
+    junction: str | None = None
+    is_root: bool = False
+    created: str = field(default_factory=now)
+    snapshots: list[Snapshot] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Lun:
+    """A LUN; ``hidden_reads`` GETs do not show it yet."""
+
+    volume: Volume
+    base_name: str
+    size: int
+    os_type: str
+    serial: str
+    reserved: bool = False
+    space_allocation: bool = False
+    comment: str = ""
+    enabled: bool = True
+    auto_delete: bool = False
+    hidden_reads: int = 0
+    uuid: str = field(default_factory=new_uuid)
+    created: str = field(default_factory=now)
+
+    @property
+    def path(self) -> str:
+        """The name by which REST and the CLI know the LUN."""
+        return f"/vol/{self.volume.name}/{self.base_name}"
+
+
+@dataclass(eq=False)
+class Igroup:
+    """An initiator group; ``initiators`` are lower-case names with their comments."""
+
+    name: str
+    protocol: str
+    os_type: str
+    initiators: dict[str, str]
+    comment: str = ""
+    uuid: str = field(default_factory=new_uuid)
+
+
+@dataclass(eq=False)
+class LunMap:
+    """A LUN under one logical unit number in one igroup."""
+
+    lun: Lun
+    igroup: Igroup
+    number: int
+
+
+@dataclass(eq=False)
+class Svm:
+    """A storage virtual machine with everything it serves."""
+
+    name: str
+    uuid: str
+    iqn: str
+    portals: list[str]
+    nfs_lifs: list[str]
+    fc_lifs: list[dict[str, str]]
+    volumes: list[Volume]
+    luns: list[Lun] = field(default_factory=list)
+    igroups: list[Igroup] = field(default_factory=list)
+    maps: list[LunMap] = field(default_factory=list)
+
+    @property
+    def visible_luns(self) -> list[Lun]:
+        """The LUNs that management already shows."""
+        return [lun for lun in self.luns if not lun.hidden_reads]
+
+    def maps_of(self, lun: Lun) -> list[LunMap]:
+        """Return the maps of the LUN."""
+        return [lun_map for lun_map in self.maps if lun_map.lun is lun]
+
+    def maps_in(self, igroup: Igroup) -> list[LunMap]:
+        """Return the maps of the igroup."""
+        return [lun_map for lun_map in self.maps if lun_map.igroup is igroup]
+
+    def maps_seen_by(self, initiators: Iterable[str]) -> list[LunMap]:
+        """Return the maps of every igroup that has one of the initiators."""
+        wanted = set(initiators)
+        return [lun_map for lun_map in self.maps if wanted & lun_map.igroup.initiators.keys()]
+
+    def available(self, volume: Volume) -> int:
+        """Return the bytes of the volume that no LUN has reserved."""
+        return volume.size - sum(lun.size for lun in self.luns if lun.volume is volume and lun.reserved)
+
+
+class Array:
+    """The cluster. Every reader and writer holds ``lock``."""
+
+    def __init__(self, world: World) -> None:
+        self.lock = RLock()
+        self.hide_next = 0
+        self._load(world)
+
+    def reset(self, world: World) -> None:
+        """Return to what the world says."""
+        with self.lock:
+            self.hide_next = 0
+            self._load(world)
+
+    def _load(self, world: World) -> None:
+        self.name: str = world["name"]
+        self.uuid: str = world["uuid"]
+        self.version: Mapping[str, int] = world["version"]
+        self.nodes = {name: identity("node", name) for name in world["nodes"]}
+        self.svms = [_load_svm(svm) for svm in world["svms"]]
+
+    @property
+    def node(self) -> str:
+        """The node that owns every aggregate of the lab."""
+        return next(iter(self.nodes))
+
+    def pass_read(self) -> None:
+        """Count one GET of LUNs for the LUNs that are not shown yet."""
+        for lun in (lun for svm in self.svms for lun in svm.luns if lun.hidden_reads):
+            lun.hidden_reads -= 1
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the state without what differs between two equal labs (UUIDs, times)."""
+        return {"name": self.name, "svms": [_canonical_svm(svm) for svm in self.svms]}
+
+    def presented(self, initiators: Iterable[str]) -> list[dict[str, Any]]:
+        """Return a row for every initiator and LUN that this initiator would find by a rescan."""
+        return [row for initiator in initiators for svm in self.svms for row in self._presented_by(svm, initiator)]
+
+    def _presented_by(self, svm: Svm, initiator: str) -> Iterator[dict[str, Any]]:
+        for lun_map in svm.maps_seen_by([initiator.lower()]):
+            if not lun_map.lun.enabled:
+                continue
+            yield {
+                "naa": naa_of(lun_map.lun.serial),
+                "serial": lun_map.lun.serial,
+                "lun": lun_map.number,
+                "size": lun_map.lun.size,
+                "vendor": "NETAPP",
+                "model": "LUN C-Mode",
+                "revision": "{generation}{major}{minor}".format(**self.version),
+                "ports": _ports(svm, initiator),
+                "initiator": initiator,
+            }
+
+
+def _ports(svm: Svm, initiator: str) -> list[dict[str, Any]]:
+    if is_wwpn(initiator):
+        return [{"kind": "fc", "wwpn": lif["wwpn"], "wwnn": lif["wwnn"]} for lif in svm.fc_lifs]
+    return [{"kind": "iscsi", "iqn": svm.iqn, "address": address, "port": ISCSI_PORT} for address in svm.portals]
+
+
+def _load_svm(world: World) -> Svm:
+    name = world["name"]
+    root = Volume(f"{name}_root", identity("volume", f"{name}/{name}_root"), 1024**3, junction="/", is_root=True)
+    volumes = [_load_volume(name, volume) for volume in world["volumes"]]
+    svm = Svm(
+        name, world.get("uuid") or identity("svm", name), world["iqn"], list(world["portals"]), list(world["nfs_lifs"]),
+        list(world["fc_lifs"]), [root, *volumes],
+    )  # fmt: skip
+    rows = [(volume, row) for volume, entry in zip(volumes, world["volumes"], strict=True) for row in entry["luns"]]
+    svm.luns = [_load_lun(name, volume, row) for volume, row in rows]
+    svm.igroups = [_load_igroup(name, igroup) for igroup in world["igroups"]]
+    luns = {lun.path: lun for lun in svm.luns}
+    svm.maps = [
+        LunMap(luns[row["lun"]], igroup, row["id"])
+        for igroup, entry in zip(svm.igroups, world["igroups"], strict=True)
+        for row in entry["maps"]
+    ]
+    return svm
+
+
+def _load_volume(svm: str, world: World) -> Volume:
+    return Volume(world["name"], world.get("uuid") or identity("volume", f"{svm}/{world['name']}"), world["size"], world.get("junction"))
+
+
+def _load_lun(svm: str, volume: Volume, world: World) -> Lun:
+    os_type = world["os_type"]
+    return Lun(
+        volume, world["name"], world["size"], os_type, world["serial"], world.get("reserved", False),
+        os_type in SPACE_ALLOCATION_BY_DEFAULT, uuid=identity("lun", f"{svm}/{volume.name}/{world['name']}"),
+    )  # fmt: skip
+
+
+def _load_igroup(svm: str, world: World) -> Igroup:
+    members = {initiator.lower(): "" for initiator in world["initiators"]}
+    return Igroup(world["name"], world["protocol"], world["os_type"], members, uuid=identity("igroup", f"{svm}/{world['name']}"))
+
+
+def _canonical_svm(svm: Svm) -> dict[str, Any]:
+    return {
+        "name": svm.name,
+        "volumes": [_canonical_volume(svm, volume) for volume in sorted(svm.volumes, key=lambda volume: volume.name)],
+        "igroups": [_canonical_igroup(svm, igroup) for igroup in sorted(svm.igroups, key=lambda igroup: igroup.name)],
+    }
+
+
+def _canonical_volume(svm: Svm, volume: Volume) -> dict[str, Any]:
+    luns = sorted((lun for lun in svm.luns if lun.volume is volume), key=lambda lun: lun.path)
+    return {
+        "name": volume.name,
+        "size": volume.size,
+        "snapshots": sorted(snapshot.name for snapshot in volume.snapshots),
+        "luns": [
+            {
+                "name": lun.path, "size": lun.size, "os_type": lun.os_type, "serial": lun.serial, "reserved": lun.reserved,
+                "space_allocation": lun.space_allocation, "comment": lun.comment, "enabled": lun.enabled,
+            }
+            for lun in luns
+        ],
+    }  # fmt: skip
+
+
+def _canonical_igroup(svm: Svm, igroup: Igroup) -> dict[str, Any]:
+    return {
+        "name": igroup.name,
+        "protocol": igroup.protocol,
+        "os_type": igroup.os_type,
+        "comment": igroup.comment,
+        "initiators": sorted(igroup.initiators),
+        "maps": sorted(({"lun": m.lun.path, "id": m.number} for m in svm.maps_in(igroup)), key=lambda row: row["id"]),
+    }
