@@ -1,0 +1,43 @@
+# Everything is done by scripts/; a target only names it.
+.DEFAULT_GOAL := help
+TIERS := lint types unit sanity conformance live molecule
+LAB ?= ontap vcenter
+VMS ?= 0
+PYTHON := build/venv/bin/python
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@printf '  make %-12s %s\n' TIER 'one tier of the tests: $(TIERS)'
+
+.PHONY: venv
+venv: ## the Python environment of everything below, in build/venv
+	@scripts/venv main
+
+.PHONY: demo
+demo: venv ## provision a disk twice, print the map, take the disk away again
+	@scripts/demo
+
+.PHONY: test
+test: ## all tiers of the tests, or TIERS="unit lint"
+	@scripts/test $(TIERS)
+
+.PHONY: $(TIERS)
+$(TIERS):
+	@scripts/test $@
+
+.PHONY: bench
+bench: venv ## what is promised about speed, into build/bench.json
+	@$(PYTHON) -m tests.bench
+
+.PHONY: lab
+lab: venv ## start LAB="ontap vcenter", with VMS=n further virtual machines
+	@$(PYTHON) -m tests.lab.launch up $(LAB) --vms $(VMS)
+
+.PHONY: lab-down
+lab-down: ## stop what `make lab` started
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m tests.lab.launch down; fi
+
+.PHONY: clean
+clean: lab-down ## remove everything that was built
+	@scripts/clean
