@@ -317,3 +317,35 @@ class Attachment:
     controller: Controller
     guest_address: str = ""
     """How the guest finds the disk: `SCSI(bus:unit)` and, where it is known, the guest's H:C:T:L pattern."""
+
+
+@dataclass(frozen=True)
+class StorageMapping:
+    """One row of the storage map: a virtual disk on one LUN, exported volume or local device.
+
+    An image file on a file system with several extents has one row for each. `naa` is bare hex.
+    """
+
+    hypervisor_type: str
+    hypervisor: str
+    cluster: str
+    host: str
+    vm_name: str
+    vm_id: str
+    disk: str
+    kind: str
+    device: str
+    path: str
+    naa: str
+    serial: str
+    size_bytes: int
+    array_type: str
+    array: str
+    array_address: str
+    svm: str
+    volume: str
+    lun_path: str
+    lun_id: int | None
+    status: str
+    """`mapped` down to an array, else `unresolved` with a `reason`."""
+    reason: str

@@ -11,7 +11,7 @@ not grow with the inventory. A backend raises only `CrossvisorError`s.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ansible_collections.crossvisor.san.plugins.module_utils.connection import Connection
@@ -34,7 +34,7 @@ class AttachWish:
 
     vm: VirtualMachine
     name: ScsiName
-    slot: Slot = Slot()
+    slot: Slot = field(default_factory=Slot)
     controller_type: str | None = None
     """For a controller that has to be added."""
     mode: str | None = None

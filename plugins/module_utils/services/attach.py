@@ -1,0 +1,175 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Give a LUN to a VM as a pass-through disk, and take it back, on any hypervisor.
+
+The rules of safety stand here, once: identity, no second user, every host of the cluster sees the LUN first.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ansible_collections.crossvisor.san.plugins.module_utils.errors import TimedOut
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import AttachWish, Hypervisor
+from ansible_collections.crossvisor.san.plugins.module_utils.model import Attachment, Host, ScsiDevice, Slot, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils.plan import Outcome, Plan, Step, carry_out
+from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils.services.selection import (
+    UNREACHABLE,
+    hosts_that_can_run,
+    pick_vm,
+    reachable,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils.services.usage import VIRTUAL_MACHINE, refuse_if_used, users
+
+_READY = "ok"
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 15.0
+_NOT_SHARED = frozenset({"", "none"})
+
+
+@dataclass(frozen=True)
+class AttachRequest:
+    """What a user asks: this LUN, for this VM, and how."""
+
+    vm: str
+    name: ScsiName
+    slot: Slot = field(default_factory=Slot)
+    controller_type: str | None = None
+    mode: str | None = None
+    disk_mode: str | None = None
+    sharing: str | None = None
+    file_system: str | None = None
+    ignore_hosts: Sequence[str] = ()
+    timeout: float = 300.0
+
+
+@dataclass(frozen=True)
+class AttachReport:
+    """What was, or would be, done; `attachment` is None when the disk is not there."""
+
+    outcome: Outcome
+    vm: VirtualMachine
+    hosts: Sequence[str]
+    attachment: Attachment | None
+
+
+@dataclass
+class MakeVisible(Step):
+    """Let hosts find a LUN that the array maps to them, and wait until each of them sees it."""
+
+    hypervisor: Hypervisor
+    hosts: Sequence[Host]
+    name: ScsiName
+    timeout: float
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    def __post_init__(self) -> None:
+        self._missing = self._without_lun()
+        self.title = f"rescan {', '.join(host.name for host in self._missing)} for LUN {self.name}"
+
+    def done(self) -> bool:
+        return not self._missing
+
+    def do(self) -> None:
+        deadline = self.clock() + self.timeout
+        pause = _FIRST_PAUSE
+        while self._missing:
+            self.hypervisor.rescan([host.id for host in self._missing], self.name)
+            self._missing = self._without_lun()
+            if not self._missing:
+                return
+            if self.clock() >= deadline:
+                raise TimedOut(
+                    f"LUN {self.name} is not visible on {', '.join(host.name for host in self._missing)} after {self.timeout:g} s: "
+                    "check that the array maps it to the initiators of these hosts (hba_info lists them), zoning, and iSCSI sessions"
+                )
+            self.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def before(self) -> dict[str, object]:
+        return {"visible": {host.name: False for host in self._missing}}
+
+    def after(self) -> dict[str, object]:
+        return {"visible": {host.name: True for host in self._missing}}
+
+    def _without_lun(self) -> list[Host]:
+        seen = {device.host for device in self._devices() if device.state == _READY}
+        return [host for host in self.hosts if host.id not in seen]
+
+    def _devices(self) -> list[ScsiDevice]:
+        return self.hypervisor.devices([host.id for host in self.hosts], self.name)
+
+
+def attach(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> AttachReport:
+    """Make the LUN a disk of the VM. Raises a `CrossvisorError`; nothing is left half-made."""
+    inventory = hypervisor.inventory(devices=False)
+    vm = pick_vm(inventory.virtual_machines, request.vm)
+    others = [user for user in users(request.name, inventory) if user.id != vm.id]
+    if (request.sharing or "") not in _NOT_SHARED:
+        others = [user for user in others if user.kind != VIRTUAL_MACHINE]
+    refuse_if_used(
+        request.name, others, f"given to VM {vm.name}", "detach it there first, or ask for sharing if several VMs shall write to it"
+    )
+    hosts = reachable(hosts_that_can_run(vm, inventory.hosts), request.ignore_hosts)
+    wish = AttachWish(
+        vm=vm,
+        name=request.name,
+        slot=request.slot,
+        controller_type=request.controller_type,
+        mode=request.mode,
+        disk_mode=request.disk_mode,
+        sharing=request.sharing,
+        file_system=request.file_system,
+        timeout=request.timeout,
+    )
+    plan = Plan([MakeVisible(hypervisor, hosts, request.name, request.timeout)]) + hypervisor.plan_attach(wish)
+    outcome = carry_out(plan, check_mode)
+    return AttachReport(outcome, vm, _names(hosts), hypervisor.attachment(vm, request.name))
+
+
+def detach(hypervisor: Hypervisor, request: AttachRequest, release: bool, check_mode: bool) -> AttachReport:
+    """Take the LUN from the VM and, if wished, out of use on every host that sees it, so that it can be unmapped.
+
+    Raises a `CrossvisorError`; `Refused` when the hosts shall release a LUN that somebody else uses.
+    """
+    inventory = hypervisor.inventory(devices=False)
+    vm = pick_vm(inventory.virtual_machines, request.vm)
+    plan = hypervisor.plan_detach(vm, request.name, request.timeout)
+    hosts: list[Host] = []
+    if release:
+        others = [user for user in users(request.name, inventory) if user.id != vm.id]
+        refuse_if_used(request.name, others, "released by the hosts", "remove it there first, or leave release off")
+        hosts = _watched_hosts(vm, inventory.hosts, request.ignore_hosts)
+        plan = plan + hypervisor.plan_release([host.id for host in hosts], request.name)
+    outcome = carry_out(plan, check_mode)
+    return AttachReport(outcome, vm, _names(hosts), hypervisor.attachment(vm, request.name))
+
+
+def forget(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> AttachReport:
+    """After the array unmapped a released LUN, let every host drop what it remembers of it.
+
+    Raises a `CrossvisorError`; `Refused` while the LUN has a user.
+    """
+    inventory = hypervisor.inventory(devices=False)
+    vm = pick_vm(inventory.virtual_machines, request.vm)
+    refuse_if_used(request.name, users(request.name, inventory), "forgotten by the hosts", "detach it first")
+    hosts = _watched_hosts(vm, inventory.hosts, request.ignore_hosts)
+    outcome = carry_out(hypervisor.plan_forget([host.id for host in hosts], request.name), check_mode)
+    return AttachReport(outcome, vm, _names(hosts), None)
+
+
+def _watched_hosts(vm: VirtualMachine, hosts: Sequence[Host], ignored: Sequence[str]) -> list[Host]:
+    """Every host that may see the LUN: those of the VM's cluster must answer, of the others those that do."""
+    own = reachable(hosts_that_can_run(vm, hosts), ignored)
+    strangers = [host for host in hosts if host not in hosts_that_can_run(vm, hosts)]
+    return own + [host for host in strangers if host.state != UNREACHABLE]
+
+
+def _names(hosts: Sequence[Host]) -> list[str]:
+    return [host.name for host in hosts]

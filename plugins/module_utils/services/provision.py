@@ -1,0 +1,73 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Give initiators a LUN of an array, and take it back, on any array."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ansible_collections.crossvisor.san.plugins.module_utils.arrays.base import Array, ProvisionWish, WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import Hypervisor
+from ansible_collections.crossvisor.san.plugins.module_utils.initiator_name import initiator_kind, normalize_initiator
+from ansible_collections.crossvisor.san.plugins.module_utils.model import ArrayAbout, Inventory, Lun, Target
+from ansible_collections.crossvisor.san.plugins.module_utils.plan import Outcome, carry_out
+from ansible_collections.crossvisor.san.plugins.module_utils.services.usage import refuse_if_used, users
+
+ALWAYS = "always"
+CHANGED = "changed"
+NEVER = "never"
+
+
+@dataclass(frozen=True)
+class LunReport:
+    """What was, or would be, done; `lun` is None while it does not exist."""
+
+    outcome: Outcome
+    array: ArrayAbout
+    lun: Lun | None
+    targets: Sequence[Target] | None
+    """None when they were not asked for."""
+
+
+def normalized(initiators: Sequence[str]) -> list[str]:
+    """The initiators in the array's spelling, each once, in the order given. Raises `InvalidInput`."""
+    return list(dict.fromkeys(normalize_initiator(name) for name in initiators))
+
+
+def provision(array: Array, wish: ProvisionWish, targets: str, check_mode: bool) -> LunReport:
+    """Create, grow and map a LUN as wished. Raises a `CrossvisorError`; nothing is left half-made.
+
+    `targets` says when the targets are looked up, which costs requests: `always`, `changed` (by this run) or `never`.
+    """
+    change = array.plan_provision(wish)
+    outcome = carry_out(change.plan, check_mode)
+    wanted = targets == ALWAYS or (targets == CHANGED and outcome.changed)
+    found = array.targets(wish.address.svm, {initiator_kind(name) for name in wish.initiators}) if wanted else None
+    return LunReport(outcome, array.about(), change.lun(), found)
+
+
+def withdraw(array: Array, wish: WithdrawWish, open_hypervisor: Callable[[], Hypervisor] | None, check_mode: bool) -> LunReport:
+    """Unmap and, if wished, delete a LUN. Raises a `CrossvisorError`.
+
+    The hypervisor is asked first whether a VM or a file system uses the LUN; None is the user's word that nobody does.
+    """
+    change = array.plan_withdraw(wish)
+    lun = change.lun()
+    if lun is not None and change.plan.pending() and open_hypervisor is not None:
+        purpose = "deleted" if wish.delete else "unmapped"
+        refuse_if_used(
+            lun.name, users(lun.name, _inventory(open_hypervisor)), purpose, "detach it there first (ptd_attach with state=absent)"
+        )
+    outcome = carry_out(change.plan, check_mode)
+    return LunReport(outcome, array.about(), change.lun(), None)
+
+
+def _inventory(open_hypervisor: Callable[[], Hypervisor]) -> Inventory:
+    hypervisor = open_hypervisor()
+    try:
+        return hypervisor.inventory(devices=False)
+    finally:
+        hypervisor.close()

@@ -1,0 +1,46 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Who uses a LUN, by the hypervisor's own word: the guard in front of every change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ansible_collections.crossvisor.san.plugins.module_utils.errors import Refused
+from ansible_collections.crossvisor.san.plugins.module_utils.model import Inventory
+from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+
+VIRTUAL_MACHINE = "VM"
+FILE_SYSTEM = "file system"
+
+
+@dataclass(frozen=True)
+class User:
+    """Something that holds data on a LUN."""
+
+    kind: str
+    name: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name} ({self.id})"
+
+
+def users(name: ScsiName, inventory: Inventory) -> list[User]:
+    """Every VM that has the LUN as a disk, and every file system of the hosts that lies on it."""
+    machines = [User(VIRTUAL_MACHINE, vm.name, vm.id) for vm in inventory.virtual_machines if any(disk.name == name for disk in vm.disks)]
+    file_systems = [
+        User(f"{store.kind} {FILE_SYSTEM}", store.name, store.id)
+        for store in inventory.file_systems
+        if any(ScsiName.try_parse(extent) == name for extent in store.extents)
+    ]
+    return machines + file_systems
+
+
+def refuse_if_used(name: ScsiName, found: Sequence[User], purpose: str, way_out: str) -> None:
+    """Raise `Refused`, naming the users, unless there are none."""
+    if found:
+        raise Refused(f"LUN {name} is used by {', '.join(str(user) for user in found)} and will not be {purpose}: {way_out}.")
