@@ -1,0 +1,197 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""pyvmomi over our own HTTPS session: one place for certificates, time limits and the meaning of a lost answer.
+
+pyvmomi serialises the calls and owns their escaping; faults come out as `CrossvisorError`s, so that no caller can forget to translate one.
+Several threads may call at once: every call takes a connection of its own out of the session's pool.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from xml.parsers.expat import ExpatError
+
+from ansible_collections.crossvisor.san.plugins.module_utils.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    CrossvisorError,
+    NotFound,
+    OutcomeUnknown,
+    RemoteError,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils.wire.https import HttpsSession, connection_failure
+
+try:
+    from pyVmomi import vim, vmodl
+    from pyVmomi.SoapAdapter import SoapResponseDeserializer, SoapStubAdapterBase
+    from pyVmomi.VmomiSupport import GetServiceVersions, GetVersionNamespace
+
+    PYVMOMI_IMPORT_ERROR: str | None = None
+except ImportError:
+    PYVMOMI_IMPORT_ERROR = traceback.format_exc()
+    SoapStubAdapterBase = object
+
+if TYPE_CHECKING:
+    import requests
+
+_PATH = "/sdk"
+_OLDEST_VERSION = "vim.version.version11"
+"""vSphere 6.5: what is spoken until the endpoint has told its version."""
+
+_CONTINUATION = "ContinueRetrievePropertiesEx"
+_READS = frozenset(
+    {
+        "RetrieveServiceContent",
+        "Login",
+        "Logout",
+        "Fetch",
+        "RetrievePropertiesEx",
+        _CONTINUATION,
+        "CreateContainerView",
+        "DestroyView",
+        "QueryConnectionInfo",
+        "FindByUuid",
+        "FindAllByUuid",
+    }
+)
+"""Calls that change nothing but the session: losing their answer loses nothing."""
+_REPEATABLE = _READS - {_CONTINUATION}
+
+
+class VimStub(SoapStubAdapterBase):  # type: ignore[misc]
+    """What pyvmomi's managed objects call through."""
+
+    def __init__(self, connection: Connection, https: HttpsSession) -> None:
+        super().__init__(version=_OLDEST_VERSION)
+        self.requestContext = None
+        self._connection = connection
+        self._https = https
+
+    def speak(self, api_version: str) -> None:
+        """Speak the newest version of the API that pyvmomi and the endpoint both know."""
+        self.ComputeVersionInfo(_newest_common(api_version))
+
+    def InvokeMethod(self, mo: Any, info: Any, args: Sequence[Any]) -> Any:  # noqa: N802 (pyvmomi's name)
+        """Call a method and return its result. Raises a `CrossvisorError`, with pyvmomi's fault as its cause."""
+        with self.post(mo, info, args) as response:
+            return self._result(info, response.content)
+
+    def post(self, mo: Any, info: Any, args: Sequence[Any]) -> requests.Response:
+        """Call a method and return the reply that carries its result, not yet read. Raises a `CrossvisorError`.
+
+        A call that changes something and loses its answer is `OutcomeUnknown`; a read is sent once more.
+        """
+        try:
+            response = self._send(info.wsdlName, self.SerializeRequest(mo, info, args))
+        except vmodl.MethodFault as fault:
+            raise self._error(info, fault) from fault
+        if response.status_code == 200:
+            return response
+        with response:
+            if response.status_code != 500:
+                status = f"HTTP {response.status_code} {response.reason}"
+                raise RemoteError(f"{self._connection} answered {info.wsdlName} with {status}.", str(response.status_code))
+            self._result(info, response.content)
+        raise RemoteError(f"{self._connection} answered {info.wsdlName} with HTTP 500 but no fault.", "500")
+
+    def unreadable(self, info: Any, error: Exception) -> ConnectionFailed:
+        """The one sentence for an answer that breaks off, or that is not SOAP."""
+        if isinstance(error, (SyntaxError, ExpatError)):
+            return ConnectionFailed(
+                f"What {self._connection} answered to {info.wsdlName} is not SOAP ({error}): "
+                f"check that {self._connection.role}.hostname and {self._connection.role}.port are those of a vCenter Server or ESXi host."
+            )
+        return connection_failure(self._connection, error)
+
+    def _send(self, method: str, envelope: bytes) -> requests.Response:
+        try:
+            return self._request(envelope)
+        except OutcomeUnknown as lost:
+            if method not in _READS:
+                raise OutcomeUnknown(
+                    f"The connection to {self._connection} was lost before the answer to {method} came; "
+                    "look there whether it was done, then run this task again."
+                ) from lost
+            if method not in _REPEATABLE:
+                raise self._lost(lost) from lost
+        try:
+            return self._request(envelope)
+        except OutcomeUnknown as lost:
+            raise self._lost(lost) from lost
+
+    def _request(self, envelope: bytes) -> requests.Response:
+        headers = {"SOAPAction": self.versionId, "Content-Type": "text/xml; charset=UTF-8"}
+        return self._https.request("POST", _PATH, data=envelope, headers=headers, stream=True)
+
+    def _lost(self, lost: OutcomeUnknown) -> ConnectionFailed:
+        return connection_failure(self._connection, lost.__cause__ if isinstance(lost.__cause__, Exception) else lost)
+
+    def _result(self, info: Any, reply: bytes) -> Any:
+        try:
+            result = SoapResponseDeserializer(self).Deserialize(reply, info.result)
+        except ExpatError as error:
+            raise self.unreadable(info, error) from error
+        if isinstance(result, vmodl.MethodFault):
+            raise self._error(info, result) from result
+        return result
+
+    def _error(self, info: Any, fault: Any) -> CrossvisorError:
+        connection = self._connection
+        if isinstance(fault, vim.fault.InvalidLogin):
+            return AuthenticationFailed(
+                f"The {connection.role} {connection} refuses the user {connection.username} or the password: "
+                f"check {connection.role}.username and {connection.role}.password."
+            )
+        if isinstance(fault, vim.fault.NotAuthenticated):
+            return AuthenticationFailed(f"The session at {connection} has ended: run this task again.")
+        if isinstance(fault, vim.fault.NoPermission):
+            return AuthenticationFailed(
+                f"The user {connection.username} lacks the privilege {fault.privilegeId} on {described(fault.object)} at {connection}: "
+                f"{info.wsdlName} was refused; have the privilege granted."
+            )
+        if isinstance(fault, vmodl.fault.ManagedObjectNotFound):
+            return NotFound(f"The object {reference(fault.obj)} no longer exists at {connection}.")
+        return RemoteError(f"{connection} refused {info.wsdlName} ({fault_code(fault)}): {fault_message(fault)}", fault_code(fault))
+
+
+def fault_code(fault: Any) -> str:
+    """The name of a fault's type as the API spells it, such as `InvalidDeviceSpec`."""
+    return str(getattr(type(fault), "_wsdlName", type(fault).__name__))
+
+
+def fault_message(fault: Any) -> str:
+    """What the endpoint says of a fault, in its own words, its details included."""
+    details = [message.message for message in fault.faultMessage or () if message.message]
+    return "; ".join(dict.fromkeys([fault.msg or fault_code(fault), *details]))
+
+
+def reference(managed: Any) -> str:
+    """A managed object by type and id, such as `VirtualMachine vm-42`."""
+    return f"{fault_code(managed)} {managed._GetMoId()}" if managed is not None else "(unknown)"
+
+
+def described(managed: Any) -> str:
+    """A managed object by type, id and, where it can be read, its name."""
+    with contextlib.suppress(CrossvisorError, AttributeError):
+        return f"{reference(managed)} ({managed.name})"
+    return reference(managed)
+
+
+def _newest_common(api_version: str) -> str:
+    """The newest version that pyvmomi knows and that is no newer than the endpoint's `AboutInfo.apiVersion`."""
+    limit = _numbers(api_version)
+    known = [(_numbers(GetVersionNamespace(version).rpartition("/")[2]), version) for version in GetServiceVersions("vim25")]
+    common = [(numbers, version) for numbers, version in known if numbers and numbers <= limit]
+    return str(max(common)[1]) if common else _OLDEST_VERSION
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """`8.0.2.0` as numbers; empty for the names of unreleased versions."""
+    parts = version.split(".")
+    return tuple(int(part) for part in parts) if all(part.isdigit() for part in parts) else ()
