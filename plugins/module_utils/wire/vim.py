@@ -81,6 +81,15 @@ class VimSession:
             with contextlib.suppress(CrossvisorError):
                 view.Destroy()
 
+    def read(self, managed: Any, *paths: str) -> dict[str, Any]:
+        """A few properties of one object, as pyvmomi's values; one that is unset is absent. For what is to be sent back in a change."""
+        collector = vmodl.query.PropertyCollector
+        spec = collector.FilterSpec(
+            propSet=[collector.PropertySpec(type=type(managed), pathSet=list(paths))], objectSet=[collector.ObjectSpec(obj=managed)]
+        )
+        reply = self.content.propertyCollector.RetrievePropertiesEx([spec], collector.RetrieveOptions())
+        return {item.name: item.val for found in (reply.objects if reply else ()) for item in found.propSet}
+
     def wait(self, task: Any, timeout: float) -> Any:
         """Wait for a task and return its result.
 
@@ -92,7 +101,7 @@ class VimSession:
         while True:
             state, fault = self._state_of(task)
             if state == "success":
-                return self._read(task, "info.result").get("info.result")
+                return self.read(task, "info.result").get("info.result")
             if state == "error":
                 raise RemoteError(fault_message(fault), fault_code(fault)) from fault
             if time.monotonic() + pause > deadline:
@@ -117,17 +126,8 @@ class VimSession:
         self._https.close()
 
     def _state_of(self, task: Any) -> tuple[str, Any]:
-        info = self._read(task, "info.state", "info.error")
+        info = self.read(task, "info.state", "info.error")
         return str(info.get("info.state", "unknown")), info.get("info.error")
-
-    def _read(self, managed: Any, *paths: str) -> dict[str, Any]:
-        """A few properties of one object, as pyvmomi's values."""
-        collector = vmodl.query.PropertyCollector
-        spec = collector.FilterSpec(
-            propSet=[collector.PropertySpec(type=type(managed), pathSet=list(paths))], objectSet=[collector.ObjectSpec(obj=managed)]
-        )
-        reply = self.content.propertyCollector.RetrievePropertiesEx([spec], collector.RetrieveOptions())
-        return {item.name: item.val for found in (reply.objects if reply else ()) for item in found.propSet}
 
     def _pages(self, properties: list[Any], objects: list[Any], page_size: int) -> Iterator[ObjectRecord]:
         collector = vmodl.query.PropertyCollector
