@@ -80,7 +80,7 @@ def connection_option(types: list[str], **settings: Any) -> dict[str, Any]:
     """The argument spec of a `hypervisor`, `array` or `arrays` option, for these backend types."""
     options = {name: dict(spec) for name, spec in _OPTIONS.items()}
     options["type"]["choices"] = [AUTO, *types]
-    return {"type": "dict", "options": options, **settings}
+    return {"type": "dict", **settings, "options": options}
 
 
 def _typed(variable: str, option: str, text: str) -> Any:

@@ -39,10 +39,13 @@ class ProvisionWish:
     size_bytes: int | None
     """None maps an existing LUN as it is."""
     os_type: str
+    """Of the LUN: what lays it out, which for a raw disk is the guest."""
     initiators: Sequence[str]
     """Normalised WWPNs and IQNs. All of them shall see the LUN, under one number; none leaves the mapping alone."""
     group: str | None = None
     """Initiator group to create or extend; None for one that holds exactly these initiators."""
+    group_os_type: str | None = None
+    """Of a group that has to be created: what the initiators run; None for the LUN's."""
     lun_id: int | None = None
     thin: bool = True
     comment: str = ""

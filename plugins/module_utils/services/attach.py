@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import TimedOut
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import AttachWish, Hypervisor
@@ -56,6 +57,37 @@ class AttachReport:
     vm: VirtualMachine
     hosts: Sequence[str]
     attachment: Attachment | None
+
+    def result(self, name: ScsiName) -> dict[str, Any]:
+        """The report as a module returns it."""
+        return {
+            "changed": self.outcome.changed,
+            "actions": list(self.outcome.actions),
+            "diff": self.outcome.diff(),
+            "vm": {"name": self.vm.name, "id": self.vm.id, "uuid": self.vm.uuid},
+            "naa": name.naa,
+            "hosts": list(self.hosts),
+            "disk": _disk(self.attachment) if self.attachment else None,
+        }
+
+
+def _disk(attachment: Attachment) -> dict[str, Any]:
+    disk, controller = attachment.disk, attachment.controller
+    return {
+        "label": disk.label,
+        "key": disk.key,
+        "controller_type": controller.type,
+        "controller_key": controller.key,
+        "bus": disk.bus,
+        "unit": disk.unit,
+        "guest_address": attachment.guest_address,
+        "mapping_file": disk.path,
+        "device": disk.device,
+        "size_bytes": disk.size_bytes,
+        "mode": disk.mode,
+        "disk_mode": disk.disk_mode,
+        "sharing": disk.sharing,
+    }
 
 
 @dataclass

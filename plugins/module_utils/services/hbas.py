@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+from ansible_collections.crossvisor.san.plugins.module_utils.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import Hypervisor
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.local.hbas import local_host
 from ansible_collections.crossvisor.san.plugins.module_utils.initiator_name import initiator_kind, normalize_initiator
-from ansible_collections.crossvisor.san.plugins.module_utils.model import Host
+from ansible_collections.crossvisor.san.plugins.module_utils.model import Hba, Host
+from ansible_collections.crossvisor.san.plugins.module_utils.services.plain import plain
 from ansible_collections.crossvisor.san.plugins.module_utils.services.selection import hosts_that_can_run, pick_hosts, pick_vm
 
 
@@ -24,7 +28,7 @@ class HostSelection:
     vm: str | None = None
 
 
-def hosts_with_hbas(hypervisor: Hypervisor, selection: HostSelection) -> list[Host]:
+def hosts_of_endpoint(hypervisor: Hypervisor, selection: HostSelection) -> list[Host]:
     """The selected hosts with their HBAs. Raises a `CrossvisorError`."""
     found = pick_hosts(hypervisor.hosts(), selection.hosts, selection.clusters)
     if selection.vm is None:
@@ -33,12 +37,43 @@ def hosts_with_hbas(hypervisor: Hypervisor, selection: HostSelection) -> list[Ho
     return hosts_that_can_run(vm, found)
 
 
-def of_kinds(hosts: Sequence[Host], kinds: Collection[str]) -> list[Host]:
-    """The same hosts with only the HBAs of these kinds; an empty collection means all."""
-    return [replace(host, hbas=[hba for hba in host.hbas if not kinds or hba.kind in kinds]) for host in hosts]
+def this_machine(selection: HostSelection) -> list[Host]:
+    """The machine on which this runs. Raises `InvalidInput` when hosts of an endpoint were selected."""
+    if selection.hosts or selection.clusters or selection.vm:
+        raise InvalidInput(
+            "hosts, clusters and vm select at an endpoint, but none is set: "
+            "give hypervisor.hostname, or leave them out to read this machine."
+        )
+    return [local_host()]
+
+
+def report(hosts: Sequence[Host], kinds: Collection[str]) -> dict[str, Any]:
+    """The hosts with their adapters of these kinds (all, if there are none), and the initiators, ready to be returned."""
+    listed = [replace(host, hbas=[hba for hba in host.hbas if not kinds or hba.kind in kinds]) for host in hosts]
+    by_protocol = initiators(listed)
+    return {
+        "hosts": [_host(host) for host in listed],
+        "initiators": sorted(name for names in by_protocol.values() for name in names),
+        "initiators_by_protocol": by_protocol,
+    }
 
 
 def initiators(hosts: Sequence[Host]) -> dict[str, list[str]]:
     """The initiator names of the hosts in the array's spelling, sorted, by protocol (`fc`, `iscsi`)."""
     names = {normalize_initiator(hba.initiator) for host in hosts for hba in host.hbas if hba.initiator}
     return {protocol: sorted(name for name in names if initiator_kind(name) == protocol) for protocol in ("fc", "iscsi")}
+
+
+def _host(host: Host) -> dict[str, Any]:
+    return {**plain(host), "hbas": [_hba(hba) for hba in host.hbas]}
+
+
+def _hba(hba: Hba) -> dict[str, Any]:
+    return {
+        **plain(hba),
+        "initiator": normalize_initiator(hba.initiator) if hba.initiator else None,
+        "paths": [
+            {"naa": plain(path.name), "device": path.device, "target": path.target, "state": path.state, "lun_id": path.lun_id}
+            for path in hba.paths
+        ],
+    }

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils.arrays.base import Array, ProvisionWish, WithdrawWish
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils.initiator_name import initiator_kind, normalize_initiator
-from ansible_collections.crossvisor.san.plugins.module_utils.model import ArrayAbout, Inventory, Lun, Target
+from ansible_collections.crossvisor.san.plugins.module_utils.model import ArrayAbout, Inventory, Lun, LunMapping, Target
 from ansible_collections.crossvisor.san.plugins.module_utils.plan import Outcome, carry_out
+from ansible_collections.crossvisor.san.plugins.module_utils.services.plain import plain
 from ansible_collections.crossvisor.san.plugins.module_utils.services.usage import refuse_if_used, users
 
 ALWAYS = "always"
@@ -29,7 +31,38 @@ class LunReport:
     array: ArrayAbout
     lun: Lun | None
     targets: Sequence[Target] | None
-    """None when they were not asked for."""
+    """None when they were not looked up."""
+
+    def result(self, initiators: Sequence[str]) -> dict[str, Any]:
+        """The report as a module returns it; `lun_id` is the number that these initiators see."""
+        lun = self.lun
+        return {
+            "changed": self.outcome.changed,
+            "actions": list(self.outcome.actions),
+            "diff": self.outcome.diff(),
+            "path": lun.path if lun else None,
+            "uuid": lun.id if lun else None,
+            "serial": lun.serial if lun else None,
+            "naa": lun.name.naa if lun else None,
+            "size_bytes": lun.size_bytes if lun else None,
+            "svm": lun.svm if lun else None,
+            "volume": lun.volume if lun else None,
+            "lun_id": _lun_id(lun, initiators) if lun else None,
+            "igroups": [_igroup(mapping) for mapping in lun.mappings] if lun else [],
+            "targets": plain(self.targets),
+            "array": plain(self.array),
+        }
+
+
+def _lun_id(lun: Lun, initiators: Sequence[str]) -> int | None:
+    """The one number under which the initiators (all, if none are given) see the LUN."""
+    wanted = {name.lower() for name in initiators}
+    numbers = {mapping.lun_id for mapping in lun.mappings if not wanted or wanted & {name.lower() for name in mapping.initiators}}
+    return numbers.pop() if len(numbers) == 1 else None
+
+
+def _igroup(mapping: LunMapping) -> dict[str, Any]:
+    return {"name": mapping.group, "uuid": mapping.group_id, "lun_id": mapping.lun_id, "initiators": list(mapping.initiators)}
 
 
 def normalized(initiators: Sequence[str]) -> list[str]:

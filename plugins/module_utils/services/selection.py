@@ -24,7 +24,7 @@ def pick_vm(machines: Sequence[VirtualMachine], wanted: str) -> VirtualMachine:
         similar = sorted(vm.name for vm in machines if vm.name.lower() == wanted.lower())
         hint = f"; did you mean {', '.join(similar)}" if similar else ""
         raise NotFound(
-            f"There is no VM '{wanted}' among the {len(machines)} VMs of this hypervisor (looked for it as name, UUID and identifier){hint}."
+            f"There is no VM '{wanted}' among the {len(machines)} VMs of this hypervisor, neither by name nor by UUID or identifier{hint}."
         )
     if len(found) > 1:
         candidates = "; ".join(_described(vm) for vm in found)
@@ -51,7 +51,8 @@ def reachable(hosts: Sequence[Host], ignored: Collection[str]) -> list[Host]:
     lost = sorted(host.name for host in kept if host.state == UNREACHABLE)
     if lost:
         raise Refused(
-            f"The hosts {', '.join(lost)} are not connected, so their view of the LUN is unknown: reconnect them, or name them in ignore_hosts."
+            f"The hosts {', '.join(lost)} are not connected, so their view of the LUN is unknown: "
+            "reconnect them, or name them in ignore_hosts."
         )
     return kept
 

@@ -79,12 +79,14 @@ def connection_failure(connection: Connection, error: Exception) -> ConnectionFa
         )
     if isinstance(error, requests.exceptions.Timeout):
         return ConnectionFailed(
-            f"The {connection.role} {connection} did not answer within {connection.timeout:g} s: check the address and firewalls, or raise {connection.role}.timeout."
+            f"The {connection.role} {connection} did not answer within {connection.timeout:g} s: "
+            f"check the address and firewalls, or raise {connection.role}.timeout."
         )
     if isinstance(error, OSError) and not isinstance(error, requests.exceptions.RequestException) and connection.ca_path:
         return ConnectionFailed(f"The file {connection.ca_path} of {connection.role}.ca_path cannot be read as certificates: {error}.")
     return ConnectionFailed(
-        f"The {connection.role} {connection} cannot be reached ({_cause(error)}): check {connection.role}.hostname and {connection.role}.port."
+        f"The {connection.role} {connection} cannot be reached ({_cause(error)}): "
+        f"check {connection.role}.hostname and {connection.role}.port."
     )
 
 

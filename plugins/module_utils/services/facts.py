@@ -1,0 +1,23 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which hypervisor this is: by the word of its endpoint, or by what a machine sees of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import Hypervisor
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.local.detect import detect
+from ansible_collections.crossvisor.san.plugins.module_utils.services.plain import plain
+
+
+def of_endpoint(hypervisor: Hypervisor) -> dict[str, Any]:
+    """The facts that an endpoint tells. Raises a `CrossvisorError`."""
+    return {"source": "endpoint", **plain(hypervisor.about())}
+
+
+def of_this_machine() -> dict[str, Any]:
+    """The facts that the machine on which this runs tells of itself."""
+    return {"source": "local", **plain(detect())}

@@ -1,0 +1,195 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The Ansible module hypervisor_facts."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: hypervisor_facts
+short_description: Tell which hypervisor this is, and what it can do
+version_added: 0.1.0
+description:
+  - With an endpoint, tells what is managed there - type, product, version, clusters, hosts and capabilities.
+  - Without one, looks at the machine that it runs on, a guest or a physical machine under Linux, and tells whether it is
+    virtualised, on which hypervisor, with which UUID, and by what evidence that was decided.
+  - So a playbook never needs to know beforehand which hypervisor it will meet.
+options:
+  hypervisor:
+    description:
+      - Without a hostname, here and in the environment, the module looks at the machine that it runs on.
+author:
+  - The crossvisor.san authors (@crossvisor)
+extends_documentation_fragment:
+  - crossvisor.san.attributes
+  - crossvisor.san.attributes.reads
+  - crossvisor.san.hypervisor
+attributes:
+  facts:
+    description: Returns C(ansible_facts), so that the facts are available to the tasks that follow.
+    support: full
+notes:
+  - C(gather_facts) runs the module on every host when the setting C(ansible_facts_modules) lists
+    V(ansible.legacy.setup) and V(crossvisor.san.hypervisor_facts).
+seealso:
+  - module: crossvisor.san.hba_info
+"""
+
+EXAMPLES = r"""
+- name: Ask a vCenter Server who it is
+  crossvisor.san.hypervisor_facts:
+    hypervisor:
+      hostname: vcenter.example.com
+      username: svc-ansible@vsphere.local
+      password: "{{ vault_vcenter_password }}"
+  delegate_to: localhost
+
+- name: Ask this machine which hypervisor it runs on
+  crossvisor.san.hypervisor_facts:
+  environment: {}
+
+- name: Act on the answer
+  ansible.builtin.debug:
+    msg: "VM {{ ansible_facts.crossvisor.vm_uuid }} runs on {{ ansible_facts.crossvisor.type }}"
+  when: ansible_facts.crossvisor.virtualized
+"""
+
+RETURN = r"""
+ansible_facts:
+  description: The facts, all under C(crossvisor).
+  returned: success
+  type: dict
+  contains:
+    crossvisor:
+      description: What is known of the hypervisor.
+      returned: success
+      type: dict
+      contains:
+        source:
+          description: V(endpoint) or V(local), where the facts come from.
+          returned: success
+          type: str
+          sample: endpoint
+        type:
+          description:
+            - The hypervisor, for instance V(vmware), V(hyperv), V(xen) or V(kvm).
+            - Empty on a physical machine.
+          returned: success
+          type: str
+          sample: vmware
+        product:
+          description: The product's own name.
+          returned: success
+          type: str
+          sample: VMware vCenter Server
+        version:
+          description: The product's version, as far as it is told.
+          returned: success
+          type: str
+          sample: 8.0.2
+        address:
+          description: Where the endpoint is.
+          returned: from an endpoint
+          type: str
+          sample: vcenter.example.com
+        uuid:
+          description: The endpoint's own identifier.
+          returned: from an endpoint
+          type: str
+        clusters:
+          description: The clusters with the names of their hosts.
+          returned: from an endpoint
+          type: list
+          elements: dict
+          sample: [{"name": "prod", "hosts": ["esx01.example.com", "esx02.example.com"]}]
+        hosts:
+          description: The names of all hosts.
+          returned: from an endpoint
+          type: list
+          elements: str
+        capabilities:
+          description: What a playbook may ask of the hypervisor.
+          returned: from an endpoint
+          type: dict
+          contains:
+            hot_add:
+              description: Whether a disk can be attached to a running VM.
+              returned: success
+              type: bool
+            hot_add_controller:
+              description: Whether a SCSI controller can be added to a running VM.
+              returned: success
+              type: bool
+            passthrough_modes:
+              description: The compatibility modes of a pass-through disk.
+              returned: success
+              type: list
+              elements: str
+              sample: [physical, virtual]
+            controller_types:
+              description: The SCSI controllers that a VM can have.
+              returned: success
+              type: list
+              elements: str
+            clustering:
+              description: Whether VMs move between the hosts of a cluster.
+              returned: success
+              type: bool
+            shared_disks:
+              description: Whether one LUN can be given to several VMs.
+              returned: success
+              type: bool
+        virtualized:
+          description: Whether the machine is a guest; null if that could not be told.
+          returned: from the machine itself
+          type: bool
+        role:
+          description: V(guest), V(host) or empty.
+          returned: from the machine itself
+          type: str
+        vm_uuid:
+          description: The guest's UUID, as the hypervisor's management knows it.
+          returned: from the machine itself
+          type: str
+          sample: 4217e5a4-1c3e-4d5a-9f4e-0a1b2c3d4e5f
+        parent_host:
+          description: The host that the guest runs on; only Hyper-V tells its guests.
+          returned: from the machine itself
+          type: str
+        evidence:
+          description: What was looked at, what it said, and what that means, in the order in which it decided.
+          returned: from the machine itself
+          type: list
+          elements: dict
+"""
+
+from contextlib import closing
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.crossvisor.san.plugins.module_utils import runtime
+from ansible_collections.crossvisor.san.plugins.module_utils.services import facts
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec={"hypervisor": runtime.hypervisor_option()}, supports_check_mode=True)
+
+    def gather() -> dict[str, Any]:
+        if not runtime.names_hypervisor(module):
+            return _facts(facts.of_this_machine())
+        with closing(runtime.open_hypervisor(module)) as hypervisor:
+            return _facts(facts.of_endpoint(hypervisor))
+
+    runtime.run(module, gather)
+
+
+def _facts(found: dict[str, Any]) -> dict[str, Any]:
+    return {"ansible_facts": {"crossvisor": found}}
+
+
+if __name__ == "__main__":
+    main()

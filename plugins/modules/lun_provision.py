@@ -1,0 +1,371 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The Ansible module lun_provision."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: lun_provision
+short_description: Create a LUN on a storage array and map it to initiators
+version_added: 0.1.0
+description:
+  - Creates a LUN, or grows it, and maps it to all given initiators under one number; or unmaps it and, only if asked, deletes it.
+  - Returns everything that the next step needs - identity, size, number, initiator groups and targets.
+  - A LUN is never made smaller. A size that the array rounded is no difference.
+  - If a step fails, what this run has done is undone.
+options:
+  array:
+    description:
+      - The array that has, or shall have, the LUN.
+  state:
+    description:
+      - With V(present), the LUN exists, has at least the given size, and all given initiators see it.
+      - With V(absent), the given initiators no longer see it; with O(delete=true) it no longer exists.
+    type: str
+    choices: [present, absent]
+    default: present
+  svm:
+    description:
+      - The storage virtual machine. Required unless O(naa) names the LUN.
+    type: str
+  volume:
+    description:
+      - The volume that holds the LUN. Required unless O(naa) names the LUN.
+    type: str
+  name:
+    description:
+      - The LUN's name in its volume. Required unless O(naa) names the LUN.
+    type: str
+    aliases: [lun]
+  naa:
+    description:
+      - The LUN to withdraw, by its identity in any spelling, with O(state=absent).
+    type: str
+  size:
+    description:
+      - Size of the LUN, in bytes or with a binary unit, such as V(10GiB).
+      - Without it, an existing LUN is mapped as it is.
+    type: str
+  os_type:
+    description:
+      - What will lay out the LUN; for a raw disk of a VM this is the guest's operating system.
+    type: str
+    choices: [aix, hpux, hyper_v, linux, netware, openvms, solaris, solaris_efi, vmware, windows, windows_2008, windows_gpt, xen]
+    default: linux
+  thin:
+    description:
+      - Whether a new LUN takes space in the volume only as it is written.
+    type: bool
+    default: true
+  comment:
+    description:
+      - A remark to keep with a new LUN, for the people who look at the array.
+    type: str
+    default: ""
+  initiators:
+    description:
+      - World wide port names and iSCSI names that shall, or shall no longer, see the LUN, in any spelling;
+        RV(crossvisor.san.hba_info#module:initiators) fits.
+      - With O(state=present), an empty list leaves the mapping as it is.
+      - With O(state=absent), the groups that hold any of them are unmapped; with an empty list and no O(igroup), the only group that
+        maps the LUN is.
+    type: list
+    elements: str
+    default: []
+  igroup:
+    description:
+      - The initiator group to create, to extend by O(initiators), or to unmap.
+      - Without it, a group that holds exactly these initiators is used, or one is created under a name that begins with V(crossvisor_).
+        Such a group is deleted again when it maps no LUN any more; others stay.
+    type: str
+  igroup_os_type:
+    description:
+      - What the initiators run, for a new group. Without it, the same as O(os_type).
+    type: str
+    choices: [aix, hpux, hyper_v, linux, netware, openvms, solaris, vmware, windows, xen]
+  lun_id:
+    description:
+      - The number under which the initiators shall see the LUN; without it, the lowest that is free for all of them.
+    type: int
+  delete:
+    description:
+      - With O(state=absent), also delete the LUN and the data on it. Refused while another group maps it.
+    type: bool
+    default: false
+  hypervisor:
+    description:
+      - With O(state=absent), the hypervisor to ask first whether a VM or a datastore uses the LUN, in which case nothing is done.
+  assume_unused:
+    description:
+      - With O(state=absent) and no O(hypervisor) that could be asked, your word that nothing uses the LUN.
+    type: bool
+    default: false
+  targets:
+    description:
+      - When to look up where initiators find the LUN, which costs requests - V(changed) when this run changed something,
+        V(always), or V(never).
+    type: str
+    choices: [always, changed, never]
+    default: changed
+  timeout:
+    description:
+      - Seconds to wait for the array to finish a step.
+    type: float
+    default: 300
+author:
+  - The crossvisor.san authors (@crossvisor)
+extends_documentation_fragment:
+  - crossvisor.san.attributes
+  - crossvisor.san.attributes.changes
+  - crossvisor.san.array
+  - crossvisor.san.hypervisor
+seealso:
+  - module: crossvisor.san.hba_info
+  - module: crossvisor.san.ptd_attach
+"""
+
+EXAMPLES = r"""
+- name: Give the hosts a LUN of 100 GiB
+  crossvisor.san.lun_provision:
+    array:
+      hostname: ontap.example.com
+      username: svc-ansible
+      password: "{{ vault_ontap_password }}"
+    svm: svm_san
+    volume: vol_prod
+    name: app01_data
+    size: 100GiB
+    os_type: linux
+    igroup_os_type: vmware
+    initiators: "{{ hbas.initiators }}"
+  register: lun
+
+- name: Take it back, with its data
+  crossvisor.san.lun_provision:
+    array: "{{ array }}"
+    hypervisor: "{{ hypervisor }}"
+    state: absent
+    naa: "{{ lun.naa }}"
+    initiators: "{{ hbas.initiators }}"
+    delete: true
+"""
+
+RETURN = r"""
+path:
+  description: Where the LUN is on its array; null if it does not exist.
+  returned: success
+  type: str
+  sample: /vol/vol_prod/app01_data
+uuid:
+  description: The array's identifier of the LUN; null if it does not exist.
+  returned: success
+  type: str
+serial:
+  description: The LUN's serial number; null if it does not exist.
+  returned: success
+  type: str
+  sample: 80Lab-aaaaa1
+naa:
+  description: The LUN's identity, NAA hex digits without prefix; null if it does not exist, as in check mode before it is created.
+  returned: success
+  type: str
+  sample: 600a098038304c61622d616161616131
+size_bytes:
+  description: Size in bytes; null if the LUN does not exist.
+  returned: success
+  type: int
+svm:
+  description: The storage virtual machine; null if the LUN does not exist.
+  returned: success
+  type: str
+volume:
+  description: The volume; null if the LUN does not exist.
+  returned: success
+  type: str
+lun_id:
+  description: The number under which the given initiators see the LUN; null if they do not.
+  returned: success
+  type: int
+igroups:
+  description: The initiator groups that map the LUN.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The group's name.
+      returned: success
+      type: str
+    uuid:
+      description: The array's identifier of the group.
+      returned: success
+      type: str
+    lun_id:
+      description: The LUN's number in the group.
+      returned: success
+      type: int
+    initiators:
+      description: The group's members.
+      returned: success
+      type: list
+      elements: str
+targets:
+  description: Where initiators find the LUN; null if they were not looked up, see O(targets).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    kind:
+      description: V(iscsi) or V(fc).
+      returned: success
+      type: str
+    name:
+      description: iSCSI name of the target, or WWPN of the port.
+      returned: success
+      type: str
+    portals:
+      description: Addresses where an iSCSI target listens.
+      returned: success
+      type: list
+      elements: dict
+      sample: [{"address": "192.0.2.11", "port": 3260}]
+    enabled:
+      description: Whether the target is in service.
+      returned: success
+      type: bool
+array:
+  description: The array.
+  returned: success
+  type: dict
+  contains:
+    type:
+      description: Its type.
+      returned: success
+      type: str
+      sample: ontap
+    name:
+      description: Its own name.
+      returned: success
+      type: str
+    address:
+      description: Where it is managed.
+      returned: success
+      type: str
+    version:
+      description: Its version.
+      returned: success
+      type: str
+    uuid:
+      description: Its own identifier.
+      returned: success
+      type: str
+actions:
+  description: What was done, or in check mode would be, in order.
+  returned: success
+  type: list
+  elements: str
+"""
+
+from contextlib import closing
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.crossvisor.san.plugins.module_utils import runtime, wishes
+from ansible_collections.crossvisor.san.plugins.module_utils.arrays.base import LunAddress, ProvisionWish, WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils.errors import InvalidInput
+from ansible_collections.crossvisor.san.plugins.module_utils.services import provision
+
+LUN_OS_TYPES = [
+    "aix",
+    "hpux",
+    "hyper_v",
+    "linux",
+    "netware",
+    "openvms",
+    "solaris",
+    "solaris_efi",
+    "vmware",
+    "windows",
+    "windows_2008",
+    "windows_gpt",
+    "xen",
+]
+GROUP_OS_TYPES = [kind for kind in LUN_OS_TYPES if kind not in ("solaris_efi", "windows_2008", "windows_gpt")]
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "array": runtime.array_option(),
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "svm": {"type": "str"},
+            "volume": {"type": "str"},
+            "name": {"type": "str", "aliases": ["lun"]},
+            "naa": {"type": "str"},
+            "size": {"type": "str"},
+            "os_type": {"type": "str", "choices": LUN_OS_TYPES, "default": "linux"},
+            "thin": {"type": "bool", "default": True},
+            "comment": {"type": "str", "default": ""},
+            "initiators": {"type": "list", "elements": "str", "default": []},
+            "igroup": {"type": "str"},
+            "igroup_os_type": {"type": "str", "choices": GROUP_OS_TYPES},
+            "lun_id": {"type": "int"},
+            "delete": {"type": "bool", "default": False},
+            "hypervisor": runtime.hypervisor_option(),
+            "assume_unused": {"type": "bool", "default": False},
+            "targets": {"type": "str", "choices": ["always", "changed", "never"], "default": "changed"},
+            "timeout": {"type": "float", "default": 300.0},
+        },
+        required_together=[("svm", "volume", "name")],
+        required_one_of=[("name", "naa")],
+        mutually_exclusive=[("name", "naa")],
+        supports_check_mode=True,
+    )
+    runtime.run(module, lambda: _present(module) if module.params["state"] == "present" else _absent(module))
+
+
+def _present(module: AnsibleModule) -> dict[str, Any]:
+    params = module.params
+    if params["naa"]:
+        raise InvalidInput("naa names a LUN to withdraw; to create or map one, give svm, volume and name.")
+    wish = ProvisionWish(
+        address=LunAddress(params["svm"], params["volume"], params["name"]),
+        size_bytes=wishes.size_in_bytes(params["size"]) if params["size"] else None,
+        os_type=params["os_type"],
+        initiators=provision.normalized(params["initiators"]),
+        group=params["igroup"],
+        group_os_type=params["igroup_os_type"],
+        lun_id=params["lun_id"],
+        thin=params["thin"],
+        comment=params["comment"],
+        timeout=params["timeout"],
+    )
+    with closing(runtime.open_array(module, params["array"])) as array:
+        return provision.provision(array, wish, params["targets"], module.check_mode).result(wish.initiators)
+
+
+def _absent(module: AnsibleModule) -> dict[str, Any]:
+    params = module.params
+    if not params["assume_unused"] and not runtime.names_hypervisor(module):
+        raise InvalidInput(
+            "Nobody was named who knows whether the LUN is in use: give the hypervisor to ask, or vouch for it with assume_unused=true."
+        )
+    wish = WithdrawWish(
+        lun=wishes.lun_name(params["naa"], None) if params["naa"] else LunAddress(params["svm"], params["volume"], params["name"]),
+        initiators=provision.normalized(params["initiators"]),
+        group=params["igroup"],
+        delete=params["delete"],
+        timeout=params["timeout"],
+    )
+    ask = None if params["assume_unused"] else lambda: runtime.open_hypervisor(module)
+    with closing(runtime.open_array(module, params["array"])) as array:
+        return provision.withdraw(array, wish, ask, module.check_mode).result(wish.initiators)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,289 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The Ansible module ptd_attach."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ptd_attach
+short_description: Attach a LUN to a VM as a pass-through disk
+version_added: 0.1.0
+description:
+  - Gives a VM a LUN of its own, on VMware as a raw device mapping (RDM), or takes it back.
+  - The LUN is named by its identity, never by a number, a slot or a size; what is attached is read back and compared.
+  - Before the disk is attached, every host that can run the VM must see the LUN; only those that do not are rescanned.
+  - A LUN that another VM or a file system of the hosts uses is refused, naming the user.
+  - If a step fails, what this run has done is undone.
+options:
+  vm:
+    description:
+      - Name, UUID or identifier of the VM. A name that fits several VMs is an error that lists them.
+    type: str
+    required: true
+  naa:
+    description:
+      - The LUN, by its identity in any spelling that a tool prints - V(naa.600a...), V(wwn-0x600a...), a multipath WWID,
+        a V(vml.) name, a Windows UniqueId.
+    type: str
+    aliases: [lun]
+  serial:
+    description:
+      - The LUN, by its NetApp ONTAP serial number of 12 characters.
+    type: str
+  state:
+    description:
+      - With V(present), the LUN is a disk of the VM.
+      - With V(absent), it is not, and its mapping file is gone; the data on the LUN stays.
+      - With V(forgotten), after the array has unmapped a released LUN, no host remembers it.
+    type: str
+    choices: [present, absent, forgotten]
+    default: present
+  place:
+    description:
+      - Where to put the disk, as V(SCSI(1:3)), or V(SCSI(1)) for the first free unit of a bus.
+      - Without it, the first free unit of a controller with room; a controller is added when none has.
+      - A disk that is attached elsewhere is not moved; that is an error.
+    type: str
+  controller_type:
+    description:
+      - The controller to prefer, and to add when one is needed; without it, the platform's best, V(pvscsi) on VMware.
+    type: str
+    choices: [pvscsi, lsilogic, lsilogicsas, buslogic]
+  mode:
+    description:
+      - Compatibility mode. With V(physical), the guest speaks to the array itself; with V(virtual), snapshots of the VM include the disk.
+      - Without it, V(physical) for a new disk, and an existing one is left as it is.
+    type: str
+    choices: [physical, virtual]
+  disk_mode:
+    description:
+      - How the disk takes part in snapshots; without it, the platform's default, and an existing disk is left as it is.
+    type: str
+    choices: [persistent, independent_persistent, independent_nonpersistent]
+  sharing:
+    description:
+      - With V(multi_writer), several VMs may write to the LUN at the same time, and it may be attached although other VMs have it.
+      - Without it, a new disk is not shared, and an existing one is left as it is.
+    type: str
+    choices: [none, multi_writer]
+  datastore:
+    description:
+      - Datastore for the mapping file; without it, the one that holds the VM's own files.
+    type: str
+  release:
+    description:
+      - With O(state=absent), also take the LUN out of use on every host that sees it, so that unmapping it on the array causes no
+        loss of paths.
+    type: bool
+    default: false
+  ignore_hosts:
+    description:
+      - Names of hosts that cannot be asked at the moment and shall not hold up the change. The VM cannot run there until they see the LUN.
+    type: list
+    elements: str
+    default: []
+  timeout:
+    description:
+      - Seconds to wait until all hosts see the LUN, and for each change of the VM.
+    type: float
+    default: 300
+  hypervisor:
+    description:
+      - The hypervisor that manages the VM.
+author:
+  - The crossvisor.san authors (@crossvisor)
+extends_documentation_fragment:
+  - crossvisor.san.attributes
+  - crossvisor.san.attributes.changes
+  - crossvisor.san.hypervisor
+seealso:
+  - module: crossvisor.san.lun_provision
+  - module: crossvisor.san.vm_storage_map
+"""
+
+EXAMPLES = r"""
+- name: Attach the LUN
+  crossvisor.san.ptd_attach:
+    hypervisor:
+      hostname: vcenter.example.com
+      username: svc-ansible@vsphere.local
+      password: "{{ vault_vcenter_password }}"
+    vm: app01
+    naa: "{{ lun.naa }}"
+  delegate_to: localhost
+
+- name: Attach a LUN in a place of its own, to be shared with a second VM
+  crossvisor.san.ptd_attach:
+    hypervisor: "{{ hypervisor }}"
+    vm: db01
+    naa: naa.600a098038304c61622d616161616131
+    place: SCSI(1:3)
+    sharing: multi_writer
+
+- name: Take the LUN from the VM, and from the hosts
+  crossvisor.san.ptd_attach:
+    hypervisor: "{{ hypervisor }}"
+    vm: app01
+    naa: "{{ lun.naa }}"
+    state: absent
+    release: true
+"""
+
+RETURN = r"""
+vm:
+  description: The VM.
+  returned: success
+  type: dict
+  contains:
+    name:
+      description: Its name.
+      returned: success
+      type: str
+    id:
+      description: Its identifier at the endpoint.
+      returned: success
+      type: str
+    uuid:
+      description: Its UUID.
+      returned: success
+      type: str
+naa:
+  description: The LUN's identity, NAA hex digits without prefix.
+  returned: success
+  type: str
+hosts:
+  description: The hosts that were looked after, those that can run the VM or, to release the LUN, all that may see it.
+  returned: success
+  type: list
+  elements: str
+disk:
+  description: The LUN as a disk of the VM, read back; null if it is not attached.
+  returned: success
+  type: dict
+  contains:
+    label:
+      description: The disk's name on the platform.
+      returned: success
+      type: str
+      sample: Hard disk 2
+    key:
+      description: The disk's key on the platform.
+      returned: success
+      type: str
+    controller_type:
+      description: Type of the controller.
+      returned: success
+      type: str
+      sample: pvscsi
+    controller_key:
+      description: Key of the controller.
+      returned: success
+      type: str
+    bus:
+      description: Bus number of the controller.
+      returned: success
+      type: int
+    unit:
+      description: The disk's unit on its controller.
+      returned: success
+      type: int
+    guest_address:
+      description: Where the guest finds the disk.
+      returned: success
+      type: str
+      sample: SCSI(0:1)
+    mapping_file:
+      description: The file that maps the LUN, on platforms that have one.
+      returned: success
+      type: str
+    device:
+      description: The LUN as the VM's host names it.
+      returned: success
+      type: str
+    size_bytes:
+      description: Size in bytes.
+      returned: success
+      type: int
+    mode:
+      description: Compatibility mode.
+      returned: success
+      type: str
+    disk_mode:
+      description: How the disk takes part in snapshots.
+      returned: success
+      type: str
+    sharing:
+      description: Whether several VMs may write to it.
+      returned: success
+      type: str
+actions:
+  description: What was done, or in check mode would be, in order.
+  returned: success
+  type: list
+  elements: str
+"""
+
+from contextlib import closing
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.crossvisor.san.plugins.module_utils import runtime, wishes
+from ansible_collections.crossvisor.san.plugins.module_utils.services import attach
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "hypervisor": runtime.hypervisor_option(),
+            "vm": {"type": "str", "required": True},
+            "naa": {"type": "str", "aliases": ["lun"]},
+            "serial": {"type": "str"},
+            "state": {"type": "str", "choices": ["present", "absent", "forgotten"], "default": "present"},
+            "place": {"type": "str"},
+            "controller_type": {"type": "str", "choices": ["pvscsi", "lsilogic", "lsilogicsas", "buslogic"]},
+            "mode": {"type": "str", "choices": ["physical", "virtual"]},
+            "disk_mode": {"type": "str", "choices": ["persistent", "independent_persistent", "independent_nonpersistent"]},
+            "sharing": {"type": "str", "choices": ["none", "multi_writer"]},
+            "datastore": {"type": "str"},
+            "release": {"type": "bool", "default": False},
+            "ignore_hosts": {"type": "list", "elements": "str", "default": []},
+            "timeout": {"type": "float", "default": 300.0},
+        },
+        required_one_of=[("naa", "serial")],
+        mutually_exclusive=[("naa", "serial")],
+        supports_check_mode=True,
+    )
+    runtime.run(module, lambda: _reach(module))
+
+
+def _reach(module: AnsibleModule) -> dict[str, Any]:
+    params = module.params
+    request = attach.AttachRequest(
+        vm=params["vm"],
+        name=wishes.lun_name(params["naa"], params["serial"]),
+        slot=wishes.place(params["place"]),
+        controller_type=params["controller_type"],
+        mode=params["mode"],
+        disk_mode=params["disk_mode"],
+        sharing=params["sharing"],
+        file_system=params["datastore"],
+        ignore_hosts=params["ignore_hosts"],
+        timeout=params["timeout"],
+    )
+    with closing(runtime.open_hypervisor(module)) as hypervisor:
+        if params["state"] == "present":
+            report = attach.attach(hypervisor, request, module.check_mode)
+        elif params["state"] == "absent":
+            report = attach.detach(hypervisor, request, params["release"], module.check_mode)
+        else:
+            report = attach.forget(hypervisor, request, module.check_mode)
+    return report.result(request.name)
+
+
+if __name__ == "__main__":
+    main()

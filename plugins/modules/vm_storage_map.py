@@ -1,0 +1,217 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The Ansible module vm_storage_map."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: vm_storage_map
+short_description: Map every VM's virtual disks to LUN, volume and array
+version_added: 0.1.0
+description:
+  - Tells for each virtual disk, image file or pass-through disk, on which LUN, volume and array it lies.
+  - Works in three phases. First the virtual components, then the storage resources that the hosts see and what the arrays know of them,
+    then the join. The number of requests does not depend on the number of VMs.
+  - What cannot be resolved is not left out. It is a row with a reason.
+options:
+  hypervisor:
+    description:
+      - The hypervisor whose VMs to map.
+  arrays:
+    description:
+      - The arrays that may lie underneath.
+  vms:
+    description:
+      - Names, UUIDs or identifiers of the VMs to map; all if the list is empty.
+    type: list
+    elements: str
+    default: []
+  clusters:
+    description:
+      - Names of the clusters whose VMs to map; all if the list is empty.
+    type: list
+    elements: str
+    default: []
+author:
+  - The crossvisor.san authors (@crossvisor)
+extends_documentation_fragment:
+  - crossvisor.san.attributes
+  - crossvisor.san.attributes.reads
+  - crossvisor.san.hypervisor
+  - crossvisor.san.array.arrays
+seealso:
+  - module: crossvisor.san.ptd_attach
+"""
+
+EXAMPLES = r"""
+- name: Map all VMs
+  crossvisor.san.vm_storage_map:
+    hypervisor:
+      hostname: vcenter.example.com
+      username: svc-ansible@vsphere.local
+      password: "{{ vault_vcenter_password }}"
+    arrays:
+      - hostname: ontap.example.com
+        username: svc-monitor
+        password: "{{ vault_ontap_password }}"
+  delegate_to: localhost
+  register: map
+
+- name: Show what lies on one volume
+  ansible.builtin.debug:
+    msg: "{{ map.mappings | selectattr('volume', 'eq', 'vol_prod') | map(attribute='vm_name') | unique }}"
+"""
+
+RETURN = r"""
+mappings:
+  description:
+    - One flat row for each virtual disk, so that a filter, a CSV file or a metric needs no join.
+    - An image file on a file system with several extents has one row for each LUN.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    hypervisor_type:
+      description: Type of the hypervisor.
+      returned: success
+      type: str
+      sample: vmware
+    hypervisor:
+      description: Address of the hypervisor's endpoint.
+      returned: success
+      type: str
+    cluster:
+      description: The VM's cluster, or empty.
+      returned: success
+      type: str
+    host:
+      description: The VM's host.
+      returned: success
+      type: str
+    vm_name:
+      description: The VM's name.
+      returned: success
+      type: str
+    vm_id:
+      description: The VM's identifier at the endpoint.
+      returned: success
+      type: str
+    disk:
+      description: The virtual disk's name.
+      returned: success
+      type: str
+      sample: Hard disk 2
+    kind:
+      description: V(image) or V(passthrough).
+      returned: success
+      type: str
+    device:
+      description: The host's device, or C(server:/path) of an export.
+      returned: success
+      type: str
+    path:
+      description: The image file, or the mapping file of a pass-through disk.
+      returned: success
+      type: str
+    naa:
+      description: The LUN's identity, NAA hex digits without prefix; empty if there is none.
+      returned: success
+      type: str
+    serial:
+      description: The LUN's serial number, if it is known.
+      returned: success
+      type: str
+    size_bytes:
+      description: Size of the virtual disk in bytes.
+      returned: success
+      type: int
+    array_type:
+      description: Type of the array.
+      returned: success
+      type: str
+      sample: ontap
+    array:
+      description: Name of the array.
+      returned: success
+      type: str
+    array_address:
+      description: Where the array is managed.
+      returned: success
+      type: str
+    svm:
+      description: The storage virtual machine.
+      returned: success
+      type: str
+    volume:
+      description: The volume.
+      returned: success
+      type: str
+    lun_path:
+      description: Where the LUN is on its array.
+      returned: success
+      type: str
+    lun_id:
+      description: The number under which the VM's host sees the LUN, or null.
+      returned: success
+      type: int
+    status:
+      description: V(mapped) down to an array, or V(unresolved).
+      returned: success
+      type: str
+    reason:
+      description: Why a row is unresolved.
+      returned: success
+      type: str
+virtual_machines:
+  description: The same by VM, with its disks and the storage under each.
+  returned: success
+  type: list
+  elements: dict
+storage_resources:
+  description: Every LUN, local disk and export that a host sees, also those that no VM uses, with the file systems and VMs on it.
+  returned: success
+  type: list
+  elements: dict
+"""
+
+from contextlib import closing
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.crossvisor.san.plugins.module_utils import runtime
+from ansible_collections.crossvisor.san.plugins.module_utils.services.storage_map import storage_map
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "hypervisor": runtime.hypervisor_option(),
+            "arrays": runtime.array_option(type="list", elements="dict", default=[]),
+            "vms": {"type": "list", "elements": "str", "default": []},
+            "clusters": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+
+    def read() -> dict[str, Any]:
+        arrays = runtime.array_sources(module)
+        with closing(runtime.open_hypervisor(module)) as hypervisor:
+            found = storage_map(hypervisor, arrays, module.params["vms"], module.params["clusters"])
+        for warning in found.warnings:
+            module.warn(warning)
+        return {
+            "mappings": found.mappings,
+            "virtual_machines": found.virtual_machines,
+            "storage_resources": found.storage_resources,
+        }
+
+    runtime.run(module, read)
+
+
+if __name__ == "__main__":
+    main()
