@@ -24,7 +24,7 @@ _WWPN_SPELLINGS = [
     )
 ]
 _UNSET_WWPNS = (bytes(8), b"\xff" * 8)
-_WWPN_FORMS = "16 hex digits, bare, after 0x or in pairs like 10:00:00:90:fa:12:34:56, or ESXi's fc.<wwnn>:<wwpn>; all 0 or all f means that none is set"
+_WWPN_FORMS = "16 hex digits, not all 0 or f, like 10:00:00:90:fa:12:34:56"
 
 _LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _ISCSI_NAME = re.compile(
@@ -33,10 +33,7 @@ _ISCSI_NAME = re.compile(
     "|naa[.][0-9a-f]{16}(?:[0-9a-f]{16})?"
 )
 _ISCSI_NAME_LIMIT = 223
-_ISCSI_FORMS = (
-    f"iqn.<year>-<month>.<reversed domain>[:<text>], eui.<16 hex digits> or naa.<16 or 32 hex digits>, at most {_ISCSI_NAME_LIMIT} characters out of "
-    "letters, digits, '-', '.' and ':'"
-)
+_ISCSI_FORMS = "iqn.<year>-<month>.<domain>:<letters, digits, '-', '.', ':'> like iqn.1998-01.com.vmware:esx01, or eui.<hex>, naa.<hex>"
 
 
 def normalize_wwpn(value: str | int | Sequence[int]) -> str:
@@ -69,7 +66,7 @@ def initiator_kind(text: str) -> Literal["fc", "iscsi"]:
         return "iscsi"
     if isinstance(text, str) and _octets(text) is not None:
         return "fc"
-    raise InvalidInput(f"{text!r:.100} is not a WWPN or IQN: a WWPN is {_WWPN_FORMS}; an iSCSI name is {_ISCSI_FORMS}.")
+    raise InvalidInput(f"{text!r:.100} is not a WWPN or IQN: expected {_WWPN_FORMS}, or {_ISCSI_FORMS}.")
 
 
 def _octets(value: str | int | Sequence[int]) -> bytes | None:

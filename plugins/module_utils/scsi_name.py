@@ -6,8 +6,8 @@
 
 Only this module knows what the digits of a vendor's name mean.
 
-The name is the NAA designator of SPC-4 7.8.6.6: 16 hex digits (NAA 2 or 5) or 32 (NAA 6). Names of other kinds are refused, because they are
-either not unique in the world (NAA 3, `mpx.`) or cannot be compared with an NAA name (`eui.`, `t10.`, `vml.01`).
+The name is the NAA designator of SPC-4 7.8.6.6: 16 hex digits (NAA 2 or 5) or 32 (NAA 6). Names of other kinds are refused, because
+they are either not unique in the world (NAA 3, `mpx.`) or cannot be compared with an NAA name (`eui.`, `t10.`, `vml.01`).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _SPELLINGS = [
         rf"(?:/dev/disk/by-id/)?scsi-3(?P<naa>{_NAA})(?:-part[0-9]+)?",
         rf"(?:/dev/disk/by-id/dm-uuid-)?(?:part[0-9]+-)?mpath-3(?P<naa>{_NAA})",
         rf"(?:/dev/mapper/|/dev/disk/by-id/dm-name-)?3(?P<naa>{_NAA})(?:-part[0-9]+|p[0-9]+)?",
-        # uuid type 02 (NAA), device type, LUN number (low byte; high byte since ESXi 7), reserved, name, model: VMware KB 320217 and 379673
+        # uuid type 02 (NAA), device type, LUN number (low byte, high byte since ESXi 7), reserved, name, model: VMware KB 320217, 379673
         rf"{_ESX_DISKS}?(?:vml\.)?02[0-9a-f]{{8}}(?P<naa>{_NAA})(?:[0-9a-f]{{2}}){{0,16}}(?::[0-9]+)?",
     )
 ]
@@ -70,7 +70,7 @@ class ScsiName:
     def __post_init__(self) -> None:
         if not (isinstance(self.naa, str) and _BARE.fullmatch(self.naa)):
             raise InvalidInput(
-                f"{self.naa!r:.100} is not a bare NAA name: expected 16 lower-case hex digits that start with 2 or 5, or 32 that start with 6."
+                f"{self.naa!r:.100} is not a bare NAA name: expected 32 lower-case hex digits that start with 6, or 16 with 2 or 5."
             )
 
     @classmethod
@@ -83,7 +83,7 @@ class ScsiName:
         name = cls.try_parse(text)
         if name is None:
             raise InvalidInput(
-                f"{text!r:.100} is not the NAA name of a LUN: expected 32 hex digits that start with 6, or 16 that start with 2 or 5, bare or as "
+                f"{text!r:.100} is not the NAA name of a LUN: expected 32 hex digits that start with 6, or 16 with 2 or 5, bare or as "
                 "naa.<hex>, 0x<hex>, wwn-0x<hex>, scsi-3<hex>, 3<hex>, vml.02<hex>, a VMware uuid, or a path to one of these."
             )
         return name
@@ -109,9 +109,10 @@ class ScsiName:
 
     @classmethod
     def from_vpd83(cls, page: bytes) -> ScsiName | None:
-        """The LUN's name in a Device Identification page (SPC-4 7.8.6), wherever it stands among the designators; NAA 6 goes before 5 and 2.
+        """The LUN's name in a Device Identification page (SPC-4 7.8.6), wherever it stands among the designators.
 
-        None when the page gives the logical unit no such name, or gives it two of the best type, so that neither is its identity.
+        NAA 6 goes before 5, 5 before 2. None when the logical unit has no such name, or two of the best type, so that neither is its
+        identity.
         """
         names = {designator.hex() for designator in _naa_designators(page)}
         for naa_type in _NAA_TYPES:
@@ -150,9 +151,9 @@ class ScsiName:
 
     @property
     def ontap_serial(self) -> str | None:
-        """The `serial_number` of an ONTAP LUN. None for other names, among them those of E-Series, which share the prefix but hold no printable text.
+        """The `serial_number` of an ONTAP LUN, else None.
 
-        The function `ontap_serial` also takes the device's INQUIRY product into account.
+        Names of E-Series share the prefix but hold no printable text; where the INQUIRY product is known, ask the function `ontap_serial`.
         """
         return self._netapp_serial_after(_ONTAP)
 
@@ -165,7 +166,7 @@ class ScsiName:
 
     @property
     def serial(self) -> str | None:
-        """The serial number that the array itself shows for the LUN, where the vendor makes it part of the name (NetApp, Pure), else None."""
+        """The serial number that the array shows for the LUN, where the vendor makes it part of the name (NetApp, Pure), else None."""
         if self.naa.startswith(_PURE):
             return self.naa[len(_PURE) :].upper()
         return self.ontap_serial or self._netapp_serial_after(_7_MODE)
@@ -178,14 +179,17 @@ class ScsiName:
 
 
 def ontap_serial(name: ScsiName, product: str | None) -> str | None:
-    """The ONTAP `serial_number` of a device with this name and INQUIRY product (padding allowed, None when unknown); None when it is not ONTAP's."""
+    """The ONTAP `serial_number` of a device with this name and INQUIRY product, which may be padded, or None when it is not ONTAP's.
+
+    `product` is None when it is not known.
+    """
     if product is not None and product.strip() != _ONTAP_PRODUCT:
         return None
     return name.ontap_serial
 
 
 def from_vpd80(page: bytes) -> str:
-    """The serial number in a Unit Serial Number page (SPC-4 7.8.18) without its padding, empty where the device has none. Raises `InvalidInput`."""
+    """The serial number in a Unit Serial Number page (SPC-4 7.8.18), unpadded, empty where there is none. Raises `InvalidInput`."""
     length = int.from_bytes(page[2:4], "big")
     serial = page[4 : 4 + length]
     if page[1:2] != b"\x80" or len(serial) < length or not serial.isascii():
@@ -195,7 +199,7 @@ def from_vpd80(page: bytes) -> str:
 
 def _hex_of_netapp_serial(serial: str) -> str:
     if not (isinstance(serial, str) and _NETAPP_SERIAL.fullmatch(serial.strip())):
-        raise InvalidInput(f"{serial!r:.100} is not the serial number of a NetApp LUN: expected 12 printable ASCII characters without spaces.")
+        raise InvalidInput(f"{serial!r:.100} is not the serial number of a NetApp LUN: expected 12 printable ASCII characters, no spaces.")
     return serial.strip().encode("ascii").hex()
 
 
