@@ -41,8 +41,8 @@ class Detection:
     virtualized: bool | None
     """None when the machine shows nothing that could tell; `evidence` says why."""
     type: str = ""
-    """`vmware`, `hyperv`, `xen`, `kvm`, `virtualbox`, `bhyve`, `parallels`, `nutanix`, `aws_nitro`, `apple`, `powervm`, `zvm`, or `other` for a
-    hypervisor without a name; empty on bare metal."""
+    """`vmware`, `hyperv`, `xen`, `kvm`, `virtualbox`, `bhyve`, `parallels`, `nutanix`, `aws_nitro`, `apple`, `powervm`, `zvm`, or `other`
+    for a hypervisor without a name; empty on bare metal."""
     role: str = ""
     """`guest` of, or `host` for virtual machines of that type; empty for neither."""
     product: str = ""
@@ -80,7 +80,7 @@ def detect(root: Path = Path("/")) -> Detection:
 
 
 def _guest(tree: Tree, kind: str, observed: Mapping[str, str]) -> Detection:
-    pairs = kvp.parse_pool(tree.bytes(kvp.POOL) or b"") if kind == "hyperv" else {}
+    pairs = kvp.parse_pool(tree.content(kvp.POOL) or b"") if kind == "hyperv" else {}
     uuids = _uuids(tree, kind)
     return Detection(
         virtualized=True,

@@ -4,8 +4,8 @@
 
 """What a Hyper-V host tells its guests through the key-value pair exchange.
 
-The daemon `hv_kvp_daemon` (Linux, tools/hv/hv_kvp_daemon.c) keeps the host's "auto external" pool as number 3: records of a 512-byte key and a
-2048-byte value (include/uapi/linux/hyperv.h), UTF-8, ended by NUL. The keys are those of Microsoft's "Data Exchange: using key-value pairs".
+The daemon `hv_kvp_daemon` (Linux, tools/hv/hv_kvp_daemon.c) keeps what the host tells in pool 3, records of a 512-byte key and a 2048-byte
+value (include/uapi/linux/hyperv.h), UTF-8, ended by NUL. The keys are those of Hyper-V's Data Exchange service.
 """
 
 from __future__ import annotations

@@ -4,12 +4,12 @@
 
 """The UUIDs under which a hypervisor's management may know this machine.
 
-SMBIOS 2.6 (DSP0134 7.2.1) stores the first three fields of the system UUID with the low byte first; older firmware stored them as they are written.
-Linux (drivers/firmware/dmi_scan.c) goes by the SMBIOS version that the firmware claims, and firmware does not always do what it claims:
+SMBIOS 2.6 (DSP0134 7.2.1) stores the first three fields of the system UUID with the low byte first; older firmware stored them as they are
+written. Linux (drivers/firmware/dmi_scan.c) goes by the version that the firmware claims, and firmware does not always do what it claims:
 
-- VMware's virtual hardware 13 and newer claims SMBIOS 2.7 but stores vCenter's `config.uuid` as it is written, so that a guest reads it with swapped
-  bytes. The serial number (`VMware-42 39 4f dd …`) holds the bytes in vCenter's order in any version.
-- Hyper-V's generation 1 claims SMBIOS 2.3 but stores `BIOSGUID` the new way, so that a guest reads it with swapped bytes too; generation 2 does not.
+- VMware's virtual hardware 13 and newer claims SMBIOS 2.7 but stores vCenter's `config.uuid` as it is written: a guest reads its bytes
+  swapped. The serial number (`VMware-42 39 4f dd …`) holds the bytes in vCenter's order in any version.
+- Hyper-V's generation 1 claims SMBIOS 2.3 but stores `BIOSGUID` with the low byte first: swapped again. Generation 2 is as it claims.
 
 So whoever joins guests with VMs compares all of `candidates`.
 """

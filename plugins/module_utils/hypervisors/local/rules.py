@@ -5,8 +5,8 @@
 """How hypervisors show themselves to a Linux kernel: which source says what, as tables.
 
 The order of `GUEST_RULES` settles contradictions; it is the one that systemd-detect-virt documents:
-1. firmware that names a product built on another hypervisor (VirtualBox, EC2 Nitro, Nutanix, Parallels, on KVM or Hyper-V), and Xen's firmware, because
-   Xen and KVM may pose as Hyper-V in CPUID;
+1. firmware that names a product built on another hypervisor (VirtualBox, EC2 Nitro, Nutanix, Parallels, on KVM or Hyper-V), and Xen's
+   firmware, because Xen may pose as Hyper-V in CPUID;
 2. Xen's own interfaces, because a paravirtual kernel sees the CPUID of whatever is below Xen;
 3. CPUID signatures other than Hyper-V's, which survive a changed DMI table;
 4. other firmware, the device tree and s390's sysinfo;
@@ -86,7 +86,7 @@ def _read_cpu_flag(tree: Tree, path: str) -> str | None:
 def _read_cpuid(tree: Tree, path: str) -> str | None:
     """The vendor signature, EBX ECX EDX of a hypervisor's CPUID leaf; the offset in the device is the leaf."""
     device, _, leaf = path.partition(" leaf ")
-    registers = tree.bytes_at(device, int(leaf, 16), 16) or b""
+    registers = tree.piece(device, int(leaf, 16), 16) or b""
     return registers[4:].rstrip(b"\0").decode("ascii", "replace") or None
 
 
@@ -96,7 +96,7 @@ def _read_virtio(tree: Tree, path: str) -> str | None:
 
 def _read_container_variable(tree: Tree, path: str) -> str | None:
     """`$container` of process 1, and nothing else of its environment."""
-    variables = (tree.bytes(path) or b"").split(b"\0")
+    variables = (tree.content(path) or b"").split(b"\0")
     return next((variable[10:].decode("utf-8", "replace") for variable in variables if variable.startswith(b"container=")), None)
 
 
@@ -239,9 +239,7 @@ BARE_METAL_RULES = (
     Rule("", "names no hypervisor", {_DEVICE_TREE: "."}),
 )
 
-HINT_RULES = (
-    Rule("", "virtio devices: KVM or another hypervisor with such devices, or a network card that offers them; no proof", {_VIRTIO: "."}),
-)
+HINT_RULES = (Rule("", "virtio devices: of KVM, of another hypervisor, or of a network card that offers them", {_VIRTIO: "."}),)
 
 CONTAINER_RULES = (
     Rule("wsl", "the Windows Subsystem for Linux", {"/proc/sys/kernel/osrelease": r".*(Microsoft|WSL)"}),
