@@ -13,7 +13,8 @@ from tests.lab.ontap.errors import Code, OntapError
 from tests.lab.world import SERIAL_ALPHABET, SERIAL_LENGTH
 
 LUN_OS_TYPES = (
-    "aix", "hpux", "hyper_v", "linux", "netware", "openvms", "solaris", "solaris_efi", "vmware", "windows", "windows_2008", "windows_gpt", "xen",
+    "aix", "hpux", "hyper_v", "linux", "netware", "openvms", "solaris", "solaris_efi",
+    "vmware", "windows", "windows_2008", "windows_gpt", "xen",
 )  # fmt: skip
 IGROUP_OS_TYPES = ("aix", "hpux", "hyper_v", "linux", "netware", "openvms", "solaris", "vmware", "windows", "xen")
 PROTOCOLS = ("fcp", "iscsi", "mixed")
@@ -111,7 +112,8 @@ def igroup_name(name: object) -> str:
 def lun_base_name(name: str) -> str:
     """Return the last component of a LUN's path; raises OntapError when no LUN can have it."""
     if not _LUN_BASE_NAME.fullmatch(name):
-        raise OntapError(Code.LUN_NAME_CHARACTERS, 'LUN name can only contain characters A-Z, a-z, 0-9, "-", ".", "_", "{" and "}".', "name")
+        message = 'A LUN name can only contain characters A-Z, a-z, 0-9, "-", ".", "_", "{" and "}".'
+        raise OntapError(Code.LUN_NAME_CHARACTERS, message, "name")
     return name
 
 
@@ -125,7 +127,7 @@ def size_in_bytes(value: object) -> int:
         raise OntapError(Code.SIZE_UNITS_INVALID, f'The size "{value}" has invalid units.', "space.size")
     if number < 0:
         raise OntapError(Code.SIZE_NEGATIVE, "The size of a LUN cannot be negative.", "space.size")
-    return number * UNITS[unit]
+    return number * int(UNITS[unit])
 
 
 def lun_size(requested: int, os_type: str) -> int:

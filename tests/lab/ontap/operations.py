@@ -189,7 +189,7 @@ def create_map(array: Array, values: Values) -> LunMap:
     seen = svm.maps_seen_by(igroup.initiators)
     for other in seen:
         if other.lun is lun:
-            message = f'LUN "{lun.path}" is already mapped to an initiator of "{igroup.name}" through initiator group "{other.igroup.name}".'
+            message = f'LUN "{lun.path}" is already mapped to an initiator of "{igroup.name}" through "{other.igroup.name}".'
             raise OntapError(Code.MAP_CONFLICT, message, "igroup")
     number = _number(svm, igroup, seen, values.get("logical_unit_number"))
     lun_map = LunMap(lun, igroup, number)
@@ -281,15 +281,19 @@ def _split_name(name: Any) -> tuple[str | None, str | None]:
     if name is None:
         return None, None
     if not isinstance(name, str) or (name.startswith("/") and not name.startswith("/vol/")):
-        raise OntapError(Code.LUN_NAME_INVALID, f'"{name}" is not a valid LUN name; a path has the form /vol/<volume>[/<qtree>]/<lun>.', "name")
+        raise _bad_lun_name(name)
     if not name.startswith("/"):
         return None, name
     parts = name.removeprefix("/vol/").split("/")
     if len(parts) == 3:
         raise OntapError(Code.QTREE_NOT_FOUND, f'Qtree "{parts[1]}" was not found.', "name")
     if len(parts) != 2 or not all(parts):
-        raise OntapError(Code.LUN_NAME_INVALID, f'"{name}" is not a valid LUN name; a path has the form /vol/<volume>[/<qtree>]/<lun>.', "name")
+        raise _bad_lun_name(name)
     return parts[0], parts[1]
+
+
+def _bad_lun_name(name: object) -> OntapError:
+    return OntapError(Code.LUN_NAME_INVALID, f'"{name}" is not a valid LUN name; a path is /vol/<volume>[/<qtree>]/<lun>.', "name")
 
 
 def _agreed(from_path: str | None, explicit: Any, code: Code, target: str) -> str | None:
@@ -393,16 +397,17 @@ def _igroup_to_map(svm: Svm, values: Values) -> Igroup:
 
 
 def _number(svm: Svm, igroup: Igroup, seen: list[LunMap], asked: Any) -> int:
+    field = "logical_unit_number"
     own = {lun_map.number for lun_map in svm.maps_in(igroup)}
     taken = own | {lun_map.number for lun_map in seen}
     if asked is None:
         return next(number for number in itertools.count() if number not in taken)
     if not str(asked).isdigit() or int(asked) >= LUN_ID_LIMIT:
-        raise OntapError(Code.INVALID_VALUE, f'The value "{asked}" is invalid for field "logical_unit_number" (0..4095)', "logical_unit_number")
+        raise OntapError(Code.INVALID_VALUE, f'The value "{asked}" is invalid for field "{field}" (0..{LUN_ID_LIMIT - 1})', field)
     if int(asked) in own:
-        raise OntapError(Code.LUN_ID_IN_GROUP, f'LUN ID {asked} is already in use in initiator group "{igroup.name}".', "logical_unit_number")
+        raise OntapError(Code.LUN_ID_IN_GROUP, f'LUN ID {asked} is already in use in initiator group "{igroup.name}".', field)
     if int(asked) in taken:
         other = next(lun_map for lun_map in seen if lun_map.number == int(asked))
         message = f'LUN ID {asked} is already in use by an initiator of "{igroup.name}" in initiator group "{other.igroup.name}".'
-        raise OntapError(Code.MAP_CONFLICT, message, "logical_unit_number")
+        raise OntapError(Code.MAP_CONFLICT, message, field)
     return int(asked)

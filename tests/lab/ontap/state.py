@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from threading import RLock
 from typing import Any
 
@@ -24,7 +24,7 @@ SPACE_ALLOCATION_BY_DEFAULT = frozenset({"vmware", "hyper_v"})
 
 def now() -> str:
     """Return the time as ONTAP prints it."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def new_uuid() -> str:
@@ -156,13 +156,18 @@ class Array:
         self.name: str = world["name"]
         self.uuid: str = world["uuid"]
         self.version: Mapping[str, int] = world["version"]
-        self.nodes = {name: identity("node", name) for name in world["nodes"]}
+        self.nodes: dict[str, str] = {name: identity("node", name) for name in world["nodes"]}
         self.svms = [_load_svm(svm) for svm in world["svms"]]
 
     @property
     def node(self) -> str:
         """The node that owns every aggregate of the lab."""
         return next(iter(self.nodes))
+
+    @property
+    def revision(self) -> str:
+        """The product revision level of INQUIRY: four digits of the version."""
+        return "".join(str(self.version[part]) for part in ("generation", "major", "minor"))
 
     def pass_read(self) -> None:
         """Count one GET of LUNs for the LUNs that are not shown yet."""
@@ -188,7 +193,7 @@ class Array:
                 "size": lun_map.lun.size,
                 "vendor": "NETAPP",
                 "model": "LUN C-Mode",
-                "revision": "{generation}{major}{minor}".format(**self.version),
+                "revision": self.revision,
                 "ports": _ports(svm, initiator),
                 "initiator": initiator,
             }

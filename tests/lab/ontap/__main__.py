@@ -1,0 +1,92 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Start the array: ``LAB_USERNAME=… LAB_PASSWORD=… python -m tests.lab.ontap --world FILE --cert PEM --key PEM``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from tests.lab.control import Control, Faults, RequestLog, serve_control, values
+from tests.lab.ontap.api import Api
+from tests.lab.ontap.jobs import Jobs
+from tests.lab.ontap.server import ACTIONS, ApiServer, Credentials, Site, tls_context
+from tests.lab.ontap.state import Array
+from tests.lab.world import build
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT; return the exit status."""
+    options = _options()
+    credentials = Credentials(os.environ.get("LAB_USERNAME", ""), os.environ.get("LAB_PASSWORD", ""))
+    if not credentials.username or not credentials.password:
+        print("LAB_USERNAME and LAB_PASSWORD must be set.", file=sys.stderr)
+        return 2
+    if bool(options.cert) != bool(options.key):
+        print("--cert and --key belong together.", file=sys.stderr)
+        return 2
+    world = (json.loads(options.world.read_text(encoding="utf-8")) if options.world else build())["array"]
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    _serve(options, world, credentials, stop)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.lab.ontap", description=__doc__)
+    parser.add_argument("--world", type=Path, help="the lab's world; the default one without it")
+    parser.add_argument("--listen", default="127.0.0.1", help="address of both ports")
+    parser.add_argument("--port", type=int, default=0, help="API port; 0 takes a free one")
+    parser.add_argument("--control-port", type=int, default=0, help="control port; 0 takes a free one")
+    parser.add_argument("--cert", help="certificate chain in PEM; plain HTTP without it")
+    parser.add_argument("--key", help="private key in PEM")
+    parser.add_argument("--async-jobs", action="store_true", help="do every change in a job")
+    return parser.parse_args()
+
+
+def _serve(options: argparse.Namespace, world: dict[str, Any], credentials: Credentials, stop: threading.Event) -> None:
+    array, jobs, log, faults = Array(world), Jobs(), RequestLog(), Faults(ACTIONS)
+    api = Api(array, jobs, asynchronous=options.async_jobs)
+    tls = tls_context(options.cert, options.key) if options.cert else None
+    server = ApiServer((options.listen, options.port), Site(api, credentials, faults, log), tls)
+    port = int(server.server_address[1])
+
+    def reset() -> None:
+        array.reset(world)
+        jobs.clear()
+        faults.clear()
+        log.clear()
+
+    def hide_luns(reads: object) -> None:
+        with array.lock:
+            array.hide_next = int(str(reads))
+
+    def state() -> Any:
+        with array.lock:
+            return array.canonical()
+
+    def presented(query: Any) -> Any:
+        with array.lock:
+            return array.presented(values(query, "initiator"))
+
+    probe = "127.0.0.1" if options.listen == "0.0.0.0" else options.listen  # noqa: S104
+    control = Control(log, faults, state, reset, (probe, port), {"/presented": presented}, {"hide_luns": hide_luns})
+    control_server = serve_control(options.listen, options.control_port, control)
+    threading.Thread(target=server.serve_forever, name="api", daemon=True).start()
+    print("READY", json.dumps({"port": port, "control_port": control_server.server_address[1]}), flush=True)
+    stop.wait()
+    server.shutdown()
+    control_server.shutdown()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

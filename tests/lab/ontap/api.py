@@ -1,0 +1,357 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The REST interface: which request does what, and how the answer looks."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from tests.lab.control import Action
+from tests.lab.ontap import operations, resources
+from tests.lab.ontap.errors import Code, OntapError
+from tests.lab.ontap.jobs import Jobs
+from tests.lab.ontap.query import (
+    LINKS,
+    Query,
+    Record,
+    Shape,
+    check_body,
+    check_parameters,
+    collection,
+    flatten,
+    instance,
+    parse_query,
+    values_at,
+)
+from tests.lab.ontap.state import Array
+
+ID = "/([^/]+)"
+NO_ISCSI = Code.ISCSI_SERVICE_NOT_FOUND
+JOB_SECONDS = 0.3
+WRITE_PARAMETERS = frozenset({"return_timeout", "return_records"})
+MAX_RETURN_TIMEOUT = 120
+TUNNEL_NAME, TUNNEL_UUID = "x-dot-svm-name", "x-dot-svm-uuid"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request, already split into its parts; header names are lower case."""
+
+    method: str
+    path: str
+    query: Query
+    values: Mapping[str, Any]
+    headers: Mapping[str, str]
+    ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back over the wire."""
+
+    status: int
+    body: Record = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    kind: str | None = None
+    """What the body's records are, when links lead to them."""
+
+
+Handler = Callable[[Request], Answer]
+Work = Callable[[], Record | None]
+
+
+def parse_request(method: str, target: str, headers: Mapping[str, str], raw: bytes) -> Request:
+    """Return the request; raises OntapError for a body that is no JSON object or a parameter given twice."""
+    url = urlsplit(target if not target.startswith("//") else f"/{target.lstrip('/')}")
+    path = re.sub(r"/{2,}", "/", url.path).rstrip("/") or "/"
+    lowered = {name.lower(): value for name, value in headers.items()}
+    return Request(method, path, parse_query(url.query), flatten(_json(raw)) if raw else {}, lowered)
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except ValueError as error:
+        raise OntapError(Code.INVALID_JSON, "Invalid JSON input.") from error
+
+
+class Api:
+    """Answers requests from the array's state."""
+
+    def __init__(self, array: Array, jobs: Jobs, *, asynchronous: bool = False) -> None:
+        self._array = array
+        self._jobs = jobs
+        self._asynchronous = asynchronous
+        self._routes = [(method, re.compile(f"/api/{pattern}"), handler) for method, pattern, handler in self._table()]
+
+    def answer(self, request: Request, action: Action) -> Answer:
+        """Return the answer to the request; ``action`` may turn a change into a job, or make that job fail."""
+        try:
+            return self._links(request, self._route(request, action))
+        except OntapError as error:
+            return Answer(error.status, error.body())
+
+    def _table(self) -> list[tuple[str, str, Handler]]:
+        return [*self._array_table(), *self._lun_table(), *self._igroup_table(), *self._map_table(), *self._snapshot_table()]
+
+    def _array_table(self) -> list[tuple[str, str, Handler]]:
+        a, r = self._array, resources
+        return [
+            ("GET", "cluster", self._one(r.CLUSTER, lambda ids: r.cluster_record(a))),
+            *self._readable("cluster/nodes", r.NODES, lambda: r.node_records(a)),
+            *self._readable("cluster/jobs", r.JOB, self._jobs.records),
+            *self._readable("svm/svms", r.SVMS, lambda: r.svm_records(a)),
+            *self._readable("storage/volumes", r.VOLUME, lambda: r.volume_records(a)),
+            *self._readable("network/ip/interfaces", r.IP_INTERFACE, lambda: r.ip_interface_records(a)),
+            *self._readable("network/fc/interfaces", r.FC_INTERFACE, lambda: r.fc_interface_records(a)),
+            *self._readable("protocols/san/iscsi/services", r.SAN_SERVICE, lambda: r.iscsi_service_records(a), NO_ISCSI),
+            *self._readable("protocols/san/fcp/services", r.SAN_SERVICE, lambda: r.fcp_service_records(a)),
+            (
+                "GET",
+                "private/cli/debug/smdb/table/Ontap(?:Mode|Personality)",
+                self._many(r.PERSONALITY, lambda ids: r.personality_records()),
+            ),
+        ]
+
+    def _lun_table(self) -> list[tuple[str, str, Handler]]:
+        a, r, o, path = self._array, resources, operations, "storage/luns"
+        return [
+            ("GET", path, self._counting_reads(self._many(r.LUN, lambda ids: r.lun_records(a), "lun"))),
+            ("POST", path, self._create_lun),
+            ("GET", path + ID, self._counting_reads(self._one(r.LUN, lambda ids: r.lun_record(a, *o.find_lun(a, *ids)), "lun"))),
+            ("PATCH", path + ID, self._change(r.LUN_MODIFY, r.LUN, lambda ids, values: o.modify_lun(a, ids[0], values))),
+            ("DELETE", path + ID, self._remove(lambda ids, mapped: o.delete_lun(a, *ids, while_mapped=mapped), mappable=True)),
+        ]
+
+    def _igroup_table(self) -> list[tuple[str, str, Handler]]:
+        a, r, o, path = self._array, resources, operations, "protocols/san/igroups"
+        members, member = f"{path}{ID}/initiators", f"{path}{ID}/initiators{ID}"
+        return [
+            ("GET", path, self._many(r.IGROUP, lambda ids: r.igroup_records(a), "igroup")),
+            ("POST", path, self._create_igroup),
+            ("GET", path + ID, self._one(r.IGROUP, lambda ids: r.igroup_record(a, *o.find_igroup(a, *ids)), "igroup")),
+            ("PATCH", path + ID, self._change(r.IGROUP_MODIFY, r.IGROUP, lambda ids, values: o.modify_igroup(a, ids[0], values))),
+            ("DELETE", path + ID, self._remove(lambda ids, mapped: o.delete_igroup(a, *ids, while_mapped=mapped), mappable=True)),
+            ("GET", members, self._many(r.INITIATOR, self._initiator_records)),
+            ("POST", members, self._add_initiators),
+            ("GET", member, self._one(r.INITIATOR, self._initiator_record)),
+            ("PATCH", member, self._change(("comment",), r.INITIATOR, self._comment_initiator)),
+            ("DELETE", member, self._remove(lambda ids, mapped: o.remove_initiator(a, *ids, while_mapped=mapped), mappable=True)),
+        ]
+
+    def _map_table(self) -> list[tuple[str, str, Handler]]:
+        a, r, o, path = self._array, resources, operations, "protocols/san/lun-maps"
+        return [
+            ("GET", path, self._many(r.LUN_MAP, lambda ids: r.lun_map_records(a))),
+            ("POST", path, self._create_map),
+            ("GET", path + ID + ID, self._one(r.LUN_MAP, lambda ids: r.lun_map_record(a, *o.find_map(a, *ids)))),
+            ("DELETE", path + ID + ID, self._remove(lambda ids, mapped: o.delete_map(a, *ids))),
+        ]
+
+    def _snapshot_table(self) -> list[tuple[str, str, Handler]]:
+        a, r, o, path = self._array, resources, operations, f"storage/volumes{ID}/snapshots"
+        return [
+            ("GET", path, self._many(r.SNAPSHOT, lambda ids: r.snapshot_records(*o.find_volume(a, *ids)))),
+            ("POST", path, self._create_snapshot),
+            ("GET", path + ID, self._one(r.SNAPSHOT, self._snapshot_record)),
+            ("DELETE", path + ID, self._remove(lambda ids, mapped: o.delete_snapshot(a, *ids))),
+        ]
+
+    def _route(self, request: Request, action: Action) -> Answer:
+        known = [(method, match, handler) for method, pattern, handler in self._routes if (match := pattern.fullmatch(request.path))]
+        if not known:
+            raise OntapError(Code.API_NOT_FOUND, "API not found")
+        for method, match, handler in known:
+            if method == request.method:
+                ids = tuple(unquote(part) for part in match.groups())
+                routed = Request(request.method, request.path, request.query, self._tunnelled(request), request.headers, ids)
+                return self._run(routed, handler, action)
+        return Answer(405, OntapError(Code.API_NOT_FOUND, f"{request.method} is not allowed for this API").body())
+
+    def _run(self, request: Request, handler: Handler, action: Action) -> Answer:
+        wanted = self._asynchronous or "job" in action or "job_error" in action
+        if request.method == "GET" or not wanted:
+            with self._array.lock:
+                return handler(request)
+        timeout = _return_timeout(request.query)
+        job = self._jobs.start(f"{request.method} {request.path}", lambda: self._work(request, handler, action), _seconds(action))
+        link: Record = {"job": {"uuid": job.uuid}}
+        if not timeout or not job.done.wait(timeout):
+            return Answer(202, link)
+        if job.failure:
+            raise job.failure
+        finished: Answer = job.result
+        return replace(finished, body={**link, **finished.body})
+
+    def _work(self, request: Request, handler: Handler, action: Action) -> Answer:
+        if error := action.get("job_error"):
+            raise OntapError(int(error["code"]), str(error["message"]))
+        with self._array.lock:
+            return handler(request)
+
+    def _tunnelled(self, request: Request) -> Mapping[str, Any]:
+        """Give a creation the SVM of the tunnel headers when its body names none."""
+        tunnel = {"svm.name": request.headers.get(TUNNEL_NAME), "svm.uuid": request.headers.get(TUNNEL_UUID)}
+        given = {path: value for path, value in tunnel.items() if value is not None}
+        if not given:
+            return request.values
+        operations.find_svm(self._array, given)
+        needs_svm = request.method == "POST" and not {"svm.name", "svm.uuid"} & request.values.keys()
+        return {**given, **request.values} if needs_svm else request.values
+
+    def _links(self, request: Request, answer: Answer) -> Answer:
+        accept = request.headers.get("accept", "*/*")
+        if "application/json" in accept and "hal" not in accept:
+            return answer
+        body = answer.body
+        linked = {key: resources.add_links(value, answer.kind if key == "records" else key) for key, value in body.items()}
+        return replace(answer, body=linked)
+
+    def _readable(
+        self, path: str, shape: Shape, records: Callable[[], list[Record]], missing: Code = Code.NO_ENTRY
+    ) -> list[tuple[str, str, Handler]]:
+        key = shape.key[0]
+
+        def find(ids: tuple[str, ...]) -> Record:
+            for record in records():
+                if values_at(record, key) == [ids[0]]:
+                    return record
+            raise OntapError(missing, "entry doesn't exist", key)
+
+        return [
+            ("GET", path, self._many(shape, lambda ids: records())),
+            ("GET", f"{path}/([^/]+)", self._one(shape, find)),
+        ]
+
+    def _many(self, shape: Shape, records: Callable[[tuple[str, ...]], list[Record]], kind: str | None = None) -> Handler:
+        def handle(request: Request) -> Answer:
+            body = collection(self._scoped(request, records(request.ids)), _aliased(request.query), shape, request.path)
+            return Answer(200, body, kind=kind)
+
+        return handle
+
+    def _one(self, shape: Shape, record: Callable[[tuple[str, ...]], Record], kind: str | None = None) -> Handler:
+        def handle(request: Request) -> Answer:
+            found = instance(record(request.ids), request.query, shape)
+            return Answer(200, {**found, LINKS: {"self": {"href": request.path}}}, kind=kind)
+
+        return handle
+
+    def _counting_reads(self, handler: Handler) -> Handler:
+        def handle(request: Request) -> Answer:
+            try:
+                return handler(request)
+            finally:
+                self._array.pass_read()
+
+        return handle
+
+    def _change(self, settable: tuple[str, ...], shape: Shape, change: Callable[[tuple[str, ...], Mapping[str, Any]], None]) -> Handler:
+        def handle(request: Request) -> Answer:
+            check_parameters(request.query, WRITE_PARAMETERS)
+            check_body(request.values, settable, shape)
+            change(request.ids, request.values)
+            return Answer(200)
+
+        return handle
+
+    def _remove(self, remove: Callable[[tuple[str, ...], bool], None], *, mappable: bool = False) -> Handler:
+        flag = "allow_delete_while_mapped"
+
+        def handle(request: Request) -> Answer:
+            check_parameters(request.query, WRITE_PARAMETERS | ({flag} if mappable else set()))
+            remove(request.ids, operations.as_bool(request.query.get(flag, "false"), flag))
+            return Answer(200)
+
+        return handle
+
+    def _scoped(self, request: Request, records: list[Record]) -> list[Record]:
+        name, uuid = request.headers.get(TUNNEL_NAME), request.headers.get(TUNNEL_UUID)
+        return [
+            record
+            for record in records
+            if "svm" not in record or (name in (None, record["svm"]["name"]) and uuid in (None, record["svm"]["uuid"]))
+        ]
+
+    def _created(self, request: Request, href: str, record: Record, shape: Shape) -> Answer:
+        body: Record = {}
+        if request.query.get("return_records", "false").lower() == "true":
+            body = {"num_records": 1, "records": [instance(record, {}, shape)]}
+        return Answer(201, body, {"Location": href})
+
+    def _create_lun(self, request: Request) -> Answer:
+        self._check_create(request, resources.LUN_CREATE, resources.LUN)
+        lun = operations.create_lun(self._array, request.values)
+        svm = operations.find_svm(self._array, request.values)
+        return self._created(request, f"{request.path}/{lun.uuid}", resources.lun_record(self._array, svm, lun), resources.LUN)
+
+    def _create_igroup(self, request: Request) -> Answer:
+        self._check_create(request, resources.IGROUP_CREATE, resources.IGROUP)
+        igroup = operations.create_igroup(self._array, request.values)
+        record = resources.igroup_record(self._array, *operations.find_igroup(self._array, igroup.uuid))
+        return self._created(request, f"{request.path}/{igroup.uuid}", record, resources.IGROUP)
+
+    def _create_map(self, request: Request) -> Answer:
+        self._check_create(request, resources.LUN_MAP_CREATE, resources.LUN_MAP)
+        lun_map = operations.create_map(self._array, request.values)
+        record = resources.lun_map_record(self._array, operations.find_svm(self._array, request.values), lun_map)
+        return self._created(request, f"{request.path}/{lun_map.lun.uuid}/{lun_map.igroup.uuid}", record, resources.LUN_MAP)
+
+    def _create_snapshot(self, request: Request) -> Answer:
+        self._check_create(request, resources.SNAPSHOT_CREATE, resources.SNAPSHOT)
+        snapshot = operations.create_snapshot(self._array, request.ids[0], request.values)
+        record = self._snapshot_record((request.ids[0], snapshot.uuid))
+        return self._created(request, f"{request.path}/{snapshot.uuid}", record, resources.SNAPSHOT)
+
+    def _add_initiators(self, request: Request) -> Answer:
+        self._check_create(request, ("name", "comment", "records"), resources.INITIATOR)
+        entries = request.values.get("records", [dict(request.values)] if request.values else [])
+        added = operations.add_initiators(self._array, request.ids[0], entries)
+        records = [self._initiator_record((request.ids[0], name)) for name in added]
+        body: Record = {}
+        if request.query.get("return_records", "false").lower() == "true":
+            body = {"num_records": len(records), "records": records}
+        return Answer(201, body, {"Location": f"{request.path}/{added[0]}"})
+
+    def _check_create(self, request: Request, settable: tuple[str, ...], shape: Shape) -> None:
+        check_parameters(request.query, WRITE_PARAMETERS)
+        check_body(request.values, settable, shape)
+
+    def _comment_initiator(self, ids: tuple[str, ...], values: Mapping[str, Any]) -> None:
+        operations.comment_initiator(self._array, ids[0], ids[1], str(values.get("comment") or ""))
+
+    def _initiator_records(self, ids: tuple[str, ...]) -> list[Record]:
+        return resources.initiator_records(operations.find_igroup(self._array, ids[0])[1])
+
+    def _initiator_record(self, ids: tuple[str, ...]) -> Record:
+        for record in self._initiator_records(ids[:1]):
+            if record["name"] == ids[1].lower():
+                return record
+        raise OntapError(Code.INITIATOR_NOT_MEMBER, f'Initiator "{ids[1]}" is not a member of the initiator group.', "name")
+
+    def _snapshot_record(self, ids: tuple[str, ...]) -> Record:
+        svm, volume = operations.find_volume(self._array, ids[0])
+        return resources.snapshot_record(svm, volume, operations.find_snapshot(self._array, *ids))
+
+
+def _aliased(query: Query) -> Query:
+    """Return the query with the abbreviation ``svm=<name>``, which ONTAP takes for ``svm.name``, written out."""
+    return {("svm.name" if name == "svm" else name): value for name, value in query.items()}
+
+
+def _return_timeout(query: Query) -> int:
+    text = query.get("return_timeout", "0")
+    if not text.isdigit() or int(text) > MAX_RETURN_TIMEOUT:
+        raise OntapError(Code.INVALID_VALUE, f'The value "{text}" is invalid for field "return_timeout" (0..120)', "return_timeout")
+    return int(text)
+
+
+def _seconds(action: Action) -> float:
+    return float(action.get("seconds", JOB_SECONDS))

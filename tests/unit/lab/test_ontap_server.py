@@ -1,0 +1,485 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The array refuses what ONTAP refuses, and answers queries as ONTAP answers them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.lab import world
+from tests.lab.ontap import names
+from tests.lab.ontap.api import Answer, Api, parse_request
+from tests.lab.ontap.errors import Code, OntapError
+from tests.lab.ontap.jobs import Jobs
+from tests.lab.ontap.query import matches
+from tests.lab.ontap.state import Array
+
+GIB = 1024**3
+LUNS, IGROUPS, MAPS = "/api/storage/luns", "/api/protocols/san/igroups", "/api/protocols/san/lun-maps"
+IQN = "iqn.1998-01.com.example:host1"
+WWPN = "10:00:00:00:c9:00:00:01"
+LUN = {"svm.name": "svm_san", "name": "/vol/vol_prod/new", "os_type": "vmware", "space": {"size": GIB}}
+IGROUP = {"svm": {"name": "svm_san"}, "name": "group", "os_type": "vmware", "initiators": [{"name": IQN}]}
+
+
+class Client:
+    """Calls the interface without a socket between."""
+
+    def __init__(self) -> None:
+        self.array = Array(world.build()["array"])
+        self._api = Api(self.array, Jobs())
+
+    def call(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, action: Mapping[str, Any] | None = None
+    ) -> Answer:
+        raw = b"" if body is None else json.dumps(body).encode()
+        try:
+            request = parse_request(method, path, headers or {}, raw)
+        except OntapError as error:
+            return Answer(error.status, error.body())
+        return self._api.answer(request, action or {})
+
+    def get(self, path: str, **headers: str) -> dict[str, Any]:
+        answer = self.call("GET", path, headers=headers)
+        assert answer.status == 200, answer.body
+        return answer.body
+
+    def records(self, path: str) -> list[dict[str, Any]]:
+        records: list[dict[str, Any]] = self.get(path)["records"]
+        return records
+
+    def create(self, path: str, body: Any) -> dict[str, Any]:
+        answer = self.call("POST", f"{path}?return_records=true", body)
+        assert answer.status == 201, answer.body
+        record: dict[str, Any] = answer.body["records"][0]
+        return record
+
+    def refusal(self, method: str, path: str, body: Any = None) -> int:
+        before = self.array.canonical()
+        answer = self.call(method, path, body)
+        assert answer.status >= 400, answer.body
+        assert self.array.canonical() == before, "a refused request changed something"
+        return int(answer.body["error"]["code"])
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client()
+
+
+def lun_uuid(client: Client, path: str) -> str:
+    return str(client.records(f"{LUNS}?name={quote(path)}")[0]["uuid"])
+
+
+def igroup_uuid(client: Client, name: str) -> str:
+    return str(client.records(f"{IGROUPS}?name={name}")[0]["uuid"])
+
+
+# --- LUNs
+
+
+def test_a_created_lun_has_a_serial_of_its_own_and_the_size_asked_for(client: Client) -> None:
+    record = client.create(LUNS, LUN)
+    assert record["space"]["size"] == GIB
+    assert len(record["serial_number"]) == 12
+    assert client.get(f"{LUNS}/{record['uuid']}?fields=serial_number")["serial_number"] == record["serial_number"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"svm.name": "svm_none"}, Code.SVM_NOT_FOUND),
+        ({"svm.name": None}, Code.SVM_MISSING),
+        ({"svm.uuid": world.identity("svm", "svm_dr")}, Code.SVM_MISMATCH),
+        ({"name": "/vol/vol_none/new"}, Code.VOLUME_NOT_FOUND),
+        ({"name": "/vol/vol_prod/ds_single"}, Code.LUN_EXISTS),
+        ({"name": "/vol/svm_san_root/new"}, Code.LUN_ON_ROOT_VOLUME),
+        ({"name": "/vol/vol_prod/qtree/new"}, Code.QTREE_NOT_FOUND),
+        ({"name": "/data/new"}, Code.LUN_NAME_INVALID),
+        ({"name": "/vol/vol_prod/a b"}, Code.LUN_NAME_CHARACTERS),
+        ({"name": "new"}, Code.LUN_VOLUME_MISSING),
+        ({"location.volume.name": "vol_dev"}, Code.LUN_VOLUME_MISMATCH),
+        ({"os_type": None}, Code.LUN_PROPERTY_MISSING),
+        ({"os_type": "beos"}, Code.INVALID_VALUE),
+        ({"space": {}}, Code.FIELD_NOT_SETTABLE),
+        ({"space": {"size": 100}}, Code.SIZE_TOO_SMALL),
+        ({"space": {"size": "129TB"}}, Code.SIZE_TOO_LARGE),
+        ({"space": {"size": -1}}, Code.SIZE_NEGATIVE),
+        ({"space": {"size": "10QB"}}, Code.SIZE_UNITS_INVALID),
+        ({"space": {"size": "much"}}, Code.SIZE_INVALID),
+        ({"space": {"size": "2TB", "guarantee": {"requested": True}}}, Code.NO_SPACE),
+        ({"serial_number": "80Lab-aaaaa1"}, Code.FIELD_NOT_SETTABLE),
+        ({"colour": "red"}, Code.UNEXPECTED_ARGUMENT),
+    ],
+)
+def test_a_lun_that_cannot_be_is_refused(client: Client, change: dict[str, Any], code: Code) -> None:
+    body = {key: value for key, value in {**LUN, **change}.items() if value is not None}
+    assert client.refusal("POST", LUNS, body) == code
+
+
+def test_a_thin_lun_may_be_larger_than_its_volume(client: Client) -> None:
+    record = client.create(LUNS, {**LUN, "name": "/vol/vol_small/thin", "space": {"size": "10GB"}})
+    assert record["space"]["guarantee"] == {"requested": False, "reserved": False}
+
+
+def test_thick_luns_share_the_space_of_their_volume(client: Client) -> None:
+    thick = {"size": GIB // 2, "guarantee": {"requested": "True"}}
+    for name in ("a", "b"):
+        client.create(LUNS, {**LUN, "name": f"/vol/vol_small/{name}", "space": thick})
+    assert client.refusal("POST", LUNS, {**LUN, "name": "/vol/vol_small/c", "space": thick}) == Code.NO_SPACE
+    assert client.records("/api/storage/volumes?name=vol_small&fields=space.available")[0]["space"]["available"] == 0
+
+
+@pytest.mark.parametrize(("os_type", "unit"), [("vmware", 4096), ("linux", 4096), ("windows_2008", 8225280), ("hyper_v", 8225280)])
+def test_sizes_are_rounded_up_to_the_geometry(client: Client, os_type: str, unit: int) -> None:
+    size = client.create(LUNS, {**LUN, "os_type": os_type, "space": {"size": 10 * GIB + 1}})["space"]["size"]
+    assert size % unit == 0
+    assert 0 < size - (10 * GIB + 1) <= unit
+
+
+def test_a_lun_grows_but_neither_shrinks_nor_stays(client: Client) -> None:
+    uuid = client.create(LUNS, LUN)["uuid"]
+    assert client.call("PATCH", f"{LUNS}/{uuid}", {"space.size": 2 * GIB}).status == 200
+    assert client.get(f"{LUNS}/{uuid}?fields=space.size")["space"]["size"] == 2 * GIB
+    assert client.refusal("PATCH", f"{LUNS}/{uuid}", {"space": {"size": 2 * GIB}}) == Code.SAME_SIZE
+    assert client.refusal("PATCH", f"{LUNS}/{uuid}", {"space": {"size": GIB}}) == Code.LUN_SHRINK
+
+
+def test_a_refused_part_of_a_change_keeps_the_rest_from_happening(client: Client) -> None:
+    uuid = client.create(LUNS, LUN)["uuid"]
+    assert client.refusal("PATCH", f"{LUNS}/{uuid}", {"comment": "new", "space": {"size": GIB // 2}}) == Code.LUN_SHRINK
+
+
+def test_a_lun_is_renamed_within_its_volume_only(client: Client) -> None:
+    uuid = client.create(LUNS, LUN)["uuid"]
+    assert client.refusal("PATCH", f"{LUNS}/{uuid}", {"name": "/vol/vol_prod/ds_single"}) == Code.LUN_EXISTS
+    assert client.refusal("PATCH", f"{LUNS}/{uuid}", {"name": "/vol/vol_dev/new"}) == Code.LUN_VOLUME_MISMATCH
+    assert client.call("PATCH", f"{LUNS}/{uuid}", {"name": "/vol/vol_prod/other"}).status == 200
+    assert client.get(f"{LUNS}/{uuid}")["name"] == "/vol/vol_prod/other"
+
+
+def test_a_mapped_lun_is_deleted_only_when_that_is_asked_for(client: Client) -> None:
+    uuid = lun_uuid(client, "/vol/vol_prod/ds_single")
+    assert client.refusal("DELETE", f"{LUNS}/{uuid}") == Code.LUN_MAPPED
+    assert client.call("DELETE", f"{LUNS}/{uuid}?allow_delete_while_mapped=True").status == 200
+    assert client.refusal("GET", f"{LUNS}/{uuid}") == Code.LUN_NOT_FOUND
+    assert not client.records(f"{MAPS}?lun.uuid={uuid}")
+
+
+def test_a_lun_may_be_invisible_for_some_reads_and_cannot_be_mapped_meanwhile(client: Client) -> None:
+    client.array.hide_next = 2
+    client.create(LUNS, LUN)
+    body = {"svm.name": "svm_san", "lun.name": LUN["name"], "igroup.name": "esx_prod"}
+    assert client.refusal("POST", MAPS, body) == Code.MAP_LUN_NOT_FOUND
+    assert [len(client.records(f"{LUNS}?name={LUN['name']}")) for _ in range(3)] == [0, 0, 1]
+    assert client.call("POST", MAPS, body).status == 201
+
+
+# --- initiator groups
+
+
+def test_initiator_names_are_kept_in_lower_case_and_found_in_any(client: Client) -> None:
+    client.create(IGROUPS, {**IGROUP, "initiators": [{"name": IQN.upper().replace("IQN", "iqn")}]})
+    assert client.records(f"{IGROUPS}?initiators.name={IQN.upper()}")[0]["initiators"] == [{"name": IQN}]
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("iqn.", Code.IQN_INCOMPLETE),
+        ("iqn.98-01.com.example", Code.IQN_DATE_INVALID),
+        ("iqn.1998-13.com.example", Code.IQN_DATE_INVALID),
+        ("iqn.1998-01", Code.IQN_AUTHORITY_INVALID),
+        ("iqn.1998-01.-bad-:x", Code.IQN_AUTHORITY_INVALID),
+        ("iqn.1998-01.com.example:a b", Code.ISCSI_NAME_INVALID),
+        ("eui.0123", Code.EUI_LENGTH_INVALID),
+        ("eui.0123456789abcdeg", Code.EUI_FORMAT_INVALID),
+        ("10:00:00:00:c9:00:00", Code.WWPN_INVALID),
+        ("10:00:00:00:c9:00:00:01:02", Code.WWPN_INVALID),
+        ("10000000c9000001", Code.INITIATOR_UNRECOGNISED),
+        ("host1", Code.INITIATOR_UNRECOGNISED),
+        (f"iqn.1998-01.com.example:{'x' * 100}", Code.INITIATOR_TOO_LONG),
+    ],
+)
+def test_a_malformed_initiator_is_refused_by_name(client: Client, name: str, code: Code) -> None:
+    assert client.refusal("POST", IGROUPS, {**IGROUP, "initiators": [{"name": name}]}) == code
+
+
+@pytest.mark.parametrize(("protocol", "name", "code"), [("fcp", IQN, Code.WWPN_INVALID), ("iscsi", WWPN, Code.ISCSI_NAME_INVALID)])
+def test_an_igroup_takes_initiators_of_its_protocol_only(client: Client, protocol: str, name: str, code: Code) -> None:
+    assert client.refusal("POST", IGROUPS, {**IGROUP, "protocol": protocol, "initiators": [{"name": name}]}) == code
+
+
+def test_one_initiator_cannot_be_in_groups_of_two_operating_systems(client: Client) -> None:
+    client.create(IGROUPS, IGROUP)
+    assert client.refusal("POST", IGROUPS, {**IGROUP, "name": "other", "os_type": "linux"}) == Code.CREATE_OS_TYPE_CONFLICT
+    other = client.create(IGROUPS, {**IGROUP, "name": "other", "os_type": "linux", "initiators": []})["uuid"]
+    assert client.refusal("POST", f"{IGROUPS}/{other}/initiators", {"name": IQN}) == Code.ADD_OS_TYPE_CONFLICT
+    twin = client.create(IGROUPS, {**IGROUP, "name": "twin"})["uuid"]
+    assert client.refusal("PATCH", f"{IGROUPS}/{twin}", {"os_type": "linux"}) == Code.MODIFY_OS_TYPE_CONFLICT
+
+
+@pytest.mark.parametrize(("name", "code"), [("esx_prod", Code.IGROUP_EXISTS), ("a/b", Code.IGROUP_NAME_INVALID)])
+def test_an_igroup_needs_a_free_and_valid_name(client: Client, name: str, code: Code) -> None:
+    assert client.refusal("POST", IGROUPS, {**IGROUP, "name": name}) == code
+
+
+def test_members_come_and_go_by_name(client: Client) -> None:
+    members = f"{IGROUPS}/{client.create(IGROUPS, IGROUP)['uuid']}/initiators"
+    assert client.call("POST", members, {"records": [{"name": WWPN.upper()}, {"name": "eui.0123456789abcdef"}]}).status == 201
+    assert client.refusal("POST", members, {"name": WWPN}) == Code.INITIATOR_MEMBER
+    assert client.refusal("POST", members, {}) == Code.INITIATORS_MISSING
+    assert client.call("DELETE", f"{members}/{quote(WWPN, safe='')}").status == 200
+    assert client.refusal("DELETE", f"{members}/{WWPN}") == Code.INITIATOR_NOT_MEMBER
+    assert [record["name"] for record in client.records(members)] == [IQN, "eui.0123456789abcdef"]
+
+
+def test_a_mapped_igroup_keeps_its_members_and_itself(client: Client) -> None:
+    igroup = f"{IGROUPS}/{igroup_uuid(client, 'esx_prod')}"
+    member = client.get(igroup)["initiators"][0]["name"]
+    assert client.refusal("DELETE", igroup) == Code.IGROUP_MAPPED
+    assert client.refusal("DELETE", f"{igroup}/initiators/{member}") == Code.IGROUP_MAPPED
+    assert client.call("DELETE", f"{igroup}/initiators/{member}?allow_delete_while_mapped=true").status == 200
+    assert client.call("DELETE", f"{igroup}?allow_delete_while_mapped=true").status == 200
+
+
+# --- maps
+
+
+def mapping(lun: str, igroup: str, **more: Any) -> dict[str, Any]:
+    return {"svm": {"name": "svm_san"}, "lun": {"name": lun}, "igroup": {"name": igroup}, **more}
+
+
+def test_a_map_takes_the_lowest_number_that_no_initiator_of_the_group_uses(client: Client) -> None:
+    member = client.get(f"{IGROUPS}/{igroup_uuid(client, 'esx_prod')}")["initiators"][0]
+    client.create(IGROUPS, {**IGROUP, "initiators": [member]})
+    client.create(LUNS, LUN)
+    assert client.create(MAPS, mapping("/vol/vol_prod/new", "group"))["logical_unit_number"] == 3
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (mapping("/vol/vol_prod/ds_single", "esx_prod"), Code.ALREADY_MAPPED),
+        (mapping("/vol/vol_prod/none", "esx_prod"), Code.MAP_LUN_NOT_FOUND),
+        (mapping("/vol/vol_dev/spare", "none"), Code.IGROUP_NOT_FOUND),
+        (mapping("/vol/vol_dev/spare", "esx_prod", logical_unit_number=0), Code.LUN_ID_IN_GROUP),
+        (mapping("/vol/vol_dev/spare", "esx_prod", logical_unit_number=4096), Code.INVALID_VALUE),
+        ({"svm.name": "svm_san", "igroup.name": "esx_prod"}, Code.MAP_LUN_MISSING),
+        ({"svm.name": "svm_san", "lun.name": "/vol/vol_dev/spare"}, Code.MAP_IGROUP_MISSING),
+        ({"svm.name": "svm_dr", "lun.name": "/vol/vol_dr/ds_replica", "igroup.name": "esx_prod"}, Code.IGROUP_NOT_FOUND),
+    ],
+)
+def test_a_map_that_cannot_be_is_refused(client: Client, body: dict[str, Any], code: Code) -> None:
+    assert client.refusal("POST", MAPS, body) == code
+
+
+def test_an_initiator_sees_neither_a_lun_twice_nor_two_luns_under_one_number(client: Client) -> None:
+    member = client.get(f"{IGROUPS}/{igroup_uuid(client, 'esx_prod')}")["initiators"][0]
+    shared = client.create(IGROUPS, {**IGROUP, "initiators": [member]})["uuid"]
+    assert client.refusal("POST", MAPS, mapping("/vol/vol_prod/ds_single", "group")) == Code.MAP_CONFLICT
+    assert client.refusal("POST", MAPS, mapping("/vol/vol_dev/spare", "group", logical_unit_number=0)) == Code.MAP_CONFLICT
+    client.create(IGROUPS, {**IGROUP, "name": "lonely"})
+    client.create(MAPS, mapping("/vol/vol_dev/spare", "lonely", logical_unit_number=0))
+    lonely = igroup_uuid(client, "lonely")
+    assert client.refusal("POST", f"{IGROUPS}/{lonely}/initiators", member) == Code.LUN_ID_OF_INITIATOR
+    client.create(MAPS, mapping("/vol/vol_dev/spare", "group", logical_unit_number=5))
+    assert client.call("DELETE", f"{MAPS}/{lun_uuid(client, '/vol/vol_dev/spare')}/{lonely}").status == 200
+    assert client.refusal("DELETE", f"{MAPS}/{lun_uuid(client, '/vol/vol_dev/spare')}/{lonely}") == Code.MAP_NOT_FOUND
+    assert client.get(f"{IGROUPS}/{shared}?fields=lun_maps")["lun_maps"][0]["logical_unit_number"] == 5
+
+
+def test_joining_a_group_must_not_show_a_lun_twice(client: Client) -> None:
+    member = client.get(f"{IGROUPS}/{igroup_uuid(client, 'esx_prod')}")["initiators"][0]
+    lonely = client.create(IGROUPS, {**IGROUP, "name": "lonely"})["uuid"]
+    client.create(MAPS, mapping("/vol/vol_prod/ds_single", "lonely", logical_unit_number=77))
+    assert client.refusal("POST", f"{IGROUPS}/{lonely}/initiators", member) == Code.MAPPED_TWICE_BY_INITIATOR
+
+
+# --- what hosts see
+
+
+def test_hosts_see_the_luns_of_their_groups_whatever_the_case_of_their_name(client: Client) -> None:
+    host = next(host for cluster in world.build()["vcenter"]["clusters"] for host in cluster["hosts"] if host["name"] == "esx02.lab")
+    iqn, wwpn = host["hbas"][-1]["iqn"], host["hbas"][1]["wwpn"]
+    rows = client.array.presented([iqn, wwpn, "iqn.1998-01.com.example:stranger"])
+    assert [(row["initiator"], row["lun"]) for row in rows] == [(name, number) for name in (iqn, wwpn) for number in (0, 1, 2, 10)]
+    assert rows[0]["naa"] == world.naa_at("/vol/vol_prod/ds_single")
+    assert {port["kind"] for port in rows[0]["ports"]} == {"iscsi"}
+    assert [port["wwpn"] for port in rows[-1]["ports"]] == ["20:01:00:a0:98:c0:ff:e1", "20:02:00:a0:98:c0:ff:e2"]
+
+
+# --- the query language
+
+
+@pytest.mark.parametrize(
+    ("values", "expression", "expected"),
+    [
+        (["abc"], "abc", True),
+        (["abc"], "a*", True),
+        (["abc"], "x|abc", True),
+        (["abc"], "!abc", False),
+        (["abc"], "!x*|y", True),
+        (["abc"], "ABC", False),
+        ([], "null", True),
+        ([], "!null", False),
+        ([5], ">4", True),
+        ([5], "<5", False),
+        ([5], "<=5", True),
+        ([5], "1..5", True),
+        ([5], "6..9", False),
+        ([GIB], "1GB", True),
+        ([True], "True", True),
+        ([1, 2, 3], "2", True),
+        (["<12>"], "<12>", True),
+    ],
+)
+def test_filters(values: list[Any], expression: str, expected: bool) -> None:
+    assert matches(values, expression) is expected
+
+
+@given(st.text(st.sampled_from(world.SERIAL_ALPHABET), min_size=12, max_size=12))
+def test_every_serial_but_a_negated_one_finds_itself(serial: str) -> None:
+    assert matches([serial], serial)
+
+
+@given(st.integers(names.MIN_LUN_SIZE, names.MAX_LUN_SIZE), st.sampled_from(names.LUN_OS_TYPES))
+def test_rounding_never_loses_a_byte_and_is_done_once(size: int, os_type: str) -> None:
+    rounded = names.lun_size(size, os_type)
+    assert size <= rounded < size + names.CYLINDER
+    assert rounded > names.MAX_LUN_SIZE or names.lun_size(rounded, os_type) == rounded
+
+
+def test_luns_are_found_by_several_serials_at_once(client: Client) -> None:
+    serials = [world.serial_of(path) for path in ("/vol/vol_prod/ds_single", "/vol/vol_dev/spare")]
+    found = client.records(f"{LUNS}?serial_number={quote('|'.join(serials), safe='')}")
+    assert sorted(record["serial_number"] for record in found) == sorted(serials)
+
+
+def test_a_filtered_field_is_returned_too(client: Client) -> None:
+    assert client.records(f"{LUNS}?space.size=>1GB&max_records=1")[0]["space"] == {"size": 200 * GIB}
+
+
+def test_expensive_fields_come_only_when_named(client: Client) -> None:
+    path = f"{LUNS}?name=/vol/vol_prod/ds_single&fields="
+    assert "lun_maps" not in client.records(f"{path}*")[0]
+    assert client.records(f"{path}lun_maps")[0]["lun_maps"][0]["igroup"]["name"] == "esx_prod"
+    assert "lun_maps" in client.records(f"{path}**")[0]
+    assert set(client.records(path)[0]) - {"_links"} == {"uuid", "name", "svm"}
+
+
+def test_pages_follow_each_other_without_loss(client: Client) -> None:
+    seen: list[str] = []
+    href: str | None = f"{LUNS}?max_records=3&fields=name"
+    while href:
+        page = client.get(href)
+        assert len(page["records"]) <= 3
+        seen += [record["name"] for record in page["records"]]
+        href = page["_links"].get("next", {}).get("href")
+    assert sorted(seen) == sorted(record["name"] for record in client.records(LUNS))
+    assert len(seen) == 7
+
+
+def test_order(client: Client) -> None:
+    named = [record["name"] for record in client.records("/api/storage/volumes?order_by=name desc")]
+    assert named == sorted(named, reverse=True)
+
+
+def test_an_unknown_svm_finds_nothing(client: Client) -> None:
+    assert client.get(f"{LUNS}?svm.name=none") == {"records": [], "num_records": 0, "_links": {"self": {"href": f"{LUNS}?svm.name=none"}}}
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/api/nothing/here", Code.API_NOT_FOUND),
+        (f"{LUNS}?colour=red", Code.UNEXPECTED_ARGUMENT),
+        (f"{LUNS}?fields=colour", Code.INVALID_VALUE),
+        (f"{LUNS}?max_records=none", Code.INVALID_VALUE),
+        (f"{LUNS}?order_by=colour", Code.INVALID_VALUE),
+        (f"{LUNS}?name=a&name=b", 262188),
+        (f"{LUNS}/none", Code.LUN_NOT_FOUND),
+        (f"{IGROUPS}/none", Code.IGROUP_NOT_FOUND),
+        (f"{MAPS}/none/none", Code.MAP_NOT_FOUND),
+        ("/api/svm/svms/none", Code.NO_ENTRY),
+        ("/api/protocols/san/iscsi/services/none", Code.ISCSI_SERVICE_NOT_FOUND),
+    ],
+)
+def test_what_does_not_exist_cannot_be_read(client: Client, path: str, code: int) -> None:
+    assert client.refusal("GET", path) == code
+
+
+@pytest.mark.parametrize(("method", "path"), [("DELETE", LUNS), ("POST", "/api/svm/svms"), ("PATCH", MAPS)])
+def test_a_method_that_a_resource_lacks_is_not_allowed(client: Client, method: str, path: str) -> None:
+    assert client.call(method, path, {}).status == 405
+
+
+def test_a_body_must_be_an_object(client: Client) -> None:
+    assert client.refusal("POST", LUNS, [1, 2]) == Code.INVALID_JSON
+
+
+def test_the_tunnel_header_stands_for_the_svm(client: Client) -> None:
+    tunnel = {"X-Dot-SVM-Name": "svm_dr"}
+    assert [record["name"] for record in client.get(LUNS, **tunnel)["records"]] == ["/vol/vol_dr/ds_replica"]
+    body = {"name": "/vol/vol_dr/new", "os_type": "linux", "space.size": GIB}
+    assert client.call("POST", LUNS, body, tunnel).status == 201
+
+
+def test_links_are_left_out_for_plain_json(client: Client) -> None:
+    assert "_links" in client.get(LUNS)["records"][0]
+    assert "_links" not in client.get(LUNS, Accept="application/json")["records"][0]
+
+
+# --- jobs
+
+
+def finished(client: Client, href: str) -> dict[str, Any]:
+    for _ in range(1000):
+        job = client.get(href)
+        if job["state"] != "running":
+            return job
+    pytest.fail("the job never ends")
+
+
+def test_a_slow_change_is_a_job_that_acts_at_its_end(client: Client) -> None:
+    answer = client.call("POST", LUNS, LUN, action={"job": True, "seconds": 0.05})
+    assert answer.status == 202
+    assert client.records(f"{LUNS}?name={LUN['name']}") == []
+    answer_again = client.call(
+        "POST", f"{LUNS}?return_timeout=15", {**LUN, "name": "/vol/vol_prod/second"}, action={"job": True, "seconds": 0.05}
+    )
+    assert answer_again.status == 201
+    assert finished(client, answer.body["job"]["_links"]["self"]["href"])["state"] == "success"
+    assert len(client.records(f"{LUNS}?name={LUN['name']}")) == 1
+
+
+def test_a_failed_job_tells_its_code_as_a_number_and_leaves_nothing(client: Client) -> None:
+    before = client.array.canonical()
+    action = {"job_error": {"code": 5374863, "message": "incomplete"}, "seconds": 0}
+    client.call("POST", f"{LUNS}?return_timeout=0", LUN, action=action)
+    answer = client.call("POST", f"{LUNS}?return_timeout=15", LUN, action=action)
+    assert answer.body["error"]["code"] == "5374863"
+    job = client.records("/api/cluster/jobs?state=failure&fields=*")[0]
+    assert (job["code"], job["message"]) == (5374863, "incomplete")
+    assert client.array.canonical() == before
+
+
+# --- snapshots
+
+
+def test_snapshots_have_unique_names_within_their_volume(client: Client) -> None:
+    volume = client.records("/api/storage/volumes?name=vol_prod")[0]["uuid"]
+    path = f"/api/storage/volumes/{volume}/snapshots"
+    uuid = client.create(path, {"name": "before"})["uuid"]
+    assert client.refusal("POST", path, {"name": "before"}) == Code.SNAPSHOT_EXISTS
+    assert client.call("DELETE", f"{path}/{uuid}").status == 200
+    assert client.records(path) == []
