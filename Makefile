@@ -31,7 +31,7 @@ bench: venv ## what is promised about speed, into build/bench.json
 	@$(PYTHON) -m tests.bench
 
 .PHONY: lab
-lab: venv ## start LAB="ontap vcenter", with VMS=n further virtual machines
+lab: venv ## start LAB="ontap vcenter", with VMS=n virtual machines in all
 	@$(PYTHON) -m tests.lab.launch up $(LAB) --vms $(VMS)
 
 .PHONY: lab-down

@@ -1,0 +1,252 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Starts and stops the lab (see README.md): ``python -m tests.lab.launch up ontap vcenter`` and ``… down``.
+
+For tests: ``with running_lab(["vcenter"], directory=tmp_path) as endpoints``. A further system under test is one more row of ``SERVERS``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import secrets
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tests.lab import world
+from tests.lab.certificates import issue
+from tests.lab.processes import Process, ServerFailed, start
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULT_DIRECTORY = ROOT / "build" / "lab"
+VCENTER_PROGRAM = ROOT / "build" / "bin" / "vcenter-lab"
+HEALTH_SECONDS = 5.0
+
+# The control ports are on this machine, whatever proxy the environment names.
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """How a client reaches one running server; everything in ``build/lab/endpoints.json``."""
+
+    type: str
+    hostname: str
+    port: int
+    username: str
+    password: str
+    ca_path: str
+    validate_certs: bool
+    control_url: str
+    pid: int
+    started: int
+
+    @property
+    def process(self) -> Process:
+        """The process that serves it."""
+        return Process(self.pid, self.started)
+
+    def healthy(self) -> bool:
+        """Return whether its process is still the one that was started, and answers."""
+        if not self.process.runs():
+            return False
+        try:
+            with _direct.open(f"{self.control_url}/healthz", timeout=HEALTH_SECONDS) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+
+Endpoints = dict[str, Endpoint]
+
+
+@dataclass(frozen=True)
+class Server:
+    """One kind of server: what it is to the code under test, and how it is started."""
+
+    type: str
+    username: str
+    program: Callable[[], Sequence[str]]
+    """Builds what must be built; returns the command without its options."""
+    tls_options: tuple[str, str] = ("--cert", "--key")
+    needs: tuple[str, ...] = ()
+    """Servers that must run before."""
+    options: Callable[[Mapping[str, Endpoint]], Sequence[str]] = lambda _running: ()
+    """Options beyond the common ones, from the servers that already run."""
+
+
+def _build_vcenter() -> Sequence[str]:
+    sources = ROOT / "tests" / "lab" / "vcenter"
+    with _locked(VCENTER_PROGRAM.parent):
+        newest = max(path.stat().st_mtime for path in sources.rglob("*"))
+        if not VCENTER_PROGRAM.exists() or VCENTER_PROGRAM.stat().st_mtime < newest:
+            build = subprocess.run([sources / "build.sh", VCENTER_PROGRAM], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+            if build.returncode:
+                raise ServerFailed(f"tests/lab/vcenter could not be built:\n{build.stdout}{build.stderr}")
+    return [str(VCENTER_PROGRAM)]
+
+
+SERVERS: Mapping[str, Server] = {
+    "ontap": Server(type="ontap", username="admin", program=lambda: [sys.executable, "-m", "tests.lab.ontap"]),
+    "vcenter": Server(
+        type="vmware",
+        username="administrator@vsphere.local",
+        program=_build_vcenter,
+        tls_options=("--tls-cert", "--tls-key"),
+        needs=("ontap",),
+        options=lambda running: ["--array-control", running["ontap"].control_url],
+    ),
+}
+
+
+def up(names: Iterable[str], directory: Path = DEFAULT_DIRECTORY, vms: int = 0, disks: int = 1) -> Endpoints:
+    """Make the named servers, and those they need, run on one world; return them and whatever else runs in ``directory``.
+
+    Servers that already run there are kept when they are healthy and the world is the same. Raises ServerFailed.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _locked(directory):
+        running = read_endpoints(directory)
+        description = json.dumps(world.build(vms, disks), indent=2)
+        world_file = directory / "world.json"
+        if not world_file.exists() or world_file.read_text() != description:
+            _stop(running.values())
+            running = {}
+            world_file.write_text(description)
+        for name in _with_needs(names):
+            if name not in running or not running[name].healthy():
+                _stop(running.pop(stale) for stale in _dependents(name) if stale in running)
+                running[name] = _start(name, running, directory)
+                _write_endpoints(running, directory)
+    return running
+
+
+def down(directory: Path = DEFAULT_DIRECTORY) -> None:
+    """Stop every server that was started in ``directory``."""
+    if not directory.exists():
+        return
+    with _locked(directory):
+        _stop(read_endpoints(directory).values())
+        _endpoints_file(directory).unlink(missing_ok=True)
+
+
+@contextmanager
+def running_lab(names: Iterable[str], directory: Path, vms: int = 0, disks: int = 1) -> Iterator[Endpoints]:
+    """Run the named servers in ``directory`` for as long as the context lasts."""
+    try:
+        yield up(names, directory, vms, disks)
+    finally:
+        down(directory)
+
+
+def read_endpoints(directory: Path = DEFAULT_DIRECTORY) -> Endpoints:
+    """Return what was started in ``directory``, whether or not it still runs."""
+    file = _endpoints_file(directory)
+    rows = json.loads(file.read_text()) if file.exists() else {}
+    return {name: Endpoint(**row) for name, row in rows.items()}
+
+
+def _endpoints_file(directory: Path) -> Path:
+    return directory / "endpoints.json"
+
+
+def _write_endpoints(endpoints: Mapping[str, Endpoint], directory: Path) -> None:
+    """Replace the file in one step; it holds passwords and is nobody else's to read."""
+    partial = directory / "endpoints.json.partial"
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as output:
+        json.dump({name: asdict(endpoint) for name, endpoint in endpoints.items()}, output, indent=2)
+    partial.replace(_endpoints_file(directory))
+
+
+def _start(name: str, running: Mapping[str, Endpoint], directory: Path) -> Endpoint:
+    server = SERVERS[name]
+    certificates = issue(directory / name)
+    password = secrets.token_urlsafe(18)
+    chain_option, key_option = server.tls_options
+    command = [
+        *server.program(),
+        *("--world", str(directory / "world.json")),
+        *(chain_option, str(certificates.certificate)),
+        *(key_option, str(certificates.key)),
+        *server.options(running),
+    ]
+    environment = {**os.environ, "LAB_USERNAME": server.username, "LAB_PASSWORD": password}
+    process, ports = start(command, environment, ROOT, directory / f"{name}.log")
+    return Endpoint(
+        type=server.type,
+        hostname="127.0.0.1",
+        port=ports["port"],
+        username=server.username,
+        password=password,
+        ca_path=str(certificates.authority),
+        validate_certs=True,
+        control_url=f"http://127.0.0.1:{ports['control_port']}",
+        pid=process.pid,
+        started=process.started,
+    )
+
+
+def _stop(endpoints: Iterable[Endpoint]) -> None:
+    for endpoint in endpoints:
+        endpoint.process.stop()
+
+
+def _with_needs(names: Iterable[str]) -> list[str]:
+    """Return the names in the order in which the servers can be started, each after those it needs."""
+    ordered: dict[str, None] = {}
+    for name in names:
+        ordered |= dict.fromkeys([*_with_needs(SERVERS[name].needs), name])
+    return list(ordered)
+
+
+def _dependents(name: str) -> list[str]:
+    """Return the server and all that could not go on without it."""
+    return [other for other in SERVERS if name in _with_needs([other])]
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Keep other launchers out of ``directory``."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def main() -> None:
+    """Start or stop lab servers."""
+    parser = argparse.ArgumentParser(prog="python -m tests.lab.launch", description=main.__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    start_command = commands.add_parser("up", help="start servers and write endpoints.json")
+    start_command.add_argument("names", nargs="+", choices=SERVERS, metavar="NAME", help=", ".join(SERVERS))
+    start_command.add_argument("--vms", type=int, default=0, help="total number of virtual machines")
+    start_command.add_argument("--disks", type=int, default=1, help="disks of each additional virtual machine")
+    stop_command = commands.add_parser("down", help="stop all servers")
+    for command in (start_command, stop_command):
+        command.add_argument("--dir", type=Path, default=DEFAULT_DIRECTORY, help="default: build/lab")
+    options = parser.parse_args()
+    directory = options.dir.resolve()
+    if options.command == "down":
+        down(directory)
+        return
+    try:
+        endpoints = up(options.names, directory, options.vms, options.disks)
+    except ServerFailed as failure:
+        sys.exit(str(failure))
+    for name, endpoint in endpoints.items():
+        print(f"{name:<10} https://{endpoint.hostname}:{endpoint.port}  control {endpoint.control_url}")
+    print(f"passwords  {_endpoints_file(directory)}")
+
+
+if __name__ == "__main__":
+    main()

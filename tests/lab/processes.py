@@ -1,0 +1,99 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Server processes that outlive the one that started them: start, wait for READY, recognise and stop them by pid.
+
+A pid alone may since have been given to another process; pid and start time (field 22 of proc(5)'s stat) together may not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+READY_SECONDS = 60.0
+GRACE_SECONDS = 10.0
+POLL_SECONDS = 0.02
+LOG_TAIL_LINES = 15
+
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+class ServerFailed(RuntimeError):
+    """A lab server ended or stayed silent instead of becoming ready."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process of this boot, for as long as it runs."""
+
+    pid: int
+    started: int
+    """Clock ticks between boot and start."""
+
+    def runs(self) -> bool:
+        """Return whether this very process still runs."""
+        return _started(self.pid) == self.started
+
+    def stop(self) -> None:
+        """End the process by SIGTERM, after ``GRACE_SECONDS`` by SIGKILL; does nothing when it has ended."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if not self.runs():
+                break
+            os.kill(self.pid, number)
+            _wait(lambda: not self.runs(), GRACE_SECONDS)
+        if child := _children.pop(self.pid, None):
+            child.wait()
+
+
+def start(command: Sequence[str], environment: Mapping[str, str], directory: Path, log: Path) -> tuple[Process, dict[str, int]]:
+    """Start ``command`` in ``directory``, output to ``log``; return it and the ports of its READY line.
+
+    Raises ServerFailed, with the end of the log, when it ends or has not become ready after ``READY_SECONDS``.
+    """
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            command, cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+    process = Process(child.pid, _started(child.pid) or 0)
+    _children[child.pid] = child
+    _wait(lambda: _ready_line(log) is not None or child.poll() is not None, READY_SECONDS)
+    ports = _ready_line(log)
+    if ports is None:
+        state = f"it did not become ready in {READY_SECONDS:.0f} s" if child.poll() is None else f"it ended with {child.returncode}"
+        process.stop()
+        raise ServerFailed(f"{' '.join(command[:3])}: {state}; the end of {log}:\n{_tail(log)}")
+    return process, ports
+
+
+def _started(pid: int) -> int | None:
+    """Return the start time of the process, None when there is none or it is a zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    state, *fields = stat.rpartition(")")[2].split()
+    return None if state in ("Z", "X") else int(fields[18])
+
+
+def _ready_line(log: Path) -> dict[str, int] | None:
+    lines = log.read_text(errors="replace").splitlines(keepends=True)
+    ready = next((line for line in lines if line.startswith("READY ") and line.endswith("\n")), None)
+    return json.loads(ready.removeprefix("READY ")) if ready else None
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
+
+
+def _wait(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
