@@ -155,6 +155,14 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+created:
+  description: Whether this run created the LUN.
+  returned: success
+  type: bool
+mapped:
+  description: Whether this run let initiators see the LUN that did not before.
+  returned: success
+  type: bool
 path:
   description: Where the LUN is on its array; null if it does not exist.
   returned: success

@@ -30,6 +30,10 @@ class LunReport:
     outcome: Outcome
     array: ArrayAbout
     lun: Lun | None
+    created: bool
+    """The LUN did not exist before this run."""
+    mapped: bool
+    """This run let initiators see it that did not before."""
     targets: Sequence[Target] | None
     """None when they were not looked up."""
 
@@ -40,6 +44,8 @@ class LunReport:
             "changed": self.outcome.changed,
             "actions": list(self.outcome.actions),
             "diff": self.outcome.diff(),
+            "created": self.created,
+            "mapped": self.mapped,
             "path": lun.path if lun else None,
             "uuid": lun.id if lun else None,
             "serial": lun.serial if lun else None,
@@ -76,10 +82,19 @@ def provision(array: Array, wish: ProvisionWish, targets: str, check_mode: bool)
     `targets` says when the targets are looked up, which costs requests: `always`, `changed` (by this run) or `never`.
     """
     change = array.plan_provision(wish)
+    observed = change.lun()
     outcome = carry_out(change.plan, check_mode)
     wanted = targets == ALWAYS or (targets == CHANGED and outcome.changed)
     found = array.targets(wish.address.svm, {initiator_kind(name) for name in wish.initiators}) if wanted else None
-    return LunReport(outcome, array.about(), change.lun(), found)
+    lun = change.lun()
+    return LunReport(
+        outcome,
+        array.about(),
+        lun,
+        created=observed is None and lun is not None,
+        mapped=bool(_seers(lun) - _seers(observed)),
+        targets=found,
+    )
 
 
 def withdraw(array: Array, wish: WithdrawWish, open_hypervisor: Callable[[], Hypervisor] | None, check_mode: bool) -> LunReport:
@@ -95,7 +110,11 @@ def withdraw(array: Array, wish: WithdrawWish, open_hypervisor: Callable[[], Hyp
             lun.name, users(lun.name, _inventory(open_hypervisor)), purpose, "detach it there first (ptd_attach with state=absent)"
         )
     outcome = carry_out(change.plan, check_mode)
-    return LunReport(outcome, array.about(), change.lun(), None)
+    return LunReport(outcome, array.about(), change.lun(), created=False, mapped=False, targets=None)
+
+
+def _seers(lun: Lun | None) -> set[str]:
+    return {name.lower() for mapping in lun.mappings for name in mapping.initiators} if lun else set()
 
 
 def _inventory(open_hypervisor: Callable[[], Hypervisor]) -> Inventory:
