@@ -37,7 +37,11 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    _serve(options, world, credentials, stop)
+    try:
+        _serve(options, world, credentials, stop)
+    except OSError as error:
+        print(f"The array cannot listen on {options.listen} with this certificate: {error.strerror or error}.", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -78,7 +82,7 @@ def _serve(options: argparse.Namespace, world: dict[str, Any], credentials: Cred
         with array.lock:
             return array.presented(values(query, "initiator"))
 
-    probe = "127.0.0.1" if options.listen == "0.0.0.0" else options.listen  # noqa: S104
+    probe = "127.0.0.1" if options.listen == "0.0.0.0" else options.listen
     control = Control(log, faults, state, reset, (probe, port), {"/presented": presented}, {"hide_luns": hide_luns})
     control_server = serve_control(options.listen, options.control_port, control)
     threading.Thread(target=server.serve_forever, name="api", daemon=True).start()

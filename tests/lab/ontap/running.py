@@ -38,8 +38,8 @@ class Running:
     def control(self, method: str, path: str, body: Any = None) -> Any:
         """Call the control port and return its JSON."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self.control_port}{path}", data, method=method)  # noqa: S310
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        request = urllib.request.Request(f"http://127.0.0.1:{self.control_port}{path}", data, method=method)
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
 
 
@@ -50,13 +50,13 @@ def running(directory: Path, *options: str) -> Iterator[Running]:
     password = secrets.token_urlsafe(16)
     command = [sys.executable, "-m", "tests.lab.ontap", "--cert", str(files.certificate), "--key", str(files.key), *options]
     environment = {**os.environ, "LAB_USERNAME": USERNAME, "LAB_PASSWORD": password}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)  # noqa: S603
-    try:
-        ports = _ready(process)
-        yield Running(ports["port"], ports["control_port"], USERNAME, password, files.authority)
-    finally:
-        process.terminate()
-        process.wait(STOP_SECONDS)
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            ports = _ready(process)
+            yield Running(ports["port"], ports["control_port"], USERNAME, password, files.authority)
+        finally:
+            process.terminate()
+            process.wait(STOP_SECONDS)
 
 
 def _ready(process: subprocess.Popen[str]) -> dict[str, int]:

@@ -1,0 +1,75 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""NetApp's Ansible collection runs the life of a LUN against our array, and finds nothing to do the second time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.ontap.running import Running
+from tests.lab.world import naa_of
+
+PLAYBOOK = Path(__file__).with_name("lifecycle.yml")
+MAP, INFO = "Map the LUN", "Read everything a SAN client reads"
+MINUTES = 60.0
+
+
+@pytest.fixture
+def environment(array: Running, tmp_path: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "ANSIBLE_HOME": str(tmp_path),
+        "ANSIBLE_LOCALHOST_WARNING": "false",
+        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+        "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
+        "LAB_PASSWORD": array.password,
+        "LAB_PORT": str(array.port),
+        "LAB_USERNAME": array.username,
+        "REQUESTS_CA_BUNDLE": str(array.authority),
+    }
+
+
+def play(environment: dict[str, str], **variables: Any) -> tuple[dict[str, int], dict[str, Any]]:
+    """Run the playbook; return its statistics and each task's result by name."""
+    playbook = Path(sys.executable).with_name("ansible-playbook")
+    command = [str(playbook), "-i", "localhost,", "-c", "local", "-e", json.dumps(variables), str(PLAYBOOK)]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=10 * MINUTES, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    report = json.loads(run.stdout[run.stdout.index("{") :])
+    tasks = {task["task"]["name"]: task["hosts"]["localhost"] for task in report["plays"][0]["tasks"]}
+    return report["stats"]["localhost"], tasks
+
+
+def test_the_life_of_a_lun(environment: dict[str, str], array: Running) -> None:
+    assert play(environment, initiators=1)[0]["changed"] == 3
+    again, tasks = play(environment, initiators=1)
+    assert again["changed"] == 0
+    assert tasks[MAP]["lun_naa_id"] == naa_of(lun_of(tasks)["serial_number"])
+    assert presented(array, "iqn.1998-01.com.example:collection") == [7]
+
+    grown, tasks = play(environment, size=3)
+    assert grown["changed"] == 2, "one more initiator and one more gibibyte"
+    assert lun_of(tasks)["space"]["size"] == 3 * 1024**3
+    assert presented(array, "10:00:00:00:c9:00:00:02") == [7]
+
+    assert play(environment, state="absent")[0]["changed"] == 3
+    assert play(environment, state="absent")[0]["changed"] == 0
+
+
+def lun_of(tasks: dict[str, Any]) -> dict[str, Any]:
+    rows = tasks[INFO]["ontap_info"]["storage/luns"]["records"]
+    row: dict[str, Any] = next(row for row in rows if row["name"] == "/vol/vol_prod/collection")
+    return row
+
+
+def presented(array: Running, initiator: str) -> list[int]:
+    return [row["lun"] for row in array.control("GET", f"/presented?initiator={initiator}")]
