@@ -43,7 +43,8 @@ def _name(text: object, serial_of: str | None) -> ScsiName:
 
 def _quoted(text: object) -> str:
     if not isinstance(text, str):
-        raise InvalidInput(f"{text!r:.100} is not text: put the name in quotes, because YAML reads a name without letters as a number.")
+        # !s, not !r: ansible-core 2.18 hands over undefined variables, which name themselves when they are turned into text
+        raise InvalidInput(f"{text!s:.100} is not text: put the name in quotes, because YAML reads a name without letters as a number.")
     return text
 
 

@@ -7,8 +7,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils.initiator_name import (
     initiator_kind,
@@ -16,8 +20,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils.initiator_name impo
     normalize_iqn,
     normalize_wwpn,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 PORT = "10:00:00:90:fa:12:34:56"
 HIGH_PORT = "c0:50:76:0a:be:91:00:1c"
@@ -98,8 +100,9 @@ class TestWwpn:
     def test_bytes_signed_and_unsigned_integers_and_text_agree(self, octets: bytes) -> None:
         unsigned = int.from_bytes(octets, "big")
         signed = int.from_bytes(octets, "big", signed=True)
-        spellings: list[str | int | Sequence[int]] = [octets, list(octets), unsigned, signed, f"{unsigned:016X}", f"0x{unsigned:016x}", octets.hex("-")]
-        assert {normalize_wwpn(spelling) for spelling in spellings} == {octets.hex(":")}
+        numbers: list[int | Sequence[int]] = [octets, list(octets), unsigned, signed]
+        texts = [f"{unsigned:016X}", f"0x{unsigned:016x}", octets.hex("-")]
+        assert {normalize_wwpn(spelling) for spelling in [*numbers, *texts]} == {octets.hex(":")}
 
     @pytest.mark.parametrize("value", WRONG_WWPNS.values(), ids=WRONG_WWPNS.keys())
     def test_refuses_the_rest(self, value: str | int | Sequence[int]) -> None:
@@ -151,16 +154,12 @@ class TestInitiator:
         with pytest.raises(InvalidInput) as refusal:
             normalize_initiator("10:00:zz")
         assert str(refusal.value) == (
-            "'10:00:zz' is not a WWPN or IQN: expected 16 hex digits, not all 0 or f, like 10:00:00:90:fa:12:34:56, or iqn.<year>-<month>.<domain>:"
-            "<letters, digits, '-', '.', ':'> like iqn.1998-01.com.vmware:esx01, or eui.<hex>, naa.<hex>."
+            "'10:00:zz' is not a WWPN or IQN: expected 16 hex digits, not all 0 or f, like 10:00:00:90:fa:12:34:56, or "
+            "iqn.<year>-<month>.<domain>:<letters, digits, '-', '.', ':'> like iqn.1998-01.com.vmware:esx01, or eui.<hex>, naa.<hex>."
         )
 
-    @given(st.text() | st.from_regex("(iqn|eui|naa|fc)[.][0-9a-z.:-]*"))
+    @given(st.text() | st.from_regex("(iqn[.]2001-04[.]|eui[.]|naa[.]|fc[.])?[0-9A-Fa-f.:-]*", fullmatch=True))
     def test_raises_nothing_but_invalid_input_and_is_stable(self, text: str) -> None:
-        try:
+        with suppress(InvalidInput):
             name = normalize_initiator(text)
-        except InvalidInput as refusal:
-            assert repr(text)[:100] in str(refusal)
-        else:
-            assert normalize_initiator(name) == name
-            assert initiator_kind(name) == initiator_kind(text)
+            assert (normalize_initiator(name), initiator_kind(name)) == (name, initiator_kind(text))
