@@ -177,6 +177,9 @@ class VirtualMachine:
     id: str
     name: str
     uuid: str = ""
+    """The SMBIOS UUID, which the guest can read; copies of a VM may share it."""
+    instance_uuid: str = ""
+    """The platform's own UUID of the VM, where it has one beside the SMBIOS UUID."""
     host: str = ""
     """`Host.id` where it runs or is registered."""
     cluster: str = ""

@@ -67,7 +67,8 @@ class HttpsSession:
     def _send(self, method: str, path: str, arguments: dict[str, Any]) -> requests.Response:
         connection = self._connection
         url = f"https://{_bracketed(str(connection.hostname))}:{connection.port}{path}"
-        return self._session.request(method, url, verify=connection.verify, timeout=connection.timeout, **arguments)
+        arguments = {"timeout": connection.timeout, **arguments}
+        return self._session.request(method, url, verify=connection.verify, **arguments)
 
 
 def connection_failure(connection: Connection, error: Exception) -> ConnectionFailed:

@@ -62,6 +62,8 @@ _READS = frozenset(
 )
 """Calls that change nothing but the session: losing their answer loses nothing."""
 _REPEATABLE = _READS - {_CONTINUATION}
+_PATIENCE = {"RescanAllHba": 600.0}
+"""Seconds that a call may take, where that is more than for others: it answers only when it is done."""
 
 
 class VimStub(SoapStubAdapterBase):  # type: ignore[misc]
@@ -111,7 +113,7 @@ class VimStub(SoapStubAdapterBase):  # type: ignore[misc]
 
     def _send(self, method: str, envelope: bytes) -> requests.Response:
         try:
-            return self._request(envelope)
+            return self._request(method, envelope)
         except OutcomeUnknown as lost:
             if method not in _READS:
                 raise OutcomeUnknown(
@@ -121,13 +123,14 @@ class VimStub(SoapStubAdapterBase):  # type: ignore[misc]
             if method not in _REPEATABLE:
                 raise self._lost(lost) from lost
         try:
-            return self._request(envelope)
+            return self._request(method, envelope)
         except OutcomeUnknown as lost:
             raise self._lost(lost) from lost
 
-    def _request(self, envelope: bytes) -> requests.Response:
+    def _request(self, method: str, envelope: bytes) -> requests.Response:
         headers = {"SOAPAction": self.versionId, "Content-Type": "text/xml; charset=UTF-8"}
-        return self._https.request("POST", _PATH, data=envelope, headers=headers, stream=True)
+        timeout = max(self._connection.timeout, _PATIENCE.get(method, 0))
+        return self._https.request("POST", _PATH, data=envelope, headers=headers, stream=True, timeout=timeout)
 
     def _lost(self, lost: OutcomeUnknown) -> ConnectionFailed:
         return connection_failure(self._connection, lost.__cause__ if isinstance(lost.__cause__, Exception) else lost)
