@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import Hypervisor
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.local.hbas import local_host
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.local.host import local_host
 from ansible_collections.crossvisor.san.plugins.module_utils.initiator_name import initiator_kind, normalize_initiator
 from ansible_collections.crossvisor.san.plugins.module_utils.model import Hba, Host
 from ansible_collections.crossvisor.san.plugins.module_utils.services.plain import plain
@@ -59,9 +59,19 @@ def report(hosts: Sequence[Host], kinds: Collection[str]) -> dict[str, Any]:
 
 
 def initiators(hosts: Sequence[Host]) -> dict[str, list[str]]:
-    """The initiator names of the hosts in the array's spelling, sorted, by protocol (`fc`, `iscsi`)."""
-    names = {normalize_initiator(hba.initiator) for host in hosts for hba in host.hbas if hba.initiator}
+    """The initiator names of the hosts in the array's spelling, sorted, by protocol (`fc`, `iscsi`).
+
+    A name that is no WWPN and no iSCSI name (an unset port, a foreign spelling) is left out: no array would take it.
+    """
+    names = {name for host in hosts for hba in host.hbas if (name := _initiator(hba))}
     return {protocol: sorted(name for name in names if initiator_kind(name) == protocol) for protocol in ("fc", "iscsi")}
+
+
+def _initiator(hba: Hba) -> str | None:
+    try:
+        return normalize_initiator(hba.initiator) if hba.initiator else None
+    except InvalidInput:
+        return None
 
 
 def _host(host: Host) -> dict[str, Any]:
@@ -71,7 +81,7 @@ def _host(host: Host) -> dict[str, Any]:
 def _hba(hba: Hba) -> dict[str, Any]:
     return {
         **plain(hba),
-        "initiator": normalize_initiator(hba.initiator) if hba.initiator else None,
+        "initiator": _initiator(hba),
         "paths": [
             {"naa": plain(path.name), "device": path.device, "target": path.target, "state": path.state, "lun_id": path.lun_id}
             for path in hba.paths

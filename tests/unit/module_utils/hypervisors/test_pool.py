@@ -1,0 +1,83 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The right backend is found before any credential is sent, and only it is loaded."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils.connection import HYPERVISOR, Connection, connection
+from ansible_collections.crossvisor.san.plugins.module_utils.errors import InvalidInput, NotFound
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import Descriptor
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.pool import DESCRIPTORS, has_endpoint, resolve
+
+
+def descriptor(kind: str, answers: bool, probed: list[Connection]) -> Descriptor:
+    def probe(endpoint: Connection) -> bool:
+        probed.append(endpoint)
+        return answers
+
+    return replace(
+        DESCRIPTORS[0],
+        type=kind,
+        products=kind.title(),
+        default_port=1000 + len(kind),
+        probe=probe,
+        environment={"hostname": f"{kind.upper()}_HOST", "password": f"{kind.upper()}_PASSWORD"},
+    )
+
+
+def test_auto_takes_the_first_backend_that_knows_the_endpoint() -> None:
+    probed: list[Connection] = []
+    known = [descriptor("ape", False, probed), descriptor("bear", True, probed), descriptor("cat", True, probed)]
+    found, complete = resolve(connection(HYPERVISOR, {"hostname": "x", "password": "p"}, {}), {"CAT_PASSWORD": "c"}, known)
+    assert (found.type, complete.type, complete.port) == ("bear", "bear", 1004)
+    assert [endpoint.port for endpoint in probed] == [1003, 1004]
+
+
+def test_an_unknown_product_is_told_with_what_is_known() -> None:
+    with pytest.raises(NotFound, match=r"endpoint x answers but is none of: Ape, Bear; check hypervisor\.hostname"):
+        resolve(connection(HYPERVISOR, {"hostname": "x"}, {}), {}, [descriptor("ape", False, []), descriptor("bear", False, [])])
+
+
+def test_a_platforms_password_goes_to_no_other_platform() -> None:
+    known = [descriptor("ape", True, []), descriptor("bear", True, [])]
+    _found, complete = resolve(connection(HYPERVISOR, {"hostname": "x"}, {}), {"BEAR_PASSWORD": "b", "APE_PASSWORD": "a"}, known)
+    assert complete.password == "a"
+
+
+def test_an_explicit_type_is_not_probed() -> None:
+    probed: list[Connection] = []
+    found, _complete = resolve(connection(HYPERVISOR, {"hostname": "x", "type": "bear"}, {}), {}, [descriptor("bear", False, probed)])
+    assert found.type == "bear"
+    assert probed == []
+
+
+def test_the_environment_alone_names_an_endpoint() -> None:
+    nothing = connection(HYPERVISOR, None, {})
+    assert not has_endpoint(nothing, {})
+    assert has_endpoint(nothing, {"VMWARE_HOST": "vc"})
+    _found, complete = resolve(nothing, {"VMWARE_HOST": "vc", "VMWARE_USER": "u", "VMWARE_VALIDATE_CERTS": "no"})
+    assert (complete.type, complete.hostname, complete.username, complete.validate_certs) == ("vmware", "vc", "u", False)
+
+
+def test_no_endpoint_at_all_is_one_sentence() -> None:
+    with pytest.raises(InvalidInput, match=r"hypervisor\.hostname is not set"):
+        resolve(connection(HYPERVISOR, {"type": "vmware"}, {}), {})
+
+
+def test_the_pool_loads_no_vendor_library() -> None:
+    program = (
+        "import sys; from ansible_collections.crossvisor.san.plugins.module_utils import runtime; "
+        "print(sorted({'pyVmomi', 'lxml'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={"PYTHONPATH": ":".join(sys.path)}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

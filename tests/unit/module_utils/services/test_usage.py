@@ -1,0 +1,29 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Who uses a LUN, whatever the platform calls its devices."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils.errors import Refused
+from ansible_collections.crossvisor.san.plugins.module_utils.model import FileSystem, Inventory, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils.services.usage import refuse_if_used, users
+from tests.unit.ports import NAME, OTHER
+
+APP = VirtualMachine("vm-1", "app", disks=[VirtualDisk("1", "d", "passthrough", name=NAME), VirtualDisk("2", "e", "image")])
+
+
+@pytest.mark.parametrize("extent", [f"naa.{NAME.naa}", f"wwn-0x{NAME.naa}", f"3{NAME.naa}", NAME.naa.upper()])
+def test_vms_and_file_systems_count_in_every_spelling(extent: str) -> None:
+    inventory = Inventory(virtual_machines=[APP], file_systems=[FileSystem("ds-1", "gold", "vmfs", extents=["mpx.local", extent])])
+    assert [str(user) for user in users(NAME, inventory)] == ["VM app (vm-1)", "vmfs file system gold (ds-1)"]
+    assert users(OTHER, inventory) == []
+
+
+def test_a_refusal_names_the_users_and_the_way_out() -> None:
+    refuse_if_used(NAME, [], "deleted", "detach it")
+    with pytest.raises(Refused, match=rf"^LUN naa\.{NAME.naa} is used by VM app \(vm-1\) and will not be deleted: detach it\.$"):
+        refuse_if_used(NAME, users(NAME, Inventory(virtual_machines=[APP])), "deleted", "detach it")

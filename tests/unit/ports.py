@@ -1,0 +1,188 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Both ports over plain Python values: a hypervisor and an array that services can be specified against."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+
+from ansible_collections.crossvisor.san.plugins.module_utils.arrays.base import Change, LunAddress, ProvisionWish, WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils.errors import RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import AttachWish
+from ansible_collections.crossvisor.san.plugins.module_utils.model import (
+    About,
+    ArrayAbout,
+    Attachment,
+    Controller,
+    FileSystem,
+    Host,
+    Inventory,
+    Lun,
+    LunMapping,
+    ScsiDevice,
+    Target,
+    VirtualDisk,
+    VirtualMachine,
+    Volume,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils.plan import Plan, Step
+from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+
+NAME = ScsiName.from_ontap_serial("80Lab-aaaaa1")
+OTHER = ScsiName.from_ontap_serial("80Lab-aaaaa2")
+
+
+@dataclass
+class Act(Step):
+    """A step that is two functions."""
+
+    title: str
+    is_done: bool
+    act: object
+
+    def done(self) -> bool:
+        return self.is_done
+
+    def do(self) -> None:
+        assert callable(self.act)
+        self.act()
+        self.is_done = True
+
+
+@dataclass
+class MemoryHypervisor:
+    """Hosts see what was presented to them only after a rescan."""
+
+    host_list: list[Host] = field(default_factory=list)
+    machines: list[VirtualMachine] = field(default_factory=list)
+    file_systems: list[FileSystem] = field(default_factory=list)
+    seen: list[ScsiDevice] = field(default_factory=list)
+    presented: dict[str, int] = field(default_factory=dict)
+    """Host id → number of rescans that it takes until the LUN is seen."""
+    rescans: list[tuple[str, ...]] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    attach_error: str = ""
+
+    def about(self) -> About:
+        self.calls.append("about")
+        return About("memory", "Memory", "1", "hv.example.com")
+
+    def hosts(self) -> list[Host]:
+        self.calls.append("hosts")
+        return self.host_list
+
+    def inventory(self, devices: bool = True) -> Inventory:
+        self.calls.append("inventory")
+        return Inventory(self.host_list, self.machines, self.file_systems, self.seen if devices else ())
+
+    def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:
+        return [device for device in self.seen if device.host in hosts and device.name == name]
+
+    def rescan(self, hosts: Sequence[str], name: ScsiName) -> None:
+        self.rescans.append(tuple(hosts))
+        for host in hosts:
+            self.presented[host] = self.presented.get(host, 10**6) - 1
+            if self.presented[host] <= 0:
+                self.seen.append(ScsiDevice(host, str(name), name, 1 << 30))
+
+    def plan_attach(self, wish: AttachWish) -> Plan:
+        def act() -> None:
+            if self.attach_error:
+                raise RemoteError(self.attach_error)
+            self._replace(wish.vm, [*wish.vm.disks, VirtualDisk("2001", "Hard disk 2", "passthrough", "1000", 0, 1, name=wish.name)])
+
+        attached = any(disk.name == wish.name for disk in wish.vm.disks)
+        return Plan([Act(f"attach LUN {wish.name} to VM {wish.vm.name}", attached, act)])
+
+    def plan_detach(self, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
+        attached = any(disk.name == name for disk in vm.disks)
+        rest = [disk for disk in vm.disks if disk.name != name]
+        return Plan([Act(f"detach LUN {name} from VM {vm.name}", not attached, lambda: self._replace(vm, rest))])
+
+    def attachment(self, vm: VirtualMachine, name: ScsiName) -> Attachment | None:
+        now = next(machine for machine in self.machines if machine.id == vm.id)
+        disk = next((disk for disk in now.disks if disk.name == name), None)
+        return Attachment(disk, Controller("1000", "pvscsi", 0), f"SCSI({disk.bus}:{disk.unit})") if disk else None
+
+    def plan_release(self, hosts: Sequence[str], name: ScsiName) -> Plan:
+        return self._drop("release", hosts, name)
+
+    def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
+        return self._drop("forget", hosts, name)
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+    def _drop(self, verb: str, hosts: Sequence[str], name: ScsiName) -> Plan:
+        def gone(host: str) -> None:
+            self.seen = [device for device in self.seen if (device.host, device.name) != (host, name)]
+
+        seeing = {device.host for device in self.devices(hosts, name)}
+        return Plan([Act(f"{verb} LUN {name} on {host}", host not in seeing, lambda host=host: gone(host)) for host in hosts])
+
+    def _replace(self, vm: VirtualMachine, disks: Sequence[VirtualDisk]) -> None:
+        self.machines = [replace(machine, disks=disks) if machine.id == vm.id else machine for machine in self.machines]
+
+
+@dataclass
+class MemoryArray:
+    """One LUN at most, mapped as wished."""
+
+    lun: Lun | None = None
+    others: list[Lun] = field(default_factory=list)
+    exports: list[Volume] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    error: str = ""
+
+    def about(self) -> ArrayAbout:
+        self.calls.append("about")
+        if self.error:
+            raise RemoteError(self.error)
+        return ArrayAbout("ontap", "lab", "ontap.example.com", "9.16.1")
+
+    def luns(self, names: Sequence[ScsiName]) -> list[Lun]:
+        self.calls.append("luns")
+        return [lun for lun in [self.lun, *self.others] if lun and lun.name in names]
+
+    def volumes(self) -> list[Volume]:
+        self.calls.append("volumes")
+        return self.exports
+
+    def targets(self, svm: str, kinds: Collection[str]) -> list[Target]:
+        self.calls.append("targets")
+        return [Target(kind, f"{kind}.{svm}") for kind in sorted(kinds)]
+
+    def plan_provision(self, wish: ProvisionWish) -> Change:
+        def create() -> None:
+            self.lun = lun(NAME, initiators=wish.initiators)
+
+        return Change(Plan([Act(f"create LUN {wish.address}", self.lun is not None, create)]), lambda: self.lun)
+
+    def plan_withdraw(self, wish: WithdrawWish) -> Change:
+        def delete() -> None:
+            self.lun = None
+
+        return Change(Plan([Act("delete the LUN", self.lun is None, delete)]), lambda: self.lun)
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+
+def lun(name: ScsiName, number: int = 3, initiators: Sequence[str] = ("iqn.2026-01.com.example:a",), group: str = "g1") -> Lun:
+    return Lun(
+        id="uuid-1",
+        path="/vol/v1/l1",
+        name=name,
+        serial=name.serial or "",
+        size_bytes=1 << 30,
+        os_type="linux",
+        svm="svm1",
+        volume="v1",
+        mappings=[LunMapping(group, f"id-{group}", number, initiators)],
+    )
+
+
+ADDRESS = LunAddress("svm1", "v1", "l1")
