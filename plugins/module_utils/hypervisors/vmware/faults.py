@@ -28,7 +28,7 @@ class Subject:
     datastore: str = "(unknown)"
 
 
-_ELSEWHERE = "name another datastore in file_system"
+_ELSEWHERE = "name another one in the option datastore"
 _SEE_HOST = "look at the host's recent tasks and its vmkernel.log, then run this task again"
 
 MEANINGS: Mapping[str, tuple[str, str]] = {
