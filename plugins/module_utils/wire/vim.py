@@ -139,7 +139,7 @@ class VimSession:
     def _page(self, method: str, *arguments: Any) -> Any:
         collector = self.content.propertyCollector
         info = type(collector)._GetMethodInfo(method)
-        with self._stub.post(collector, info, arguments) as response:
+        with self._stub.post(collector, info, arguments, stream=True) as response:
             response.raw.decode_content = True
             page = ReplyStream(cast(Any, response.raw))
             try:

@@ -81,26 +81,34 @@ class VimStub(SoapStubAdapterBase):  # type: ignore[misc]
 
     def InvokeMethod(self, mo: Any, info: Any, args: Sequence[Any]) -> Any:  # noqa: N802 (pyvmomi's name)
         """Call a method and return its result. Raises a `CrossvisorError`, with pyvmomi's fault as its cause."""
-        with self.post(mo, info, args) as response:
-            return self._result(info, response.content)
+        return self._result(info, self.post(mo, info, args).content)
 
-    def post(self, mo: Any, info: Any, args: Sequence[Any]) -> requests.Response:
-        """Call a method and return the reply that carries its result, not yet read. Raises a `CrossvisorError`.
+    def post(self, mo: Any, info: Any, args: Sequence[Any], stream: bool = False) -> requests.Response:
+        """Call a method and return the reply that carries its result, with `stream` before it is read. Raises a `CrossvisorError`.
 
         A call that changes something and loses its answer is `OutcomeUnknown`; a read is sent once more.
         """
         try:
-            response = self._send(info.wsdlName, self.SerializeRequest(mo, info, args))
-        except vmodl.MethodFault as fault:
+            envelope = self.SerializeRequest(mo, info, args)
+        except vmodl.MethodFault as fault:  # a method that this version of the API does not have
             raise self._error(info, fault) from fault
+        response = self._send(info.wsdlName, envelope, stream)
         if response.status_code == 200:
             return response
         with response:
-            if response.status_code != 500:
-                status = f"HTTP {response.status_code} {response.reason}"
-                raise RemoteError(f"{self._connection} answered {info.wsdlName} with {status}.", str(response.status_code))
-            self._result(info, response.content)
-        raise RemoteError(f"{self._connection} answered {info.wsdlName} with HTTP 500 but no fault.", "500")
+            raise self._refusal(info, response)
+
+    def _refusal(self, info: Any, response: requests.Response) -> CrossvisorError:
+        """What an answer other than 200 means: SOAP carries its faults in a 500."""
+        try:
+            if response.status_code == 500:
+                self._result(info, response.content)
+        except CrossvisorError as error:
+            return error
+        except OSError as error:
+            return self.unreadable(info, error)
+        status = f"HTTP {response.status_code} {response.reason}"
+        return RemoteError(f"{self._connection} answered {info.wsdlName} with {status}.", str(response.status_code))
 
     def unreadable(self, info: Any, error: Exception) -> ConnectionFailed:
         """The one sentence for an answer that breaks off, or that is not SOAP."""
@@ -111,29 +119,27 @@ class VimStub(SoapStubAdapterBase):  # type: ignore[misc]
             )
         return connection_failure(self._connection, error)
 
-    def _send(self, method: str, envelope: bytes) -> requests.Response:
+    def _send(self, method: str, envelope: bytes, stream: bool) -> requests.Response:
+        if method in _REPEATABLE:
+            with contextlib.suppress(OutcomeUnknown):
+                return self._request(method, envelope, stream)
         try:
-            return self._request(method, envelope)
+            return self._request(method, envelope, stream)
         except OutcomeUnknown as lost:
-            if method not in _READS:
-                raise OutcomeUnknown(
-                    f"The connection to {self._connection} was lost before the answer to {method} came; "
-                    "look there whether it was done, then run this task again."
-                ) from lost
-            if method not in _REPEATABLE:
-                raise self._lost(lost) from lost
-        try:
-            return self._request(method, envelope)
-        except OutcomeUnknown as lost:
-            raise self._lost(lost) from lost
+            raise self._lost(method, lost) from lost
 
-    def _request(self, method: str, envelope: bytes) -> requests.Response:
+    def _request(self, method: str, envelope: bytes, stream: bool) -> requests.Response:
         headers = {"SOAPAction": self.versionId, "Content-Type": "text/xml; charset=UTF-8"}
         timeout = max(self._connection.timeout, _PATIENCE.get(method, 0))
-        return self._https.request("POST", _PATH, data=envelope, headers=headers, stream=True, timeout=timeout)
+        return self._https.request("POST", _PATH, data=envelope, headers=headers, stream=stream, timeout=timeout)
 
-    def _lost(self, lost: OutcomeUnknown) -> ConnectionFailed:
-        return connection_failure(self._connection, lost.__cause__ if isinstance(lost.__cause__, Exception) else lost)
+    def _lost(self, method: str, lost: OutcomeUnknown) -> CrossvisorError:
+        if method in _READS and isinstance(lost.__cause__, Exception):
+            return connection_failure(self._connection, lost.__cause__)
+        return OutcomeUnknown(
+            f"The connection to {self._connection} was lost before the answer to {method} came; "
+            "look there whether it was done, then run this task again."
+        )
 
     def _result(self, info: Any, reply: bytes) -> Any:
         try:
