@@ -30,7 +30,6 @@ _DMI = "/sys/class/dmi/id/"
 SYS_VENDOR = _DMI + "sys_vendor"
 PRODUCT_NAME = _DMI + "product_name"
 _PRODUCT_VERSION = _DMI + "product_version"
-_BOARD_VENDOR = _DMI + "board_vendor"
 _BIOS_VENDOR = _DMI + "bios_vendor"
 _BIOS_VERSION = _DMI + "bios_version"
 _CHASSIS_VENDOR = _DMI + "chassis_vendor"
@@ -109,7 +108,6 @@ _TEXTS = (
     SYS_VENDOR,
     PRODUCT_NAME,
     _PRODUCT_VERSION,
-    _BOARD_VENDOR,
     _BIOS_VENDOR,
     _BIOS_VERSION,
     _CHASSIS_VENDOR,
