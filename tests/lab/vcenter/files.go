@@ -120,13 +120,17 @@ func (l *lab) removeMapping(datastorePath string, m mapping) error {
 	return errors.Join(os.Remove(strings.TrimSuffix(descriptor, ".vmdk")+m.extentSuffix()), os.Remove(descriptor))
 }
 
-func (l *lab) writeImage(file object.DatastorePath, size int64) error {
+// writeImage creates a thin disk whose extent, a sparse file, has the length that the disk occupies.
+func (l *lab) writeImage(file object.DatastorePath, size, used int64) error {
 	descriptor, ok := l.filePath(file.String())
 	if !ok {
 		return fmt.Errorf("there is no datastore %s", file.Datastore)
 	}
 	extent := strings.TrimSuffix(descriptor, ".vmdk") + "-flat.vmdk"
 	if err := os.WriteFile(extent, nil, 0o600); err != nil {
+		return err
+	}
+	if err := os.Truncate(extent, used); err != nil {
 		return err
 	}
 	text := fmt.Sprintf(imageDescriptor, size/sectorSize, path.Base(extent))

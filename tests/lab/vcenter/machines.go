@@ -142,6 +142,8 @@ func (b *builder) identity() {
 	b.addFile(path.Base(vm.Config.Files.VmPathName), string(types.VirtualMachineFileLayoutExFileTypeConfig), 2048)
 	vm.Runtime.Host = &b.host.system.Self
 	vm.Runtime.ConnectionState = types.VirtualMachineConnectionStateConnected
+	vm.Runtime.FaultToleranceState = types.VirtualMachineFaultToleranceStateNotConfigured
+	vm.Runtime.RecordReplayState = types.VirtualMachineRecordReplayStateInactive
 	vm.Runtime.PowerState = types.VirtualMachinePowerStatePoweredOff
 	if b.poweredOn() {
 		vm.Runtime.PowerState = types.VirtualMachinePowerStatePoweredOn
@@ -234,13 +236,14 @@ func (b *builder) addImage(wanted worldDisk) error {
 		Split: no, WriteThrough: no, DigestEnabled: no, EagerlyScrub: no, Sharing: string(types.VirtualDiskSharingSharingNone),
 		Uuid: diskUUID(file.String()), ContentId: strings.ReplaceAll(stableUUID("content/"+file.String()), "-", ""),
 	}
-	if err := b.lab.writeImage(file, wanted.Size); err != nil {
+	used := wanted.Size / 100 * thinlyUsed
+	if err := b.lab.writeImage(file, wanted.Size, used); err != nil {
 		return err
 	}
-	ds.Summary.FreeSpace = max(ds.Summary.FreeSpace-wanted.Size/100*thinlyUsed, ds.Summary.Capacity/20)
+	ds.Summary.FreeSpace = max(ds.Summary.FreeSpace-used, ds.Summary.Capacity/20)
 	ds.Info.GetDatastoreInfo().FreeSpace = ds.Summary.FreeSpace
 	b.place(disk)
-	b.addDiskFiles(disk, file, "-flat.vmdk", wanted.Size/100*thinlyUsed)
+	b.addDiskFiles(disk, file, "-flat.vmdk", used)
 	return nil
 }
 

@@ -25,7 +25,12 @@ func (*overlay) Unlock()                                   {}
 var intercepted = map[string]map[string]bool{
 	"HostStorageSystem": {
 		"RescanAllHba": true, "RescanHba": true, "RescanVmfs": true, "RefreshStorageSystem": true,
+		"DetachScsiLun": true, "AttachScsiLun": true, "DetachScsiLunEx_Task": true, "AttachScsiLunEx_Task": true, "DeleteScsiLunState": true,
 	},
+	"VirtualMachine":     {"ReconfigVM_Task": true},
+	"EnvironmentBrowser": {"QueryConfigTarget": true, "QueryConfigOption": true, "QueryConfigOptionEx": true},
+	"Datastore":          {"RefreshDatastore": true},
+	"VirtualDiskManager": {"DeleteVirtualDisk_Task": true},
 }
 
 func (l *lab) intercept() {
