@@ -142,7 +142,7 @@ def _settled_id(wish: ProvisionWish, seen: Mapping[str, int]) -> int | None:
 
 
 def _named(wish: ProvisionWish, missing: Sequence[str], groups: Sequence[Group]) -> Group:
-    os_type = group_os_type(wish.os_type)
+    os_type = group_os_type(wish.group_os_type or wish.os_type)
     name = str(wish.group)
     group = next((known for known in groups if known.name == name), None)
     if group is None:
@@ -156,7 +156,7 @@ def _named(wish: ProvisionWish, missing: Sequence[str], groups: Sequence[Group])
 
 
 def _exact(wish: ProvisionWish, missing: Sequence[str], groups: Sequence[Group]) -> Group:
-    os_type = group_os_type(wish.os_type)
+    os_type = group_os_type(wish.group_os_type or wish.os_type)
     own_name = group_name(missing)
     fitting = [group for group in groups if group.initiators == set(missing) and group.os_type == os_type]
     if fitting:
