@@ -11,6 +11,7 @@ Knows nothing of what is spoken over it. A lost answer to a request that may hav
 from __future__ import annotations
 
 import re
+import ssl
 import traceback
 from typing import Any
 
@@ -26,6 +27,8 @@ except ImportError:
     REQUESTS_IMPORT_ERROR = traceback.format_exc()
 
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
+_FILE_LIBRARIES = frozenset({"X509", "PEM"})
+"""Parts of OpenSSL that read files of certificates."""
 
 
 class HttpsSession:
@@ -39,6 +42,8 @@ class HttpsSession:
         self._session.headers.update(headers or {})
         if authenticate:
             self._session.auth = (connection.required("username"), connection.required("password"))
+        if connection.verify is False:
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
     def request(self, method: str, path: str, **arguments: Any) -> requests.Response:
         """Send one request and return the response, whatever its status.
@@ -48,11 +53,12 @@ class HttpsSession:
         try:
             return self._send(method, path, arguments)
         except OSError as error:
-            if _never_sent(error):
+            safe = method in _SAFE_METHODS
+            if _never_sent(error) or (safe and isinstance(error, requests.exceptions.Timeout)):
                 raise connection_failure(self._connection, error) from error
-            if method not in _SAFE_METHODS:
+            if not safe:
                 raise OutcomeUnknown(
-                    f"The connection to {self._connection} was lost before the answer to {method} {path} came; "
+                    f"{_loss(self._connection, error)} before the answer to {method} {path.partition('?')[0]} came; "
                     "look there whether it was done, then run this task again."
                 ) from error
         try:
@@ -73,41 +79,62 @@ class HttpsSession:
 
 def connection_failure(connection: Connection, error: Exception) -> ConnectionFailed:
     """The one sentence for a connection that could not be made."""
-    if isinstance(error, requests.exceptions.SSLError):
+    role = connection.role
+    root = _root(error)
+    if isinstance(root, ssl.SSLCertVerificationError):
         return ConnectionFailed(
             f"The certificate of {connection} is not trusted ({_cause(error)}): "
-            f"name its authority in {connection.role}.ca_path, or set {connection.role}.validate_certs to false for a lab."
+            f"name its authority in {role}.ca_path, give as {role}.hostname the name that it was issued for, "
+            f"or set {role}.validate_certs to false for a lab."
+        )
+    if connection.ca_path and (_is_missing_file(error) or getattr(root, "library", None) in _FILE_LIBRARIES):
+        return ConnectionFailed(f"The file {connection.ca_path} of {role}.ca_path cannot be read as certificates: {_cause(error)}.")
+    if isinstance(error, requests.exceptions.SSLError):
+        return ConnectionFailed(
+            f"The {role} {connection} does not speak TLS as it should ({_cause(error)}): check {role}.hostname and {role}.port."
         )
     if isinstance(error, requests.exceptions.Timeout):
         return ConnectionFailed(
-            f"The {connection.role} {connection} did not answer within {connection.timeout:g} s: "
-            f"check the address and firewalls, or raise {connection.role}.timeout."
+            f"The {role} {connection} did not answer within {connection.timeout:g} s: "
+            f"check the address and firewalls, or raise {role}.timeout."
         )
-    if isinstance(error, OSError) and not isinstance(error, requests.exceptions.RequestException) and connection.ca_path:
-        return ConnectionFailed(f"The file {connection.ca_path} of {connection.role}.ca_path cannot be read as certificates: {error}.")
-    return ConnectionFailed(
-        f"The {connection.role} {connection} cannot be reached ({_cause(error)}): "
-        f"check {connection.role}.hostname and {connection.role}.port."
-    )
+    return ConnectionFailed(f"The {role} {connection} cannot be reached ({_cause(error)}): check {role}.hostname and {role}.port.")
+
+
+def _loss(connection: Connection, error: OSError) -> str:
+    if isinstance(error, requests.exceptions.Timeout):
+        return f"The time for one request to {connection} was over"
+    return f"The connection to {connection} was lost"
 
 
 def _never_sent(error: OSError) -> bool:
     """Tell whether the connection was not even made, so that nothing can have happened at the other end."""
-    if isinstance(error, (requests.exceptions.SSLError, requests.exceptions.ConnectTimeout)):
-        return True
-    if not isinstance(error, requests.exceptions.RequestException):
-        return True
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return isinstance(reason, urllib3.exceptions.NewConnectionError)
+    root = _root(error)
+    return (
+        _is_missing_file(error)
+        or isinstance(error, (requests.exceptions.ConnectTimeout, requests.exceptions.InvalidURL))
+        or isinstance(root, (ssl.SSLCertVerificationError, urllib3.exceptions.NewConnectionError))
+    )
+
+
+def _is_missing_file(error: Exception) -> bool:
+    """Tell whether the library refused the file of certificates before it connected: an `OSError` of its own, not the system's."""
+    return type(error) is OSError and error.errno is None
+
+
+def _root(error: BaseException) -> BaseException:
+    """The innermost exception of the library's wrapping."""
+    inner = next((part for part in (getattr(error, "reason", None), *error.args) if isinstance(part, BaseException)), None)
+    return _root(inner) if inner else error
 
 
 def _cause(error: BaseException) -> str:
     """The innermost reason, without the library's wrapping and object addresses."""
-    innermost: BaseException = error
-    while innermost.args and isinstance(innermost.args[0], BaseException):
-        innermost = innermost.args[0]
-    reason = getattr(innermost.args[0] if innermost.args else innermost, "reason", None) or getattr(innermost, "reason", None)
-    return re.sub(r"^HTTPS?Connection\w*\(.*?\): ", "", str(reason or innermost))
+    root = _root(error)
+    if isinstance(root, ssl.SSLError):
+        reason = getattr(root, "verify_message", None) or str(root.reason or root).replace("_", " ").lower()
+        return str(reason).rstrip(".")
+    return re.sub(r"^HTTPS?Connection\w*\(.*?\): ", "", str(root)).strip().rstrip(".")
 
 
 def _bracketed(host: str) -> str:
