@@ -10,13 +10,14 @@ Each step observes the VM anew before it acts and lets vSphere refuse the change
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import CrossvisorError, InvalidInput, Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import AttachWish
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware import host_lun, mapping_file, rdm, slots, snapshots
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware.faults import Subject
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware.mapping_file import MappingFile
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware.reconfigure import Machine, Observed, datastore_of
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware.slots import Place
 from ansible_collections.crossvisor.san.plugins.module_utils.model import Controller, VirtualDisk, VirtualMachine
@@ -36,11 +37,15 @@ def plan_attach(session: VimSession, wish: AttachWish) -> Plan:
     disk = observed.disk_of(wish.name)
     if disk is not None:
         return _plan_edit(machine, observed, disk, wish)
-    _refuse_disk_mode_of_physical(wish, settings.mode)
+    observed.refuse_if_hidden(wish.name)
     observed.refuse_unless_changeable()
     place = slots.choose(observed.vm, observed.hardware, wish.slot, wish.controller_type)
-    datastore = mapping_file.choose(session, observed, wish.file_system)
-    return Plan([AttachDisk(machine, wish.name, place, settings, datastore, in_home=datastore == observed.home)])
+    if settings.sharing != rdm.NOT_SHARED:
+        others = mapping_file.of_others(session, observed, wish.name)
+        if others:
+            return Plan([_share(machine, wish, place, settings, *others[0])])
+    _refuse_disk_mode_of_physical(wish, settings.mode)
+    return Plan([AttachDisk(machine, wish.name, place, settings, mapping_file.new(session, observed, wish.file_system))])
 
 
 def plan_detach(session: VimSession, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
@@ -52,6 +57,7 @@ def plan_detach(session: VimSession, vm: VirtualMachine, name: ScsiName, timeout
     observed = machine.observe()
     disk = observed.disk_of(name)
     if disk is None:
+        observed.refuse_if_hidden(name)
         return Plan()
     observed.refuse_unless_changeable()
     snapshots.refuse_if_any_has(session, observed.vm, name)
@@ -80,8 +86,7 @@ class AttachDisk(_MachineStep):
 
     place: Place
     settings: rdm.Settings
-    datastore: str
-    in_home: bool
+    file: MappingFile
 
     def __post_init__(self) -> None:
         self.title = f"attach LUN {self.name} to VM {self.machine.name} as {self.place}"
@@ -94,10 +99,9 @@ class AttachDisk(_MachineStep):
         now.refuse_unless_changeable()
         self._refuse_if_overtaken(now)
         lun = host_lun.in_service(self.machine.session, now.vm.host, self.name)
-        file = "" if self.in_home else f"[{self.datastore}]"
-        disk = rdm.add_disk(self.place, lun.uuid, lun.device_name, lun.size_bytes, self.settings, file)
+        disk = rdm.add_disk(self.place, lun.uuid, lun.device_name, lun.size_bytes, self.settings, self.file.path, self.file.create)
         controllers = [] if self.place.controller else [rdm.add_controller(self.place.type, self.place.bus)]
-        subject = Subject(lun=str(self.name), vm=self.machine.name, host=lun.host_name, datastore=self.datastore)
+        subject = Subject(lun=str(self.name), vm=self.machine.name, host=lun.host_name, datastore=self.file.datastore)
         self.machine.apply(now, [*controllers, disk], subject)
 
     def verify(self) -> None:
@@ -115,19 +119,20 @@ class AttachDisk(_MachineStep):
         self.machine.settle()
         now = self.machine.observe()
         disk = now.disk_of(self.name)
-        removals = [rdm.remove_disk(self.machine.device(disk.key), destroy_file=True)] if disk else []
+        removals = [rdm.remove_disk(self.machine.device(disk.key), destroy_file=self.file.create)] if disk else []
         controller = self._own_controller(now, disk)
         if controller:
             removals.append(rdm.remove_controller(self.machine.device(controller.key)))
         if removals:
-            self.machine.apply(now, removals, Subject(lun=str(self.name), vm=self.machine.name, datastore=self.datastore))
+            self.machine.apply(now, removals, Subject(lun=str(self.name), vm=self.machine.name, datastore=self.file.datastore))
+        if self.file.create:
             _refuse_if_left(self.machine, self.name, disk)
 
     def before(self) -> Mapping[str, Any]:
         return {f"VM {self.machine.name}": {str(self.place): None, **({} if self.place.controller else {_controller(self.place): None})}}
 
     def after(self) -> Mapping[str, Any]:
-        disk = {"lun": str(self.name), "mapping_file_on": self.datastore, **vars(self.settings)}
+        disk = {"lun": str(self.name), "mapping_file_on": self.file.datastore, **vars(self.settings)}
         added = {} if self.place.controller else {_controller(self.place): self.place.type}
         return {f"VM {self.machine.name}": {str(self.place): disk, **added}}
 
@@ -278,14 +283,27 @@ def _refuse_disk_mode_of_physical(wish: AttachWish, mode: str) -> None:
         )
 
 
+def _share(machine: Machine, wish: AttachWish, place: Place, settings: rdm.Settings, owner: str, disk: VirtualDisk) -> AttachDisk:
+    """Attach by the mapping file of a VM that has the LUN already, whose mode and place are fixed, and which has to share it too."""
+    differing = _fixed_otherwise(disk, wish)
+    if differing:
+        raise Refused(
+            f"LUN {wish.name} can be shared with VM {owner} only by the mapping file {disk.path}, which has {', '.join(differing)}: "
+            "ask for the same, or leave it out."
+        )
+    if disk.sharing != settings.sharing:
+        raise Refused(
+            f"VM {owner} has LUN {wish.name} with sharing {disk.sharing or rdm.NOT_SHARED}: set sharing to {settings.sharing} there first."
+        )
+    _refuse_disk_mode_of_physical(wish, disk.mode)
+    same_mode = _settings(replace(wish, mode=disk.mode))
+    return AttachDisk(machine, wish.name, place, same_mode, MappingFile(disk.path, datastore_of(disk.path), create=False))
+
+
 def _plan_edit(machine: Machine, observed: Observed, disk: VirtualDisk, wish: AttachWish) -> Plan:
     """Steps that bring the LUN's settings to the wish. Raises `Refused` for what vSphere fixes when the disk is attached."""
-    fixed = {
-        "place": (slots.address(disk.bus, disk.unit), _wished_place(wish, disk)),
-        "mode": (disk.mode, wish.mode or disk.mode),
-        "datastore": (datastore_of(disk.path), wish.file_system or datastore_of(disk.path)),
-    }
-    differing = [f"{setting} {has}, not {wanted}" for setting, (has, wanted) in fixed.items() if has != wanted]
+    is_at, wanted_at = slots.address(disk.bus, disk.unit), _wished_place(wish, disk)
+    differing = _fixed_otherwise(disk, wish) if is_at == wanted_at else [f"place {is_at}, not {wanted_at}", *_fixed_otherwise(disk, wish)]
     if differing:
         raise Refused(
             f"LUN {wish.name} is a disk of VM {observed.vm.name} already, with {', '.join(differing)}, which cannot be changed while it is "
@@ -298,6 +316,13 @@ def _plan_edit(machine: Machine, observed: Observed, disk: VirtualDisk, wish: At
     if not step.done():
         observed.refuse_unless_changeable()
     return Plan([step])
+
+
+def _fixed_otherwise(disk: VirtualDisk, wish: AttachWish) -> list[str]:
+    """What a mapping file fixes when it is created, and the wish wants otherwise."""
+    datastore = datastore_of(disk.path)
+    fixed = (("mode", disk.mode, wish.mode or disk.mode), ("datastore", datastore, wish.file_system or datastore))
+    return [f"{setting} {has}, not {wanted}" for setting, has, wanted in fixed if has != wanted]
 
 
 def _wished_place(wish: AttachWish, disk: VirtualDisk) -> str:

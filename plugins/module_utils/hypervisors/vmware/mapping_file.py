@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import NotFound, Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware import machines, properties
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware.reconfigure import Machine, Observed, datastore_of
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware.reconfigure import Machine, Observed
 from ansible_collections.crossvisor.san.plugins.module_utils.model import VirtualDisk
+from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.vim import VimSession
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.vim_xml import ObjectRecord, flag, text
 
@@ -34,6 +35,18 @@ _PATHS = (
     "capability.rawDiskMappingsSupported",
     "host",
 )
+
+
+@dataclass(frozen=True)
+class MappingFile:
+    """The file by which a LUN shall become a disk."""
+
+    path: str
+    """Its path, `[datastore]` to have its name chosen there, or empty for one in the VM's own directory."""
+    datastore: str
+    """Name of the datastore."""
+    create: bool
+    """Whether it has yet to be created; else it is another VM's, which shares it."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +79,8 @@ class Home:
         raise Refused(f"Datastore {self.name} for VM {vm} {state}: name another one in the option datastore ({others}).")
 
 
-def choose(session: VimSession, observed: Observed, wished: str | None) -> str:
-    """The name of the wished datastore, by default that of the VM's own directory, checked to be a place for a mapping file.
+def new(session: VimSession, observed: Observed, wished: str | None) -> MappingFile:
+    """A mapping file to be created on the wished datastore, by default in the VM's own directory.
 
     Raises `NotFound` when the VM's host does not mount it, `Refused` when it is unfit.
     """
@@ -80,7 +93,13 @@ def choose(session: VimSession, observed: Observed, wished: str | None) -> str:
             f"The host of VM {observed.vm.name} mounts no datastore '{name}' for the mapping file: choose one of its own ({fit})."
         )
     found.refuse_unless_fit(observed.vm.name, fit)
-    return name
+    return MappingFile("" if name == observed.home else f"[{name}]", name, create=True)
+
+
+def of_others(session: VimSession, observed: Observed, name: ScsiName) -> list[tuple[str, VirtualDisk]]:
+    """Every other VM that has the LUN, by name, with its disk; VMs that share a LUN share its mapping file."""
+    everyone = map(machines.machine, session.retrieve({properties.VIRTUAL_MACHINE: properties.MACHINE}))
+    return [(vm.name, disk) for vm in everyone if vm.id != observed.vm.id for disk in vm.disks if disk.name == name]
 
 
 def exists(machine: Machine, path: str, datastore: str) -> bool:
@@ -109,11 +128,6 @@ def other_users(session: VimSession, observed: Observed, disk: VirtualDisk) -> l
     read = session.retrieve({"VirtualMachine": properties.MACHINE}, {"VirtualMachine": others}) if others else ()
     neighbours = [machines.machine(record) for record in read]
     return [vm.name for vm in neighbours if any(other.path == disk.path for other in vm.disks)]
-
-
-def same_datastore(disk: VirtualDisk, wished: str | None) -> bool:
-    """Tell whether the disk's mapping file is where it was wished; no wish is always met."""
-    return wished is None or datastore_of(disk.path) == wished
 
 
 def _homes(session: VimSession, host: str) -> list[Home]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import (
@@ -25,8 +25,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils.errors import (
     RemoteError,
     TimedOut,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware import machines, properties
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware import machines, properties, storage
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware.faults import Subject, explained
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware.observation import nameless_hosts, with_names
 from ansible_collections.crossvisor.san.plugins.module_utils.model import PASSTHROUGH, SUSPENDED, VirtualDisk, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.vim import VimSession
@@ -59,6 +60,15 @@ class Observed:
         """The LUN as a pass-through disk of the VM."""
         return next((disk for disk in self.vm.disks if disk.kind == PASSTHROUGH and disk.name == name), None)
 
+    def refuse_if_hidden(self, name: ScsiName) -> None:
+        """Raise `Refused` when a raw disk of the VM might be the LUN: its host does not see which LUN it is."""
+        hidden = [disk.label for disk in self.vm.disks if disk.kind == PASSTHROUGH and disk.name is None and not disk.device]
+        if hidden:
+            raise Refused(
+                f"VM {self.vm.name} has raw disks whose LUN its host does not see ({', '.join(hidden)}), so nobody can tell whether one of "
+                f"them is LUN {name}: let the host see it again, or remove the disk in vCenter."
+            )
+
     def refuse_unless_changeable(self) -> None:
         """Raise `Refused` for a VM that takes no change of its disks as it is."""
         if self.vm.template:
@@ -80,12 +90,12 @@ class Machine:
         self._managed = session.managed("VirtualMachine", vm.id)
 
     def observe(self) -> Observed:
-        """The VM now, in one request. Raises `NotFound` when it no longer exists."""
+        """The VM now, as a rule in one request. Raises `NotFound` when it no longer exists."""
         paths = {"VirtualMachine": (*properties.MACHINE, *_PATHS)}
         found = [_observed(record) for record in self.session.retrieve(paths, {"VirtualMachine": [self._moid]})]
         if not found:
             raise NotFound(f"VM {self.name} ({self._moid}) no longer exists.")
-        return found[0]
+        return replace(found[0], vm=self._with_names(found[0].vm))
 
     def device(self, key: str) -> Any:
         """A device as the endpoint itself describes it, to be sent back in a change. Raises `NotFound`."""
@@ -109,6 +119,13 @@ class Machine:
         for task in self.session.read(self._managed, "recentTask").get("recentTask", ()):
             with contextlib.suppress(RemoteError, NotFound):
                 self.session.wait(task, self.timeout)
+
+    def _with_names(self, vm: VirtualMachine) -> VirtualMachine:
+        """The VM with the names of its LUNs also where only its host knows them, which costs a second request."""
+        hosts = nameless_hosts([vm])
+        read = self.session.retrieve({properties.HOST: [properties.LUNS]}, {properties.HOST: list(hosts)}) if hosts else ()
+        (named,) = with_names([vm], [device for record in read for device in storage.devices(record)])
+        return named
 
     def _finish(self, task: Any) -> None:
         try:
