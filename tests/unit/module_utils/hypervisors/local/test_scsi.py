@@ -27,6 +27,9 @@ TWO_PATHS: Machine = {
     f"{SECOND_TARGET}/8:0:0:1/block/sdc/holders/dm-3": "",
     "/sys/block/dm-3/dm/name": "mpathb",
     "/sys/block/dm-3/dm/uuid": f"mpath-3{NAA}",
+    f"{FIRST_TARGET}/7:0:0:1/block/sdb/holders/dm-4": "",
+    "/sys/block/dm-4/dm/name": "vg-data",
+    "/sys/block/dm-4/dm/uuid": "LVM-Zx8cXk3T",
 }
 
 
