@@ -1,0 +1,42 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The running lab as an Ansible inventory: ``python -m tests.lab.inventory [DIRECTORY] > inventory.json``.
+
+Each hypervisor is a host in the group ``hypervisors`` with its connection in ``hypervisor`` and that of the array in ``array``,
+which is all that a user's own inventory has to hold.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.lab.launch import DEFAULT_DIRECTORY, Endpoint, Endpoints, read_endpoints
+
+ARRAY = "ontap"
+
+
+def connection(endpoint: Endpoint) -> dict[str, Any]:
+    """Return the endpoint as the modules' option ``hypervisor`` or ``array`` takes it."""
+    return {
+        "hostname": endpoint.hostname,
+        "port": endpoint.port,
+        "username": endpoint.username,
+        "password": endpoint.password,
+        "ca_path": endpoint.ca_path,
+    }
+
+
+def inventory(endpoints: Endpoints) -> dict[str, Any]:
+    """Return the inventory of all hypervisors of the lab."""
+    array = connection(endpoints[ARRAY])
+    hosts = {name: {"hypervisor": connection(endpoint), "array": array} for name, endpoint in endpoints.items() if name != ARRAY}
+    return {"all": {"children": {"hypervisors": {"hosts": hosts}}}}
+
+
+if __name__ == "__main__":
+    print(json.dumps(inventory(read_endpoints(Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_DIRECTORY)), indent=2))
