@@ -19,12 +19,12 @@ demo: venv ## provision a disk twice, print the map, take the disk away again
 	@scripts/demo
 
 .PHONY: test
-test: ## all tiers of the tests, or TIERS="unit lint"
-	@scripts/test $(TIERS)
+test: venv ## all tiers of the tests, or TIERS="unit lint"
+	@$(PYTHON) scripts/run_tiers.py $(TIERS)
 
 .PHONY: $(TIERS)
-$(TIERS):
-	@scripts/test $@
+$(TIERS): venv
+	@$(PYTHON) scripts/run_tiers.py $@
 
 .PHONY: bench
 bench: venv ## what is promised about speed, into build/bench.json

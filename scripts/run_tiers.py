@@ -1,0 +1,204 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs the tiers of the tests, two at a time, and tells in one line each how they ended.
+
+A tier is a program of scripts/tiers: it ends with 0, with 77 after a line ``cannot run: reason``, or with anything else when it failed.
+Its output goes to build/test/TIER.log, what it counted to build/test/TIER/. A tier that cannot run is a failure where CI=true.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "build" / "test"
+TIERS = ("lint", "types", "unit", "sanity", "conformance", "live", "molecule")
+JOBS = 2
+CANNOT_RUN = 77
+TIMEOUT_SECONDS = 30 * 60
+GRACE_SECONDS = 20
+LOG_TAIL_LINES = 60
+
+
+@dataclass(frozen=True)
+class Count:
+    """Tests by how they ended."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __add__(self, other: Count) -> Count:
+        return Count(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped)
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one tier ended."""
+
+    tier: str
+    verdict: str
+    seconds: float
+    count: Count
+
+    @property
+    def ok(self) -> bool:
+        """Whether the whole run may still pass."""
+        return self.verdict == "passed" or (self.verdict.startswith("cannot run") and os.environ.get("CI") != "true")
+
+    def __str__(self) -> str:
+        return f"{self.tier:<12} {self.seconds:>4.0f} s  {self.verdict}  ({self.count})"
+
+
+class Runner:
+    """The tiers that run now, each in a process group of its own, so that none outlives the run."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._stopped = False
+
+    def run(self, tier: str) -> Outcome:
+        """Run one tier to its end."""
+        shutil.rmtree(RESULTS / tier, ignore_errors=True)
+        begin = time.monotonic()
+        code, note = self._execute(tier)
+        seconds = time.monotonic() - begin
+        return _outcome(tier, code, note, seconds)
+
+    def stop(self) -> None:
+        """End everything that runs, and start nothing more."""
+        with self._lock:
+            self._stopped = True
+            running = list(self._running.values())
+        for process in running:
+            _end(process)
+
+    def _execute(self, tier: str) -> tuple[int, str]:
+        with (RESULTS / f"{tier}.log").open("wb") as log, self._started(tier, log.fileno()) as process:
+            try:
+                return process.wait(TIMEOUT_SECONDS), ""
+            except subprocess.TimeoutExpired:
+                _end(process)
+                return 1, f" (ended after {TIMEOUT_SECONDS // 60} minutes)"
+
+    @contextmanager
+    def _started(self, tier: str, output: int) -> Iterator[subprocess.Popen[bytes]]:
+        with self._lock:
+            if self._stopped:
+                raise InterruptedError(tier)
+            process = subprocess.Popen(
+                [ROOT / "scripts" / "tiers" / tier],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+            self._running[process.pid] = process
+        try:
+            yield process
+        finally:
+            with self._lock:
+                del self._running[process.pid]
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Stop a tier and all that it started in its process group."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(GRACE_SECONDS)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            continue
+
+
+def _outcome(tier: str, code: int, note: str, seconds: float) -> Outcome:
+    counted = _counted(RESULTS / tier)
+    if code == 0:
+        return Outcome(tier, "passed", seconds, counted)
+    if code == CANNOT_RUN:
+        reason = next((line for line in reversed(_log_lines(tier)) if line.startswith("cannot run")), "cannot run: it gave no reason")
+        return Outcome(tier, reason, seconds, counted + Count(skipped=1))
+    return Outcome(tier, f"failed{note}", seconds, counted if counted.failed else counted + Count(failed=1))
+
+
+def _counted(results: Path) -> Count:
+    """Sum what a tier left: JUnit files of test runners, and its own list of single checks."""
+    total = Count()
+    for file in sorted(results.glob("**/*.xml")):
+        for suite in ElementTree.parse(file).getroot().iter("testsuite"):
+            tests, failures, errors, skipped = (int(suite.get(key) or 0) for key in ("tests", "failures", "errors", "skipped"))
+            total += Count(tests - failures - errors - skipped, failures + errors, skipped)
+    checks = results / "checks"
+    verdicts = [line.split()[0] for line in checks.read_text().splitlines()] if checks.exists() else []
+    return total + Count(verdicts.count("passed"), verdicts.count("failed"))
+
+
+def _log_lines(tier: str) -> list[str]:
+    return (RESULTS / f"{tier}.log").read_text(errors="replace").splitlines()
+
+
+def _report(outcome: Outcome) -> None:
+    print(outcome, flush=True)
+    if outcome.verdict.startswith("failed"):
+        print(*(f"    {line}" for line in _log_lines(outcome.tier)[-LOG_TAIL_LINES:]), sep="\n")
+        print(f"    all of it: build/test/{outcome.tier}.log", flush=True)
+
+
+def _interrupted(number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def run(tiers: Sequence[str]) -> list[Outcome]:
+    """Run the tiers and report each as it ends."""
+    runner = Runner()
+    with ThreadPoolExecutor(JOBS) as pool:
+        futures = [pool.submit(runner.run, tier) for tier in tiers]
+        outcomes = []
+        try:
+            for future in as_completed(futures):
+                outcomes.append(future.result())
+                _report(outcomes[-1])
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            runner.stop()
+            raise
+    return sorted(outcomes, key=lambda outcome: tiers.index(outcome.tier))
+
+
+def main() -> None:
+    """Run all tiers, or the named ones."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("tiers", nargs="*", metavar="TIER", help=", ".join(TIERS))
+    named = parser.parse_args().tiers
+    if unknown := sorted(set(named) - set(TIERS)):
+        parser.error(f"no tier is called {', '.join(unknown)}; there are {', '.join(TIERS)}")
+    signal.signal(signal.SIGTERM, _interrupted)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    outcomes = run([tier for tier in TIERS if tier in named or not named])
+    print("", *outcomes, "", sum((outcome.count for outcome in outcomes), Count()), sep="\n", flush=True)
+    sys.exit(0 if all(outcome.ok for outcome in outcomes) else 1)
+
+
+if __name__ == "__main__":
+    main()

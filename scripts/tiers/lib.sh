@@ -1,0 +1,34 @@
+# shellcheck shell=bash
+# Sourced by the tiers. A tier ends with 0, 1, or 77 after a line "cannot run: reason". It leaves what it counted in $RESULTS:
+# pytest's and ansible-test's JUnit files, and "passed NAME" or "failed NAME" lines for single checks.
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+TIER=$(basename "$0")
+RESULTS=$ROOT/build/test/$TIER
+export PATH=$VENV/bin:$PATH PYTHONDONTWRITEBYTECODE=1 ANSIBLE_COLLECTIONS_PATH=$ROOT/build/collections NO_COLOR=1 ANSIBLE_NOCOLOR=1
+mkdir -p "$RESULTS"
+FAILED=0
+
+# check NAME COMMAND...: runs the command and notes how it ended; the tier goes on.
+check() {
+    local name=$1 verdict=passed
+    shift
+    printf '== %s\n' "$name"
+    "$@" || verdict=failed
+    [ "$verdict" = passed ] || FAILED=1
+    printf '%s %s\n' "$verdict" "$name" >>"$RESULTS/checks"
+}
+
+# pytest_run NAME PYTHON ARGUMENT...: runs pytest, which counts its own tests.
+pytest_run() {
+    local name=$1 python=$2
+    shift 2
+    printf '== %s: %s\n' "$name" "$("$python" --version)"
+    "$python" -m pytest --quiet --junit-xml="$RESULTS/$name.xml" -o cache_dir="$ROOT/build/.pytest_cache/$name" "$@" || FAILED=1
+}
+
+# tracked PATTERN...: the files of the working tree that git knows or would add, one a line.
+tracked() { git ls-files --cached --others --exclude-standard -- "$@" | while read -r file; do [ ! -f "$file" ] || echo "$file"; done; }
+
+finish() { exit "$FAILED"; }
