@@ -1,0 +1,494 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Raw disks attached, changed, detached and released on the lab's vCenter, also when the change goes wrong half-way."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import requests
+
+from ansible_collections.crossvisor.san.plugins.module_utils.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils.errors import (
+    CrossvisorError,
+    InvalidInput,
+    NotFound,
+    Refused,
+    RemoteError,
+    StepFailed,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import AttachWish
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware import attach, rdm, release
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware.faults import Subject
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware.reconfigure import Machine
+from ansible_collections.crossvisor.san.plugins.module_utils.model import Slot, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils.plan import Plan, Step, carry_out
+from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils.wire.vim import VimSession
+from tests.lab import world
+from tests.lab.launch import Endpoint, running_lab
+
+SPARE_PATH = "/vol/vol_dev/spare"
+SPARE = ScsiName(world.naa_at(SPARE_PATH))
+SHARED_RDM = ScsiName(world.naa_at("/vol/vol_prod/shared_rdm"))
+DATASTORE_LUN = ScsiName(world.naa_at("/vol/vol_prod/ds_single"))
+TIMEOUT = 30.0
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def control(endpoint: Endpoint, method: str, path: str, body: Any = None) -> Any:
+    """One call of a server's control port (tests/lab/README.md)."""
+    data = None if body is None else json.dumps(body).encode()
+    with _direct.open(urllib.request.Request(f"{endpoint.control_url}{path}", data, method=method), timeout=30) as answer:
+        return json.load(answer)
+
+
+@dataclass
+class San:
+    """The lab as these tests use it: a vCenter, and the array that shows the spare LUN to the hosts of cluster prod."""
+
+    vcenter: Endpoint
+    array: Endpoint
+    session: VimSession
+    machines: dict[str, str] = field(default_factory=dict)
+    hosts: dict[str, str] = field(default_factory=dict)
+
+    def vm(self, name: str) -> VirtualMachine:
+        return VirtualMachine(id=self.machines[name], name=name)
+
+    def wish(self, vm: str, name: ScsiName = SPARE, **settings: Any) -> AttachWish:
+        return AttachWish(vm=self.vm(vm), name=name, timeout=TIMEOUT, **settings)
+
+    def attach(self, vm: str, name: ScsiName = SPARE, **settings: Any) -> Plan:
+        return attach.plan_attach(self.session, self.wish(vm, name, **settings))
+
+    def detach(self, vm: str, name: ScsiName = SPARE) -> Plan:
+        return attach.plan_detach(self.session, self.vm(vm), name, TIMEOUT)
+
+    def prod(self) -> list[str]:
+        return [self.hosts["esx01.lab"], self.hosts["esx02.lab"]]
+
+    def rescan(self) -> None:
+        found = self.session.retrieve({"HostSystem": ["configManager.storageSystem"]}, {"HostSystem": self.prod()})
+        for system in [record.text("configManager.storageSystem") for record in found]:
+            self.session.managed("HostStorageSystem", system).RescanAllHba()
+
+    def managed(self, vm: str) -> Any:
+        return self.session.managed("VirtualMachine", self.machines[vm])
+
+    def state(self) -> Any:
+        return control(self.vcenter, "GET", "/state")
+
+    def disks(self, vm: str) -> list[dict[str, Any]]:
+        (found,) = [row["disks"] for row in self.state()["vms"] if row["name"] == vm]
+        return list(found)
+
+    def raw_disk(self, vm: str, name: ScsiName = SPARE) -> dict[str, Any]:
+        (found,) = [disk for disk in self.disks(vm) if disk.get("naa") == name.naa]
+        return dict(found)
+
+    def fail(self, method: str, action: dict[str, Any], times: int = 1) -> None:
+        control(self.vcenter, "POST", "/faults", {"match": f"^{method} ", "times": times, "action": action})
+
+    def asked(self) -> list[str]:
+        return [request["method"] for request in control(self.vcenter, "GET", "/requests")["requests"]]
+
+    def maps(self, method: str, path: str, **arguments: Any) -> requests.Response:
+        with requests.Session() as client:
+            client.trust_env = False
+            client.auth = (self.array.username, self.array.password)
+            url = f"https://{self.array.hostname}:{self.array.port}/api/protocols/san/lun-maps{path}"
+            answer = client.request(method, url, verify=self.array.ca_path, timeout=30, **arguments)
+        assert answer.ok, answer.text
+        return answer
+
+    def map_spare(self) -> None:
+        self.maps("POST", "", json={"svm": {"name": "svm_san"}, "lun": {"name": SPARE_PATH}, "igroup": {"name": "esx_prod"}})
+
+    def unmap_spare(self) -> None:
+        (row,) = self.maps("GET", "", params={"lun.name": SPARE_PATH, "igroup.name": "esx_prod"}).json()["records"]
+        self.maps("DELETE", f"/{row['lun']['uuid']}/{row['igroup']['uuid']}")
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Endpoint]]:
+    with running_lab(["vcenter"], tmp_path_factory.mktemp("lab")) as endpoints:
+        yield endpoints
+
+
+@pytest.fixture
+def san(servers: dict[str, Endpoint]) -> Iterator[San]:
+    """A fresh lab whose prod hosts see the spare LUN."""
+    vcenter, array = servers["vcenter"], servers["ontap"]
+    control(array, "POST", "/reset")
+    control(vcenter, "POST", "/reset")
+    session = VimSession(
+        Connection("hypervisor", "vmware", vcenter.hostname, vcenter.port, vcenter.username, vcenter.password, ca_path=vcenter.ca_path)
+    )
+    lab = San(vcenter, array, session)
+    for record in session.retrieve({"VirtualMachine": ["name"], "HostSystem": ["name"]}):
+        (lab.machines if record.type == "VirtualMachine" else lab.hosts)[record.text("name")] = record.moid
+    lab.map_spare()
+    lab.rescan()
+    yield lab
+    control(vcenter, "DELETE", "/faults")
+    session.close()
+
+
+class Failing(Step):
+    """A step after the one under test, which fails, so that the other is undone."""
+
+    title = "fail"
+
+    def done(self) -> bool:
+        return False
+
+    def do(self) -> None:
+        raise RemoteError("it was told to")
+
+
+def then_fail(plan: Plan) -> str:
+    with pytest.raises(StepFailed) as failure:
+        (plan + Plan([Failing()])).run()
+    return str(failure.value)
+
+
+class TestAttach:
+    def test_the_lun_becomes_a_physical_disk_in_the_first_free_place_and_a_second_run_changes_nothing(self, san: San) -> None:
+        assert carry_out(san.attach("app01"), check_mode=False).changed
+        disk = san.raw_disk("app01")
+        assert (disk["controller"], disk["unit"], disk["mode"], disk["sharing"]) == (1000, 1, "physicalMode", "sharingNone")
+        assert disk["file"] == "[ds_single] app01/app01_1.vmdk"
+        assert not carry_out(san.attach("app01"), check_mode=False).changed
+
+    def test_check_mode_changes_nothing_and_tells_what_would_change(self, san: San) -> None:
+        before = san.state()
+        outcome = carry_out(san.attach("app01", slot=Slot(1, 3)), check_mode=True)
+        assert san.state() == before
+        assert outcome.actions == [f"attach LUN {SPARE} to VM app01 as SCSI(1:3)"]
+        assert outcome.diff() == {
+            "before": {"VM app01": {"SCSI(1:3)": None, "SCSI controller 1": None}},
+            "after": {
+                "VM app01": {
+                    "SCSI(1:3)": {
+                        "lun": str(SPARE),
+                        "mapping_file_on": "ds_single",
+                        "mode": "physical",
+                        "disk_mode": "independent_persistent",
+                        "sharing": "none",
+                    },
+                    "SCSI controller 1": "pvscsi",
+                }
+            },
+        }
+
+    def test_a_missing_controller_of_the_wished_type_is_added(self, san: San) -> None:
+        san.attach("app01", slot=Slot(1, 3), controller_type="lsilogicsas").run()
+        (vm,) = [row for row in san.state()["vms"] if row["name"] == "app01"]
+        added = vm["controllers"][-1]
+        assert (added["type"], added["bus"], added["sharing"]) == ("VirtualLsiLogicSASController", 1, "noSharing")
+        assert (san.raw_disk("app01")["controller"], san.raw_disk("app01")["unit"]) == (added["key"], 3)
+
+    def test_virtual_mode_with_its_disk_mode_on_another_datastore(self, san: San) -> None:
+        san.attach("app01", mode="virtual", disk_mode="independent_nonpersistent", file_system="ds_span").run()
+        disk = san.raw_disk("app01")
+        assert (disk["mode"], disk["disk_mode"]) == ("virtualMode", "independent_nonpersistent")
+        assert disk["file"].startswith("[ds_span] app01/")
+
+    def test_a_vm_is_read_once_to_plan_and_once_before_and_after_the_change(self, san: San) -> None:
+        control(san.vcenter, "DELETE", "/requests")
+        plan = san.attach("app01")
+        assert san.asked() == ["RetrievePropertiesEx"] * 3  # VM; datastores of its host; their properties
+        control(san.vcenter, "DELETE", "/requests")
+        plan.run()
+        asked = san.asked()
+        assert asked.count("ReconfigVM_Task") == 1
+        assert asked.index("ReconfigVM_Task") == 2  # after the VM and the LUN on its host
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("vm", "settings", "error", "message"),
+        [
+            ("app01", {"slot": Slot(0, 7)}, InvalidInput, r"SCSI\(0:7\) is the controller itself"),
+            ("app01", {"slot": Slot(0, 0)}, Refused, r"SCSI\(0:0\) of VM app01 is taken by Hard disk 1 \(\[ds_single\] app01/app01.vmdk\)"),
+            ("app01", {"slot": Slot(0, 65)}, InvalidInput, r"SCSI\(0:65\) does not exist on VM app01"),
+            ("app01", {"disk_mode": "persistent"}, InvalidInput, "disk_mode persistent does not exist .* in physical mode"),
+            ("app01", {"mode": "raw"}, InvalidInput, "'raw' is no mode of a raw disk on vSphere: choose one of physical, virtual"),
+            ("app01", {"file_system": "ds_dev"}, NotFound, r"mounts no datastore 'ds_dev' .*\(ds_single, ds_span, local-esx01\)"),
+            ("web01", {}, Refused, r"Datastore nfs01 for VM web01 is of type NFS, which cannot hold .*\(ds_single, ds_span, local-esx01\)"),
+        ],
+    )
+    def test_a_wish_that_cannot_be_met(
+        self, san: San, vm: str, settings: dict[str, Any], error: type[CrossvisorError], message: str
+    ) -> None:
+        before = san.state()
+        with pytest.raises(error, match=message):
+            san.attach(vm, **settings)
+        assert san.state() == before
+
+    def test_a_lun_that_the_host_of_the_vm_does_not_see(self, san: San) -> None:
+        before = san.state()
+        with pytest.raises(StepFailed, match=f"Host esx11.lab does not see LUN {SPARE}: check that the array maps it"):
+            san.attach("dev01").run()
+        assert san.state() == before
+
+    def test_a_lun_under_a_datastore(self, san: San) -> None:
+        before = san.state()
+        with pytest.raises(StepFailed, match=r"does not accept LUN .* \(InvalidDeviceBacking: .*carries the datastore ds_single"):
+            san.attach("app02", DATASTORE_LUN).run()
+        assert san.state() == before
+
+    def test_a_suspended_vm(self, san: San) -> None:
+        san.session.wait(san.managed("app01").SuspendVM_Task(), TIMEOUT)
+        with pytest.raises(Refused, match="VM app01 is suspended"):
+            san.attach("app01")
+
+    def test_a_template(self, san: San) -> None:
+        san.managed("old01").MarkAsTemplate()
+        with pytest.raises(Refused, match="VM old01 is a template"):
+            san.attach("old01")
+
+    def test_a_disk_is_never_moved_or_converted(self, san: San) -> None:
+        with pytest.raises(Refused, match=r"VM db01 already, with place SCSI\(0:1\), not SCSI\(1:0\), mode physical, not virtual"):
+            san.attach("db01", SHARED_RDM, slot=Slot(1, 0), mode="virtual")
+
+
+class TestSettings:
+    def test_settings_are_edited_in_place(self, san: San) -> None:
+        san.attach("old01", mode="virtual").run()
+        attached = san.raw_disk("old01")
+        plan = san.attach("old01", sharing="multi_writer", disk_mode="independent_persistent")
+        outcome = carry_out(plan, check_mode=False)
+        assert outcome.actions == [f"set disk_mode independent_persistent, sharing multi_writer for LUN {SPARE} of VM old01"]
+        changed = {"sharing": "sharingMultiWriter", "disk_mode": "independent_persistent"}
+        assert san.raw_disk("old01") == {**attached, **changed}
+        assert not san.attach("old01", sharing="multi_writer", disk_mode="independent_persistent").pending()
+
+    def test_what_is_not_asked_for_stays_as_it_is(self, san: San) -> None:
+        san.attach("old01", sharing="multi_writer").run()
+        assert not san.attach("old01").pending()
+
+    def test_an_edit_is_undone(self, san: San) -> None:
+        san.attach("old01").run()
+        before = san.state()
+        assert "undone: set sharing multi_writer" in then_fail(san.attach("old01", sharing="multi_writer"))
+        assert san.state() == before
+
+    def test_a_running_vm_keeps_its_settings(self, san: San) -> None:
+        before = san.state()
+        with pytest.raises(
+            StepFailed, match=r"VM db01 does not take this change in its power state \(InvalidPowerState: .*\): power it off"
+        ):
+            san.attach("db01", SHARED_RDM, sharing="multi_writer").run()
+        assert san.state() == before
+
+
+class TestSharing:
+    def test_a_second_vm_uses_the_mapping_file_of_the_first_which_goes_with_the_last(self, san: San) -> None:
+        san.attach("old01", sharing="multi_writer").run()
+        san.attach("app02", sharing="multi_writer").run()
+        file = san.raw_disk("old01")["file"]
+        assert san.raw_disk("app02")["file"] == file
+        plan = san.detach("old01")
+        assert plan.pending()[0].title == f"detach LUN {SPARE} (SCSI(0:1)) from VM old01, keeping its mapping file for app02"
+        plan.run()
+        assert san.raw_disk("app02")["file"] == file
+        san.detach("app02").run()
+        assert "old01/old01_1.vmdk" not in san.state()["datastores"]["ds_single"]
+
+    def test_undoing_the_second_leaves_the_file_to_the_first(self, san: San) -> None:
+        san.attach("old01", sharing="multi_writer").run()
+        before = san.state()
+        then_fail(san.attach("app02", sharing="multi_writer"))
+        assert san.state() == before
+
+    def test_the_first_vm_has_to_share_it(self, san: San) -> None:
+        with pytest.raises(Refused, match=f"VM db01 has LUN {SHARED_RDM} with sharing none: set sharing to multi_writer there first"):
+            san.attach("app02", SHARED_RDM, sharing="multi_writer")
+
+    def test_mode_and_datastore_are_those_of_the_first(self, san: San) -> None:
+        san.attach("old01", sharing="multi_writer").run()
+        with pytest.raises(Refused, match="which has mode physical, not virtual, datastore ds_single, not ds_span"):
+            san.attach("app02", sharing="multi_writer", mode="virtual", file_system="ds_span")
+
+
+class TestDetach:
+    def test_the_disk_and_its_mapping_file_go_and_a_second_run_changes_nothing(self, san: San) -> None:
+        before = san.state()
+        san.attach("app01").run()
+        assert carry_out(san.detach("app01"), check_mode=False).changed
+        assert san.state() == before
+        assert not carry_out(san.detach("app01"), check_mode=False).changed
+
+    def test_a_controller_stays(self, san: San) -> None:
+        san.attach("app01", slot=Slot(1, 3)).run()
+        san.detach("app01").run()
+        (vm,) = [row for row in san.state()["vms"] if row["name"] == "app01"]
+        assert [controller["bus"] for controller in vm["controllers"]] == [0, 1]
+
+    @pytest.mark.parametrize("settings", [{}, {"mode": "virtual", "disk_mode": "independent_persistent", "file_system": "ds_span"}])
+    def test_undone_the_disk_is_as_it_was(self, san: San, settings: dict[str, Any]) -> None:
+        san.attach("app01", **settings).run()
+        before = san.state()
+        assert "undone: detach LUN" in then_fail(san.detach("app01"))
+        assert san.state() == before
+
+    def test_undone_a_shared_disk_is_as_it_was(self, san: San) -> None:
+        san.attach("old01", sharing="multi_writer").run()
+        san.attach("app02", sharing="multi_writer").run()
+        before = san.state()
+        then_fail(san.detach("old01"))
+        assert san.state() == before
+
+    def test_a_lun_in_a_snapshot_is_refused(self, san: San) -> None:
+        san.attach("app01", mode="virtual").run()
+        san.session.wait(san.managed("app01").CreateSnapshot_Task("before the upgrade", "", False, False), TIMEOUT)
+        with pytest.raises(Refused, match=f"LUN {SPARE} is part of the snapshots before the upgrade of VM app01"):
+            san.detach("app01")
+
+
+CHANGES: list[tuple[str, Callable[[San], Plan]]] = [
+    ("attach", lambda san: san.attach("app01", slot=Slot(2, 5))),
+    ("edit", lambda san: san.attach("old01", SPARE, sharing="multi_writer")),
+    ("detach", lambda san: san.detach("old01")),
+]
+
+
+@pytest.fixture(params=[change for _name, change in CHANGES], ids=[name for name, _change in CHANGES])
+def change(request: pytest.FixtureRequest, san: San) -> Callable[[San], Plan]:
+    """A change of a VM, in a lab that is ready for it."""
+    made: Callable[[San], Plan] = request.param
+    if made is not CHANGES[0][1]:
+        san.attach("old01").run()
+    return made
+
+
+class TestFaults:
+    @pytest.mark.parametrize(
+        ("action", "message"),
+        [
+            ({"drop": "before"}, "was lost before the answer to ReconfigVM_Task came"),
+            ({"error": {"code": "TaskInProgress", "message": "Busy."}}, r"is busy with another task \(TaskInProgress: Busy\)"),
+            ({"task_error": {"code": "ConcurrentAccess", "message": "Changed."}}, "was changed by somebody else in the meantime"),
+            ({"task_error": {"code": "NoDiskSpace", "message": "Full."}}, r"has no room for the mapping file .*\(NoDiskSpace: Full\)"),
+        ],
+    )
+    def test_a_change_that_fails_leaves_nothing(
+        self, san: San, change: Callable[[San], Plan], action: dict[str, Any], message: str
+    ) -> None:
+        plan = change(san)
+        before = san.state()
+        san.fail("ReconfigVM_Task", action)
+        with pytest.raises(StepFailed, match=message):
+            plan.run()
+        assert san.state() == before
+
+    def test_a_change_whose_answer_is_lost_is_found_done(self, san: San, change: Callable[[San], Plan]) -> None:
+        plan = change(san)
+        san.fail("ReconfigVM_Task", {"drop": "after"})
+        assert len(plan.run()) == 1
+        assert not change(san).pending()
+
+    def test_a_change_whose_task_cannot_be_watched_is_undone_or_found_done(self, san: San) -> None:
+        before = san.state()
+        plan = san.attach("app01", slot=Slot(2, 5))
+        san.fail("ReconfigVM_Task", {"drop": "after"})
+        with pytest.raises(StepFailed, match="undone: attach LUN"):
+            (plan + Plan([Failing()])).run()
+        assert san.state() == before
+
+    def test_an_attach_is_undone_with_its_controller(self, san: San) -> None:
+        before = san.state()
+        assert "undone: attach LUN" in then_fail(san.attach("app01", slot=Slot(2, 5)))
+        assert san.state() == before
+
+    def test_a_controller_that_somebody_else_uses_by_then_stays(self, san: San) -> None:
+        class Occupying(Failing):
+            def do(self) -> None:
+                san.attach("app01", SHARED_RDM, slot=Slot(2, 6)).run()
+                super().do()
+
+        san.detach("db01", SHARED_RDM).run()
+        with pytest.raises(StepFailed):
+            (san.attach("app01", slot=Slot(2, 5)) + Plan([Occupying()])).run()
+        assert san.raw_disk("app01", SHARED_RDM)["unit"] == 6
+        assert [disk for disk in san.disks("app01") if disk.get("naa") == SPARE.naa] == []
+
+    def test_a_step_that_fails_and_cannot_be_undone_says_so(self, san: San) -> None:
+        plan = san.attach("app01")
+
+        class Breaking(Failing):
+            def do(self) -> None:
+                san.fail("ReconfigVM_Task", {"error": {"code": "TaskInProgress", "message": "Busy."}})
+                super().do()
+
+        with pytest.raises(StepFailed, match=r"could not be undone and is left as it is: attach LUN .* \(VM app01 is busy"):
+            (plan + Plan([Breaking()])).run()
+
+    def test_a_change_against_a_newer_configuration_is_refused(self, san: San) -> None:
+        machine = Machine(san.session, san.vm("app01"), TIMEOUT)
+        observed = machine.observe()
+        san.attach("app01").run()
+        with pytest.raises(RemoteError, match="VM app01 was changed by somebody else in the meantime, so nothing was done"):
+            machine.apply(observed, [rdm.add_controller("pvscsi", 3)], Subject(lun=str(SPARE), vm="app01"))
+
+    def test_a_place_that_was_taken_since_the_plan_is_refused(self, san: San) -> None:
+        plan = san.attach("app01")
+        san.detach("db01", SHARED_RDM).run()
+        san.attach("app01", SHARED_RDM).run()
+        before = san.state()
+        with pytest.raises(StepFailed, match=r"SCSI\(0:1\) of VM app01 was changed by somebody else in the meantime: run this task again"):
+            plan.run()
+        assert san.state() == before
+
+
+class TestRelease:
+    def test_released_and_forgotten_the_lun_causes_no_loss_of_paths(self, san: San) -> None:
+        assert carry_out(release.plan_release(san.session, san.prod(), SPARE), check_mode=False).changed
+        assert not release.plan_release(san.session, san.prod(), SPARE).pending()
+        with pytest.raises(StepFailed, match=rf"LUN {SPARE} is still presented by the array to host esx0[12]\.lab: unmap it there first"):
+            release.plan_forget(san.session, san.prod(), SPARE).run()
+        assert all(host["detached"] == [str(SPARE)] for name, host in san.state()["hosts"].items() if name in ("esx01.lab", "esx02.lab"))
+        san.unmap_spare()
+        assert carry_out(release.plan_forget(san.session, san.prod(), SPARE), check_mode=False).changed
+        assert not release.plan_forget(san.session, san.prod(), SPARE).pending()
+        assert all(host["detached"] == [] for host in san.state()["hosts"].values())
+        assert control(san.vcenter, "GET", "/apd") == []
+
+    def test_a_host_that_does_not_see_the_lun_has_nothing_to_release(self, san: San) -> None:
+        assert not release.plan_release(san.session, [san.hosts["esx11.lab"]], SPARE).pending()
+
+    def test_a_release_is_undone_on_every_host(self, san: San) -> None:
+        before = san.state()
+        then_fail(release.plan_release(san.session, san.prod(), SPARE))
+        assert san.state() == before
+
+    def test_a_lost_answer_is_looked_up(self, san: San) -> None:
+        san.fail("DetachScsiLun", {"drop": "after"})
+        assert len(release.plan_release(san.session, san.prod(), SPARE).run()) == 2
+
+    @pytest.mark.parametrize(("name", "user"), [(SHARED_RDM, "VM db01"), (DATASTORE_LUN, "datastore ds_single")])
+    def test_a_lun_in_use_is_refused_naming_its_user(self, san: San, name: ScsiName, user: str) -> None:
+        before = san.state()
+        with pytest.raises(StepFailed, match=f"Host esx01.lab still uses LUN {name} for {user}: remove it there first"):
+            release.plan_release(san.session, san.prod(), name).run()
+        assert san.state() == before
+
+    def test_a_lun_in_service_is_not_forgotten(self, san: San) -> None:
+        with pytest.raises(StepFailed, match=r"is in service on host esx0[12]\.lab: release it"):
+            release.plan_forget(san.session, san.prod(), SPARE).run()
+
+    def test_detach_and_release_are_one_plan_that_is_undone_as_a_whole(self, san: San) -> None:
+        san.attach("app01").run()
+        before = san.state()
+        then_fail(san.detach("app01") + release.plan_release(san.session, san.prod(), SPARE))
+        assert san.state() == before
