@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.parsers.expat import ExpatError
 
 from ansible_collections.crossvisor.san.plugins.module_utils.connection import Connection
@@ -28,6 +28,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils.errors import (
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.https import HttpsSession, connection_failure
 
 try:
+    import requests
     from pyVmomi import vim, vmodl
     from pyVmomi.SoapAdapter import SoapResponseDeserializer, SoapStubAdapterBase
     from pyVmomi.VmomiSupport import GetServiceVersions, GetVersionNamespace
@@ -36,9 +37,6 @@ try:
 except ImportError:
     PYVMOMI_IMPORT_ERROR = traceback.format_exc()
     SoapStubAdapterBase = object
-
-if TYPE_CHECKING:
-    import requests
 
 _PATH = "/sdk"
 _OLDEST_VERSION = "vim.version.version11"
@@ -62,6 +60,7 @@ _READS = frozenset(
 )
 """Calls that change nothing but the session: losing their answer loses nothing."""
 _REPEATABLE = _READS - {_CONTINUATION}
+_LOOK = "so that it may have been carried out: look there, then run this task again."
 _PATIENCE = {"RescanAllHba": 600.0}
 """Seconds that a call may take, where that is more than for others: it answers only when it is done."""
 
@@ -98,8 +97,14 @@ class VimStub(SoapStubAdapterBase):  # type: ignore[misc]
         with response:
             raise self._refusal(info, response)
 
+    def unreadable(self, info: Any, error: Exception) -> CrossvisorError:
+        """The error for an answer that breaks off, or that is not XML."""
+        if isinstance(error, (SyntaxError, ExpatError)):
+            return self._not_soap(info, str(error))
+        return connection_failure(self._connection, error)
+
     def _refusal(self, info: Any, response: requests.Response) -> CrossvisorError:
-        """What an answer other than 200 means: SOAP carries its faults in a 500."""
+        """What an answer other than 200 means: SOAP carries its faults in a 500, anything else is of a proxy or of another product."""
         try:
             if response.status_code == 500:
                 self._result(info, response.content)
@@ -108,21 +113,25 @@ class VimStub(SoapStubAdapterBase):  # type: ignore[misc]
         except OSError as error:
             return self.unreadable(info, error)
         status = f"HTTP {response.status_code} {response.reason}"
+        if response.status_code == 404:
+            return self._not_soap(info, status)
+        if response.status_code >= 500 and info.wsdlName not in _READS:
+            return OutcomeUnknown(f"{self._connection} answered {info.wsdlName} with {status}, {_LOOK}")
         return RemoteError(f"{self._connection} answered {info.wsdlName} with {status}.", str(response.status_code))
 
-    def unreadable(self, info: Any, error: Exception) -> ConnectionFailed:
-        """The one sentence for an answer that breaks off, or that is not SOAP."""
-        if isinstance(error, (SyntaxError, ExpatError)):
-            return ConnectionFailed(
-                f"What {self._connection} answered to {info.wsdlName} is not SOAP ({error}): "
-                f"check that {self._connection.role}.hostname and {self._connection.role}.port are those of a vCenter Server or ESXi host."
-            )
-        return connection_failure(self._connection, error)
+    def _not_soap(self, info: Any, reason: str) -> ConnectionFailed:
+        role = self._connection.role
+        return ConnectionFailed(
+            f"What {self._connection} answered to {info.wsdlName} is not SOAP ({reason}): "
+            f"check that {role}.hostname and {role}.port are those of a vCenter Server or ESXi host."
+        )
 
     def _send(self, method: str, envelope: bytes, stream: bool) -> requests.Response:
-        if method in _REPEATABLE:
-            with contextlib.suppress(OutcomeUnknown):
-                return self._request(method, envelope, stream)
+        try:
+            return self._request(method, envelope, stream)
+        except OutcomeUnknown as lost:
+            if method not in _REPEATABLE or isinstance(lost.__cause__, requests.exceptions.Timeout):
+                raise self._lost(method, lost) from lost
         try:
             return self._request(method, envelope, stream)
         except OutcomeUnknown as lost:
@@ -137,8 +146,7 @@ class VimStub(SoapStubAdapterBase):  # type: ignore[misc]
         if method in _READS and isinstance(lost.__cause__, Exception):
             return connection_failure(self._connection, lost.__cause__)
         return OutcomeUnknown(
-            f"The connection to {self._connection} was lost before the answer to {method} came; "
-            "look there whether it was done, then run this task again."
+            f"No answer to {method} came from {self._connection} before the connection was lost or the time over, {_LOOK}"
         )
 
     def _result(self, info: Any, reply: bytes) -> Any:
@@ -148,6 +156,8 @@ class VimStub(SoapStubAdapterBase):  # type: ignore[misc]
             raise self.unreadable(info, error) from error
         if isinstance(result, vmodl.MethodFault):
             raise self._error(info, result) from result
+        if result is None and f"{info.wsdlName}Response".encode() not in reply:  # pyvmomi takes any text for an answer without a result
+            raise self._not_soap(info, "neither a result nor a fault")
         return result
 
     def _error(self, info: Any, fault: Any) -> CrossvisorError:
