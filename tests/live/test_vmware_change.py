@@ -376,7 +376,7 @@ class TestFaults:
     @pytest.mark.parametrize(
         ("action", "message"),
         [
-            ({"drop": "before"}, "was lost before the answer to ReconfigVM_Task came"),
+            ({"drop": "before"}, "answer to ReconfigVM_Task came"),
             ({"error": {"code": "TaskInProgress", "message": "Busy."}}, r"is busy with another task \(TaskInProgress: Busy\)"),
             ({"task_error": {"code": "ConcurrentAccess", "message": "Changed."}}, "was changed by somebody else in the meantime"),
             ({"task_error": {"code": "NoDiskSpace", "message": "Full."}}, r"has no room for the mapping file .*\(NoDiskSpace: Full\)"),
@@ -398,12 +398,17 @@ class TestFaults:
         assert len(plan.run()) == 1
         assert not change(san).pending()
 
-    def test_a_change_whose_task_cannot_be_watched_is_undone_or_found_done(self, san: San) -> None:
-        before = san.state()
+    def test_a_change_whose_task_cannot_be_watched_is_found_done(self, san: San) -> None:
         plan = san.attach("app01", slot=Slot(2, 5))
+        to_the_task = len(["the VM", "the LUN on its host", "ReconfigVM_Task", "the task"])
+        control(san.vcenter, "POST", "/faults", {"call": to_the_task, "times": 2, "action": {"drop": "before"}})
+        assert len(plan.run()) == 1
+        assert san.raw_disk("app01")["unit"] == 5
+
+    def test_undone_after_a_lost_answer_nothing_is_left(self, san: San) -> None:
+        before = san.state()
         san.fail("ReconfigVM_Task", {"drop": "after"})
-        with pytest.raises(StepFailed, match="undone: attach LUN"):
-            (plan + Plan([Failing()])).run()
+        assert "undone: attach LUN" in then_fail(san.attach("app01", slot=Slot(2, 5)))
         assert san.state() == before
 
     def test_an_attach_is_undone_with_its_controller(self, san: San) -> None:
@@ -484,7 +489,7 @@ class TestRelease:
         assert san.state() == before
 
     def test_a_lun_in_service_is_not_forgotten(self, san: San) -> None:
-        with pytest.raises(StepFailed, match=r"is in service on host esx0[12]\.lab: release it"):
+        with pytest.raises(StepFailed, match=r"is in service on esx01.lab, esx02.lab: release it"):
             release.plan_forget(san.session, san.prod(), SPARE).run()
 
     def test_detach_and_release_are_one_plan_that_is_undone_as_a_whole(self, san: San) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import Refused, RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware import datastores, host_lun, machines, properties
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware import datastores, host_lun, machines, properties, rescan
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware.faults import Subject, explained
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware.host_lun import GONE, OFF, OK, HostLun
 from ansible_collections.crossvisor.san.plugins.module_utils.plan import Plan, Step
@@ -35,8 +35,33 @@ def plan_release(session: VimSession, hosts: Sequence[str], name: ScsiName) -> P
 
 
 def plan_forget(session: VimSession, hosts: Sequence[str], name: ScsiName) -> Plan:
-    """A step for each host (id) that drops what it remembers of the LUN, done where it is not listed; observed in one request."""
-    return Plan([ForgetDevice(lun, name) for lun in host_lun.observe(session, hosts, name)])
+    """One rescan of the hosts (ids) that list the LUN, and for each a step that drops what it remembers; observed in one request."""
+    listed = [lun for lun in host_lun.observe(session, hosts, name) if lun.state != GONE]
+    return Plan([NoticeLoss(session, listed, name), *(ForgetDevice(lun, name) for lun in listed)])
+
+
+@dataclass
+class NoticeLoss(Step):
+    """Let the hosts that list the LUN notice that the array presents it no more. A rescan leaves nothing to undo."""
+
+    session: VimSession
+    listed: Sequence[HostLun]
+    name: ScsiName
+
+    def __post_init__(self) -> None:
+        self.title = f"rescan {', '.join(lun.host_name for lun in self.listed)} for the loss of LUN {self.name}"
+
+    def done(self) -> bool:
+        return not self.listed
+
+    def do(self) -> None:
+        in_service = [lun.host_name for lun in self.listed if lun.state == OK]
+        if in_service:
+            raise Refused(
+                f"LUN {self.name} is in service on {', '.join(in_service)}: release it (ptd_attach with state=absent and release=true) "
+                "and unmap it on the array first."
+            )
+        rescan.rescan_hbas(self.session, [lun.host for lun in self.listed])
 
 
 @dataclass
@@ -101,7 +126,7 @@ class DetachDevice(_DeviceStep):
 
 @dataclass
 class ForgetDevice(_DeviceStep):
-    """Let a host notice that a detached LUN is gone, and drop the memory that it was detached."""
+    """Let a host that no longer lists the LUN drop the memory that it was detached."""
 
     def __post_init__(self) -> None:
         self.title = f"forget LUN {self.name} on host {self.lun.host_name}"
@@ -110,13 +135,6 @@ class ForgetDevice(_DeviceStep):
         return self.lun.state == GONE
 
     def do(self) -> None:
-        if self.lun.state == OK:
-            raise Refused(
-                f"LUN {self.name} is in service on host {self.lun.host_name}: release it (ptd_attach with state=absent and release=true) "
-                "and unmap it on the array first."
-            )
-        with explained(self._subject):
-            self.lun.storage_system.RescanAllHba()
         self._refuse_if_there(self._now())
         try:
             with explained(self._subject):

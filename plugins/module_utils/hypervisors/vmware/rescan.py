@@ -22,16 +22,21 @@ _ATTACHED_ALREADY = "InvalidState"
 
 
 def rescan(session: VimSession, hosts: Sequence[str], name: ScsiName) -> None:
-    """Rescan all HBAs of the hosts (ids), several hosts at once, then attach the LUN where it is detached.
+    """Rescan the hosts (ids), then attach the LUN where it is detached. Raises what `rescan_hbas` raises."""
+    rescan_hbas(session, hosts)
+    for lun in host_lun.observe(session, hosts, name):
+        if lun.state == host_lun.OFF:
+            _attach(lun, name)
+
+
+def rescan_hbas(session: VimSession, hosts: Sequence[str]) -> None:
+    """Rescan all HBAs of the hosts (ids), several hosts at once.
 
     A host that fails does not hold up the others. Raises the error of the first that failed, after all have ended.
     """
     failures = _rescan_each(session, hosts)
     if failures:
         raise failures[0]
-    for lun in host_lun.observe(session, hosts, name):
-        if lun.state == host_lun.OFF:
-            _attach(lun, name)
 
 
 def _rescan_each(session: VimSession, hosts: Sequence[str]) -> list[CrossvisorError]:
