@@ -49,7 +49,6 @@ EXAMPLES = r"""
 
 - name: Ask this machine which hypervisor it runs on
   crossvisor.san.hypervisor_facts:
-  environment: {}
 
 - name: Act on the answer
   ansible.builtin.debug:
@@ -150,11 +149,28 @@ ansible_facts:
           description: V(guest), V(host) or empty.
           returned: from the machine itself
           type: str
+        container:
+          description: The container engine, if the machine is a container; the rest is of the machine below it.
+          returned: from the machine itself
+          type: str
         vm_uuid:
-          description: The guest's UUID, as the hypervisor's management knows it.
+          description: The guest's UUID, in the byte order in which the hypervisor's management most likely shows it.
           returned: from the machine itself
           type: str
           sample: 4217e5a4-1c3e-4d5a-9f4e-0a1b2c3d4e5f
+        vm_uuids:
+          description: The UUID in every byte order in which it may be shown; compare with all of them.
+          returned: from the machine itself
+          type: list
+          elements: str
+        vm_id:
+          description: The VM's own identifier at its hypervisor; only Hyper-V tells its guests.
+          returned: from the machine itself
+          type: str
+        vm_name:
+          description: The VM's name at its hypervisor; only Hyper-V tells its guests.
+          returned: from the machine itself
+          type: str
         parent_host:
           description: The host that the guest runs on; only Hyper-V tells its guests.
           returned: from the machine itself
