@@ -6,6 +6,8 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/vmware/govmomi/simulator"
@@ -73,6 +75,15 @@ func describeHost(system *simulator.HostSystem, wanted worldHost) {
 	system.Hardware.SystemInfo.Uuid = wanted.UUID
 	system.Hardware.SystemInfo.Vendor, system.Hardware.SystemInfo.Model = hardware.Vendor, hardware.Model
 	system.Hardware.MemorySize = hardware.MemorySize
+	system.Hardware.PciDevice = slices.Clone(system.Hardware.PciDevice)
+	for _, hba := range wanted.HBAs {
+		known := slices.ContainsFunc(system.Hardware.PciDevice, func(device types.HostPciDevice) bool { return device.Id == hba.PCI })
+		if hba.PCI != "" && !known {
+			system.Hardware.PciDevice = append(system.Hardware.PciDevice, types.HostPciDevice{
+				Id: hba.PCI, Bus: byte(pciBus(hba.PCI)), DeviceName: hba.Model, VendorName: strings.SplitN(hba.Model, " ", 2)[0],
+			})
+		}
+	}
 	system.Config.FileSystemVolume = &types.HostFileSystemVolumeInfo{
 		VolumeTypeList: []string{"VMFS", "NFS", "NFS41", "VMFSOS", "vsan", "VVOL", "VFFS", "OTHER", "PMEM"},
 	}
@@ -109,10 +120,20 @@ func adapterKey(hba worldHBA) (string, error) {
 	return fmt.Sprintf("key-vim.host.%s-%s", name, hba.Device), nil
 }
 
+// pciBus is the bus of a PCI address such as 0000:3b:00.0, and 0 for adapters that are not on one.
+func pciBus(address string) int32 {
+	fields := strings.Split(address, ":")
+	if len(fields) != 3 {
+		return 0
+	}
+	bus, _ := strconv.ParseInt(fields[1], 16, 32)
+	return int32(bus)
+}
+
 // hostBusAdapter is the adapter as HostStorageDeviceInfo.hostBusAdapter shows it.
 func (h *host) hostBusAdapter(a *adapter) types.BaseHostHostBusAdapter {
 	common := types.HostHostBusAdapter{
-		Key: a.key, Device: a.Device, Status: a.Status, Model: a.Model, Driver: a.Driver, Pci: a.PCI, StorageProtocol: "scsi",
+		Key: a.key, Device: a.Device, Bus: pciBus(a.PCI), Status: a.Status, Model: a.Model, Driver: a.Driver, Pci: a.PCI, StorageProtocol: "scsi",
 	}
 	switch a.Kind {
 	case kindFC, kindFCoE:
