@@ -33,7 +33,7 @@ def file_system(record: ObjectRecord) -> FileSystem:
         extents=[text(extent, "diskName") for extent in children(info, "vmfs", "extent")],
         remote=_remote(child(info, "nas")),
         size_bytes=record.integer("summary.capacity") or 0,
-        url=record.text("summary.url"),
+        url=text(info, "url"),
     )
 
 

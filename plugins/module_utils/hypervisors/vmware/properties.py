@@ -37,7 +37,7 @@ STORAGE_SYSTEM = "configManager.storageSystem"
 LUNS = "config.storageDevice.scsiLun"
 ADAPTERS = "config.storageDevice.hostBusAdapter"
 MULTIPATH = "config.storageDevice.multipathInfo"
-RUNTIME_PATHS = "config.storageDevice.plugStoreTopology.path"
+TOPOLOGY = "config.storageDevice.scsiTopology"
 HOST_IDENTITY = (
     "name",
     "parent",
@@ -47,9 +47,9 @@ HOST_IDENTITY = (
     "runtime.connectionState",
     "runtime.inMaintenanceMode",
 )
-HOST_ADAPTERS = (ADAPTERS, MULTIPATH, RUNTIME_PATHS)
+HOST_ADAPTERS = (ADAPTERS, MULTIPATH, TOPOLOGY)
 
-DATASTORE_INFO = ("name", "info", "host", "summary.type", "summary.url", "summary.capacity")
+DATASTORE_INFO = ("name", "info", "host", "summary.type", "summary.capacity")
 
 TREE: Paths = {
     COMPUTE_RESOURCE: ("name", "parent"),

@@ -125,27 +125,38 @@ def _portals(hba: Element) -> Iterator[Portal]:
 
 
 def _paths_by_adapter(record: ObjectRecord) -> defaultdict[str, list[LunPath]]:
-    numbers = {text(path, "name"): integer(path, "lunNumber") for path in record.items(properties.RUNTIME_PATHS)}
+    numbers = dict(_numbers(record))
     found: defaultdict[str, list[LunPath]] = defaultdict(list)
     for unit in children(record.properties.get(properties.MULTIPATH), "lun"):
-        name = ScsiName.try_parse(text(unit, "id"))
+        lun, name = text(unit, "lun"), ScsiName.try_parse(text(unit, "id"))
         for path in children(unit, "path"):
-            found[text(path, "adapter")].append(_path(path, name, numbers))
+            adapter, target = text(path, "adapter"), _target(child(path, "transport"))
+            found[adapter].append(_path(path, name, target, numbers.get((adapter, target, lun))))
     return found
 
 
-def _path(path: Element, name: ScsiName | None, numbers: Mapping[str, int | None]) -> LunPath:
-    path_name = text(path, "name")
-    device = _DEVICE_OF_PATH.fullmatch(path_name)
-    name = name or (ScsiName.try_parse(device["device"]) if device else None)
+def _numbers(record: ObjectRecord) -> Iterator[tuple[tuple[str, str, str], int | None]]:
+    """Adapter key, target and LUN key → the LUN's number there (HostScsiTopology)."""
+    for interface in children(record.properties.get(properties.TOPOLOGY), "adapter"):
+        for target in children(interface, "target"):
+            for lun in children(target, "lun"):
+                yield (text(interface, "adapter"), _target(child(target, "transport")), text(lun, "scsiLun")), integer(lun, "lun")
+
+
+def _target(transport: Element | None) -> str:
+    return text(transport, "iScsiName") or _wwn(transport, "portWorldWideName")
+
+
+def _path(path: Element, name: ScsiName | None, target: str, number: int | None) -> LunPath:
+    match = _DEVICE_OF_PATH.fullmatch(text(path, "name"))
+    device = match["device"] if match else (name.vmware if name else "")
     state = text(path, "pathState") or text(path, "state")
-    transport = child(path, "transport")
     return LunPath(
-        name=name,
-        device=device["device"] if device else (name.vmware if name else ""),
-        target=text(transport, "iScsiName") or _wwn(transport, "portWorldWideName"),
+        name=name or ScsiName.try_parse(device),
+        device=device,
+        target=target,
         state=state if state in _PATH_STATES else "unknown",
-        lun_id=numbers.get(path_name),
+        lun_id=number,
     )
 
 
