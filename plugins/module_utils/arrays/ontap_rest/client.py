@@ -34,7 +34,8 @@ PAGE_SIZE = 1000
 LONGEST_QUERY_VALUE = 3000
 """Octets, so that a URL stays below 4 kB."""
 
-_RETURN_TIMEOUT = 15
+_RETURN_TIMEOUT = 2
+"""Seconds for which ONTAP keeps a change's answer back, so that a quick one needs no job."""
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 _OPERATORS = re.compile(r'[*|!<>"]|\.\.')

@@ -175,8 +175,8 @@ class CreateLun(OntapStep):
 
     def undo(self) -> None:
         if self.site.lun is None and not self._find():
-            if self._may_come:
-                raise TimedOut("its job on the array may still create it; when it has, run this task again or delete the LUN")
+            if self._told_created or self._may_come:
+                raise TimedOut("it may still appear on the array; when it does, run this task again or delete the LUN")
             return
         path = f"/storage/luns/{self.site.require_lun().id}"
         self.site.delete(path, (codes.LUN_NOT_FOUND, codes.ENTRY_NOT_FOUND), allow_delete_while_mapped="false")
@@ -392,5 +392,5 @@ class MapLun(OntapStep):
         self._sent = True
 
     def _look_again(self) -> Route | None:
-        self.site.lun = self.site.read()
+        self.site.read()
         return find_route(self.site, self.wish)

@@ -47,10 +47,10 @@ class Site:
 
     def read(self) -> Lun | None:
         """The LUN now, with everyone who sees it."""
-        if self.lun is None:
-            return None
-        stored = lookup.lun_of(self.client, self.lun.id)
-        return self.completed(stored.lun) if stored else None
+        stored = lookup.lun_of(self.client, self.lun.id) if self.lun else None
+        self.lun = self.completed(stored.lun) if stored else None
+        self.touched = False
+        return self.lun
 
     def completed(self, lun: Lun) -> Lun:
         """The LUN with the initiators of its mappings, asked for only where the LUN's own answer lacks them."""

@@ -113,7 +113,7 @@ class TestSilence:
         assert len(server.requests) == 1
 
     def test_of_a_write_leaves_its_outcome_unknown(self, serve: Serve, ca_path: str) -> None:
-        with serve(self.keep_silent) as server, pytest.raises(OutcomeUnknown, match="The time for one request to .* was over before"):
+        with serve(self.keep_silent) as server, pytest.raises(OutcomeUnknown, match=r"The time for one request to .* was over before"):
             HttpsSession(at(server.port, ca_path, timeout=0.3)).request("POST", "/x")
 
 

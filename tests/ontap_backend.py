@@ -1,0 +1,130 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Our ONTAP backend in front of the lab's array, with a clock that nobody waits for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.crossvisor.san.plugins.module_utils.arrays.base import Change, LunAddress, ProvisionWish, WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils.arrays.ontap_rest.backend import OntapRest
+from ansible_collections.crossvisor.san.plugins.module_utils.arrays.ontap_rest.client import OntapClient
+from ansible_collections.crossvisor.san.plugins.module_utils.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils.model import Lun
+from ansible_collections.crossvisor.san.plugins.module_utils.plan import Outcome, carry_out
+from tests.lab.ontap.running import Running
+
+GIB = 1024**3
+SVM = "svm_san"
+HOST_A = ("iqn.1998-01.com.vmware:esx91-0a", "10:00:00:90:fa:00:91:0a")
+HOST_B = ("iqn.1998-01.com.vmware:esx92-0b", "10:00:00:90:fa:00:92:0b")
+REAL_SECONDS_PER_PAUSE = 0.02
+
+
+@dataclass
+class Clock:
+    """Seconds pass by being slept; the lab's own jobs get a little real time at each pause."""
+
+    now: float = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(REAL_SECONDS_PER_PAUSE)
+        self.now += seconds
+
+
+@dataclass
+class Bench:
+    """The lab's array as one test sees it."""
+
+    server: Running
+    connection: Connection
+    clock: Clock = field(default_factory=Clock)
+
+    @classmethod
+    def of(cls, server: Running) -> Bench:
+        """Start from the lab's world."""
+        server.control("POST", "/reset")
+        return cls(
+            server,
+            Connection(
+                "array", "ontap", "127.0.0.1", server.port, server.username, server.password, ca_path=str(server.authority), timeout=20.0
+            ),
+        )
+
+    def backend(self) -> OntapRest:
+        return OntapRest(self.connection, self.clock.time, self.clock.sleep)
+
+    def client(self, page_size: int = 1000) -> OntapClient:
+        return OntapClient(self.connection, self.clock.time, self.clock.sleep, page_size)
+
+    def provision(self, wish: ProvisionWish, check_mode: bool = False) -> tuple[Outcome, Lun | None]:
+        return self._carry_out(self.backend().plan_provision(wish), check_mode)
+
+    def withdraw(self, wish: WithdrawWish, check_mode: bool = False) -> tuple[Outcome, Lun | None]:
+        return self._carry_out(self.backend().plan_withdraw(wish), check_mode)
+
+    def _carry_out(self, change: Change, check_mode: bool) -> tuple[Outcome, Lun | None]:
+        return carry_out(change.plan, check_mode), change.lun()
+
+    def state(self) -> Any:
+        """Everything on the array that is not volatile."""
+        return self.server.control("GET", "/state")
+
+    def fail(self, match: str, action: dict[str, Any], call: int | None = None) -> None:
+        """Let the next request that matches, or the n-th from now, go wrong."""
+        which: dict[str, Any] = {"match": match} if call is None else {"call": call}
+        self.server.control("POST", "/faults", {**which, "action": action})
+
+    @contextmanager
+    def counted(self) -> Iterator[list[str]]:
+        """The requests that the block sends, as `METHOD /path`, known after it."""
+        self.server.control("DELETE", "/requests")
+        sent: list[str] = []
+        yield sent
+        sent += [f"{row['method']} {row['path'].partition('?')[0]}" for row in self.server.control("GET", "/requests")["requests"]]
+
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Do something on the array as somebody else would; the record that came of it."""
+        found = self.client().post(path, body, 30)
+        return dict(found[0]) if found else {}
+
+    def igroup(self, name: str, initiators: Sequence[str], os_type: str = "vmware", protocol: str = "mixed") -> dict[str, Any]:
+        body = {
+            "svm.name": SVM,
+            "name": name,
+            "os_type": os_type,
+            "protocol": protocol,
+            "initiators": [{"name": one} for one in initiators],
+        }
+        return self.post("/protocols/san/igroups", body)
+
+    def lun(self, path: str, size: int = GIB, os_type: str = "vmware") -> dict[str, Any]:
+        return self.post("/storage/luns", {"svm.name": SVM, "name": path, "os_type": os_type, "space.size": size})
+
+    def map(self, path: str, igroup: str, lun_id: int) -> dict[str, Any]:
+        body = {"svm.name": SVM, "lun.name": path, "igroup.name": igroup, "logical_unit_number": lun_id}
+        return self.post("/protocols/san/lun-maps", body)
+
+
+def address(lun: str = "new", volume: str = "vol_prod", svm: str = SVM) -> LunAddress:
+    return LunAddress(svm, volume, lun)
+
+
+def wish(**settings: Any) -> ProvisionWish:
+    """A LUN of 10 GiB for one host, unless said otherwise."""
+    given: dict[str, Any] = {"address": address(), "size_bytes": 10 * GIB, "os_type": "vmware", "initiators": HOST_A, "timeout": 60.0}
+    return ProvisionWish(**{**given, **settings})
+
+
+def ids(lun: Lun | None) -> dict[str, int | None]:
+    """LUN ids by group."""
+    return {mapping.group: mapping.lun_id for mapping in lun.mappings} if lun else {}
