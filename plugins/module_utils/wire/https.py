@@ -54,7 +54,7 @@ class HttpsSession:
             return self._send(method, path, arguments)
         except OSError as error:
             safe = method in _SAFE_METHODS
-            if _never_sent(error) or (safe and isinstance(error, requests.exceptions.Timeout)):
+            if never_sent(error) or (safe and isinstance(error, requests.exceptions.Timeout)):
                 raise connection_failure(self._connection, error) from error
             if not safe:
                 raise OutcomeUnknown(
@@ -107,7 +107,7 @@ def _loss(connection: Connection, error: OSError) -> str:
     return f"The connection to {connection} was lost"
 
 
-def _never_sent(error: OSError) -> bool:
+def never_sent(error: OSError) -> bool:
     """Tell whether the connection was not even made, so that nothing can have happened at the other end."""
     root = _root(error)
     return (
