@@ -14,7 +14,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -128,6 +128,8 @@ class Control:
     """Further GETs: path → function of the parsed query."""
     switches: Mapping[str, Callable[[Json], None]]
     """Further one-key bodies of ``POST /faults``: key → function of its value."""
+    writes: Mapping[str, Callable[[Query], Json]] = field(default_factory=dict)
+    """Further POSTs: path → function of the parsed query, which raises ValueError for what it cannot do."""
 
     def get(self, path: str, query: Query) -> tuple[int, Json]:
         """Answer a GET of the control port: HTTP status and body."""
@@ -140,8 +142,10 @@ class Control:
             return (200, {"status": "ok"}) if self._listens() else (503, {"status": "the API port does not answer"})
         return (200, reads[path](query)) if path in reads else _not_found(path)
 
-    def post(self, path: str, body: Json) -> tuple[int, Json]:
-        """Answer a POST: ``/faults`` or ``/reset``."""
+    def post(self, path: str, body: Json, query: Query | None = None) -> tuple[int, Json]:
+        """Answer a POST: ``/faults``, ``/reset`` or one of ``writes``."""
+        if path in self.writes:
+            return 200, self.writes[path](query or {})
         if path == "/reset":
             self.reset()
             return 200, {}
@@ -187,7 +191,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         try:
-            self._answer(*self.control.post(urlsplit(self.path).path, json.loads(raw or b"{}")))
+            url = urlsplit(self.path)
+            self._answer(*self.control.post(url.path, json.loads(raw or b"{}"), parse_qs(url.query, keep_blank_values=True)))
         except (ValueError, TypeError) as error:
             self._answer(400, {"error": str(error)})
 

@@ -18,6 +18,7 @@ from typing import Any
 from tests.lab.launch import DEFAULT_DIRECTORY, Endpoint, Endpoints, read_endpoints
 
 ARRAY = "ontap"
+NO_HYPERVISORS = ("ontap", "windows")
 
 
 def connection(endpoint: Endpoint) -> dict[str, Any]:
@@ -34,7 +35,8 @@ def connection(endpoint: Endpoint) -> dict[str, Any]:
 def inventory(endpoints: Endpoints) -> dict[str, Any]:
     """Return the inventory of all hypervisors of the lab."""
     array = connection(endpoints[ARRAY])
-    hosts = {name: {"hypervisor": connection(endpoint), "array": array} for name, endpoint in endpoints.items() if name != ARRAY}
+    hypervisors = {name: endpoint for name, endpoint in endpoints.items() if endpoint.type not in NO_HYPERVISORS}
+    hosts = {name: {"hypervisor": connection(endpoint), "array": array} for name, endpoint in hypervisors.items()}
     return {"all": {"children": {"hypervisors": {"hosts": hosts}}}}
 
 

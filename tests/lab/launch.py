@@ -19,7 +19,7 @@ import sys
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from tests.lab import world
@@ -49,6 +49,8 @@ class Endpoint:
     control_url: str
     pid: int
     started: int
+    ports: dict[str, int] = field(default_factory=dict)
+    """The ports of all machines, by name, where one process plays several."""
 
     @property
     def process(self) -> Process:
@@ -82,6 +84,10 @@ class Server:
     """Servers that must run before."""
     options: Callable[[Mapping[str, Endpoint]], Sequence[str]] = lambda _running: ()
     """Options beyond the common ones, from the servers that already run."""
+    machine: str = ""
+    """Which of the machines of its process this is."""
+    shares: str = ""
+    """The server whose process plays this machine too."""
 
 
 def _build_vcenter() -> Sequence[str]:
@@ -95,6 +101,11 @@ def _build_vcenter() -> Sequence[str]:
     return [str(VCENTER_PROGRAM)]
 
 
+def _another(kind: str, machine: str) -> Server:
+    """Return a further machine of the process that plays the Windows machines."""
+    return Server(type=kind, username="LAB\\Administrator", program=lambda: (), needs=("hyperv",), machine=machine, shares="hyperv")
+
+
 SERVERS: Mapping[str, Server] = {
     "ontap": Server(type="ontap", username="admin", program=lambda: [sys.executable, "-m", "tests.lab.ontap"]),
     "vcenter": Server(
@@ -105,6 +116,17 @@ SERVERS: Mapping[str, Server] = {
         needs=("ontap",),
         options=lambda running: ["--array-control", running["ontap"].control_url],
     ),
+    "hyperv": Server(
+        type="hyperv",
+        username="LAB\\Administrator",
+        program=lambda: [sys.executable, "-m", "tests.lab.hyperv"],
+        needs=("ontap",),
+        options=lambda running: ["--array-control", running["ontap"].control_url],
+        machine="hv01.lab",
+    ),
+    "hyperv-cluster": _another("hyperv", "hvc1n1.lab"),
+    "hyperv-cluster4": _another("hyperv", "hvc2n1.lab"),
+    "windows-guest": _another("windows", "win01.lab"),
 }
 
 
@@ -170,6 +192,8 @@ def _write_endpoints(endpoints: Mapping[str, Endpoint], directory: Path) -> None
 
 def _start(name: str, running: Mapping[str, Endpoint], directory: Path) -> Endpoint:
     server = SERVERS[name]
+    if server.shares:
+        return _sharing(server, running[server.shares])
     certificates = issue(directory / name)
     password = secrets.token_urlsafe(18)
     chain_option, key_option = server.tls_options
@@ -181,19 +205,26 @@ def _start(name: str, running: Mapping[str, Endpoint], directory: Path) -> Endpo
         *server.options(running),
     ]
     environment = {**os.environ, "LAB_USERNAME": server.username, "LAB_PASSWORD": password}
-    process, ports = start(command, environment, ROOT, directory / f"{name}.log")
+    process, ready = start(command, environment, ROOT, directory / f"{name}.log")
+    ports = ready.get("ports", {})
     return Endpoint(
         type=server.type,
         hostname="127.0.0.1",
-        port=ports["port"],
+        port=ports[server.machine] if server.machine else ready["port"],
         username=server.username,
         password=password,
         ca_path=str(certificates.authority),
         validate_certs=True,
-        control_url=f"http://127.0.0.1:{ports['control_port']}",
+        control_url=f"http://127.0.0.1:{ready['control_port']}",
         pid=process.pid,
         started=process.started,
+        ports=ports,
     )
+
+
+def _sharing(server: Server, host: Endpoint) -> Endpoint:
+    """Return the machine of a process that runs for another one already."""
+    return replace(host, type=server.type, port=host.ports[server.machine])
 
 
 def _stop(endpoints: Iterable[Endpoint]) -> None:

@@ -17,11 +17,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 READY_SECONDS = 60.0
 GRACE_SECONDS = 10.0
 POLL_SECONDS = 0.02
 LOG_TAIL_LINES = 15
+
+Ready = dict[str, Any]
 
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -53,8 +56,8 @@ class Process:
             child.wait()
 
 
-def start(command: Sequence[str], environment: Mapping[str, str], directory: Path, log: Path) -> tuple[Process, dict[str, int]]:
-    """Start ``command`` in ``directory``, output to ``log``; return it and the ports of its READY line.
+def start(command: Sequence[str], environment: Mapping[str, str], directory: Path, log: Path) -> tuple[Process, Ready]:
+    """Start ``command`` in ``directory``, output to ``log``; return it and its READY line, which tells its ports.
 
     Raises ServerFailed, with the end of the log, when it ends or has not become ready after ``READY_SECONDS``.
     """
@@ -83,7 +86,7 @@ def _started(pid: int) -> int | None:
     return None if state in ("Z", "X") else int(fields[18])
 
 
-def _ready_line(log: Path) -> dict[str, int] | None:
+def _ready_line(log: Path) -> Ready | None:
     lines = log.read_text(errors="replace").splitlines(keepends=True)
     ready = next((line for line in lines if line.startswith("READY ") and line.endswith("\n")), None)
     return json.loads(ready.removeprefix("READY ")) if ready else None

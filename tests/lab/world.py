@@ -19,8 +19,10 @@ import itertools
 import json
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from tests.lab import hyperv_world
 
 World = dict[str, Any]
 
@@ -64,9 +66,18 @@ def naa_at(lun_path: str) -> str:
 
 
 def build(vms: int = 0, disks: int = 1) -> World:
-    """Return the world; when ``vms`` exceeds the named VMs, numbered ones with ``disks`` disks each fill up to that total."""
+    """Return the world; numbered VMs with ``disks`` disks each fill up to ``vms`` in the vCenter, and again on the single Hyper-V host."""
     vcenter = _vcenter(vms, disks)
-    return {"array": _array(vcenter["clusters"]), "vcenter": vcenter}
+    return {"array": _array(vcenter["clusters"]), "vcenter": vcenter, "hyperv": _hyperv(vms, disks)}
+
+
+def _hyperv(vms: int, disks: int) -> dict[str, Any]:
+    naas = {lun: naa_at(hyperv_world.lun_path(lun)) for lun in hyperv_world.LUNS}
+    uuids = {name: identity("host", name) for name in hyperv_world.MACHINES}
+    part = hyperv_world.build(naas, uuids, ISCSI_PORTALS, ISCSI_PORT, vms, disks)
+    for vm in part["vms"]:
+        vm["id"] = identity("vm", f"hyperv/{vm['name']}").upper()
+    return part
 
 
 def _array(clusters: list[dict[str, Any]]) -> dict[str, Any]:
@@ -96,10 +107,12 @@ def _svm_san(clusters: list[dict[str, Any]]) -> dict[str, Any]:
             _volume("vol_dev", 1 * TIB, {"ds_dev": 200 * GIB, "spare": 5 * GIB}),
             _volume("vol_small", 1 * GIB, {}),
             {**_volume("vol_nfs", 1 * TIB, {}), "junction": "/vol_nfs"},
+            _volume(hyperv_world.VOLUME, 2 * TIB, hyperv_world.LUNS, os_type=hyperv_world.OS_TYPE),
         ],
         "igroups": [
             _igroup("esx_prod", initiators[PROD], {f"/vol/vol_prod/{lun}": number for lun, number in prod_maps.items()}),
             _igroup("esx_dev", initiators[DEV], {"/vol/vol_dev/ds_dev": 0}),
+            *(_hyperv_igroup(name, hosts, luns) for name, (hosts, luns) in hyperv_world.GROUPS.items()),
         ],
     }
 
@@ -116,19 +129,24 @@ def _svm_dr() -> dict[str, Any]:
     }
 
 
-def _volume(name: str, size: int, luns: Mapping[str, int], svm: str = "svm_san") -> dict[str, Any]:
+def _volume(name: str, size: int, luns: Mapping[str, int], svm: str = "svm_san", os_type: str = "vmware") -> dict[str, Any]:
     rows = [
-        {"name": lun, "size": lun_size, "serial": serial_of(f"/vol/{name}/{lun}", svm), "os_type": "vmware"}
+        {"name": lun, "size": lun_size, "serial": serial_of(f"/vol/{name}/{lun}", svm), "os_type": os_type}
         for lun, lun_size in luns.items()
     ]
     return {"name": name, "uuid": identity("volume", f"{svm}/{name}"), "size": size, "luns": rows}
 
 
-def _igroup(name: str, initiators: list[str], maps: Mapping[str, int]) -> dict[str, Any]:
+def _hyperv_igroup(name: str, hosts: Sequence[str], luns: Sequence[str]) -> dict[str, Any]:
+    maps = {hyperv_world.lun_path(lun): number for number, lun in enumerate(luns)}
+    return _igroup(name, hyperv_world.initiators(hosts), maps, hyperv_world.OS_TYPE)
+
+
+def _igroup(name: str, initiators: list[str], maps: Mapping[str, int], os_type: str = "vmware") -> dict[str, Any]:
     return {
         "name": name,
         "protocol": "mixed",
-        "os_type": "vmware",
+        "os_type": os_type,
         "initiators": initiators,
         "maps": [{"lun": path, "id": number} for path, number in maps.items()],
     }

@@ -1,0 +1,51 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A machine as its clients meet it: which namespaces it has, and who provides them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from tests.lab.hyperv.estate import Estate
+from tests.lab.hyperv.machines import Machine
+from tests.lab.hyperv.mof import Schema, read_schema
+from tests.lab.hyperv.namespaces import Handler, Namespace, Provider
+from tests.lab.hyperv.providers import cimv2, cluster, hba, storage, virtualization
+from tests.lab.hyperv.wsman import Product, Service
+
+CLASSES = Path(__file__).parent / "classes"
+PRODUCT = Product(f"OS: {cimv2.VERSION} SP: 0.0 Stack: 3.0")
+
+
+@cache
+def schema(name: str) -> Schema:
+    """Return the classes of ``classes/NAME.mof``."""
+    return read_schema(CLASSES / f"{name}.mof")
+
+
+def service(estate: Estate, name: str) -> Service:
+    """Return the WS-Management service of a machine, until the estate is reset."""
+    return Service(name, {namespace.name.lower(): namespace for namespace in _namespaces(estate, estate.machines[name])})
+
+
+def _namespaces(estate: Estate, machine: Machine) -> Iterable[Namespace]:
+    cimv2_schema, storage_schema, wmi_schema = schema("cimv2"), schema("storage"), schema("wmi")
+    cimv2_provider = cimv2.provider(estate, machine)
+    yield Namespace("root/cimv2", cimv2_schema, [cimv2_provider])
+    yield Namespace("root/default", cimv2_schema, [Provider({}, _registry(cimv2_provider))])
+    yield Namespace("root/microsoft/windows/storage", storage_schema, [storage.provider(estate, machine, storage_schema)])
+    yield Namespace("root/wmi", wmi_schema, [hba.provider(machine, wmi_schema)])
+    if machine.role == "host":
+        virtual = schema("virtualization")
+        yield Namespace("root/virtualization/v2", virtual, [virtualization.provider(estate, machine, virtual)])
+    if machine.cluster:
+        cluster_schema = schema("mscluster")
+        yield Namespace("root/mscluster", cluster_schema, [cluster.provider(estate, machine, cluster_schema)])
+
+
+def _registry(provider: Provider) -> dict[tuple[str, str], Handler]:
+    return {name: handler for name, handler in provider.methods.items() if name[0] == "StdRegProv"}
