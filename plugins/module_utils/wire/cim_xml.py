@@ -114,9 +114,9 @@ def _scalar(part: Element, kind: str, inner: Types) -> Scalar:
     if reference is not None:
         return reference
     first = next(iter(part), None)
-    if first is None:
+    if first is None and kind != "object":
         return parse_scalar(kind or "string", part.text or "")
-    if local_name(first) in _MOMENTS and len(part) == 1:
+    if first is not None and local_name(first) in _MOMENTS and len(part) == 1:
         return parse_datetime(first.text or "")
     return decode(part, inner)
 
