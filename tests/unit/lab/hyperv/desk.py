@@ -41,8 +41,14 @@ class Desk:
 
     def initialize(self, naa: str) -> None:
         """Bring a raw disk online, initialise it as GPT and take it offline again."""
-        for method, arguments in (("Online", {}), ("SetAttributes", {"IsReadOnly": False}), ("Initialize", {"PartitionStyle": 2}), ("Offline", {})):
-            assert self.on_disk(naa, method, **arguments) == "0"
+        self.prepare(naa)
+        assert self.on_disk(naa, "Initialize", PartitionStyle=2) == "0"
+        assert self.on_disk(naa, "Offline") == "0"
+
+    def prepare(self, naa: str) -> None:
+        """Bring a disk online, to be written to."""
+        assert self.on_disk(naa, "Online") == "0"
+        assert self.on_disk(naa, "SetAttributes", IsReadOnly=False) == "0"
 
     def drive_path(self, naa: str) -> str:
         """Return what HostResource holds for the disk."""
@@ -90,14 +96,15 @@ class Desk:
     def add(self, vm: str, text: str) -> dict[str, Any]:
         """Call AddResourceSettings with one embedded instance."""
         settings = reference("Msvm_VirtualSystemSettingData", InstanceID=self.settings_id(vm))
-        keys = self.service_keys()
-        return self.client.invoke(VIRTUALIZATION, SERVICE, "AddResourceSettings", keys, AffectedConfiguration=settings, ResourceSettings=[text])
+        arguments = {"AffectedConfiguration": settings, "ResourceSettings": [text]}
+        return self.client.invoke(VIRTUALIZATION, SERVICE, "AddResourceSettings", self.service_keys(), **arguments)
 
     def detach(self, vm: str, naa: str) -> dict[str, Any]:
         """Call RemoveResourceSettings for the pass-through disk of the VM."""
         prefix = self.settings_id(vm)
-        query = f"SELECT * FROM Msvm_ResourceAllocationSettingData WHERE ResourceSubType = 'Microsoft:Hyper-V:Physical Disk Drive' AND InstanceID LIKE '{prefix}%'"
-        number = f"\\\\{self.disk(naa)['Number']}\""
+        subtype = "Microsoft:Hyper-V:Physical Disk Drive"
+        query = f"SELECT * FROM Msvm_ResourceAllocationSettingData WHERE ResourceSubType = '{subtype}' AND InstanceID LIKE '{prefix}%'"
+        number = f'\\\\{self.disk(naa)["Number"]}"'
         (found,) = [row for row in self.client.query(VIRTUALIZATION, query) if number in str(row.get("HostResource"))]
         drive = reference("Msvm_ResourceAllocationSettingData", InstanceID=found["InstanceID"])
         return self.client.invoke(VIRTUALIZATION, SERVICE, "RemoveResourceSettings", self.service_keys(), ResourceSettings=[drive])
@@ -106,5 +113,3 @@ class Desk:
         """Return the job that an answer names."""
         assert answer["ReturnValue"] == "4096"
         return self.client.get(VIRTUALIZATION, "Msvm_ConcreteJob", **answer["Job"])
-
-
