@@ -139,7 +139,7 @@ def test_both_nodes_tell_the_same(lab: Lab, node: Desk, naa: str) -> None:
 def test_a_vm_does_not_move_when_the_target_does_not_see_the_disk(lab: Lab, node: Desk, other_node: Desk, naa: str) -> None:
     give_disk(node, naa)
     other_node.machine.disks = [disk for disk in other_node.machine.disks if disk.key != naa]
-    with pytest.raises(ProviderFault, match="not visible on hvc1n2.lab"):
+    with pytest.raises(ProviderFault, match=r"not visible on hvc1n2\.lab"):
         lab.estate.fail_over(VM, NODE2)
 
 
