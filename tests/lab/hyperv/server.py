@@ -113,7 +113,8 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         self._session = Session()
-        self._known = False
+        self._last_token = ""
+        """What the handshake still owes the client: it goes with the next answer."""
 
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -179,9 +180,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.site.log.add("POST", f"/{self.site.machine}{PATH}", 401)
             self._challenge()
             return False
+        answer = f"{scheme} {base64.b64encode(token or b'').decode()}"
         if self._session.established:
+            self._last_token = answer if token else ""
             return True
-        self._send(401, headers={"WWW-Authenticate": f"{scheme} {base64.b64encode(token or b'').decode()}"})
+        self._send(401, headers={"WWW-Authenticate": answer})
         return False
 
     def _challenge(self) -> None:
@@ -194,7 +197,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
         self.send_response(status)
-        for name, value in {"Content-Type": SOAP, "Content-Length": str(len(body)), **(headers or {})}.items():
+        owed = {"WWW-Authenticate": self._last_token} if self._last_token else {}
+        self._last_token = ""
+        for name, value in {"Content-Type": SOAP, "Content-Length": str(len(body)), **owed, **(headers or {})}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)

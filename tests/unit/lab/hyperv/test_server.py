@@ -121,7 +121,8 @@ class NtlmClient:
         data = sealed.data[:-1] + bytes([sealed.data[-1] ^ tamper])
         body = (
             BOUNDARY
-            + f"\r\n\tContent-Type: {PROTOCOL}\r\n\tOriginalContent: type=application/soap+xml;charset=UTF-8;Length={len(message)}\r\n".encode()
+            + f"\r\n\tContent-Type: {PROTOCOL}\r\n".encode()
+            + f"\tOriginalContent: type=application/soap+xml;charset=UTF-8;Length={len(message)}\r\n".encode()
             + BOUNDARY
             + b"\r\n\tContent-Type: application/octet-stream\r\n"
             + len(sealed.header).to_bytes(4, "little")
