@@ -35,6 +35,7 @@ _NAMESPACES = (
     'xmlns:n="http://schemas.xmlsoap.org/ws/2004/09/enumeration" xmlns:w="http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd" '
     'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:cim="http://schemas.dmtf.org/wbem/wscim/1/common"'
 )
+_FAULT = "http://schemas.microsoft.com/wbem/wsman/1/wsmanfault"
 _MESSAGE_ID = re.compile(rb"<a:MessageID>([^<]*)<")
 _ACTION = re.compile(rb"<a:Action[^>]*>([^<]*)<")
 _IDENTIFY = re.compile(rb"<(?:\w+:)?Identify\b")
@@ -42,7 +43,8 @@ _IDENTIFY = re.compile(rb"<(?:\w+:)?Identify\b")
 
 def message(body: str, relates_to: str = FRESH) -> bytes:
     """An envelope with this body."""
-    return f"<s:Envelope {_NAMESPACES}><s:Header><a:RelatesTo>{relates_to}</a:RelatesTo></s:Header><s:Body>{body}</s:Body></s:Envelope>".encode()
+    header = f"<s:Header><a:RelatesTo>{relates_to}</a:RelatesTo></s:Header>"
+    return f"<s:Envelope {_NAMESPACES}>{header}<s:Body>{body}</s:Body></s:Envelope>".encode()
 
 
 def instance(uri: str, properties: Mapping[str, str], class_name: str = "") -> str:
@@ -67,7 +69,7 @@ def output(uri: str, method: str, inside: str) -> bytes:
 
 def fault(code: int, text: str, subcode: str = "w:InternalError", detail: str = "") -> bytes:
     """A fault of the service itself."""
-    told = f'<f:WSManFault xmlns:f="http://schemas.microsoft.com/wbem/wsman/1/wsmanfault" Code="{code}"><f:Message>{escape(text)}</f:Message></f:WSManFault>'
+    told = f'<f:WSManFault xmlns:f="{_FAULT}" Code="{code}"><f:Message>{escape(text)}</f:Message></f:WSManFault>'
     return message(
         f"<s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode><s:Value>{subcode}</s:Value></s:Subcode></s:Code>"
         f'<s:Reason><s:Text xml:lang="en-US">{escape(text)}</s:Text></s:Reason><s:Detail>{told}{detail}</s:Detail></s:Fault>'
@@ -77,13 +79,14 @@ def fault(code: int, text: str, subcode: str = "w:InternalError", detail: str = 
 def provider_fault(code: int, inner: int, text: str) -> bytes:
     """A fault of the WMI provider behind the service."""
     told = (
-        f'<f:WSManFault xmlns:f="http://schemas.microsoft.com/wbem/wsman/1/wsmanfault" Code="{code}"><f:Message>'
+        f'<f:WSManFault xmlns:f="{_FAULT}" Code="{code}"><f:Message>'
         '<f:ProviderFault provider="WMI Provider" path="C:\\Windows\\system32\\WsmWmiPl.dll">'
         f'<f:WSManFault Code="{inner}"><f:Message>{escape(text)}</f:Message></f:WSManFault></f:ProviderFault></f:Message></f:WSManFault>'
     )
     return message(
         "<s:Fault><s:Code><s:Value>s:Receiver</s:Value><s:Subcode><s:Value>w:InternalError</s:Value></s:Subcode></s:Code>"
-        f'<s:Reason><s:Text xml:lang="en-US">The service cannot process the request.</s:Text></s:Reason><s:Detail>{told}</s:Detail></s:Fault>'
+        '<s:Reason><s:Text xml:lang="en-US">The service cannot process the request.</s:Text></s:Reason>'
+        f"<s:Detail>{told}</s:Detail></s:Fault>"
     )
 
 
@@ -123,7 +126,9 @@ class Endpoint:
 
     def answer(self, *answers: Answer | bytes) -> None:
         """Answer the next messages with these, one after the other. A fault's envelope goes out as HTTP 500."""
-        self.answers = deque(given if isinstance(given, Answer) else Answer(given, 500 if b"<s:Fault>" in given else 200) for given in answers)
+        self.answers = deque(
+            given if isinstance(given, Answer) else Answer(given, 500 if b"<s:Fault>" in given else 200) for given in answers
+        )
 
     def next_answer(self) -> Answer:
         return self.answers.popleft() if len(self.answers) > 1 else self.answers[0]

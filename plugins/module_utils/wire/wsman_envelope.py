@@ -145,8 +145,7 @@ def envelope(request: Request, to: str, max_envelope_size: int, operation_timeou
             _language(element("DataLocale", _DATA_LOCALE)),
         ],
     )
-    body = element("Body", SOAP, children=[] if request.body is None else [request.body])
-    return etree.tostring(element("Envelope", SOAP, children=[header, body]), encoding="UTF-8", xml_declaration=True)
+    return _enveloped(header, element("Body", SOAP, children=[] if request.body is None else [request.body]))
 
 
 def selector_set(selectors: Mapping[str, Selector]) -> list[Element]:
@@ -192,8 +191,7 @@ def release_body(context: str) -> Element:
 
 def identify_message() -> bytes:
     """The one message that is answered without a header, a resource or, where the endpoint allows it, a login (DSP0226, 11)."""
-    body = element("Body", SOAP, children=[element("Identify", IDENTITY)])
-    return etree.tostring(element("Envelope", SOAP, children=[element("Header", SOAP), body]), encoding="UTF-8", xml_declaration=True)
+    return _enveloped(element("Header", SOAP), element("Body", SOAP, children=[element("Identify", IDENTITY)]))
 
 
 def parse(message: bytes) -> Element:
@@ -246,6 +244,12 @@ def page_of(content: Element) -> tuple[list[Element], str]:
 def local_name(item: Element) -> str:
     """The name of an element without its namespace."""
     return str(etree.QName(item).localname)
+
+
+def _enveloped(*parts: Element) -> bytes:
+    made = etree.Element(f"{{{SOAP}}}Envelope", nsmap=_PREFIXES)
+    made.extend(parts)
+    return etree.tostring(made, encoding="UTF-8", xml_declaration=True)
 
 
 def _nsmap(namespace: str) -> dict[str, str]:

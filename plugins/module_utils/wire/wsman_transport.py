@@ -190,7 +190,9 @@ class WsmanTransport:
             self.close()
         if self._wire is None:
             wire = self._new_wire(timeout)
-            wire.build_session()
+            session = wire.build_session()
+            if self._encrypts:
+                session.hooks["response"].append(_require_sealed)
             self._wire = wire
         self._wire.read_timeout_sec = timeout
         return self._wire
@@ -237,6 +239,13 @@ class WsmanTransport:
             way = f"check {role}.username and {role}.password, and that its WinRM service allows {self._transport}"
         why = "" if isinstance(error, InvalidCredentialsError) else f" ({' '.join(str(error).split()).rstrip('.')})"
         return AuthenticationFailed(f"The {role} {connection} refuses {who} over {self._transport}{why}: {way}.")
+
+
+def _require_sealed(response: requests.Response, *_arguments: Any, **_settings: Any) -> None:
+    """Refuse an answer in the clear where messages are encrypted: pywinrm would take anybody's."""
+    encrypted = "encrypted" in response.headers.get("Content-Type", "")
+    if not encrypted and (response.ok or b"Envelope" in response.content):
+        raise WinRMError("it is not encrypted")
 
 
 def _require_libraries(transport: str) -> None:

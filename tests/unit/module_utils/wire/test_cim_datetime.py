@@ -51,7 +51,18 @@ def test_spellings_that_windows_uses(text: str, moment: datetime | timedelta) ->
 
 
 @pytest.mark.parametrize(
-    "text", ["", "P", "PT", "P1M", "now", "20130211******.000000+000", "20131311141904.500000+060", "2013-02-30T00:00:00Z", "00000001020304.000005+000 x"]
+    "text",
+    [
+        "",
+        "P",
+        "PT",
+        "P1M",
+        "now",
+        "20130211******.000000+000",
+        "20131311141904.500000+060",
+        "2013-02-30T00:00:00Z",
+        "00000001020304.000005+000 x",
+    ],
 )
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):

@@ -79,7 +79,9 @@ def test_a_point_in_time_is_written_in_cims_own_way() -> None:
     assert "<VALUE>20260102000000.000000+000</VALUE>" in embed("X", {"Since": datetime(2026, 1, 2, tzinfo=timezone.utc)}, TYPES)
 
 
-@pytest.mark.parametrize(("properties", "error"), [({"Other": "x"}, KeyError), ({"ResourceType": 65536}, ValueError), ({"Parent": "a\0b"}, InvalidInput)])
+@pytest.mark.parametrize(
+    ("properties", "error"), [({"Other": "x"}, KeyError), ({"ResourceType": 65536}, ValueError), ({"Parent": "a\0b"}, InvalidInput)]
+)
 def test_what_cannot_be_written_is_refused(properties: dict[str, object], error: type[Exception]) -> None:
     with pytest.raises(error):
         embed("X", properties, TYPES)  # type: ignore[arg-type]

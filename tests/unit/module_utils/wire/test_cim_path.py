@@ -63,7 +63,23 @@ def test_other_spellings(text: str, path: ObjectPath) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", ".", "C:", r"\\HV1", r"C:\vm\disk.vhdx", 'X.A="', 'X.A="a"b', 'X.A="a",', "X.A=a", 'X.A="a",A="b"', "X.", 'X="a"', 'X.A="a" , B=2', r"\\?\mpio#disk"]
+    "text",
+    [
+        "",
+        ".",
+        "C:",
+        r"\\HV1",
+        r"C:\vm\disk.vhdx",
+        'X.A="',
+        'X.A="a"b',
+        'X.A="a",',
+        "X.A=a",
+        'X.A="a",A="b"',
+        "X.",
+        'X="a"',
+        'X.A="a" , B=2',
+        r"\\?\mpio#disk",
+    ],
 )
 def test_what_is_no_path_is_told(text: str) -> None:
     with pytest.raises(ValueError, match="no WMI object path"):
@@ -80,7 +96,13 @@ def test_one_object_has_many_spellings() -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [ObjectPath("X", {"A": "b"}, "root"), ObjectPath("Y", {"A": "a"}, "root"), ObjectPath("X", {"A": "a"}, "root/v2"), ObjectPath("X", {}, "root")]
+    "other",
+    [
+        ObjectPath("X", {"A": "b"}, "root"),
+        ObjectPath("Y", {"A": "a"}, "root"),
+        ObjectPath("X", {"A": "a"}, "root/v2"),
+        ObjectPath("X", {}, "root"),
+    ],
 )
 def test_another_object_is_not_the_same(other: ObjectPath) -> None:
     assert not ObjectPath("X", {"A": "a"}, "root").is_same(other)

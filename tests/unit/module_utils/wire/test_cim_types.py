@@ -63,14 +63,27 @@ def test_spellings_of_values(kind: str, text: str, value: object) -> None:
     assert parse_scalar(kind, text) == value
 
 
-@pytest.mark.parametrize(("kind", "text"), [("uint32", ""), ("uint32", "1.5"), ("boolean", "yes"), ("real32", "x"), ("datetime", "x"), ("uint", "1"), ("object", "x")])
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [("uint32", ""), ("uint32", "1.5"), ("boolean", "yes"), ("real32", "x"), ("datetime", "x"), ("uint", "1"), ("object", "x")],
+)
 def test_text_that_is_no_value_of_the_type_is_refused(kind: str, text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         parse_scalar(kind, text)
 
 
 @pytest.mark.parametrize(
-    ("kind", "value"), [("uint32", True), ("uint32", "1"), ("boolean", 1), ("string", 1), ("datetime", "x"), ("real32", "1"), ("reference", "x"), ("uint8", None)]
+    ("kind", "value"),
+    [
+        ("uint32", True),
+        ("uint32", "1"),
+        ("boolean", 1),
+        ("string", 1),
+        ("datetime", "x"),
+        ("real32", "1"),
+        ("reference", "x"),
+        ("uint8", None),
+    ],
 )
 def test_a_value_of_another_type_is_not_written(kind: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"is no {kind}"):
@@ -136,7 +149,9 @@ class TestAClass:
         assert DISK.uri == "http://schemas.microsoft.com/wbem/wsman/1/wmi/root/Microsoft/Windows/Storage/MSFT_Disk"
 
     def test_projects_what_is_declared_without_the_insides_of_objects(self) -> None:
-        adapter = CimClass("root/WMI", "MSFC_FibrePortHBAAttributes", (), {"Attributes": "object", "Attributes.PortWWN": "uint8[]", "Active": "boolean"})
+        adapter = CimClass(
+            "root/WMI", "MSFC_FibrePortHBAAttributes", (), {"Attributes": "object", "Attributes.PortWWN": "uint8[]", "Active": "boolean"}
+        )
         assert adapter.columns == ("Attributes", "Active")
 
     def test_names_an_instance_by_its_keys(self) -> None:

@@ -88,7 +88,8 @@ def test_a_moment_is_read_in_any_spelling(inside: str, moment: object) -> None:
 def test_a_reference_is_read_whether_declared_or_not() -> None:
     inside = (
         "<a:Address>http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous</a:Address><a:ReferenceParameters>"
-        f'<w:ResourceURI>{URI}</w:ResourceURI><w:SelectorSet><w:Selector Name="InstanceID">A1</w:Selector></w:SelectorSet></a:ReferenceParameters>'
+        f'<w:ResourceURI>{URI}</w:ResourceURI><w:SelectorSet><w:Selector Name="InstanceID">A1</w:Selector></w:SelectorSet>'
+        "</a:ReferenceParameters>"
     )
     instance = decoded(f"<p:Job>{inside}</p:Job><p:Other>{inside}</p:Other>")
     assert instance.reference("Job") == instance.reference("Other") == Reference(URI, {"InstanceID": "A1"})

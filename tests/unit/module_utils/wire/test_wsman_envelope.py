@@ -40,7 +40,9 @@ URI = "http://schemas.microsoft.com/wbem/wsman/1/wmi/root/virtualization/v2/Msvm
 xml_texts = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"))
 selectors: st.SearchStrategy[dict[str, Selector]] = st.recursive(
     st.dictionaries(st.from_regex(r"[A-Z][a-z]{1,5}", fullmatch=True), xml_texts, max_size=3),
-    lambda inner: st.dictionaries(st.from_regex(r"[A-Z][a-z]{1,5}", fullmatch=True), inner.map(lambda keys: Reference(URI, keys)), max_size=2),
+    lambda inner: st.dictionaries(
+        st.from_regex(r"[A-Z][a-z]{1,5}", fullmatch=True), inner.map(lambda keys: Reference(URI, keys)), max_size=2
+    ),
     max_leaves=4,
 )
 
@@ -139,9 +141,8 @@ def test_a_page_has_items_and_perhaps_a_next_one(inside: str, values: list[str],
 
 
 def test_an_answer_tells_which_message_it_answers() -> None:
-    root = parse(
-        f'<s:Envelope xmlns:s="{SOAP}" xmlns:a="{ADDRESSING}"><s:Header><a:RelatesTo> uuid:1 </a:RelatesTo></s:Header><s:Body/></s:Envelope>'.encode()
-    )
+    header_of = f'<s:Header xmlns:a="{ADDRESSING}"><a:RelatesTo> uuid:1 </a:RelatesTo></s:Header>'
+    root = parse(f'<s:Envelope xmlns:s="{SOAP}">{header_of}<s:Body/></s:Envelope>'.encode())
     assert wsman_envelope.relates_to(root) == "uuid:1"
     assert wsman_envelope.content_of(root) is None
     assert wsman_envelope.relates_to(parse(message_of(""))) == ""

@@ -11,7 +11,14 @@ import pytest
 from ansible_collections.crossvisor.san.plugins.module_utils.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import AuthenticationFailed, CrossvisorError, RemoteError, TimedOut
 from ansible_collections.crossvisor.san.plugins.module_utils.wire import wsman_fault
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.wsman_envelope import ENUMERATE, GET, Reference, Request, parse, resource_uri
+from ansible_collections.crossvisor.san.plugins.module_utils.wire.wsman_envelope import (
+    ENUMERATE,
+    GET,
+    Reference,
+    Request,
+    parse,
+    resource_uri,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.wsman_fault import Fault, error_of, parse_fault
 from tests.unit.wsman import fault, output, provider_fault
 
@@ -54,9 +61,12 @@ def test_a_negative_code_is_the_same_code() -> None:
 def test_a_wmi_error_has_a_code_of_its_own() -> None:
     detail = (
         '<p:MSFT_WmiError xmlns:p="http://schemas.microsoft.com/wbem/wsman/1/wmi/root/cimv2/MSFT_WmiError">'
-        "<p:CIMStatusCode>6</p:CIMStatusCode><p:error_Code>2147749890</p:error_Code><p:Message>It is not there.</p:Message></p:MSFT_WmiError>"
+        "<p:CIMStatusCode>6</p:CIMStatusCode><p:error_Code>2147749890</p:error_Code><p:Message>It is not there.</p:Message>"
+        "</p:MSFT_WmiError>"
     )
-    assert found(fault(2150858778, "Outer.", detail=detail)) == Fault(("0x8033801A", wsman_fault.NOT_FOUND), "InternalError", "It is not there.")
+    assert found(fault(2150858778, "Outer.", detail=detail)) == Fault(
+        ("0x8033801A", wsman_fault.NOT_FOUND), "InternalError", "It is not there."
+    )
 
 
 @pytest.mark.parametrize("code", ["", "x", "99999999999"])
