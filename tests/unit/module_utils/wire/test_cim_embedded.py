@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_embedded import embed, parse_embedded
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_types import CimInstance
+from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_types import CimInstance, CimValue
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.wsman_envelope import cdata_element, read, written
 
 TYPES = {
@@ -58,7 +58,14 @@ def test_no_value_ends_the_cdata_section_around_it(properties: dict[str, object]
 
 
 def test_the_text_is_that_of_cim_xml() -> None:
-    properties = {"Parent": 'a<"]]>', "HostResource": ("x", "y"), "ResourceType": 17, "Ports": None, "Enabled": True, "Since": None}
+    properties: dict[str, CimValue] = {
+        "Parent": 'a<"]]>',
+        "HostResource": ("x", "y"),
+        "ResourceType": 17,
+        "Ports": None,
+        "Enabled": True,
+        "Since": None,
+    }
     assert embed("Msvm_ResourceAllocationSettingData", properties, TYPES) == (
         '<INSTANCE CLASSNAME="Msvm_ResourceAllocationSettingData">'
         '<PROPERTY NAME="Parent" TYPE="string"><VALUE>a&lt;"]]&gt;</VALUE></PROPERTY>'

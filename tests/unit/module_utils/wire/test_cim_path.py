@@ -89,7 +89,10 @@ def test_what_is_no_path_is_told(text: str) -> None:
 def test_one_object_has_many_spellings() -> None:
     path = parse_path(DRIVE)
     other = ObjectPath(
-        "msvm_diskdrive", {name.upper(): str(value).lower() for name, value in reversed(path.keys.items())}, V2.upper(), "HV2.example.com"
+        "msvm_diskdrive",
+        {name.upper(): str(value).lower() for name, value in reversed(list(path.keys.items()))},
+        V2.upper(),
+        "HV2.example.com",
     )
     assert path.is_same(other)
     assert path != other

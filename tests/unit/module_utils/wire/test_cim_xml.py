@@ -162,7 +162,7 @@ def test_any_text_is_sent_as_it_is(text: str) -> None:
 
 def test_a_reference_stands_directly_under_its_parameter() -> None:
     (parameter,) = cim_xml.encode("AffectedConfiguration", Reference(URI, {"InstanceID": "x"}), URI)
-    assert [part.tag.rpartition("}")[2] for part in parameter] == ["Address", "ReferenceParameters"]  # type: ignore[union-attr]
+    assert [part.tag.rpartition("}")[2] for part in parameter] == ["Address", "ReferenceParameters"]
 
 
 def test_an_embedded_instance_goes_into_a_cdata_section() -> None:
@@ -187,5 +187,5 @@ def test_a_control_character_is_refused_before_it_is_sent() -> None:
 def test_a_change_stands_where_the_old_value_was() -> None:
     instance = read(f"<p:X xmlns:p='{URI}'><p:A>1</p:A><p:B>2</p:B><p:B>3</p:B><p:C>4</p:C></p:X>".encode())
     cim_xml.replace(instance, {"B": ("x", "y", "z"), "D": "new", "C": None}, URI)
-    assert [part.tag.rpartition("}")[2] for part in instance] == ["A", "B", "B", "B", "C", "D"]  # type: ignore[union-attr]
+    assert [part.tag.rpartition("}")[2] for part in instance] == ["A", "B", "B", "B", "C", "D"]
     assert cim_xml.decode(instance, {}).properties == {"A": "1", "B": ("x", "y", "z"), "C": None, "D": "new"}

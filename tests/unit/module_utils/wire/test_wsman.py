@@ -221,7 +221,7 @@ class TestAForeignAnswer:
     def test_whose_id_is_written_in_capitals_is_taken(
         self, windows: Endpoint, session: WsmanSession, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(wsman_envelope.uuid, "uuid4", lambda: "abc")
+        monkeypatch.setattr("uuid.uuid4", lambda: "abc")
         windows.answer(message(instance(VM, {"ElementName": "a"}), relates_to="UUID:ABC"))
         assert session.get(VM, {})[0].text == "a"
 

@@ -167,7 +167,7 @@ class TestAMissingLibrary:
 
     @pytest.mark.parametrize("transport", [KERBEROS, CREDSSP])
     def test_of_one_login_is_named_with_it(self, monkeypatch: pytest.MonkeyPatch, transport: str) -> None:
-        monkeypatch.setattr(wsman_transport.pywinrm, f"HAVE_{transport.upper()}", False)
+        monkeypatch.setattr(f"winrm.transport.HAVE_{transport.upper()}", False)
         with pytest.raises(MissingLibrary, match=rf"pip install pywinrm\[{transport}\]"):
             WsmanTransport(self.at, transport)
 
