@@ -275,8 +275,8 @@ def main() -> None:
     except ServerFailed as failure:
         sys.exit(str(failure))
     for name, endpoint in endpoints.items():
-        print(f"{name:<10} https://{endpoint.hostname}:{endpoint.port}  control {endpoint.control_url}")
-    print(f"passwords  {_endpoints_file(directory)}")
+        print(f"{name:<16} https://{endpoint.hostname}:{endpoint.port}  control {endpoint.control_url}")
+    print(f"{'passwords':<16} {_endpoints_file(directory)}")
 
 
 if __name__ == "__main__":

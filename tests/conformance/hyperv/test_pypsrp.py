@@ -31,7 +31,7 @@ def connect(endpoint: Endpoint, auth: str = "basic", password: str | None = None
         auth=auth,
         encryption=MODES[auth],
         ssl=True,
-        cert_validation=endpoint.ca_path,
+        cert_validation=endpoint.ca_path,  # type: ignore[arg-type] # a path is taken, too
         no_proxy=True,
     )
 

@@ -386,7 +386,7 @@ def test_pages_follow_each_other_without_loss(client: Client) -> None:
         seen += [record["name"] for record in page["records"]]
         href = page["_links"].get("next", {}).get("href")
     assert sorted(seen) == sorted(record["name"] for record in client.records(LUNS))
-    assert len(seen) == 7
+    assert len(seen) == sum(len(volume["luns"]) for svm in world.build()["array"]["svms"] for volume in svm["volumes"])
 
 
 def test_order(client: Client) -> None:

@@ -14,7 +14,7 @@ import pytest
 from tests.lab import world
 
 WORLD = world.build()
-ARRAY, VCENTER = WORLD["array"], WORLD["vcenter"]
+ARRAY, VCENTER, HYPERV = WORLD["array"], WORLD["vcenter"], WORLD["hyperv"]
 NAAS = {world.naa_of(lun["serial"]) for svm in ARRAY["svms"] for volume in svm["volumes"] for lun in volume["luns"]}
 
 
@@ -76,3 +76,41 @@ def test_numbered_vms_spread_evenly_and_stay_on_datastores_of_their_cluster() ->
     assert set(Counter(vm["host"] for vm in fleet).values()) == {25}
     assert {len(vm["disks"]) for vm in fleet} == {4}
     assert all(vm["cluster"] in clusters[disk["datastore"]] for vm in fleet for disk in vm["disks"])
+
+
+def test_every_windows_host_is_in_the_group_of_its_luns() -> None:
+    groups = {group["name"]: group for group in ARRAY["svms"][0]["igroups"]}
+    for machine in HYPERV["machines"]:
+        if machine["role"] == "host":
+            group = groups[f"hv_{machine['cluster'] or 'hv01'}"]
+            assert {hba.get("wwpn") or hba["iqn"] for hba in machine["hbas"]} <= set(group["initiators"])
+
+
+def test_initiators_belong_to_one_host_only() -> None:
+    hosts = [host for cluster in VCENTER["clusters"] for host in cluster["hosts"]] + HYPERV["machines"]
+    names = [hba.get("wwpn") or hba["iqn"].lower() for host in hosts for hba in host["hbas"] if hba["kind"] != "block"]
+    assert len(set(names)) == len(names)
+
+
+def test_windows_machines_stand_on_luns_that_the_array_has() -> None:
+    used = [lun["naa"] for machine in HYPERV["machines"] for lun in machine["luns"]]
+    used += [disk["naa"] for cluster in HYPERV["clusters"] for disk in (*cluster["csvs"], cluster["witness"])]
+    used += [raw["naa"] for vm in HYPERV["vms"] for raw in vm["passthrough"]]
+    assert len(used) == 7
+    assert set(used) <= NAAS
+
+
+def test_every_kind_of_hyper_v_vm_is_there() -> None:
+    vms = HYPERV["vms"]
+    kinds = {(vm["generation"], vm["power"], vm["highly_available"]) for vm in vms}
+    assert kinds == {(2, "on", False), (1, "on", False), (1, "off", False), (2, "on", True), (2, "off", True)}
+    assert sum(bool(vm["passthrough"]) for vm in vms) == 1
+    assert sum(bool(vm["checkpoints"]) and any(disk.get("parents") for disk in vm["disks"]) for vm in vms) == 1
+    assert len({vm["id"] for vm in vms}) == len(vms)
+
+
+def test_the_fleet_of_the_single_host_has_the_total_asked_for() -> None:
+    grown = world.build(100, disks=3)["hyperv"]["vms"]
+    fleet = [vm for vm in grown if vm["name"].startswith("hvvm")]
+    assert sum(vm["host"] == "hv01.lab" for vm in grown) == 100
+    assert {len(vm["disks"]) for vm in fleet} == {3}
