@@ -95,7 +95,7 @@ def _value(class_name: str, name: str, parts: list[Element], types: Types) -> Ci
     declared = types.get(name, "")
     is_array = declared.endswith(_ARRAY)
     kind = declared[: -len(_ARRAY)] if is_array else declared
-    inner = {key[len(name) + 1 :]: inner for key, inner in types.items() if key.startswith(f"{name}.")}
+    inner = _inner(name, types) if kind == "object" else {}
     try:
         values = tuple(_scalar(part, kind, inner) for part in parts)
     except ValueError as error:
@@ -105,6 +105,10 @@ def _value(class_name: str, name: str, parts: list[Element], types: Types) -> Ci
     if declared and len(values) > 1:
         raise RemoteError(f"{class_name}.{name} has {len(values)} values instead of one.")
     return values[0] if len(values) == 1 else values
+
+
+def _inner(name: str, types: Types) -> Types:
+    return {key[len(name) + 1 :]: kind for key, kind in types.items() if key.startswith(f"{name}.")}
 
 
 def _scalar(part: Element, kind: str, inner: Types) -> Scalar:

@@ -126,11 +126,11 @@ class WsmanSession:
 
     def _pages(self, target: Reference, wql: str | None, max_elements: int) -> Iterator[Element]:
         body = wsman_envelope.enumerate_body(max_elements, wql)
-        items, context = wsman_envelope.page_of(self._content(Request(ENUMERATE, target, body), Effect.NONE))
+        items, context = wsman_envelope.page_of(self._content(Request(ENUMERATE, target, body, wql or ""), Effect.NONE))
         try:
             yield from items
             while context:
-                request = Request(PULL, target, wsman_envelope.pull_body(context, max_elements))
+                request = Request(PULL, target, wsman_envelope.pull_body(context, max_elements), wql or "")
                 items, context = wsman_envelope.page_of(self._content(request, Effect.CURSOR))
                 yield from items
         except GeneratorExit:

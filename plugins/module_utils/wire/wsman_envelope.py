@@ -13,6 +13,7 @@ import traceback
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, Union
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import InvalidInput
@@ -51,6 +52,9 @@ _DATA_LOCALE = "http://schemas.microsoft.com/wbem/wsman/1/wsman.xsd"
 _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 _PREFIXES = {"s": SOAP, "a": ADDRESSING, "n": ENUMERATION, "w": WSMAN, "p": _DATA_LOCALE, "xsi": XSI}
 
+_QUERY_WIDTH = 200
+"""Characters of a query in a message; one for many values may have thousands."""
+
 Selector = Union[str, "Reference"]
 """The value of a key: text, or for a key that is itself a reference, what it refers to."""
 
@@ -70,13 +74,16 @@ class Request:
     action: str
     target: Reference
     body: Element | None = None
+    query: str = ""
     message_id: str = field(default_factory=lambda: f"uuid:{uuid.uuid4()}")
 
     @property
     def name(self) -> str:
-        """The operation and its class, such as `Enumerate Msvm_ComputerSystem`, for messages."""
-        resource = self.target.resource_uri.rpartition("/")[2]
-        return f"{self.action.rpartition('/')[2]} {namespace_of(self.target.resource_uri) if resource == '*' else resource}"
+        """The operation and its class or query, such as `Enumerate Msvm_ComputerSystem`, for messages."""
+        operation = self.action.rpartition("/")[2]
+        if self.query:
+            return f"{operation} {shorten(self.query, _QUERY_WIDTH, placeholder=' …')}"
+        return f"{operation} {self.target.resource_uri.rpartition('/')[2]}"
 
 
 def resource_uri(namespace: str, class_name: str = "*") -> str:

@@ -66,10 +66,17 @@ def test_a_uri_tells_its_namespace() -> None:
     assert namespace_of("http://schemas.microsoft.com/wbem/wsman/1/config") == ""
 
 
-def test_a_request_is_named_after_its_class_or_its_namespace() -> None:
+def test_a_request_is_named_after_its_class_or_its_query() -> None:
     assert Request(GET, Reference(URI)).name == "Get Msvm_ComputerSystem"
-    assert Request(ENUMERATE, Reference(resource_uri("root/cimv2"))).name == "Enumerate root/cimv2"
+    query = Request(ENUMERATE, Reference(resource_uri("root/cimv2")), query="SELECT * FROM Win32_Volume")
+    assert query.name == "Enumerate SELECT * FROM Win32_Volume"
     assert Request(f"{URI}/RequestStateChange", Reference(URI)).name == "RequestStateChange Msvm_ComputerSystem"
+
+
+def test_a_long_query_is_cut_short_in_a_name() -> None:
+    name = Request(ENUMERATE, Reference(resource_uri("root/cimv2")), query="SELECT * FROM X WHERE " + " OR ".join(["A = 1"] * 1000)).name
+    assert len(name) < 220
+    assert name.endswith("…")
 
 
 def test_every_header_that_windows_wants_is_there() -> None:

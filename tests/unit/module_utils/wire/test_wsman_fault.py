@@ -25,7 +25,7 @@ from tests.unit.wsman import fault, output, provider_fault
 HOST = Connection("hypervisor", "hyperv", "hv1", 5986, "LAB\\operator", "secret")
 CLUSTER = resource_uri("root/MSCluster", "MSCluster_ResourceGroup")
 CREATE = Request(f"{CLUSTER}/CreateGroup", Reference(CLUSTER))
-QUERY = Request(ENUMERATE, Reference(resource_uri("root/MSCluster")))
+QUERY = Request(ENUMERATE, Reference(resource_uri("root/MSCluster")), query="SELECT * FROM X")
 
 
 def found(message: bytes) -> Fault:
@@ -103,7 +103,7 @@ class TestAccessDenied:
         error = told(message)
         assert isinstance(error, AuthenticationFailed)
         assert str(error) == (
-            "The user LAB\\operator may not use the namespace root/MSCluster at hv1:5986 (Enumerate root/MSCluster: Access is denied): "
+            "The user LAB\\operator may not use the namespace root/MSCluster at hv1:5986 (Enumerate SELECT * FROM X: Access is denied): "
             "have an administrator add the account to Remote Management Users and grant it Remote Enable on that namespace."
         )
 
@@ -124,14 +124,14 @@ def test_access_denied_without_a_user_or_namespace_is_told_too() -> None:
 def test_a_timeout_names_the_option(message: bytes) -> None:
     error = told(message)
     assert isinstance(error, TimedOut)
-    assert "did not finish Enumerate root/MSCluster in time: raise hypervisor.timeout" in str(error)
+    assert "did not finish Enumerate SELECT * FROM X in time: raise hypervisor.timeout" in str(error)
 
 
 @pytest.mark.parametrize(
     ("code", "text"),
     [
-        (2150858823, "takes no message as large as Enumerate root/MSCluster needs"),
-        (2150858824, "The answer of hv1:5986 to Enumerate root/MSCluster does not fit in one message"),
+        (2150858823, "takes no message as large as Enumerate SELECT * FROM X needs"),
+        (2150858824, "The answer of hv1:5986 to Enumerate SELECT * FROM X does not fit in one message"),
         (2150858825, "takes no message as large as"),
     ],
 )
