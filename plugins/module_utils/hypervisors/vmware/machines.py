@@ -111,7 +111,13 @@ def _disk(device: Element, controllers: Mapping[str, Controller]) -> VirtualDisk
 
 
 def _raw_device_mapping(backing: Element | None) -> Element | None:
-    """The backing that maps a LUN: the disk's own, or that under its snapshots."""
-    while backing is not None and type_of(backing) != _RAW_DEVICE_MAPPING:
-        backing = child(backing, "parent")
+    """The backing that maps a LUN: the disk's own, or the one at the bottom of its snapshots, which always names the LUN.
+
+    A backing's parent is of the backing's type, which is why it need not carry one.
+    """
+    if backing is None or type_of(backing) != _RAW_DEVICE_MAPPING:
+        return None
+    parent = child(backing, "parent")
+    while parent is not None:
+        backing, parent = parent, child(parent, "parent")
     return backing
