@@ -24,7 +24,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils.arrays.ontap_rest.g
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils.model import Lun, LunMapping
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
-from tests.ontap_backend import wish
+from tests.unit.ontap import wish
 
 PATH = "/vol/vol_prod/new"
 A, B, C = "iqn.1998-01.com.vmware:a", "iqn.1998-01.com.vmware:b", "10:00:00:90:fa:00:00:0c"
