@@ -309,7 +309,7 @@ class TestRaces:
     def test_runs_at_the_very_same_time_all_succeed(self, bench: Bench) -> None:
         luns: list[Any] = []
         runs = [
-            threading.Thread(target=lambda name=name: luns.append(bench.provision(wish(address=address(name)))[1]))  # type: ignore[misc]
+            threading.Thread(target=lambda name=name: luns.append(bench.provision(wish(address=address(name)))[1]))
             for name in ("one", "two", "three")
         ]
         for run in runs:

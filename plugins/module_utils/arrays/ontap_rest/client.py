@@ -77,8 +77,11 @@ class OntapClient:
         self._http.close()
 
     def get(self, path: str, fields: Sequence[str]) -> Record:
-        """One object."""
-        return self._send("GET", f"{path}?{_encoded({'fields': ','.join(fields)})}")
+        """One object. The first of the fields is one without which it is not ONTAP's."""
+        answer = self._send("GET", f"{path}?{_encoded({'fields': ','.join(fields)})}")
+        if fields[0] not in answer:
+            raise self._stranger(f"GET /api{path} gave no {fields[0]}")
+        return answer
 
     def records(self, path: str, fields: Sequence[str], match: Match) -> list[Record]:
         """The records of a collection that match exactly, of all its pages."""

@@ -128,14 +128,14 @@ class TestWithoutAGroupName:
         first = with_lun(group("first", A), 5)
         found = route(wish(initiators=[A, B]), lun((first, 5)), [first])
         assert found is not None
-        assert (found.group.name, found.group.initiators, found.lun_id) == (group_name([B]), {B}, 5)
+        assert (found.group.name, found.group.initiators, found.lun_id) == (group_name([B]), frozenset({B}), 5)
 
 
 class TestWithAGroupName:
     def test_it_is_created(self) -> None:
         found = route(wish(initiators=[A], group="esx"), None, [])
         assert found is not None
-        assert (found.group.id, found.group.name, found.group.initiators) == ("", "esx", {A})
+        assert (found.group.id, found.group.name, found.group.initiators) == ("", "esx", frozenset({A}))
 
     def test_it_is_extended(self) -> None:
         found = route(wish(initiators=[A, B], group="esx"), None, [group("esx", A)])
