@@ -342,11 +342,14 @@ class TestRaces:
         carry_out(change.plan, False)
         assert ids(change.lun()) == {"mine": 11}
 
-    def test_an_initiator_that_somebody_else_added_meanwhile_is_taken_as_it_is_and_stays(self, bench: Bench) -> None:
+    @pytest.mark.parametrize("added", [HOST_B[:1], HOST_B], ids=["one", "all"])
+    def test_initiators_that_somebody_else_added_meanwhile_are_taken_as_they_are_and_stay(
+        self, bench: Bench, added: tuple[str, ...]
+    ) -> None:
         igroup = bench.igroup("esx", HOST_A)
         bench.lun("/vol/vol_prod/new", 10 * GIB)
         change = bench.backend().plan_provision(wish(initiators=BOTH, group="esx"))
-        bench.post(f"/protocols/san/igroups/{igroup['uuid']}/initiators", {"name": HOST_B[0]})
+        bench.post(f"/protocols/san/igroups/{igroup['uuid']}/initiators", {"records": [{"name": name} for name in added]})
         before = bench.state()
         bench.fail("POST .*/lun-maps", {"error": {"code": 5374581, "message": "A node has no interface."}})
         with pytest.raises(StepFailed, match=r"undone: add .* to igroup svm_san:esx"):
