@@ -103,11 +103,15 @@ def _disk(device: Element, controllers: Mapping[str, Controller]) -> VirtualDisk
         path=text(backing, "fileName"),
         file_system=text(backing, "datastore"),
         device=device_name,
-        name=ScsiName.try_parse(text(mapping, "lunUuid")) or ScsiName.try_parse(device_name),
+        name=None if mapping is None else _lun(mapping),
         mode=_MODES.get(mode, mode),
         disk_mode=text(backing, "diskMode"),
         sharing=_DISK_SHARING.get(text(backing, "sharing"), text(backing, "sharing")),
     )
+
+
+def _lun(mapping: Element) -> ScsiName | None:
+    return ScsiName.try_parse(text(mapping, "lunUuid")) or ScsiName.try_parse(text(mapping, "deviceName"))
 
 
 def _raw_device_mapping(backing: Element | None) -> Element | None:

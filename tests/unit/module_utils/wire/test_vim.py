@@ -81,9 +81,10 @@ def test_another_product_at_the_endpoint_is_told(endpoint: Endpoint, page: bytes
         VimSession(endpoint.connection)
 
 
-def test_a_web_server_without_the_api_is_told(endpoint: Endpoint) -> None:
-    endpoint.answer("RetrieveServiceContent", Answer(b"nothing here", status=404))
-    with pytest.raises(ConnectionFailed, match=r"RetrieveServiceContent is not SOAP \(HTTP 404 Not Found\): check"):
+@pytest.mark.parametrize(("status", "reason"), [(401, "Unauthorized"), (404, "Not Found"), (405, "Method Not Allowed")])
+def test_a_web_server_without_the_api_is_told(endpoint: Endpoint, status: int, reason: str) -> None:
+    endpoint.answer("RetrieveServiceContent", Answer(b"nothing here", status=status))
+    with pytest.raises(ConnectionFailed, match=rf"RetrieveServiceContent is not SOAP \(HTTP {status} {reason}\): check"):
         VimSession(endpoint.connection)
 
 

@@ -185,7 +185,7 @@ def test_a_proxys_error_leaves_the_outcome_of_a_change_unknown(endpoint: Endpoin
 
 def test_a_change_that_a_proxy_refuses_was_not_made(endpoint: Endpoint, vm: Any) -> None:
     endpoint.answer("PowerOffVM_Task", Answer(b"", status=403))
-    with pytest.raises(RemoteError, match="HTTP 403"):
+    with pytest.raises(ConnectionFailed, match="HTTP 403"):
         vm.PowerOffVM_Task()
 
 
