@@ -17,9 +17,10 @@ UNREACHABLE = "unreachable"
 def pick_vm(machines: Sequence[VirtualMachine], wanted: str) -> VirtualMachine:
     """The VM with this identifier, UUID or name, in this order. Raises `NotFound` or `Ambiguous`."""
     by_id = [vm for vm in machines if vm.id == wanted]
+    by_instance = [vm for vm in machines if _bare(vm.instance_uuid) == _bare(wanted) != ""]
     by_uuid = [vm for vm in machines if _bare(vm.uuid) == _bare(wanted) != ""]
     by_name = [vm for vm in machines if vm.name == wanted]
-    found = by_id or by_uuid or by_name
+    found = by_id or by_instance or by_uuid or by_name
     if not found:
         similar = sorted(vm.name for vm in machines if vm.name.lower() == wanted.lower())
         hint = f"; did you mean {', '.join(similar)}" if similar else ""
@@ -62,8 +63,8 @@ def select_vms(inventory: Inventory, names: Collection[str], clusters: Collectio
     machines = inventory.virtual_machines
     _all_known("cluster", clusters, {host.cluster for host in inventory.hosts})
     wanted = {_bare(name) for name in names}
-    found = [vm for vm in machines if not names or wanted & {_bare(word) for word in (vm.name, vm.uuid, vm.id)}]
-    missing = wanted - {_bare(word) for vm in found for word in (vm.name, vm.uuid, vm.id)}
+    found = [vm for vm in machines if not names or wanted & _words(vm)]
+    missing = wanted - {word for vm in found for word in _words(vm)}
     if missing:
         raise NotFound(f"There is no VM {_quoted(name for name in names if _bare(name) in missing)} on this hypervisor.")
     return [vm for vm in found if not clusters or vm.cluster in clusters]
@@ -77,11 +78,15 @@ def _all_known(kind: str, wanted: Collection[str], known: Collection[str]) -> No
 
 
 def _described(vm: VirtualMachine) -> str:
-    return f"{vm.id} (UUID {vm.uuid or 'unknown'}, folder {vm.folder or '/'}, {'cluster ' + vm.cluster if vm.cluster else 'no cluster'})"
+    return f"{vm.id} (UUID {vm.instance_uuid or vm.uuid or 'unknown'}, folder {vm.folder or '/'}, {'cluster ' + vm.cluster if vm.cluster else 'no cluster'})"
 
 
 def _quoted(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
+
+
+def _words(vm: VirtualMachine) -> set[str]:
+    return {_bare(word) for word in (vm.name, vm.id, vm.uuid, vm.instance_uuid)}
 
 
 def _bare(word: str) -> str:

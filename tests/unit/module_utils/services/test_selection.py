@@ -32,6 +32,13 @@ def test_a_vm_is_known_by_name_identifier_and_uuid(word: str) -> None:
     assert pick_vm(VMS, word).id == "vm-1"
 
 
+def test_the_endpoints_own_uuid_tells_apart_vms_whose_firmware_has_the_same() -> None:
+    clones = [VirtualMachine(f"vm-{n}", f"clone{n}", "4217", f"5017-{n}") for n in (1, 2)]
+    assert pick_vm(clones, "5017-2").id == "vm-2"
+    with pytest.raises(Ambiguous, match=r"5017-1.*5017-2"):
+        pick_vm(clones, "4217")
+
+
 def test_an_ambiguous_name_lists_the_candidates() -> None:
     with pytest.raises(Ambiguous) as error:
         pick_vm(VMS, "twin")
