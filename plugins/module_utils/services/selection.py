@@ -78,7 +78,9 @@ def _all_known(kind: str, wanted: Collection[str], known: Collection[str]) -> No
 
 
 def _described(vm: VirtualMachine) -> str:
-    return f"{vm.id} (UUID {vm.instance_uuid or vm.uuid or 'unknown'}, folder {vm.folder or '/'}, {'cluster ' + vm.cluster if vm.cluster else 'no cluster'})"
+    uuid = vm.instance_uuid or vm.uuid or "unknown"
+    where = f"cluster {vm.cluster}" if vm.cluster else "no cluster"
+    return f"{vm.id} (UUID {uuid}, folder {vm.folder or '/'}, {where})"
 
 
 def _quoted(names: Iterable[str]) -> str:
