@@ -19,7 +19,7 @@ import sys
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.lab import world
@@ -43,7 +43,7 @@ class Endpoint:
     hostname: str
     port: int
     username: str
-    password: str
+    password: str = field(repr=False)
     ca_path: str
     validate_certs: bool
     control_url: str
