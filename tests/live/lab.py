@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +20,8 @@ from tests.lab.state import state
 ARRAY = "ontap"
 HYPERVISOR = "vcenter"
 SERVERS = (ARRAY, HYPERVISOR)
+
+_RUN_ID = re.compile(r"crossvisor\.san:[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -76,3 +80,16 @@ class Lab:
 
     def _ask(self, server: str, method: str, path: str, body: object = None) -> Any:
         return ask(self.endpoints[server].control_url, method, path, body)
+
+
+def alike(state: Any, new_lun: str) -> Any:
+    """The state without what differs from run to run: the identity (NAA) of a new LUN, the identifiers of runs, and the order of lists."""
+    serial = bytes.fromhex(new_lun[8:]).decode()
+    text = json.dumps(state).replace(new_lun, "the new LUN").replace(json.dumps(serial), '"the new serial"')
+    return _ordered(json.loads(_RUN_ID.sub("crossvisor.san:run", text)))
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _ordered(item) for key, item in value.items()}
+    return sorted(map(_ordered, value), key=json.dumps) if isinstance(value, list) else value

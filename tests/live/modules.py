@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -24,9 +25,12 @@ from typing import IO, Any
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTIONS = ROOT / "build" / "collections"
 MODULES = "ansible_collections.crossvisor.san.plugins.modules"
-LIBRARIES = ("lxml.etree", "pyVmomi", "requests")
+_UTILS = "ansible_collections.crossvisor.san.plugins.module_utils"
+LIBRARIES = ("ansible.module_utils.testing", f"{_UTILS}.arrays.ontap_rest.backend", f"{_UTILS}.hypervisors.vmware.backend")
 
 Result = dict[str, Any]
+
+_SENTENCE = re.compile(r"(?!.*(?:Traceback|MODULE FAILURE|[a-z][.!?] +[A-Z]))\S.*[^.]\.")
 
 
 class ModuleRunner:
@@ -54,11 +58,25 @@ class ModuleRunner:
         assert answer["stderr"] == "", answer["stderr"]
         return {**json.loads(answer["stdout"]), "rc": answer["rc"]}
 
+    def fail(self, module: str, arguments: Mapping[str, Any], *, environment: Mapping[str, str] | None = None) -> str:
+        """The one sentence in which the module says why it failed."""
+        result = self.run(module, arguments, environment=environment)
+        assert (result["rc"], result.get("failed")) == (1, True), result
+        return sentence(result)
+
     def succeed(self, module: str, arguments: Mapping[str, Any], *, check: bool = False) -> Result:
         """What the module returns when it must not fail."""
         result = self.run(module, arguments, check=check)
         assert result["rc"] == 0, result["msg"]
         return result
+
+
+def sentence(result: Result) -> str:
+    """The message of a failed module. Fails unless it is one sentence and nothing more."""
+    message: str = result["msg"]
+    assert _SENTENCE.fullmatch(message), message
+    assert "exception" not in result, result["exception"]
+    return message
 
 
 @contextmanager
@@ -100,7 +118,7 @@ def _run(order: Mapping[str, Any]) -> int:
             import_module(f"{MODULES}.{order['module']}").main()
     except SystemExit as end:
         return int(end.code or 0)
-    except BaseException:
+    except Exception:  # noqa: BLE001 - whatever it is, the caller gets to see it
         traceback.print_exc()
     return 1
 

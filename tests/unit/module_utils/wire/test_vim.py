@@ -19,6 +19,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils.errors import (
     InvalidInput,
     MissingLibrary,
     NotFound,
+    OutcomeUnknown,
     RemoteError,
     TimedOut,
 )
@@ -158,9 +159,7 @@ def task_info(**info: object) -> bytes:
 
 
 def test_a_task_is_waited_for_and_its_result_returned(session: VimSession, endpoint: Endpoint) -> None:
-    endpoint.answer(
-        "RetrievePropertiesEx", task_info(state="running"), task_info(state="success"), task_info(result="[ds] db01/db01_1.vmdk")
-    )
+    endpoint.answer("RetrievePropertiesEx", task_info(state="running"), task_info(state="success", result="[ds] db01/db01_1.vmdk"))
     assert session.wait(session.managed("Task", "task-1"), timeout=10) == "[ds] db01/db01_1.vmdk"
 
 
@@ -178,6 +177,12 @@ def test_a_task_that_takes_too_long_is_told_with_its_state(session: VimSession, 
     endpoint.answer("RetrievePropertiesEx", task_info(state="queued"))
     with pytest.raises(TimedOut, match=r"task-1 is still queued after 0\.15 s and goes on"):
         session.wait(session.managed("Task", "task-1"), timeout=0.15)
+
+
+def test_a_task_that_cannot_be_looked_at_has_not_failed(session: VimSession, endpoint: Endpoint) -> None:
+    endpoint.answer("RetrievePropertiesEx", vsphere.fault(vim.fault.HostConfigFault(msg="Not now.")))
+    with pytest.raises(OutcomeUnknown, match=r"task-1 cannot be followed: .*Not now"):
+        session.wait(session.managed("Task", "task-1"), timeout=10)
 
 
 def test_what_was_being_done_is_put_before_a_refusal(session: VimSession, endpoint: Endpoint) -> None:
