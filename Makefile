@@ -39,5 +39,5 @@ lab-down: ## stop what `make lab` started
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m tests.lab.launch down; fi
 
 .PHONY: clean
-clean: lab-down ## remove everything that was built
+clean: ## stop and remove everything that was built
 	@scripts/clean
