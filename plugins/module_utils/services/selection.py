@@ -24,9 +24,7 @@ def pick_vm(machines: Sequence[VirtualMachine], wanted: str) -> VirtualMachine:
     if not found:
         similar = sorted(vm.name for vm in machines if vm.name.lower() == wanted.lower())
         hint = f"; did you mean {', '.join(similar)}" if similar else ""
-        raise NotFound(
-            f"There is no VM '{wanted}' among the {len(machines)} VMs of this hypervisor, neither by name nor by UUID or identifier{hint}."
-        )
+        raise NotFound(f"{_no_vm(_quoted([wanted]), machines)}{hint}.")
     if len(found) > 1:
         candidates = "; ".join(_described(vm) for vm in found)
         raise Ambiguous(f"'{wanted}' stands for {len(found)} VMs, name one of them by its identifier or UUID: {candidates}.")
@@ -35,7 +33,7 @@ def pick_vm(machines: Sequence[VirtualMachine], wanted: str) -> VirtualMachine:
 
 def pick_hosts(hosts: Sequence[Host], names: Collection[str], clusters: Collection[str]) -> list[Host]:
     """The hosts with these names or identifiers and in these clusters; an empty collection means all. Raises `NotFound`."""
-    _all_known("host", names, {word for host in hosts for word in (host.name, host.id)})
+    _all_known_hosts(names, hosts)
     _all_known("cluster", clusters, {host.cluster for host in hosts})
     return [host for host in hosts if (not names or {host.name, host.id} & set(names)) and (not clusters or host.cluster in clusters)]
 
@@ -47,7 +45,7 @@ def hosts_that_can_run(vm: VirtualMachine, hosts: Sequence[Host]) -> list[Host]:
 
 def reachable(hosts: Sequence[Host], ignored: Collection[str]) -> list[Host]:
     """The hosts without those that the user said to ignore. Raises `Refused` when one of the rest cannot be asked."""
-    _all_known("host", ignored, {word for host in hosts for word in (host.name, host.id)})
+    _all_known_hosts(ignored, hosts)
     kept = [host for host in hosts if not {host.name, host.id} & set(ignored)]
     lost = sorted(host.name for host in kept if host.state == UNREACHABLE)
     if lost:
@@ -66,8 +64,13 @@ def select_vms(inventory: Inventory, names: Collection[str], clusters: Collectio
     found = [vm for vm in machines if not names or wanted & _words(vm)]
     missing = wanted - {word for vm in found for word in _words(vm)}
     if missing:
-        raise NotFound(f"There is no VM {_quoted(name for name in names if _bare(name) in missing)} on this hypervisor.")
+        raise NotFound(f"{_no_vm(_quoted(name for name in names if _bare(name) in missing), machines)}.")
     return [vm for vm in found if not clusters or vm.cluster in clusters]
+
+
+def _all_known_hosts(wanted: Collection[str], hosts: Sequence[Host]) -> None:
+    ids = {host.id for host in hosts}
+    _all_known("host", [name for name in wanted if name not in ids], {host.name for host in hosts})
 
 
 def _all_known(kind: str, wanted: Collection[str], known: Collection[str]) -> None:
@@ -75,6 +78,13 @@ def _all_known(kind: str, wanted: Collection[str], known: Collection[str]) -> No
     if missing:
         there = ", ".join(sorted(name for name in known if name)) or "none"
         raise NotFound(f"There is no {kind} {_quoted(missing)} on this hypervisor; it has: {there}.")
+
+
+def _no_vm(names: str, machines: Sequence[VirtualMachine]) -> str:
+    return (
+        f"There is no VM {names} among the {len(machines)} VMs that the account sees on this hypervisor, neither by name nor by UUID or "
+        "identifier: correct it, or give the account the right to see it"
+    )
 
 
 def _described(vm: VirtualMachine) -> str:
