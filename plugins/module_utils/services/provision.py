@@ -34,6 +34,8 @@ class LunReport:
     """The LUN did not exist before this run."""
     mapped: bool
     """This run let initiators see it that did not before."""
+    first_mapped: bool
+    """Nobody saw it before this run, and somebody does now."""
     targets: Sequence[Target] | None
     """None when they were not looked up."""
 
@@ -46,6 +48,7 @@ class LunReport:
             "diff": self.outcome.diff(),
             "created": self.created,
             "mapped": self.mapped,
+            "first_mapped": self.first_mapped,
             "path": lun.path if lun else None,
             "uuid": lun.id if lun else None,
             "serial": lun.serial if lun else None,
@@ -88,12 +91,14 @@ def provision(array: Array, wish: ProvisionWish, targets: str, check_mode: bool)
     about = array.about()
     outcome = carry_out(change.plan, check_mode)
     lun = read_back(outcome, check_mode, change.lun)
+    seers, seers_before = _seers(lun), _seers(observed)
     return LunReport(
         outcome,
         about,
         lun,
         created=observed is None and lun is not None,
-        mapped=bool(_seers(lun) - _seers(observed)),
+        mapped=bool(seers - seers_before),
+        first_mapped=bool(seers) and not seers_before,
         targets=found,
     )
 
@@ -112,7 +117,8 @@ def withdraw(array: Array, wish: WithdrawWish, open_hypervisor: Callable[[], Hyp
         )
     about = array.about()
     outcome = carry_out(change.plan, check_mode)
-    return LunReport(outcome, about, read_back(outcome, check_mode, change.lun), created=False, mapped=False, targets=None)
+    lun_now = read_back(outcome, check_mode, change.lun)
+    return LunReport(outcome, about, lun_now, created=False, mapped=False, first_mapped=False, targets=None)
 
 
 def _seers(lun: Lun | None) -> set[str]:
