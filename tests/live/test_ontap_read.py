@@ -36,7 +36,7 @@ NEAR = {"near_bar": "80Lab_aaaaa1", "near_stars": "a*b_c!<d>e*f"}
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     directory = tmp_path_factory.mktemp("ontap")
     lab = world.build()
-    volume = next(one for one in lab["array"]["svms"][0]["volumes"] if one["name"] == "vol_dev")
+    (volume,) = [one for one in lab["array"]["svms"][0]["volumes"] if one["name"] == "vol_dev"]
     volume["luns"] += [
         {"name": name, "size": 1024**3, "serial": serial, "os_type": "vmware"} for name, serial in {**TRICKY, **NEAR}.items()
     ]

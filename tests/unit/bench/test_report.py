@@ -37,7 +37,7 @@ def test_only_a_broken_count_fails_unless_strict(promises: list[Promise], strict
 
 
 def test_a_ratio_is_of_two_figures_of_the_same_run_and_noted_once(findings: Findings) -> None:
-    assert [findings.compare("ours", "peer", "CPU") for _ in range(2)] == [0.25, 0.25]
+    assert [findings.compare("ours", "peer", "CPU") for _turn in range(2)] == [0.25, 0.25]
     assert findings.ratios == [Ratio("ours", "peer", "CPU", 0.25)]
 
 

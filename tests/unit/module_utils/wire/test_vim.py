@@ -92,7 +92,7 @@ def test_a_web_server_without_the_api_is_told(endpoint: Endpoint, status: int, r
 @pytest.mark.parametrize("option", ["username", "password"])
 def test_credentials_that_are_not_set_are_asked_for(endpoint: Endpoint, option: str) -> None:
     with pytest.raises(InvalidInput, match=f"hypervisor.{option} is not set"):
-        VimSession(replace(endpoint.connection, **cast("dict[str, Any]", {option: None})))
+        VimSession(replace(endpoint.connection, **cast(Any, {option: None})))
 
 
 def test_missing_libraries_are_named_together(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
