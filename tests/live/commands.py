@@ -40,7 +40,7 @@ class Run:
     @property
     def shown(self) -> str:
         """The last message that a task showed."""
-        return _SHOWN.findall(self.output)[-1]
+        return str(_SHOWN.findall(self.output)[-1])
 
     @property
     def statistics(self) -> dict[str, Any]:
