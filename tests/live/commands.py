@@ -73,6 +73,7 @@ class Commands:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            check=False,
             text=True,
             timeout=TIMEOUT_SECONDS,
         )

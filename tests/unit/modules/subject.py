@@ -138,7 +138,7 @@ def _opening(port: Any) -> Callable[..., Any]:
 
 
 def _fragment(name: str) -> dict[str, Any]:
-    file, _, part = name.partition(".")
+    file, _dot, part = name.partition(".")
     fragment = import_module(f"{_PLUGINS}.doc_fragments.{file}").ModuleDocFragment
     return cast("dict[str, Any]", yaml.safe_load(getattr(fragment, (part or "documentation").upper())))
 
