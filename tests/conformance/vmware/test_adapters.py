@@ -62,7 +62,7 @@ def adapters(results: Results) -> Pairs:
 
 @pytest.fixture
 def iscsi_adapters(results: Results) -> Pairs:
-    peer = {host: result["iscsi_properties"] for host, result in results.looped("iSCSI adapters by the peer").items()}
+    peer = {host: result["iscsi_properties"] for host, result in results.looped("Adapters for iSCSI by the peer").items()}
     return paired(peer, {host: next(hba for hba in hbas if hba["iqn"]) for host, hbas in _ours(results).items()})
 
 
@@ -92,7 +92,7 @@ def test_only_fibre_channel_adapters_have_world_wide_names(adapters: Pairs) -> N
 
 def test_the_drives_that_the_peer_detects_are_among_our_paths(results: Results) -> None:
     """The peer lists only the first LUN of each target."""
-    for host, result in results.looped("iSCSI adapters by the peer").items():
+    for host, result in results.looped("Adapters for iSCSI by the peer").items():
         detected = {(drive["iscsi_name"], drive["canonical_name"]) for drive in result["detected_iscsi_drives"]}
         assert detected
         assert detected <= {(path["target"], path["device"]) for hba in _ours(results)[host] if hba["iqn"] for path in hba["paths"]}
