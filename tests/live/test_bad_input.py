@@ -143,7 +143,7 @@ NAMES = {
     "malformed IQN": Case("lun_provision", lun(initiators=["iqn.host1"]), ("iqn.host1",)),
     "malformed size": Case("lun_provision", lun(size="ten"), ("'ten' is not a size", "10GiB")),
     "a size of nothing": Case("lun_provision", lun(size="0"), ("'0' is not a size",)),
-    "malformed name of a LUN": Case("lun_provision", lun(name="a/b"), ("a/b",)),
+    "malformed name of a LUN": Case("lun_provision", lun(name="a/b"), ("a/b", "create the qtree")),
     "unknown SVM": Case("lun_provision", lun(svm="svm_none"), ("svm_none",)),
     "unknown volume": Case("lun_provision", lun(volume="vol_none"), ("vol_none", "svm_san")),
     "LUN of another vendor": Case(
