@@ -1,6 +1,6 @@
 # Everything is done by scripts/; a target only names it.
 .DEFAULT_GOAL := help
-TIERS := lint types unit sanity conformance live molecule
+TIERS := lint types unit floor sanity conformance live molecule
 LAB ?= ontap vcenter
 VMS ?= 0
 PYTHON := build/venv/bin/python
@@ -39,5 +39,5 @@ lab-down: ## stop what `make lab` started
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m tests.lab.launch down; fi
 
 .PHONY: clean
-clean: lab-down ## remove everything that was built
+clean: ## stop and remove everything that was built
 	@scripts/clean

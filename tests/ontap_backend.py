@@ -12,19 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils.arrays.base import Change, LunAddress, ProvisionWish, WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils.arrays.base import Change, ProvisionWish, WithdrawWish
 from ansible_collections.crossvisor.san.plugins.module_utils.arrays.ontap_rest.backend import OntapRest
 from ansible_collections.crossvisor.san.plugins.module_utils.arrays.ontap_rest.client import OntapClient
 from ansible_collections.crossvisor.san.plugins.module_utils.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils.model import Lun
 from ansible_collections.crossvisor.san.plugins.module_utils.plan import Outcome, carry_out
 from tests.lab.ontap.running import Running
-
-GIB = 1024**3
-SVM = "svm_san"
-HOST_A = ("iqn.1998-01.com.vmware:esx91-0a", "10:00:00:90:fa:00:91:0a")
-HOST_B = ("iqn.1998-01.com.vmware:esx92-0b", "10:00:00:90:fa:00:92:0b")
-REAL_SECONDS_PER_PAUSE = 0.02
+from tests.unit.ontap import GIB, SVM
 
 
 @dataclass
@@ -32,12 +27,14 @@ class Clock:
     """Seconds pass by being slept; the lab's own jobs get a little real time at each pause."""
 
     now: float = 0.0
+    real_seconds: float = 0.02
+    """What a pause really takes."""
 
     def time(self) -> float:
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        time.sleep(REAL_SECONDS_PER_PAUSE)
+        time.sleep(self.real_seconds)
         self.now += seconds
 
 
@@ -113,16 +110,6 @@ class Bench:
     def map(self, path: str, igroup: str, lun_id: int) -> dict[str, Any]:
         body = {"svm.name": SVM, "lun.name": path, "igroup.name": igroup, "logical_unit_number": lun_id}
         return self.post("/protocols/san/lun-maps", body)
-
-
-def address(lun: str = "new", volume: str = "vol_prod", svm: str = SVM) -> LunAddress:
-    return LunAddress(svm, volume, lun)
-
-
-def wish(**settings: Any) -> ProvisionWish:
-    """A LUN of 10 GiB for one host, unless said otherwise."""
-    given: dict[str, Any] = {"address": address(), "size_bytes": 10 * GIB, "os_type": "vmware", "initiators": HOST_A, "timeout": 60.0}
-    return ProvisionWish(**{**given, **settings})
 
 
 def ids(lun: Lun | None) -> dict[str, int | None]:

@@ -6,7 +6,18 @@
 
 from __future__ import annotations
 
-_CONNECTION = r"""
+
+class ModuleDocFragment:
+    """How to reach one array, and how to reach several. ansible-test wants each text whole, so that the suboptions stand here twice."""
+
+    DOCUMENTATION = r"""
+options:
+  array:
+    description:
+      - Where the storage array is managed, and the credentials for it.
+      - What is not given here is taken from environment variables, so that AWX credentials and pipelines can provide it.
+    type: dict
+    suboptions:
       type:
         description:
           - Which array it is; V(auto) is NetApp ONTAP today.
@@ -50,24 +61,7 @@ _CONNECTION = r"""
         type: float
 """
 
-
-class ModuleDocFragment:
-    """How to reach one array, and how to reach several."""
-
-    DOCUMENTATION = (
-        r"""
-options:
-  array:
-    description:
-      - Where the storage array is managed, and the credentials for it.
-      - What is not given here is taken from environment variables, so that AWX credentials and pipelines can provide it.
-    type: dict
-    suboptions:"""
-        + _CONNECTION
-    )
-
-    ARRAYS = (
-        r"""
+    ARRAYS = r"""
 options:
   arrays:
     description:
@@ -77,6 +71,46 @@ options:
     type: list
     elements: dict
     default: []
-    suboptions:"""
-        + _CONNECTION
-    )
+    suboptions:
+      type:
+        description:
+          - Which array it is; V(auto) is NetApp ONTAP today.
+          - Taken from the environment variable E(CROSSVISOR_ARRAY_TYPE), else V(auto).
+        type: str
+        choices: [auto, ontap]
+      hostname:
+        description:
+          - Name or address of the array's management interface.
+          - Taken from E(CROSSVISOR_ARRAY_HOSTNAME).
+        type: str
+      port:
+        description:
+          - Port of the management interface, by default 443.
+          - Taken from E(CROSSVISOR_ARRAY_PORT).
+        type: int
+      username:
+        description:
+          - Account to log in with.
+          - Taken from E(CROSSVISOR_ARRAY_USERNAME).
+        type: str
+      password:
+        description:
+          - Password of the account.
+          - Taken from E(CROSSVISOR_ARRAY_PASSWORD).
+        type: str
+      validate_certs:
+        description:
+          - Whether the array's certificate must be valid. It must be unless this says V(false).
+          - Taken from E(CROSSVISOR_ARRAY_VALIDATE_CERTS).
+        type: bool
+      ca_path:
+        description:
+          - File with the certificates of the authorities to trust, in PEM format; without it, those of the system.
+          - Taken from E(CROSSVISOR_ARRAY_CA_PATH).
+        type: path
+      timeout:
+        description:
+          - Seconds that one request may take.
+          - Taken from E(CROSSVISOR_ARRAY_TIMEOUT), else 60.
+        type: float
+"""

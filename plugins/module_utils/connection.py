@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import InvalidInput
@@ -19,6 +20,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils.errors import Inval
 HYPERVISOR = "hypervisor"
 ARRAY = "array"
 AUTO = "auto"
+ENVIRONMENT: Mapping[str, str] = MappingProxyType(os.environ)
 
 _TRUE = frozenset({"1", "true", "yes", "on", "y", "t"})
 _FALSE = frozenset({"0", "false", "no", "off", "n", "f"})
@@ -99,7 +101,7 @@ def _typed(variable: str, option: str, text: str) -> Any:
     return text
 
 
-def from_environment(connection: Connection, variables: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> Connection:
+def from_environment(connection: Connection, variables: Mapping[str, str], environ: Mapping[str, str] = ENVIRONMENT) -> Connection:
     """Fill what is still unset from the environment; `variables` names one per option."""
     unset = {
         option: _typed(variable, option, environ[variable])
@@ -109,7 +111,7 @@ def from_environment(connection: Connection, variables: Mapping[str, str], envir
     return replace(connection, **unset)
 
 
-def connection(role: str, params: Mapping[str, Any] | None, environ: Mapping[str, str] = os.environ) -> Connection:
+def connection(role: str, params: Mapping[str, Any] | None, environ: Mapping[str, str] = ENVIRONMENT) -> Connection:
     """The endpoint that a module was given, completed from `CROSSVISOR_<ROLE>_<OPTION>` variables.
 
     Its `hostname` is None when there is no endpoint at all. Raises `InvalidInput` for a variable that is malformed.

@@ -11,12 +11,15 @@ a run after a crash observes the world again and goes on from there.
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import CrossvisorError, OutcomeUnknown, StepFailed
+
+T = TypeVar("T")
 
 
 class Step(ABC):
@@ -24,6 +27,8 @@ class Step(ABC):
 
     title: str
     """What the step does, naming the object, as a person would say it: `map LUN /vol/v/l to igroup g`."""
+    final: bool = False
+    """Once this was begun there is no way back, so that the steps before it stay done too: what is left has to go forward."""
 
     @abstractmethod
     def done(self) -> bool:
@@ -113,7 +118,7 @@ class _Undone:
 
 def _undo(ran: Sequence[Step]) -> _Undone:
     undone = _Undone()
-    for step in reversed(ran):
+    for step in itertools.takewhile(lambda step: not step.final, reversed(ran)):
         if type(step).undo is Step.undo:
             continue
         try:
@@ -159,6 +164,17 @@ def carry_out(plan: Plan, check_mode: bool) -> Outcome:
     after = _merged([step.after() for step in pending])
     ran = pending if check_mode else plan.run()
     return Outcome(changed=bool(ran), actions=[step.title for step in ran], before=before, after=after)
+
+
+def read_back(outcome: Outcome, check_mode: bool, read: Callable[[], T]) -> T:
+    """What `read` tells after a plan was carried out; when it fails although all was done, the error says both."""
+    try:
+        return read()
+    except CrossvisorError as error:
+        if check_mode or not outcome.changed:
+            raise
+        done = ", ".join(outcome.actions)
+        raise StepFailed(f"All was done ({done}), but the result could not be read: {_sentence(error)}; run this task again.") from error
 
 
 def _merged(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

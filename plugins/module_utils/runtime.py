@@ -36,7 +36,7 @@ def run(module: AnsibleModule, action: Callable[[], Mapping[str, Any]]) -> None:
     try:
         module.exit_json(**action())
     except CrossvisorError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=f"{str(error).rstrip('.')}.")
 
 
 def names_hypervisor(module: AnsibleModule) -> bool:

@@ -163,6 +163,10 @@ mapped:
   description: Whether this run let initiators see the LUN that did not before.
   returned: success
   type: bool
+first_mapped:
+  description: Whether nobody saw the LUN before this run, and somebody does now, so that unmapping it takes it from nobody else.
+  returned: success
+  type: bool
 path:
   description: Where the LUN is on its array; null if it does not exist.
   returned: success

@@ -25,7 +25,9 @@ pytest_run() {
     local name=$1 python=$2
     shift 2
     printf '== %s: %s\n' "$name" "$("$python" --version)"
-    "$python" -m pytest --quiet --junit-xml="$RESULTS/$name.xml" -o cache_dir="$ROOT/build/.pytest_cache/$name" "$@" || FAILED=1
+    mkdir -p build/tmp # a lab that an interrupted test leaves is found and stopped there
+    "$python" -m pytest --quiet --junit-xml="$RESULTS/$name.xml" -o cache_dir="$ROOT/build/.pytest_cache/$name" \
+        --basetemp="build/tmp/$TIER-$name" "$@" || FAILED=1
 }
 
 # tracked PATTERN...: the files of the working tree that git knows or would add, one a line.

@@ -2,10 +2,11 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Certificates of the lab: one authority per lab, one server certificate per server."""
+"""Certificates of the lab: an authority and a certificate for each server; ``python -m tests.lab.certificates DIRECTORY [NAME...]``."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -34,3 +35,7 @@ def issue(directory: Path, names: Sequence[str] = ()) -> Certificates:
     files.key.touch(mode=0o600)
     server.private_key_pem.write_to_path(str(files.key))
     return files
+
+
+if __name__ == "__main__":
+    issue(Path(sys.argv[1]), sys.argv[2:])

@@ -43,7 +43,7 @@ class Endpoint:
     hostname: str
     port: int
     username: str
-    password: str
+    password: str = field(repr=False)
     ca_path: str
     validate_certs: bool
     control_url: str
@@ -95,7 +95,14 @@ def _build_vcenter() -> Sequence[str]:
     with _locked(VCENTER_PROGRAM.parent):
         newest = max(path.stat().st_mtime for path in sources.rglob("*"))
         if not VCENTER_PROGRAM.exists() or VCENTER_PROGRAM.stat().st_mtime < newest:
-            build = subprocess.run([sources / "build.sh", VCENTER_PROGRAM], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+            build = subprocess.run(
+                [sources / "build.sh", VCENTER_PROGRAM],
+                env={**os.environ, "PYTHON": sys.executable},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             if build.returncode:
                 raise ServerFailed(f"tests/lab/vcenter could not be built:\n{build.stdout}{build.stderr}")
     return [str(VCENTER_PROGRAM)]

@@ -19,7 +19,9 @@ def table(mappings: list[dict[str, Any]]) -> str:
     """Return the rows in columns."""
     rows = [[str(value) for value in _cells(row)] for row in mappings]
     widths = [max(len(row[column]) for row in [list(COLUMNS), *rows]) for column in range(len(COLUMNS))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [list(COLUMNS), *rows])
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [list(COLUMNS), *rows]
+    )
 
 
 def _cells(row: dict[str, Any]) -> list[Any]:

@@ -105,6 +105,10 @@ class Endpoint:
     """Method → what it answers next; the last answer is given again and again."""
     calls: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
+    most_at_once: int = 0
+    """The most calls that were being answered at the same time."""
+    _running: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(self, method: str, *answers: Answer | bytes) -> None:
         """Answer a method with these, one after the other. A fault's envelope goes out as HTTP 500."""
@@ -113,8 +117,23 @@ class Endpoint:
         )
 
     def next_answer(self, method: str) -> Answer:
+        """Take the answer to a call."""
         waiting = self.answers[method]
         return waiting.popleft() if len(waiting) > 1 else waiting[0]
+
+    @contextmanager
+    def noting(self, method: str, body: bytes) -> Iterator[None]:
+        """Note a call for as long as it is being answered."""
+        with self._lock:
+            self.calls.append(method)
+            self.bodies.append(body)
+            self._running += 1
+            self.most_at_once = max(self.most_at_once, self._running)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running -= 1
 
 
 @contextmanager
@@ -185,9 +204,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         match = _METHOD.search(body)
         method = (match[1] or match[2]).decode() if match else ""
-        self.server.endpoint.calls.append(method)
-        self.server.endpoint.bodies.append(body)
-        self._send(self.server.endpoint.next_answer(method))
+        with self.server.endpoint.noting(method, body):
+            self._send(self.server.endpoint.next_answer(method))
 
     def _send(self, answer: Answer) -> None:
         time.sleep(answer.delay)

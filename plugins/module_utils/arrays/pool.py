@@ -6,12 +6,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from ansible_collections.crossvisor.san.plugins.module_utils.arrays.base import Array, Descriptor
-from ansible_collections.crossvisor.san.plugins.module_utils.connection import AUTO, Connection, from_environment
+from ansible_collections.crossvisor.san.plugins.module_utils.connection import AUTO, ENVIRONMENT, Connection, from_environment
 
 
 def _load_ontap() -> Callable[[Connection], Array]:
@@ -33,7 +32,7 @@ DESCRIPTORS: tuple[Descriptor, ...] = (
 TYPES = [descriptor.type for descriptor in DESCRIPTORS]
 
 
-def resolve(connection: Connection, environ: Mapping[str, str] = os.environ) -> tuple[Descriptor, Connection]:
+def resolve(connection: Connection, environ: Mapping[str, str] = ENVIRONMENT) -> tuple[Descriptor, Connection]:
     """The backend for an array, and the connection completed. Raises `InvalidInput` when there is no hostname."""
     wanted = DESCRIPTORS[0].type if connection.type == AUTO else connection.type
     descriptor = next(known for known in DESCRIPTORS if known.type == wanted)

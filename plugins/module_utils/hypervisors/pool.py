@@ -6,11 +6,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from ansible_collections.crossvisor.san.plugins.module_utils.connection import AUTO, Connection, from_environment
+from ansible_collections.crossvisor.san.plugins.module_utils.connection import AUTO, ENVIRONMENT, Connection, from_environment
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import NotFound
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import Descriptor, Hypervisor
 
@@ -47,13 +46,13 @@ DESCRIPTORS: tuple[Descriptor, ...] = (
 TYPES = [descriptor.type for descriptor in DESCRIPTORS]
 
 
-def has_endpoint(connection: Connection, environ: Mapping[str, str] = os.environ) -> bool:
+def has_endpoint(connection: Connection, environ: Mapping[str, str] = ENVIRONMENT) -> bool:
     """Tell whether an endpoint was named, by option or by any environment variable; else a module looks at its own machine."""
     return connection.hostname is not None or _named_by_environment(connection, environ) is not None
 
 
 def resolve(
-    connection: Connection, environ: Mapping[str, str] = os.environ, descriptors: Iterable[Descriptor] = DESCRIPTORS
+    connection: Connection, environ: Mapping[str, str] = ENVIRONMENT, descriptors: Iterable[Descriptor] = DESCRIPTORS
 ) -> tuple[Descriptor, Connection]:
     """The backend for an endpoint, and the endpoint completed from that platform's own environment variables.
 

@@ -44,7 +44,7 @@ class ArrayView:
 
     def volume_of(self, remote: str) -> tuple[ArrayAbout, Volume] | None:
         """The volume behind `server:/path`: served at that address, with the longest export path above it."""
-        server, _, path = remote.rpartition(":/")
+        server, _first, path = remote.rpartition(":/")
         path = f"/{path}".rstrip("/") or "/"
         addresses = _addresses(server.strip("[]"))
         found = [

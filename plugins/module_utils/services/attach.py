@@ -9,15 +9,16 @@ The rules of safety stand here, once: identity, no second user, every host of th
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import TimedOut
+from ansible_collections.crossvisor.san.plugins.module_utils.errors import OutcomeUnknown, TimedOut
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import AttachWish, Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils.model import Attachment, Host, ScsiDevice, Slot, VirtualMachine
-from ansible_collections.crossvisor.san.plugins.module_utils.plan import Outcome, Plan, Step, carry_out
+from ansible_collections.crossvisor.san.plugins.module_utils.plan import Outcome, Plan, Step, carry_out, read_back
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils.services.selection import (
     UNREACHABLE,
@@ -112,7 +113,8 @@ class MakeVisible(Step):
         deadline = self.clock() + self.timeout
         pause = _FIRST_PAUSE
         while self._missing:
-            self.hypervisor.rescan([host.id for host in self._missing], self.name)
+            with contextlib.suppress(OutcomeUnknown):  # the next look tells, and a rescan may be repeated
+                self.hypervisor.rescan([host.id for host in self._missing], self.name)
             self._missing = self._without_lun()
             if not self._missing:
                 return
@@ -162,7 +164,8 @@ def attach(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> 
     )
     plan = Plan([MakeVisible(hypervisor, hosts, request.name, request.timeout)]) + hypervisor.plan_attach(wish)
     outcome = carry_out(plan, check_mode)
-    return AttachReport(outcome, vm, _names(hosts), hypervisor.attachment(vm, request.name))
+    attachment = read_back(outcome, check_mode, lambda: hypervisor.attachment(vm, request.name))
+    return AttachReport(outcome, vm, _names(hosts), attachment)
 
 
 def detach(hypervisor: Hypervisor, request: AttachRequest, release: bool, check_mode: bool) -> AttachReport:
@@ -179,8 +182,8 @@ def detach(hypervisor: Hypervisor, request: AttachRequest, release: bool, check_
         refuse_if_used(request.name, others, "released by the hosts", "remove it there first, or leave release off")
         hosts = _watched_hosts(vm, inventory.hosts, request.ignore_hosts)
         plan = plan + hypervisor.plan_release([host.id for host in hosts], request.name)
-    outcome = carry_out(plan, check_mode)
-    return AttachReport(outcome, vm, _names(hosts), hypervisor.attachment(vm, request.name))
+    attachment = hypervisor.attachment(vm, request.name) if check_mode else None
+    return AttachReport(carry_out(plan, check_mode), vm, _names(hosts), attachment)
 
 
 def forget(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> AttachReport:

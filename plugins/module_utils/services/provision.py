@@ -14,7 +14,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils.arrays.base import 
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils.initiator_name import initiator_kind, normalize_initiator
 from ansible_collections.crossvisor.san.plugins.module_utils.model import ArrayAbout, Inventory, Lun, LunMapping, Target
-from ansible_collections.crossvisor.san.plugins.module_utils.plan import Outcome, carry_out
+from ansible_collections.crossvisor.san.plugins.module_utils.plan import Outcome, carry_out, read_back
 from ansible_collections.crossvisor.san.plugins.module_utils.services.plain import plain
 from ansible_collections.crossvisor.san.plugins.module_utils.services.usage import refuse_if_used, users
 
@@ -34,6 +34,8 @@ class LunReport:
     """The LUN did not exist before this run."""
     mapped: bool
     """This run let initiators see it that did not before."""
+    first_mapped: bool
+    """Nobody saw it before this run, and somebody does now."""
     targets: Sequence[Target] | None
     """None when they were not looked up."""
 
@@ -46,6 +48,7 @@ class LunReport:
             "diff": self.outcome.diff(),
             "created": self.created,
             "mapped": self.mapped,
+            "first_mapped": self.first_mapped,
             "path": lun.path if lun else None,
             "uuid": lun.id if lun else None,
             "serial": lun.serial if lun else None,
@@ -83,16 +86,19 @@ def provision(array: Array, wish: ProvisionWish, targets: str, check_mode: bool)
     """
     change = array.plan_provision(wish)
     observed = change.lun()
-    outcome = carry_out(change.plan, check_mode)
-    wanted = targets == ALWAYS or (targets == CHANGED and outcome.changed)
+    wanted = targets == ALWAYS or (targets == CHANGED and bool(change.plan.pending()))
     found = array.targets(wish.address.svm, {initiator_kind(name) for name in wish.initiators}) if wanted else None
-    lun = change.lun()
+    about = array.about()
+    outcome = carry_out(change.plan, check_mode)
+    lun = read_back(outcome, check_mode, change.lun)
+    seers, seers_before = _seers(lun), _seers(observed)
     return LunReport(
         outcome,
-        array.about(),
+        about,
         lun,
         created=observed is None and lun is not None,
-        mapped=bool(_seers(lun) - _seers(observed)),
+        mapped=bool(seers - seers_before),
+        first_mapped=bool(seers) and not seers_before,
         targets=found,
     )
 
@@ -109,8 +115,10 @@ def withdraw(array: Array, wish: WithdrawWish, open_hypervisor: Callable[[], Hyp
         refuse_if_used(
             lun.name, users(lun.name, _inventory(open_hypervisor)), purpose, "detach it there first (ptd_attach with state=absent)"
         )
+    about = array.about()
     outcome = carry_out(change.plan, check_mode)
-    return LunReport(outcome, array.about(), change.lun(), created=False, mapped=False, targets=None)
+    lun_now = read_back(outcome, check_mode, change.lun)
+    return LunReport(outcome, about, lun_now, created=False, mapped=False, first_mapped=False, targets=None)
 
 
 def _seers(lun: Lun | None) -> set[str]:

@@ -17,15 +17,14 @@ UNREACHABLE = "unreachable"
 def pick_vm(machines: Sequence[VirtualMachine], wanted: str) -> VirtualMachine:
     """The VM with this identifier, UUID or name, in this order. Raises `NotFound` or `Ambiguous`."""
     by_id = [vm for vm in machines if vm.id == wanted]
+    by_instance = [vm for vm in machines if _bare(vm.instance_uuid) == _bare(wanted) != ""]
     by_uuid = [vm for vm in machines if _bare(vm.uuid) == _bare(wanted) != ""]
     by_name = [vm for vm in machines if vm.name == wanted]
-    found = by_id or by_uuid or by_name
+    found = by_id or by_instance or by_uuid or by_name
     if not found:
         similar = sorted(vm.name for vm in machines if vm.name.lower() == wanted.lower())
         hint = f"; did you mean {', '.join(similar)}" if similar else ""
-        raise NotFound(
-            f"There is no VM '{wanted}' among the {len(machines)} VMs of this hypervisor, neither by name nor by UUID or identifier{hint}."
-        )
+        raise NotFound(f"{_no_vm(_quoted([wanted]), machines)}{hint}.")
     if len(found) > 1:
         candidates = "; ".join(_described(vm) for vm in found)
         raise Ambiguous(f"'{wanted}' stands for {len(found)} VMs, name one of them by its identifier or UUID: {candidates}.")
@@ -34,7 +33,7 @@ def pick_vm(machines: Sequence[VirtualMachine], wanted: str) -> VirtualMachine:
 
 def pick_hosts(hosts: Sequence[Host], names: Collection[str], clusters: Collection[str]) -> list[Host]:
     """The hosts with these names or identifiers and in these clusters; an empty collection means all. Raises `NotFound`."""
-    _all_known("host", names, {word for host in hosts for word in (host.name, host.id)})
+    _all_known_hosts(names, hosts)
     _all_known("cluster", clusters, {host.cluster for host in hosts})
     return [host for host in hosts if (not names or {host.name, host.id} & set(names)) and (not clusters or host.cluster in clusters)]
 
@@ -46,7 +45,7 @@ def hosts_that_can_run(vm: VirtualMachine, hosts: Sequence[Host]) -> list[Host]:
 
 def reachable(hosts: Sequence[Host], ignored: Collection[str]) -> list[Host]:
     """The hosts without those that the user said to ignore. Raises `Refused` when one of the rest cannot be asked."""
-    _all_known("host", ignored, {word for host in hosts for word in (host.name, host.id)})
+    _all_known_hosts(ignored, hosts)
     kept = [host for host in hosts if not {host.name, host.id} & set(ignored)]
     lost = sorted(host.name for host in kept if host.state == UNREACHABLE)
     if lost:
@@ -62,11 +61,16 @@ def select_vms(inventory: Inventory, names: Collection[str], clusters: Collectio
     machines = inventory.virtual_machines
     _all_known("cluster", clusters, {host.cluster for host in inventory.hosts})
     wanted = {_bare(name) for name in names}
-    found = [vm for vm in machines if not names or wanted & {_bare(word) for word in (vm.name, vm.uuid, vm.id)}]
-    missing = wanted - {_bare(word) for vm in found for word in (vm.name, vm.uuid, vm.id)}
+    found = [vm for vm in machines if not names or wanted & _words(vm)]
+    missing = wanted - {word for vm in found for word in _words(vm)}
     if missing:
-        raise NotFound(f"There is no VM {_quoted(name for name in names if _bare(name) in missing)} on this hypervisor.")
+        raise NotFound(f"{_no_vm(_quoted(name for name in names if _bare(name) in missing), machines)}.")
     return [vm for vm in found if not clusters or vm.cluster in clusters]
+
+
+def _all_known_hosts(wanted: Collection[str], hosts: Sequence[Host]) -> None:
+    ids = {host.id for host in hosts}
+    _all_known("host", [name for name in wanted if name not in ids], {host.name for host in hosts})
 
 
 def _all_known(kind: str, wanted: Collection[str], known: Collection[str]) -> None:
@@ -76,12 +80,25 @@ def _all_known(kind: str, wanted: Collection[str], known: Collection[str]) -> No
         raise NotFound(f"There is no {kind} {_quoted(missing)} on this hypervisor; it has: {there}.")
 
 
+def _no_vm(names: str, machines: Sequence[VirtualMachine]) -> str:
+    return (
+        f"There is no VM {names} among the {len(machines)} VMs that the account sees on this hypervisor, neither by name nor by UUID or "
+        "identifier: correct it, or give the account the right to see it"
+    )
+
+
 def _described(vm: VirtualMachine) -> str:
-    return f"{vm.id} (UUID {vm.uuid or 'unknown'}, folder {vm.folder or '/'}, {'cluster ' + vm.cluster if vm.cluster else 'no cluster'})"
+    uuid = vm.instance_uuid or vm.uuid or "unknown"
+    where = f"cluster {vm.cluster}" if vm.cluster else "no cluster"
+    return f"{vm.id} (UUID {uuid}, folder {vm.folder or '/'}, {where})"
 
 
 def _quoted(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
+
+
+def _words(vm: VirtualMachine) -> set[str]:
+    return {_bare(word) for word in (vm.name, vm.id, vm.uuid, vm.instance_uuid)}
 
 
 def _bare(word: str) -> str:

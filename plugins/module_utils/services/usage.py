@@ -41,6 +41,9 @@ def users(name: ScsiName, inventory: Inventory) -> list[User]:
 
 
 def refuse_if_used(name: ScsiName, found: Sequence[User], purpose: str, way_out: str) -> None:
-    """Raise `Refused`, naming the users, unless there are none."""
-    if found:
-        raise Refused(f"LUN {name} is used by {', '.join(str(user) for user in found)} and will not be {purpose}: {way_out}.")
+    """Raise `Refused`, naming the users, unless there are none; `way_out` is what to do about VMs."""
+    if not found:
+        return
+    if any(user.kind != VIRTUAL_MACHINE for user in found):
+        way_out = "remove the file system first if nobody needs what is on it, or name another LUN"
+    raise Refused(f"LUN {name} is used by {', '.join(str(user) for user in found)} and will not be {purpose}: {way_out}.")

@@ -119,7 +119,7 @@ def never_sent(error: OSError) -> bool:
 
 def _is_missing_file(error: Exception) -> bool:
     """Tell whether the library refused the file of certificates before it connected: an `OSError` of its own, not the system's."""
-    return type(error) is OSError and error.errno is None
+    return error.__class__ is OSError and error.errno is None
 
 
 def _root(error: BaseException) -> BaseException:

@@ -16,7 +16,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from ansible_collections.crossvisor.san.plugins.module_utils.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import CrossvisorError, MissingLibrary, RemoteError, TimedOut
+from ansible_collections.crossvisor.san.plugins.module_utils.errors import (
+    CrossvisorError,
+    MissingLibrary,
+    NotFound,
+    OutcomeUnknown,
+    RemoteError,
+    TimedOut,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils.wire import vim_stub, vim_xml
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.https import HttpsSession
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.vim_stub import VimStub, fault_code, fault_message
@@ -94,15 +101,17 @@ class VimSession:
         """Wait for a task and return its result.
 
         Raises `RemoteError` with the fault's message and, as `code`, the name of its type; `TimedOut` when the task is still running after
-        `timeout` seconds: it goes on then.
+        `timeout` seconds: it goes on then; `NotFound` when there is no such task any more; `OutcomeUnknown` when it cannot be looked at.
         """
         deadline = time.monotonic() + timeout
         pause = _POLL_SHORTEST
         while True:
-            state, fault = self._state_of(task)
+            info = self._look_at(task)
+            state = str(info.get("info.state", "unknown"))
             if state == "success":
-                return self.read(task, "info.result").get("info.result")
+                return info.get("info.result")
             if state == "error":
+                fault = info.get("info.error")
                 raise RemoteError(fault_message(fault), fault_code(fault)) from fault
             if time.monotonic() + pause > deadline:
                 raise TimedOut(
@@ -125,9 +134,14 @@ class VimSession:
             self.content.sessionManager.Logout()
         self._https.close()
 
-    def _state_of(self, task: Any) -> tuple[str, Any]:
-        info = self.read(task, "info.state", "info.error")
-        return str(info.get("info.state", "unknown")), info.get("info.error")
+    def _look_at(self, task: Any) -> dict[str, Any]:
+        """How a task is. A failing look says nothing of the task, so it must not sound as if the task had failed."""
+        try:
+            return self.read(task, "info.state", "info.error", "info.result")
+        except NotFound:
+            raise
+        except CrossvisorError as error:
+            raise OutcomeUnknown(f"The task {task._GetMoId()} cannot be followed: {error}") from error
 
     def _pages(self, properties: list[Any], objects: list[Any], page_size: int) -> Iterator[ObjectRecord]:
         collector = vmodl.query.PropertyCollector

@@ -113,9 +113,9 @@ class VimStub(SoapStubAdapterBase):  # type: ignore[misc]
         except OSError as error:
             return self.unreadable(info, error)
         status = f"HTTP {response.status_code} {response.reason}"
-        if response.status_code == 404:
+        if response.status_code < 500:
             return self._not_soap(info, status)
-        if response.status_code >= 500 and info.wsdlName not in _READS:
+        if info.wsdlName not in _READS:
             return OutcomeUnknown(f"{self._connection} answered {info.wsdlName} with {status}, {_LOOK}")
         return RemoteError(f"{self._connection} answered {info.wsdlName} with {status}.", str(response.status_code))
 

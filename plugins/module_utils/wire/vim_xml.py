@@ -40,7 +40,7 @@ def child(element: Element | None, *names: str) -> Element | None:
     for name in names:
         if element is None:
             return None
-        element = element.find(_VIM + name)
+        element = next(element.iterchildren(_VIM + name), None)
     return element
 
 

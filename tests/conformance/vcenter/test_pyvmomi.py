@@ -153,7 +153,7 @@ def test_the_three_views_of_the_paths_agree(vcenter: VCenter) -> None:
     topology = {(i.adapter, lun.scsiLun) for i in storage.scsiTopology.adapter for target in i.target for lun in target.lun}
     multipath = {(path.adapter, unit.lun) for unit in storage.multipathInfo.lun for path in unit.path}
     assert topology == multipath
-    assert {lun for _, lun in topology} == keys
+    assert {lun for _first, lun in topology} == keys
     assert {device.lun for device in storage.plugStoreTopology.device} == keys
     names = {path.name for unit in storage.multipathInfo.lun for path in unit.path}
     assert {path.name for path in vcenter.host().configManager.storageSystem.multipathStateInfo.path} == names

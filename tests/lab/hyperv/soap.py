@@ -31,7 +31,7 @@ PREFIXES: Mapping[str, str] = {
     "cim": "http://schemas.dmtf.org/wbem/wscim/1/common",
     "xsi": "http://www.w3.org/2001/XMLSchema-instance",
     "f": "http://schemas.microsoft.com/wbem/wsman/1/wsmanfault",
-    "wsmid": "http://schemas.dmtf.org/wbem/wsman/identify/1/wsmanidentity.xsd",
+    "wsmid": "http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd",
     "cfg": "http://schemas.microsoft.com/wbem/wsman/1/config",
     "e": "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/MSFT_WmiError",
 }

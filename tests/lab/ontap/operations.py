@@ -168,7 +168,7 @@ def add_initiators(array: Array, uuid: str, entries: Any) -> list[str]:
 
 def comment_initiator(array: Array, uuid: str, name: str, comment: str) -> None:
     """Change the comment of a member of an igroup."""
-    _, igroup = find_igroup(array, uuid)
+    _first, igroup = find_igroup(array, uuid)
     igroup.initiators[_member(igroup, name)] = comment
 
 
@@ -214,7 +214,7 @@ def delete_map(array: Array, lun_uuid: str, igroup_uuid: str) -> None:
 
 def create_snapshot(array: Array, volume_uuid: str, values: Values) -> Snapshot:
     """Take a snapshot of a volume and return it."""
-    _, volume = find_volume(array, volume_uuid)
+    _first, volume = find_volume(array, volume_uuid)
     name = values.get("name")
     if not isinstance(name, str) or not name:
         raise OntapError(Code.INVALID_VALUE, 'Field "name" is required to create a snapshot.', "name")
@@ -233,7 +233,7 @@ def find_snapshot(array: Array, volume_uuid: str, uuid: str) -> Snapshot:
 
 def delete_snapshot(array: Array, volume_uuid: str, uuid: str) -> None:
     """Delete a snapshot."""
-    _, volume = find_volume(array, volume_uuid)
+    _first, volume = find_volume(array, volume_uuid)
     volume.snapshots.remove(find_snapshot(array, volume_uuid, uuid))
 
 

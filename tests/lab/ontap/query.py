@@ -61,7 +61,7 @@ def _covers(parent: str, path: str) -> bool:
 def parse_query(text: str) -> dict[str, str]:
     """Return the parameters of a URL's query; raises OntapError when one is given twice."""
     pairs = parse_qsl(text, keep_blank_values=True)
-    names = [name for name, _ in pairs]
+    names = [name for name, _value in pairs]
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
         raise OntapError(262188, f'Field "{repeated}" was specified twice', repeated)
@@ -109,7 +109,7 @@ def values_at(record: Any, path: str) -> list[Any]:
         return [record]
     if not isinstance(record, Mapping):
         return []
-    head, _, tail = path.partition(".")
+    head, _between, tail = path.partition(".")
     return values_at(record[head], tail) if head in record else []
 
 

@@ -122,8 +122,9 @@ SVMS = Shape(
     fields=(
         "uuid", "name", "state", "subtype", "language", "comment", "ipspace.name", "ipspace.uuid", *_under("aggregates", *NODE),
         *_under("iscsi", "enabled", "allowed"), *_under("fcp", "enabled", "allowed"), *_under("nfs", "enabled", "allowed"),
-        *_under("cifs", "enabled", "allowed"), *_under("nvme", "enabled", "allowed"), *_under("ip_interfaces", "name", "uuid", "services",
-        "ip.address"), *_under("fc_interfaces", "name", "uuid", "data_protocol"), "snapmirror.is_protected",
+        *_under("cifs", "enabled", "allowed"), *_under("nvme", "enabled", "allowed"),
+        *_under("ip_interfaces", "name", "uuid", "services", "ip.address"),
+        *_under("fc_interfaces", "name", "uuid", "data_protocol"), "snapmirror.is_protected",
     ),
 )  # fmt: skip
 

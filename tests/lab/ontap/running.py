@@ -61,7 +61,7 @@ def running(directory: Path, *options: str) -> Iterator[Running]:
 
 def _ready(process: subprocess.Popen[str]) -> dict[str, int]:
     assert process.stdout is not None
-    word, _, ports = process.stdout.readline().partition(" ")
+    word, _between, ports = process.stdout.readline().partition(" ")
     if word != "READY":
         raise RuntimeError("The ONTAP server of the lab did not start; its message is on stderr.")
     loaded: dict[str, int] = json.loads(ports)

@@ -21,7 +21,7 @@ new_enough() {
 
 find_go() {
     local candidate
-    for candidate in "$(command -v go || true)" /usr/local/go/bin/go "$(dirname "$(command -v "$python" || echo "$python")")/go" "$cache/tool/bin/go"; do
+    for candidate in "$(command -v go || true)" /usr/local/go/bin/go "$(dirname "$(command -v "$python" || echo "$python")")/go" "$cache/tool/go/bin/go"; do
         if [[ -x $candidate ]] && new_enough "$candidate"; then
             echo "$candidate"
             return

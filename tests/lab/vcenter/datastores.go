@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/vmware/govmomi/object"
@@ -134,6 +135,31 @@ func mount(h *host, ds *simulator.Datastore, wanted worldDatastore, volume types
 		MountInfo: info, Volume: volume, VStorageSupport: "vStorageSupported",
 	})
 	h.storage.FileSystemVolumeInfo = *system
+}
+
+// remount brings the accessibility of the host's VMFS volumes in line with the extents that it sees.
+func (l *lab) remount(ctx *simulator.Context, h *host) {
+	volumes := copyOf(h.system.Config.FileSystemVolume)
+	volumes.MountInfo = slices.Clone(volumes.MountInfo)
+	for _, wanted := range l.world.Datastores {
+		accessible := types.NewBool(h.seesAll(wanted.Extents))
+		for i := range volumes.MountInfo {
+			if volumes.MountInfo[i].Volume.GetHostFileSystemVolume().Name == wanted.Name {
+				volumes.MountInfo[i].MountInfo.Accessible = accessible
+			}
+		}
+		ds := l.datastores[wanted.Name]
+		mounts, anywhere := slices.Clone(ds.Host), false
+		for i := range mounts {
+			if mounts[i].Key == h.system.Self {
+				mounts[i].MountInfo.Accessible = accessible
+			}
+			anywhere = anywhere || *mounts[i].MountInfo.Accessible
+		}
+		ctx.Map.AtomicUpdate(ctx, ds, []types.PropertyChange{{Name: "host", Val: mounts}, {Name: "summary.accessible", Val: anywhere}})
+	}
+	ctx.Map.AtomicUpdate(ctx, h.system, []types.PropertyChange{{Name: "config.fileSystemVolume", Val: volumes}})
+	ctx.Map.AtomicUpdate(ctx, h.storage, []types.PropertyChange{{Name: "fileSystemVolumeInfo", Val: *volumes}})
 }
 
 func (h *host) seesAll(extents []string) bool {

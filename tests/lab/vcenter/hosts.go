@@ -58,6 +58,7 @@ func (l *lab) buildHost(cluster *simulator.ClusterComputeResource, wanted worldH
 		a.key = key
 		h.adapters = append(h.adapters, a)
 	}
+	l.giveISCSIManager(system, h.adapters)
 	l.hosts = append(l.hosts, h)
 	l.hostByRef[system.Self] = h
 	l.hostByStorage[h.storage.Self] = h

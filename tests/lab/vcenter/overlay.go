@@ -12,14 +12,14 @@ import (
 
 // overlay answers the methods that stock vcsim lacks or answers wrongly. The registry's handler redirects a call to it;
 // the request still names the object that the client addressed. It opts out of vcsim's per-object locking: lab.mu orders its work.
+// It embeds a type of the API because vcsim's searches, such as FindByUuid, walk over all that is registered and end on what has none.
 type overlay struct {
-	Self types.ManagedObjectReference
+	mo.ExtensibleManagedObject
 	*lab
 }
 
-func (o *overlay) Reference() types.ManagedObjectReference { return o.Self }
-func (*overlay) Lock()                                     {}
-func (*overlay) Unlock()                                   {}
+func (*overlay) Lock()   {}
+func (*overlay) Unlock() {}
 
 // intercepted are the methods of the overlay, by the type of object that clients call them on.
 var intercepted = map[string]map[string]bool{
@@ -34,7 +34,8 @@ var intercepted = map[string]map[string]bool{
 }
 
 func (l *lab) intercept() {
-	o := &overlay{Self: types.ManagedObjectReference{Type: "LabOverlay", Value: "lab-overlay"}, lab: l}
+	o := &overlay{lab: l}
+	o.Self = types.ManagedObjectReference{Type: "LabOverlay", Value: "lab-overlay"}
 	l.registry().Put(o)
 	l.registry().Handler = func(ctx *simulator.Context, method *simulator.Method) (mo.Reference, types.BaseMethodFault) {
 		if !intercepted[method.This.Type][method.Name] {

@@ -60,6 +60,7 @@ func (l *lab) rescan(ctx *simulator.Context, storage types.ManagedObjectReferenc
 	defer l.mu.Unlock()
 	h.absorb(scanners, rows)
 	h.publish(ctx)
+	l.remount(ctx, h)
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/vmware/govmomi/vim25/methods"
+	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
 )
 
@@ -216,6 +217,36 @@ func TestWithdrawnDeviceIsAllPathsDown(t *testing.T) {
 	}
 	if losses := b.losses(); len(losses) != 1 {
 		t.Errorf("one loss was logged as %v", losses)
+	}
+}
+
+func TestVMFSOnALostLUNIsInaccessible(t *testing.T) {
+	b := newBench(t)
+	accessible := func() (mounted, anywhere bool) {
+		b.t.Helper()
+		found, err := b.finder().Datastore(b.ctx, "/DC0/datastore/ds2")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ds mo.Datastore
+		if err := found.Properties(b.ctx, found.Reference(), []string{"host", "summary"}, &ds); err != nil {
+			t.Fatal(err)
+		}
+		return *ds.Host[0].MountInfo.Accessible, ds.Summary.Accessible
+	}
+	for _, step := range []struct {
+		change func()
+		want   bool
+	}{
+		{func() {}, true},
+		{func() { b.array.withdraw(otherLUN) }, false},
+		{func() { b.array.present(otherLUN, wwpn2) }, true},
+	} {
+		step.change()
+		wantFault(t, b.rescan("esx02.lab", ""), "")
+		if mounted, anywhere := accessible(); mounted != step.want || anywhere != step.want {
+			t.Errorf("accessible: %t on the host, %t in the summary, want %t", mounted, anywhere, step.want)
+		}
 	}
 }
 

@@ -14,7 +14,7 @@ from tests.lab.control import BadFault, Faults, RequestLog
 def test_a_fault_by_call_hits_that_request_only() -> None:
     faults = Faults()
     faults.add({"call": 3, "action": {"status": 503}})
-    assert [bool(faults.take("GET /x")) for _ in range(5)] == [False, False, True, False, False]
+    assert [bool(faults.take("GET /x")) for _turn in range(5)] == [False, False, True, False, False]
 
 
 def test_a_fault_by_match_hits_as_often_as_asked() -> None:

@@ -180,7 +180,7 @@ def test_a_lun_may_be_invisible_for_some_reads_and_cannot_be_mapped_meanwhile(cl
     client.create(LUNS, LUN)
     body = {"svm.name": "svm_san", "lun.name": LUN["name"], "igroup.name": "esx_prod"}
     assert client.refusal("POST", MAPS, body) == Code.MAP_LUN_NOT_FOUND
-    assert [len(client.records(f"{LUNS}?name={LUN['name']}")) for _ in range(3)] == [0, 0, 1]
+    assert [len(client.records(f"{LUNS}?name={LUN['name']}")) for _turn in range(3)] == [0, 0, 1]
     assert client.call("POST", MAPS, body).status == 201
 
 
@@ -443,7 +443,7 @@ def test_links_are_left_out_for_plain_json(client: Client) -> None:
 
 
 def finished(client: Client, href: str) -> dict[str, Any]:
-    for _ in range(1000):
+    for _turn in range(1000):
         job = client.get(href)
         if job["state"] != "running":
             return job

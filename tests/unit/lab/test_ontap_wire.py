@@ -113,8 +113,8 @@ def test_nothing_is_left_when_everything_is_taken_back(connection: http.client.H
 
 def test_a_forced_status(connection: http.client.HTTPSConnection, array: Running) -> None:
     array.control("POST", "/faults", {"call": 2, "action": {"status": 503, "body": {"busy": True}}})
-    answers = [call(connection, array, "GET", "/api/cluster") for _ in range(3)]
-    assert [status for status, _ in answers] == [200, 503, 200]
+    answers = [call(connection, array, "GET", "/api/cluster") for _turn in range(3)]
+    assert [status for status, _body in answers] == [200, 503, 200]
     assert answers[1][1] == {"busy": True}
 
 
@@ -144,7 +144,7 @@ def test_an_answer_by_job(connection: http.client.HTTPSConnection, array: Runnin
 def test_luns_hidden_for_some_reads(connection: http.client.HTTPSConnection, array: Running) -> None:
     array.control("POST", "/faults", {"hide_luns": 1})
     call(connection, array, "POST", LUNS, LUN)
-    assert [names(connection, array) for _ in range(2)] == [[], [LUN["name"]]]
+    assert [names(connection, array) for _turn in range(2)] == [[], [LUN["name"]]]
 
 
 def test_presented_luns_are_asked_for_by_initiator(array: Running) -> None:

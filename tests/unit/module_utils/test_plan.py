@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import OutcomeUnknown, RemoteError, StepFailed
-from ansible_collections.crossvisor.san.plugins.module_utils.plan import Plan, Step, carry_out
+from ansible_collections.crossvisor.san.plugins.module_utils.plan import Plan, Step, carry_out, read_back
 
 
 @dataclass
@@ -122,6 +122,32 @@ def test_what_cannot_be_undone_is_told() -> None:
     with pytest.raises(StepFailed, match=r"could not be undone and is left as it is: put b \(it does not move\)\.$"):
         plan_of(world, ("a", ""), ("b", "stuck"), ("c", "refused")).run()
     assert world == ["b"]
+
+
+def test_what_has_no_way_back_keeps_the_steps_before_it() -> None:
+    world: list[str] = []
+    steps = plan_of(world, ("a", ""), ("b", "wrong")).steps
+    steps[1].final = True
+    with pytest.raises(StepFailed, match=r"^Could not put b: b is not there\.$"):
+        Plan(steps).run()
+    assert world == ["a", "b"]
+
+
+def unreadable() -> None:
+    raise RemoteError("the world is closed.")
+
+
+def test_when_only_the_result_cannot_be_read_the_error_says_that_all_was_done() -> None:
+    outcome = carry_out(plan_of([], ("a", "")), check_mode=False)
+    with pytest.raises(StepFailed, match=r"^All was done \(put a\), but the result could not be read: the world is closed; run"):
+        read_back(outcome, False, unreadable)
+
+
+@pytest.mark.parametrize(("there", "check_mode"), [(["a"], False), ([], True)])
+def test_where_nothing_was_done_an_unreadable_result_is_an_error_like_any_other(there: list[str], check_mode: bool) -> None:
+    outcome = carry_out(plan_of(there, ("a", "")), check_mode)
+    with pytest.raises(RemoteError, match="the world is closed"):
+        read_back(outcome, check_mode, unreadable)
 
 
 def test_a_defect_keeps_its_traceback_but_leaves_nothing_behind() -> None:

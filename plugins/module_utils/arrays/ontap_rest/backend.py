@@ -31,7 +31,7 @@ class OntapRest:
     def about(self) -> ArrayAbout:
         """Who the array is. Raises `RemoteError` when its ONTAP is too old."""
         connection = self._client.connection
-        cluster = self._client.get("/cluster", ("name", "uuid", "version"))
+        cluster = self._client.get("/cluster", ("version", "name", "uuid"))
         version = tuple(int(value_at(cluster, f"version.{part}") or 0) for part in ("generation", "major", "minor"))
         text = ".".join(str(part) for part in version)
         if version < OLDEST:

@@ -77,8 +77,11 @@ class OntapClient:
         self._http.close()
 
     def get(self, path: str, fields: Sequence[str]) -> Record:
-        """One object."""
-        return self._send("GET", f"{path}?{_encoded({'fields': ','.join(fields)})}")
+        """One object. The first of the fields is one without which it is not ONTAP's."""
+        answer = self._send("GET", f"{path}?{_encoded({'fields': ','.join(fields)})}")
+        if fields[0] not in answer:
+            raise self._stranger(f"GET /api{path} gave no {fields[0]}")
+        return answer
 
     def records(self, path: str, fields: Sequence[str], match: Match) -> list[Record]:
         """The records of a collection that match exactly, of all its pages."""
@@ -151,27 +154,30 @@ class OntapClient:
     def _send(self, method: str, path: str, body: Record | None = None) -> Record:
         arguments = {} if body is None else {"json": body}
         response = self._http.request(method, f"/api{path}", allow_redirects=False, **arguments)
-        request = f"{method} /api{path.partition('?')[0]}"
         content = _json_object(response)
-        error = None if content is None else content.get("error")
-        if response.status_code == 401:
-            raise AuthenticationFailed(
+        if content is not None and 200 <= response.status_code < 300:
+            return content
+        raise self._failure(response, content or {}, method, f"{method} /api{path.partition('?')[0]}")
+
+    def _failure(self, response: Any, content: Record, method: str, request: str) -> CrossvisorError:
+        """What an answer means that is no success: ONTAP's own code goes before the HTTP status."""
+        status, told = response.status_code, content.get("error")
+        error: Record = told if isinstance(told, Mapping) else {}
+        if status == 401:
+            return AuthenticationFailed(
                 f"The array {self.connection} refuses user {self.connection.username}: check array.username and array.password, "
                 "and that the account may log in over http with a password."
             )
-        if response.status_code == 403 or (isinstance(error, Mapping) and _code(error) == codes.NOT_AUTHORISED):
-            raise AuthenticationFailed(
+        if status == 403 or _code(error) == codes.NOT_AUTHORISED:
+            return AuthenticationFailed(
                 f"User {self.connection.username} may not {request} on array {self.connection}: "
                 "give its role that right (security login rest-role), or use another account."
             )
-        if isinstance(error, Mapping) and "code" in error:
-            raise self._refusal(error)
-        if response.status_code >= 500:
-            raise self._disturbance(response.status_code, method, request)
-        if content is None or not 200 <= response.status_code < 300:
-            kind = response.headers.get("Content-Type", "no content")
-            raise self._stranger(f"{request} gave HTTP {response.status_code} with {kind}")
-        return content
+        if "code" in error:
+            return self._refusal(error)
+        if status >= 500:
+            return self._disturbance(status, method, request)
+        return self._stranger(f"{request} gave HTTP {status} with {response.headers.get('Content-Type', 'no content')}")
 
     def _page(self, answer: Record, path: str) -> list[Record]:
         records = answer.get("records")

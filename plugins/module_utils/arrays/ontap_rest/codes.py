@@ -25,6 +25,7 @@ SAME_SIZE = "1254226"
 LUN_ID_TAKEN_FOR_INITIATOR = "1254324"
 SVM_NOT_FOUND = "2621462"
 SVM_MISSING = "2621707"
+QTREE_NOT_FOUND = "5242927"
 GROUP_EXISTS = "5374023"
 NOT_A_MEMBER = "5374034"
 ALREADY_A_MEMBER = "5374035"
@@ -56,6 +57,7 @@ _ONE_OS_TYPE = "give the os_type that its other igroups have, or remove it from 
 _WAYS_OUT = {
     NO_SPACE: _FREE_SPACE,
     VOLUME_NOT_FOUND: "correct the name of the volume, or create it",
+    QTREE_NOT_FOUND: "create the qtree, or give the LUN a name without a slash",
     SVM_NOT_FOUND: "correct the name of the SVM",
     LUN_IS_MAPPED: "unmap it from its igroups first",
     GROUP_IS_MAPPED: "it stays because LUNs are mapped to it",

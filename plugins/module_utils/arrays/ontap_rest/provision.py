@@ -304,9 +304,11 @@ class AddInitiators(OntapStep):
                 self.site.client.post(self.path, {"records": records}, self.site.timeout)
                 return
             except RemoteError as error:
-                missing = self._missing()
-                if error.code != codes.ALREADY_A_MEMBER or not missing:
+                if error.code != codes.ALREADY_A_MEMBER:
                     raise
+                missing = self._missing()
+                if not missing:
+                    return
         raise RemoteError(f"Igroup {self.site.svm}:{self.group.name} is being changed by somebody else: run the task again.")
 
     def check(self) -> None:

@@ -164,6 +164,7 @@ class DeleteLun(OntapStep):
     """Delete a LUN that is mapped nowhere, with its data. It has no way back, and is therefore the last step."""
 
     lun: Lun
+    final = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -84,7 +84,7 @@ def _read_cpu_flag(tree: Tree, path: str) -> str | None:
 
 def _read_cpuid(tree: Tree, path: str) -> str | None:
     """The vendor signature, EBX ECX EDX of a hypervisor's CPUID leaf; the offset in the device is the leaf."""
-    device, _, leaf = path.partition(" leaf ")
+    device, _between, leaf = path.partition(" leaf ")
     registers = tree.piece(device, int(leaf, 16), 16) or b""
     return registers[4:].rstrip(b"\0").decode("ascii", "replace") or None
 

@@ -103,15 +103,25 @@ def _disk(device: Element, controllers: Mapping[str, Controller]) -> VirtualDisk
         path=text(backing, "fileName"),
         file_system=text(backing, "datastore"),
         device=device_name,
-        name=ScsiName.try_parse(text(mapping, "lunUuid")) or ScsiName.try_parse(device_name),
+        name=None if mapping is None else _lun(mapping),
         mode=_MODES.get(mode, mode),
         disk_mode=text(backing, "diskMode"),
         sharing=_DISK_SHARING.get(text(backing, "sharing"), text(backing, "sharing")),
     )
 
 
+def _lun(mapping: Element) -> ScsiName | None:
+    return ScsiName.try_parse(text(mapping, "lunUuid")) or ScsiName.try_parse(text(mapping, "deviceName"))
+
+
 def _raw_device_mapping(backing: Element | None) -> Element | None:
-    """The backing that maps a LUN: the disk's own, or that under its snapshots."""
-    while backing is not None and type_of(backing) != _RAW_DEVICE_MAPPING:
-        backing = child(backing, "parent")
+    """The backing that maps a LUN: the disk's own, or the one at the bottom of its snapshots, which always names the LUN.
+
+    A backing's parent is of the backing's type, which is why it need not carry one.
+    """
+    if backing is None or type_of(backing) != _RAW_DEVICE_MAPPING:
+        return None
+    parent = child(backing, "parent")
+    while parent is not None:
+        backing, parent = parent, child(parent, "parent")
     return backing

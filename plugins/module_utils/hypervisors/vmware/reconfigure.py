@@ -16,8 +16,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import (
-    AuthenticationFailed,
-    ConnectionFailed,
     CrossvisorError,
     NotFound,
     OutcomeUnknown,
@@ -132,7 +130,7 @@ class Machine:
             self.session.wait(task, self.timeout)
         except TimedOut as late:
             self._cancel(task, late)
-        except (ConnectionFailed, AuthenticationFailed) as lost:
+        except (OutcomeUnknown, NotFound) as lost:
             raise OutcomeUnknown(f"It is not known how the change of VM {self.name} ended ({lost})") from lost
 
     def _cancel(self, task: Any, late: TimedOut) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import Refused, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils.errors import CrossvisorError, Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware import datastores, host_lun, machines, properties, rescan
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware.faults import Subject, explained
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware.host_lun import GONE, OFF, OK, HostLun
@@ -145,6 +145,14 @@ class ForgetDevice(_DeviceStep):
 
     def verify(self) -> None:
         self._refuse_if_there(self._now())
+
+    def settled(self) -> bool:
+        """No read tells what a host remembers of a LUN that it does not list, but forgetting twice is harmless."""
+        try:
+            self.do()
+        except CrossvisorError:
+            return False
+        return super().settled()
 
     def after(self) -> Mapping[str, Any]:
         return {f"LUN {self.name}": {self.lun.host_name: GONE}}

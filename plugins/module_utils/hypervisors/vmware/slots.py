@@ -5,7 +5,8 @@
 """Where on a VM's virtual SCSI controllers a new disk goes. Pure: nothing here talks to a vCenter.
 
 Limits are those of VMware's configuration maximums: four SCSI controllers a VM; 15 targets a controller, or 64 on a PVSCSI controller from
-virtual hardware 14 on (vSphere 6.7). The controller itself is unit 7 of its bus, so that units run from 0 to 15, or from 0 to 64.
+virtual hardware 14 on (vSphere 6.7). The controller itself is unit 7 of its bus, so that units run from 0 to 15. Whether the 64 count that
+unit too is told in both ways; nobody is offered unit 64, which not every vCenter may take.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ SCSI_TYPES = (PVSCSI, "lsilogic", "lsilogicsas", "buslogic")
 BUSES = range(4)
 CONTROLLER_UNIT = 7
 _UNITS = range(16)
-_PVSCSI_UNITS = range(65)
+_PVSCSI_UNITS = range(64)
 _PVSCSI_64_SINCE = 14
 
 

@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import Refused, StepFailed
+from ansible_collections.crossvisor.san.plugins.module_utils.errors import OutcomeUnknown, Refused, StepFailed
 from ansible_collections.crossvisor.san.plugins.module_utils.model import FileSystem, Host, ScsiDevice, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils.services import attach
 from ansible_collections.crossvisor.san.plugins.module_utils.services.attach import AttachRequest, MakeVisible
 from tests.unit.ports import NAME, MemoryHypervisor
@@ -73,6 +75,19 @@ def test_the_wait_goes_on_until_every_host_sees_the_lun(hypervisor: MemoryHyperv
     step.do()
     assert hypervisor.rescans == [("h1", "h2"), ("h2",), ("h2",)]
     assert pauses == [1.0, 2.0]
+
+
+def test_a_rescan_whose_answer_is_lost_is_repeated(hypervisor: MemoryHypervisor) -> None:
+    class Lossy(MemoryHypervisor):
+        def rescan(self, hosts: Sequence[str], name: ScsiName) -> None:
+            if not self.rescans:
+                self.rescans.append(())
+                raise OutcomeUnknown("the answer was lost")
+            super().rescan(hosts, name)
+
+    lossy = Lossy(hypervisor.host_list, presented=hypervisor.presented)
+    MakeVisible(lossy, lossy.host_list[:2], NAME, 60, clock=lambda: 0.0, sleep=lambda _: None).do()
+    assert lossy.rescans == [(), ("h1", "h2")]
 
 
 def test_a_lun_that_stays_invisible_names_the_host_and_the_way_out(hypervisor: MemoryHypervisor) -> None:

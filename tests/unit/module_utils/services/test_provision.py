@@ -6,15 +6,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils.arrays.base import ProvisionWish, WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils.arrays.base import Change, ProvisionWish, WithdrawWish
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import InvalidInput, Refused
 from ansible_collections.crossvisor.san.plugins.module_utils.model import LunMapping, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils.services import provision
-from tests.unit.ports import ADDRESS, NAME, MemoryArray, MemoryHypervisor, lun
+from tests.unit.ports import ADDRESS, NAME, Act, MemoryArray, MemoryHypervisor, lun
 
 WISH = ProvisionWish(ADDRESS, 1 << 30, "linux", ["iqn.2026-01.com.example:a"])
 
@@ -47,6 +49,20 @@ def test_targets_of_an_unchanged_lun_are_looked_up_only_when_always_wished(when:
     assert not result["mapped"]
     assert ("targets" in array.calls) == asked
     assert (result["targets"] is not None) == asked
+
+
+@pytest.mark.parametrize(("before", "first"), [(None, True), ((), True), (("iqn.2026-01.com.example:other",), False)])
+def test_a_lun_that_others_see_already_is_not_mapped_for_the_first_time(before: Sequence[str] | None, first: bool) -> None:
+    class Widening(MemoryArray):
+        def plan_provision(self, wish: ProvisionWish) -> Change:
+            def widen() -> None:
+                self.lun = lun(NAME, initiators=[*(before or ()), *wish.initiators])
+
+            return Change(Plan([Act("map the LUN", False, widen)]), lambda: self.lun)
+
+    array = Widening(None if before is None else lun(NAME, initiators=before))
+    result = provision.provision(array, WISH, provision.NEVER, check_mode=False).result(WISH.initiators)
+    assert (result["mapped"], result["first_mapped"]) == (True, first)
 
 
 def test_check_mode_knows_no_identity_of_a_lun_that_is_not_there() -> None:

@@ -32,6 +32,13 @@ def test_a_vm_is_known_by_name_identifier_and_uuid(word: str) -> None:
     assert pick_vm(VMS, word).id == "vm-1"
 
 
+def test_the_endpoints_own_uuid_tells_apart_vms_whose_firmware_has_the_same() -> None:
+    clones = [VirtualMachine(f"vm-{n}", f"clone{n}", "4217", f"5017-{n}") for n in (1, 2)]
+    assert pick_vm(clones, "5017-2").id == "vm-2"
+    with pytest.raises(Ambiguous, match=r"5017-1.*5017-2"):
+        pick_vm(clones, "4217")
+
+
 def test_an_ambiguous_name_lists_the_candidates() -> None:
     with pytest.raises(Ambiguous) as error:
         pick_vm(VMS, "twin")
@@ -40,7 +47,7 @@ def test_an_ambiguous_name_lists_the_candidates() -> None:
 
 
 def test_an_unknown_name_says_so_and_hints_at_a_different_case() -> None:
-    with pytest.raises(NotFound, match=r"no VM 'APP' among the 4 VMs.*did you mean app"):
+    with pytest.raises(NotFound, match=r"no VM 'APP' among the 4 VMs .*: correct it.*did you mean app"):
         pick_vm(VMS, "APP")
 
 
@@ -52,7 +59,7 @@ def test_a_vm_without_uuid_is_not_found_by_nothing() -> None:
 def test_hosts_are_selected_by_name_and_cluster() -> None:
     assert [host.id for host in pick_hosts(HOSTS, [], ["prod"])] == ["h1", "h2"]
     assert [host.id for host in pick_hosts(HOSTS, ["esx2"], [])] == ["h2"]
-    with pytest.raises(NotFound, match=r"no host 'esx9'.*esx1"):
+    with pytest.raises(NotFound, match=r"no host 'esx9'.*has: esx1"):
         pick_hosts(HOSTS, ["esx9"], [])
 
 

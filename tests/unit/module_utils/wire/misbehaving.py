@@ -54,8 +54,8 @@ def serving(scripts: Sequence[Script], tls: ssl.SSLContext | None) -> Iterator[S
 
 def _accept(listener: socket, scripts: list[Script], tls: ssl.SSLContext | None, server: Server) -> None:
     while not server.stop.is_set():
-        with contextlib.suppress(TimeoutError):
-            connection, _ = listener.accept()
+        with contextlib.suppress(OSError):
+            connection, _address = listener.accept()
             with contextlib.suppress(OSError):
                 _serve(connection, scripts[0], tls, server)
             connection.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 from pyVmomi import vim, vmodl
@@ -18,6 +19,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils.errors import (
     InvalidInput,
     MissingLibrary,
     NotFound,
+    OutcomeUnknown,
     RemoteError,
     TimedOut,
 )
@@ -80,16 +82,17 @@ def test_another_product_at_the_endpoint_is_told(endpoint: Endpoint, page: bytes
         VimSession(endpoint.connection)
 
 
-def test_a_web_server_without_the_api_is_told(endpoint: Endpoint) -> None:
-    endpoint.answer("RetrieveServiceContent", Answer(b"nothing here", status=404))
-    with pytest.raises(ConnectionFailed, match=r"RetrieveServiceContent is not SOAP \(HTTP 404 Not Found\): check"):
+@pytest.mark.parametrize(("status", "reason"), [(401, "Unauthorized"), (404, "Not Found"), (405, "Method Not Allowed")])
+def test_a_web_server_without_the_api_is_told(endpoint: Endpoint, status: int, reason: str) -> None:
+    endpoint.answer("RetrieveServiceContent", Answer(b"nothing here", status=status))
+    with pytest.raises(ConnectionFailed, match=rf"RetrieveServiceContent is not SOAP \(HTTP {status} {reason}\): check"):
         VimSession(endpoint.connection)
 
 
 @pytest.mark.parametrize("option", ["username", "password"])
 def test_credentials_that_are_not_set_are_asked_for(endpoint: Endpoint, option: str) -> None:
     with pytest.raises(InvalidInput, match=f"hypervisor.{option} is not set"):
-        VimSession(replace(endpoint.connection, **{option: None}))
+        VimSession(replace(endpoint.connection, **cast(Any, {option: None})))
 
 
 def test_missing_libraries_are_named_together(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,9 +159,7 @@ def task_info(**info: object) -> bytes:
 
 
 def test_a_task_is_waited_for_and_its_result_returned(session: VimSession, endpoint: Endpoint) -> None:
-    endpoint.answer(
-        "RetrievePropertiesEx", task_info(state="running"), task_info(state="success"), task_info(result="[ds] db01/db01_1.vmdk")
-    )
+    endpoint.answer("RetrievePropertiesEx", task_info(state="running"), task_info(state="success", result="[ds] db01/db01_1.vmdk"))
     assert session.wait(session.managed("Task", "task-1"), timeout=10) == "[ds] db01/db01_1.vmdk"
 
 
@@ -176,6 +177,12 @@ def test_a_task_that_takes_too_long_is_told_with_its_state(session: VimSession, 
     endpoint.answer("RetrievePropertiesEx", task_info(state="queued"))
     with pytest.raises(TimedOut, match=r"task-1 is still queued after 0\.15 s and goes on"):
         session.wait(session.managed("Task", "task-1"), timeout=0.15)
+
+
+def test_a_task_that_cannot_be_looked_at_has_not_failed(session: VimSession, endpoint: Endpoint) -> None:
+    endpoint.answer("RetrievePropertiesEx", vsphere.fault(vim.fault.HostConfigFault(msg="Not now.")))
+    with pytest.raises(OutcomeUnknown, match=r"task-1 cannot be followed: .*Not now"):
+        session.wait(session.managed("Task", "task-1"), timeout=10)
 
 
 def test_what_was_being_done_is_put_before_a_refusal(session: VimSession, endpoint: Endpoint) -> None:

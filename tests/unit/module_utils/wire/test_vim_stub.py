@@ -139,7 +139,7 @@ def test_a_read_whose_answer_is_lost_is_sent_once_more(endpoint: Endpoint, vm: A
 def test_a_read_whose_answer_is_lost_twice_is_a_failed_connection(endpoint: Endpoint, vm: Any) -> None:
     endpoint.answer("Fetch", DROP)
     with pytest.raises(ConnectionFailed, match="cannot be reached"):
-        _ = vm.name
+        str(vm.name)
     assert endpoint.calls == ["Fetch", "Fetch"]
 
 
@@ -148,7 +148,7 @@ def test_a_read_that_takes_too_long_is_not_sent_again(endpoint: Endpoint) -> Non
     https = HttpsSession(impatient)
     endpoint.answer("Fetch", Answer(b"", delay=1.0))
     with pytest.raises(ConnectionFailed, match=r"did not answer within 0\.3 s"):
-        _ = vim.VirtualMachine("vm-42", VimStub(impatient, https)).name
+        str(vim.VirtualMachine("vm-42", VimStub(impatient, https)).name)
     assert endpoint.calls == ["Fetch"]
     https.close()
 
@@ -172,7 +172,7 @@ def test_a_page_is_asked_for_only_once_because_its_token_is_spent(endpoint: Endp
 def test_an_http_status_without_soap_is_told_with_its_number(endpoint: Endpoint, vm: Any) -> None:
     endpoint.answer("Fetch", Answer(b"", status=503))
     with pytest.raises(RemoteError, match="answered Fetch with HTTP 503 Service Unavailable") as told:
-        _ = vm.name
+        str(vm.name)
     assert told.value.code == "503"
 
 
@@ -185,14 +185,14 @@ def test_a_proxys_error_leaves_the_outcome_of_a_change_unknown(endpoint: Endpoin
 
 def test_a_change_that_a_proxy_refuses_was_not_made(endpoint: Endpoint, vm: Any) -> None:
     endpoint.answer("PowerOffVM_Task", Answer(b"", status=403))
-    with pytest.raises(RemoteError, match="HTTP 403"):
+    with pytest.raises(ConnectionFailed, match="HTTP 403"):
         vm.PowerOffVM_Task()
 
 
 def test_an_error_500_without_a_fault_is_told(endpoint: Endpoint, vm: Any) -> None:
     endpoint.answer("Fetch", Answer(vsphere.reply("Fetch", "db01"), status=500))
     with pytest.raises(RemoteError, match="HTTP 500"):
-        _ = vm.name
+        str(vm.name)
 
 
 def test_several_threads_may_call_at_once(endpoint: Endpoint, vm: Any) -> None:

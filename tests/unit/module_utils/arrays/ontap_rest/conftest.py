@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The lab's array for the tests of the ONTAP backend; every test starts from the world."""
+"""A scripted endpoint for the tests of the ONTAP backend."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.ontap.running import Running, running
-from tests.ontap_backend import Bench
+from tests.lab.certificates import Certificates, issue
+from tests.unit.ontap import Endpoint, endpoint
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("ontap")) as started:
-        yield started
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return issue(tmp_path_factory.mktemp("ontap"))
 
 
 @pytest.fixture
-def bench(server: Running) -> Bench:
-    return Bench.of(server)
+def array(certificates: Certificates) -> Iterator[Endpoint]:
+    with endpoint(certificates) as scripted:
+        yield scripted
+        assert scripted.replies == [], "the client asked less than the test told"

@@ -24,7 +24,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils.arrays.ontap_rest.g
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils.model import Lun, LunMapping
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
-from tests.ontap_backend import wish
+from tests.unit.ontap import wish
 
 PATH = "/vol/vol_prod/new"
 A, B, C = "iqn.1998-01.com.vmware:a", "iqn.1998-01.com.vmware:b", "10:00:00:90:fa:00:00:0c"
@@ -128,14 +128,14 @@ class TestWithoutAGroupName:
         first = with_lun(group("first", A), 5)
         found = route(wish(initiators=[A, B]), lun((first, 5)), [first])
         assert found is not None
-        assert (found.group.name, found.group.initiators, found.lun_id) == (group_name([B]), {B}, 5)
+        assert (found.group.name, found.group.initiators, found.lun_id) == (group_name([B]), frozenset({B}), 5)
 
 
 class TestWithAGroupName:
     def test_it_is_created(self) -> None:
         found = route(wish(initiators=[A], group="esx"), None, [])
         assert found is not None
-        assert (found.group.id, found.group.name, found.group.initiators) == ("", "esx", {A})
+        assert (found.group.id, found.group.name, found.group.initiators) == ("", "esx", frozenset({A}))
 
     def test_it_is_extended(self) -> None:
         found = route(wish(initiators=[A, B], group="esx"), None, [group("esx", A)])

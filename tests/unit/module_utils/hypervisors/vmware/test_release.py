@@ -37,7 +37,7 @@ class Hosts(Inventory):
             )
             for number in range(1, len(states) + 1)
         ]
-        for host, state in zip(self.ids, states, strict=True):
+        for host, state in zip(self.ids, states):
             self.set(host, state)
 
     def set(self, host: str, state: str) -> None:

@@ -160,7 +160,7 @@ def test_an_asked_full_bus_is_refused_although_others_have_room() -> None:
         slots.choose(machine(scsi(0, FIFTEEN)), OLD, Slot(bus=0))
 
 
-@pytest.mark.parametrize(("hardware", "kind", "last"), [(OLD, "pvscsi", 15), (NEW, "pvscsi", 64), (NEW, "lsilogic", 15)])
+@pytest.mark.parametrize(("hardware", "kind", "last"), [(OLD, "pvscsi", 15), (NEW, "pvscsi", 63), (NEW, "lsilogic", 15)])
 def test_the_last_unit_depends_on_controller_and_hardware(hardware: int, kind: str, last: int) -> None:
     vm = machine(scsi(0, kind=kind))
     assert slots.choose(vm, hardware, Slot(0, last)).unit == last

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Endpoints that speak vSphere's SOAP and Windows' WS-Management, for the tests of the wire."""
+"""Endpoints that speak vSphere's SOAP and Windows' WS-Management, for tests that need one."""
 
 from __future__ import annotations
 

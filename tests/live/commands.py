@@ -1,0 +1,92 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Ansible's commands as a user types them, with the collection installed and nothing else in the environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.live.modules import COLLECTIONS
+
+TIMEOUT_SECONDS = 120
+_RECAP = re.compile(r"^(?P<host>\S+) +: (?P<counts>ok=.*)$", re.MULTILINE)
+_SHOWN = re.compile(r'"msg": "(?P<message>.*)"')
+_BINARIES = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a command ended."""
+
+    code: int
+    output: str
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The recap of the only host: ok, changed, failed, …"""
+        (recap,) = _RECAP.finditer(self.output)
+        return {name: int(number) for name, number in (pair.split("=") for pair in recap["counts"].split())}
+
+    @property
+    def shown(self) -> str:
+        """The last message that a task showed."""
+        return str(_SHOWN.findall(self.output)[-1])
+
+    @property
+    def statistics(self) -> dict[str, Any]:
+        """What the playbook handed to its workflow, of the only host."""
+        text = self.output.partition("CUSTOM STATS: ")[2].partition(": ")[2]
+        stats: dict[str, Any] = json.JSONDecoder().raw_decode(text.strip())[0]
+        return stats
+
+
+class Commands:
+    """Runs Ansible in a directory of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def playbook(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None, **variables: Any) -> Run:
+        """`ansible-playbook NAME -e VARIABLES ARGUMENTS`; does not care how it ends."""
+        extra = ["-e", json.dumps(variables)] if variables else []
+        return self._run("ansible-playbook", name, *extra, *arguments, environment=environment)
+
+    def ad_hoc(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Run:
+        """`ansible ARGUMENTS`."""
+        return self._run("ansible", *arguments, environment=environment)
+
+    def _run(self, program: str, *arguments: str, environment: Mapping[str, str] | None) -> Run:
+        ended = subprocess.run(
+            [str(_BINARIES / program), *arguments],
+            cwd=self.directory,
+            env={**self._environment(), **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+        )
+        return Run(ended.returncode, ended.stdout)
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "PATH": f"{_BINARIES}:{os.environ['PATH']}",
+            "HOME": str(self.directory),
+            "LC_ALL": "C.UTF-8",
+            "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_LOCALHOST_WARNING": "0",
+            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "0",
+            "ANSIBLE_SHOW_CUSTOM_STATS": "1",
+        }

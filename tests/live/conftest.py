@@ -1,0 +1,36 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One lab for a whole run of the tests, in its first state for every test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.launch import running_lab
+from tests.live.lab import SERVERS, Lab
+from tests.live.modules import ModuleRunner, module_runner
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The lab, in whatever state it is."""
+    with running_lab(SERVERS, tmp_path_factory.mktemp("lab")) as endpoints:
+        yield Lab(endpoints)
+
+
+@pytest.fixture
+def lab(running: Lab) -> Lab:
+    """The lab as its world describes it, without faults, its requests not yet counted."""
+    running.reset()
+    return running
+
+
+@pytest.fixture(scope="session")
+def modules() -> Iterator[ModuleRunner]:
+    """A runner of the collection's modules."""
+    with module_runner() as runner:
+        yield runner

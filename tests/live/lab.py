@@ -1,0 +1,95 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The running lab as tests use it: connections for the modules, what the systems hold, what they were asked, what shall fail."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tests.lab.client import ask
+from tests.lab.inventory import connection, inventory
+from tests.lab.launch import Endpoints
+from tests.lab.state import state
+
+ARRAY = "ontap"
+HYPERVISOR = "vcenter"
+SERVERS = (ARRAY, HYPERVISOR)
+
+_RUN_ID = re.compile(r"crossvisor\.san:[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class Lab:
+    """An array and a vCenter on one world."""
+
+    endpoints: Endpoints
+
+    @property
+    def array(self) -> dict[str, Any]:
+        """The option `array` of the modules."""
+        return connection(self.endpoints[ARRAY])
+
+    @property
+    def hypervisor(self) -> dict[str, Any]:
+        """The option `hypervisor` of the modules."""
+        return connection(self.endpoints[HYPERVISOR])
+
+    @property
+    def inventory(self) -> dict[str, Any]:
+        """An Ansible inventory with the vCenter in the group `hypervisors`."""
+        return inventory(self.endpoints)
+
+    def reset(self) -> None:
+        """Go back to the world's description; forget faults and requests."""
+        for server in SERVERS:
+            self._ask(server, "POST", "/reset")
+            self._ask(server, "DELETE", "/faults")
+            self._ask(server, "DELETE", "/requests")
+
+    def state(self) -> dict[str, Any]:
+        """All that clients can change; equal states are equal worlds."""
+        return state(self.endpoints)
+
+    def fail(self, server: str, action: Mapping[str, Any], **when: Any) -> None:
+        """Let a request (`call=3`, `match="DELETE /api"`) suffer the action, see tests/lab/README.md."""
+        self._ask(server, "POST", "/faults", {**when, "action": action})
+
+    def heal(self) -> None:
+        """Forget the faults that have not happened."""
+        for server in SERVERS:
+            self._ask(server, "DELETE", "/faults")
+
+    def requests(self, server: str) -> list[dict[str, Any]]:
+        """What the server was asked since the count began."""
+        return list(self._ask(server, "GET", "/requests")["requests"])
+
+    def count_again(self) -> None:
+        """Begin to count the requests."""
+        for server in SERVERS:
+            self._ask(server, "DELETE", "/requests")
+
+    def device_losses(self) -> list[dict[str, Any]]:
+        """What ESXi would have logged as all paths down or a permanent loss of a device."""
+        return list(self._ask(HYPERVISOR, "GET", "/apd"))
+
+    def _ask(self, server: str, method: str, path: str, body: object = None) -> Any:
+        return ask(self.endpoints[server].control_url, method, path, body)
+
+
+def alike(state: Any, new_lun: str) -> Any:
+    """The state without what differs from run to run: the identity (NAA) of a new LUN, the identifiers of runs, and the order of lists."""
+    serial = bytes.fromhex(new_lun[8:]).decode()
+    text = json.dumps(state).replace(new_lun, "the new LUN").replace(json.dumps(serial), '"the new serial"')
+    return _ordered(json.loads(_RUN_ID.sub("crossvisor.san:run", text)))
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _ordered(item) for key, item in value.items()}
+    return sorted(map(_ordered, value), key=json.dumps) if isinstance(value, list) else value

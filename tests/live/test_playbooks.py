@@ -1,0 +1,320 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The playbooks as a user runs them, by name and with an inventory of his own."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.live.commands import Commands, Run
+from tests.live.lab import ARRAY, HYPERVISOR, SERVERS, Lab
+
+PROVISION = "crossvisor.san.provision_disk"
+REMOVE = "crossvisor.san.remove_disk"
+MAP = "crossvisor.san.storage_map"
+DISK = {"vm": "app01", "svm": "svm_san", "volume": "vol_prod", "lun": "app01_data"}
+GIB = 1024**3
+FRUITLESS_RESCAN = (
+    '<Envelope xmlns="http://schemas.xmlsoap.org/soap/envelope/"><Body><RescanAllHbaResponse xmlns="urn:vim25"/></Body></Envelope>'
+)
+"""What a vCenter answers when a rescan went well, whether or not it found anything."""
+
+
+@pytest.fixture(scope="session")
+def ansible(tmp_path_factory: pytest.TempPathFactory, running: Lab) -> Commands:
+    """Ansible in a directory that holds the user's inventory."""
+    directory = tmp_path_factory.mktemp("user")
+    inventory = directory / "inventory.json"
+    inventory.touch(mode=0o600)
+    inventory.write_text(json.dumps(running.inventory))
+    return Commands(directory)
+
+
+def play(ansible: Commands, name: str, *arguments: str, **variables: Any) -> Run:
+    """Run a playbook for the lab's vCenter."""
+    return ansible.playbook(name, "-i", "inventory.json", *arguments, target="hypervisors", **variables)
+
+
+@dataclass
+class Journey:
+    """A disk given to a VM, mapped, and taken away, every step also in check mode and twice; with the lab's state after each."""
+
+    lab: Lab
+    ansible: Commands
+    runs: dict[str, Run] = field(default_factory=dict)
+    states: dict[str, Any] = field(default_factory=dict)
+    losses: dict[str, Any] = field(default_factory=dict)
+
+    def step(self, name: str, playbook: str, *arguments: str, **variables: Any) -> None:
+        self.runs[name] = play(self.ansible, playbook, *arguments, **variables)
+        self.note(name)
+
+    def note(self, name: str) -> None:
+        self.states[name] = self.lab.state()
+        self.losses[name] = self.lab.device_losses()
+
+    @property
+    def report(self) -> Path:
+        return self.ansible.directory / "report"
+
+    @property
+    def disk(self) -> dict[str, Any]:
+        """What the first run handed on."""
+        handed: dict[str, Any] = self.runs["first"].statistics["crossvisor_disk"]
+        return handed
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The disk in the map."""
+        mappings = json.loads((self.report / "storage_map.json").read_text())["mappings"]
+        (found,) = [row for row in mappings if row["lun_path"] == "/vol/vol_prod/app01_data"]
+        return dict(found)
+
+
+@pytest.fixture(scope="module")
+def journey(running: Lab, ansible: Commands) -> Journey:
+    running.reset()
+    made = Journey(running, ansible)
+    made.note("before")
+    made.step("promised", PROVISION, "--check", "--diff", **DISK, size="10GiB")
+    made.step("first", PROVISION, "--diff", "-vvv", **DISK, size="10GiB")
+    made.step("second", PROVISION, "--diff", **DISK, size="10GiB")
+    made.step("mapped", MAP, directory=str(made.report))
+    made.step("removal promised", REMOVE, "--check", "--diff", **DISK, delete=True)
+    made.step("removed", REMOVE, "--diff", "-vvv", **DISK, delete=True)
+    made.step("removed again", REMOVE, **DISK, delete=True)
+    return made
+
+
+class TestTheWholePath:
+    def test_every_run_succeeds(self, journey: Journey) -> None:
+        assert {name: run.output for name, run in journey.runs.items() if run.code or run.counts["failed"]} == {}
+
+    def test_check_mode_promises_and_changes_nothing(self, journey: Journey) -> None:
+        assert journey.runs["promised"].counts["changed"] == 1
+        assert journey.runs["promised"].shown == "In check mode nothing was made."
+        assert journey.states["promised"] == journey.states["before"]
+        assert journey.runs["removal promised"].counts["changed"] == 1
+        assert journey.states["removal promised"] == journey.states["first"]
+
+    def test_the_first_run_tells_where_the_guest_finds_the_disk(self, journey: Journey) -> None:
+        run, naa = journey.runs["first"], journey.disk["lun"]["naa"]
+        assert run.counts["changed"] == 2
+        assert run.shown == f"LUN /vol/vol_prod/app01_data (naa.{naa}) is Hard disk 2 of VM app01 at SCSI(0:1)"
+
+    def test_the_result_is_handed_to_the_workflow(self, journey: Journey) -> None:
+        lun, disk = journey.disk["lun"], journey.disk["disk"]
+        assert journey.disk["vm"] == "app01"
+        assert lun["naa"] == "600a0980" + lun["serial"].encode().hex()
+        assert (lun["size_bytes"], disk["size_bytes"]) == (10 * GIB, 10 * GIB)
+        assert (disk["bus"], disk["unit"], disk["mode"]) == (0, 1, "physical")
+        assert disk["mapping_file"].startswith("[ds_single] app01/")
+
+    def test_the_vm_has_exactly_one_disk_more(self, journey: Journey) -> None:
+        (before,), (after,) = (
+            [vm["disks"] for vm in journey.states[moment][HYPERVISOR]["vms"] if vm["name"] == "app01"] for moment in ("before", "first")
+        )
+        (new,) = [disk for disk in after if disk not in before]
+        assert len(after) == len(before) + 1
+        assert new["naa"] == journey.disk["lun"]["naa"]
+
+    def test_the_difference_names_lun_group_and_place(self, journey: Journey) -> None:
+        for line in (
+            '     "svm_san:/vol/vol_prod/app01_data": {',
+            '-        "exists": false',
+            '+        "size_bytes": 10737418240,',
+            '+        "os_type": "vmware",',
+        ):
+            assert f"\n{line}\n" in journey.runs["promised"].output
+        naa = journey.disk["lun"]["naa"]
+        assert f'+            "lun": "naa.{naa}"' in journey.runs["first"].output
+        assert f'-            "lun": "naa.{naa}"' in journey.runs["removed"].output
+        assert "--- before" not in journey.runs["second"].output
+
+    def test_the_second_run_changes_nothing(self, journey: Journey) -> None:
+        assert journey.runs["second"].counts["changed"] == 0
+        assert journey.states["second"] == journey.states["first"]
+        assert not journey.runs["second"].statistics["crossvisor_disk"]["changed"]
+
+    def test_the_map_follows_the_disk_down_to_the_array(self, journey: Journey) -> None:
+        lun = journey.disk["lun"]
+        assert journey.row["naa"] == "600a0980" + lun["serial"].encode().hex()
+        expected = {
+            "hypervisor_type": "vmware",
+            "cluster": "prod",
+            "host": "esx01.lab",
+            "vm_name": "app01",
+            "disk": "Hard disk 2",
+            "kind": "passthrough",
+            "serial": lun["serial"],
+            "size_bytes": 10 * GIB,
+            "array_type": "ontap",
+            "array": "lab-ontap",
+            "svm": "svm_san",
+            "volume": "vol_prod",
+            "lun_id": lun["lun_id"],
+            "status": "mapped",
+            "reason": "",
+        }
+        assert {column: journey.row[column] for column in expected} == expected
+
+    def test_the_map_is_there_as_json_table_and_page(self, journey: Journey) -> None:
+        rows = json.loads((journey.report / "storage_map.json").read_text())["mappings"]
+        with (journey.report / "storage_map.csv").open(newline="") as table:
+            columns = [(row["vm_name"], row["disk"], row["naa"]) for row in csv.DictReader(table)]
+        assert columns == [(row["vm_name"], row["disk"], row["naa"]) for row in rows]
+        assert journey.disk["lun"]["naa"] in (journey.report / "report.html").read_text()
+
+    def test_mapping_changes_no_system(self, journey: Journey) -> None:
+        assert journey.states["mapped"] == journey.states["first"]
+
+    def test_after_the_removal_nothing_is_left(self, journey: Journey) -> None:
+        assert journey.runs["removed"].counts["changed"] == 3
+        assert journey.states["removed"] == journey.states["before"]
+
+    def test_the_second_removal_changes_nothing(self, journey: Journey) -> None:
+        assert journey.runs["removed again"].counts["changed"] == 0
+        assert journey.states["removed again"] == journey.states["before"]
+
+    def test_no_host_ever_loses_a_device(self, journey: Journey) -> None:
+        assert {name: found for name, found in journey.losses.items() if found} == {}
+
+    def test_no_password_is_ever_shown(self, journey: Journey) -> None:
+        secrets = [journey.lab.endpoints[server].password for server in SERVERS]
+        assert "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" in journey.runs["first"].output, "the arguments are shown"
+        assert [name for name, run in journey.runs.items() for secret in secrets if secret in run.output] == []
+
+
+def lun_in(state: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    """A LUN of volume vol_prod in the array's state."""
+    luns = [lun for svm in state[ARRAY]["svms"] for volume in svm["volumes"] if volume["name"] == "vol_prod" for lun in volume["luns"]]
+    return next((lun for lun in luns if lun["name"].rpartition("/")[2] == name), None)
+
+
+def test_a_lun_removed_without_delete_stays_unmapped_and_can_be_given_again(lab: Lab, ansible: Commands) -> None:
+    before = lab.state()
+    naa = play(ansible, PROVISION, **DISK, size="1GiB").statistics["crossvisor_disk"]["lun"]["naa"]
+    removal = play(ansible, REMOVE, vm="app01", naa=f"naa.{naa.upper()}")
+    after = lab.state()
+    assert removal.code == 0, removal.output
+    assert lun_in(after, "app01_data")
+    assert after[HYPERVISOR] == before[HYPERVISOR]
+    assert [svm["igroups"] for svm in after[ARRAY]["svms"]] == [svm["igroups"] for svm in before[ARRAY]["svms"]]
+    again = play(ansible, PROVISION, **{**DISK, "vm": "app02"})
+    assert again.code == 0, again.output
+    assert again.statistics["crossvisor_disk"]["lun"]["naa"] == naa
+    assert lab.device_losses() == []
+
+
+def test_connections_may_all_come_from_the_environment(lab: Lab, ansible: Commands) -> None:
+    vcenter, array = lab.endpoints[HYPERVISOR], lab.endpoints[ARRAY]
+    environment = {
+        "VMWARE_HOST": vcenter.hostname,
+        "VMWARE_PORT": str(vcenter.port),
+        "VMWARE_USER": vcenter.username,
+        "VMWARE_PASSWORD": vcenter.password,
+        "CROSSVISOR_HYPERVISOR_CA_PATH": vcenter.ca_path,
+        "CROSSVISOR_ARRAY_HOSTNAME": array.hostname,
+        "CROSSVISOR_ARRAY_PORT": str(array.port),
+        "CROSSVISOR_ARRAY_USERNAME": array.username,
+        "CROSSVISOR_ARRAY_PASSWORD": array.password,
+        "CROSSVISOR_ARRAY_CA_PATH": array.ca_path,
+    }
+    before = lab.state()
+    given = ansible.playbook(PROVISION, "-vvv", environment=environment, **DISK, size="1GiB")
+    assert given.code == 0, given.output
+    assert given.counts["changed"] == 2
+    taken = ansible.playbook(REMOVE, environment=environment, **DISK, delete=True)
+    assert taken.code == 0, taken.output
+    assert lab.state() == before
+    assert vcenter.password not in given.output + taken.output
+    assert array.password not in given.output + taken.output
+
+
+@pytest.mark.parametrize(
+    ("lun", "removed"),
+    [
+        (
+            {"volume": "vol_prod", "lun": "new", "size": "1GiB"},
+            "; LUN /vol/vol_prod/new, made by this run, was removed again.",
+        ),
+        ({"volume": "vol_dev", "lun": "spare"}, "and iSCSI sessions."),
+    ],
+    ids=["new", "there before"],
+)
+def test_a_lun_that_no_host_finds_is_taken_back(lab: Lab, ansible: Commands, lun: Mapping[str, str], removed: str) -> None:
+    before = lab.state()
+    lab.fail(HYPERVISOR, {"status": 200, "body": FRUITLESS_RESCAN}, match="^RescanAllHba ", times=1000)
+    run = play(ansible, PROVISION, vm="app01", svm="svm_san", **lun, provision_timeout=1)
+    assert (run.code, run.counts["rescued"]) == (2, 1), run.output
+    assert re.search(r"LUN naa\.\w+ is not visible on esx01\.lab, esx02\.lab after 1 s: check that the array maps it", run.shown)
+    assert run.shown.endswith(removed)
+    assert lab.state() == before
+    assert lab.device_losses() == []
+
+
+def test_bad_input_ends_in_one_sentence(lab: Lab, ansible: Commands) -> None:
+    before = lab.state()
+    run = play(ansible, PROVISION, **{**DISK, "vm": "twin"}, size="1GiB")
+    assert run.code == 2
+    assert "'twin' stands for 2 VMs" in run.shown
+    assert "Traceback" not in run.output
+    assert lab.state() == before
+
+
+def test_the_action_group_gives_every_module_its_connections(lab: Lab, ansible: Commands) -> None:
+    name = {"svm": "svm_san", "volume": "vol_dev", "name": "spare"}
+    playbook = [
+        {
+            "hosts": "hypervisors",
+            "connection": "local",
+            "gather_facts": False,
+            "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"},
+            "module_defaults": {"group/crossvisor.san.all": {"hypervisor": "{{ hypervisor }}"}},
+            "tasks": [
+                {"crossvisor.san.hypervisor_facts": {}},
+                {"crossvisor.san.hba_info": {"vm": "app01"}},
+                {"crossvisor.san.vm_storage_map": {"vms": ["app01"]}},
+                {"crossvisor.san.lun_provision": {"array": "{{ array }}", **name, "state": "absent"}},
+                {"crossvisor.san.ptd_attach": {"vm": "app01", "naa": lab_naa(lab, "spare"), "state": "absent"}},
+                {"ansible.builtin.debug": {"msg": "{{ ansible_facts.crossvisor.source }}"}},
+            ],
+        }
+    ]
+    (ansible.directory / "group.json").write_text(json.dumps(playbook))
+    run = ansible.playbook("group.json", "-i", "inventory.json")
+    assert run.code == 0, run.output
+    assert (run.counts["ok"], run.counts["changed"], run.shown) == (6, 0, "endpoint")
+
+
+def lab_naa(lab: Lab, name: str) -> str:
+    """The identity of a LUN of the world."""
+    luns = [lun for svm in lab.state()[ARRAY]["svms"] for volume in svm["volumes"] for lun in volume["luns"]]
+    serial = next(lun["serial"] for lun in luns if lun["name"].rpartition("/")[2] == name)
+    return "600a0980" + str(serial).encode().hex()
+
+
+def test_facts_of_this_machine_are_gathered_with_all_the_others(ansible: Commands) -> None:
+    modules = {"ANSIBLE_FACTS_MODULES": "ansible.legacy.setup,crossvisor.san.hypervisor_facts"}
+    playbook = [
+        {
+            "hosts": "localhost",
+            "gather_facts": True,
+            "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"},
+            "tasks": [{"ansible.builtin.debug": {"msg": "{{ ansible_facts.crossvisor.source }} on {{ ansible_facts.system }}"}}],
+        }
+    ]
+    (ansible.directory / "facts.json").write_text(json.dumps(playbook))
+    run = ansible.playbook("facts.json", environment=modules)
+    assert run.code == 0, run.output
+    assert run.shown == "local on Linux"

@@ -1,0 +1,48 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""hypervisor_facts: facts, and nothing but facts."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.modules.subject import opened, subject, undocumented
+from tests.unit.ports import MemoryHypervisor
+
+FACTS = subject("hypervisor_facts")
+ENDPOINT = {"hostname": "vcenter.example.com"}
+
+
+def test_the_documentation_tells_the_options_that_there_are() -> None:
+    assert FACTS.documented_options == FACTS.declared_options
+
+
+def test_it_says_that_it_returns_facts() -> None:
+    assert FACTS.documentation["attributes"]["facts"]["support"] == "full"
+
+
+def test_an_endpoint_tells_facts_under_one_name() -> None:
+    hypervisor = MemoryHypervisor()
+    with opened(hypervisor):
+        result = FACTS.succeed({"hypervisor": ENDPOINT})
+    assert undocumented(result, FACTS.documented_results) == []
+    assert set(result) == {"ansible_facts"}
+    assert set(result["ansible_facts"]) == {"crossvisor"}
+    assert result["ansible_facts"]["crossvisor"]["source"] == "endpoint"
+    assert hypervisor.calls == ["about", "close"]
+
+
+def test_without_an_endpoint_the_machine_tells_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VMWARE_HOST", raising=False)
+    with opened():
+        result = FACTS.succeed({})
+    assert undocumented(result, FACTS.documented_results) == []
+    assert result["ansible_facts"]["crossvisor"]["source"] == "local"
+
+
+def test_an_endpoint_that_only_the_environment_names_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VMWARE_HOST", "vcenter.example.com")
+    with opened(MemoryHypervisor()):
+        assert FACTS.succeed({})["ansible_facts"]["crossvisor"]["type"] == "memory"

@@ -1,0 +1,88 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""lun_provision: how the options become a wish, and the report a result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils.model import VirtualDisk, VirtualMachine
+from tests.unit.modules.subject import opened, subject, undocumented
+from tests.unit.ports import NAME, MemoryArray, MemoryHypervisor, lun
+
+LUN_PROVISION = subject("lun_provision")
+CONNECTIONS = {"array": {"hostname": "ontap.example.com"}, "hypervisor": {"hostname": "vcenter.example.com"}}
+PLACE = {"svm": "svm1", "volume": "v1", "name": "l1"}
+INITIATOR = "iqn.2026-01.com.example:a"
+
+
+def test_the_documentation_tells_the_options_that_there_are() -> None:
+    assert LUN_PROVISION.documented_options == LUN_PROVISION.declared_options
+
+
+@pytest.mark.parametrize("attribute", ["check_mode", "diff_mode", "idempotent"])
+def test_it_promises_check_mode_difference_and_idempotence(attribute: str) -> None:
+    assert LUN_PROVISION.declared["supports_check_mode"]
+    assert LUN_PROVISION.documentation["attributes"][attribute]["support"] == "full"
+
+
+def test_every_value_that_it_returns_is_documented() -> None:
+    array = MemoryArray()
+    with opened(array=array):
+        result = LUN_PROVISION.succeed({**CONNECTIONS, **PLACE, "size": "1GiB", "initiators": [INITIATOR.upper()]})
+    assert undocumented(result, LUN_PROVISION.documented_results) == []
+    assert set(result) == set(LUN_PROVISION.documented_results)
+    assert (result["created"], result["naa"], array.calls[-1]) == (True, NAME.naa, "close")
+
+
+def test_check_mode_creates_nothing() -> None:
+    array = MemoryArray()
+    with opened(array=array):
+        result = LUN_PROVISION.run({**CONNECTIONS, **PLACE, "size": "1GiB"}, check=True)
+    assert (result["changed"], result["naa"], array.lun) == (True, None, None)
+
+
+def test_a_lun_is_withdrawn_when_its_hypervisor_knows_no_user() -> None:
+    array, hypervisor = MemoryArray(lun(NAME)), MemoryHypervisor()
+    with opened(hypervisor, array):
+        result = LUN_PROVISION.succeed({**CONNECTIONS, "state": "absent", "naa": f"naa.{NAME.naa}", "delete": True})
+    assert (result["actions"], array.lun, hypervisor.calls) == (["delete the LUN"], None, ["inventory", "close"])
+
+
+def test_a_lun_that_a_vm_uses_is_refused_by_its_name() -> None:
+    user = VirtualMachine("vm-1", "app", disks=[VirtualDisk("1", "d", "passthrough", name=NAME)])
+    with opened(MemoryHypervisor(machines=[user]), MemoryArray(lun(NAME))):
+        assert "used by VM app (vm-1)" in LUN_PROVISION.fail({**CONNECTIONS, **PLACE, "state": "absent"})
+
+
+def test_the_users_word_stands_for_the_hypervisors() -> None:
+    array = MemoryArray(lun(NAME))
+    with opened(array=array):
+        LUN_PROVISION.succeed({**CONNECTIONS, **PLACE, "state": "absent", "assume_unused": True})
+    assert array.lun is None
+
+
+def test_without_either_nothing_is_withdrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VMWARE_HOST", raising=False)
+    with opened():
+        assert "assume_unused" in LUN_PROVISION.fail({"array": CONNECTIONS["array"], **PLACE, "state": "absent"})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "one of the following is required: name, naa"),
+        ({"name": "l1"}, "parameters are required together: svm, volume, name"),
+        ({**PLACE, "naa": NAME.naa}, "mutually exclusive: name|naa"),
+        ({"naa": NAME.naa}, "to create or map one, give svm, volume and name"),
+        ({**PLACE, "size": "much"}, "'much' is not a size"),
+        ({**PLACE, "initiators": ["10:00:zz"]}, "'10:00:zz' is not a WWPN"),
+    ],
+)
+def test_what_does_not_go_together_is_told(options: dict[str, Any], message: str) -> None:
+    with opened():
+        assert message in LUN_PROVISION.fail({"array": CONNECTIONS["array"], **options})
