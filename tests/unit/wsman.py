@@ -215,7 +215,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(there.next_answer(), body)
 
     def _login(self) -> bool:
-        scheme, _, token = self.headers.get("Authorization", "").partition(" ")
+        scheme, _between, token = self.headers.get("Authorization", "").partition(" ")
         schemes = self.server.endpoint.schemes
         if scheme == "Basic" and "Basic" in schemes:
             self._admitted = base64.b64decode(token) == f"{USERNAME}:{PASSWORD}".encode()

@@ -20,26 +20,28 @@ from ansible_collections.crossvisor.san.plugins.module_utils.wire.wsman_envelope
 
 COMPLETED = 0
 JOB_STARTED = 4096
-RETURN_VALUES: Mapping[int, str] = {
-    1: "not supported",
-    2: "unknown error",
-    3: "timeout",
-    4: "failed",
-    5: "invalid parameter",
-    6: "access denied",
-    32768: "failed",
-    32769: "access denied",
-    32770: "not supported",
-    32771: "status is unknown",
-    32772: "timeout",
-    32773: "invalid parameter",
-    32774: "system is in use",
-    32775: "invalid state for this operation",
-    32776: "incorrect data type",
-    32777: "system is not available",
-    32778: "out of memory",
-    32779: "file not found",
-}
+RETURN_VALUES: Mapping[int, str] = MappingProxyType(
+    {
+        1: "not supported",
+        2: "unknown error",
+        3: "timeout",
+        4: "failed",
+        5: "invalid parameter",
+        6: "access denied",
+        32768: "failed",
+        32769: "access denied",
+        32770: "not supported",
+        32771: "status is unknown",
+        32772: "timeout",
+        32773: "invalid parameter",
+        32774: "system is in use",
+        32775: "invalid state for this operation",
+        32776: "incorrect data type",
+        32777: "system is not available",
+        32778: "out of memory",
+        32779: "file not found",
+    }
+)
 
 _JOB_TYPES: Types = {
     "JobState": "uint16",

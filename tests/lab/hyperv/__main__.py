@@ -88,7 +88,7 @@ def _serve(options: argparse.Namespace, credentials: Credentials, stop: threadin
 
 def _ports(options: Sequence[str]) -> Mapping[str, int]:
     pairs = (option.partition("=") for option in options)
-    return {name: int(port) for name, _, port in pairs}
+    return {name: int(port) for name, _second, port in pairs}
 
 
 def _control(estate: Estate, sites: Mapping[str, Site], log: RequestLog, faults: Faults, address: tuple[str, int]) -> Control:
@@ -104,7 +104,7 @@ def _control(estate: Estate, sites: Mapping[str, Site], log: RequestLog, faults:
         with estate.lock:
             return estate.canonical()
 
-    def controls(_: Query) -> Any:
+    def controls(_unused: Query) -> Any:
         with estate.lock:
             return estate.controls()
 

@@ -124,7 +124,7 @@ class Estate:
         found = self.clustered(machine, disk)
         if found is None:
             return disk.offline
-        cluster, resource = found
+        cluster, resource = found  # pylint: disable=unpacking-non-sequence
         has_volume = any(partition.file_system for partition in self.medium(disk.key).partitions)
         return not (has_volume and resource.state == clusters.ONLINE and cluster.owner(resource) == machine.name)
 
@@ -135,7 +135,7 @@ class Estate:
         found = self.clustered(machine, disk)
         if found is None:
             return disk.offline
-        cluster, resource = found
+        cluster, resource = found  # pylint: disable=unpacking-non-sequence
         return not resource.shared_volume and not resource.core and cluster.owner(resource) == machine.name
 
     # -- virtual machines
@@ -156,7 +156,7 @@ class Estate:
         def run() -> None:
             try:
                 if injected:
-                    raise injected
+                    raise injected  # pylint: disable=raising-bad-type
                 work()
                 job.state = JOB_COMPLETED
             except JobError as error:

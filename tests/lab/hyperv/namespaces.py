@@ -132,14 +132,14 @@ class Namespace:
         source = self.find(walk.source).path
         links = self._links(source, walk)
         if walk.references:
-            return [link for link, _, _ in links]
+            return [link for link, _second, _third in links]
         ends = dict.fromkeys(
             (path.class_name, path.identity)
-            for link, role, _ in links
+            for link, role, _third in links
             for name, path in _references(link)
             if name != role and (not walk.result_role or name.lower() == walk.result_role.lower())
         )
-        classes = {name for name, _ in ends}
+        classes = {name for name, _second in ends}
         found = {
             (instance.path.class_name, instance.path.identity): instance
             for name in classes
@@ -166,7 +166,7 @@ class Namespace:
 
 def check_keys(cim_class: CimClass, path: ObjectPath) -> None:
     """Raise WsmanFault unless the path has exactly the keys of the class."""
-    given, wanted = {name.lower() for name, _ in path.keys}, {key.lower() for key in cim_class.keys}
+    given, wanted = {name.lower() for name, _second in path.keys}, {key.lower() for key in cim_class.keys}
     if missing := wanted - given:
         raise refuse("InsufficientSelectors", f"Missing: {', '.join(sorted(missing))}. ")
     if unknown := given - wanted:

@@ -27,7 +27,7 @@ class Denied(Exception):
 
 def keep_account(username: str, password: str) -> Path:
     """Tell pyspnego the only account, by a file for this process' user alone; return the file, which the caller removes at the end."""
-    domain, _, name = username.rpartition("\\")
+    domain, _between, name = username.rpartition("\\")
     descriptor, path = tempfile.mkstemp(prefix="lab-ntlm-")
     with os.fdopen(descriptor, "w", encoding="utf-8") as accounts:
         accounts.write(f"{domain}:{name}:{password}\n")
@@ -44,7 +44,7 @@ class Session:
 
     def step(self, header: str) -> bytes | None:
         """Take the client's token and return the answering one, None at the end; raises Denied."""
-        _, _, token = header.partition(" ")
+        token = header.partition(" ")[2]
         if self._context is None or self.established:
             self._context, self.established = spnego.server(protocol="negotiate"), False
         try:
@@ -57,7 +57,7 @@ class Session:
 
     def unseal(self, raw: bytes) -> bytes:
         """Return the message in an encrypted body; raises Denied."""
-        header, _, rest = raw.partition(_OCTETS)
+        header, _between, rest = raw.partition(_OCTETS)
         end = rest.rfind(BOUNDARY + b"--")
         if self._context is None or b"Length=" not in header or end < 0:
             raise Denied("the body is not encrypted as its type says")

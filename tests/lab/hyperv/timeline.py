@@ -28,7 +28,7 @@ class Timeline:
         now = self._clock()
         while ready := [entry for entry in self._due if everything or entry[0] <= now]:
             self._due = [entry for entry in self._due if entry not in ready]
-            for _, work in ready:
+            for _first, work in ready:
                 work()
 
     def clear(self) -> None:

@@ -103,7 +103,7 @@ def _conditions(text: str) -> Mapping[str, str]:
     text = text.strip()
     if not text:
         return {}
-    word, _, rest = text.partition(" ")
+    word, _between, rest = text.partition(" ")
     if word.upper() != "WHERE":
         raise WqlError(f"'{word}' is not WHERE")
     found, position = {}, 0
@@ -248,7 +248,7 @@ def _unescaped(text: str) -> str:
     return _ESCAPE.sub(r"\1", text)
 
 
-def _always(_: CimClass) -> Predicate:
+def _always(_unused: CimClass) -> Predicate:
     return lambda _: True
 
 

@@ -149,7 +149,7 @@ class Service:
         return instance_xml(namespace.name, namespace.find(path))
 
     def _invoke(self, request: Request) -> str:
-        uri, _, name = request.action.rpartition("/")
+        uri, _between, name = request.action.rpartition("/")
         if uri.lower() != request.resource_uri.lower():
             raise refuse("ActionNotSupported")
         namespace, cim_class = self._class(request)

@@ -130,7 +130,7 @@ def parse_instance(node: Node, uri: str, cim_class: CimClass, schema: Schema) ->
 def _parse_members(node: Node, namespace: str, elements: Mapping[str, Element], schema: Schema) -> dict[str, Value]:
     grouped: dict[str, list[Node]] = {}
     for child in node:
-        place, _, name = child.tag[1:].partition("}") if child.tag.startswith("{") else ("", "", child.tag)
+        place, _between, name = child.tag[1:].partition("}") if child.tag.startswith("{") else ("", "", child.tag)
         if place != namespace:
             raise refuse("InvalidNamespace")
         if name not in elements:
@@ -220,7 +220,7 @@ def split_uri(uri: str) -> tuple[str, str]:
     """Return the namespace and the class of a resource URI; raises WsmanFault when it is none of WMI's."""
     if not uri.lower().startswith(WMI) or "/" not in uri[len(WMI) :]:
         raise refuse("InvalidResourceUri", f"({uri}) ")
-    namespace, _, class_name = uri[len(WMI) :].rpartition("/")
+    namespace, _between, class_name = uri[len(WMI) :].rpartition("/")
     return namespace.lower(), class_name
 
 

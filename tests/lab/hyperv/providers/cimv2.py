@@ -155,7 +155,7 @@ class _Part:
             "MediaLoaded": True,
             "MediaType": "Fixed hard disk media",
             "BytesPerSector": SECTOR,
-            "Partitions": sum(1 for _ in medium.volumes()),
+            "Partitions": sum(1 for _volume in medium.volumes()),
             "PNPDeviceID": f"{'MPIO' if unit.multipath else 'SCSI'}\\DISK&VEN_{unit.vendor.upper()}\\{unit.unique_id}",
             "SCSIBus": 0,
             "SCSIPort": unit.adapter + 2,

@@ -252,7 +252,7 @@ class _Part(_Shared):
                     yield resource, holder[1], partition
 
     def partitions(self) -> Iterator[Row]:
-        for resource, _, partition in self._partitions():
+        for resource, _second, partition in self._partitions():
             yield {
                 "Path": resource.shared_volume or partition.volume_path.rstrip("\\"),
                 "Name": resource.shared_volume or partition.volume_path.rstrip("\\"),
@@ -266,7 +266,7 @@ class _Part(_Shared):
             }
 
     def shared_volumes(self) -> Iterator[Row]:
-        for resource, _, partition in self._partitions():
+        for resource, _second, partition in self._partitions():
             if resource.shared_volume:
                 yield {
                     "Name": resource.shared_volume,
@@ -442,7 +442,7 @@ class _Methods(_Shared):
     def add_disk(self, call: Call) -> Mapping[str, Value]:
         """Make the disk a resource in Available Storage and bring it online."""
         wanted = call.key("Id")
-        disk = next((disk for _, disk, _ in self._available() if self._identifier(disk) == wanted), None)
+        disk = next((disk for _first, disk, _third in self._available() if self._identifier(disk) == wanted), None)
         if disk is None:
             raise not_found(wanted)
         cluster, medium = self._cluster, self._estate.medium(disk.key)

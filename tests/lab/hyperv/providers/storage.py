@@ -315,7 +315,7 @@ class _Part:
         return next((hba for hba in self._machine.hbas if hba["kind"] != "fc"), None)
 
     def targets(self) -> Iterator[Row]:
-        for name in dict.fromkeys(name for name, _, _ in self._machine.targets):
+        for name in dict.fromkeys(name for name, _second, _third in self._machine.targets):
             yield {"NodeAddress": name, "IsConnected": True}
 
     def portals(self) -> Iterator[Row]:
@@ -332,7 +332,7 @@ class _Part:
 
     def sessions(self) -> Iterator[Row]:
         hba = self._iscsi()
-        for index, (name, _, _) in enumerate(self._machine.targets if hba else ()):
+        for index, (name, _address, _port) in enumerate(self._machine.targets if hba else ()):
             assert hba is not None
             yield {
                 "SessionIdentifier": _session_id(index),
@@ -352,7 +352,7 @@ class _Part:
             }
 
     def connections(self) -> Iterator[Row]:
-        for index, (_, address, port) in enumerate(self._machine.targets):
+        for index, (_name, address, port) in enumerate(self._machine.targets):
             yield {
                 "ConnectionIdentifier": _connection_id(index),
                 "InitiatorAddress": "192.0.2.100",
@@ -362,21 +362,21 @@ class _Part:
             }
 
     def session_disks(self) -> Iterator[Row]:
-        for index, _ in enumerate(self._machine.targets):
+        for index, _target in enumerate(self._machine.targets):
             session = ObjectPath.of("MSFT_iSCSISession", SessionIdentifier=_session_id(index))
             for disk in self._machine.disks:
                 if disk.unit.unique_id.lower().startswith("600a0980"):
                     yield {"iSCSISession": session, "Disk": self._disk_path(disk)}
 
     def target_sessions(self) -> Iterator[Row]:
-        for index, (name, _, _) in enumerate(self._machine.targets):
+        for index, (name, _address, _port) in enumerate(self._machine.targets):
             yield {
                 "iSCSITarget": ObjectPath.of("MSFT_iSCSITarget", NodeAddress=name),
                 "iSCSISession": ObjectPath.of("MSFT_iSCSISession", SessionIdentifier=_session_id(index)),
             }
 
     def connection_sessions(self) -> Iterator[Row]:
-        for index, _ in enumerate(self._machine.targets):
+        for index, _target in enumerate(self._machine.targets):
             yield {
                 "iSCSIConnection": ObjectPath.of("MSFT_iSCSIConnection", ConnectionIdentifier=_connection_id(index)),
                 "iSCSISession": ObjectPath.of("MSFT_iSCSISession", SessionIdentifier=_session_id(index)),
@@ -506,7 +506,7 @@ class _Part:
         return {}
 
     def _taken(self) -> set[str]:
-        return {path.lower() for _, partition in self._all_partitions() for path in self._paths(partition)}
+        return {path.lower() for _first, partition in self._all_partitions() for path in self._paths(partition)}
 
     def _new_letter(self, letter: str) -> str:
         if not ("A" <= letter.upper() <= LAST_LETTER):
@@ -528,7 +528,7 @@ class _Part:
         bare = path.rstrip("\\")
         if not _MOUNT.fullmatch(bare) or bare.lower() not in self._machine.directories:
             raise Failed(Code.PATH_INVALID)
-        carrier = (partition for _, partition in self._mounted() if f"{bare[:2].upper()}\\" in self._paths(partition))
+        carrier = (partition for _first, partition in self._mounted() if f"{bare[:2].upper()}\\" in self._paths(partition))
         if next((partition.file_system for partition in carrier), "") != "NTFS":
             raise Failed(Code.PATH_INVALID)
         if f"{bare}\\".lower() in self._taken():
@@ -536,7 +536,7 @@ class _Part:
         return f"{bare}\\"
 
     def remove_access_path(self, call: Call) -> Mapping[str, Value]:
-        _, partition = self._partition(call)
+        _first, partition = self._partition(call)
         wanted = call.text("AccessPath").rstrip("\\").lower()
         paths = self._paths(partition)
         kept = [path for path in paths if path.rstrip("\\").lower() != wanted]
@@ -546,7 +546,7 @@ class _Part:
         return {}
 
     def access_paths(self, call: Call) -> Mapping[str, Value]:
-        _, partition = self._partition(call)
+        _first, partition = self._partition(call)
         return {"AccessPaths": [*self._paths(partition), partition.volume_path]}
 
     def _bounds(self, disk: Disk, partition: Partition) -> tuple[int, int]:
@@ -609,7 +609,7 @@ class _Part:
         return {"FormattedVolume": self._instance("MSFT_Volume", self._volume_row(disk, partition))}
 
     def set_label(self, call: Call) -> Mapping[str, Value]:
-        _, partition = self._volume(call)
+        _first, partition = self._volume(call)
         partition.label = call.text("FileSystemLabel")
         return {}
 

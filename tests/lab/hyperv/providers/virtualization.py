@@ -205,7 +205,7 @@ class _Part:
             images = [attachment for attachment in vm.attachments if attachment.kind == vms.VHD]
             for attachment in images:
                 yield self._virtual_disk(vm.instance_id, attachment, attachment.path, str(self.drive_path(vm, attachment)))
-            for _, identifier in vm.checkpoints:
+            for _first, identifier in vm.checkpoints:
                 for attachment in images:
                     prefix = f"Microsoft:{identifier}"
                     drive = self.path("Msvm_ResourceAllocationSettingData", InstanceID=f"{prefix}\\{attachment.instance_suffix}")
@@ -303,7 +303,7 @@ class _Part:
 
     def snapshots_of_systems(self) -> Iterator[Row]:
         for vm in self._vms():
-            for _, identifier in vm.checkpoints:
+            for _first, identifier in vm.checkpoints:
                 yield {"Antecedent": self._system_path(vm), "Dependent": self.settings_path(f"Microsoft:{identifier}")}
 
     def components_of_settings(self) -> Iterator[Row]:
@@ -345,14 +345,14 @@ class _Service:
             changes = [self._modification(str(text)) for text in call.list("ResourceSettings")]
         except Invalid:
             return {"ReturnValue": INVALID_PARAMETER}
-        return self._do(changes[0][0], "Modifying Virtual Machine Resource", [change for _, change in changes])
+        return self._do(changes[0][0], "Modifying Virtual Machine Resource", [change for _first, change in changes])
 
     def remove(self, call: Call) -> Mapping[str, Value]:
         try:
             removals = [self._removal(reference) for reference in call.list("ResourceSettings")]
         except Invalid:
             return {"ReturnValue": INVALID_PARAMETER}
-        return self._do(removals[0][0], "Removing Virtual Machine Resource", [change for _, change in removals], resulting=False)
+        return self._do(removals[0][0], "Removing Virtual Machine Resource", [change for _first, change in removals], resulting=False)
 
     def _do(self, vm: Vm, caption: str, changes: Sequence[Change], *, resulting: bool = True) -> Mapping[str, Value]:
         """Apply the changes: at once when the VM is off and nothing speaks against it, otherwise in a job, which can tell what does."""
@@ -395,7 +395,7 @@ class _Service:
 
     def _place(self, vm: Vm, instance: Instance) -> tuple[Controller, int]:
         keys = _path_keys(instance.get("Parent"))
-        prefix, _, suffix = keys.get("InstanceID", "").partition("\\")
+        prefix, _between, suffix = keys.get("InstanceID", "").partition("\\")
         controller = vm.controller(suffix) if prefix.lower() == vm.instance_id.lower() else None
         slot = str(instance.get("AddressOnParent") or "")
         if controller is None or not slot.isdigit() or int(slot) >= SLOTS[controller.kind]:
@@ -407,7 +407,7 @@ class _Service:
         if not isinstance(resources, list) or len(resources) != 1:
             raise Invalid
         device = _path_keys(resources[0]).get("DeviceID", "")
-        pool, _, number = device.rpartition("\\")
+        pool, _between, number = device.rpartition("\\")
         if pool.lower() != f"microsoft:{DRIVE_POOL}".lower() or not number.isdigit():
             raise Invalid
         return number
@@ -445,7 +445,7 @@ class _Service:
         return self._part.drive_path(vm, attachment)
 
     def _found(self, instance_id: str) -> tuple[Vm, Attachment]:
-        prefix, _, suffix = instance_id.partition("\\")
+        prefix, _between, suffix = instance_id.partition("\\")
         for vm in self._estate.vms_on(self._machine):
             if vm.instance_id.lower() == prefix.lower():
                 for attachment in vm.attachments:

@@ -36,7 +36,7 @@ BASIC = {"Authorization": "Basic " + b64encode(f"{USER}:{PASSWORD}".encode()).de
 COMPUTER = envelope(f"{TRANSFER}Get", f"{WMI}{CIMV2}/Win32_ComputerSystem", "", "uuid:1", {"Name": "HV01"})
 IDENTIFY = (
     b'<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Header/><s:Body><i:Identify '
-    b'xmlns:i="http://schemas.dmtf.org/wbem/wsman/identify/1/wsmanidentity.xsd"/></s:Body></s:Envelope>'
+    b'xmlns:i="http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd"/></s:Body></s:Envelope>'
 )
 
 
@@ -177,7 +177,7 @@ def test_identify_needs_no_password_and_tells_no_version(secure: tuple[Door, Pat
 def test_ntlm_with_sealed_messages(door: Door) -> None:
     client = NtlmClient(door.port)
     assert client.handshake() == 200
-    for _ in range(3):
+    for _turn in range(3):
         status, body = client.send(COMPUTER)
         assert status == 200
         assert b"<p:Name>HV01</p:Name>" in body

@@ -158,7 +158,7 @@ def test_a_vm_of_another_host_is_no_valid_argument(lab: Lab, host: Desk) -> None
 
 def test_a_controller_comes_only_to_a_vm_that_is_off_and_only_four_times(host: Desk) -> None:
     assert "must be turned off" in host.job(host.add("hvide01", SCSI_CONTROLLER))["ErrorDescription"]
-    assert [host.add("hvold01", SCSI_CONTROLLER)["ReturnValue"] for _ in range(4)] == ["0", "0", "0", "4096"]
+    assert [host.add("hvold01", SCSI_CONTROLLER)["ReturnValue"] for _turn in range(4)] == ["0", "0", "0", "4096"]
 
 
 def test_a_job_fails_as_a_fault_says(lab: Lab, host: Desk, naa: str) -> None:
@@ -205,7 +205,7 @@ def test_a_lun_that_the_array_hides_is_gone_after_a_rescan(lab: Lab, host: Desk,
 
 
 def test_an_array_that_does_not_answer_is_a_generic_failure(lab: Lab, host: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_: object) -> list[dict[str, object]]:
+    def broken(_unused: object) -> list[dict[str, object]]:
         raise OSError("Connection refused")
 
     monkeypatch.setattr(lab.fabric, "presented", broken)

@@ -174,7 +174,7 @@ def test_an_embedded_instance_goes_into_a_cdata_section() -> None:
 def test_an_instance_inside_names_its_class_in_its_own_namespace() -> None:
     (part,) = cim_xml.encode("PrivateProperties", CimInstance("MSCluster_Property_Resource", {"VmID": "1"}), URI)
     inner = resource_uri("root/virtualization/v2", "MSCluster_Property_Resource")
-    prefix, _, name = str(part.get("{http://www.w3.org/2001/XMLSchema-instance}type")).partition(":")
+    prefix, _between, name = str(part.get("{http://www.w3.org/2001/XMLSchema-instance}type")).partition(":")
     assert (part.nsmap[prefix], name) == (inner, "MSCluster_Property_Resource_Type")
     assert part[0].tag == f"{{{inner}}}VmID"
 

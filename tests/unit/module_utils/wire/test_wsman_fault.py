@@ -120,7 +120,10 @@ def test_access_denied_without_a_user_or_namespace_is_told_too() -> None:
     assert str(error).startswith("This login may not use http://schemas.microsoft.com/wbem/wsman/1/config at hv1:5986")
 
 
-@pytest.mark.parametrize("message", [fault(2150858793, "The operation timed out.", "w:TimedOut"), fault("", "Too late.", "w:TimedOut")])  # type: ignore[arg-type]
+TOO_LATE = [fault(2150858793, "The operation timed out.", "w:TimedOut"), fault("", "Too late.", "w:TimedOut")]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("message", TOO_LATE)
 def test_a_timeout_names_the_option(message: bytes) -> None:
     error = told(message)
     assert isinstance(error, TimedOut)
