@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import ConnectionFailed, OutcomeUnknown, RemoteError, TimedOut
 from ansible_collections.crossvisor.san.plugins.module_utils.wire import wsman_fault
