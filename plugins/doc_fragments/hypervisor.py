@@ -24,10 +24,10 @@ options:
           - V(auto) asks the endpoint who it is, before any credential is sent to it.
           - Taken from the environment variable E(CROSSVISOR_HYPERVISOR_TYPE), else V(auto).
         type: str
-        choices: [auto, vmware]
+        choices: [auto, vmware, hyperv]
       hostname:
         description:
-          - Name or address of the endpoint, for instance of the vCenter Server.
+          - Name or address of the endpoint - of the vCenter Server or ESXi host, of the Hyper-V host, or of any node of a failover cluster.
           - Taken from E(CROSSVISOR_HYPERVISOR_HOSTNAME), or from E(VMWARE_HOST).
         type: str
       port:
@@ -60,4 +60,35 @@ options:
           - Seconds that one request may take.
           - Taken from E(CROSSVISOR_HYPERVISOR_TIMEOUT), else 60.
         type: float
+      transport:
+        description:
+          - How to log in to Windows.
+          - Messages are encrypted by TLS, or over HTTP with the key of an V(ntlm), V(kerberos) or V(credssp) login; the others need TLS.
+          - Without it, V(certificate) if O(hypervisor.client_cert) is given, else V(ntlm).
+          - V(kerberos) and V(credssp) need the extras of that name of pywinrm.
+          - Taken from E(CROSSVISOR_HYPERVISOR_TRANSPORT).
+        type: str
+        choices: [ntlm, kerberos, credssp, basic, certificate]
+      scheme:
+        description:
+          - What the Windows Remote Management service speaks; without it, V(http) on port 5985 and V(https) on any other.
+          - Taken from E(CROSSVISOR_HYPERVISOR_SCHEME).
+        type: str
+        choices: [https, http]
+      client_cert:
+        description:
+          - File with a client certificate that Windows maps to an account, in PEM format.
+          - Taken from E(CROSSVISOR_HYPERVISOR_CLIENT_CERT).
+        type: path
+      client_key:
+        description:
+          - File with the key of the client certificate, in PEM format.
+          - Taken from E(CROSSVISOR_HYPERVISOR_CLIENT_KEY).
+        type: path
+      nodes:
+        description:
+          - Addresses of the nodes of a failover cluster, for nodes that are not reached by their DNS names on the same port.
+          - A dictionary from a node's name to its C(address) or C(address:port).
+          - Taken from E(CROSSVISOR_HYPERVISOR_NODES), written as C(name=address,name=address).
+        type: dict
 """

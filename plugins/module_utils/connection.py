@@ -10,7 +10,7 @@ The documentation of these options is in plugins/doc_fragments/.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -19,6 +19,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils.errors import Inval
 
 HYPERVISOR = "hypervisor"
 ARRAY = "array"
+GUEST = "guest"
 AUTO = "auto"
 ENVIRONMENT: Mapping[str, str] = MappingProxyType(os.environ)
 
@@ -31,7 +32,7 @@ class Connection:
     """An endpoint and the credentials for it. `None` is for what nobody has said yet."""
 
     role: str
-    """`hypervisor` or `array`, for messages."""
+    """`hypervisor`, `array` or `guest`, for messages."""
     type: str = AUTO
     hostname: str | None = None
     port: int | None = None
@@ -41,6 +42,15 @@ class Connection:
     ca_path: str | None = None
     timeout: float = 60.0
     """Seconds for one request."""
+    transport: str | None = None
+    """How to log in to Windows: one of `wire.wsman_transport.TRANSPORTS`."""
+    scheme: str | None = None
+    """`http` or `https`, where a platform speaks both."""
+    client_cert: str | None = None
+    client_key: str | None = None
+    """PEM files of a client certificate and its key."""
+    nodes: Mapping[str, str] | None = None
+    """Name of a cluster node → `address` or `address:port`, for nodes that are not reached by their names."""
 
     def __str__(self) -> str:
         return f"{self.hostname}:{self.port}" if self.port else str(self.hostname)
@@ -62,31 +72,48 @@ class Connection:
         return str(value)
 
 
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "type": {"type": "str"},
-    "hostname": {"type": "str"},
-    "port": {"type": "int"},
-    "username": {"type": "str"},
-    "password": {"type": "str", "no_log": True},
-    "validate_certs": {"type": "bool"},
-    "ca_path": {"type": "path"},
-    "timeout": {"type": "float"},
-}
+_COMMON: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "hostname": {"type": "str"},
+        "port": {"type": "int"},
+        "username": {"type": "str"},
+        "password": {"type": "str", "no_log": True},
+        "validate_certs": {"type": "bool"},
+        "ca_path": {"type": "path"},
+        "timeout": {"type": "float"},
+    }
+)
+_WINDOWS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "transport": {"type": "str", "choices": ["ntlm", "kerberos", "credssp", "basic", "certificate"]},
+        "scheme": {"type": "str", "choices": ["https", "http"]},
+        "client_cert": {"type": "path"},
+        "client_key": {"type": "path", "no_log": False},
+    }
+)
+_OPTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        HYPERVISOR: {"type": {"type": "str"}, **_COMMON, **_WINDOWS, "nodes": {"type": "dict"}},
+        ARRAY: {"type": {"type": "str"}, **_COMMON},
+        GUEST: {**_COMMON, **_WINDOWS},
+    }
+)
+"""The options of each role; the type is the only one without a twin among the fields that may be unset."""
 
 
 def _variable(role: str, option: str) -> str:
     return f"CROSSVISOR_{role.upper()}_{option.upper()}"
 
 
-def connection_option(types: list[str], **settings: Any) -> dict[str, Any]:
-    """The argument spec of a `hypervisor`, `array` or `arrays` option, for these backend types."""
-    options = {name: dict(spec) for name, spec in _OPTIONS.items()}
-    options["type"]["choices"] = [AUTO, *types]
+def connection_option(role: str, types: Sequence[str] = (), **settings: Any) -> dict[str, Any]:
+    """The argument spec of the option for a role, or of a list of such endpoints, for these backend types."""
+    options = {name: dict(spec) for name, spec in _OPTIONS[role].items()}
+    if "type" in options:
+        options["type"]["choices"] = [AUTO, *types]
     return {"type": "dict", **settings, "options": options}
 
 
-def _typed(variable: str, option: str, text: str) -> Any:
-    kind = _OPTIONS[option]["type"]
+def _typed(variable: str, kind: str, text: str) -> Any:
     try:
         if kind == "int":
             return int(text)
@@ -98,17 +125,34 @@ def _typed(variable: str, option: str, text: str) -> Any:
         if text.lower() in _TRUE | _FALSE:
             return text.lower() in _TRUE
         raise InvalidInput(f"{variable} is '{text}': say true or false.")
+    if kind == "dict":
+        return _pairs(variable, text)
     return text
+
+
+def _pairs(variable: str, text: str) -> dict[str, str]:
+    pairs = [item.partition("=") for item in text.split(",") if item.strip()]
+    if not all(name.strip() and value.strip() for name, _equals, value in pairs):
+        raise InvalidInput(f"{variable} is '{text}': write it as name=value,name=value.")
+    return {name.strip(): value.strip() for name, _equals, value in pairs}
 
 
 def from_environment(connection: Connection, variables: Mapping[str, str], environ: Mapping[str, str] = ENVIRONMENT) -> Connection:
     """Fill what is still unset from the environment; `variables` names one per option."""
+    options = _OPTIONS[connection.role]
     unset = {
-        option: _typed(variable, option, environ[variable])
+        option: _chosen(variable, options[option], environ[variable])
         for option, variable in variables.items()
         if environ.get(variable) and getattr(connection, option) is None
     }
     return replace(connection, **unset)
+
+
+def _chosen(variable: str, spec: Mapping[str, Any], text: str) -> Any:
+    choices = spec.get("choices")
+    if choices and text not in choices:
+        raise InvalidInput(f"{variable} is '{text}': say one of {', '.join(choices)}.")
+    return _typed(variable, spec["type"], text)
 
 
 def connection(role: str, params: Mapping[str, Any] | None, environ: Mapping[str, str] = ENVIRONMENT) -> Connection:
@@ -121,7 +165,7 @@ def connection(role: str, params: Mapping[str, Any] | None, environ: Mapping[str
     timeout = given.pop("timeout", None)
     if timeout is None:
         variable = _variable(role, "timeout")
-        timeout = _typed(variable, "timeout", environ[variable]) if environ.get(variable) else Connection.timeout
+        timeout = _typed(variable, "float", environ[variable]) if environ.get(variable) else Connection.timeout
     given["type"] = kind
-    variables = {option: _variable(role, option) for option in _OPTIONS if option not in ("type", "timeout")}
+    variables = {option: _variable(role, option) for option in _OPTIONS[role] if option not in ("type", "timeout")}
     return from_environment(Connection(role=role, timeout=timeout, **given), variables, environ)

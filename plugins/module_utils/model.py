@@ -144,6 +144,15 @@ class Controller:
 
 
 @dataclass(frozen=True)
+class ImageFile:
+    """A file that holds a part of a disk's data."""
+
+    path: str
+    file_system: str = ""
+    """`FileSystem.id` of what holds it."""
+
+
+@dataclass(frozen=True)
 class VirtualDisk:
     """A disk of a virtual machine: an image file, or a LUN passed through."""
 
@@ -168,6 +177,8 @@ class VirtualDisk:
     """A pass-through disk's compatibility mode (`physical`, `virtual`)."""
     disk_mode: str = ""
     sharing: str = ""
+    parents: Sequence[ImageFile] = ()
+    """The files that a differencing image is based on, nearest first."""
 
 
 @dataclass(frozen=True)
@@ -265,6 +276,8 @@ class Lun:
     volume: str
     state: str = "online"
     mappings: Sequence[LunMapping] = ()
+    used_bytes: int | None = None
+    """Bytes that were ever written and not unmapped, where the array tells; 0 means that nothing was."""
 
 
 @dataclass(frozen=True)

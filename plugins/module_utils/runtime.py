@@ -23,12 +23,12 @@ from ansible_collections.crossvisor.san.plugins.module_utils.services.array_view
 
 def hypervisor_option(**settings: Any) -> dict[str, Any]:
     """The argument spec of `hypervisor`."""
-    return connection.connection_option(hypervisors.TYPES, **settings)
+    return connection.connection_option(connection.HYPERVISOR, hypervisors.TYPES, **settings)
 
 
 def array_option(**settings: Any) -> dict[str, Any]:
     """The argument spec of `array`, or of `arrays` with `type="list", elements="dict"`."""
-    return connection.connection_option(arrays.TYPES, **settings)
+    return connection.connection_option(connection.ARRAY, arrays.TYPES, **settings)
 
 
 def run(module: AnsibleModule, action: Callable[[], Mapping[str, Any]]) -> None:

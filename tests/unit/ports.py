@@ -74,7 +74,7 @@ class MemoryHypervisor:
         self.calls.append("hosts")
         return self.host_list
 
-    def inventory(self, devices: bool = True) -> Inventory:
+    def inventory(self, devices: bool = True, images: bool = False) -> Inventory:
         self.calls.append("inventory")
         return Inventory(self.host_list, self.machines, self.file_systems, self.seen if devices else ())
 

@@ -43,6 +43,10 @@ class AttachWish:
     file_system: str | None = None
     """Name of the file system for the mapping file, where the platform has one."""
     timeout: float = 300.0
+    mount_point: str = ""
+    """Where the guest shall mount it: what a cluster's resources for the disk are named after."""
+    initialize: bool = False
+    """The user's word that the LUN is empty, so that a partition table may be written where a cluster needs one."""
 
 
 class Hypervisor(Protocol):
@@ -54,8 +58,11 @@ class Hypervisor(Protocol):
     def hosts(self) -> list[Host]:
         """All hosts with their HBAs and the paths of these."""
 
-    def inventory(self, devices: bool = True) -> Inventory:
-        """All hosts (without HBAs), VMs with their virtual disks, file systems and, if asked for, host SCSI devices."""
+    def inventory(self, devices: bool = True, images: bool = False) -> Inventory:
+        """All hosts (without HBAs), VMs with their virtual disks, file systems and, if asked for, host SCSI devices.
+
+        With `images`, also what only one request per image file tells where the platform does not list it: size and parents.
+        """
 
     def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:
         """One LUN as the given hosts (`Host.id`) see it now, without a rescan; a host that does not see it has no row."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from ansible_collections.crossvisor.san.plugins.module_utils.connection import AUTO, ENVIRONMENT, Connection, from_environment
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import NotFound
+from ansible_collections.crossvisor.san.plugins.module_utils.errors import ConnectionFailed, NotFound
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import Descriptor, Hypervisor
 
 
@@ -20,11 +20,26 @@ def _probe_vsphere(connection: Connection) -> bool:
     return is_vsphere(connection)
 
 
+def _probe_wsman(connection: Connection) -> bool:
+    from ansible_collections.crossvisor.san.plugins.module_utils.wire.wsman_probe import is_wsman
+
+    return is_wsman(connection, connection.scheme)
+
+
 def _load_vmware() -> Callable[[Connection], Hypervisor]:
     from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware.backend import VMware
 
     return VMware
 
+
+def _load_hyperv() -> Callable[[Connection], Hypervisor]:
+    from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.backend import HyperV
+
+    return HyperV
+
+
+_PROBE_SECONDS = 10.0
+"""Long enough for an endpoint to say who it is; a firewall that drops requests shall not hold up the next guess for a minute."""
 
 DESCRIPTORS: tuple[Descriptor, ...] = (
     Descriptor(
@@ -40,6 +55,14 @@ DESCRIPTORS: tuple[Descriptor, ...] = (
         },
         probe=_probe_vsphere,
         load=_load_vmware,
+    ),
+    Descriptor(
+        type="hyperv",
+        products="Microsoft Hyper-V or a failover cluster of it",
+        default_port=5986,
+        environment={},
+        probe=_probe_wsman,
+        load=_load_hyperv,
     ),
 )
 
@@ -94,8 +117,20 @@ def _detect(connection: Connection, descriptors: Iterable[Descriptor]) -> Descri
     """Ask the endpoint who it is, before any credential is sent."""
     connection.required("hostname")
     known = tuple(descriptors)
+    silences: list[ConnectionFailed] = []
     for descriptor in known:
-        if descriptor.probe(replace(connection, port=connection.port or descriptor.default_port)):
-            return descriptor
+        port, patience = connection.port or descriptor.default_port, min(connection.timeout, _PROBE_SECONDS)
+        try:
+            if descriptor.probe(replace(connection, port=port, timeout=patience)):
+                return descriptor
+        except ConnectionFailed as silence:
+            silences.append(silence)
+    if len(silences) == len(known):
+        raise silences[0] if connection.port else _nothing_answers(silences)
     products = ", ".join(descriptor.products for descriptor in known)
     raise NotFound(f"The endpoint {connection} answers but is none of: {products}; check hypervisor.hostname and hypervisor.port.")
+
+
+def _nothing_answers(silences: Iterable[ConnectionFailed]) -> ConnectionFailed:
+    told = "; ".join(str(silence).rstrip(".") for silence in silences)
+    return ConnectionFailed(f"{told}; name hypervisor.type and hypervisor.port if it is none of these.")

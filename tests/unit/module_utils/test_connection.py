@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils.connection import HYPERVISOR, connection, connection_option
+from ansible_collections.crossvisor.san.plugins.module_utils.connection import ARRAY, GUEST, HYPERVISOR, connection, connection_option
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import InvalidInput
 
 
@@ -54,6 +54,24 @@ def test_the_password_is_in_no_representation() -> None:
 
 
 def test_the_argument_spec_hides_the_password_and_offers_detection() -> None:
-    spec = connection_option(["vmware"])
+    spec = connection_option(HYPERVISOR, ["vmware"])
     assert spec["options"]["password"]["no_log"] is True
     assert spec["options"]["type"]["choices"] == ["auto", "vmware"]
+
+
+def test_a_guest_has_no_type_and_an_array_has_no_windows_login() -> None:
+    assert "type" not in connection_option(GUEST)["options"]
+    assert "transport" not in connection_option(ARRAY, ["ontap_rest"])["options"]
+
+
+def test_nodes_and_transport_come_from_the_environment_too() -> None:
+    variables = {"CROSSVISOR_HYPERVISOR_NODES": "n1=10.0.0.1, n2=10.0.0.2:5986", "CROSSVISOR_HYPERVISOR_TRANSPORT": "kerberos"}
+    found = connection(HYPERVISOR, {}, variables)
+    assert found.nodes == {"n1": "10.0.0.1", "n2": "10.0.0.2:5986"}
+    assert found.transport == "kerberos"
+
+
+@pytest.mark.parametrize(("variable", "text"), [("NODES", "n1"), ("NODES", "n1="), ("TRANSPORT", "telnet"), ("SCHEME", "ftp")])
+def test_a_variable_that_is_no_choice_or_no_pair_is_named(variable: str, text: str) -> None:
+    with pytest.raises(InvalidInput, match=f"CROSSVISOR_HYPERVISOR_{variable} is '{text}'"):
+        connection(HYPERVISOR, {}, {f"CROSSVISOR_HYPERVISOR_{variable}": text})

@@ -83,7 +83,7 @@ class VMware:
         adapters = {record.moid: storage.adapters(record) for record in read}
         return [replace(host, hbas=adapters.get(host.id, ())) for host in hosts]
 
-    def inventory(self, devices: bool = True) -> Inventory:
+    def inventory(self, devices: bool = True, images: bool = False) -> Inventory:
         seen = Observation(self._session.retrieve(properties.INVENTORY_WITH_LUNS if devices else properties.INVENTORY))
         return Inventory(
             hosts=seen.hosts,
