@@ -226,6 +226,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.crossvisor.san.plugins.module_utils import runtime
+from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import hypervisors
 from ansible_collections.crossvisor.san.plugins.module_utils.services import hbas
 
 KINDS = ["fc", "fcoe", "iscsi_software", "iscsi_hardware", "sas", "block", "nvme_tcp", "nvme_fc", "nvme_rdma", "other"]
@@ -234,7 +235,7 @@ KINDS = ["fc", "fcoe", "iscsi_software", "iscsi_hardware", "sas", "block", "nvme
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "hypervisor": runtime.hypervisor_option(),
+            "hypervisor": hypervisors.hypervisor_option(),
             "hosts": {"type": "list", "elements": "str", "default": []},
             "clusters": {"type": "list", "elements": "str", "default": []},
             "vm": {"type": "str"},
@@ -245,9 +246,9 @@ def main() -> None:
 
     def read() -> dict[str, Any]:
         selection = hbas.HostSelection(module.params["hosts"], module.params["clusters"], module.params["vm"])
-        if not runtime.names_hypervisor(module):
+        if not hypervisors.names_hypervisor(module):
             return hbas.report(hbas.this_machine(selection), module.params["kinds"])
-        with closing(runtime.open_hypervisor(module)) as hypervisor:
+        with closing(hypervisors.open_hypervisor(module)) as hypervisor:
             return hbas.report(hbas.hosts_of_endpoint(hypervisor, selection), module.params["kinds"])
 
     runtime.run(module, read)

@@ -188,16 +188,17 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.crossvisor.san.plugins.module_utils import runtime
+from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import hypervisors
 from ansible_collections.crossvisor.san.plugins.module_utils.services import facts
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec={"hypervisor": runtime.hypervisor_option()}, supports_check_mode=True)
+    module = AnsibleModule(argument_spec={"hypervisor": hypervisors.hypervisor_option()}, supports_check_mode=True)
 
     def gather() -> dict[str, Any]:
-        if not runtime.names_hypervisor(module):
+        if not hypervisors.names_hypervisor(module):
             return _facts(facts.of_this_machine())
-        with closing(runtime.open_hypervisor(module)) as hypervisor:
+        with closing(hypervisors.open_hypervisor(module)) as hypervisor:
             return _facts(facts.of_endpoint(hypervisor))
 
     runtime.run(module, gather)

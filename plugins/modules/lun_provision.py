@@ -289,6 +289,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.crossvisor.san.plugins.module_utils import runtime, wishes
 from ansible_collections.crossvisor.san.plugins.module_utils.arrays.base import LunAddress, ProvisionWish, WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import arrays, hypervisors
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils.services import provision
 
@@ -313,7 +314,7 @@ GROUP_OS_TYPES = [kind for kind in LUN_OS_TYPES if kind not in ("solaris_efi", "
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "array": runtime.array_option(),
+            "array": arrays.array_option(),
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "svm": {"type": "str"},
             "volume": {"type": "str"},
@@ -328,7 +329,7 @@ def main() -> None:
             "igroup_os_type": {"type": "str", "choices": GROUP_OS_TYPES},
             "lun_id": {"type": "int"},
             "delete": {"type": "bool", "default": False},
-            "hypervisor": runtime.hypervisor_option(),
+            "hypervisor": hypervisors.hypervisor_option(),
             "assume_unused": {"type": "bool", "default": False},
             "targets": {"type": "str", "choices": ["always", "changed", "never"], "default": "changed"},
             "timeout": {"type": "float", "default": 300.0},
@@ -357,13 +358,13 @@ def _present(module: AnsibleModule) -> dict[str, Any]:
         comment=params["comment"],
         timeout=params["timeout"],
     )
-    with closing(runtime.open_array(module, params["array"])) as array:
+    with closing(arrays.open_array(module, params["array"])) as array:
         return provision.provision(array, wish, params["targets"], module.check_mode).result(wish.initiators)
 
 
 def _absent(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
-    if not params["assume_unused"] and not runtime.names_hypervisor(module):
+    if not params["assume_unused"] and not hypervisors.names_hypervisor(module):
         raise InvalidInput(
             "Nobody was named who knows whether the LUN is in use: give the hypervisor to ask, or vouch for it with assume_unused=true."
         )
@@ -374,8 +375,8 @@ def _absent(module: AnsibleModule) -> dict[str, Any]:
         delete=params["delete"],
         timeout=params["timeout"],
     )
-    ask = None if params["assume_unused"] else lambda: runtime.open_hypervisor(module)
-    with closing(runtime.open_array(module, params["array"])) as array:
+    ask = None if params["assume_unused"] else lambda: hypervisors.open_hypervisor(module)
+    with closing(arrays.open_array(module, params["array"])) as array:
         return provision.withdraw(array, wish, ask, module.check_mode).result(wish.initiators)
 
 

@@ -233,13 +233,14 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.crossvisor.san.plugins.module_utils import runtime, wishes
+from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import hypervisors
 from ansible_collections.crossvisor.san.plugins.module_utils.services import attach
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "hypervisor": runtime.hypervisor_option(),
+            "hypervisor": hypervisors.hypervisor_option(),
             "vm": {"type": "str", "required": True},
             "naa": {"type": "str", "aliases": ["lun"]},
             "serial": {"type": "str"},
@@ -275,7 +276,7 @@ def _reach(module: AnsibleModule) -> dict[str, Any]:
         ignore_hosts=params["ignore_hosts"],
         timeout=params["timeout"],
     )
-    with closing(runtime.open_hypervisor(module)) as hypervisor:
+    with closing(hypervisors.open_hypervisor(module)) as hypervisor:
         if params["state"] == "present":
             report = attach.attach(hypervisor, request, module.check_mode)
         elif params["state"] == "absent":

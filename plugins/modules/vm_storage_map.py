@@ -184,14 +184,15 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.crossvisor.san.plugins.module_utils import runtime
+from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import arrays, hypervisors
 from ansible_collections.crossvisor.san.plugins.module_utils.services.storage_map import storage_map
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "hypervisor": runtime.hypervisor_option(),
-            "arrays": runtime.array_option(type="list", elements="dict", default=[]),
+            "hypervisor": hypervisors.hypervisor_option(),
+            "arrays": arrays.array_option(type="list", elements="dict", default=[]),
             "vms": {"type": "list", "elements": "str", "default": []},
             "clusters": {"type": "list", "elements": "str", "default": []},
         },
@@ -199,9 +200,9 @@ def main() -> None:
     )
 
     def read() -> dict[str, Any]:
-        arrays = runtime.array_sources(module)
-        with closing(runtime.open_hypervisor(module)) as hypervisor:
-            found = storage_map(hypervisor, arrays, module.params["vms"], module.params["clusters"])
+        sources = arrays.array_sources(module)
+        with closing(hypervisors.open_hypervisor(module)) as hypervisor:
+            found = storage_map(hypervisor, sources, module.params["vms"], module.params["clusters"])
         for warning in found.warnings:
             module.warn(warning)
         return {

@@ -20,7 +20,7 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.crossvisor.san.plugins.module_utils import runtime
+from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import arrays, hypervisors
 from tests.unit.ports import MemoryArray, MemoryHypervisor
 
 _PLUGINS = "ansible_collections.crossvisor.san.plugins"
@@ -112,7 +112,7 @@ def subject(name: str) -> Subject:
 @contextmanager
 def opened(hypervisor: MemoryHypervisor | None = None, array: MemoryArray | None = None) -> Iterator[None]:
     """Let modules that open an endpoint get these."""
-    with mock.patch.object(runtime, "open_hypervisor", _opening(hypervisor)), mock.patch.object(runtime, "open_array", _opening(array)):
+    with mock.patch.object(hypervisors, "open_hypervisor", _opening(hypervisor)), mock.patch.object(arrays, "open_array", _opening(array)):
         yield
 
 

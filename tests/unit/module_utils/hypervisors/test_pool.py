@@ -74,8 +74,8 @@ def test_no_endpoint_at_all_is_one_sentence() -> None:
 
 def test_the_pool_loads_no_vendor_library() -> None:
     program = (
-        "import sys; from ansible_collections.crossvisor.san.plugins.module_utils import runtime; "
-        "print(sorted({'pyVmomi', 'lxml'} & set(sys.modules)))"
+        "import sys; from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import hypervisors; "
+        "print(sorted({'pyVmomi', 'lxml', 'winrm'} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], env={"PYTHONPATH": ":".join(sys.path)}, capture_output=True, text=True, check=True
