@@ -10,10 +10,11 @@ import datetime
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Union
 
 from tests.lab.hyperv.mof import CimClass
 
-KeyValue = str | int | bool
+KeyValue = Union[str, int, bool]
 _PATH = re.compile(
     r"(?:\\\\(?P<server>[^\\/]+)[\\/])?(?:(?P<namespace>[^:\"'=]+):)?(?P<name>\w+)(?:\.(?P<keys>.+)|(?P<singleton>=@))?\Z", re.DOTALL
 )
@@ -83,8 +84,8 @@ class Instance:
         return ObjectPath(self.cim_class.name, tuple((key, _key_value(self.values.get(key))) for key in self.cim_class.keys))
 
 
-Scalar = bool | int | float | str | datetime.datetime | ObjectPath | Instance
-Value = Scalar | Sequence[Scalar] | None
+Scalar = Union[bool, int, float, str, datetime.datetime, ObjectPath, Instance]
+Value = Union[Scalar, Sequence[Scalar], None]
 Row = Mapping[str, Value]
 
 

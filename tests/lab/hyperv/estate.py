@@ -11,7 +11,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from tests.lab.hyperv import clusters, vms
@@ -48,7 +48,7 @@ class Job:
     code: int = 0
     message: str = ""
     id: str = field(default_factory=lambda: str(uuid.uuid4()).upper())
-    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    started: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
 
 
 class Estate:

@@ -106,7 +106,7 @@ class Machine:
         others = [disk for disk in self.disks if not disk.boot]
         numbers = sorted(disk.number for disk in others)
         turned = numbers[1:] + numbers[:1]
-        for disk, number in zip(sorted(others, key=lambda disk: disk.number), turned, strict=True):
+        for disk, number in zip(sorted(others, key=lambda disk: disk.number), turned):
             disk.number = number
         self.boots += 1
 

@@ -46,7 +46,7 @@ class Client:
 
     def __init__(self, estate: Estate, machine: Service) -> None:
         self._estate = estate
-        self._service = machine
+        self.service = machine
         self._numbers = itertools.count(1)
 
     def ask(
@@ -55,7 +55,7 @@ class Client:
         """Send one message and return the body of the answer; raises WsmanFault and ProviderFault."""
         raw = envelope(action, uri, body, f"uuid:{next(self._numbers)}", selectors or {}, headers, size)
         self._estate.timeline.settle()
-        answer = parse_envelope(self._service.answer(parse_request(parse_envelope(raw))))
+        answer = parse_envelope(self.service.answer(parse_request(parse_envelope(raw))))
         found = answer.find(tag("s", "Body"))
         assert found is not None
         return found

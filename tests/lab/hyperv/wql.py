@@ -16,13 +16,13 @@ import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Union
 
 from tests.lab.hyperv.cim import BadPath, Instance, ObjectPath, Value
 from tests.lab.hyperv.mof import CimClass
 
 Predicate = Callable[[Instance], bool]
-Literal = str | int | float | bool | None
+Literal = Union[str, int, float, bool, None]
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<number>-?\d+(?:\.\d+)?)|(?P<word>\w+)|(?P<sign><>|!=|<=|>=|[=<>(),*]))""",

@@ -87,7 +87,7 @@ def _one(namespace: str, prefix: str, element: Element, value: Scalar) -> str:
     if isinstance(value, ObjectPath):
         return f"<{name}{declare('a')}>{_reference(namespace, value)}</{name}>"
     if isinstance(value, datetime.datetime):
-        moment = value.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        moment = value.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         return f"<{name}><cim:Datetime>{moment}</cim:Datetime></{name}>" if prefix else f"<{name}><Datetime>{moment}</Datetime></{name}>"
     if element.type == "datetime":
         interval = escape(str(value))

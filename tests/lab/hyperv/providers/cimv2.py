@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 
 from tests.lab.hyperv.cim import Row, Value
 from tests.lab.hyperv.estate import Estate
@@ -22,7 +22,7 @@ KEY_NOT_FOUND = 2
 REG_SZ = 1
 GUEST_PARAMETERS = "SOFTWARE\\Microsoft\\Virtual Machine\\Guest\\Parameters"
 CURRENT_VERSION = "SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion"
-BOOTED = datetime(2026, 1, 5, 6, 0, tzinfo=UTC)
+BOOTED = datetime(2026, 1, 5, 6, 0, tzinfo=timezone.utc)
 FREE_PART = 4
 SECTOR = 512
 
@@ -98,7 +98,7 @@ class _Part:
             "CreationClassName": "Win32_OperatingSystem",
             "InstallDate": BOOTED,
             "LastBootUpTime": BOOTED.replace(minute=self._machine.boots % 60),
-            "LocalDateTime": datetime.now(UTC),
+            "LocalDateTime": datetime.now(timezone.utc),
             "OperatingSystemSKU": 8,
             "OSArchitecture": "64-bit",
             "ProductType": 3,

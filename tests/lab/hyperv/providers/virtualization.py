@@ -7,6 +7,7 @@ r"""root\virtualization\v2: VMs, their settings and devices, and the virtual mac
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Optional
 from xml.sax.saxutils import escape, quoteattr
 
 from tests.lab.hyperv import vms
@@ -36,7 +37,7 @@ STATE_ON, STATE_OFF = 2, 3
 STATUS_OK, STATUS_NO_CONTACT = 2, 12
 KVP_GUID, SHUTDOWN_GUID = "2A34B1C2-FD73-4043-8A5B-DD2159BC743F", "9F8233AC-BE49-4C79-8EE3-E7E1985B2077"
 
-Change = Callable[[], ObjectPath | None]
+Change = Callable[[], Optional[ObjectPath]]
 
 
 class Invalid(Exception):

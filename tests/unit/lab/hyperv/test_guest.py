@@ -182,4 +182,4 @@ def test_a_guest_tells_its_vm_and_its_host(lab: Lab, guest: Desk) -> None:
 
 def test_a_guest_is_no_hypervisor(lab: Lab, guest: Desk) -> None:
     assert lab.estate.machines[GUEST].role == "guest"
-    assert "root/virtualization/v2" not in guest.client._service._namespaces
+    assert "root/virtualization/v2" not in guest.client.service._namespaces

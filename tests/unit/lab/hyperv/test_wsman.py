@@ -40,7 +40,7 @@ def first_answer(client: Client, body: str, **more: object) -> Node:
 
 def test_the_answer_names_the_question(lab: Lab) -> None:
     client = lab.clients[HOST]
-    service: Service = client._service
+    service: Service = client.service
     answer = parse_envelope(service.answer(parse_request(parse_envelope(envelope(GET, COMPUTER, "", "uuid:ABC", {"Name": "HV01"})))))
     header = answer.find(tag("s", "Header"))
     assert header is not None
@@ -114,7 +114,7 @@ def test_a_released_context_is_gone(client: Client) -> None:
 
 
 def test_a_context_that_nobody_pulls_from_expires(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    service = client._service
+    service = client.service
     context = first_answer(client, enumerate_body("SELECT * FROM Win32_Service")).findtext(tag("n", "EnumerationContext"))
     later = service._clock() + CONTEXT_SECONDS + 1
     monkeypatch.setattr(service, "_clock", lambda: later)
