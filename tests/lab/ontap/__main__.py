@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.control import Control, Faults, RequestLog, serve_control, values
+from tests.lab.listener import Credentials, tls_context
 from tests.lab.ontap.api import Api
 from tests.lab.ontap.jobs import Jobs
-from tests.lab.ontap.server import ACTIONS, ApiServer, Credentials, Site, tls_context
+from tests.lab.ontap.server import ACTIONS, Site, listener
 from tests.lab.ontap.state import Array
 from tests.lab.world import build
 
@@ -61,7 +62,7 @@ def _serve(options: argparse.Namespace, world: dict[str, Any], credentials: Cred
     array, jobs, log, faults = Array(world), Jobs(), RequestLog(), Faults(ACTIONS)
     api = Api(array, jobs, asynchronous=options.async_jobs)
     tls = tls_context(options.cert, options.key) if options.cert else None
-    server = ApiServer((options.listen, options.port), Site(api, credentials, faults, log), tls)
+    server = listener((options.listen, options.port), Site(api, credentials, faults, log), tls)
     port = int(server.server_address[1])
 
     def reset() -> None:
