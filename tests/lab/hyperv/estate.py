@@ -44,6 +44,8 @@ class Job:
 
     host: str
     caption: str
+    vm: str = ""
+    """Id of the VM that it changes."""
     state: int = JOB_RUNNING
     code: int = 0
     message: str = ""
@@ -148,9 +150,9 @@ class Estate:
         """Return the VM that has the disk."""
         return next((vm for vm in self.vms.values() if naa in vm.raw_disks), None)
 
-    def start_job(self, host: str, caption: str, work: Callable[[], None]) -> Job:
-        """Return a job that does the work after a while; JobError from it becomes its failure."""
-        job, injected, self.job_error = Job(host, caption), self.job_error, None
+    def start_job(self, vm: Vm, caption: str, work: Callable[[], None]) -> Job:
+        """Return a job that does the work on the VM's host after a while; JobError from it becomes its failure."""
+        job, injected, self.job_error = Job(vm.host, caption, vm.id), self.job_error, None
         self.jobs[job.id] = job
 
         def run() -> None:

@@ -38,6 +38,7 @@ def provider(estate: Estate, machine: Machine, schema: Schema) -> Provider:
             "Msvm_SettingsDefineState": systems.settings_of_systems,
             "Msvm_SnapshotOfVirtualSystem": systems.snapshots_of_systems,
             "Msvm_VirtualSystemSettingDataComponent": devices.components_of_settings,
+            "Msvm_AffectedJobElement": jobs.jobs_of_systems,
             "Msvm_SystemDevice": systems.devices_of_systems,
         },
         {

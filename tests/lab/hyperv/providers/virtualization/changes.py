@@ -9,7 +9,7 @@ from __future__ import annotations
 from tests.lab.hyperv import vms
 from tests.lab.hyperv.cim import ObjectPath
 from tests.lab.hyperv.estate import JobError
-from tests.lab.hyperv.providers.virtualization.kinds import FAILED, INVALID_STATE
+from tests.lab.hyperv.providers.virtualization.kinds import FAILED, INVALID_STATE, NOT_SUPPORTED
 from tests.lab.hyperv.providers.virtualization.paths import Paths
 from tests.lab.hyperv.vms import IDE, MAX_SCSI_CONTROLLERS, SCSI, Attachment, Controller, Vm
 
@@ -64,6 +64,18 @@ class Changes:
         if attachment not in vm.attachments:
             raise JobError(FAILED, _text(vm, "remove", "Physical Disk Drive", "Element not found. (0x80070490)"))
         vm.attachments.remove(attachment)
+
+    @staticmethod
+    def remove_controller(vm: Vm, controller: Controller) -> None:
+        """Take a SCSI controller without drives out of the VM."""
+        device = "Synthetic SCSI Controller"
+        if controller.kind == IDE:
+            raise JobError(NOT_SUPPORTED, _text(vm, "remove", "Emulated IDE Controller", "The request is not supported. (0x80070032)"))
+        if vm.running:
+            raise JobError(INVALID_STATE, _text(vm, "remove", device, "The virtual machine must be turned off. (0x80070015)"))
+        if any(attachment.controller is controller for attachment in vm.attachments):
+            raise JobError(INVALID_STATE, _text(vm, "remove", device, "The controller has drives. (0x80070015)"))
+        vm.remove_scsi_controller(controller)
 
     def move(self, vm: Vm, attachment: Attachment, controller: Controller, slot: int) -> ObjectPath:
         """Put the disk into another slot."""

@@ -21,6 +21,7 @@ class Jobs:
     """The instances and their methods."""
 
     def __init__(self, paths: Paths) -> None:
+        self._paths = paths
         self._estate = paths.estate
         self._machine = paths.machine
 
@@ -29,6 +30,13 @@ class Jobs:
         for job in self._estate.jobs.values():
             if job.host == self._machine.name:
                 yield _job_row(job)
+
+    def jobs_of_systems(self) -> Iterator[Row]:
+        """Yield the links of VMs to the jobs that change them."""
+        vms = {vm.id: vm for vm in self._paths.vms()}
+        for job in self._estate.jobs.values():
+            if job.host == self._machine.name and job.vm in vms:
+                yield {"AffectedElement": self._paths.system_path(vms[job.vm]), "AffectingElement": self._paths.job_path(job)}
 
     def _job(self, call: Call) -> Job:
         job = self._estate.jobs.get(call.key("InstanceID"))

@@ -77,7 +77,7 @@ class Management:
                 return {"ReturnValue": DONE, **({"ResultingResourceSettings": paths} if resulting else {})}
             except JobError:
                 pass
-        job = self._estate.start_job(self._machine.name, caption, lambda: _apply(changes))
+        job = self._estate.start_job(vm, caption, lambda: _apply(changes))
         return {"ReturnValue": JOB_STARTED, "Job": self._paths.job_path(job)}
 
     def _vm_at(self, reference: object) -> Vm:
@@ -139,8 +139,17 @@ class Management:
     def _removal(self, reference: object) -> tuple[Vm, Change]:
         if not isinstance(reference, ObjectPath):
             raise Invalid
-        vm, attachment = self._found(str(dict(reference.keys).get("InstanceID", "")))
+        wanted = str(dict(reference.keys).get("InstanceID", ""))
+        owner, controller = self._found_controller(wanted)
+        if owner and controller:
+            return owner, lambda: self._changes.remove_controller(owner, controller)
+        vm, attachment = self._found(wanted)
         return vm, lambda: self._changes.detach(vm, attachment)
+
+    def _found_controller(self, instance_id: str) -> tuple[Vm | None, Controller | None]:
+        prefix, _between, suffix = instance_id.partition("\\")
+        vm = next((vm for vm in self._paths.vms() if vm.instance_id.lower() == prefix.lower()), None)
+        return vm, vm.controller(suffix) if vm else None
 
     def _modification(self, text: str) -> tuple[Vm, Change]:
         instance = self._instance(text)

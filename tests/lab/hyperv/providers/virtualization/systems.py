@@ -151,7 +151,7 @@ class Systems:
             return {"ReturnValue": INVALID_PARAMETER}
         if vm.running == (state == STATE_ON):
             return {"ReturnValue": INVALID_STATE}
-        job = self._estate.start_job(self._machine.name, "Changing Virtual Machine State", lambda: self._set_power(vm, state == STATE_ON))
+        job = self._estate.start_job(vm, "Changing Virtual Machine State", lambda: self._set_power(vm, state == STATE_ON))
         return {"ReturnValue": JOB_STARTED, "Job": self._paths.job_path(job)}
 
     def _set_power(self, vm: Vm, on: bool) -> None:
