@@ -277,7 +277,7 @@ class Lun:
     state: str = "online"
     mappings: Sequence[LunMapping] = ()
     used_bytes: int | None = None
-    """Bytes that were ever written and not unmapped, where the array tells; 0 means that nothing was."""
+    """Bytes that the LUN's data takes on the array, where the array tells; 0 means that it holds nothing but zeros."""
 
 
 @dataclass(frozen=True)

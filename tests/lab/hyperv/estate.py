@@ -23,6 +23,7 @@ from tests.lab.hyperv.timeline import Timeline
 from tests.lab.hyperv.vms import Attachment, Vm
 
 PENDING_SECONDS = 0.05
+LUN_VENDOR = "NETAPP"
 JOB_RUNNING, JOB_COMPLETED, JOB_FAILED = 4, 7, 10
 
 
@@ -102,6 +103,11 @@ class Estate:
         rows = self._fabric.presented(machine.initiators)
         machine.targets = iscsi_targets(rows)
         return machine.discover(lun_units(machine, rows))
+
+    def wrote(self, disk: Disk, size: int) -> None:
+        """Tell the array how much was written to a disk that is a LUN. Raises OSError when it does not answer."""
+        if disk.unit.vendor == LUN_VENDOR:
+            self._fabric.write(disk.key, size)
 
     def clustered(self, machine: Machine, disk: Disk) -> tuple[Cluster, Resource] | None:
         """Return the cluster resource that the disk is, as seen from this machine."""

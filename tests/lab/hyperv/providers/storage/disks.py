@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tests.lab.hyperv.cim import Value
-from tests.lab.hyperv.faults import ProviderFault
 from tests.lab.hyperv.machines import Disk
 from tests.lab.hyperv.media import GPT, MBR, RAW
 from tests.lab.hyperv.namespaces import Call
 from tests.lab.hyperv.providers.storage.codes import Code, Failed
-from tests.lab.hyperv.providers.storage.objects import Objects
+from tests.lab.hyperv.providers.storage.objects import Objects, array_needed
+
+TABLE_BYTES = 64 * 1024
 
 
 class Disks:
@@ -27,10 +28,8 @@ class Disks:
 
     def rescan(self, call: Call) -> Mapping[str, Value]:
         """Let the machine look for disks."""
-        try:
+        with array_needed():
             self._estate.rescan(self._machine)
-        except OSError as error:
-            raise ProviderFault(0x80041001, f"Generic failure: the array does not answer ({error}). ") from error
         return {}
 
     def initialize(self, call: Call) -> Mapping[str, Value]:
@@ -41,6 +40,7 @@ class Disks:
             raise Failed(Code.INVALID_PARAMETER)
         if medium.style != RAW:
             raise Failed(Code.INITIALIZED)
+        self._objects.wrote(disk, TABLE_BYTES)
         medium.initialize(style, disk.unit.size)
         return {}
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tests.lab.hyperv.cim import Instance, ObjectPath, Row
 from tests.lab.hyperv.estate import Estate
-from tests.lab.hyperv.faults import not_found
+from tests.lab.hyperv.faults import WBEM_E_FAILED, ProviderFault, not_found
 from tests.lab.hyperv.machines import POLICY, Disk, Machine
 from tests.lab.hyperv.media import RAW, Medium, Partition
 from tests.lab.hyperv.mof import Schema
@@ -25,6 +26,15 @@ FIXED_DRIVE = 3
 CHARGED_PART = 4
 FILE_SYSTEMS = {"NTFS": 14, "REFS": 15, "CSVFS": 0x8000}
 LETTER = re.compile(r"[A-Za-z]:\\?\Z")
+
+
+@contextmanager
+def array_needed() -> Iterator[None]:
+    """Turn an array that does not answer into what WMI says then."""
+    try:
+        yield
+    except OSError as error:
+        raise ProviderFault(WBEM_E_FAILED, f"Generic failure: the array does not answer ({error}). ") from error
 
 
 class Objects:
@@ -231,6 +241,11 @@ class Objects:
         if disk.read_only:
             raise Failed(Code.READ_ONLY)
         return self.estate.medium(disk.key)
+
+    def wrote(self, disk: Disk, size: int) -> None:
+        """Let the array know of a write; raises ProviderFault when it does not answer."""
+        with array_needed():
+            self.estate.wrote(disk, size)
 
     def instance(self, name: str, row: Row) -> Instance:
         """Return a row as an instance of the class."""

@@ -14,6 +14,7 @@ from tests.lab.hyperv.namespaces import Call
 from tests.lab.hyperv.providers.storage.codes import Code, Failed
 from tests.lab.hyperv.providers.storage.objects import Objects
 
+FILE_SYSTEM_BYTES = 64 * 1024**2
 FORMATS = {"NTFS": "NTFS", "REFS": "ReFS"}
 UNITS = {"NTFS": {2**power for power in range(9, 22)}, "REFS": {4096, 65536}}
 
@@ -38,6 +39,7 @@ class Volumes:
             raise Failed(Code.UNIT_INVALID)
         if disk.boot or self._estate.clustered(self._machine, disk) or (partition.file_system and not call.flag("Force")):
             raise Failed(Code.ACCESS_DENIED)
+        self._objects.wrote(disk, FILE_SYSTEM_BYTES)
         partition.file_system, partition.label, partition.unit = FORMATS[file_system], call.text("FileSystemLabel"), unit
         partition.volume_size = partition.size // unit * unit
         return {"FormattedVolume": self._objects.instance("MSFT_Volume", self._objects.volume_row(disk, partition))}
