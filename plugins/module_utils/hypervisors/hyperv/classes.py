@@ -23,6 +23,64 @@ COMPUTER_SYSTEM = CimClass(
 OPERATING_SYSTEM = CimClass(CIMV2, "Win32_OperatingSystem", ("Name",), {"Caption": "string", "Version": "string"})
 PRODUCT = CimClass(CIMV2, "Win32_ComputerSystemProduct", ("IdentifyingNumber", "Name", "Version"), {"UUID": "string"})
 
+COMPUTER = CimClass(
+    VIRTUALIZATION,
+    "Msvm_ComputerSystem",
+    ("CreationClassName", "Name"),
+    {"Name": "string", "ElementName": "string", "EnabledState": "uint16"},
+)
+VM_SETTINGS = CimClass(
+    VIRTUALIZATION,
+    "Msvm_VirtualSystemSettingData",
+    ("InstanceID",),
+    {
+        "InstanceID": "string",
+        "VirtualSystemIdentifier": "string",
+        "VirtualSystemType": "string",
+        "VirtualSystemSubType": "string",
+        "BIOSGUID": "string",
+    },
+)
+"""Its `Parent`, a reference or a path, is read without a declared type."""
+RESOURCE = CimClass(
+    VIRTUALIZATION,
+    "Msvm_ResourceAllocationSettingData",
+    ("InstanceID",),
+    {
+        "InstanceID": "string",
+        "ResourceType": "uint16",
+        "ResourceSubType": "string",
+        "Parent": "string",
+        "Address": "string",
+        "AddressOnParent": "string",
+        "HostResource": "string[]",
+    },
+)
+IMAGE = CimClass(
+    VIRTUALIZATION,
+    "Msvm_StorageAllocationSettingData",
+    ("InstanceID",),
+    {"InstanceID": "string", "Parent": "string", "HostResource": "string[]"},
+)
+DISK_DRIVE = CimClass(
+    VIRTUALIZATION,
+    "Msvm_DiskDrive",
+    ("CreationClassName", "DeviceID", "SystemCreationClassName", "SystemName"),
+    {
+        "CreationClassName": "string",
+        "DeviceID": "string",
+        "SystemCreationClassName": "string",
+        "SystemName": "string",
+        "DriveNumber": "uint32",
+    },
+)
+SHUTDOWN_COMPONENT = CimClass(
+    VIRTUALIZATION,
+    "Msvm_ShutdownComponent",
+    ("CreationClassName", "DeviceID", "SystemCreationClassName", "SystemName"),
+    {"SystemName": "string", "OperationalStatus": "uint16[]"},
+)
+
 DISK = CimClass(
     STORAGE,
     "MSFT_Disk",
@@ -52,3 +110,28 @@ DISK = CimClass(
 
 MS_CLUSTER = CimClass(CLUSTER, "MSCluster_Cluster", ("Name",), {"Name": "string", "Fqdn": "string"})
 CLUSTER_NODE = CimClass(CLUSTER, "MSCluster_Node", ("Name",), {"Name": "string", "State": "uint32"})
+CLUSTER_RESOURCE = CimClass(
+    CLUSTER,
+    "MSCluster_Resource",
+    ("Name",),
+    {
+        "Name": "string",
+        "Type": "string",
+        "State": "uint32",
+        "OwnerGroup": "string",
+        "OwnerNode": "string",
+        "CoreResource": "boolean",
+        "IsClusterSharedVolume": "boolean",
+        "PrivateProperties": "object",
+        "PrivateProperties.VmID": "string",
+        "PrivateProperties.DiskIdType": "uint32",
+        "PrivateProperties.DiskIdGuid": "string",
+        "PrivateProperties.DiskSignature": "uint32",
+    },
+)
+SHARED_VOLUME_TO_RESOURCE = CimClass(
+    CLUSTER,
+    "MSCluster_ClusterSharedVolumeToResource",
+    ("GroupComponent", "PartComponent"),
+    {"GroupComponent": "reference", "PartComponent": "reference"},
+)
