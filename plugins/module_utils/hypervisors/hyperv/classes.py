@@ -81,6 +81,13 @@ SHUTDOWN_COMPONENT = CimClass(
     {"SystemName": "string", "OperationalStatus": "uint16[]"},
 )
 
+IMAGE_SERVICE = CimClass(
+    VIRTUALIZATION,
+    "Msvm_ImageManagementService",
+    ("CreationClassName", "Name", "SystemCreationClassName", "SystemName"),
+    {"CreationClassName": "string", "Name": "string", "SystemCreationClassName": "string", "SystemName": "string"},
+)
+
 DISK = CimClass(
     STORAGE,
     "MSFT_Disk",
@@ -106,6 +113,58 @@ DISK = CimClass(
         "Model": "string",
         "FriendlyName": "string",
     },
+)
+
+PARTITION = CimClass(STORAGE, "MSFT_Partition", ("ObjectId",), {"DiskNumber": "uint32", "AccessPaths": "string[]"})
+VOLUME = CimClass(
+    STORAGE, "MSFT_Volume", ("ObjectId",), {"Path": "string", "FileSystem": "string", "FileSystemLabel": "string", "Size": "uint64"}
+)
+INITIATOR_PORT = CimClass(
+    STORAGE,
+    "MSFT_InitiatorPort",
+    ("ObjectId",),
+    {
+        "InstanceName": "string",
+        "ConnectionType": "uint16",
+        "NodeAddress": "string",
+        "PortAddress": "string",
+        "OperationalStatus": "uint16[]",
+    },
+)
+ISCSI_PORTAL = CimClass(
+    STORAGE,
+    "MSFT_iSCSITargetPortal",
+    ("TargetPortalAddress", "TargetPortalPortNumber"),
+    {"TargetPortalAddress": "string", "TargetPortalPortNumber": "uint16", "InitiatorInstanceName": "string"},
+)
+ISCSI_SESSION = CimClass(
+    STORAGE,
+    "MSFT_iSCSISession",
+    ("SessionIdentifier",),
+    {"SessionIdentifier": "string", "InitiatorNodeAddress": "string", "TargetNodeAddress": "string", "IsConnected": "boolean"},
+)
+ISCSI_SESSION_TO_DISK = CimClass(
+    STORAGE, "MSFT_iSCSISessionToDisk", ("iSCSISession", "Disk"), {"iSCSISession": "reference", "Disk": "reference"}
+)
+
+FC_PORT = CimClass(
+    HBA,
+    "MSFC_FibrePortHBAAttributes",
+    ("InstanceName",),
+    {
+        "InstanceName": "string",
+        "Attributes": "object",
+        "Attributes.NodeWWN": "uint8[]",
+        "Attributes.PortWWN": "uint8[]",
+        "Attributes.PortState": "uint32",
+        "Attributes.PortSpeed": "uint32",
+    },
+)
+FC_ADAPTER = CimClass(
+    HBA,
+    "MSFC_FCAdapterHBAAttributes",
+    ("InstanceName",),
+    {"InstanceName": "string", "Model": "string", "DriverName": "string", "DriverVersion": "string", "FirmwareVersion": "string"},
 )
 
 MS_CLUSTER = CimClass(CLUSTER, "MSCluster_Cluster", ("Name",), {"Name": "string", "Fqdn": "string"})
