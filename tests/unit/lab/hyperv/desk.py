@@ -118,6 +118,16 @@ class Desk:
         settings = reference("Msvm_ResourceAllocationSettingData", InstanceID=instance_id)
         return self.client.invoke(VIRTUALIZATION, SERVICE, "RemoveResourceSettings", self.service_keys(), ResourceSettings=[settings])
 
+    def request_state(self, vm: str, state: int) -> dict[str, Any]:
+        """Call RequestStateChange; return the answer."""
+        keys = {"CreationClassName": "Msvm_ComputerSystem", "Name": self.settings_id(vm).removeprefix("Microsoft:")}
+        return self.client.invoke(VIRTUALIZATION, "Msvm_ComputerSystem", "RequestStateChange", keys, RequestedState=state)
+
+    def change_state(self, vm: str, state: int) -> None:
+        """Bring the VM into another state."""
+        self.job(self.request_state(vm, state))
+        self.lab.estate.timeline.settle(everything=True)
+
     def jobs(self, vm: str) -> list[dict[str, Any]]:
         """Return the jobs that change the VM."""
         system = f'Msvm_ComputerSystem.CreationClassName="Msvm_ComputerSystem",Name="{self.settings_id(vm).removeprefix("Microsoft:")}"'

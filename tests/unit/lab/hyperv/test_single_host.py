@@ -172,6 +172,15 @@ def test_a_controller_goes_only_from_a_vm_that_is_off_and_only_without_drives(la
     assert "not supported" in host.job(host.remove(host.controller_id("hvold01", "IDE")))["ErrorDescription"]
 
 
+@pytest.mark.parametrize(("state", "power"), [(6, "saved"), (9, "paused")])
+def test_a_vm_that_is_saved_or_paused_takes_no_disk_until_it_runs_again(lab: Lab, host: Desk, naa: str, state: int, power: str) -> None:
+    host.change_state("hvapp01", state)
+    assert f"is {power}" in host.job(host.attach("hvapp01", host.drive_path(naa)))["ErrorDescription"]
+    assert host.request_state("hvapp01", state)["ReturnValue"] == "32775"
+    host.change_state("hvapp01", 2)
+    assert host.job(host.attach("hvapp01", host.drive_path(naa)))["ErrorDescription"] == ""
+
+
 def test_a_vm_leads_to_the_jobs_that_change_it(host: Desk, naa: str) -> None:
     host.attach("hvapp01", host.drive_path(naa))
     assert [job["Caption"] for job in host.jobs("hvapp01")] == ["Adding Virtual Machine Resource"]

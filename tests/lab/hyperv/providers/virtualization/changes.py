@@ -24,6 +24,7 @@ class Changes:
 
     def add_controller(self, vm: Vm) -> ObjectPath:
         """Add a SCSI controller."""
+        _refuse_suspended(vm, "add", "Synthetic SCSI Controller")
         if vm.running:
             raise JobError(
                 INVALID_STATE, _text(vm, "add", "Synthetic SCSI Controller", "The virtual machine must be turned off. (0x80070015)")
@@ -36,6 +37,7 @@ class Changes:
 
     def attach(self, vm: Vm, controller: Controller, slot: int, number: str) -> ObjectPath:
         """Put the host's disk of this number into the slot, if nothing speaks against it by now."""
+        _refuse_suspended(vm, "add", "Physical Disk Drive")
         if vm.host != self._machine.name:
             raise JobError(INVALID_STATE, _text(vm, "add", "Physical Disk Drive", "The virtual machine is not on this host. (0x80070490)"))
         if controller.kind == IDE and vm.running:
@@ -58,6 +60,7 @@ class Changes:
     @staticmethod
     def detach(vm: Vm, attachment: Attachment) -> None:
         """Take the disk out of the VM."""
+        _refuse_suspended(vm, "remove", "Physical Disk Drive")
         if attachment.controller.kind == IDE and vm.running:
             reason = "The virtual machine must be turned off to change an IDE controller. (0x80070015)"
             raise JobError(INVALID_STATE, _text(vm, "remove", "Physical Disk Drive", reason))
@@ -89,6 +92,11 @@ class Changes:
             )
         attachment.controller, attachment.slot = controller, slot
         return self._paths.drive_path(vm, attachment)
+
+
+def _refuse_suspended(vm: Vm, verb: str, device: str) -> None:
+    if vm.power in ("saved", "paused"):
+        raise JobError(INVALID_STATE, _text(vm, verb, device, f"The virtual machine is {vm.power}. (0x80070015)"))
 
 
 def _text(vm: Vm, verb: str, device: str, reason: str) -> str:

@@ -19,7 +19,9 @@ DEFINITIONS = ("Default", "Minimum", "Maximum", "Increment")
 DEFINED = {SUBTYPE_SCSI: TYPE_SCSI, SUBTYPE_DRIVE: TYPE_DISK, SUBTYPE_RAW: TYPE_DISK, SUBTYPE_DVD: TYPE_DVD}
 DONE, JOB_STARTED, FAILED, NOT_SUPPORTED, INVALID_PARAMETER, INVALID_STATE = 0, 4096, 32768, 32770, 32773, 32775
 """Return values of the services."""
-STATE_ON, STATE_OFF = 2, 3
+STATE_ON = 2
+POWER = {STATE_ON: "on", 3: "off", 6: "saved", 9: "paused"}
+"""EnabledState of a VM, and what RequestStateChange takes."""
 STATUS_OK, STATUS_NO_CONTACT = 2, 12
 
 

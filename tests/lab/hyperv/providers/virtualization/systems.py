@@ -16,7 +16,7 @@ from tests.lab.hyperv.providers.virtualization.kinds import (
     INVALID_PARAMETER,
     INVALID_STATE,
     JOB_STARTED,
-    STATE_OFF,
+    POWER,
     STATE_ON,
     STATUS_NO_CONTACT,
     STATUS_OK,
@@ -25,6 +25,8 @@ from tests.lab.hyperv.providers.virtualization.paths import Paths
 from tests.lab.hyperv.vms import Vm
 from tests.lab.hyperv.xml_values import cim_xml
 
+_FROM = {"on": {"off", "saved", "paused"}, "off": {"on"}, "saved": {"on", "off"}, "paused": {"on", "off", "saved"}}
+"""From which state of a VM to which."""
 KVP_GUID, SHUTDOWN_GUID = "2A34B1C2-FD73-4043-8A5B-DD2159BC743F", "9F8233AC-BE49-4C79-8EE3-E7E1985B2077"
 
 
@@ -41,7 +43,8 @@ class Systems:
         host = self._machine.short
         yield self._system(host, host, "Hosting Computer System", STATE_ON)
         for vm in self._paths.vms():
-            yield self._system(vm.id, vm.name, "Virtual Machine", STATE_ON if vm.running else STATE_OFF)
+            state = next(state for state, power in POWER.items() if power == vm.power)
+            yield self._system(vm.id, vm.name, "Virtual Machine", state)
 
     def _system(self, name: str, element_name: str, caption: str, state: int) -> Row:
         return {
@@ -144,18 +147,19 @@ class Systems:
                 yield {"GroupComponent": self._paths.system_path(vm), "PartComponent": self._paths.component_path(vm, class_name, guid)}
 
     def change_state(self, call: Call) -> Mapping[str, Value]:
-        """Turn a VM on or off."""
+        """Turn a VM on or off, save or pause it."""
         vm = self._estate.vms.get(call.key("Name"))
-        state = call.number("RequestedState")
-        if vm is None or state not in (STATE_ON, STATE_OFF):
+        power = POWER.get(call.number("RequestedState"))
+        if vm is None or power is None:
             return {"ReturnValue": INVALID_PARAMETER}
-        if vm.running == (state == STATE_ON):
+        if power not in _FROM[vm.power]:
             return {"ReturnValue": INVALID_STATE}
-        job = self._estate.start_job(vm, "Changing Virtual Machine State", lambda: self._set_power(vm, state == STATE_ON))
+        job = self._estate.start_job(vm, "Changing Virtual Machine State", lambda: self._set_power(vm, power))
         return {"ReturnValue": JOB_STARTED, "Job": self._paths.job_path(job)}
 
-    def _set_power(self, vm: Vm, on: bool) -> None:
-        vm.power, vm.integration = ("on" if on else "off"), on
+    def _set_power(self, vm: Vm, power: str) -> None:
+        on = power == "on"
+        vm.power, vm.integration = power, on
         cluster = self._estate.clusters.get(self._machine.cluster or "") if vm.highly_available else None
         for resource in cluster.resources.values() if cluster else ():
             if resource.type == VIRTUAL_MACHINE and self._estate.vm_of(resource) is vm:
