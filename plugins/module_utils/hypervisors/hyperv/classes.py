@@ -74,6 +74,15 @@ DISK_DRIVE = CimClass(
         "DriveNumber": "uint32",
     },
 )
+MANAGEMENT_SERVICE = CimClass(
+    VIRTUALIZATION,
+    "Msvm_VirtualSystemManagementService",
+    ("CreationClassName", "Name", "SystemCreationClassName", "SystemName"),
+    {"CreationClassName": "string", "Name": "string", "SystemCreationClassName": "string", "SystemName": "string"},
+)
+JOB = CimClass(VIRTUALIZATION, "Msvm_ConcreteJob", ("InstanceID",), {"InstanceID": "string", "JobState": "uint16"})
+AFFECTED_BY_JOB = "Msvm_AffectedJobElement"
+"""The association of a VM with the jobs that change it."""
 SHUTDOWN_COMPONENT = CimClass(
     VIRTUALIZATION,
     "Msvm_ShutdownComponent",
@@ -146,6 +155,8 @@ ISCSI_SESSION = CimClass(
 ISCSI_SESSION_TO_DISK = CimClass(
     STORAGE, "MSFT_iSCSISessionToDisk", ("iSCSISession", "Disk"), {"iSCSISession": "reference", "Disk": "reference"}
 )
+
+STORAGE_SETTING = CimClass(STORAGE, "MSFT_StorageSetting", ("Name",))
 
 FC_PORT = CimClass(
     HBA,

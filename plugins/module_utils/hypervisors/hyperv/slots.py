@@ -5,7 +5,7 @@
 """Where on a VM's virtual SCSI controllers a pass-through disk goes. Pure: nothing here talks to a host.
 
 Limits are those of "Plan for Hyper-V scalability" in Microsoft's documentation: four SCSI controllers a VM, 64 disks a controller; DVD
-drives sit in the same slots. A controller has no number of its own: it is counted in the order of appearance, so that a new one is the last.
+drives sit in the same slots. A controller has no number of its own: it is counted in order of appearance, so that a new one is the last.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import InvalidInput, Refused
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.hardware import SCSI, label
 from ansible_collections.crossvisor.san.plugins.module_utils.model import POWERED_OFF, Controller, Slot, VirtualMachine
 
-SCSI = "scsi"
 BUSES = range(4)
 UNITS = range(64)
 
@@ -30,12 +30,7 @@ class Place:
     controller: Controller | None
 
     def __str__(self) -> str:
-        return address(self.bus, self.unit)
-
-
-def address(bus: int | None, unit: int | None) -> str:
-    """How a place is written: `SCSI(1:3)`."""
-    return f"SCSI({bus}:{unit})"
+        return label(SCSI, self.bus, self.unit)
 
 
 def choose(vm: VirtualMachine, slot: Slot) -> Place:
@@ -46,7 +41,7 @@ def choose(vm: VirtualMachine, slot: Slot) -> Place:
     """
     if slot.bus is None:
         if slot.unit is not None:
-            raise InvalidInput(f"Unit {slot.unit} was asked for without a bus: name both, such as {address(0, slot.unit)}, or none.")
+            raise InvalidInput(f"Unit {slot.unit} was asked for without a bus: name both, such as {label(SCSI, 0, slot.unit)}, or none.")
         return _anywhere(vm)
     return _on_bus(vm, slot.bus, slot.unit)
 
@@ -69,14 +64,14 @@ def _anywhere(vm: VirtualMachine) -> Place:
             return Place(controller.bus, unit, controller)
     if len(there) >= len(BUSES):
         raise Refused(f"All {len(there)} SCSI controllers of VM {vm.name} are full: detach a disk that is no longer needed.")
-    return _on_new(vm, 0, "its SCSI controllers are full" if there else "it has no SCSI controller")
+    return _on_new(vm, 0, "it has no room on its SCSI controllers" if there else "it has no SCSI controller")
 
 
 def _on_bus(vm: VirtualMachine, bus: int, unit: int | None) -> Place:
     if bus not in BUSES:
         raise InvalidInput(f"SCSI controller {bus} does not exist: a VM has SCSI controllers {BUSES[0]} to {BUSES[-1]}.")
     if unit is not None and unit not in UNITS:
-        raise InvalidInput(f"{address(bus, unit)} does not exist: a SCSI controller of Hyper-V has units {UNITS[0]} to {UNITS[-1]}.")
+        raise InvalidInput(f"{label(SCSI, bus, unit)} does not exist: a SCSI controller of Hyper-V has units {UNITS[0]} to {UNITS[-1]}.")
     controller = controller_on(vm, bus)
     if controller is None:
         return _on_new(vm, unit or 0, f"it has no SCSI controller {bus}", bus)
@@ -85,7 +80,7 @@ def _on_bus(vm: VirtualMachine, bus: int, unit: int | None) -> Place:
         raise Refused(f"SCSI controller {bus} of VM {vm.name} is full: name another one, or none to have one chosen.")
     if chosen in controller.units:
         raise Refused(
-            f"{address(bus, chosen)} of VM {vm.name} is taken by {_occupant(vm, controller, chosen)}: "
+            f"{label(SCSI, bus, chosen)} of VM {vm.name} is taken by {_occupant(vm, controller, chosen)}: "
             "choose another unit, or leave it out for the first that is free."
         )
     return Place(bus, chosen, controller)
@@ -101,7 +96,8 @@ def _on_new(vm: VirtualMachine, unit: int, why: str, bus: int | None = None) -> 
         )
     if vm.power != POWERED_OFF:
         raise Refused(
-            f"VM {vm.name} is running and {why}, and Hyper-V adds one only to a VM that is off: turn the VM off, then run this task again."
+            f"VM {vm.name} is running and {why}, and Hyper-V adds a controller only to a VM that is off: "
+            "turn it off, then run this task again."
         )
     return Place(last, unit, None)
 

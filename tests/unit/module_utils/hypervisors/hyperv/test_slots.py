@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import InvalidInput, Refused
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import slots
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.hardware import SCSI
 from ansible_collections.crossvisor.san.plugins.module_utils.model import (
     IMAGE,
     POWERED_OFF,
@@ -29,7 +30,7 @@ IDE = Controller("ide", "ide", 0, (0,))
 
 
 def scsi(bus: int, used: Collection[int] = ()) -> Controller:
-    return Controller(f"scsi{bus}", slots.SCSI, bus, tuple(used))
+    return Controller(f"scsi{bus}", SCSI, bus, tuple(used))
 
 
 def machine(*controllers: Controller, power: str = POWERED_ON, disks: Sequence[VirtualDisk] = ()) -> VirtualMachine:
@@ -38,32 +39,32 @@ def machine(*controllers: Controller, power: str = POWERED_ON, disks: Sequence[V
 
 @st.composite
 def machines(draw: st.DrawFn) -> VirtualMachine:
-    """A VM that Hyper-V could have: its SCSI controllers are numbered without a gap."""
-    count = draw(st.integers(0, len(slots.BUSES)))
-    used = st.one_of(st.just(set(ALL)), st.sets(st.sampled_from(ALL)))
-    controllers = draw(st.permutations([IDE, *(scsi(bus, draw(used)) for bus in range(count))]))
-    return machine(*controllers, power=draw(st.sampled_from([POWERED_ON, POWERED_OFF])))
+    """A running VM that Hyper-V could have: its SCSI controllers are numbered without a gap, and the last of them is not full."""
+    some = st.sets(st.sampled_from(ALL), max_size=len(ALL) - 1)
+    used = [*draw(st.lists(st.one_of(st.just(set(ALL)), some), max_size=len(slots.BUSES) - 1)), draw(some)]
+    return machine(*draw(st.permutations([IDE, *(scsi(bus, units) for bus, units in enumerate(used))])))
 
 
 @given(machines())
 def test_what_is_chosen_is_the_lowest_free_unit_of_the_first_controller_with_room(vm: VirtualMachine) -> None:
-    there = slots.scsi_controllers(vm)
-    assume(any(len(controller.units) < len(ALL) for controller in there))
     place = slots.choose(vm, Slot())
     assert place.controller is not None
     assert place.unit == min(set(ALL) - set(place.controller.units))
-    assert all(len(controller.units) == len(ALL) for controller in there if controller.bus < place.bus)
+    assert all(len(controller.units) == len(ALL) for controller in slots.scsi_controllers(vm) if controller.bus < place.bus)
 
 
-@given(machines())
-def test_a_controller_is_added_only_to_a_vm_that_is_off_and_becomes_the_last(vm: VirtualMachine) -> None:
-    there = slots.scsi_controllers(vm)
-    assume(all(len(controller.units) == len(ALL) for controller in there))
-    if vm.power == POWERED_OFF and len(there) < len(slots.BUSES):
-        assert slots.choose(vm, Slot()) == slots.Place(len(there), 0, None)
-    else:
-        with pytest.raises(Refused, match="full|no SCSI controller"):
-            slots.choose(vm, Slot())
+@pytest.mark.parametrize("count", range(4))
+def test_a_vm_that_is_off_gets_another_controller_when_all_are_full_and_a_running_one_does_not(count: int) -> None:
+    full = [scsi(bus, ALL) for bus in range(count)]
+    assert slots.choose(machine(*full, power=POWERED_OFF), Slot()) == slots.Place(count, 0, None)
+    with pytest.raises(Refused, match="VM db01 is running and it"):
+        slots.choose(machine(*full), Slot())
+
+
+@pytest.mark.parametrize("power", [POWERED_ON, POWERED_OFF])
+def test_a_fifth_controller_does_not_exist(power: str) -> None:
+    with pytest.raises(Refused, match="All 4 SCSI controllers of VM db01 are full"):
+        slots.choose(machine(*(scsi(bus, ALL) for bus in slots.BUSES), power=power), Slot())
 
 
 def test_units_of_ide_controllers_are_never_offered() -> None:
@@ -111,5 +112,5 @@ def test_a_full_controller_is_refused_when_it_is_asked_for() -> None:
 
 
 def test_a_running_vm_without_a_controller_is_told_the_way_out() -> None:
-    with pytest.raises(Refused, match="VM db01 is running and it has no SCSI controller.*turn the VM off"):
+    with pytest.raises(Refused, match=r"VM db01 is running and it has no SCSI controller.*turn it off"):
         slots.choose(machine(IDE), Slot())
