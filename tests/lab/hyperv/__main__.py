@@ -34,6 +34,9 @@ def main() -> int:
     if not credentials.username or not credentials.password:
         print("LAB_USERNAME and LAB_PASSWORD must be set.", file=sys.stderr)
         return 2
+    if ":" in credentials.password:
+        print("LAB_PASSWORD must have no colon, which ends a field where NTLM looks the account up.", file=sys.stderr)
+        return 2
     if bool(options.cert) != bool(options.key):
         print("--cert and --key belong together.", file=sys.stderr)
         return 2
