@@ -23,7 +23,7 @@ CSV = "csv"
 SMB = "smb"
 _VERBATIM = "\\\\?\\"
 _VERBATIM_UNC = "\\\\?\\UNC\\"
-_BY_GUID = "\\\\?\\Volume{"
+_BY_GUID = "\\\\?\\volume{"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Volume:
     @property
     def name(self) -> str:
         """How people call it."""
-        return next((path for path in self.access_paths if not path.startswith(_BY_GUID)), self.label or self.path)
+        return next((path for path in self.access_paths if not _by_guid(path)), self.label or self.path)
 
 
 def volumes_of(client: CimClient) -> list[Volume]:
@@ -54,7 +54,7 @@ def volumes_of(client: CimClient) -> list[Volume]:
     access: defaultdict[str, list[str]] = defaultdict(list)
     for partition in partitions:
         paths = partition.texts("AccessPaths")
-        for guid in (path for path in paths if path.startswith(_BY_GUID)):
+        for guid in (path for path in paths if _by_guid(path)):
             numbers[guid].append(partition.integer("DiskNumber") or 0)
             access[guid].extend(path for path in paths if path not in access[guid])
     return [
@@ -64,7 +64,7 @@ def volumes_of(client: CimClient) -> list[Volume]:
             label=found.text("FileSystemLabel"),
             size_bytes=found.integer("Size") or 0,
             disks=numbers[found.text("Path")],
-            access_paths=sorted(access[found.text("Path")] or [found.text("Path")], key=lambda path: path.startswith(_BY_GUID)),
+            access_paths=sorted(access[found.text("Path")] or [found.text("Path")], key=_by_guid),
         )
         for found in client.query(classes.VOLUME, columns=classes.VOLUME.columns)
     ]
@@ -130,6 +130,10 @@ class Directories:
 def _components(path: str) -> tuple[str, ...]:
     """The components of a path as Windows compares them."""
     text = path.replace("/", "\\")
-    if text.startswith(_VERBATIM) and not text.startswith(_BY_GUID):
+    if text.startswith(_VERBATIM) and not _by_guid(text):
         text = text[len(_VERBATIM) :]
     return tuple(part.casefold() for part in text.split("\\") if part)
+
+
+def _by_guid(path: str) -> bool:
+    return path.casefold().startswith(_BY_GUID)
