@@ -88,7 +88,7 @@ class Partitions:
     def _new_mount(self, path: str) -> str:
         """Return the mount point, which must be a directory that exists, is empty and lies on an NTFS volume."""
         bare = path.rstrip("\\")
-        if not _MOUNT.fullmatch(bare) or bare.lower() not in self._machine.directories:
+        if not _MOUNT.fullmatch(bare) or bare.lower() not in self._machine.directories or self._machine.inside(bare):
             raise Failed(Code.PATH_INVALID)
         carrier = (partition for _first, partition in self._objects.mounted() if f"{bare[:2].upper()}\\" in self._objects.paths(partition))
         if next((partition.file_system for partition in carrier), "") != "NTFS":
