@@ -74,6 +74,21 @@ options:
     description:
       - Datastore for the mapping file; without it, the one that holds the VM's own files.
     type: str
+  mount_point:
+    description:
+      - Where the guest shall mount the disk, such as V(C:\mt1). Nothing is mounted here.
+      - In a Hyper-V failover cluster, the disk resource of a new disk and its temporary group are named after it, as
+        C(Disk VM app01 MP C:\mt1); without it, after the LUN. Elsewhere it has no effect.
+    type: str
+    default: ""
+  initialize:
+    description:
+      - Your word that the LUN is empty, so that a partition table (GPT) may be written to it where a Hyper-V failover cluster needs one to
+        know its disks. Without it, a LUN that has none is refused there, because it may hold what Windows does not know, such as a
+        Linux volume.
+      - A LUN that has a partition table is never written to. On other platforms, and on a single host, it has no effect.
+    type: bool
+    default: false
   release:
     description:
       - With O(state=absent), also take the LUN out of use on every host that sees it, so that unmapping it on the array causes no
@@ -123,6 +138,19 @@ EXAMPLES = r"""
     naa: naa.600a098038304c61622d616161616131
     place: SCSI(1:3)
     sharing: multi_writer
+
+- name: Attach a new, empty LUN to a highly available VM of a Hyper-V failover cluster
+  crossvisor.san.ptd_attach:
+    hypervisor:
+      type: hyperv
+      hostname: node1.example.com
+      username: EXAMPLE\svc-ansible
+      password: "{{ vault_hyperv_password }}"
+    vm: app01
+    naa: "{{ lun.naa }}"
+    mount_point: C:\mt1
+    initialize: "{{ lun.changed }}"
+  delegate_to: localhost
 
 - name: Take the LUN from the VM, and from the hosts
   crossvisor.san.ptd_attach:
@@ -254,6 +282,8 @@ def main() -> None:
             "release": {"type": "bool", "default": False},
             "ignore_hosts": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "float", "default": 300.0},
+            "mount_point": {"type": "str", "default": ""},
+            "initialize": {"type": "bool", "default": False},
         },
         required_one_of=[("naa", "serial")],
         mutually_exclusive=[("naa", "serial")],
@@ -275,6 +305,8 @@ def _reach(module: AnsibleModule) -> dict[str, Any]:
         file_system=params["datastore"],
         ignore_hosts=params["ignore_hosts"],
         timeout=params["timeout"],
+        mount_point=params["mount_point"],
+        initialize=params["initialize"],
     )
     with closing(hypervisors.open_hypervisor(module)) as hypervisor:
         if params["state"] == "present":

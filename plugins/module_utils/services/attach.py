@@ -48,6 +48,10 @@ class AttachRequest:
     file_system: str | None = None
     ignore_hosts: Sequence[str] = ()
     timeout: float = 300.0
+    mount_point: str = ""
+    """Where the guest shall mount it, as far as the platform names anything after that."""
+    initialize: bool = False
+    """The user's word that the LUN is empty."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +166,8 @@ def attach(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> 
         sharing=request.sharing,
         file_system=request.file_system,
         timeout=request.timeout,
+        mount_point=request.mount_point,
+        initialize=request.initialize,
     )
     plan = Plan([MakeVisible(hypervisor, hosts, request.name, request.timeout)]) + hypervisor.plan_attach(wish)
     outcome = carry_out(plan, check_mode)
