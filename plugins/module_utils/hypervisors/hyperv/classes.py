@@ -180,6 +180,9 @@ FC_ADAPTER = CimClass(
 
 MS_CLUSTER = CimClass(CLUSTER, "MSCluster_Cluster", ("Name",), {"Name": "string", "Fqdn": "string"})
 CLUSTER_NODE = CimClass(CLUSTER, "MSCluster_Node", ("Name",), {"Name": "string", "State": "uint32"})
+RESOURCE_GROUP = CimClass(
+    CLUSTER, "MSCluster_ResourceGroup", ("Name",), {"Name": "string", "GroupType": "uint32", "State": "uint32", "OwnerNode": "string"}
+)
 CLUSTER_RESOURCE = CimClass(
     CLUSTER,
     "MSCluster_Resource",
@@ -204,4 +207,17 @@ SHARED_VOLUME_TO_RESOURCE = CimClass(
     "MSCluster_ClusterSharedVolumeToResource",
     ("GroupComponent", "PartComponent"),
     {"GroupComponent": "reference", "PartComponent": "reference"},
+)
+CLUSTER_DISK = CimClass(CLUSTER, "MSCluster_Disk", ("Id",), {"Id": "string", "UniqueId": "string", "UniqueIdFormat": "uint16"})
+RESOURCE_TO_DISK = CimClass(
+    CLUSTER,
+    "MSCluster_ResourceToDisk",
+    ("GroupComponent", "PartComponent"),
+    {"GroupComponent": "reference", "PartComponent": "reference"},
+)
+RESOURCE_DEPENDENCY = CimClass(
+    CLUSTER,
+    "MSCluster_ResourceToDependentResource",
+    ("Antecedent", "Dependent"),
+    {"Antecedent": "reference", "Dependent": "reference"},
 )

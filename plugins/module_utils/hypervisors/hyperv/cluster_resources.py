@@ -9,8 +9,9 @@ Source: `MSCluster_Resource` of Microsoft's Failover Cluster Provider reference;
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import classes
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import HostDisk
@@ -23,6 +24,10 @@ VM_CONFIGURATION = "Virtual Machine Configuration"
 """MSCluster_Resource.Type."""
 ONLINE, OFFLINE, FAILED = 2, 3, 4
 """MSCluster_Resource.State; from 128 on it is pending."""
+_STATES: Mapping[int, str] = MappingProxyType(
+    {ONLINE: "online", OFFLINE: "offline", FAILED: "failed", 128: "pending", 129: "going online", 130: "going offline"}
+)
+_PENDING = frozenset({128, 129, 130})
 DISK_BY_SIGNATURE, DISK_BY_GUID = 0, 1
 """The private property DiskIdType."""
 AVAILABLE_STORAGE = "Available Storage"
@@ -46,6 +51,26 @@ class ClusterResource:
     """Of the GPT disk that a disk resource keeps, in braces."""
     disk_signature: int | None = None
     """Of the MBR disk that a disk resource keeps."""
+
+    @property
+    def online(self) -> bool:
+        """Whether it is in service."""
+        return self.state == ONLINE
+
+    @property
+    def pending(self) -> bool:
+        """Whether it is changing its state just now."""
+        return self.state in _PENDING
+
+    @property
+    def condition(self) -> str:
+        """Its state in words."""
+        return _STATES.get(self.state, "in an unknown state")
+
+    @property
+    def blank(self) -> bool:
+        """Whether it is a disk resource that was never given a disk."""
+        return self.type == PHYSICAL_DISK and not self.disk_guid and self.disk_signature is None
 
     def keeps(self, disk: HostDisk) -> bool:
         """Whether it is the resource of this disk, which both know by what is in its partition table."""
@@ -88,7 +113,7 @@ def _resource(found: CimInstance) -> ClusterResource:
         shared_volume=found.flag("IsClusterSharedVolume"),
         vm_id=bare_guid(private.text("VmID")),
         disk_guid="" if by_signature else private.text("DiskIdGuid"),
-        disk_signature=private.integer("DiskSignature") if by_signature else None,
+        disk_signature=(private.integer("DiskSignature") or None) if by_signature else None,
     )
 
 
