@@ -15,11 +15,10 @@ from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.
     VIRTUAL_MACHINE,
     ClusterResource,
 )
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.cluster_vm import Names
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.model import ClusterDisk, VirtualMachine
-
-_OURS = "Disk VM"
-"""How the name of a group begins that holds a disk only while it is being given to a VM, or taken from it."""
+from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class ClusterDisks:
         """Every disk that is no shared volume. `formatted` names the resources on whose disks a node found a file system."""
         with_file_system = frozenset(formatted)
         owners = {resource.group: resource.vm_id for resource in self.resources if resource.type == VIRTUAL_MACHINE}
-        ids = {vm.name: vm.id for vm in machines if vm.cluster == self.cluster}
+        candidates = [vm for vm in machines if vm.cluster == self.cluster]
         found: list[ClusterDisk] = []
         for resource in self._disk_resources():
             if resource.shared_volume:
@@ -57,7 +56,7 @@ class ClusterDisks:
                     group=resource.group,
                     cluster=self.cluster,
                     lun=disk.name if disk else None,
-                    vm=owners.get(resource.group) or _intended(resource.group, ids),
+                    vm=owners.get(resource.group) or (_intended(resource, disk.name, candidates) if disk and disk.name else ""),
                     available=resource.group == AVAILABLE_STORAGE and resource.name not in with_file_system,
                 )
             )
@@ -67,7 +66,11 @@ class ClusterDisks:
         return (resource for resource in self.resources if resource.type == PHYSICAL_DISK)
 
 
-def _intended(group: str, ids: dict[str, str]) -> str:
-    """The VM for which a temporary group was made, by its name; the longest, because a VM's name may begin with another's."""
-    fitting = [name for name in ids if group.startswith((f"{_OURS} {name} MP ", f"{_OURS} {name} LUN "))]
-    return ids[max(fitting, key=len)] if fitting else ""
+def _intended(resource: ClusterResource, lun: ScsiName, candidates: Iterable[VirtualMachine]) -> str:
+    """The VM on whose way a disk is, by the names that this collection gives; the longest, because a VM's name may begin with another's."""
+    fitting = [vm for vm in candidates if _is_for(Names(vm.name, lun), resource)]
+    return max(fitting, key=lambda vm: len(vm.name)).id if fitting else ""
+
+
+def _is_for(names: Names, resource: ClusterResource) -> bool:
+    return names.is_temporary(resource.group) or (resource.group == AVAILABLE_STORAGE and names.is_own(resource.name))

@@ -14,9 +14,9 @@ import pytest
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import ConnectionFailed, NotFound
 from ansible_collections.crossvisor.san.plugins.module_utils.model import (
     FileSystem,
-    ImageFile,
     Hba,
     Host,
+    ImageFile,
     LunMapping,
     ScsiDevice,
     VirtualDisk,

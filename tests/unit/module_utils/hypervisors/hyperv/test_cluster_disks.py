@@ -23,9 +23,9 @@ DB, DB2 = (VirtualMachine(f"ID-{name}", name, cluster="hvc1") for name in ("db",
 SHOWN = [HostDisk(4, None, 1, "a", guid="{1}"), HostDisk(2, NAME, 1, "b", guid="{1}"), HostDisk(3, None, 1, "c", guid="{2}")]
 
 
-def listed(group: str, *formatted: str, shared: bool = False) -> list[ClusterDisk]:
+def listed(group: str, *formatted: str, name: str = "Disk 1", shared: bool = False) -> list[ClusterDisk]:
     resources = [
-        ClusterResource("Disk 1", PHYSICAL_DISK, ONLINE, group, "N1", disk_guid="{1}", shared_volume=shared),
+        ClusterResource(name, PHYSICAL_DISK, ONLINE, group, "N1", disk_guid="{1}", shared_volume=shared),
         ClusterResource("Virtual Machine db", VIRTUAL_MACHINE, ONLINE, "group of db", "N1", vm_id=DB.id),
     ]
     return ClusterDisks("hvc1", resources, SHOWN).listed([DB, DB2], formatted)
@@ -41,7 +41,7 @@ def test_a_disk_bears_the_lun_that_any_node_knows() -> None:
     [
         ("group of db", DB.id),
         ("Disk VM db MP C:\\mt1 Group", DB.id),
-        ("Disk VM db LUN 600a Group", DB.id),
+        ("disk vm DB LUN 600a group", DB.id),
         ("Disk VM db 2 MP C:\\mt1 Group", DB2.id),
         ("Disk VM gone MP C:\\mt1 Group", ""),
         ("Cluster Group", ""),
@@ -52,6 +52,11 @@ def test_a_disk_bears_the_lun_that_any_node_knows() -> None:
 def test_it_is_kept_for_the_vm_of_its_group_or_the_one_that_it_is_on_its_way_to(group: str, vm: str) -> None:
     (disk,) = listed(group)
     assert disk.vm == vm
+
+
+@pytest.mark.parametrize(("name", "vm"), [("Disk VM db MP C:\\mt1", DB.id), ("Disk VM gone MP C:\\mt1", ""), ("Cluster Disk 3", "")])
+def test_a_disk_of_ours_that_was_left_in_available_storage_is_still_for_its_vm(name: str, vm: str) -> None:
+    assert [disk.vm for disk in listed("Available Storage", name=name)] == [vm]
 
 
 @pytest.mark.parametrize(
