@@ -39,7 +39,9 @@ class AccessPath:
             return cls(f"{letter['letter'].upper()}:\\")
         drive, names = written[:3], written[3:].rstrip("\\").split("\\")
         if drive[1:] != ":\\" or not _LETTER.fullmatch(drive):
-            raise InvalidInput(f"'{text}' is no place for a volume: write a drive letter such as E:, or a directory such as C:\\mt1.")
+            raise InvalidInput(
+                f"{_quoted(text)} is no place for a volume: write a drive letter such as E:, or a directory such as C:\\mt1."
+            )
         for name in names:
             _check(name, text)
         path = drive[0].upper() + drive[1:] + "\\".join(names) + "\\"
@@ -79,8 +81,12 @@ def _check(name: str, text: str) -> None:
     """Refuse the name of a directory that Windows does not allow, or that a command line could take for something else."""
     if not _NAME.fullmatch(name) or name[-1] in ". " or name[0] == " ":
         raise InvalidInput(
-            f"'{text}' cannot be a mount point: '{name}' is no plain name of a directory (letters, digits, spaces and . ( ) + @ # $ ~ _ - "
-            "with neither a space at an end nor a dot at the last)."
+            f"{_quoted(text)} cannot be a mount point: {_quoted(name)} is no plain name of a directory (letters, digits, spaces and "
+            ". ( ) + @ # $ ~ _ - with neither a space at an end nor a dot at the last)."
         )
     if _DEVICES.fullmatch(name):
         raise InvalidInput(f"'{text}' cannot be a mount point: Windows keeps the name '{name}' for a device.")
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}'" if text.isprintable() else ascii(text)

@@ -12,7 +12,6 @@ from __future__ import annotations
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.classes import CIMV2, STORAGE
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_types import CimClass
 
-STORAGE_SETTING = CimClass(STORAGE, "MSFT_StorageSetting", ("Name",), {"Name": "string"})
 PARTITION = CimClass(
     STORAGE,
     "MSFT_Partition",

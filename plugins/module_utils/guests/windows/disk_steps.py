@@ -423,7 +423,8 @@ def refuse_other_content(session: Session, wish: VolumeWish) -> None:
         return
     reason = objection(session.layout, wish)
     if reason:
-        raise Refused(f"There is {reason} on {session.disk_in_words()}: say force if all that is on it may be lost.")
+        disk = session.disk_in_words()
+        raise Refused(f"{disk[0].upper()}{disk[1:]} holds {reason}: say force if all that is on it may be lost.")
     label = other_label(session.layout, wish)
     if label is not None:
         raise Refused(

@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Mapping
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import NotFound, OutcomeUnknown
-from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows import classes, storage_call
+from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows import classes
 from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.layout import Layout, Storage, observe
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.classes import DISK
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import storage_call
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.classes import DISK, STORAGE_SETTING
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim import CimClient
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_types import CimInstance, CimValue, Types
@@ -69,7 +70,7 @@ class Session:
         pause = _FIRST_PAUSE
         while True:
             with contextlib.suppress(OutcomeUnknown):  # the next look tells, and a rescan may be repeated
-                storage_call.call(self.client, classes.STORAGE_SETTING, "UpdateHostStorageCache", timeout=self.timeout)
+                storage_call.call(self.client, STORAGE_SETTING, "UpdateHostStorageCache", timeout=self.timeout)
             if self.look() is not None:
                 return
             if self._clock() >= deadline:
@@ -101,7 +102,7 @@ class Session:
 
     def on_disk(self, method: str, parameters: Mapping[str, CimValue] | None = None) -> CimInstance:
         """Call a method of the LUN's `MSFT_Disk`. Raises `RemoteError` for a return value that is no success."""
-        return storage_call.call(self.client, DISK, method, self.layout.disk.object_id, parameters, timeout=self.timeout)
+        return storage_call.call(self.client, DISK, method, {"ObjectId": self.layout.disk.object_id}, parameters, timeout=self.timeout)
 
     def on_partition(
         self,
@@ -117,7 +118,7 @@ class Session:
             self.client,
             classes.PARTITION,
             method,
-            object_id,
+            {"ObjectId": object_id},
             parameters,
             outputs=outputs,
             repeatable=repeatable,
@@ -126,7 +127,7 @@ class Session:
 
     def on_volume(self, method: str, object_id: str, parameters: Mapping[str, CimValue]) -> CimInstance:
         """Call a method of an `MSFT_Volume`. Raises `RemoteError` for a return value that is no success."""
-        return storage_call.call(self.client, classes.VOLUME, method, object_id, parameters, timeout=self.timeout)
+        return storage_call.call(self.client, classes.VOLUME, method, {"ObjectId": object_id}, parameters, timeout=self.timeout)
 
     def disk_in_words(self) -> str:
         """The disk, as messages call it."""

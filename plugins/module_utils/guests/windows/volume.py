@@ -25,7 +25,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.disk
 )
 from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.path_steps import MakeDirectory, Mount, TakeOffline, Unmount
 from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.session import Session
-from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.wish import VolumeWish
+from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.wish import VolumeWish, objection
 from ansible_collections.crossvisor.san.plugins.module_utils.plan import Plan, Step
 
 
@@ -84,12 +84,14 @@ def _mounting(session: Session, wish: VolumeWish, path: AccessPath) -> list[Step
     if holder:
         raise Refused(f"{path} on {session.guest} is taken by {holder}: choose another one, or free it first.")
     if path.is_letter:
-        _refuse_second_letter(session, path)
+        _refuse_second_letter(session, wish)
         return [Mount(session, wish, path)]
     return [MakeDirectory(session, path, _directory_is_there(session, path)), Mount(session, wish, path)]
 
 
-def _refuse_second_letter(session: Session, path: AccessPath) -> None:
+def _refuse_second_letter(session: Session, wish: VolumeWish) -> None:
+    if objection(session.layout, wish):
+        return  # the volume that has the other letter will be erased
     letters = [known.rstrip("\\") for known in session.layout.access_paths if is_letter(known)]
     if letters:
         raise Refused(
@@ -102,7 +104,9 @@ def _directory_is_there(session: Session, path: AccessPath) -> bool:
     """Tell whether the directory exists. Raises `Refused` when nothing can be mounted there."""
     carrier = session.storage.on_drive(path.drive)
     if carrier is None:
-        raise Refused(f"{path} cannot be a mount point on {session.guest}, which has no volume {path.drive}: choose another one.")
+        raise Refused(
+            f"{path} cannot be a mount point: {session.guest} has no volume {path.drive}, so choose a directory on one that it has."
+        )
     if carrier.file_system.upper() != file_systems.NTFS:
         raise Refused(
             f"{path} cannot be a mount point on {session.guest}, because {path.drive} is {carrier.file_system or 'not formatted'}: "

@@ -2,48 +2,21 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a Windows host does with one of its disks: in use, offline for a VM, or in use by the host again.
-
-Return values and `MSFT_StorageExtendedStatus` are those of Microsoft's Windows Storage Management API reference.
-"""
+"""What a Windows host does with one of its disks: in use, offline for a VM, or in use by the host again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import Refused, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import classes, disks
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import HostDisk
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.storage_call import call
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils.wire import wql
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim import RETURN_VALUE, CimClient, Keys
+from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim import CimClient
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_path import ObjectPath
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_types import CimClass, CimInstance, CimValue, Types
 
 GIVEN_TO_A_VM = "given to a VM"
-_COMPLETED = 0
-_STATUS = "ExtendedStatus"
-_STATUS_TYPES: Types = MappingProxyType({_STATUS: "object", f"{_STATUS}.Message": "string"})
 _VOLUME = "\\\\?\\Volume"
-
-
-def call(
-    client: CimClient, cim_class: CimClass, method: str, keys: Keys | None = None, parameters: Mapping[str, CimValue] | None = None
-) -> CimInstance:
-    """Call a method of the storage API and return its outputs.
-
-    Raises `RemoteError` with the host's own words and the return value as `code`; `OutcomeUnknown` when the answer was lost.
-    """
-    answer = client.call(cim_class, method, keys, parameters, outputs=_STATUS_TYPES)
-    value = answer.integer(RETURN_VALUE)
-    if value not in (None, _COMPLETED):
-        status = answer.instance(_STATUS)
-        told = " ".join(status.text("Message").split()).rstrip(".") if status else ""
-        raise RemoteError(
-            f"{client.session.connection} refused {method} of {cim_class.name} ({value}): {told or 'no reason was given'}.", str(value)
-        )
-    return answer
 
 
 def rescan(client: CimClient) -> None:

@@ -13,9 +13,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim import RETURN_VALUE, CimClient
+from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim import RETURN_VALUE, CimClient, Keys
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_types import CimClass, CimInstance, CimValue, Types
 
+_COMPLETED = 0
+_STATUS = "ExtendedStatus"
+_STATUS_TYPES: Types = MappingProxyType({_STATUS: "object", f"{_STATUS}.Message": "string"})
 MEANINGS: Mapping[int, str] = MappingProxyType(
     {
         1: "not supported",
@@ -50,27 +53,27 @@ def call(
     client: CimClient,
     cim_class: CimClass,
     method: str,
-    object_id: str | None = None,
+    keys: Keys | None = None,
     parameters: Mapping[str, CimValue] | None = None,
     *,
     outputs: Types | None = None,
     repeatable: bool = False,
     timeout: float | None = None,
 ) -> CimInstance:
-    """Call a method of the object, or without one a static method, and return its outputs; `timeout` is in seconds.
+    """Call a method of the object, or without keys a static one, and return its outputs; `timeout` is in seconds.
 
-    Raises `RemoteError` with the return value as `code` and Windows' own words, and what `CimClient.call` raises.
+    Raises `RemoteError` with the machine's own words and the return value as `code`; `OutcomeUnknown` when the answer was lost.
     """
-    keys = None if object_id is None else {"ObjectId": object_id}
-    answer = client.call(cim_class, method, keys, parameters, outputs=outputs, repeatable=repeatable, timeout=timeout)
-    value = answer.integer(RETURN_VALUE) or 0
-    if value:
-        words = _words(answer) or MEANINGS.get(value, "not documented")
-        raise RemoteError(f"Windows refuses {cim_class.name}.{method} with {value} ({words.strip().rstrip('.')}).", str(value))
+    types = {**_STATUS_TYPES, **(outputs or {})}
+    answer = client.call(cim_class, method, keys, parameters, outputs=types, repeatable=repeatable, timeout=timeout)
+    value = answer.integer(RETURN_VALUE)
+    if value not in (None, _COMPLETED):
+        told = _words(answer) or MEANINGS.get(value, "no reason was given")
+        raise RemoteError(f"{client.session.connection} refused {method} of {cim_class.name} ({value}): {told.rstrip('.')}.", str(value))
     return answer
 
 
 def _words(answer: CimInstance) -> str:
     """What the extended status says; some versions of Windows send it as an instance, others as text."""
-    status = answer.properties.get("ExtendedStatus")
+    status = answer.properties.get(_STATUS)
     return " ".join(status.text("Message").split()) if isinstance(status, CimInstance) else ""
