@@ -249,11 +249,15 @@ class Estate:
         return {"vm": vm_name, "host": vm.host, "state": cluster.group_state(group)}
 
     def canonical(self) -> dict[str, object]:
-        """Return everything that lasts, without what chance has chosen; what was pending has then happened."""
+        """Return everything that lasts, without what chance has chosen; what was pending has then happened.
+
+        What is on a LUN belongs to it while some machine shows the LUN; how much there is, the array tells.
+        """
         self.timeline.settle(everything=True)
+        shown = {disk.key for machine in self.machines.values() for disk in machine.disks}
         return {
             "machines": {name: self._canonical_machine(machine) for name, machine in sorted(self.machines.items())},
-            "media": {key: medium.canonical() for key, medium in sorted(self.media.items()) if medium.style != RAW},
+            "media": {key: medium.canonical() for key, medium in sorted(self.media.items()) if medium.style != RAW and key in shown},
             "vms": {vm.name: vm.canonical() for vm in sorted(self.vms.values(), key=lambda vm: vm.name)},
             "clusters": {name: cluster.canonical() for name, cluster in sorted(self.clusters.items())},
         }
