@@ -116,12 +116,12 @@ def _inner(name: str, types: Types) -> Types:
 def _scalar(part: Element, kind: str, inner: Types) -> Scalar:
     if str(part.get(f"{{{XSI}}}nil", "")).strip() in ("true", "1"):
         return None
-    reference = parse_reference(part)
-    if reference is not None:
-        return reference
     first = next(iter(part), None)
     if first is None and kind != "object":
         return parse_scalar(kind or "string", part.text or "")
+    reference = parse_reference(part)
+    if reference is not None:
+        return reference
     if first is not None and local_name(first) in _MOMENTS and len(part) == 1:
         return parse_datetime(first.text or "")
     return decode(part, inner)

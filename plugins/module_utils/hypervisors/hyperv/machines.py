@@ -39,6 +39,7 @@ _POWER: Mapping[int, str] = MappingProxyType(
 )
 """EnabledState. A VM in any other, such as starting or stopping, is not off."""
 _SLOTTED = (hardware.TYPE_IDE, hardware.TYPE_SCSI, hardware.TYPE_DVD_DRIVE, hardware.TYPE_DISK_DRIVE)
+_OF_RESOURCE = ("InstanceID", "ResourceSubType", "Parent", "AddressOnParent", "HostResource")
 _PARENT = "Parent"
 _OK = 2
 """OperationalStatus of an integration component that the guest answers."""
@@ -111,7 +112,7 @@ def read(client: CimClient, vm_id: str | None = None) -> Records:
     return Records(
         list(client.query(classes.COMPUTER, of_system, classes.COMPUTER.columns)),
         list(client.query(classes.VM_SETTINGS, of_settings, (*classes.VM_SETTINGS.columns, _PARENT))),
-        list(client.query(classes.RESOURCE, slotted, classes.RESOURCE.columns)),
+        list(client.query(classes.RESOURCE, slotted, _OF_RESOURCE)),
         list(client.query(classes.IMAGE, hard_disks, classes.IMAGE.columns)),
     )
 
