@@ -13,11 +13,15 @@ module: ptd_attach
 short_description: Attach a LUN to a VM as a pass-through disk
 version_added: 0.1.0
 description:
-  - Gives a VM a LUN of its own, on VMware as a raw device mapping (RDM), or takes it back.
+  - Gives a VM a LUN of its own, on VMware as a raw device mapping (RDM), on Hyper-V as a pass-through disk, or takes it back.
   - The LUN is named by its identity, never by a number, a slot or a size; what is attached is read back and compared.
   - Before the disk is attached, every host that can run the VM must see the LUN; only those that do not are rescanned.
   - A LUN that another VM or a file system of the hosts uses is refused, naming the user.
   - If a step fails, what this run has done is undone.
+  - An option that means nothing on the platform is an error that names it. On Hyper-V, those are O(disk_mode), O(datastore),
+    O(mode=virtual) and O(sharing=multi_writer).
+  - On Hyper-V, the LUN is offline on the host as long as a VM has it, and after it was taken back; one that is online there
+    and has volumes is refused. Nothing of this was ever run on a Windows host, only on a simulated one.
 options:
   vm:
     description:
@@ -45,14 +49,15 @@ options:
   place:
     description:
       - Where to put the disk, as V(SCSI(1:3)), or V(SCSI(1)) for the first free unit of a bus.
-      - Without it, the first free unit of a controller with room; a controller is added when none has.
+      - Without it, the first free unit of a controller with room; a controller is added when none has, on Hyper-V to a VM that is off.
       - A disk that is attached elsewhere is not moved; that is an error.
     type: str
   controller_type:
     description:
       - The controller to prefer, and to add when one is needed; without it, the platform's best, V(pvscsi) on VMware.
+      - Hyper-V has only V(scsi), VMware all others.
     type: str
-    choices: [pvscsi, lsilogic, lsilogicsas, buslogic]
+    choices: [pvscsi, lsilogic, lsilogicsas, buslogic, scsi]
   mode:
     description:
       - Compatibility mode. With V(physical), the guest speaks to the array itself; with V(virtual), snapshots of the VM include the disk.
@@ -274,7 +279,7 @@ def main() -> None:
             "serial": {"type": "str"},
             "state": {"type": "str", "choices": ["present", "absent", "forgotten"], "default": "present"},
             "place": {"type": "str"},
-            "controller_type": {"type": "str", "choices": ["pvscsi", "lsilogic", "lsilogicsas", "buslogic"]},
+            "controller_type": {"type": "str", "choices": ["pvscsi", "lsilogic", "lsilogicsas", "buslogic", "scsi"]},
             "mode": {"type": "str", "choices": ["physical", "virtual"]},
             "disk_mode": {"type": "str", "choices": ["persistent", "independent_persistent", "independent_nonpersistent"]},
             "sharing": {"type": "str", "choices": ["none", "multi_writer"]},
