@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def test_basic_is_used_when_it_is_asked_for(windows: wsman.Endpoint) -> None:
 
 
 @pytest.mark.parametrize("given", [{"client_cert": "/cert.pem"}, {"client_key": "/key.pem"}])
-def test_a_certificate_needs_its_key(windows: wsman.Endpoint, given: dict[str, str]) -> None:
+def test_a_certificate_needs_its_key(windows: wsman.Endpoint, given: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput, match=r"needs both hypervisor\.client_cert and hypervisor\.client_key"):
         open_client(replace(windows.connection, **given))
 
