@@ -13,7 +13,13 @@ import time
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import CrossvisorError, OutcomeUnknown, RemoteError, TimedOut
+from ansible_collections.crossvisor.san.plugins.module_utils.errors import (
+    CrossvisorError,
+    OutcomeUnknown,
+    RemoteError,
+    TimedOut,
+    in_one_sentence,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils.wire import wsman_fault
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim import RETURN_VALUE, CimClient, Keys
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_types import CimClass, CimInstance, CimValue, Types
@@ -131,5 +137,5 @@ def _title(job: CimInstance) -> str:
 
 
 def _failure(job: CimInstance) -> str:
-    told = " ".join((job.text("ErrorDescription") or job.text("ErrorSummaryDescription") or "no reason was given").split())
+    told = in_one_sentence(job.text("ErrorDescription") or job.text("ErrorSummaryDescription") or "no reason was given")
     return f"{_title(job)} failed in state {job.integer('JobState')}: {told}"

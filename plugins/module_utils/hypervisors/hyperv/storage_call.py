@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils.errors import RemoteError, in_one_sentence
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim import RETURN_VALUE, CimClient, Keys
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_types import CimClass, CimInstance, CimValue, Types
 
@@ -69,11 +69,11 @@ def call(
     value = answer.integer(RETURN_VALUE)
     if value not in (None, _COMPLETED):
         told = _words(answer) or MEANINGS.get(value, "no reason was given")
-        raise RemoteError(f"{client.session.connection} refused {method} of {cim_class.name} ({value}): {told.rstrip('.')}.", str(value))
+        raise RemoteError(f"{client.session.connection} refused {method} of {cim_class.name} ({value}): {told}.", str(value))
     return answer
 
 
 def _words(answer: CimInstance) -> str:
     """What the extended status says; some versions of Windows send it as an instance, others as text."""
     status = answer.properties.get(_STATUS)
-    return " ".join(status.text("Message").split()) if isinstance(status, CimInstance) else ""
+    return in_one_sentence(status.text("Message")) if isinstance(status, CimInstance) else ""

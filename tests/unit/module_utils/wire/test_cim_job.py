@@ -101,13 +101,13 @@ class TestAJob:
     @pytest.mark.parametrize("state", [8, 9, 10, 11])
     def test_that_failed_says_so_in_its_own_words(self, windows: Endpoint, client: CimClient, state: int) -> None:
         windows.answer(job(4), job(state, ErrorCode="32775", ErrorDescription="The disk\n is in use. "))
-        with pytest.raises(RemoteError, match=rf"^The job 'Adding' failed in state {state}: The disk is in use\.$") as caught:
+        with pytest.raises(RemoteError, match=rf"^The job 'Adding' failed in state {state}: The disk is in use$") as caught:
             follow_job(client, JOB_REFERENCE, 5)
         assert caught.value.code == "32775"
 
     def test_that_failed_with_only_a_summary_gives_that(self, windows: Endpoint, client: CimClient) -> None:
         windows.answer(job(10, ErrorSummaryDescription="In short."))
-        with pytest.raises(RemoteError, match=r": In short\.$"):
+        with pytest.raises(RemoteError, match=r": In short$"):
             follow_job(client, JOB_REFERENCE, 5)
 
     def test_that_failed_without_a_word_says_that(self, windows: Endpoint, client: CimClient) -> None:

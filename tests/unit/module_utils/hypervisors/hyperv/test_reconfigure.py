@@ -66,7 +66,7 @@ def test_a_controller_is_added_and_removed_from_a_vm_that_is_off(host: HyperVHos
 
 def test_a_refusal_is_told_in_the_hosts_own_words_with_its_code(host: HyperVHost, machine: Machine) -> None:
     host.lab.estate.job_error = JobError(32775, "No rights.")
-    with pytest.raises(RemoteError, match=r"Hyper-V on host hv01\.lab says no: The job .* failed in state 10: No rights\.") as caught:
+    with pytest.raises(RemoteError, match=r"Hyper-V on host hv01\.lab says no: The job .* failed in state 10: No rights") as caught:
         add_spare(machine, machine.observe())
     assert caught.value.code == "32775"
 
