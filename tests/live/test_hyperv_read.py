@@ -143,6 +143,9 @@ def test_a_vm_on_any_node_is_mapped_by_any_node(windows: WindowsLab, modules: Mo
 def test_a_differencing_chain_has_a_row_for_each_file(windows: WindowsLab, modules: ModuleRunner) -> None:
     plain = rows_of(storage_map(modules, windows, "hv01", vms=["hvchain01"]), "hvchain01")
     assert {row["size_bytes"] for row in plain} == {0}
+    assert [row["path"] for row in plain if row["disk"] == "SCSI(0:1)"] == [
+        f"E:\\VMs\\hvchain01\\{file}" for file in ("leaf.avhdx", "middle.avhdx")
+    ]
     chain = [row for row in rows_of(storage_map(modules, windows, "hv01", image_details=True), "hvchain01") if row["disk"] == "SCSI(0:1)"]
     assert [row["path"] for row in chain] == [f"E:\\VMs\\hvchain01\\{file}" for file in ("leaf.avhdx", "middle.avhdx", "base.vhdx")]
     assert {(row["size_bytes"], row["status"], row["lun_path"]) for row in chain} == {(40 * GIB, "mapped", lun_path("hv01_data"))}

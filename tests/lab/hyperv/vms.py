@@ -76,7 +76,7 @@ class Vm:
     controllers: list[Controller]
     attachments: list[Attachment]
     checkpoints: list[tuple[str, str]] = field(default_factory=list)
-    """Names and ids."""
+    """Names and ids, oldest first; the VM goes on from the newest."""
     cluster_knows: frozenset[str] = frozenset()
     """The raw disks that the cluster's copy of the configuration names since its last refresh."""
     migrations: int = 0

@@ -79,7 +79,9 @@ def controllers_and_disks(
         if kind is None:
             continue
         places = children[resource.text("InstanceID").upper()]
-        controller = Controller(resource.text("InstanceID"), kind, counts[kind], sorted(_unit(drive) for drive in places))
+        controller = Controller(
+            resource.text("InstanceID"), kind, counts[kind], sorted(unit for unit in map(_unit, places) if unit is not None)
+        )
         counts[kind] += 1
         controllers.append(controller)
         found = (_disk(drive, children[drive.text("InstanceID").upper()], controller, drives) for drive in places)
@@ -128,9 +130,9 @@ def _passthrough(drive: CimInstance, drives: Drives, place: Mapping[str, object]
     )
 
 
-def _unit(drive: CimInstance) -> int:
+def _unit(drive: CimInstance) -> int | None:
     address = drive.text("AddressOnParent")
-    return int(address) if address.isdigit() else 0
+    return int(address) if address.isdigit() else None
 
 
 def _parent(child: CimInstance) -> str:

@@ -54,8 +54,9 @@ def volumes_of(client: CimClient) -> list[Volume]:
     access: defaultdict[str, list[str]] = defaultdict(list)
     for partition in partitions:
         paths = partition.texts("AccessPaths")
+        number = partition.integer("DiskNumber")
         for guid in (path for path in paths if _by_guid(path)):
-            numbers[guid].append(partition.integer("DiskNumber") or 0)
+            numbers[guid].extend([number] if number is not None else [])
             access[guid].extend(path for path in paths if path not in access[guid])
     return [
         Volume(

@@ -84,11 +84,12 @@ class Devices:
             images = [attachment for attachment in vm.attachments if attachment.kind == vms.VHD]
             for attachment in images:
                 yield self._virtual_disk(vm.instance_id, attachment, attachment.path, str(self._paths.drive_path(vm, attachment)))
-            for _first, identifier in vm.checkpoints:
+            for age, (_first, identifier) in enumerate(reversed(vm.checkpoints), start=1):
                 for attachment in images:
                     prefix = f"Microsoft:{identifier}"
                     drive = self._paths.path("Msvm_ResourceAllocationSettingData", InstanceID=f"{prefix}\\{attachment.instance_suffix}")
-                    yield self._virtual_disk(prefix, attachment, next(iter(attachment.parents), attachment.path), str(drive))
+                    files = (attachment.path, *attachment.parents)
+                    yield self._virtual_disk(prefix, attachment, files[min(age, len(files) - 1)], str(drive))
 
     @staticmethod
     def _virtual_disk(prefix: str, attachment: Attachment, path: str, parent: str) -> Row:

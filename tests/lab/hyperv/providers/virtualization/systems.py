@@ -69,11 +69,13 @@ class Systems:
     def settings(self) -> Iterator[Row]:
         """Yield the settings of the VMs and of their checkpoints."""
         for vm in self._paths.vms():
-            yield self._setting(vm, vm.instance_id, vm.name, "Microsoft:Hyper-V:System:Realized")
+            parent = ""
             for name, identifier in vm.checkpoints:
-                yield self._setting(vm, f"Microsoft:{identifier}", name, "Microsoft:Hyper-V:Snapshot:Realized")
+                yield self._setting(vm, f"Microsoft:{identifier}", name, "Microsoft:Hyper-V:Snapshot:Realized", parent)
+                parent = f"Microsoft:{identifier}"
+            yield self._setting(vm, vm.instance_id, vm.name, "Microsoft:Hyper-V:System:Realized", parent)
 
-    def _setting(self, vm: Vm, instance_id: str, name: str, kind: str) -> Row:
+    def _setting(self, vm: Vm, instance_id: str, name: str, kind: str, parent: str) -> Row:
         boot = next((attachment.path for attachment in vm.attachments if attachment.kind == vms.VHD), "C:\\VMs")
         identifier = instance_id.partition(":")[2]
         return {
@@ -85,6 +87,7 @@ class Systems:
             "VirtualSystemType": kind,
             "VirtualSystemSubType": f"Microsoft:Hyper-V:SubType:{vm.generation}",
             "BIOSGUID": f"{{{vm.id}}}",
+            "Parent": self._paths.path("Msvm_VirtualSystemSettingData", InstanceID=parent) if parent else None,
             "ConfigurationID": identifier,
             "ConfigurationDataRoot": boot.rpartition("\\")[0],
             "ConfigurationFile": f"Virtual Machines\\{identifier}.vmcx",

@@ -150,6 +150,12 @@ def test_checkpoints_that_name_each_other_end() -> None:
     assert machines.checkpoints(machines.Records([], settings, [], images)).chain("VM", "leaf") == ["base"]
 
 
+def test_a_checkpoint_of_a_vm_names_the_file_below_its_disk(lab: Lab) -> None:
+    found = machines.checkpoints(machines.read(client(lab, "hv01.lab")))
+    assert found.chain(vm_id(lab, "hvchain01"), "E:\\VMs\\hvchain01\\leaf.avhdx") == ["E:\\VMs\\hvchain01\\middle.avhdx"]
+    assert found.chain(vm_id(lab, "hvchain01"), "E:\\VMs\\hvchain01\\hvchain01.vhdx") == [], "that disk has the same file in both"
+
+
 def test_a_disk_without_checkpoints_has_no_known_files_below(lab: Lab) -> None:
     found = machines.checkpoints(machines.read(client(lab, "hv01.lab")))
     assert found.chain(vm_id(lab, "hvapp01"), "E:\\VMs\\hvapp01\\data.vhdx") == []
