@@ -29,6 +29,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.
     RefreshConfiguration,
     RemoveDependency,
     ReturnToAvailableStorage,
+    ServeAgain,
     TakeOffline,
     refuse_if_taken,
 )
@@ -97,7 +98,8 @@ def plan_detach(nodes: Nodes, vm: VirtualMachine, name: ScsiName, timeout: float
             TakeOffline(there, lambda now: _is_with_vm(now) and not now.offline),
             RefreshConfiguration(there, lambda now: now.attached or _is_with_vm(now) or now.temporary is not None),
             DeleteResource(there, lambda now: _is_with_vm(now) and _is_own(now)),
-            ReturnToAvailableStorage(there, _has_to_return),
+            ReturnToAvailableStorage(there, lambda now: _is_with_vm(now) and not _is_own(now)),
+            ServeAgain(there, _has_to_serve_again),
             DeleteTemporaryGroups(there, lambda now: bool(now.leftovers) or now.attached or _is_with_vm(now), all_of_vm=True),
         ]
     )
@@ -150,8 +152,8 @@ def _is_own(now: Observed) -> bool:
     return now.names.is_own(now.resource_name)
 
 
-def _has_to_return(now: Observed) -> bool:
-    """Whether a disk resource that somebody else has made is not where it was before, in service in Available Storage."""
+def _has_to_serve_again(now: Observed) -> bool:
+    """Whether a disk resource that somebody else has made is not in service in Available Storage, as it was before."""
     if now.resource is None or _is_own(now):
         return False
     return _is_with_vm(now) or (now.temporary is not None and not now.online)

@@ -129,7 +129,8 @@ class _MoveResource(ClusterStep):
         raise NotImplementedError
 
     def do(self) -> None:
-        now = self.there.at_rest()
+        self.there.at_rest()
+        now = self.there.update_needs()
         resource = self._resource()
         refuse_other_dependents(now, resource)
         self._origin = resource.group
@@ -140,6 +141,7 @@ class _MoveResource(ClusterStep):
         self.there.wait_for(lambda now: _is_in(now, target), f"moving resource '{self.there.seen.resource_name}' to group '{target}'")
 
     def undo(self) -> None:
+        self.there.update()
         now = self.there.update_needs()
         if now.resource and self._origin and not _is_in(now, self._origin):
             refuse_other_dependents(now, now.resource)
@@ -182,7 +184,9 @@ class MoveToRole(_MoveResource):
 
 @dataclass
 class ReturnToAvailableStorage(_MoveResource):
-    """Give a disk resource that somebody else has made back to those that nothing uses, and into service there."""
+    """Give a disk resource that somebody else has made back to those that nothing uses; from here on the way back leads forward."""
+
+    final = True
 
     def __post_init__(self) -> None:
         self.title = f"return resource '{self.there.seen.resource_name}' to {self._target(self.there.seen)}"
@@ -190,34 +194,16 @@ class ReturnToAvailableStorage(_MoveResource):
     def _target(self, now: Observed) -> str:
         group = now.state.available_storage()
         if group is None:
-            raise Refused(
-                f"Cluster {self.there.nodes.cluster} has no group Available Storage to take '{now.resource_name}': look at its health."
-            )
+            raise Refused(f"Cluster {self.there.nodes.cluster} has no group for '{now.resource_name}' to return to: look at its health.")
         return group.name
-
-    def do(self) -> None:
-        now = self.there.at_rest()
-        if not _is_in(now, self._target(now)):
-            super().do()
-        cluster_calls.bring_online(self.there.client, self._resource().name, self.there.timeout)
-
-    def verify(self) -> None:
-        super().verify()
-        self.there.wait_for(lambda now: now.online, f"bringing resource '{self.there.seen.resource_name}' online")
-
-    def undo(self) -> None:
-        now = self.there.update_needs()
-        if now.resource and self._origin and not _is_in(now, self._origin):
-            take_offline(self.there, now.resource)
-            super().undo()
 
 
 @dataclass
 class BringOnline(ClusterStep):
-    """Put the disk resource into service on the node that has the VM."""
+    """Put the disk resource into service on the node that owns its group."""
 
     def __post_init__(self) -> None:
-        self.title = f"bring resource '{self.there.seen.resource_name}' online on node {self.there.node}"
+        self.title = f"bring resource '{self.there.seen.resource_name}' online"
 
     def do(self) -> None:
         self.there.at_rest()
@@ -230,6 +216,13 @@ class BringOnline(ClusterStep):
         now = self.there.update()
         if now.resource:
             take_offline(self.there, now.resource)
+
+
+@dataclass
+class ServeAgain(BringOnline):
+    """Put a disk resource into service that was given back."""
+
+    final = True
 
 
 @dataclass
@@ -269,7 +262,12 @@ class RefreshConfiguration(ClusterStep):
         cluster_calls.refresh_configuration(self.there.client, now.role.configuration)
 
     def verify(self) -> None:
+        """All that can be seen: the VM has not moved."""
         self.there.at_rest()
+
+    def settled(self) -> bool:
+        """What was not answered has to be asked again."""
+        return False
 
 
 @dataclass
@@ -281,7 +279,8 @@ class AddDependency(ClusterStep):
         self.title = f"make resource '{seen.role.machine}' depend on '{seen.resource_name}'"
 
     def do(self) -> None:
-        now = self.there.at_rest()
+        self.there.at_rest()
+        now = self.there.update_needs()
         if not now.needed:
             cluster_calls.add_dependency(self.there.client, now.role.machine, self._resource().name)
 
@@ -290,6 +289,7 @@ class AddDependency(ClusterStep):
         self.there.wait_for(lambda now: now.needed, f"the dependency of '{self.there.seen.role.machine}'")
 
     def undo(self) -> None:
+        self.there.update()
         now = self.there.update_needs()
         if now.resource and now.needed:
             cluster_calls.remove_dependency(self.there.client, now.role.machine, now.resource.name)
@@ -304,7 +304,8 @@ class RemoveDependency(ClusterStep):
         self.title = f"make resource '{seen.role.machine}' independent of '{seen.resource_name}'"
 
     def do(self) -> None:
-        now = self.there.at_rest()
+        self.there.at_rest()
+        now = self.there.update_needs()
         if now.needed:
             cluster_calls.remove_dependency(self.there.client, now.role.machine, self._resource().name)
 
@@ -313,6 +314,7 @@ class RemoveDependency(ClusterStep):
         self.there.wait_for(lambda now: not now.needed, f"the independence of '{self.there.seen.role.machine}'")
 
     def undo(self) -> None:
+        self.there.update()
         now = self.there.update_needs()
         if now.resource and not now.needed:
             cluster_calls.add_dependency(self.there.client, now.role.machine, now.resource.name)
@@ -328,7 +330,8 @@ class DeleteResource(ClusterStep):
         self.title = f"delete disk resource '{self.there.seen.resource_name}'"
 
     def do(self) -> None:
-        now = self.there.at_rest()
+        self.there.at_rest()
+        now = self.there.update_needs()
         resource = self._resource()
         refuse_other_dependents(now, resource)
         cluster_calls.delete_resource(self.there.client, resource.name)

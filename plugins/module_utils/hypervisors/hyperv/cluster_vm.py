@@ -183,9 +183,8 @@ class ClusteredVm:
         return self._seen_with(cluster.reread(self.client, self.seen.state))
 
     def update_needs(self) -> Observed:
-        """Look at groups, resources and dependencies."""
-        state = cluster.reread(self.client, self.seen.state)
-        return self._seen_with(replace(state, needs=cluster.needs(self.client)))
+        """Look at the dependencies between resources."""
+        return self._seen_with(replace(self.seen.state, needs=cluster.needs(self.client)))
 
     def look_at_disk(self) -> HostDisk | None:
         """Look at the LUN as the node sees it. Raises `Refused` when it sees it as several disks."""
@@ -198,7 +197,7 @@ class ClusteredVm:
 
     def at_rest(self) -> Observed:
         """Wait until nothing of the VM or LUN is pending. Raises `TimedOut`, and `Refused` when the VM has another node by then."""
-        self.update_needs()
+        self.update()
         self._rest()
         now = self.seen.role.group
         if now.node != self.node:
@@ -209,7 +208,7 @@ class ClusteredVm:
         return self.seen
 
     def wait_for(self, reached: Callable[[Observed], bool], wanted: str) -> None:
-        """Look until the cluster has reached a state. Raises `RemoteError` when it comes to rest in another one, `TimedOut`."""
+        """Look until the cluster has come to rest. Raises `RemoteError` when that is not in the wanted state, and `TimedOut`."""
         self.update()
         self._rest()
         if not reached(self.seen):

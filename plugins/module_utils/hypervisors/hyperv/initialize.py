@@ -60,11 +60,15 @@ class MakeWritable(_RawDiskStep):
 
     def do(self) -> None:
         disk = self._disk()
+        self._was_read_only = disk.read_only
         if disk.offline:
             self._call(disk, "Online")
         if disk.read_only:
-            self._was_read_only = True
-            self._call(disk, "SetAttributes", {"IsReadOnly": False})
+            try:
+                self._call(disk, "SetAttributes", {"IsReadOnly": False})
+            except RemoteError:
+                self.undo()
+                raise
 
     def verify(self) -> None:
         disk = self._disk()
