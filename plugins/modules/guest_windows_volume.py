@@ -91,6 +91,7 @@ extends_documentation_fragment:
 notes:
   - In check mode, the guest does not look for new or grown disks. Of a LUN that it has not seen yet, and of what is on an offline disk,
     only so much can be told.
+  - The guest sees a LUN's new size only after the VM's host does, which may need to look for it (a rescan) first.
   - A run that was killed between partitioning and formatting leaves a partition without a file system. An encrypted volume looks the same,
     so that the next run asks for O(force).
   - The protocol was taken from Microsoft's documentation and is tested against a simulator; nobody has run this module against a real

@@ -273,7 +273,8 @@ class Estate:
             {"disk": disk.unit.path_id, "size": disk.unit.size, "offline": self.is_offline(machine, disk), "read_only": disk.read_only}
             for disk in machine.disks
         ]
-        return {"up": machine.up, "disks": sorted(rows, key=lambda row: str(row["disk"]))}
+        disks = sorted(rows, key=lambda row: str(row["disk"]))
+        return {"up": machine.up, "disks": disks, "directories": sorted(machine.directories)}
 
     def _machine(self, name: str) -> Machine:
         if name not in self.machines:

@@ -262,7 +262,7 @@ class MakePartition(DiskStep):
         self.session.on_disk("CreatePartition", {"UseMaximumSize": True, "GptType": _BASIC_DATA})
 
     def verify(self) -> None:
-        layout = self.session.await_volume(lambda layout: layout.volume is not None)
+        layout = self.session.await_volume(lambda layout: layout.partition is None or layout.volume is not None)
         self._expect(layout.volume is not None, "has no partition with a volume")
 
     def undo(self) -> None:

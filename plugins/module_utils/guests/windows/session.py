@@ -6,11 +6,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Mapping
 
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import NotFound, OutcomeUnknown
+from ansible_collections.crossvisor.san.plugins.module_utils.errors import NotFound
 from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows import classes
 from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.layout import Layout, Storage, observe
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import storage_call
@@ -21,7 +20,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_types impo
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
-_ARRIVAL = 10.0
+_ARRIVAL = 5.0
 """Seconds within which Windows mounts a volume that has just come online or into being, or a command has done its work."""
 _ARRIVAL_PAUSE = 0.2
 
@@ -69,8 +68,7 @@ class Session:
         deadline = self._clock() + self.timeout
         pause = _FIRST_PAUSE
         while True:
-            with contextlib.suppress(OutcomeUnknown):  # the next look tells, and a rescan may be repeated
-                storage_call.call(self.client, STORAGE_SETTING, "UpdateHostStorageCache", timeout=self.timeout)
+            storage_call.call(self.client, STORAGE_SETTING, "UpdateHostStorageCache", repeatable=True, timeout=self.timeout)
             if self.look() is not None:
                 return
             if self._clock() >= deadline:
