@@ -292,7 +292,12 @@ def test_the_role_makes_the_volume_once_and_takes_it_away(guest: Guest, tmp_path
     directory = tmp_path_factory.mktemp("role")
     (directory / "volume.yml").write_text(ROLE)
     ansible = Commands(directory)
-    variables = {"guest": guest.lab.host(VM), "guest_disk_naa": guest.naa, "guest_disk_mount": "E:", "guest_disk_label": "data"}
+    variables: dict[str, Any] = {
+        "guest": guest.lab.host(VM),
+        "guest_disk_naa": guest.naa,
+        "guest_disk_mount": "E:",
+        "guest_disk_label": "data",
+    }
     first = ansible.playbook("volume.yml", **variables)
     assert (first.code, first.counts["changed"], first.shown) == (0, 1, "E:"), first.output
     second = ansible.playbook("volume.yml", **variables)
