@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.lab import hyperv_world
 from tests.live.hyperv_way import DATA, HOST, RAW, SAVED, SERVER, SPARE, HyperVWay
 from tests.live.lab import WindowsLab
 from tests.live.modules import ModuleRunner, sentence
@@ -104,6 +105,20 @@ class TestTheWayThereAndBack:
         result = way.attach("hvnoic01")
         assert f"scsi0:01 raw {SPARE}" in way.slots("hvnoic01")
         assert "integration services of VM hvnoic01 do not answer" in str(result["warnings"])
+
+    def test_a_vm_that_its_cluster_does_not_keep_gets_its_disk_on_its_node_alone(self, way: HyperVWay) -> None:
+        cluster = {"hypervisor": way.windows.host("hvc1n1")}
+        both = hyperv_world.initiators(hyperv_world.CLUSTERS["hvc1"])
+        way.modules.succeed("lun_provision", way.provision(initiators=both))
+        before = way.state()[SERVER]["clusters"]
+        assert way.attach("c1local01", **cluster)["actions"] == [
+            f"rescan hvc1n2.lab for LUN naa.{SPARE}",
+            f"attach LUN naa.{SPARE} to VM c1local01 as SCSI(0:1)",
+        ]
+        assert way.slots("c1local01")[-1] == f"scsi0:01 raw {SPARE}"
+        way.detach("c1local01", release=True, **cluster)
+        assert not any(SPARE in slot for slot in way.slots("c1local01"))
+        assert way.state()[SERVER]["clusters"] == before
 
     @pytest.mark.parametrize("request_lost", [ADD, REMOVE], ids=["attach", "detach"])
     def test_an_answer_that_was_lost_after_the_change_was_begun_is_read_back(self, way: HyperVWay, request_lost: str) -> None:

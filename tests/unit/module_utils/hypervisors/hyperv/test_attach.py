@@ -9,9 +9,10 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import Refused
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import attach
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import attach, slots
 from ansible_collections.crossvisor.san.plugins.module_utils.model import Slot
 from ansible_collections.crossvisor.san.plugins.module_utils.plan import carry_out
+from tests.lab.hyperv.vms import DVD, Attachment
 from tests.unit.hyperv_host import HOST, RAW, SPARE, TIMEOUT, HyperVHost
 
 
@@ -72,6 +73,17 @@ def test_the_lun_goes_from_the_vm_and_a_second_run_changes_nothing(host: HyperVH
     assert not host.simulated("hvdb01").raw_disks
     assert host.disk(RAW).offline
     assert not attach.plan_detach(host.nodes, host.vm("hvdb01"), RAW, TIMEOUT).steps
+
+
+def test_a_running_vm_without_a_free_slot_is_refused(host: HyperVHost) -> None:
+    vm = host.simulated("hvapp01")
+    controller = vm.controllers[0]
+    vm.attachments += [Attachment(DVD, controller, slot) for slot in slots.UNITS if vm.at(controller, slot) is None]
+    with pytest.raises(Refused, match=r"VM hvapp01 is running and it has no room on its SCSI controllers.*turn it off"):
+        attach.plan_attach(host.nodes, host.wish("hvapp01"))
+    vm.power = "off"
+    assert carry_out(attach.plan_attach(host.nodes, host.wish("hvapp01")), check_mode=False).changed
+    assert f"scsi1:00 raw {SPARE.naa}" in host.slots("hvapp01")
 
 
 def test_a_saved_vm_is_refused_unless_there_is_nothing_to_do(host: HyperVHost) -> None:
