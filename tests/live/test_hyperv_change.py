@@ -107,7 +107,7 @@ class TestTheWayThereAndBack:
         assert "integration services of VM hvnoic01 do not answer" in str(result["warnings"])
 
     def test_a_vm_that_its_cluster_does_not_keep_gets_its_disk_on_its_node_alone(self, way: HyperVWay) -> None:
-        cluster = {"hypervisor": way.windows.host("hvc1n1")}
+        cluster: dict[str, Any] = {"hypervisor": way.windows.host("hvc1n1")}
         both = hyperv_world.initiators(hyperv_world.CLUSTERS["hvc1"])
         way.modules.succeed("lun_provision", way.provision(initiators=both))
         before = way.state()[SERVER]["clusters"]
