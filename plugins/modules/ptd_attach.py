@@ -81,7 +81,7 @@ options:
     type: str
   mount_point:
     description:
-      - Where the guest shall mount the disk, such as V(C:\mt1). Nothing is mounted here.
+      - Where the guest shall mount the disk, such as V(C:\\mt1). Nothing is mounted here.
       - In a Hyper-V failover cluster, the disk resource of a new disk and its temporary group are named after it, as
         C(Disk VM app01 MP C:\mt1); without it, after the LUN. Elsewhere it has no effect.
     type: str

@@ -42,9 +42,9 @@ class Systems:
         """Yield the host itself and its VMs."""
         host = self._machine.short
         yield self._system(host, host, "Hosting Computer System", STATE_ON)
+        states = {power: state for state, power in POWER.items()}
         for vm in self._paths.vms():
-            state = next(state for state, power in POWER.items() if power == vm.power)
-            yield self._system(vm.id, vm.name, "Virtual Machine", state)
+            yield self._system(vm.id, vm.name, "Virtual Machine", states[vm.power])
 
     def _system(self, name: str, element_name: str, caption: str, state: int) -> Row:
         return {
