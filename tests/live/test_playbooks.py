@@ -229,7 +229,7 @@ def test_the_disk_is_brought_into_use_in_a_windows_guest_that_is_given(windows: 
     naa = given.statistics["crossvisor_disk"]["lun"]["naa"]
     volume = windows.state()[HYPERV_HOST.server]["media"][naa]["partitions"][-1]
     assert (volume["file_system"], volume["label"], volume["access"]) == ("NTFS", "data", {"win01.lab": ["E:\\"]})
-    assert given.statistics["crossvisor_disk"]["volume"]
+    assert given.statistics["crossvisor_disk"]["volume"]["drive_letter"] == "E:"
     for changes in (4, 0):
         taken = play(ansible, REMOVE, **disk, delete=True)
         assert (taken.code, taken.counts["changed"]) == (0, changes), taken.output
