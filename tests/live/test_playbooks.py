@@ -203,6 +203,24 @@ class TestTheWholePath:
         assert [name for name, run in journey.runs.items() for secret in secrets if secret in run.output] == []
 
 
+@pytest.mark.parametrize("platform", [VCENTER, HYPERV_CLUSTER], ids=lambda platform: platform.server)
+def test_every_host_sees_a_disk_grow_by_the_same_playbook(
+    request: pytest.FixtureRequest, tmp_path: Path, platform: Platform
+) -> None:
+    running: Lab = request.getfixturevalue(platform.fixture)
+    ansible, before = commands(tmp_path, running), running.state()
+    sizes = ["1GiB", "2GiB", "2GiB"]
+    runs = [play(ansible, PROVISION, target=platform.server, **platform.disk, size=size) for size in sizes]
+    assert [(run.code, run.counts["changed"]) for run in runs] == [(0, 2), (0, 2), (0, 0)], runs[1].output
+    seen = play(ansible, MAP, target=platform.server, directory=str(tmp_path / "report"))
+    assert seen.code == 0, seen.output
+    resources = json.loads((tmp_path / "report" / "storage_map.json").read_text())["storage_resources"]
+    assert [found["size_bytes"] for found in resources if found["lun_path"] == platform.lun] == [2 * GIB]
+    taken = play(ansible, REMOVE, target=platform.server, **platform.disk, delete=True)
+    assert taken.code == 0, taken.output
+    assert running.state() == before
+
+
 def test_a_highly_available_vm_fails_over_with_its_disk(windows: WindowsLab, tmp_path: Path) -> None:
     ansible, platform = commands(tmp_path, windows), HYPERV_CLUSTER
     before = windows.state()
