@@ -18,7 +18,7 @@ import pytest
 
 from tests.live.commands import Commands, Run
 from tests.live.lab import ARRAY, HYPERVISOR, Lab, WindowsLab
-from tests.live.platforms import HYPERV_CLUSTER, HYPERV_HOST, PLATFORMS, Platform
+from tests.live.platforms import HYPERV_CLUSTER, HYPERV_HOST, PLATFORMS, VCENTER, Platform
 
 PROVISION = "crossvisor.san.provision_disk"
 REMOVE = "crossvisor.san.remove_disk"
