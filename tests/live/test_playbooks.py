@@ -204,9 +204,7 @@ class TestTheWholePath:
 
 
 @pytest.mark.parametrize("platform", [VCENTER, HYPERV_CLUSTER], ids=lambda platform: platform.server)
-def test_every_host_sees_a_disk_grow_by_the_same_playbook(
-    request: pytest.FixtureRequest, tmp_path: Path, platform: Platform
-) -> None:
+def test_every_host_sees_a_disk_grow_by_the_same_playbook(request: pytest.FixtureRequest, tmp_path: Path, platform: Platform) -> None:
     running: Lab = request.getfixturevalue(platform.fixture)
     ansible, before = commands(tmp_path, running), running.state()
     sizes = ["1GiB", "2GiB", "2GiB"]

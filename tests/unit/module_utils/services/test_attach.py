@@ -108,9 +108,7 @@ def test_a_rescan_whose_answer_is_lost_is_repeated(hypervisor: MemoryHypervisor)
 
 def test_a_host_that_sees_the_lun_before_it_grew_is_rescanned(hypervisor: MemoryHypervisor) -> None:
     seen_small = visible_on(hypervisor, "h1", "h2")
-    with pytest.raises(
-        StepFailed, match=r"smaller than 2147483648 bytes on esx1 \(1073741824 bytes\), esx2 .*: check its size"
-    ):
+    with pytest.raises(StepFailed, match=r"smaller than 2147483648 bytes on esx1 \(1073741824 bytes\), esx2 .*: check its size"):
         attach.attach(seen_small, replace(REQUEST, size_bytes=2 << 30, timeout=0), check_mode=False)
     assert hypervisor.rescans == [("h1", "h2")]
     assert not attach.attach(with_disk(seen_small, "app"), replace(REQUEST, size_bytes=1 << 30), check_mode=False).outcome.changed
