@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils.connection import HYPERVISOR, Connection
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import classes, disks, host_disk
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import HostDisk
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import classes, host_disk
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils.windows import disks
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.disks import HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.wire import cim_job, wql
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim import CimClient
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_login import open_client

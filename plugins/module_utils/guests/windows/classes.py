@@ -9,7 +9,7 @@ From Microsoft's references: Windows Storage Management API, Win32 and the WMI r
 
 from __future__ import annotations
 
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.classes import CIMV2, STORAGE
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.storage_classes import CIMV2, STORAGE
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_types import CimClass
 
 PARTITION = CimClass(

@@ -15,8 +15,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.acce
 from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.layout import Layout, Partition, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.session import Session
 from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.wish import VolumeWish, objection, other_label
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import GPT, MBR, RAW
 from ansible_collections.crossvisor.san.plugins.module_utils.plan import Step
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.disks import GPT, MBR, RAW
 
 _BASIC_DATA = "{ebd0a0a2-b9e5-4433-87c0-68b6b72699c7}"
 ROUNDING = 16 * 1024**2

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows import classes
 from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.access_path import AccessPath
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import disks
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import GPT, RAW, HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils.windows import disks
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.disks import GPT, RAW, HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim import CimClient
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_types import CimInstance
 

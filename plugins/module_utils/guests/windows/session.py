@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import NotFound
 from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows import classes
 from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.layout import Layout, Storage, observe
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import storage_call
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.classes import DISK, STORAGE_SETTING
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils.windows import storage_call
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.storage_classes import DISK, STORAGE_SETTING
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim import CimClient
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_types import CimInstance, CimValue, Types
 

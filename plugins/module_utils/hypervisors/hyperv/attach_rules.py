@@ -11,12 +11,13 @@ from types import MappingProxyType
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import InvalidInput, Refused
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import AttachWish
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import disks, hardware, host_disk, slots
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import hardware, host_disk, slots
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disk_steps import AddController, AttachDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.reconfigure import Machine, Observed
 from ansible_collections.crossvisor.san.plugins.module_utils.model import POWERED_ON, VirtualDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils.windows import disks
 
 _KNOWN: Mapping[str, str | None] = MappingProxyType(
     {"mode": hardware.PHYSICAL, "disk_mode": None, "sharing": "none", "datastore": None, "controller_type": hardware.SCSI}

@@ -2,18 +2,17 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The WMI classes that the Hyper-V backend reads and calls, with the properties that it uses of each.
+"""The WMI classes that the Hyper-V backend reads and calls beside those of every Windows, with the properties that it uses of each.
 
 From Microsoft's references: Hyper-V WMI provider (V2), Windows Storage Management API, Failover Cluster Provider, Win32, hbapiwmi.h.
 """
 
 from __future__ import annotations
 
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.storage_classes import CIMV2, STORAGE
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_types import CimClass
 
-CIMV2 = "root/cimv2"
 VIRTUALIZATION = "root/virtualization/v2"
-STORAGE = "root/Microsoft/Windows/Storage"
 CLUSTER = "root/MSCluster"
 HBA = "root/WMI"
 
@@ -97,33 +96,6 @@ IMAGE_SERVICE = CimClass(
     {"CreationClassName": "string", "Name": "string", "SystemCreationClassName": "string", "SystemName": "string"},
 )
 
-DISK = CimClass(
-    STORAGE,
-    "MSFT_Disk",
-    ("ObjectId",),
-    {
-        "ObjectId": "string",
-        "Number": "uint32",
-        "UniqueId": "string",
-        "UniqueIdFormat": "uint16",
-        "Size": "uint64",
-        "IsOffline": "boolean",
-        "IsReadOnly": "boolean",
-        "IsClustered": "boolean",
-        "IsBoot": "boolean",
-        "IsSystem": "boolean",
-        "OperationalStatus": "uint16[]",
-        "PartitionStyle": "uint16",
-        "Guid": "string",
-        "Signature": "uint32",
-        "BusType": "uint16",
-        "Path": "string",
-        "Manufacturer": "string",
-        "Model": "string",
-        "FriendlyName": "string",
-    },
-)
-
 PARTITION = CimClass(STORAGE, "MSFT_Partition", ("ObjectId",), {"DiskNumber": "uint32", "AccessPaths": "string[]"})
 VOLUME = CimClass(
     STORAGE, "MSFT_Volume", ("ObjectId",), {"Path": "string", "FileSystem": "string", "FileSystemLabel": "string", "Size": "uint64"}
@@ -155,8 +127,6 @@ ISCSI_SESSION = CimClass(
 ISCSI_SESSION_TO_DISK = CimClass(
     STORAGE, "MSFT_iSCSISessionToDisk", ("iSCSISession", "Disk"), {"iSCSISession": "reference", "Disk": "reference"}
 )
-
-STORAGE_SETTING = CimClass(STORAGE, "MSFT_StorageSetting", ("Name",))
 
 FC_PORT = CimClass(
     HBA,

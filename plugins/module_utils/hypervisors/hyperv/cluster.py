@@ -20,8 +20,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.
     VM_CONFIGURATION,
     ClusterResource,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import RAW, HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.disks import RAW, HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim import CimClient
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_types import CimInstance
 

@@ -21,7 +21,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.
     PHYSICAL_DISK,
     VM_CONFIGURATION,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import GPT, HostDisk
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.disks import GPT, HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim import CimClient
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_types import CimClass, CimInstance, CimValue
 

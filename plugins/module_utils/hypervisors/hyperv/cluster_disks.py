@@ -16,9 +16,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.
     ClusterResource,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.cluster_vm import Names
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.model import ClusterDisk, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.disks import HostDisk
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import Refused, RemoteError, TimedOut
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import cluster, disks
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import cluster
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.cluster import OTHER_GROUP, ClusterState, Group, Role
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.cluster_resources import OFFLINE, ClusterResource
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.nodes import Nodes
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.reconfigure import Machine
 from ansible_collections.crossvisor.san.plugins.module_utils.model import VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils.windows import disks
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.disks import HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim import CimClient
 
 _GROUP_SUFFIX = " Group"

@@ -14,14 +14,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import CrossvisorError, Refused, RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import disks, hardware, host_disk, slots
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import HostDisk
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import hardware, host_disk, slots
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.nodes import Nodes
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.reconfigure import Machine, Observed
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.slots import Place
 from ansible_collections.crossvisor.san.plugins.module_utils.model import PASSTHROUGH, Controller, VirtualDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.plan import Step
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils.windows import disks
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.disks import HostDisk
 
 
 @dataclass

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.model import IMAGE, PASSTHROUGH, Controller, VirtualDisk
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.disks import HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_path import parse_path
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_types import CimInstance
 

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import InvalidInput, RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import classes, disks
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import HostDisk
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import classes
 from ansible_collections.crossvisor.san.plugins.module_utils.initiator_name import normalize_wwpn
 from ansible_collections.crossvisor.san.plugins.module_utils.model import (
     FIBRE_CHANNEL,
@@ -27,6 +26,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils.model import (
     LunPath,
     Portal,
 )
+from ansible_collections.crossvisor.san.plugins.module_utils.windows import disks
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.disks import HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.wire import wsman_fault
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim import CimClient
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_types import CimClass, CimInstance

@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import Refused
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import classes, disks
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import HostDisk
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.storage_call import call
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import classes
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils.windows import disks, storage_classes
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.disks import HostDisk
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.storage_call import call
 from ansible_collections.crossvisor.san.plugins.module_utils.wire import wql
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim import CimClient
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_path import ObjectPath
@@ -21,17 +22,17 @@ _VOLUME = "\\\\?\\Volume"
 
 def rescan(client: CimClient) -> None:
     """Let the host look for disks. Raises `OutcomeUnknown` when the answer was lost; it may be repeated."""
-    call(client, classes.STORAGE_SETTING, "UpdateHostStorageCache")
+    call(client, storage_classes.STORAGE_SETTING, "UpdateHostStorageCache")
 
 
 def take_offline(client: CimClient, disk: HostDisk) -> None:
     """End the host's own use of a disk, which a disk with volumes does not survive unharmed: see `refuse_if_mounted`."""
-    call(client, classes.DISK, "Offline", {"ObjectId": disk.object_id})
+    call(client, storage_classes.DISK, "Offline", {"ObjectId": disk.object_id})
 
 
 def bring_online(client: CimClient, disk: HostDisk) -> None:
     """Let the host itself use a disk."""
-    call(client, classes.DISK, "Online", {"ObjectId": disk.object_id})
+    call(client, storage_classes.DISK, "Online", {"ObjectId": disk.object_id})
 
 
 def refuse_if_mounted(client: CimClient, disk: HostDisk, host_name: str, purpose: str) -> None:

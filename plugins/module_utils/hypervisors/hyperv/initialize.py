@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import Refused, RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import classes, disks, host_disk, storage_call
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import host_disk
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.cluster_vm import ClusteredVm
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import GPT, RAW, HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.plan import Step
+from ansible_collections.crossvisor.san.plugins.module_utils.windows import disks, storage_call, storage_classes
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.disks import GPT, RAW, HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_types import CimValue
 
 
@@ -42,7 +43,7 @@ class _RawDiskStep(Step):
         return disk
 
     def _call(self, disk: HostDisk, method: str, parameters: Mapping[str, CimValue] | None = None) -> None:
-        storage_call.call(self.there.client, classes.DISK, method, {"ObjectId": disk.object_id}, parameters)
+        storage_call.call(self.there.client, storage_classes.DISK, method, {"ObjectId": disk.object_id}, parameters)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import NotFound
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import classes, cluster_resources, disks, hardware
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import classes, cluster_resources, hardware
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.hardware import Drives
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.nodes import Node, Nodes
 from ansible_collections.crossvisor.san.plugins.module_utils.model import (
@@ -26,6 +26,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils.model import (
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils.windows import disks
 from ansible_collections.crossvisor.san.plugins.module_utils.wire import wql
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim import CimClient
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_path import parse_path

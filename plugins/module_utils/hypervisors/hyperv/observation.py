@@ -10,17 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import (
-    cluster_resources,
-    disks,
-    hosts,
-    machines,
-    survey,
-    volumes,
-)
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import cluster_resources, hosts, machines, survey, volumes
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.cluster_disks import ClusterDisks
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.cluster_resources import VIRTUAL_MACHINE, ClusterResource
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.hardware import Drives
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.images import ImageReader
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.nodes import Node, Nodes
@@ -37,6 +29,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils.model import (
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils.windows import disks
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.disks import HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim import CimClient
 
 _NO_HOME = frozenset({"", "csvfs"})

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import Refused
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import disks, host_disk
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import HostDisk
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import host_disk
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.nodes import Nodes
 from ansible_collections.crossvisor.san.plugins.module_utils.plan import Plan, Step
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils.windows import disks
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.disks import HostDisk
 
 _GONE, _OFFLINE, _ONLINE, _CLUSTERED = "not there", "offline", "online", "disk of the cluster"
 

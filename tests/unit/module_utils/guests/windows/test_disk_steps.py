@@ -28,8 +28,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.disk
 from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.layout import Layout, Partition
 from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.session import Session
 from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.wish import VolumeWish
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import GPT, MBR, HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.plan import Step
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.disks import GPT, MBR, HostDisk
 from tests.lab.hyperv.media import RAW
 from tests.unit.windows_guest import GIB, Bench
 

@@ -12,8 +12,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils.errors import Refus
 from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows import layout
 from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.access_path import AccessPath
 from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.layout import Layout, Partition, Storage, observe
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import GPT, MBR, RAW, HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.disks import GPT, MBR, RAW, HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_types import CimInstance
 from tests.unit.windows_guest import GIB, Bench
 

@@ -11,8 +11,8 @@ import pytest
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.layout import Layout, Partition, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.wish import VolumeWish, objection, other_label
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import GPT, RAW, HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.disks import GPT, RAW, HostDisk
 
 NAME = ScsiName("600a0980" + "1" * 24)
 WISH = VolumeWish(NAME)

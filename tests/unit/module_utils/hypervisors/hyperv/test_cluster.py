@@ -11,10 +11,11 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import Refused
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import cluster, disks
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import cluster
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.cluster import ClusterState
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils.windows import disks
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.disks import HostDisk
 from tests.lab import world
 from tests.lab.hyperv_world import lun_path
 from tests.unit.hyperv_cluster import VM, ClusterLab

@@ -9,7 +9,8 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import Refused, RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import cluster_calls, disks
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import cluster_calls
+from ansible_collections.crossvisor.san.plugins.module_utils.windows import disks
 from tests.lab.hyperv.clusters import OFFLINE, ONLINE
 from tests.unit.hyperv_cluster import DISK, GROUP, VM, ClusterLab
 from tests.unit.lab.hyperv.desk import NODE1

@@ -15,8 +15,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.
     VIRTUAL_MACHINE,
     ClusterResource,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.model import ClusterDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.disks import HostDisk
 from tests.unit.ports import NAME
 
 DB, DB2 = (VirtualMachine(f"ID-{name}", name, cluster="hvc1") for name in ("db", "db 2"))

@@ -10,7 +10,7 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import cluster_resources as resources
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.cluster_resources import ClusterResource
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import HostDisk
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.disks import HostDisk
 from tests.lab.hyperv.running import Lab
 from tests.unit.windows import client
 

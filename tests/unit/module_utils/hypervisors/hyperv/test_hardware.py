@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import hardware
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.hardware import Drives
 from ansible_collections.crossvisor.san.plugins.module_utils.model import Controller, VirtualDisk
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.disks import HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_types import CimInstance
 from tests.unit.ports import NAME
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import Refused, RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import classes, disks, host_disk, storage_call
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import HostDisk
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import host_disk
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils.windows import disks, storage_call, storage_classes
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.disks import HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim import CimClient
 from tests.lab import world
 from tests.lab.hyperv import media
@@ -54,7 +55,7 @@ def test_a_refusal_is_told_in_the_hosts_own_words(host: HyperVHost, login: CimCl
 
 def test_a_method_with_parameters_is_called_in_the_same_way(host: HyperVHost, login: CimClient) -> None:
     keys = {"ObjectId": disk_of(login, SPARE).object_id}
-    storage_call.call(login, classes.DISK, "SetAttributes", keys, {"IsReadOnly": False})
+    storage_call.call(login, storage_classes.DISK, "SetAttributes", keys, {"IsReadOnly": False})
     assert not host.disk(SPARE).read_only
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import NotFound
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import disks, machines
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import machines
 from ansible_collections.crossvisor.san.plugins.module_utils.model import IMAGE, PASSTHROUGH, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils.windows import disks
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_types import CimInstance
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.wsman_envelope import Reference
 from tests.lab import world

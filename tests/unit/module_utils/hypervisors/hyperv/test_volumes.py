@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import disks, volumes
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import volumes
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.volumes import Directories
+from ansible_collections.crossvisor.san.plugins.module_utils.windows import disks
 from tests.lab import world
 from tests.lab.hyperv.running import Lab
 from tests.lab.hyperv_world import lun_path

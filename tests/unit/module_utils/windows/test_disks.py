@@ -9,8 +9,8 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import Refused
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import disks
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils.windows import disks
 from tests.lab import world
 from tests.lab.hyperv.running import Lab
 from tests.lab.hyperv_world import GIB, lun_path

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import Refused, RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import classes
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils.windows import storage_classes
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim import CimClient
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_types import CimInstance
 
@@ -77,7 +77,7 @@ class HostDisk:
 
 def disks_of(client: CimClient) -> list[HostDisk]:
     """Every disk that the host has, in one enumeration."""
-    return [_disk(found) for found in client.query(classes.DISK, columns=classes.DISK.columns)]
+    return [_disk(found) for found in client.query(storage_classes.DISK, columns=storage_classes.DISK.columns)]
 
 
 def find(client: CimClient, name: ScsiName, host_name: str) -> HostDisk | None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import classes, disks
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.storage_call import call
+from ansible_collections.crossvisor.san.plugins.module_utils.windows import disks, storage_classes
+from ansible_collections.crossvisor.san.plugins.module_utils.windows.storage_call import call
 from tests.lab.hyperv.running import Lab
 from tests.unit.lab.hyperv.desk import HOST
 from tests.unit.windows import Wire, client
@@ -20,7 +20,7 @@ from tests.unit.windows import Wire, client
 
 def test_a_static_method_needs_no_keys() -> None:
     wire = Wire()
-    call(client(Lab(), HOST, wire), classes.STORAGE_SETTING, "UpdateHostStorageCache")
+    call(client(Lab(), HOST, wire), storage_classes.STORAGE_SETTING, "UpdateHostStorageCache")
     assert wire.count("UpdateHostStorageCache") == 1
 
 
@@ -28,7 +28,7 @@ def test_a_refusal_has_the_words_and_the_code_of_the_machine() -> None:
     login = client(Lab(), HOST)
     boot = next(disk for disk in disks.disks_of(login) if disk.boot)
     with pytest.raises(RemoteError) as caught:
-        call(login, classes.DISK, "Offline", {"ObjectId": boot.object_id})
+        call(login, storage_classes.DISK, "Offline", {"ObjectId": boot.object_id})
     assert (str(caught.value), caught.value.code) == (f"{HOST}:5986 refused Offline of MSFT_Disk (40001): Access denied.", "40001")
 
 
@@ -42,4 +42,4 @@ def test_a_refusal_without_words_gets_those_of_the_documentation(monkeypatch: py
     client_call = login.call
     monkeypatch.setattr(login, "call", refuse)
     with pytest.raises(RemoteError, match=rf"refused UpdateHostStorageCache of MSFT_StorageSetting \({code}\): {words}\."):
-        call(login, classes.STORAGE_SETTING, "UpdateHostStorageCache")
+        call(login, storage_classes.STORAGE_SETTING, "UpdateHostStorageCache")
