@@ -112,6 +112,10 @@ class WindowsLab(Lab):
         """Install or remove MPIO, effective at the next rescan."""
         self._ask(WINDOWS[0], "POST", f"/mpio?machine={machine}{_DOMAIN}&state={'on' if on else 'off'}")
 
+    def at_once(self) -> None:
+        """Let jobs and state changes take no time until the next reset, so that the same run makes the same requests every time."""
+        self._ask(WINDOWS[0], "POST", "/pending?seconds=0")
+
     def fail_over(self, vm: str, machine: str) -> dict[str, Any]:
         """Let the cluster move a VM to another node; return where it is then. Raises ``OSError`` with what the cluster says against it."""
         moved: dict[str, Any] = self._ask(WINDOWS[0], "POST", f"/failover?vm={vm}&node={machine}{_DOMAIN}")

@@ -37,8 +37,6 @@ LIBRARIES = (
 
 Result = dict[str, Any]
 
-_READING = frozenset({"Identify", "Enumerate", "Pull", "Release", "Get"})
-
 _SENTENCE = re.compile(r"(?!.*(?:Traceback|MODULE FAILURE|[a-z][.!?] +[A-Z]))\S.*[^.]\.")
 
 
@@ -61,12 +59,12 @@ class ModuleRunner:
         answer = self._answer({"module": module, "arguments": {**arguments, **settings}, "environment": dict(environment or {})})
         return {**json.loads(answer["stdout"]), "rc": answer["rc"]}
 
-    def kill(self, module: str, arguments: Mapping[str, Any], change: int) -> bool:
-        """Run a module that gets SIGKILL once its n-th WS-Management request that is no reading was carried out, before it hears of it.
+    def kill(self, module: str, arguments: Mapping[str, Any], request: int) -> bool:
+        """Run a module that gets SIGKILL once its n-th WS-Management request was carried out, before it hears of it.
 
         Tells whether it came that far.
         """
-        answer = self._answer({"module": module, "arguments": dict(arguments), "environment": {}, "kill": change})
+        answer = self._answer({"module": module, "arguments": dict(arguments), "environment": {}, "kill": request})
         return bool(answer["rc"] == -signal.SIGKILL)
 
     def _answer(self, order: Mapping[str, Any]) -> Result:
@@ -145,14 +143,14 @@ def _run(order: Mapping[str, Any]) -> int:
     return 1
 
 
-def _die_at(change: int) -> None:
-    """Let this process be killed when the answer to its n-th request that is no reading arrives."""
+def _die_at(request: int) -> None:
+    """Let this process be killed when the answer to its n-th request arrives."""
     transport = import_module(f"{_UTILS}.wire.wsman_transport").WsmanTransport
-    send, left = transport.send, itertools.count(change - 1, -1)
+    send, left = transport.send, itertools.count(request - 1, -1)
 
-    def sending(self: Any, message: bytes, name: str, *rest: Any) -> bytes:
-        answer: bytes = send(self, message, name, *rest)
-        if name.partition(" ")[0] not in _READING and next(left) == 0:
+    def sending(self: Any, *message: Any) -> bytes:
+        answer: bytes = send(self, *message)
+        if next(left) == 0:
             os.kill(os.getpid(), signal.SIGKILL)
         return answer
 

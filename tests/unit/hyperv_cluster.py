@@ -83,10 +83,14 @@ class ClusterLab:
 
     def state(self) -> Any:
         """All that a run may leave behind. What is on the LUN is not: an empty partition table stays."""
-        seen = self.lab.estate.canonical()
-        disks = [disk for machine in seen["machines"].values() for disk in machine["disks"]]  # type: ignore[attr-defined]
+        seen = self.everything()
+        disks = [disk for machine in seen["machines"].values() for disk in machine["disks"]]
         offline = sorted((disk["disk"], disk["offline"]) for disk in disks)
         return {"vms": seen["vms"], "clusters": seen["clusters"], "offline": offline}
+
+    def everything(self) -> Any:
+        """All that lasts, with what is on the LUNs."""
+        return self.lab.estate.canonical()
 
     def follows(self) -> bool:
         """Whether the VM, moved to the other node and back, has the LUN at both."""
@@ -122,8 +126,8 @@ def is_change(request: str) -> bool:
     return request.split(" ")[1] not in ("Enumerate", "Pull", "Get", "Release", "Identify")
 
 
-def changes_of(lab: ClusterLab, run: Callable[[], object]) -> list[tuple[int, str]]:
-    """The requests of a run that change something, with their numbers from its beginning."""
+def requests_of(lab: ClusterLab, run: Callable[[], object]) -> list[str]:
+    """What a run asks, in its order."""
     start = len(lab.wire.asked)
     run()
-    return [(number, request) for number, request in enumerate(lab.wire.asked[start:]) if is_change(request)]
+    return lab.wire.asked[start:]

@@ -132,7 +132,12 @@ def _control(estate: Estate, sites: Mapping[str, Site], log: RequestLog, faults:
             _done(lambda: estate.set_multipath(_one(query, "machine"), _one(query, "state") == "on"))
         return {}
 
-    writes = {"/reboot": reboot, "/failover": fail_over, "/machine": machine, "/mpio": multipath}
+    def pending(query: Query) -> Any:
+        with estate.lock:
+            estate.timeline.seconds = float(_one(query, "seconds"))
+        return {}
+
+    writes = {"/reboot": reboot, "/failover": fail_over, "/machine": machine, "/mpio": multipath, "/pending": pending}
     return Control(log, faults, state, reset, address, {"/controls": controls}, {}, writes)
 
 

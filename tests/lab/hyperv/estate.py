@@ -73,7 +73,7 @@ class Estate:
 
     def reset(self) -> None:
         """Go back to the world. Raises OSError when the array does not answer."""
-        self.timeline.clear()
+        self.timeline.reset()
         self.job_error = None
         self.jobs = {}
         self.machines = {row["name"]: _machine(row) for row in self._world["machines"]}

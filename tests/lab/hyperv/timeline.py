@@ -16,6 +16,7 @@ class Timeline:
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.seconds = seconds
         """How long anything takes."""
+        self._usual_seconds = seconds
         self._clock = clock
         self._due: list[tuple[float, Callable[[], None]]] = []
 
@@ -31,6 +32,7 @@ class Timeline:
             for _first, work in ready:
                 work()
 
-    def clear(self) -> None:
-        """Forget everything."""
+    def reset(self) -> None:
+        """Forget everything, and take as long as at the beginning."""
         self._due.clear()
+        self.seconds = self._usual_seconds
