@@ -62,6 +62,7 @@ class Trial:
         """Go to the beginning of the way, unless the last run has left everything as it is there."""
         if self.windows.state() != self._start:
             self._set_up()
+        self.windows.heal()
         self.windows.count_again()
 
     def run(self) -> Result:
@@ -95,9 +96,9 @@ class Trial:
             self.way.attach()
 
 
-@pytest.fixture(params=[False, True], ids=["there", "back"])
-def trial(request: pytest.FixtureRequest, windows: WindowsLab, modules: ModuleRunner) -> Trial:
-    return Trial(windows, modules, back=request.param)
+@pytest.fixture(scope="module", params=[False, True], ids=["there", "back"])
+def trial(request: pytest.FixtureRequest, running_windows: WindowsLab, modules: ModuleRunner) -> Trial:
+    return Trial(running_windows, modules, back=request.param)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -107,7 +108,6 @@ def test_no_change_that_fails_leaves_anything_half_made(trial: Trial, fault: str
         trial.start()
         trial.windows.fail(SERVER, FAULTS[fault], call=number)
         result = trial.run()
-        trial.windows.heal()
         assert trial.asked()[:number] == trial.requests[:number], case
         assert trial.only_configurations_were_refreshed(), case
         left = trial.way.state()
@@ -123,7 +123,7 @@ def test_no_change_that_fails_leaves_anything_half_made(trial: Trial, fault: str
         assert trial.way.state() == trial.goal, f"{case}: the next run ends elsewhere"
 
 
-def test_a_process_that_is_killed_at_any_change_is_followed_by_one_that_ends_its_work(trial: Trial) -> None:
+def test_a_process_that_is_killed_at_any_request_is_followed_by_one_that_ends_its_work(trial: Trial) -> None:
     trial.start()
     left = trial.windows.state()
     for number in sorted(trial.changes + trial.some_reads):
