@@ -322,3 +322,13 @@ def test_four_nodes_own_their_vms(lab: Lab) -> None:
     rows = lab.clients["hvc2n3.lab"].query(CLUSTER, "SELECT Name, OwnerNode FROM MSCluster_ResourceGroup WHERE GroupType = 111")
     owners = {row["Name"]: row["OwnerNode"] for row in rows}
     assert {owners[f"c2app0{number}"] for number in range(1, 5)} == {f"hvc2n{number}" for number in range(1, 5)}
+
+
+def test_a_reset_brings_back_how_long_changes_take_and_forgets_those_under_way(lab: Lab) -> None:
+    happened: list[str] = []
+    timeline = lab.estate.timeline
+    usual, timeline.seconds = timeline.seconds, 60.0
+    timeline.later(lambda: happened.append("too late"))
+    lab.estate.reset()
+    timeline.settle(everything=True)
+    assert (timeline.seconds, happened) == (usual, [])
