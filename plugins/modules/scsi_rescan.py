@@ -65,7 +65,7 @@ attributes:
     platforms: linux
 notes:
   - Check mode writes nothing to the kernel. So it cannot tell that a LUN has grown, and shows a LUN that is not visible yet as one to come.
-  - V(gathered) and check mode need no root, but without it they do not see every process that has files open.
+  - V(gathered) and check mode need no root, but without it they see neither what the disk carries nor every process with open files.
 seealso:
   - module: crossvisor.san.ptd_attach
   - module: community.general.filesystem
@@ -160,12 +160,66 @@ disk:
       returned: success
       type: str
       sample: 600a0980524c4974612b44687143566b
+    content:
+      description:
+        - What the whole disk carries, read from the disk. A blank disk has neither partition table nor signatures.
+        - Null where that cannot be told - without root or C(wipefs) - and with O(state=absent).
+      returned: success
+      type: dict
+      contains:
+        partition_table:
+          description: V(gpt), or empty for none; other partition tables are signatures.
+          returned: success
+          type: str
+          sample: gpt
+        signatures:
+          description: Other partition tables, file systems, members of LVM or RAID, swap space, …, as C(wipefs) names them.
+          returned: success
+          type: list
+          elements: str
+          sample: []
     partitions:
       description: The partitions that the kernel knows, in the order of their numbers.
       returned: success
       type: list
       elements: dict
-      sample: [{"number": 1, "device": "/dev/sdb1", "size_bytes": 1071644672}]
+      contains:
+        number:
+          description: Number of the partition.
+          returned: success
+          type: int
+          sample: 1
+        device:
+          description: The partition's device.
+          returned: success
+          type: str
+          sample: /dev/sdb1
+        size_bytes:
+          description: Size of the partition.
+          returned: success
+          type: int
+          sample: 1071644672
+        start_bytes:
+          description: Where the partition begins on the disk.
+          returned: when RV(disk.content) is not null
+          type: int
+          sample: 1048576
+        name:
+          description: The partition's name in a GPT.
+          returned: when RV(disk.content) is not null
+          type: str
+          sample: crossvisor.san
+        uuid:
+          description: UUID of the file system in it.
+          returned: when RV(disk.content) is not null
+          type: str
+          sample: aa522d08-5d64-4823-88c8-4635499fcbf1
+        signatures:
+          description: File systems and the like in it; a blank partition has none.
+          returned: when RV(disk.content) is not null
+          type: list
+          elements: str
+          sample: [xfs]
 used_by:
   description:
     - Who uses the disk or its partitions. The C(kind) is V(mount), V(swap), V(logical volume), V(encrypted device), V(RAID),

@@ -56,8 +56,10 @@ class Address:
 
     def scan(self, driver: str) -> str:
         """What a SCSI host with this driver takes as an order to look for the disk: channel, target and LUN, `-` for all."""
-        target = self.unit if driver in _UNIT_IS_TARGET else self.target
-        lun = self.unit if _UNIT_IS_LUN.fullmatch(driver) else self.lun
+        target, lun = self.target, self.lun
+        if self.unit is not None:
+            target = self.unit if driver in _UNIT_IS_TARGET else None
+            lun = self.unit if _UNIT_IS_LUN.fullmatch(driver) else None
         return " ".join("-" if number is None else str(number) for number in (self.channel, target, lun))
 
 

@@ -11,7 +11,7 @@ import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import CrossvisorError
@@ -26,8 +26,9 @@ _TOOL_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"  # sudo and ssh often leave the sbi
 class Kernel:
     """The kernel of the machine that this runs on."""
 
-    def __init__(self, tree: Tree | None = None) -> None:
+    def __init__(self, tree: Tree | None = None, write: Callable[[str, str], None] | None = None) -> None:
         self.tree = tree or Tree(Path("/"))
+        self._write = write or _write
 
     def order(self, path: str, words: str) -> None:
         """Write to an attribute of sysfs. Raises a `CrossvisorError`, also where only root may."""
@@ -73,20 +74,25 @@ class Kernel:
             if error.errno not in _GONE:
                 raise CrossvisorError(f"The buffers of {device} cannot be written: {error.strerror}") from None
 
-    def tool(self, *command: str) -> str | None:
-        """The output of a system tool, None where it is not installed. Raises a `CrossvisorError` when it fails."""
+    def may_read(self, device: str) -> bool:
+        """Tell whether a block device can be opened by this user."""
+        return os.access(device, os.R_OK)
+
+    def tool(self, *command: str, accepted: Sequence[int] = (0,)) -> str | None:
+        """What a system tool says, None where it is not installed. Raises a `CrossvisorError` when it fails, by any other exit code."""
         program = shutil.which(command[0], path=_TOOL_PATH)
-        return None if program is None else _output(command, program)
-
-    def _write(self, path: str, words: str) -> None:
-        descriptor = os.open(path, os.O_WRONLY)
-        try:
-            os.write(descriptor, words.encode())
-        finally:
-            os.close(descriptor)
+        return None if program is None else _said(command, program, accepted)
 
 
-def _output(command: Sequence[str], program: str) -> str:
+def _write(path: str, words: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        os.write(descriptor, words.encode())
+    finally:
+        os.close(descriptor)
+
+
+def _said(command: Sequence[str], program: str, accepted: Sequence[int]) -> str:
     told = " ".join(command)
     try:
         ended = subprocess.run(
@@ -101,6 +107,6 @@ def _output(command: Sequence[str], program: str) -> str:
     except subprocess.TimeoutExpired:
         raise CrossvisorError(f"'{told}' did not end within {_TOOL_SECONDS} s") from None
     said = ended.stdout.decode("utf-8", "replace")
-    if ended.returncode:
+    if ended.returncode not in accepted:
         raise CrossvisorError(f"'{told}' failed: {' '.join(said.split()) or f'it ended with {ended.returncode}'}")
     return said

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import Ambiguous, CrossvisorError, Refused, TimedOut
-from ansible_collections.crossvisor.san.plugins.module_utils.guests.linux import controllers
+from ansible_collections.crossvisor.san.plugins.module_utils.guests.linux import contents, controllers
 from ansible_collections.crossvisor.san.plugins.module_utils.guests.linux.address import ANYWHERE, Address
+from ansible_collections.crossvisor.san.plugins.module_utils.guests.linux.contents import Contents
 from ansible_collections.crossvisor.san.plugins.module_utils.guests.linux.disk import GuestDisk, device_size, find, udev_runs
 from ansible_collections.crossvisor.san.plugins.module_utils.guests.linux.kernel import Kernel
 from ansible_collections.crossvisor.san.plugins.module_utils.guests.linux.usage import Use, uses
@@ -44,6 +45,8 @@ class Report:
 
     disk: GuestDisk | None
     used_by: Sequence[Use] = ()
+    contents: Contents | None = None
+    """What the disk carries, None where that was not or cannot be read."""
     scanned: Sequence[ScsiHost] = ()
     actions: Sequence[str] = ()
     before: Mapping[str, Any] = field(default_factory=dict)
@@ -56,9 +59,15 @@ class Report:
             "actions": list(self.actions),
             "diff": {"before": dict(self.before), "after": dict(self.after)},
             "scanned": [host.name for host in self.scanned],
-            "disk": self.disk.result() if self.disk else None,
+            "disk": self._disk(),
             "used_by": [use.result() for use in self.used_by],
         }
+
+    def _disk(self) -> dict[str, Any] | None:
+        if self.disk is None:
+            return None
+        known = self.disk.result()
+        return self.contents.result(known) if self.contents else {**known, "content": None}
 
 
 @dataclass
@@ -71,9 +80,9 @@ class Rescan:
     sleep: Callable[[float], None] = time.sleep
 
     def gathered(self) -> Report:
-        """What the machine shows of the LUN. Sends nothing to any device."""
+        """What the machine shows of the LUN. Reads from the disk, but gives the kernel no orders."""
         disk = self._find()
-        return Report(disk, uses(self.kernel.tree, disk) if disk else ())
+        return self._report(disk) if disk else Report(None)
 
     def present(self, check_mode: bool) -> Report:
         """Let the machine see the LUN with the size that it has now. In check mode nothing is asked of the kernel."""
@@ -90,7 +99,7 @@ class Rescan:
             actions.append(f"rescan {controllers.described(scanned)}")
         if before is not None and before.size_bytes != after.size_bytes:
             actions.append(f"take over the size of {after.device}, {after.size_bytes} bytes instead of {before.size_bytes}")
-        return Report(after, uses(self.kernel.tree, after), scanned, actions, _shown(before), _shown(after))
+        return replace(self._report(after), scanned=scanned, actions=actions, before=_shown(before), after=_shown(after))
 
     def absent(self, check_mode: bool) -> Report:
         """Let the machine forget the LUN. Refuses while anything uses it, and says who."""
@@ -105,9 +114,12 @@ class Rescan:
     def _find(self) -> GuestDisk | None:
         return find(self.kernel.tree, self.request.name)
 
+    def _report(self, disk: GuestDisk) -> Report:
+        return Report(disk, uses(self.kernel.tree, disk), contents.read(self.kernel, disk))
+
     def _seen_as_it_is(self, disk: GuestDisk | None) -> Report:
         if disk is not None:
-            return Report(disk, uses(self.kernel.tree, disk))
+            return self._report(disk)
         hosts = controllers.to_scan(self.kernel.tree, self.request.controller, self.request.address)
         return Report(None, actions=[f"rescan {controllers.described(hosts)}"], after={"naa": self.request.name.naa})
 
