@@ -29,3 +29,9 @@ lock() {
     exec 9>"build/.$1.lock"
     flock 9
 }
+
+# How uv works here: with this machine's Pythons, authorities and package index.
+prepare_uv() {
+    export UV_NATIVE_TLS=1 UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=hardlink
+    [ -z "${PIP_INDEX_URL:-}" ] || export UV_DEFAULT_INDEX=$PIP_INDEX_URL
+}

@@ -9,6 +9,10 @@ Modules turn a `CrossvisorError` into `fail_json(msg=...)`; everything else is a
 
 from __future__ import annotations
 
+import re
+
+_END_OF_SENTENCE = re.compile(r"[.!?]\s+(?=(\()?)")
+
 
 class CrossvisorError(Exception):
     """A foreseeable failure. Its text is one sentence for the person at the keyboard."""
@@ -56,6 +60,12 @@ class RemoteError(CrossvisorError):
 
 class OutcomeUnknown(CrossvisorError):
     """The connection was lost after a request was sent: whether it was carried out must be read back."""
+
+
+def in_one_sentence(told: str) -> str:
+    """What somebody else says, in however many sentences and lines, as a part of one of ours without its full stop."""
+    text = " ".join(told.split()).rstrip(".")
+    return _END_OF_SENTENCE.sub(lambda end: " " if end[1] else "; ", text)
 
 
 class StepFailed(CrossvisorError):

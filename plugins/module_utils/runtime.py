@@ -18,7 +18,10 @@ from ansible_collections.crossvisor.san.plugins.module_utils.errors import Cross
 def run(module: AnsibleModule, action: Callable[[], Mapping[str, Any]]) -> None:
     """Do a module's work and return its result; a foreseeable failure is told in its one sentence."""
     try:
-        module.exit_json(**action())
+        result = dict(action())
+        for warning in result.pop("warnings", ()):
+            module.warn(warning)
+        module.exit_json(**result)
     except CrossvisorError as error:
         module.fail_json(msg=f"{str(error).rstrip('.')}.")
 

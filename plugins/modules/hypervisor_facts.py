@@ -16,17 +16,24 @@ description:
   - With an endpoint, tells what is managed there - type, product, version, clusters, hosts and capabilities.
   - Without one, looks at the machine that it runs on, a guest or a physical machine under Linux, and tells whether it is
     virtualised, on which hypervisor, with which UUID, and by what evidence that was decided.
+  - With O(guest), asks a Windows machine the same from outside, by Windows Remote Management - its firmware, its registry, the files of
+    guest tools.
   - So a playbook never needs to know beforehand which hypervisor it will meet.
 options:
   hypervisor:
     description:
       - Without a hostname, here and in the environment, the module looks at the machine that it runs on.
+  guest:
+    description:
+      - The Windows machine to ask, a guest or a physical one. What is not given is taken from the environment, so that V({}) may do.
+      - Its account needs Remote Enable and Execute Methods on the namespace C(root/cimv2).
 author:
   - The crossvisor.san authors (@crossvisor)
 extends_documentation_fragment:
   - crossvisor.san.attributes
   - crossvisor.san.attributes.reads
   - crossvisor.san.hypervisor
+  - crossvisor.san.guest
 attributes:
   facts:
     description: Returns C(ansible_facts), so that the facts are available to the tasks that follow.
@@ -34,6 +41,8 @@ attributes:
 notes:
   - C(gather_facts) runs the module on every host when the setting C(ansible_facts_modules) lists
     V(ansible.legacy.setup) and V(crossvisor.san.hypervisor_facts).
+  - On Windows, that a hypervisor is present proves nothing by itself, because it is so on a Hyper-V host too. What Windows shows was taken
+    from Microsoft's, VMware's and Xen's documentation; nobody has run O(guest) against a real Windows machine.
 seealso:
   - module: crossvisor.san.hba_info
 """
@@ -49,6 +58,14 @@ EXAMPLES = r"""
 
 - name: Ask this machine which hypervisor it runs on
   crossvisor.san.hypervisor_facts:
+
+- name: Ask a Windows guest which hypervisor, and which host, it runs on
+  crossvisor.san.hypervisor_facts:
+    guest:
+      hostname: win01.example.com
+      username: EXAMPLE\svc-ansible
+      password: "{{ vault_guest_password }}"
+  delegate_to: localhost
 
 - name: Act on the answer
   ansible.builtin.debug:
@@ -68,7 +85,7 @@ ansible_facts:
       type: dict
       contains:
         source:
-          description: V(endpoint) or V(local), where the facts come from.
+          description: V(endpoint), V(local) or V(guest), where the facts come from.
           returned: success
           type: str
           sample: endpoint
@@ -188,14 +205,21 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.crossvisor.san.plugins.module_utils import runtime
-from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import hypervisors
+from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import guests, hypervisors
 from ansible_collections.crossvisor.san.plugins.module_utils.services import facts
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec={"hypervisor": hypervisors.hypervisor_option()}, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec={"hypervisor": hypervisors.hypervisor_option(), "guest": guests.guest_option()},
+        mutually_exclusive=[("hypervisor", "guest")],
+        supports_check_mode=True,
+    )
 
     def gather() -> dict[str, Any]:
+        if module.params["guest"] is not None:
+            with closing(guests.open_guest(module)) as guest:
+                return _facts(facts.of_guest(guest))
         if not hypervisors.names_hypervisor(module):
             return _facts(facts.of_this_machine())
         with closing(hypervisors.open_hypervisor(module)) as hypervisor:

@@ -13,11 +13,15 @@ module: ptd_attach
 short_description: Attach a LUN to a VM as a pass-through disk
 version_added: 0.1.0
 description:
-  - Gives a VM a LUN of its own, on VMware as a raw device mapping (RDM), or takes it back.
+  - Gives a VM a LUN of its own, on VMware as a raw device mapping (RDM), on Hyper-V as a pass-through disk, or takes it back.
   - The LUN is named by its identity, never by a number, a slot or a size; what is attached is read back and compared.
   - Before the disk is attached, every host that can run the VM must see the LUN; only those that do not are rescanned.
   - A LUN that another VM or a file system of the hosts uses is refused, naming the user.
   - If a step fails, what this run has done is undone.
+  - An option that means nothing on the platform is an error that names it. On Hyper-V, those are O(disk_mode), O(datastore),
+    O(mode=virtual) and O(sharing=multi_writer).
+  - On Hyper-V, the LUN is offline on the host as long as a VM has it, and after it was taken back; one that is online there
+    and has volumes is refused. Nothing of this was ever run on a Windows host, only on a simulated one.
 options:
   vm:
     description:
@@ -45,14 +49,15 @@ options:
   place:
     description:
       - Where to put the disk, as V(SCSI(1:3)), or V(SCSI(1)) for the first free unit of a bus.
-      - Without it, the first free unit of a controller with room; a controller is added when none has.
+      - Without it, the first free unit of a controller with room; a controller is added when none has, on Hyper-V to a VM that is off.
       - A disk that is attached elsewhere is not moved; that is an error.
     type: str
   controller_type:
     description:
       - The controller to prefer, and to add when one is needed; without it, the platform's best, V(pvscsi) on VMware.
+      - Hyper-V has only V(scsi), VMware all others.
     type: str
-    choices: [pvscsi, lsilogic, lsilogicsas, buslogic]
+    choices: [pvscsi, lsilogic, lsilogicsas, buslogic, scsi]
   mode:
     description:
       - Compatibility mode. With V(physical), the guest speaks to the array itself; with V(virtual), snapshots of the VM include the disk.
@@ -74,6 +79,21 @@ options:
     description:
       - Datastore for the mapping file; without it, the one that holds the VM's own files.
     type: str
+  mount_point:
+    description:
+      - Where the guest shall mount the disk, such as V(C:\\mt1). Nothing is mounted here.
+      - In a Hyper-V failover cluster, the disk resource of a new disk and its temporary group are named after it, as
+        C(Disk VM app01 MP C:\mt1); without it, after the LUN. Elsewhere it has no effect.
+    type: str
+    default: ""
+  initialize:
+    description:
+      - Your word that the LUN is empty, so that a partition table (GPT) may be written to it where a Hyper-V failover cluster needs one to
+        know its disks. Without it, a LUN that has none is refused there, because it may hold what Windows does not know, such as a
+        Linux volume.
+      - A LUN that has a partition table is never written to. On other platforms, and on a single host, it has no effect.
+    type: bool
+    default: false
   release:
     description:
       - With O(state=absent), also take the LUN out of use on every host that sees it, so that unmapping it on the array causes no
@@ -123,6 +143,19 @@ EXAMPLES = r"""
     naa: naa.600a098038304c61622d616161616131
     place: SCSI(1:3)
     sharing: multi_writer
+
+- name: Attach a new, empty LUN to a highly available VM of a Hyper-V failover cluster
+  crossvisor.san.ptd_attach:
+    hypervisor:
+      type: hyperv
+      hostname: node1.example.com
+      username: EXAMPLE\svc-ansible
+      password: "{{ vault_hyperv_password }}"
+    vm: app01
+    naa: "{{ lun.naa }}"
+    mount_point: C:\mt1
+    initialize: "{{ lun.changed }}"
+  delegate_to: localhost
 
 - name: Take the LUN from the VM, and from the hosts
   crossvisor.san.ptd_attach:
@@ -246,7 +279,7 @@ def main() -> None:
             "serial": {"type": "str"},
             "state": {"type": "str", "choices": ["present", "absent", "forgotten"], "default": "present"},
             "place": {"type": "str"},
-            "controller_type": {"type": "str", "choices": ["pvscsi", "lsilogic", "lsilogicsas", "buslogic"]},
+            "controller_type": {"type": "str", "choices": ["pvscsi", "lsilogic", "lsilogicsas", "buslogic", "scsi"]},
             "mode": {"type": "str", "choices": ["physical", "virtual"]},
             "disk_mode": {"type": "str", "choices": ["persistent", "independent_persistent", "independent_nonpersistent"]},
             "sharing": {"type": "str", "choices": ["none", "multi_writer"]},
@@ -254,6 +287,8 @@ def main() -> None:
             "release": {"type": "bool", "default": False},
             "ignore_hosts": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "float", "default": 300.0},
+            "mount_point": {"type": "str", "default": ""},
+            "initialize": {"type": "bool", "default": False},
         },
         required_one_of=[("naa", "serial")],
         mutually_exclusive=[("naa", "serial")],
@@ -275,6 +310,8 @@ def _reach(module: AnsibleModule) -> dict[str, Any]:
         file_system=params["datastore"],
         ignore_hosts=params["ignore_hosts"],
         timeout=params["timeout"],
+        mount_point=params["mount_point"],
+        initialize=params["initialize"],
     )
     with closing(hypervisors.open_hypervisor(module)) as hypervisor:
         if params["state"] == "present":

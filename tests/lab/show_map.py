@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Print a storage map as a table, and check the LUN that a demo made: ``python -m tests.lab.show_map FILE --lun NAME``."""
+"""Print a storage map as a table, and check the LUNs that a demo made: ``python -m tests.lab.show_map FILE --lun NAME --lun NAME``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-COLUMNS = ("host", "vm_name", "disk", "kind", "naa", "array", "svm", "where", "lun_id", "status")
+COLUMNS = ("hypervisor_type", "cluster", "host", "vm_name", "disk", "kind", "naa", "array", "svm", "where", "lun_id", "status")
 
 
 def table(mappings: list[dict[str, Any]]) -> str:
@@ -36,17 +36,17 @@ def complaints(mappings: list[dict[str, Any]], lun: str) -> list[str]:
     if len(found) != 1:
         return [f"the map has {len(found)} rows for LUN {lun}, not 1"]
     row = found[0]
-    wrong = [f"{column} is empty" for column in ("array", "array_address", "svm", "volume", "lun_path") if not row[column]]
+    wrong = [f"{column} of {lun} is empty" for column in ("array", "array_address", "svm", "volume", "lun_path") if not row[column]]
     expected = "600a0980" + row["serial"].encode().hex()
-    return wrong + ([f"naa is {row['naa']}, not {expected}"] if row["naa"] != expected else [])
+    return wrong + ([f"naa of {lun} is {row['naa']}, not {expected}"] if row["naa"] != expected else [])
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path)
-    parser.add_argument("--lun", required=True)
+    parser.add_argument("--lun", action="append", default=[])
     options = parser.parse_args()
     listed = json.loads(options.file.read_text())["mappings"]
     print(table(listed))
-    if problems := complaints(listed, options.lun):
+    if problems := [problem for lun in options.lun for problem in complaints(listed, lun)]:
         sys.exit(f"The map is wrong: {'; '.join(problems)}.")

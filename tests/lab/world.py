@@ -41,6 +41,9 @@ MIXED_CASE_IQNS = frozenset({"esx02", "esx11"})
 ISCSI_PORTALS = ("192.0.2.11", "192.0.2.12")
 NFS_ADDRESS = "192.0.2.21"
 
+EMPTY_LUNS = frozenset({"spare"})
+USED_PART = 4
+
 Disk = tuple[str, int]  # datastore, GiB
 
 
@@ -131,7 +134,13 @@ def _svm_dr() -> dict[str, Any]:
 
 def _volume(name: str, size: int, luns: Mapping[str, int], svm: str = "svm_san", os_type: str = "vmware") -> dict[str, Any]:
     rows = [
-        {"name": lun, "size": lun_size, "serial": serial_of(f"/vol/{name}/{lun}", svm), "os_type": os_type}
+        {
+            "name": lun,
+            "size": lun_size,
+            "used": 0 if lun in EMPTY_LUNS else lun_size // USED_PART,
+            "serial": serial_of(f"/vol/{name}/{lun}", svm),
+            "os_type": os_type,
+        }
         for lun, lun_size in luns.items()
     ]
     return {"name": name, "uuid": identity("volume", f"{svm}/{name}"), "size": size, "luns": rows}

@@ -26,7 +26,12 @@ ROOT = Path(__file__).resolve().parents[2]
 COLLECTIONS = ROOT / "build" / "collections"
 MODULES = "ansible_collections.crossvisor.san.plugins.modules"
 _UTILS = "ansible_collections.crossvisor.san.plugins.module_utils"
-LIBRARIES = ("ansible.module_utils.testing", f"{_UTILS}.arrays.ontap_rest.backend", f"{_UTILS}.hypervisors.vmware.backend")
+LIBRARIES = (
+    "ansible.module_utils.testing",
+    f"{_UTILS}.arrays.ontap_rest.backend",
+    f"{_UTILS}.hypervisors.vmware.backend",
+    f"{_UTILS}.hypervisors.hyperv.backend",
+)
 
 Result = dict[str, Any]
 

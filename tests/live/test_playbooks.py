@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The playbooks as a user runs them, by name and with an inventory of his own."""
+"""The playbooks as a user runs them, by name and with an inventory of his own; the whole path is the same on every hypervisor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from tests.live.commands import Commands, Run
-from tests.live.lab import ARRAY, HYPERVISOR, SERVERS, Lab
+from tests.live.lab import ARRAY, HYPERVISOR, Lab, WindowsLab
+from tests.live.platforms import HYPERV_CLUSTER, PLATFORMS, Platform
 
 PROVISION = "crossvisor.san.provision_disk"
 REMOVE = "crossvisor.san.remove_disk"
@@ -30,38 +31,49 @@ FRUITLESS_RESCAN = (
 """What a vCenter answers when a rescan went well, whether or not it found anything."""
 
 
-@pytest.fixture(scope="session")
-def ansible(tmp_path_factory: pytest.TempPathFactory, running: Lab) -> Commands:
+def commands(directory: Path, lab: Lab) -> Commands:
     """Ansible in a directory that holds the user's inventory."""
-    directory = tmp_path_factory.mktemp("user")
     inventory = directory / "inventory.json"
     inventory.touch(mode=0o600)
-    inventory.write_text(json.dumps(running.inventory))
+    inventory.write_text(json.dumps(lab.inventory))
     return Commands(directory)
 
 
+@pytest.fixture(scope="session")
+def ansible(tmp_path_factory: pytest.TempPathFactory, running: Lab) -> Commands:
+    """Ansible with an inventory of the vCenter."""
+    return commands(tmp_path_factory.mktemp("user"), running)
+
+
 def play(ansible: Commands, name: str, *arguments: str, **variables: Any) -> Run:
-    """Run a playbook for the lab's vCenter."""
-    return ansible.playbook(name, "-i", "inventory.json", *arguments, target="hypervisors", **variables)
+    """Run a playbook with the user's inventory, for the vCenter unless another target is named."""
+    return ansible.playbook(name, "-i", "inventory.json", *arguments, **{"target": HYPERVISOR, **variables})
 
 
 @dataclass
 class Journey:
     """A disk given to a VM, mapped, and taken away, every step also in check mode and twice; with the lab's state after each."""
 
+    platform: Platform
     lab: Lab
     ansible: Commands
     runs: dict[str, Run] = field(default_factory=dict)
     states: dict[str, Any] = field(default_factory=dict)
-    losses: dict[str, Any] = field(default_factory=dict)
+    harm: dict[str, Any] = field(default_factory=dict)
 
     def step(self, name: str, playbook: str, *arguments: str, **variables: Any) -> None:
-        self.runs[name] = play(self.ansible, playbook, *arguments, **variables)
+        self.runs[name] = play(self.ansible, playbook, *arguments, target=self.platform.server, **variables)
         self.note(name)
 
     def note(self, name: str) -> None:
         self.states[name] = self.lab.state()
-        self.losses[name] = self.lab.device_losses()
+        self.harm[name] = self._harm()
+
+    def _harm(self) -> list[Any]:
+        """What must never happen: a device that a host lost, or a control code for anything but a VM's configuration."""
+        if isinstance(self.lab, WindowsLab):
+            return [control for control in self.lab.controls() if control["type"] != "Virtual Machine Configuration"]
+        return self.lab.device_losses()
 
     @property
     def report(self) -> Path:
@@ -77,22 +89,24 @@ class Journey:
     def row(self) -> dict[str, Any]:
         """The disk in the map."""
         mappings = json.loads((self.report / "storage_map.json").read_text())["mappings"]
-        (found,) = [row for row in mappings if row["lun_path"] == "/vol/vol_prod/app01_data"]
+        (found,) = [row for row in mappings if row["lun_path"] == self.platform.lun]
         return dict(found)
 
 
-@pytest.fixture(scope="module")
-def journey(running: Lab, ansible: Commands) -> Journey:
+@pytest.fixture(scope="module", params=PLATFORMS, ids=lambda platform: platform.server)
+def journey(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Journey:
+    platform: Platform = request.param
+    running: Lab = request.getfixturevalue(platform.fixture)
     running.reset()
-    made = Journey(running, ansible)
+    made = Journey(platform, running, commands(tmp_path_factory.mktemp(platform.server), running))
     made.note("before")
-    made.step("promised", PROVISION, "--check", "--diff", **DISK, size="10GiB")
-    made.step("first", PROVISION, "--diff", "-vvv", **DISK, size="10GiB")
-    made.step("second", PROVISION, "--diff", **DISK, size="10GiB")
+    made.step("promised", PROVISION, "--check", "--diff", **platform.disk, size="10GiB")
+    made.step("first", PROVISION, "--diff", "-vvv", **platform.disk, size="10GiB")
+    made.step("second", PROVISION, "--diff", **platform.disk, size="10GiB")
     made.step("mapped", MAP, directory=str(made.report))
-    made.step("removal promised", REMOVE, "--check", "--diff", **DISK, delete=True)
-    made.step("removed", REMOVE, "--diff", "-vvv", **DISK, delete=True)
-    made.step("removed again", REMOVE, **DISK, delete=True)
+    made.step("removal promised", REMOVE, "--check", "--diff", **platform.disk, delete=True)
+    made.step("removed", REMOVE, "--diff", "-vvv", **platform.disk, delete=True)
+    made.step("removed again", REMOVE, **platform.disk, delete=True)
     return made
 
 
@@ -110,30 +124,26 @@ class TestTheWholePath:
     def test_the_first_run_tells_where_the_guest_finds_the_disk(self, journey: Journey) -> None:
         run, naa = journey.runs["first"], journey.disk["lun"]["naa"]
         assert run.counts["changed"] == 2
-        assert run.shown == f"LUN /vol/vol_prod/app01_data (naa.{naa}) is Hard disk 2 of VM app01 at SCSI(0:1)"
+        platform = journey.platform
+        assert run.shown == f"LUN {platform.lun} (naa.{naa}) is {platform.label} of VM {platform.vm} at {platform.place}"
 
     def test_the_result_is_handed_to_the_workflow(self, journey: Journey) -> None:
         lun, disk = journey.disk["lun"], journey.disk["disk"]
-        assert journey.disk["vm"] == "app01"
+        assert journey.disk["vm"] == journey.platform.vm
         assert lun["naa"] == "600a0980" + lun["serial"].encode().hex()
         assert (lun["size_bytes"], disk["size_bytes"]) == (10 * GIB, 10 * GIB)
-        assert (disk["bus"], disk["unit"], disk["mode"]) == (0, 1, "physical")
-        assert disk["mapping_file"].startswith("[ds_single] app01/")
+        assert (f"SCSI({disk['bus']}:{disk['unit']})", disk["mode"]) == (journey.platform.place, "physical")
 
-    def test_the_vm_has_exactly_one_disk_more(self, journey: Journey) -> None:
-        (before,), (after,) = (
-            [vm["disks"] for vm in journey.states[moment][HYPERVISOR]["vms"] if vm["name"] == "app01"] for moment in ("before", "first")
-        )
-        (new,) = [disk for disk in after if disk not in before]
-        assert len(after) == len(before) + 1
-        assert new["naa"] == journey.disk["lun"]["naa"]
+    def test_the_vm_has_exactly_one_lun_more(self, journey: Journey) -> None:
+        before, after = (journey.platform.raw_disks(journey.states[moment]) for moment in ("before", "first"))
+        assert after == [*before, journey.disk["lun"]["naa"]]
 
     def test_the_difference_names_lun_group_and_place(self, journey: Journey) -> None:
         for line in (
-            '     "svm_san:/vol/vol_prod/app01_data": {',
+            f'     "svm_san:{journey.platform.lun}": {{',
             '-        "exists": false',
             '+        "size_bytes": 10737418240,',
-            '+        "os_type": "vmware",',
+            f'+        "os_type": "{journey.platform.group_os_type}",',
         ):
             assert f"\n{line}\n" in journey.runs["promised"].output
         naa = journey.disk["lun"]["naa"]
@@ -150,18 +160,16 @@ class TestTheWholePath:
         lun = journey.disk["lun"]
         assert journey.row["naa"] == "600a0980" + lun["serial"].encode().hex()
         expected = {
-            "hypervisor_type": "vmware",
-            "cluster": "prod",
-            "host": "esx01.lab",
-            "vm_name": "app01",
-            "disk": "Hard disk 2",
+            **journey.platform.row,
+            "vm_name": journey.platform.vm,
+            "disk": journey.platform.label,
             "kind": "passthrough",
             "serial": lun["serial"],
             "size_bytes": 10 * GIB,
             "array_type": "ontap",
             "array": "lab-ontap",
             "svm": "svm_san",
-            "volume": "vol_prod",
+            "volume": journey.platform.volume,
             "lun_id": lun["lun_id"],
             "status": "mapped",
             "reason": "",
@@ -186,13 +194,29 @@ class TestTheWholePath:
         assert journey.runs["removed again"].counts["changed"] == 0
         assert journey.states["removed again"] == journey.states["before"]
 
-    def test_no_host_ever_loses_a_device(self, journey: Journey) -> None:
-        assert {name: found for name, found in journey.losses.items() if found} == {}
+    def test_no_step_ever_does_harm(self, journey: Journey) -> None:
+        assert {name: found for name, found in journey.harm.items() if found} == {}
 
     def test_no_password_is_ever_shown(self, journey: Journey) -> None:
-        secrets = [journey.lab.endpoints[server].password for server in SERVERS]
+        secrets = [journey.lab.endpoints[server].password for server in journey.lab.servers]
         assert "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" in journey.runs["first"].output, "the arguments are shown"
         assert [name for name, run in journey.runs.items() for secret in secrets if secret in run.output] == []
+
+
+def test_a_highly_available_vm_fails_over_with_its_disk(windows: WindowsLab, tmp_path: Path) -> None:
+    ansible, platform = commands(tmp_path, windows), HYPERV_CLUSTER
+    before = windows.state()
+    given = play(ansible, PROVISION, target=platform.server, **platform.disk, size="1GiB")
+    assert given.code == 0, given.output
+    for node in reversed(platform.nodes):
+        assert windows.fail_over(platform.vm, node)["host"] == f"{node}.lab"
+        again = play(ansible, PROVISION, target=platform.server, **platform.disk, size="1GiB")
+        assert (again.code, again.counts["changed"]) == (0, 0), again.output
+    windows.fail_over(platform.vm, platform.nodes[-1])
+    taken = play(ansible, REMOVE, target=platform.server, **platform.disk, delete=True)
+    assert taken.code == 0, taken.output
+    windows.fail_over(platform.vm, platform.nodes[0])
+    assert windows.state() == before
 
 
 def lun_in(state: Mapping[str, Any], name: str) -> dict[str, Any] | None:

@@ -48,6 +48,10 @@ class AttachRequest:
     file_system: str | None = None
     ignore_hosts: Sequence[str] = ()
     timeout: float = 300.0
+    mount_point: str = ""
+    """Where the guest shall mount it, as far as the platform names anything after that."""
+    initialize: bool = False
+    """The user's word that the LUN is empty."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class AttachReport:
             "changed": self.outcome.changed,
             "actions": list(self.outcome.actions),
             "diff": self.outcome.diff(),
+            "warnings": list(self.outcome.warnings),
             "vm": {"name": self.vm.name, "id": self.vm.id, "uuid": self.vm.uuid},
             "naa": name.naa,
             "hosts": list(self.hosts),
@@ -161,6 +166,8 @@ def attach(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> 
         sharing=request.sharing,
         file_system=request.file_system,
         timeout=request.timeout,
+        mount_point=request.mount_point,
+        initialize=request.initialize,
     )
     plan = Plan([MakeVisible(hypervisor, hosts, request.name, request.timeout)]) + hypervisor.plan_attach(wish)
     outcome = carry_out(plan, check_mode)

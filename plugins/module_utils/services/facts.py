@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.guest import WindowsGuest
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.local.detect import detect
 from ansible_collections.crossvisor.san.plugins.module_utils.services.plain import plain
@@ -16,6 +17,11 @@ from ansible_collections.crossvisor.san.plugins.module_utils.services.plain impo
 def of_endpoint(hypervisor: Hypervisor) -> dict[str, Any]:
     """The facts that an endpoint tells. Raises a `CrossvisorError`."""
     return {"source": "endpoint", **plain(hypervisor.about())}
+
+
+def of_guest(guest: WindowsGuest) -> dict[str, Any]:
+    """The facts that a Windows machine tells of itself when it is asked from outside. Raises a `CrossvisorError`."""
+    return {"source": "guest", **plain(guest.detect())}
 
 
 def of_this_machine() -> dict[str, Any]:

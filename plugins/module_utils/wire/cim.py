@@ -51,7 +51,7 @@ class CimClient:
         """Change some properties of one instance: it is read, changed and written back whole. Raises `OutcomeUnknown` for a lost answer."""
         reference = cim_class.reference(keys)
         instance = self.session.get(reference.resource_uri, reference.selectors)
-        cim_xml.replace(instance, changes, reference.resource_uri)
+        cim_xml.replace(instance, changes)
         self.session.put(reference.resource_uri, reference.selectors, instance)
 
     def call(

@@ -28,6 +28,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils.wire.wsman_envelope
     parse_reference,
     reference_parts,
     typed_element,
+    xml_namespace,
 )
 
 _CIM = "http://schemas.dmtf.org/wbem/wscim/1/common"
@@ -63,8 +64,9 @@ def encode(name: str, value: CimValue, uri: str) -> list[Element]:
     return [_element(name, item, uri) for item in items]
 
 
-def replace(instance: Element, changes: Mapping[str, CimValue], uri: str) -> None:
-    """Give an instance's element other values for some properties, each in its place."""
+def replace(instance: Element, changes: Mapping[str, CimValue]) -> None:
+    """Give an instance's element other values for some properties, each in its place and in the namespace of the others."""
+    uri = xml_namespace(instance)
     for name, value in changes.items():
         old = [part for part in instance if local_name(part) == name]
         position = instance.index(old[0]) if old else len(instance)
@@ -114,12 +116,12 @@ def _inner(name: str, types: Types) -> Types:
 def _scalar(part: Element, kind: str, inner: Types) -> Scalar:
     if str(part.get(f"{{{XSI}}}nil", "")).strip() in ("true", "1"):
         return None
-    reference = parse_reference(part)
-    if reference is not None:
-        return reference
     first = next(iter(part), None)
     if first is None and kind != "object":
         return parse_scalar(kind or "string", part.text or "")
+    reference = parse_reference(part)
+    if reference is not None:
+        return reference
     if first is not None and local_name(first) in _MOMENTS and len(part) == 1:
         return parse_datetime(first.text or "")
     return decode(part, inner)

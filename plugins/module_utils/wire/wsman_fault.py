@@ -14,7 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import AuthenticationFailed, CrossvisorError, RemoteError, TimedOut
+from ansible_collections.crossvisor.san.plugins.module_utils.errors import (
+    AuthenticationFailed,
+    CrossvisorError,
+    RemoteError,
+    TimedOut,
+    in_one_sentence,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.wsman_envelope import (
     ENUMERATION,
     SOAP,
@@ -86,7 +92,7 @@ def error_of(fault: Fault, request: Request, connection: Connection) -> Crossvis
         return RemoteError(f"The answer of {connection} to {request.name} does not fit in one message: {_RAISE_LIMIT}.", fault.code)
     if fault.code in (REQUEST_TOO_LARGE, ENVELOPE_SIZE_REFUSED):
         return RemoteError(f"{connection} takes no message as large as {request.name} needs: {_RAISE_LIMIT}.", fault.code)
-    return RemoteError(f"{connection} refused {request.name} ({fault.code}): {fault.text}", fault.code)
+    return RemoteError(f"{connection} refused {request.name} ({fault.code}): {in_one_sentence(fault.text)}.", fault.code)
 
 
 def _access_denied(fault: Fault, request: Request, connection: Connection) -> AuthenticationFailed:
@@ -95,8 +101,8 @@ def _access_denied(fault: Fault, request: Request, connection: Connection) -> Au
     place = f"the namespace {namespace}" if namespace else request.target.resource_uri
     user = f"The user {connection.username}" if connection.username else "This login"
     return AuthenticationFailed(
-        f"{user} may not use {place} at {connection} ({request.name}: {fault.text.rstrip('.')}): have an administrator add the account to "
-        f"Remote Management Users and grant it {right} on that namespace."
+        f"{user} may not use {place} at {connection} ({request.name}: {in_one_sentence(fault.text)}): have an administrator add the "
+        f"account to Remote Management Users and grant it {right} on that namespace."
     )
 
 

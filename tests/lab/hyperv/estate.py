@@ -23,6 +23,7 @@ from tests.lab.hyperv.timeline import Timeline
 from tests.lab.hyperv.vms import Attachment, Vm
 
 PENDING_SECONDS = 0.05
+LUN_VENDOR = "NETAPP"
 JOB_RUNNING, JOB_COMPLETED, JOB_FAILED = 4, 7, 10
 
 
@@ -44,6 +45,8 @@ class Job:
 
     host: str
     caption: str
+    vm: str = ""
+    """Id of the VM that it changes."""
     state: int = JOB_RUNNING
     code: int = 0
     message: str = ""
@@ -101,6 +104,11 @@ class Estate:
         machine.targets = iscsi_targets(rows)
         return machine.discover(lun_units(machine, rows))
 
+    def wrote(self, disk: Disk, size: int) -> None:
+        """Tell the array how much was written to a disk that is a LUN. Raises OSError when it does not answer."""
+        if disk.unit.vendor == LUN_VENDOR:
+            self._fabric.write(disk.key, size)
+
     def clustered(self, machine: Machine, disk: Disk) -> tuple[Cluster, Resource] | None:
         """Return the cluster resource that the disk is, as seen from this machine."""
         cluster = self.clusters.get(machine.cluster or "")
@@ -148,9 +156,9 @@ class Estate:
         """Return the VM that has the disk."""
         return next((vm for vm in self.vms.values() if naa in vm.raw_disks), None)
 
-    def start_job(self, host: str, caption: str, work: Callable[[], None]) -> Job:
-        """Return a job that does the work after a while; JobError from it becomes its failure."""
-        job, injected, self.job_error = Job(host, caption), self.job_error, None
+    def start_job(self, vm: Vm, caption: str, work: Callable[[], None]) -> Job:
+        """Return a job that does the work on the VM's host after a while; JobError from it becomes its failure."""
+        job, injected, self.job_error = Job(vm.host, caption, vm.id), self.job_error, None
         self.jobs[job.id] = job
 
         def run() -> None:
@@ -241,11 +249,15 @@ class Estate:
         return {"vm": vm_name, "host": vm.host, "state": cluster.group_state(group)}
 
     def canonical(self) -> dict[str, object]:
-        """Return everything that lasts, without what chance has chosen; what was pending has then happened."""
+        """Return everything that lasts, without what chance has chosen; what was pending has then happened.
+
+        What is on a LUN belongs to it while some machine shows the LUN; how much there is, the array tells.
+        """
         self.timeline.settle(everything=True)
+        shown = {disk.key for machine in self.machines.values() for disk in machine.disks}
         return {
             "machines": {name: self._canonical_machine(machine) for name, machine in sorted(self.machines.items())},
-            "media": {key: medium.canonical() for key, medium in sorted(self.media.items()) if medium.style != RAW},
+            "media": {key: medium.canonical() for key, medium in sorted(self.media.items()) if medium.style != RAW and key in shown},
             "vms": {vm.name: vm.canonical() for vm in sorted(self.vms.values(), key=lambda vm: vm.name)},
             "clusters": {name: cluster.canonical() for name, cluster in sorted(self.clusters.items())},
         }
@@ -261,7 +273,8 @@ class Estate:
             {"disk": disk.unit.path_id, "size": disk.unit.size, "offline": self.is_offline(machine, disk), "read_only": disk.read_only}
             for disk in machine.disks
         ]
-        return {"up": machine.up, "disks": sorted(rows, key=lambda row: str(row["disk"]))}
+        disks = sorted(rows, key=lambda row: str(row["disk"]))
+        return {"up": machine.up, "disks": disks, "directories": sorted(machine.directories)}
 
     def _machine(self, name: str) -> Machine:
         if name not in self.machines:

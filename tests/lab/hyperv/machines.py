@@ -69,6 +69,15 @@ class Machine:
     """iSCSI targets by name, address and port, that it has sessions with since the last rescan."""
     directories: set[str] = field(default_factory=set)
     """The directories that were made on it."""
+    files: set[str] = field(default_factory=set)
+    """Its files that anybody asks for; like the directories in lower case."""
+    hypervisor_present: bool = True
+    registry: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What guest tools have written into it: text by value by key."""
+
+    def inside(self, directory: str) -> list[str]:
+        """Return the files and directories right in a directory, by their paths."""
+        return [path for path in sorted(self.files | self.directories) if path.rpartition("\\")[0] == directory.lower()]
 
     @property
     def short(self) -> str:

@@ -76,7 +76,7 @@ class Vm:
     controllers: list[Controller]
     attachments: list[Attachment]
     checkpoints: list[tuple[str, str]] = field(default_factory=list)
-    """Names and ids."""
+    """Names and ids, oldest first; the VM goes on from the newest."""
     cluster_knows: frozenset[str] = frozenset()
     """The raw disks that the cluster's copy of the configuration names since its last refresh."""
     migrations: int = 0
@@ -110,6 +110,12 @@ class Vm:
         controller = Controller(SCSI, number, str(uuid.uuid4()).upper())
         self.controllers.append(controller)
         return controller
+
+    def remove_scsi_controller(self, controller: Controller) -> None:
+        """Take a SCSI controller away; those after it are counted anew."""
+        self.controllers.remove(controller)
+        for number, left in enumerate(found for found in self.controllers if found.kind == SCSI):
+            left.number = number
 
     def canonical(self) -> dict[str, object]:
         """Return its state without what chance has chosen."""

@@ -160,12 +160,19 @@ def _parse_one(element: Element, node: Node, schema: Schema) -> Scalar:
         return _parse_reference(element, node)
     if element.embedded:
         cim_class = schema[element.type.lower()]
-        return Instance(cim_class, _parse_members(node, node.tag[1:].partition("}")[0], cim_class.properties, schema))
+        return Instance(cim_class, _parse_members(node, _inner_namespace(node, cim_class), cim_class.properties, schema))
     if element.type == "datetime":
         return _parse_datetime(element, node)
     if len(node):
         raise refuse("InvalidParameterType", f"{element.name} is a {element.type}. ")
     return parse_scalar(element, node.text or "")
+
+
+def _inner_namespace(node: Node, cim_class: CimClass) -> str:
+    """Return the namespace in which the properties of an embedded instance stand: its own class's, or that of what it is a part of."""
+    outer = node.tag[1:].partition("}")[0]
+    own = f"{outer.rpartition('/')[0]}/{cim_class.name}".lower()
+    return next((place for child in node if (place := child.tag[1:].partition("}")[0]).lower() == own), outer)
 
 
 def _parse_datetime(element: Element, node: Node) -> Scalar:
@@ -263,3 +270,12 @@ def _cim_property(cim_class: CimClass, node: Node) -> tuple[str, Value]:
 
 def _cim_scalar(element: Element, node: Node) -> Scalar:
     return _scalar(element.type, node.text or "")
+
+
+def cim_xml(class_name: str, properties: Mapping[str, tuple[str, object]]) -> str:
+    """Return an embedded instance in the CIM-XML that parse_cim_xml reads: properties are name to (type, value)."""
+    members = "".join(
+        f"<PROPERTY NAME={quoteattr(name)} TYPE={quoteattr(kind)}><VALUE>{escape(str(value))}</VALUE></PROPERTY>"
+        for name, (kind, value) in properties.items()
+    )
+    return f"<INSTANCE CLASSNAME={quoteattr(class_name)}>{members}</INSTANCE>"

@@ -15,10 +15,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from tests.lab.control import Control, Faults, RequestLog, serve_control, values
+from tests.lab.control import BadFault, Control, Faults, Query, RequestLog, serve_control, values
+from tests.lab.listener import Credentials, tls_context
 from tests.lab.ontap.api import Api
 from tests.lab.ontap.jobs import Jobs
-from tests.lab.ontap.server import ACTIONS, ApiServer, Credentials, Site, tls_context
+from tests.lab.ontap.server import ACTIONS, Site, listener
 from tests.lab.ontap.state import Array
 from tests.lab.world import build
 
@@ -61,7 +62,7 @@ def _serve(options: argparse.Namespace, world: dict[str, Any], credentials: Cred
     array, jobs, log, faults = Array(world), Jobs(), RequestLog(), Faults(ACTIONS)
     api = Api(array, jobs, asynchronous=options.async_jobs)
     tls = tls_context(options.cert, options.key) if options.cert else None
-    server = ApiServer((options.listen, options.port), Site(api, credentials, faults, log), tls)
+    server = listener((options.listen, options.port), Site(api, credentials, faults, log), tls)
     port = int(server.server_address[1])
 
     def reset() -> None:
@@ -82,8 +83,17 @@ def _serve(options: argparse.Namespace, world: dict[str, Any], credentials: Cred
         with array.lock:
             return array.presented(values(query, "initiator"))
 
+    def written(query: Query) -> Any:
+        naa, size = values(query, "naa"), values(query, "bytes")
+        with array.lock:
+            try:
+                array.write(naa[0], int(size[0]))
+            except (IndexError, KeyError) as error:
+                raise BadFault(f"the array has no LUN {naa}, or {size} is no number of bytes") from error
+        return {}
+
     probe = "127.0.0.1" if options.listen == "0.0.0.0" else options.listen
-    control = Control(log, faults, state, reset, (probe, port), {"/presented": presented}, {"hide_luns": hide_luns})
+    control = Control(log, faults, state, reset, (probe, port), {"/presented": presented}, {"hide_luns": hide_luns}, {"/written": written})
     control_server = serve_control(options.listen, options.control_port, control)
     threading.Thread(target=server.serve_forever, name="api", daemon=True).start()
     print("READY", json.dumps({"port": port, "control_port": control_server.server_address[1]}), flush=True)

@@ -6,10 +6,14 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import pytest
 
+from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import guests
 from tests.unit.modules.subject import opened, subject, undocumented
 from tests.unit.ports import MemoryHypervisor
+from tests.unit.windows_guest import Bench
 
 FACTS = subject("hypervisor_facts")
 ENDPOINT = {"hostname": "vcenter.example.com"}
@@ -46,3 +50,14 @@ def test_an_endpoint_that_only_the_environment_names_is_asked(monkeypatch: pytes
     monkeypatch.setenv("VMWARE_HOST", "vcenter.example.com")
     with opened(MemoryHypervisor()):
         assert FACTS.succeed({})["ansible_facts"]["crossvisor"]["type"] == "memory"
+
+
+def test_a_windows_guest_is_asked_when_it_is_named() -> None:
+    with opened(), mock.patch.object(guests, "open_guest", return_value=Bench().guest):
+        result = FACTS.succeed({"guest": {"hostname": "win01.lab"}})
+    assert undocumented(result, FACTS.documented_results) == []
+    assert (result["ansible_facts"]["crossvisor"]["source"], result["ansible_facts"]["crossvisor"]["vm_name"]) == ("guest", "win01")
+
+
+def test_a_guest_and_an_endpoint_are_two_questions() -> None:
+    assert "mutually exclusive" in FACTS.fail({"guest": {"hostname": "win01.lab"}, "hypervisor": ENDPOINT})

@@ -68,14 +68,14 @@ def detect(root: Path = Path("/")) -> Detection:
     """Look at the files of the machine below `root`. Never raises: what cannot be read is part of the evidence."""
     tree = Tree(root)
     observed = {source: value for source, read in rules.SOURCES.items() for value in [read(tree, source)] if value}
-    guest = _first(rules.GUEST_RULES, observed)
-    host = _first(rules.HOST_RULES, observed)
+    guest = first_match(rules.GUEST_RULES, observed)
+    host = first_match(rules.HOST_RULES, observed)
     if guest:
         found = _guest(tree, guest.type, observed)
     elif host:
         found = _host(tree, host.type, observed)
     else:
-        found = Detection(virtualized=False if _first(rules.BARE_METAL_RULES, observed) else None)
+        found = Detection(virtualized=False if first_match(rules.BARE_METAL_RULES, observed) else None)
     return replace(found, container=_container(observed), evidence=tuple(_evidence(tree, found, observed)))
 
 
@@ -86,7 +86,7 @@ def _guest(tree: Tree, kind: str, observed: Mapping[str, str]) -> Detection:
         virtualized=True,
         type=kind,
         role=GUEST,
-        product=_product(rules.PRODUCT_RULES, kind, observed),
+        product=product_of(rules.PRODUCT_RULES, kind, observed),
         version=_xen_version(tree) if kind == "xen" else kvp.host_version(pairs),
         vm_uuid=next(filter(None, uuids), ""),
         vm_uuids=machine_uuid.candidates([_vmware_uuid(tree, kind), *uuids]),
@@ -102,17 +102,19 @@ def _host(tree: Tree, kind: str, observed: Mapping[str, str]) -> Detection:
         virtualized=False,
         type=kind,
         role=HOST,
-        product=xenserver.get("PRODUCT_BRAND") or _product(rules.HOST_PRODUCT_RULES, kind, observed),
+        product=xenserver.get("PRODUCT_BRAND") or product_of(rules.HOST_PRODUCT_RULES, kind, observed),
         version=xenserver.get("PRODUCT_VERSION") or (_xen_version(tree) if kind == "xen" else ""),
     )
 
 
-def _first(candidates: Iterable[Rule], observed: Mapping[str, str]) -> Rule | None:
+def first_match(candidates: Iterable[Rule], observed: Mapping[str, str]) -> Rule | None:
+    """The first rule of a table that the values of the sources fulfil."""
     return next((rule for rule in candidates if rule.matches(observed)), None)
 
 
-def _product(exact: Iterable[Rule], kind: str, observed: Mapping[str, str]) -> str:
-    named = _first((rule for rule in exact if rule.type == kind), observed)
+def product_of(exact: Iterable[Rule], kind: str, observed: Mapping[str, str]) -> str:
+    """The name of the product of this type, as exactly as the rules know it."""
+    named = first_match((rule for rule in exact if rule.type == kind), observed)
     return named.says if named else rules.PRODUCTS.get(kind, "")
 
 
@@ -132,25 +134,25 @@ def _vmware_uuid(tree: Tree, kind: str) -> str:
 
 
 def _container(observed: Mapping[str, str]) -> str:
-    rule = _first(rules.CONTAINER_RULES, observed)
+    rule = first_match(rules.CONTAINER_RULES, observed)
     return (rule.type or observed[next(iter(rule.when))]) if rule else ""
 
 
 def _evidence(tree: Tree, found: Detection, observed: Mapping[str, str]) -> Iterator[Evidence]:
-    yield from _of_rules(rules.GUEST_RULES, observed)
-    yield from _of_rules(rules.HOST_RULES, observed)
+    yield from evidence_of(rules.GUEST_RULES, observed)
+    yield from evidence_of(rules.HOST_RULES, observed)
     if not found.virtualized:
-        yield from _of_rules(rules.BARE_METAL_RULES, observed)
+        yield from evidence_of(rules.BARE_METAL_RULES, observed)
     if found.parent_host:
         yield Evidence(kvp.POOL, found.parent_host, "the host's own name, given to its guests")
-    yield from _of_rules(rules.HINT_RULES, observed)
-    yield from (replace(evidence, type="") for evidence in _of_rules(rules.CONTAINER_RULES, observed))
+    yield from evidence_of(rules.HINT_RULES, observed)
+    yield from (replace(evidence, type="") for evidence in evidence_of(rules.CONTAINER_RULES, observed))
     yield from (Evidence(path, "", f"could not be read: {reason}") for path, reason in sorted(tree.unreadable.items()))
     if found.virtualized is None:
         yield Evidence("/sys, /proc", "", "neither firmware, nor device tree, nor processor flags are shown here, so nothing can be told")
 
 
-def _of_rules(table: Iterable[Rule], observed: Mapping[str, str]) -> Iterator[Evidence]:
+def evidence_of(table: Iterable[Rule], observed: Mapping[str, str]) -> Iterator[Evidence]:
     """What the matching rules say, each source once per type."""
     told: set[tuple[str, str]] = set()
     for rule in table:

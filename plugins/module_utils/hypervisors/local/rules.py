@@ -29,7 +29,7 @@ OTHER = "other"
 _DMI = "/sys/class/dmi/id/"
 SYS_VENDOR = _DMI + "sys_vendor"
 PRODUCT_NAME = _DMI + "product_name"
-_PRODUCT_VERSION = _DMI + "product_version"
+PRODUCT_VERSION = _DMI + "product_version"
 _BIOS_VENDOR = _DMI + "bios_vendor"
 _BIOS_VERSION = _DMI + "bios_version"
 _CHASSIS_VENDOR = _DMI + "chassis_vendor"
@@ -107,7 +107,7 @@ def _read_control_program(tree: Tree, path: str) -> str | None:
 _TEXTS = (
     SYS_VENDOR,
     PRODUCT_NAME,
-    _PRODUCT_VERSION,
+    PRODUCT_VERSION,
     _BIOS_VENDOR,
     _BIOS_VERSION,
     _CHASSIS_VENDOR,
@@ -206,7 +206,7 @@ GUEST_RULES = (
     Rule("kvm", "oVirt's machine on KVM", {PRODUCT_NAME: "RHEV Hypervisor"}),
     Rule("kvm", "Google's machine on KVM", {PRODUCT_NAME: "Google Compute Engine"}, unless={CPU_FLAG: "no hypervisor"}),
     Rule("hyperv", "Hyper-V's machine", {SYS_VENDOR: "Microsoft Corporation", PRODUCT_NAME: "Virtual Machine"}),
-    Rule("hyperv", "Hyper-V's machine", {_PRODUCT_VERSION: "Hyper-V"}),
+    Rule("hyperv", "Hyper-V's machine", {PRODUCT_VERSION: "Hyper-V"}),
     Rule("bhyve", "bhyve's machine", {PRODUCT_NAME: "BHYVE"}),
     Rule("bhyve", "bhyve's firmware", {_BIOS_VENDOR: "BHYVE"}),
     Rule("apple", "Apple's virtualization framework", {PRODUCT_NAME: "Apple Virtualization"}),

@@ -19,6 +19,7 @@ from tests.lab.hyperv.namespaces import Call, Provider
 BUILD, VERSION, CAPTION = "20348", "10.0.20348", "Microsoft Windows Server 2022 Datacenter"
 HKEY_LOCAL_MACHINE = 2147483650
 KEY_NOT_FOUND = 2
+HYPERV_FIRMWARE = "Microsoft Corporation"
 REG_SZ = 1
 GUEST_PARAMETERS = "SOFTWARE\\Microsoft\\Virtual Machine\\Guest\\Parameters"
 CURRENT_VERSION = "SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion"
@@ -27,7 +28,9 @@ FREE_PART = 4
 SECTOR = 512
 
 PATH_NOT_FOUND = 9
-_MKDIR = re.compile(r'(?:cmd(?:\.exe)?) /c (?:mkdir|md) (?P<quote>"?)(?P<path>[A-Za-z]:\\[^"&|<>^%]+)(?P=quote)', re.IGNORECASE)
+_DIRECTORY_COMMAND = re.compile(
+    r'(?:cmd(?:\.exe)?) /c (?P<verb>mkdir|md|rmdir|rd) (?P<quote>"?)(?P<path>[A-Za-z]:\\[^"&|<>^%]+)(?P=quote)', re.IGNORECASE
+)
 
 Registry = Mapping[str, Mapping[str, str]]
 
@@ -44,7 +47,7 @@ def provider(estate: Estate, machine: Machine) -> Provider:
             "Win32_DiskDrive": part.drives,
             "Win32_Volume": part.volumes,
             "Win32_Service": part.services,
-            "CIM_DataFile": lambda: iter(()),
+            "CIM_DataFile": part.files,
             "Win32_Directory": part.directories,
         },
         {
@@ -76,7 +79,7 @@ class _Part:
             "DNSHostName": machine.name.partition(".")[0],
             "Domain": machine.name.partition(".")[2],
             "DomainRole": 3,
-            "HypervisorPresent": True,
+            "HypervisorPresent": machine.hypervisor_present,
             "Manufacturer": machine.manufacturer,
             "Model": machine.model,
             "NumberOfLogicalProcessors": 32,
@@ -113,7 +116,7 @@ class _Part:
         yield {
             "IdentifyingNumber": self._serial,
             "Name": self._machine.model,
-            "Version": "Hyper-V UEFI Release v4.1" if self._machine.role == "guest" else "",
+            "Version": "Hyper-V UEFI Release v4.1" if self._machine.manufacturer == HYPERV_FIRMWARE else "",
             "Caption": "Computer System Product",
             "Description": "Computer System Product",
             "UUID": self._uuid().upper(),
@@ -204,23 +207,36 @@ class _Part:
             yield {"Name": name, "DisplayName": name, "Started": running, "State": state, "StartMode": "Auto" if running else "Manual"}
 
     def directories(self) -> Iterator[Row]:
-        for path in sorted(self._machine.directories):
-            yield {"Name": path, "Caption": path, "Drive": path[:2], "Path": path[2:].rpartition("\\")[0] + "\\", "Status": "OK"}
+        return (_logical_file(path) for path in sorted(self._machine.directories))
+
+    def files(self) -> Iterator[Row]:
+        return (_logical_file(path) for path in sorted(self._machine.files))
 
     def run(self, call: Call) -> Mapping[str, Value]:
-        """Run the one command that the lab knows: cmd's mkdir, which makes a directory on a drive that exists."""
-        match = _MKDIR.fullmatch(call.text("CommandLine").strip())
+        """Run the commands that the lab knows: cmd's mkdir on a drive that exists, and rmdir, which removes an empty directory."""
+        match = _DIRECTORY_COMMAND.fullmatch(call.text("CommandLine").strip())
         if not match:
             return {"ReturnValue": PATH_NOT_FOUND}
-        path = match["path"].lower()
-        if any(path[:2] == str(row["DriveLetter"]).lower() for row in self.volumes()):
-            self._machine.directories.add(path.rstrip("\\"))
+        path = match["path"].lower().rstrip("\\")
+        if match["verb"].lower() in ("rmdir", "rd"):
+            if not self._machine.inside(path) and not self._is_mounted(path):
+                self._machine.directories.discard(path)
+        elif any(path[:2] == str(row["DriveLetter"]).lower() for row in self.volumes()):
+            self._machine.directories.add(path)
         return {"ReturnValue": 0, "ProcessId": 4242}
+
+    def _is_mounted(self, directory: str) -> bool:
+        partitions = (partition for disk in self._machine.disks for partition in self._estate.medium(disk.key).partitions)
+        paths = (path for partition in partitions for path in partition.access.get(self._machine.name, []))
+        return any(path.rstrip("\\").lower() == directory for path in paths)
 
     # -- registry
 
     def _registry(self) -> Registry:
-        keys: dict[str, Mapping[str, str]] = {CURRENT_VERSION: {"ProductName": CAPTION.removeprefix("Microsoft "), "CurrentBuild": BUILD}}
+        keys: dict[str, Mapping[str, str]] = {
+            CURRENT_VERSION: {"ProductName": CAPTION.removeprefix("Microsoft "), "CurrentBuild": BUILD},
+            **self._machine.registry,
+        }
         vm = next((vm for vm in self._estate.vms.values() if vm.name == self._machine.vm), None)
         if vm:
             host = self._estate.machines[vm.host]
@@ -262,3 +278,7 @@ class _Part:
         if values is None:
             return {"ReturnValue": KEY_NOT_FOUND, "sNames": None, "Types": None}
         return {"ReturnValue": 0, "sNames": list(values), "Types": [REG_SZ] * len(values)}
+
+
+def _logical_file(path: str) -> Row:
+    return {"Name": path, "Caption": path, "Drive": path[:2], "Path": path[2:].rpartition("\\")[0] + "\\", "Status": "OK"}
