@@ -53,6 +53,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--control-port", type=int, default=0, help="control port; 0 takes a free one")
     parser.add_argument("--cert", help="certificate chain in PEM; plain HTTP without it")
     parser.add_argument("--key", help="private key in PEM")
+    parser.add_argument("--data-plane", choices=["tgt"], help="make every LUN a SCSI disk of this iSCSI target; none without it")
+    parser.add_argument("--luns", type=Path, help="directory of the LUNs' data, with --data-plane; emptied at start")
     parser.add_argument("--async-jobs", action="store_true", help="do every change in a job")
     return parser.parse_args()
 
