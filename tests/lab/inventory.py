@@ -18,7 +18,7 @@ from typing import Any
 from tests.lab.launch import DEFAULT_DIRECTORY, Endpoint, Endpoints, read_endpoints
 
 ARRAY = "ontap"
-NO_HYPERVISORS = ("ontap", "windows")
+NO_HYPERVISORS = ("ontap", "windows", "kvm")
 
 
 def connection(endpoint: Endpoint) -> dict[str, Any]:

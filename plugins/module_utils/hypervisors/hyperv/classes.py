@@ -23,5 +23,32 @@ COMPUTER_SYSTEM = CimClass(
 OPERATING_SYSTEM = CimClass(CIMV2, "Win32_OperatingSystem", ("Name",), {"Caption": "string", "Version": "string"})
 PRODUCT = CimClass(CIMV2, "Win32_ComputerSystemProduct", ("IdentifyingNumber", "Name", "Version"), {"UUID": "string"})
 
+DISK = CimClass(
+    STORAGE,
+    "MSFT_Disk",
+    ("ObjectId",),
+    {
+        "ObjectId": "string",
+        "Number": "uint32",
+        "UniqueId": "string",
+        "UniqueIdFormat": "uint16",
+        "Size": "uint64",
+        "IsOffline": "boolean",
+        "IsReadOnly": "boolean",
+        "IsClustered": "boolean",
+        "IsBoot": "boolean",
+        "IsSystem": "boolean",
+        "OperationalStatus": "uint16[]",
+        "PartitionStyle": "uint16",
+        "Guid": "string",
+        "Signature": "uint32",
+        "BusType": "uint16",
+        "Path": "string",
+        "Manufacturer": "string",
+        "Model": "string",
+        "FriendlyName": "string",
+    },
+)
+
 MS_CLUSTER = CimClass(CLUSTER, "MSCluster_Cluster", ("Name",), {"Name": "string", "Fqdn": "string"})
 CLUSTER_NODE = CimClass(CLUSTER, "MSCluster_Node", ("Name",), {"Name": "string", "State": "uint32"})
