@@ -202,6 +202,23 @@ class VirtualMachine:
 
 
 @dataclass(frozen=True)
+class ClusterDisk:
+    """A LUN that a cluster of hosts keeps as a resource of its own, beside the file systems that VMs' image files live on."""
+
+    id: str
+    name: str
+    """The resource, as the cluster's administrators know it."""
+    group: str
+    """What moves between hosts together with it."""
+    cluster: str
+    lun: ScsiName | None = None
+    vm: str = ""
+    """`VirtualMachine.id` for which the cluster keeps it; empty for a witness, for another application and for nobody yet."""
+    available: bool = False
+    """Nobody has it yet, and no file system was found on it."""
+
+
+@dataclass(frozen=True)
 class Inventory:
     """What a hypervisor endpoint manages, observed in a bounded number of requests."""
 
@@ -209,6 +226,9 @@ class Inventory:
     virtual_machines: Sequence[VirtualMachine] = ()
     file_systems: Sequence[FileSystem] = ()
     devices: Sequence[ScsiDevice] = ()
+    cluster_disks: Sequence[ClusterDisk] = ()
+    warnings: Sequence[str] = ()
+    """What is missing because a host could not be asked, one sentence each."""
 
 
 @dataclass(frozen=True)
@@ -277,7 +297,7 @@ class Lun:
     state: str = "online"
     mappings: Sequence[LunMapping] = ()
     used_bytes: int | None = None
-    """Bytes that were ever written and not unmapped, where the array tells; 0 means that nothing was."""
+    """Bytes that the LUN's data takes on the array, where the array tells; 0 means that it holds nothing but zeros."""
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,8 @@ class Plan:
     """The steps from the observed world to the wished one, in the order that loses nothing."""
 
     steps: Sequence[Step] = field(default_factory=tuple)
+    warnings: Sequence[str] = ()
+    """What the user should know although nothing stands in the way, in one sentence each."""
 
     def pending(self) -> list[Step]:
         """The steps that have still to be done."""
@@ -95,7 +97,7 @@ class Plan:
         return ran
 
     def __add__(self, other: Plan) -> Plan:
-        return Plan([*self.steps, *other.steps])
+        return Plan([*self.steps, *other.steps], [*self.warnings, *other.warnings])
 
 
 def _do(step: Step, ran: list[Step]) -> None:
@@ -151,6 +153,7 @@ class Outcome:
     actions: Sequence[str]
     before: Mapping[str, Any]
     after: Mapping[str, Any]
+    warnings: Sequence[str] = ()
 
     def diff(self) -> dict[str, Any]:
         """The `diff` return value of an Ansible module."""
@@ -163,7 +166,7 @@ def carry_out(plan: Plan, check_mode: bool) -> Outcome:
     before = _merged([step.before() for step in pending])
     after = _merged([step.after() for step in pending])
     ran = pending if check_mode else plan.run()
-    return Outcome(changed=bool(ran), actions=[step.title for step in ran], before=before, after=after)
+    return Outcome(changed=bool(ran), actions=[step.title for step in ran], before=before, after=after, warnings=plan.warnings)
 
 
 def read_back(outcome: Outcome, check_mode: bool, read: Callable[[], T]) -> T:

@@ -190,6 +190,13 @@ size_bytes:
   description: Size in bytes; null if the LUN does not exist.
   returned: success
   type: int
+used_bytes:
+  description:
+    - Bytes that the LUN's data takes on the array, ONTAP's C(space.used); V(0) means that nobody has written to it yet, or that all was
+      unmapped again.
+    - Null if the LUN does not exist, or the array does not tell.
+  returned: success
+  type: int
 svm:
   description: The storage virtual machine; null if the LUN does not exist.
   returned: success

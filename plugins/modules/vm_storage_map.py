@@ -36,6 +36,14 @@ options:
     type: list
     elements: str
     default: []
+  image_details:
+    description:
+      - Ask for each image file what only the file itself tells, its size and the files that it is based on, where the hypervisor does not
+        list them in bulk, as Hyper-V does not.
+      - That is one request for each file. Without it, RV(mappings[].size_bytes) of such files is 0, and of a differencing chain only the
+        files are known that the settings of checkpoints name.
+    type: bool
+    default: false
 author:
   - The crossvisor.san authors (@crossvisor)
 extends_documentation_fragment:
@@ -70,7 +78,8 @@ RETURN = r"""
 mappings:
   description:
     - One flat row for each virtual disk, so that a filter, a CSV file or a metric needs no join.
-    - An image file on a file system with several extents has one row for each LUN.
+    - An image file on a file system with several extents has one row for each LUN. A differencing image has rows for every file of its
+      chain, each with the path of that file.
   returned: success
   type: list
   elements: dict
@@ -126,7 +135,7 @@ mappings:
       returned: success
       type: str
     size_bytes:
-      description: Size of the virtual disk in bytes.
+      description: Size of the virtual disk in bytes; 0 where only the image file itself tells, see O(image_details).
       returned: success
       type: int
     array_type:
@@ -195,6 +204,7 @@ def main() -> None:
             "arrays": arrays.array_option(type="list", elements="dict", default=[]),
             "vms": {"type": "list", "elements": "str", "default": []},
             "clusters": {"type": "list", "elements": "str", "default": []},
+            "image_details": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -202,7 +212,7 @@ def main() -> None:
     def read() -> dict[str, Any]:
         sources = arrays.array_sources(module)
         with closing(hypervisors.open_hypervisor(module)) as hypervisor:
-            found = storage_map(hypervisor, sources, module.params["vms"], module.params["clusters"])
+            found = storage_map(hypervisor, sources, module.params["vms"], module.params["clusters"], images=module.params["image_details"])
         for warning in found.warnings:
             module.warn(warning)
         return {

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.lab.hyperv_world import CLUSTERS, DOMAIN
 from tests.lab.launch import DEFAULT_DIRECTORY, Endpoint, Endpoints, read_endpoints
 
 ARRAY = "ontap"
@@ -23,13 +24,22 @@ NO_HYPERVISORS = ("ontap", "windows", "kvm")
 
 def connection(endpoint: Endpoint) -> dict[str, Any]:
     """Return the endpoint as the modules' option ``hypervisor`` or ``array`` takes it."""
-    return {
+    given = {
         "hostname": endpoint.hostname,
         "port": endpoint.port,
         "username": endpoint.username,
         "password": endpoint.password,
         "ca_path": endpoint.ca_path,
     }
+    nodes = _nodes(endpoint)
+    return {**given, "nodes": nodes} if nodes else given
+
+
+def _nodes(endpoint: Endpoint) -> dict[str, str]:
+    """Return where the nodes of the endpoint's cluster are: all on this machine, where DNS leads to none of them."""
+    (machine,) = [name for name, port in endpoint.ports.items() if port == endpoint.port] or [""]
+    cluster = next((nodes for nodes in CLUSTERS.values() if machine.partition(".")[0] in nodes), ())
+    return {node: f"{endpoint.hostname}:{endpoint.ports[f'{node}.{DOMAIN}']}" for node in cluster}
 
 
 def inventory(endpoints: Endpoints) -> dict[str, Any]:

@@ -43,6 +43,9 @@ ISCSI_PORTALS = (f"{DOCUMENTATION_NETWORK}.11", f"{DOCUMENTATION_NETWORK}.12")
 ISCSI_PORTALS_DR = (f"{DOCUMENTATION_NETWORK}.31",)
 NFS_ADDRESS = f"{DOCUMENTATION_NETWORK}.21"
 
+EMPTY_LUNS = frozenset({"spare"})
+USED_PART = 4
+
 Disk = tuple[str, int]  # datastore, GiB
 
 
@@ -148,7 +151,13 @@ def _svm_dr() -> dict[str, Any]:
 
 def _volume(name: str, size: int, luns: Mapping[str, int], svm: str = "svm_san", os_type: str = "vmware") -> dict[str, Any]:
     rows = [
-        {"name": lun, "size": lun_size, "serial": serial_of(f"/vol/{name}/{lun}", svm), "os_type": os_type}
+        {
+            "name": lun,
+            "size": lun_size,
+            "used": 0 if lun in EMPTY_LUNS else lun_size // USED_PART,
+            "serial": serial_of(f"/vol/{name}/{lun}", svm),
+            "os_type": os_type,
+        }
         for lun, lun_size in luns.items()
     ]
     return {"name": name, "uuid": identity("volume", f"{svm}/{name}"), "size": size, "luns": rows}

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab.launch import running_lab
-from tests.live.lab import SERVERS, Lab
+from tests.live.lab import ARRAY, SERVERS, WINDOWS, Lab, WindowsLab
 from tests.live.modules import ModuleRunner, module_runner
 
 
@@ -27,6 +27,20 @@ def lab(running: Lab) -> Lab:
     """The lab as its world describes it, without faults, its requests not yet counted."""
     running.reset()
     return running
+
+
+@pytest.fixture(scope="session")
+def running_windows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WindowsLab]:
+    """The lab's Windows machines, in whatever state they are."""
+    with running_lab((ARRAY, *WINDOWS), tmp_path_factory.mktemp("windows")) as endpoints:
+        yield WindowsLab(endpoints)
+
+
+@pytest.fixture
+def windows(running_windows: WindowsLab) -> WindowsLab:
+    """The lab's Windows machines as their world describes them, without faults, their requests not yet counted."""
+    running_windows.reset()
+    return running_windows
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.lab.client import ask
@@ -26,9 +26,11 @@ _RUN_ID = re.compile(r"crossvisor\.san:[0-9a-f]{16}")
 
 @dataclass(frozen=True)
 class Lab:
-    """An array and a vCenter on one world."""
+    """An array and a hypervisor on one world: the vCenter, unless another is named."""
 
     endpoints: Endpoints
+    servers: tuple[str, str] = SERVERS
+    """Names of the array and of the hypervisor; servers that share a process with it are reset with it."""
 
     @property
     def array(self) -> dict[str, Any]:
@@ -38,7 +40,7 @@ class Lab:
     @property
     def hypervisor(self) -> dict[str, Any]:
         """The option `hypervisor` of the modules."""
-        return connection(self.endpoints[HYPERVISOR])
+        return connection(self.endpoints[self.servers[1]])
 
     @property
     def inventory(self) -> dict[str, Any]:
@@ -47,7 +49,7 @@ class Lab:
 
     def reset(self) -> None:
         """Go back to the world's description; forget faults and requests."""
-        for server in SERVERS:
+        for server in self.servers:
             self._ask(server, "POST", "/reset")
             self._ask(server, "DELETE", "/faults")
             self._ask(server, "DELETE", "/requests")
@@ -62,7 +64,7 @@ class Lab:
 
     def heal(self) -> None:
         """Forget the faults that have not happened."""
-        for server in SERVERS:
+        for server in self.servers:
             self._ask(server, "DELETE", "/faults")
 
     def requests(self, server: str) -> list[dict[str, Any]]:
@@ -71,7 +73,7 @@ class Lab:
 
     def count_again(self) -> None:
         """Begin to count the requests."""
-        for server in SERVERS:
+        for server in self.servers:
             self._ask(server, "DELETE", "/requests")
 
     def device_losses(self) -> list[dict[str, Any]]:
@@ -80,6 +82,44 @@ class Lab:
 
     def _ask(self, server: str, method: str, path: str, body: object = None) -> Any:
         return ask(self.endpoints[server].control_url, method, path, body)
+
+
+WINDOWS = ("hyperv", "hyperv-cluster", "hyperv-cluster4", "windows-guest")
+"""The single host, one node each of both clusters, and a guest of the single host; one process plays them all."""
+_DOMAIN = ".lab"
+
+
+@dataclass(frozen=True)
+class WindowsLab(Lab):
+    """An array and all Windows machines of the lab on one world."""
+
+    servers: tuple[str, str] = (ARRAY, WINDOWS[0])
+
+    def host(self, machine: str) -> dict[str, Any]:
+        """The option `hypervisor` (or `guest`) of the modules for a machine by its short name, such as `hvc1n2`."""
+        endpoint = self.endpoints[WINDOWS[0]]
+        return connection(replace(endpoint, port=endpoint.ports[f"{machine}{_DOMAIN}"]))
+
+    def power(self, machine: str, up: bool) -> None:
+        """Take a machine from the network, or bring it back; its cluster moves what it can."""
+        self._ask(WINDOWS[0], "POST", f"/machine?machine={machine}{_DOMAIN}&state={'up' if up else 'down'}")
+
+    def reboot(self, machine: str) -> None:
+        """Boot a machine anew, which gives its disks other numbers."""
+        self._ask(WINDOWS[0], "POST", f"/reboot?machine={machine}{_DOMAIN}")
+
+    def multipath(self, machine: str, on: bool) -> None:
+        """Install or remove MPIO, effective at the next rescan."""
+        self._ask(WINDOWS[0], "POST", f"/mpio?machine={machine}{_DOMAIN}&state={'on' if on else 'off'}")
+
+    def fail_over(self, vm: str, machine: str) -> dict[str, Any]:
+        """Let the cluster move a VM to another node; return where it is then. Raises ``OSError`` with what the cluster says against it."""
+        moved: dict[str, Any] = self._ask(WINDOWS[0], "POST", f"/failover?vm={vm}&node={machine}{_DOMAIN}")
+        return moved
+
+    def controls(self) -> list[dict[str, Any]]:
+        """Every control code that was sent to a cluster's resource."""
+        return list(self._ask(WINDOWS[0], "GET", "/controls"))
 
 
 def alike(state: Any, new_lun: str) -> Any:

@@ -65,6 +65,7 @@ class MemoryHypervisor:
     rescans: list[tuple[str, ...]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     attach_error: str = ""
+    warnings: list[str] = field(default_factory=list)
 
     def about(self) -> About:
         self.calls.append("about")
@@ -75,8 +76,8 @@ class MemoryHypervisor:
         return self.host_list
 
     def inventory(self, devices: bool = True, images: bool = False) -> Inventory:
-        self.calls.append("inventory")
-        return Inventory(self.host_list, self.machines, self.file_systems, self.seen if devices else ())
+        self.calls.append("inventory with images" if images else "inventory")
+        return Inventory(self.host_list, self.machines, self.file_systems, self.seen if devices else (), warnings=self.warnings)
 
     def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:
         return [device for device in self.seen if device.host in hosts and device.name == name]

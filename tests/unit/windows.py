@@ -37,10 +37,19 @@ class Wire:
     """Number of a request, from 0 → what happens instead of it: raise an error here, or change the lab."""
     after: dict[int, Happening] = field(default_factory=dict)
     """Number of a request → what happens once it was carried out."""
+    before_next: dict[str, Happening] = field(default_factory=dict)
+    """Text → what happens, once, instead of the next request that contains it, as above."""
+    after_next: dict[str, Happening] = field(default_factory=dict)
+    """Text → what happens, once, when the next request that contains it was carried out."""
 
     def count(self, text: str) -> int:
         """How many requests contain this text."""
         return sum(text in line for line in self.asked)
+
+
+def _next(awaited: dict[str, Happening], line: str) -> Happening | None:
+    text = next((text for text in awaited if text in line), None)
+    return awaited.pop(text) if text is not None else None
 
 
 def lost(effect: Effect = Effect.CHANGE) -> None:
@@ -59,13 +68,15 @@ class _InProcess(WsmanTransport):
         self._lab, self._machine, self._wire_log = lab, machine, wire
 
     def send(self, message: bytes, name: str, effect: Effect, timeout: float) -> bytes:
-        number = len(self._wire_log.asked)
-        self._wire_log.asked.append(f"{self._machine} {name}")
+        number, line = len(self._wire_log.asked), f"{self._machine} {name}"
+        self._wire_log.asked.append(line)
         self._happen(self._wire_log.before.get(number))
+        self._happen(_next(self._wire_log.before_next, line))
         if not self._lab.estate.machines[self._machine].up:
             raise ConnectionFailed(f"The hypervisor {self._connection} cannot be reached.")
         answer = self._answer(message)
         self._happen(self._wire_log.after.get(number))
+        self._happen(_next(self._wire_log.after_next, line))
         return answer
 
     def close(self) -> None:

@@ -65,6 +65,7 @@ class AttachReport:
             "changed": self.outcome.changed,
             "actions": list(self.outcome.actions),
             "diff": self.outcome.diff(),
+            "warnings": list(self.outcome.warnings),
             "vm": {"name": self.vm.name, "id": self.vm.id, "uuid": self.vm.uuid},
             "naa": name.naa,
             "hosts": list(self.hosts),

@@ -54,6 +54,7 @@ class LunReport:
             "serial": lun.serial if lun else None,
             "naa": lun.name.naa if lun else None,
             "size_bytes": lun.size_bytes if lun else None,
+            "used_bytes": lun.used_bytes if lun else None,
             "svm": lun.svm if lun else None,
             "volume": lun.volume if lun else None,
             "lun_id": _lun_id(lun, initiators) if lun else None,

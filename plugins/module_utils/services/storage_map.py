@@ -83,7 +83,7 @@ class Resource:
 
 @dataclass(frozen=True)
 class StorageMap:
-    """The map, flat and nested, with the failures of arrays that could not be asked."""
+    """The map, flat and nested, with what is missing because an array or a host could not be asked."""
 
     mappings: list[dict[str, Any]]
     virtual_machines: list[dict[str, Any]]
@@ -91,38 +91,64 @@ class StorageMap:
     warnings: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _File:
+    """An image file of a chain, or a pass-through disk, with what lies under it."""
+
+    path: str
+    under: Sequence[Resource]
+
+
+@dataclass(frozen=True)
+class _Disk:
+    """A virtual disk with its own file first, then those that it is based on, nearest first."""
+
+    disk: VirtualDisk
+    files: Sequence[_File]
+
+    @property
+    def under(self) -> list[Resource]:
+        """Everything that any of its data lies on."""
+        return [resource for file in self.files for resource in file.under]
+
+
 def storage_map(
-    hypervisor: Hypervisor, arrays: Sequence[ArraySource], names: Collection[str] = (), clusters: Collection[str] = ()
+    hypervisor: Hypervisor,
+    arrays: Sequence[ArraySource],
+    names: Collection[str] = (),
+    clusters: Collection[str] = (),
+    images: bool = False,
 ) -> StorageMap:
     """Map the selected VMs (all, if none are named). Raises a `CrossvisorError` when the hypervisor fails or a name is unknown.
 
-    The number of requests does not depend on the number of VMs. An array that does not answer costs its rows their
-    lower half, never the map.
+    The number of requests does not depend on the number of VMs, unless the details of `images` are asked for where only one request a
+    file tells them. An array that does not answer costs its rows their lower half, never the map.
     """
     about = hypervisor.about()
-    inventory = hypervisor.inventory()
+    inventory = hypervisor.inventory(images=images)
     machines = select_vms(inventory, names, clusters)
     resources = _Resources(inventory)
     answers = view(arrays, resources.lun_names(), any(store.remote for store in inventory.file_systems))
     resources.resolve(answers)
     numbers = _LunNumbers(hypervisor, inventory, (lun for _about, lun in answers.luns.values()))
-    joined = [(vm, [(disk, resources.under(vm, disk)) for disk in vm.disks]) for vm in machines]
+    joined = [(vm, [_Disk(disk, resources.files(vm, disk)) for disk in vm.disks]) for vm in machines]
     host_names = {host.id: host.name for host in inventory.hosts}
     return StorageMap(
         mappings=[
-            vars(_mapping(about, host_names, numbers, vm, disk, resource))
+            vars(_mapping(about, host_names, numbers, vm, found.disk, file.path, resource))
             for vm, disks in joined
-            for disk, under in disks
-            for resource in under
+            for found in disks
+            for file in found.files
+            for resource in file.under
         ],
         virtual_machines=[_nested_vm(host_names, vm, disks) for vm, disks in joined],
         storage_resources=resources.nested(joined, host_names),
-        warnings=answers.failures,
+        warnings=[*inventory.warnings, *answers.failures],
     )
 
 
 def _mapping(
-    about: About, host_names: dict[str, str], numbers: _LunNumbers, vm: VirtualMachine, disk: VirtualDisk, resource: Resource
+    about: About, host_names: dict[str, str], numbers: _LunNumbers, vm: VirtualMachine, disk: VirtualDisk, path: str, resource: Resource
 ) -> StorageMapping:
     return StorageMapping(
         hypervisor_type=about.type,
@@ -134,14 +160,14 @@ def _mapping(
         disk=disk.label,
         kind=disk.kind,
         device=resource.device,
-        path=disk.path,
+        path=path,
         size_bytes=disk.size_bytes,
         lun_id=numbers.of(resource.lun, vm.host),
         **resource.row(),
     )
 
 
-def _nested_vm(host_names: dict[str, str], vm: VirtualMachine, disks: Iterable[tuple[VirtualDisk, Sequence[Resource]]]) -> dict[str, Any]:
+def _nested_vm(host_names: dict[str, str], vm: VirtualMachine, disks: Iterable[_Disk]) -> dict[str, Any]:
     return {
         "name": vm.name,
         "id": vm.id,
@@ -152,17 +178,22 @@ def _nested_vm(host_names: dict[str, str], vm: VirtualMachine, disks: Iterable[t
         "power": vm.power,
         "disks": [
             {
-                "disk": disk.label,
-                "kind": disk.kind,
-                "path": disk.path,
-                "size_bytes": disk.size_bytes,
-                "bus": disk.bus,
-                "unit": disk.unit,
-                "storage": [{"kind": resource.kind, "device": resource.device, **resource.row()} for resource in under],
+                "disk": found.disk.label,
+                "kind": found.disk.kind,
+                "path": found.disk.path,
+                "size_bytes": found.disk.size_bytes,
+                "bus": found.disk.bus,
+                "unit": found.disk.unit,
+                "storage": _nested_storage(found.files[0].under),
+                "parents": [{"path": file.path, "storage": _nested_storage(file.under)} for file in found.files[1:]],
             }
-            for disk, under in disks
+            for found in disks
         ],
     }
+
+
+def _nested_storage(under: Iterable[Resource]) -> list[dict[str, Any]]:
+    return [{"kind": resource.kind, "device": resource.device, **resource.row()} for resource in under]
 
 
 class _Resources:
@@ -187,22 +218,24 @@ class _Resources:
         self._answers = answers
         self._on_file_system = {store.id: tuple(self._of_file_system(store)) for store in self._inventory.file_systems}
 
-    def under(self, vm: VirtualMachine, disk: VirtualDisk) -> tuple[Resource, ...]:
-        """What lies under a disk; never empty."""
+    def files(self, vm: VirtualMachine, disk: VirtualDisk) -> list[_File]:
+        """The disk's own file, or the disk itself, and those that it is based on, each with what lies under it, which is never nothing."""
         if disk.kind == PASSTHROUGH:
-            return (self._of_passthrough(vm, disk),)
-        known = self._on_file_system.get(disk.file_system)
+            return [_File(disk.path, (self._of_passthrough(vm, disk),))]
+        own = _File(disk.path, self._under_file(disk.path, disk.file_system))
+        return [own, *(_File(parent.path, self._under_file(parent.path, parent.file_system)) for parent in disk.parents)]
+
+    def _under_file(self, path: str, file_system: str) -> Sequence[Resource]:
+        known = self._on_file_system.get(file_system)
         if known is None:
-            return (Resource(UNKNOWN, "", reason=f"the file system of {disk.path or 'the disk'} is not known to the hypervisor"),)
+            return (Resource(UNKNOWN, "", reason=f"the file system of {path or 'the disk'} is not known to the hypervisor"),)
         return known
 
-    def nested(
-        self, joined: Iterable[tuple[VirtualMachine, Sequence[tuple[VirtualDisk, Sequence[Resource]]]]], host_names: dict[str, str]
-    ) -> list[dict[str, Any]]:
+    def nested(self, joined: Iterable[tuple[VirtualMachine, Sequence[_Disk]]], host_names: dict[str, str]) -> list[dict[str, Any]]:
         """Every LUN, local disk and export, also those under no disk, with what uses it."""
         used_by: dict[str, list[str]] = defaultdict(list)
         for vm, disks in joined:
-            for key in {_key(resource) for _disk, under in disks for resource in under}:
+            for key in {_key(resource) for found in disks for resource in found.under}:
                 used_by[key].append(vm.name)
         stores: dict[str, list[str]] = defaultdict(list)
         for store in self._inventory.file_systems:
@@ -215,9 +248,9 @@ class _Resources:
             everything.setdefault(_key(resource), resource)
             seen_by[_key(resource)].append(device)
         for _vm, disks in joined:
-            everything.update({_key(resource): resource for _disk, under in disks for resource in under if resource.kind != UNKNOWN})
-        for found in self._on_file_system.values():
-            everything.update({_key(resource): resource for resource in found if resource.kind != UNKNOWN})
+            everything.update({_key(resource): resource for found in disks for resource in found.under if resource.kind != UNKNOWN})
+        for resources in self._on_file_system.values():
+            everything.update({_key(resource): resource for resource in resources if resource.kind != UNKNOWN})
         return [
             {
                 "kind": resource.kind,

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import ConnectionFailed, OutcomeUnknown, RemoteError, TimedOut
+from ansible_collections.crossvisor.san.plugins.module_utils.errors import CrossvisorError, OutcomeUnknown, RemoteError, TimedOut
 from ansible_collections.crossvisor.san.plugins.module_utils.wire import wsman_fault
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim import RETURN_VALUE, CimClient, Keys
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_types import CimClass, CimInstance, CimValue, Types
@@ -112,15 +112,18 @@ def follow_job(client: CimClient, job: Reference, timeout: float) -> CimInstance
         pause = min(pause * 1.5, _POLL_LONGEST)
 
 
+def is_under_way(job: CimInstance) -> bool:
+    """Whether a job has not ended yet, by its `JobState`."""
+    return job.integer("JobState") in _UNDER_WAY
+
+
 def _look_at(client: CimClient, job: Reference) -> CimInstance:
     try:
         return client.follow(job, _JOB_TYPES)
-    except ConnectionFailed as error:
+    except CrossvisorError as error:
+        if isinstance(error, RemoteError) and error.code in wsman_fault.MISSING:
+            raise OutcomeUnknown("A job was started but is gone: look whether its work was done, then run this task again.") from error
         raise OutcomeUnknown(f"A job was started, but it cannot be asked how it ended: {error}") from error
-    except RemoteError as error:
-        if error.code not in wsman_fault.MISSING:
-            raise
-        raise OutcomeUnknown("A job was started but is gone: look whether its work was done, then run this task again.") from error
 
 
 def _title(job: CimInstance) -> str:

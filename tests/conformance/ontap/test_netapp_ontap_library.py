@@ -64,8 +64,9 @@ def test_the_life_of_a_lun(connection: HostConnection) -> None:
     mapping = LunMap(svm={"name": "svm_san"}, lun={"name": lun.name}, igroup={"name": igroup.name})
     mapping.post(hydrate=True)
     assert mapping.logical_unit_number == 0
-    (found,) = Lun.get_collection(fields="lun_maps,status.mapped", serial_number=lun.serial_number)
+    (found,) = Lun.get_collection(fields="lun_maps,space.used,status.mapped", serial_number=lun.serial_number)
     assert found.status.mapped
+    assert found.space.used == 0
     assert found.lun_maps[0].igroup.name == "library"
 
     with pytest.raises(NetAppRestError) as mapped:

@@ -22,8 +22,8 @@ from tests.lab.hyperv.fabric import ArrayControl, Fabric, WorldFabric
 from tests.lab.hyperv.faults import ProviderFault
 from tests.lab.hyperv.installation import PRODUCT, service
 from tests.lab.hyperv.negotiate import keep_account
-from tests.lab.hyperv.server import ACTIONS, Credentials, Listener, Site
-from tests.lab.ontap.server import tls_context
+from tests.lab.hyperv.server import ACTIONS, Site, listener
+from tests.lab.listener import Credentials, tls_context
 from tests.lab.world import build
 
 
@@ -72,17 +72,17 @@ def _serve(options: argparse.Namespace, credentials: Credentials, stop: threadin
     sites = {name: Site(service(estate, name), estate, PRODUCT, credentials, faults, log) for name in estate.machines}
     tls = tls_context(options.cert, options.key) if options.cert else None
     wanted = _ports(options.port)
-    listeners = {name: Listener((options.listen, wanted.get(name, 0)), site, tls) for name, site in sites.items()}
-    ports = {name: int(listener.server_address[1]) for name, listener in listeners.items()}
+    listeners = {name: listener((options.listen, wanted.get(name, 0)), site, tls) for name, site in sites.items()}
+    ports = {name: int(server.server_address[1]) for name, server in listeners.items()}
     probe = "127.0.0.1" if options.listen == "0.0.0.0" else options.listen
     control = _control(estate, sites, log, faults, (probe, next(iter(ports.values()))))
     control_server = serve_control(options.listen, options.control_port, control)
-    for name, listener in listeners.items():
-        threading.Thread(target=listener.serve_forever, name=name, daemon=True).start()
+    for name, server in listeners.items():
+        threading.Thread(target=server.serve_forever, name=name, daemon=True).start()
     print("READY", json.dumps({"ports": ports, "control_port": control_server.server_address[1]}), flush=True)
     stop.wait()
-    for listener in listeners.values():
-        listener.shutdown()
+    for server in listeners.values():
+        server.shutdown()
     control_server.shutdown()
 
 

@@ -23,6 +23,7 @@ from tests.lab.hyperv.timeline import Timeline
 from tests.lab.hyperv.vms import Attachment, Vm
 
 PENDING_SECONDS = 0.05
+LUN_VENDOR = "NETAPP"
 JOB_RUNNING, JOB_COMPLETED, JOB_FAILED = 4, 7, 10
 
 
@@ -44,6 +45,8 @@ class Job:
 
     host: str
     caption: str
+    vm: str = ""
+    """Id of the VM that it changes."""
     state: int = JOB_RUNNING
     code: int = 0
     message: str = ""
@@ -101,6 +104,11 @@ class Estate:
         machine.targets = iscsi_targets(rows)
         return machine.discover(lun_units(machine, rows))
 
+    def wrote(self, disk: Disk, size: int) -> None:
+        """Tell the array how much was written to a disk that is a LUN. Raises OSError when it does not answer."""
+        if disk.unit.vendor == LUN_VENDOR:
+            self._fabric.write(disk.key, size)
+
     def clustered(self, machine: Machine, disk: Disk) -> tuple[Cluster, Resource] | None:
         """Return the cluster resource that the disk is, as seen from this machine."""
         cluster = self.clusters.get(machine.cluster or "")
@@ -148,9 +156,9 @@ class Estate:
         """Return the VM that has the disk."""
         return next((vm for vm in self.vms.values() if naa in vm.raw_disks), None)
 
-    def start_job(self, host: str, caption: str, work: Callable[[], None]) -> Job:
-        """Return a job that does the work after a while; JobError from it becomes its failure."""
-        job, injected, self.job_error = Job(host, caption), self.job_error, None
+    def start_job(self, vm: Vm, caption: str, work: Callable[[], None]) -> Job:
+        """Return a job that does the work on the VM's host after a while; JobError from it becomes its failure."""
+        job, injected, self.job_error = Job(vm.host, caption, vm.id), self.job_error, None
         self.jobs[job.id] = job
 
         def run() -> None:

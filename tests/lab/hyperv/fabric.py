@@ -20,6 +20,9 @@ class Fabric(Protocol):
     def presented(self, initiators: Sequence[str]) -> list[dict[str, Any]]:
         """Return one row per initiator and LUN, as the array's control port does (README.md). Raises OSError."""
 
+    def write(self, naa: str, size: int) -> None:
+        """Tell the array that so many bytes were written to the LUN. Raises OSError."""
+
 
 class ArrayControl:
     """Asks the control port of the running array."""
@@ -34,12 +37,18 @@ class ArrayControl:
         rows: list[dict[str, Any]] = ask(self._url, "GET", f"/presented?{urlencode({'initiator': initiators}, doseq=True)}")
         return rows
 
+    def write(self, naa: str, size: int) -> None:
+        """See Fabric."""
+        ask(self._url, "POST", f"/written?{urlencode({'naa': naa, 'bytes': size})}")
+
 
 class WorldFabric:
     """Knows only what the world file says of the array: for a server without an array."""
 
     def __init__(self, array: Mapping[str, Any]) -> None:
         self.svms: list[Any] = list(array["svms"])
+        self.written: dict[str, int] = {}
+        """Bytes by LUN."""
 
     def presented(self, initiators: Sequence[str]) -> list[dict[str, Any]]:
         """See Fabric."""
@@ -55,6 +64,10 @@ class WorldFabric:
             for lun in volume["luns"]
             if f"/vol/{volume['name']}/{lun['name']}" == mapped["lun"]
         ]
+
+    def write(self, naa: str, size: int) -> None:
+        """See Fabric."""
+        self.written[naa] = self.written.get(naa, 0) + size
 
 
 def _row(svm: Mapping[str, Any], lun: Mapping[str, Any], number: int, initiator: str) -> dict[str, Any]:

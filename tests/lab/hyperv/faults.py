@@ -16,6 +16,7 @@ from dataclasses import dataclass
 SENDER, RECEIVER = "s:Sender", "s:Receiver"
 FAULT_DETAIL = "http://schemas.dmtf.org/wbem/wsman/1/wsman/faultDetail/"
 
+WBEM_E_FAILED = 0x80041001
 WBEM_E_NOT_FOUND = 0x80041002
 WBEM_E_INVALID_PARAMETER = 0x80041008
 WBEM_E_PROVIDER_NOT_CAPABLE = 0x80041024

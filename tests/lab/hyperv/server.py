@@ -7,13 +7,10 @@
 from __future__ import annotations
 
 import base64
-import hmac
 import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import SHUT_RDWR, socket
 from typing import Any
 
 from tests.lab.control import COMMON_ACTIONS, Action, Faults, RequestLog
@@ -22,26 +19,11 @@ from tests.lab.hyperv.faults import KINDS, Kind, ProviderFault, WsmanFault, refu
 from tests.lab.hyperv.negotiate import CONTENT_TYPE, SCHEMES, Denied, Session
 from tests.lab.hyperv.soap import MOST_ENVELOPE_BYTES, Request, fault_answer, is_identify, message_id_of, parse_envelope, parse_request
 from tests.lab.hyperv.wsman import Operation, Product, Service, identify
+from tests.lab.listener import DROPPED, Credentials, Handler, Listener
 
 ACTIONS = COMMON_ACTIONS | {"job_error"}
 PATH = "/wsman"
-HANDSHAKE_SECONDS = 10
-IDLE_SECONDS = 300
-DROPPED = 0
 SOAP = "application/soap+xml;charset=UTF-8"
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """Whom the machine lets in."""
-
-    username: str
-    password: str
-
-    def admit(self, header: str) -> bool:
-        """Return whether a Basic Authorization header carries these credentials."""
-        expected = "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
-        return hmac.compare_digest(header.encode(), expected.encode())
 
 
 @dataclass
@@ -69,44 +51,13 @@ class Reply:
     body: bytes = b""
 
 
-class Listener(ThreadingHTTPServer):
-    """Serves one machine; the TLS handshake happens in the connection's own thread."""
-
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self, address: tuple[str, int], site: Site, tls: ssl.SSLContext | None) -> None:
-        self._tls = tls
-        super().__init__(address, type("WsmanHandler", (_Handler,), {"site": site, "encrypted_transport": tls is not None}))
-
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        """Secure the connection, then serve its requests; a client that cannot do TLS is hung up on."""
-        try:
-            secured = self._secured(request)
-        except OSError:
-            return
-        try:
-            super().finish_request(secured, client_address)
-        finally:
-            self.shutdown_request(secured)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of connections that the client broke off."""
-
-    def _secured(self, connection: socket) -> socket:
-        if self._tls is None:
-            return connection
-        connection.settimeout(HANDSHAKE_SECONDS)
-        return self._tls.wrap_socket(connection, server_side=True)
+def listener(address: tuple[str, int], site: Site, tls: ssl.SSLContext | None) -> Listener:
+    """Return what serves one machine at the address; without TLS it takes sealed messages only."""
+    return Listener(address, type("WsmanHandler", (_Handler,), {"site": site, "encrypted_transport": tls is not None}), tls)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(Handler):
     server_version = "Microsoft-HTTPAPI/2.0"
-    sys_version = ""
-    disable_nagle_algorithm = True
-    wbufsize = -1
-    timeout = IDLE_SECONDS
     site: Site
     encrypted_transport: bool
 
@@ -116,10 +67,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._last_token = ""
         """What the handshake still owes the client: it goes with the next answer."""
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - the name that http.server looks up
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if not self.site.estate.machines[self.site.machine].up:
-            self._drop()
+            self.drop()
             return
         if self.path.partition("?")[0] != PATH:
             self._send(404)
@@ -143,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         reply = _Exchange(self.site, message).run()
         if reply.status == DROPPED:
-            self._drop()
+            self.drop()
         elif sealed:
             self._send(reply.status, self._session.seal(reply.body), {"Content-Type": CONTENT_TYPE})
         else:
@@ -204,13 +155,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
         self.wfile.flush()
-
-    def _drop(self) -> None:
-        self.close_connection = True
-        self.connection.shutdown(SHUT_RDWR)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Stay silent: the request log is the record."""
 
 
 class _Exchange:

@@ -111,6 +111,12 @@ class Vm:
         self.controllers.append(controller)
         return controller
 
+    def remove_scsi_controller(self, controller: Controller) -> None:
+        """Take a SCSI controller away; those after it are counted anew."""
+        self.controllers.remove(controller)
+        for number, left in enumerate(found for found in self.controllers if found.kind == SCSI):
+            left.number = number
+
     def canonical(self) -> dict[str, object]:
         """Return its state without what chance has chosen."""
         return {

@@ -263,3 +263,12 @@ def _cim_property(cim_class: CimClass, node: Node) -> tuple[str, Value]:
 
 def _cim_scalar(element: Element, node: Node) -> Scalar:
     return _scalar(element.type, node.text or "")
+
+
+def cim_xml(class_name: str, properties: Mapping[str, tuple[str, object]]) -> str:
+    """Return an embedded instance in the CIM-XML that parse_cim_xml reads: properties are name to (type, value)."""
+    members = "".join(
+        f"<PROPERTY NAME={quoteattr(name)} TYPE={quoteattr(kind)}><VALUE>{escape(str(value))}</VALUE></PROPERTY>"
+        for name, (kind, value) in properties.items()
+    )
+    return f"<INSTANCE CLASSNAME={quoteattr(class_name)}>{members}</INSTANCE>"

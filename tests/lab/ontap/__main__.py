@@ -12,15 +12,17 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.lab.control import Control, Faults, RequestLog, serve_control, values
+from tests.lab.control import BadFault, Control, Faults, Query, RequestLog, serve_control, values
+from tests.lab.listener import Credentials, tls_context
 from tests.lab.ontap.api import Api
 from tests.lab.ontap.data_plane.plane import DataPlane
 from tests.lab.ontap.data_plane.tgt import LUN_IDS as DATA_PLANE_LUN_IDS
 from tests.lab.ontap.jobs import Jobs
-from tests.lab.ontap.server import ACTIONS, ApiServer, Credentials, Site, tls_context
+from tests.lab.ontap.server import ACTIONS, Site, listener
 from tests.lab.ontap.state import LUN_IDS, Array
 from tests.lab.world import build
 
@@ -64,13 +66,34 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _writes(array: Array, plane: DataPlane | None) -> dict[str, Callable[[Query], Any]]:
+    """What the control port does beyond faults."""
+
+    def switch_data_plane(query: Query) -> Any:
+        if plane is None:
+            raise BadFault("this array has no data plane")
+        plane.switch("".join(values(query, "state")))
+        return {}
+
+    def written(query: Query) -> Any:
+        naa, size = values(query, "naa"), values(query, "bytes")
+        with array.lock:
+            try:
+                array.write(naa[0], int(size[0]))
+            except (IndexError, KeyError) as error:
+                raise BadFault(f"the array has no LUN {naa}, or {size} is no number of bytes") from error
+        return {}
+
+    return {"/data-plane": switch_data_plane, "/written": written}
+
+
 def _serve(options: argparse.Namespace, world: dict[str, Any], credentials: Credentials, stop: threading.Event) -> None:
     jobs, log, faults = Jobs(), RequestLog(), Faults(ACTIONS)
     array = Array(world, DATA_PLANE_LUN_IDS if options.data_plane else LUN_IDS)
     plane = DataPlane(array, options.luns) if options.data_plane else None
     api = Api(array, jobs, asynchronous=options.async_jobs, changed=plane.follow if plane else lambda: None)
     tls = tls_context(options.cert, options.key) if options.cert else None
-    server = ApiServer((options.listen, options.port), Site(api, credentials, faults, log), tls)
+    server = listener((options.listen, options.port), Site(api, credentials, faults, log), tls)
     port = int(server.server_address[1])
 
     def reset() -> None:
@@ -93,14 +116,8 @@ def _serve(options: argparse.Namespace, world: dict[str, Any], credentials: Cred
         with array.lock:
             return array.presented(values(query, "initiator"))
 
-    def switch_data_plane(query: Any) -> None:
-        if plane is None:
-            raise ValueError("this array has no data plane")
-        plane.switch("".join(values(query, "state")))
-
     probe = "127.0.0.1" if options.listen == "0.0.0.0" else options.listen
-    writes = {"/data-plane": switch_data_plane}
-    control = Control(log, faults, state, reset, (probe, port), {"/presented": presented}, {"hide_luns": hide_luns}, writes)
+    control = Control(log, faults, state, reset, (probe, port), {"/presented": presented}, {"hide_luns": hide_luns}, _writes(array, plane))
     if plane:
         plane.start()
     control_server = serve_control(options.listen, options.control_port, control)

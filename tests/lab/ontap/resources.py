@@ -238,7 +238,7 @@ def lun_record(array: Array, svm: Svm, lun: Lun) -> Record:
         "serial_number_hex": lun.serial.encode("ascii").hex(),
         "space": {
             "size": lun.size,
-            "used": 0,
+            "used": lun.used,
             "guarantee": {"requested": lun.reserved, "reserved": lun.reserved},
             "scsi_thin_provisioning_support_enabled": lun.space_allocation,
         },

@@ -58,7 +58,7 @@ class Volume:
 
 @dataclass(eq=False)
 class Lun:
-    """A LUN; ``hidden_reads`` GETs do not show it yet."""
+    """A LUN; ``used`` of its bytes were written; ``hidden_reads`` GETs do not show it yet."""
 
     volume: Volume
     base_name: str
@@ -66,6 +66,7 @@ class Lun:
     os_type: str
     serial: str
     reserved: bool = False
+    used: int = 0
     space_allocation: bool = False
     comment: str = ""
     enabled: bool = True
@@ -180,6 +181,11 @@ class Array:
         """Return the state without what differs between two equal labs (UUIDs, times)."""
         return {"name": self.name, "svms": [_canonical_svm(svm) for svm in self.svms]}
 
+    def write(self, naa: str, size: int) -> None:
+        """Note that a host wrote so many bytes to the LUN; raises KeyError when there is none."""
+        lun = {naa_of(lun.serial): lun for svm in self.svms for lun in svm.luns}[naa.lower()]
+        lun.used = min(lun.size, lun.used + size)
+
     def presented(self, initiators: Iterable[str]) -> list[dict[str, Any]]:
         """Return a row for every initiator and LUN that this initiator would find by a rescan."""
         return [row for initiator in initiators for svm in self.svms for row in self._presented_by(svm, initiator)]
@@ -234,7 +240,7 @@ def _load_volume(svm: str, world: World) -> Volume:
 def _load_lun(svm: str, volume: Volume, world: World) -> Lun:
     os_type = world["os_type"]
     return Lun(
-        volume, world["name"], world["size"], os_type, world["serial"], world.get("reserved", False),
+        volume, world["name"], world["size"], os_type, world["serial"], world.get("reserved", False), world.get("used", 0),
         os_type in SPACE_ALLOCATION_BY_DEFAULT, uuid=identity("lun", f"{svm}/{volume.name}/{world['name']}"),
     )  # fmt: skip
 
@@ -261,7 +267,7 @@ def _canonical_volume(svm: Svm, volume: Volume) -> dict[str, Any]:
         "luns": [
             {
                 "name": lun.path, "size": lun.size, "os_type": lun.os_type, "serial": lun.serial, "reserved": lun.reserved,
-                "space_allocation": lun.space_allocation, "comment": lun.comment, "enabled": lun.enabled,
+                "space_allocation": lun.space_allocation, "comment": lun.comment, "enabled": lun.enabled, "used": lun.used,
             }
             for lun in luns
         ],

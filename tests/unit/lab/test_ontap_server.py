@@ -22,6 +22,7 @@ from tests.lab.ontap.errors import Code, OntapError
 from tests.lab.ontap.jobs import Jobs
 from tests.lab.ontap.query import matches
 from tests.lab.ontap.state import Array
+from tests.lab.world import naa_of
 
 GIB = 1024**3
 LUNS, IGROUPS, MAPS = "/api/storage/luns", "/api/protocols/san/igroups", "/api/protocols/san/lun-maps"
@@ -471,6 +472,21 @@ def test_a_failed_job_tells_its_code_as_a_number_and_leaves_nothing(client: Clie
     job = client.records("/api/cluster/jobs?state=failure&fields=*")[0]
     assert (job["code"], job["message"]) == (5374863, "incomplete")
     assert client.array.canonical() == before
+
+
+# --- what hosts write
+
+
+def test_a_new_lun_is_empty_until_a_host_writes_to_it(client: Client) -> None:
+    lun = client.create(LUNS, LUN)
+    naa = naa_of(client.get(f"{LUNS}/{lun['uuid']}?fields=serial_number")["serial_number"])
+    assert client.get(f"{LUNS}/{lun['uuid']}?fields=space.used")["space"]["used"] == 0
+    client.array.write(naa, 4096)
+    client.array.write(naa.upper(), 4096)
+    assert client.get(f"{LUNS}/{lun['uuid']}?fields=space.used")["space"]["used"] == 8192
+    client.array.write(naa, 1 << 60)
+    space = client.get(f"{LUNS}/{lun['uuid']}?fields=space.used,space.size")["space"]
+    assert space["used"] == space["size"]
 
 
 # --- snapshots

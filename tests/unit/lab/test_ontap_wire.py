@@ -19,6 +19,7 @@ from urllib.error import HTTPError
 import pytest
 
 from tests.lab.ontap.running import Running, running
+from tests.lab.world import naa_of
 
 LUN = {"svm.name": "svm_san", "name": "/vol/vol_prod/wire", "os_type": "vmware", "space.size": 1024**3}
 LUNS = "/api/storage/luns"
@@ -145,6 +146,24 @@ def test_luns_hidden_for_some_reads(connection: http.client.HTTPSConnection, arr
     array.control("POST", "/faults", {"hide_luns": 1})
     call(connection, array, "POST", LUNS, LUN)
     assert [names(connection, array) for _turn in range(2)] == [[], [LUN["name"]]]
+
+
+def spare(array: Running) -> dict[str, Any]:
+    volumes = array.control("GET", "/state")["svms"][0]["volumes"]
+    (found,) = [lun for volume in volumes for lun in volume["luns"] if lun["name"] == "/vol/vol_dev/spare"]
+    return dict(found)
+
+
+def test_hosts_tell_what_they_write(array: Running) -> None:
+    assert spare(array)["used"] == 0
+    array.control("POST", f"/written?naa={naa_of(spare(array)['serial'])}&bytes=512")
+    assert spare(array)["used"] == 512
+
+
+@pytest.mark.parametrize("query", ["", "?naa=600a0980", "?naa=600a0980&bytes=1", "?bytes=1"])
+def test_nothing_is_written_to_a_lun_that_is_not_there(array: Running, query: str) -> None:
+    with pytest.raises(HTTPError):
+        array.control("POST", f"/written{query}")
 
 
 def test_presented_luns_are_asked_for_by_initiator(array: Running) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ansible_collections.crossvisor.san.plugins.module_utils.arrays.base import LunAddress
 from ansible_collections.crossvisor.san.plugins.module_utils.arrays.ontap_rest.client import Match, OntapClient, Record, in_chunks, value_at
@@ -18,7 +18,10 @@ from ansible_collections.crossvisor.san.plugins.module_utils.model import Lun, L
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
 
 _LUNS = "/storage/luns"
-_LUN_FIELDS = ("name", "svm.name", "serial_number", "os_type", "space.size", "status.state", "comment", "location.volume.name", "lun_maps")
+_LUN_FIELDS = (
+    "name", "svm.name", "serial_number", "os_type", "space.size", "space.used", "status.state", "comment", "location.volume.name",
+    "lun_maps",
+)  # fmt: skip
 _GROUPS = "/protocols/san/igroups"
 _MEMBER_FIELDS = ("name", "os_type", "protocol", "initiators.name")
 _GROUP_FIELDS = (*_MEMBER_FIELDS, "comment", "initiators.comment", "lun_maps.logical_unit_number", "lun_maps.lun.name")
@@ -153,16 +156,16 @@ def _stored_lun(record: Record) -> StoredLun:
         volume=str(value_at(record, "location.volume.name") or ""),
         state=str(value_at(record, "status.state") or "unknown"),
         mappings=tuple(_mapping(entry) for entry in record.get("lun_maps") or ()),
+        used_bytes=_number(value_at(record, "space.used")),
     )
     return StoredLun(lun, str(record.get("comment") or ""))
 
 
 def _mapping(entry: Record) -> LunMapping:
-    number = entry.get("logical_unit_number")
     return LunMapping(
         group=str(value_at(entry, "igroup.name")),
         group_id=str(value_at(entry, "igroup.uuid")),
-        lun_id=None if number is None else int(number),
+        lun_id=_number(entry.get("logical_unit_number")),
         initiators=tuple(sorted(_remarks(value_at(entry, "igroup.initiators")))),
     )
 
@@ -184,6 +187,10 @@ def _group(record: Record) -> Group:
 def _remarks(initiators: Sequence[Record] | None) -> dict[str, str]:
     """Comments by lower-case initiator name."""
     return {str(entry["name"]).lower(): str(entry.get("comment") or "") for entry in initiators or ()}
+
+
+def _number(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 def _only(found: Sequence[_T]) -> _T | None:

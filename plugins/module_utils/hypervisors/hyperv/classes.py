@@ -23,6 +23,80 @@ COMPUTER_SYSTEM = CimClass(
 OPERATING_SYSTEM = CimClass(CIMV2, "Win32_OperatingSystem", ("Name",), {"Caption": "string", "Version": "string"})
 PRODUCT = CimClass(CIMV2, "Win32_ComputerSystemProduct", ("IdentifyingNumber", "Name", "Version"), {"UUID": "string"})
 
+COMPUTER = CimClass(
+    VIRTUALIZATION,
+    "Msvm_ComputerSystem",
+    ("CreationClassName", "Name"),
+    {"Name": "string", "ElementName": "string", "EnabledState": "uint16"},
+)
+VM_SETTINGS = CimClass(
+    VIRTUALIZATION,
+    "Msvm_VirtualSystemSettingData",
+    ("InstanceID",),
+    {
+        "InstanceID": "string",
+        "VirtualSystemIdentifier": "string",
+        "VirtualSystemType": "string",
+        "VirtualSystemSubType": "string",
+        "BIOSGUID": "string",
+    },
+)
+"""Its `Parent`, a reference or a path, is read without a declared type."""
+RESOURCE = CimClass(
+    VIRTUALIZATION,
+    "Msvm_ResourceAllocationSettingData",
+    ("InstanceID",),
+    {
+        "InstanceID": "string",
+        "ResourceType": "uint16",
+        "ResourceSubType": "string",
+        "Parent": "string",
+        "Address": "string",
+        "AddressOnParent": "string",
+        "HostResource": "string[]",
+    },
+)
+IMAGE = CimClass(
+    VIRTUALIZATION,
+    "Msvm_StorageAllocationSettingData",
+    ("InstanceID",),
+    {"InstanceID": "string", "Parent": "string", "HostResource": "string[]"},
+)
+DISK_DRIVE = CimClass(
+    VIRTUALIZATION,
+    "Msvm_DiskDrive",
+    ("CreationClassName", "DeviceID", "SystemCreationClassName", "SystemName"),
+    {
+        "CreationClassName": "string",
+        "DeviceID": "string",
+        "SystemCreationClassName": "string",
+        "SystemName": "string",
+        "DriveNumber": "uint32",
+    },
+)
+MANAGEMENT_SERVICE = CimClass(
+    VIRTUALIZATION,
+    "Msvm_VirtualSystemManagementService",
+    ("CreationClassName", "Name", "SystemCreationClassName", "SystemName"),
+    {"CreationClassName": "string", "Name": "string", "SystemCreationClassName": "string", "SystemName": "string"},
+)
+JOB = CimClass(VIRTUALIZATION, "Msvm_ConcreteJob", ("InstanceID",), {"InstanceID": "string", "JobState": "uint16"})
+AFFECTED_BY_JOB = "Msvm_AffectedJobElement"
+"""The association of a VM with the jobs that change it."""
+SHUTDOWN_COMPONENT = CimClass(
+    VIRTUALIZATION,
+    "Msvm_ShutdownComponent",
+    ("CreationClassName", "DeviceID", "SystemCreationClassName", "SystemName"),
+    {"SystemName": "string", "OperationalStatus": "uint16[]"},
+)
+
+IMAGE_SERVICE = CimClass(
+    VIRTUALIZATION,
+    "Msvm_ImageManagementService",
+    ("CreationClassName", "Name", "SystemCreationClassName", "SystemName"),
+    {"CreationClassName": "string", "Name": "string", "SystemCreationClassName": "string", "SystemName": "string"},
+)
+
 DISK = CimClass(
     STORAGE,
     "MSFT_Disk",
@@ -50,5 +124,84 @@ DISK = CimClass(
     },
 )
 
+PARTITION = CimClass(STORAGE, "MSFT_Partition", ("ObjectId",), {"DiskNumber": "uint32", "AccessPaths": "string[]"})
+VOLUME = CimClass(
+    STORAGE, "MSFT_Volume", ("ObjectId",), {"Path": "string", "FileSystem": "string", "FileSystemLabel": "string", "Size": "uint64"}
+)
+INITIATOR_PORT = CimClass(
+    STORAGE,
+    "MSFT_InitiatorPort",
+    ("ObjectId",),
+    {
+        "InstanceName": "string",
+        "ConnectionType": "uint16",
+        "NodeAddress": "string",
+        "PortAddress": "string",
+        "OperationalStatus": "uint16[]",
+    },
+)
+ISCSI_PORTAL = CimClass(
+    STORAGE,
+    "MSFT_iSCSITargetPortal",
+    ("TargetPortalAddress", "TargetPortalPortNumber"),
+    {"TargetPortalAddress": "string", "TargetPortalPortNumber": "uint16", "InitiatorInstanceName": "string"},
+)
+ISCSI_SESSION = CimClass(
+    STORAGE,
+    "MSFT_iSCSISession",
+    ("SessionIdentifier",),
+    {"SessionIdentifier": "string", "InitiatorNodeAddress": "string", "TargetNodeAddress": "string", "IsConnected": "boolean"},
+)
+ISCSI_SESSION_TO_DISK = CimClass(
+    STORAGE, "MSFT_iSCSISessionToDisk", ("iSCSISession", "Disk"), {"iSCSISession": "reference", "Disk": "reference"}
+)
+
+STORAGE_SETTING = CimClass(STORAGE, "MSFT_StorageSetting", ("Name",))
+
+FC_PORT = CimClass(
+    HBA,
+    "MSFC_FibrePortHBAAttributes",
+    ("InstanceName",),
+    {
+        "InstanceName": "string",
+        "Attributes": "object",
+        "Attributes.NodeWWN": "uint8[]",
+        "Attributes.PortWWN": "uint8[]",
+        "Attributes.PortState": "uint32",
+        "Attributes.PortSpeed": "uint32",
+    },
+)
+FC_ADAPTER = CimClass(
+    HBA,
+    "MSFC_FCAdapterHBAAttributes",
+    ("InstanceName",),
+    {"InstanceName": "string", "Model": "string", "DriverName": "string", "DriverVersion": "string", "FirmwareVersion": "string"},
+)
+
 MS_CLUSTER = CimClass(CLUSTER, "MSCluster_Cluster", ("Name",), {"Name": "string", "Fqdn": "string"})
 CLUSTER_NODE = CimClass(CLUSTER, "MSCluster_Node", ("Name",), {"Name": "string", "State": "uint32"})
+CLUSTER_RESOURCE = CimClass(
+    CLUSTER,
+    "MSCluster_Resource",
+    ("Name",),
+    {
+        "Name": "string",
+        "Type": "string",
+        "State": "uint32",
+        "OwnerGroup": "string",
+        "OwnerNode": "string",
+        "CoreResource": "boolean",
+        "IsClusterSharedVolume": "boolean",
+        "PrivateProperties": "object",
+        "PrivateProperties.VmID": "string",
+        "PrivateProperties.DiskIdType": "uint32",
+        "PrivateProperties.DiskIdGuid": "string",
+        "PrivateProperties.DiskSignature": "uint32",
+    },
+)
+SHARED_VOLUME_TO_RESOURCE = CimClass(
+    CLUSTER,
+    "MSCluster_ClusterSharedVolumeToResource",
+    ("GroupComponent", "PartComponent"),
+    {"GroupComponent": "reference", "PartComponent": "reference"},
+)

@@ -97,6 +97,12 @@ class Nodes:
             self._clients[wanted] = self._login(self._to(self._node(wanted)))
         return self._clients[wanted]
 
+    def name_of(self, node_id: str) -> str:
+        """The full DNS name of a host (`Node.name`), without asking anybody."""
+        if node_id.upper() == self.entry.id:
+            return self.entry.name
+        return _dns_name(node_id, self.entry.name.partition(".")[2])
+
     def close(self) -> None:
         """Close every connection. Never raises."""
         for client in (self._entry_client, *self._clients.values()):

@@ -73,12 +73,17 @@ class Desk:
         value: str = found["InstanceID"]
         return value
 
-    def controller(self, vm: str, kind: str = "SCSI") -> str:
-        """Return the object path of the VM's first controller of the kind."""
+    def controller_id(self, vm: str, kind: str = "SCSI") -> str:
+        """Return the InstanceID of the VM's first controller of the kind."""
         subtype = CONTROLLER_TYPES[kind][1]
         prefix = self.settings_id(vm)
         query = f"SELECT * FROM Msvm_ResourceAllocationSettingData WHERE ResourceSubType = '{subtype}' AND InstanceID LIKE '{prefix}%'"
-        found = self.client.query(VIRTUALIZATION, query)[0]["InstanceID"].replace("\\", "\\\\")
+        value: str = self.client.query(VIRTUALIZATION, query)[0]["InstanceID"]
+        return value
+
+    def controller(self, vm: str, kind: str = "SCSI") -> str:
+        """Return the object path of the VM's first controller of the kind."""
+        found = self.controller_id(vm, kind).replace("\\", "\\\\")
         return f'\\\\X\\root\\virtualization\\v2:Msvm_ResourceAllocationSettingData.InstanceID="{found}"'
 
     def attach(self, vm: str, drive: str, slot: int = 5, kind: str = "SCSI") -> dict[str, Any]:
@@ -106,8 +111,28 @@ class Desk:
         query = f"SELECT * FROM Msvm_ResourceAllocationSettingData WHERE ResourceSubType = '{subtype}' AND InstanceID LIKE '{prefix}%'"
         number = f'\\\\{self.disk(naa)["Number"]}"'
         (found,) = [row for row in self.client.query(VIRTUALIZATION, query) if number in str(row.get("HostResource"))]
-        drive = reference("Msvm_ResourceAllocationSettingData", InstanceID=found["InstanceID"])
-        return self.client.invoke(VIRTUALIZATION, SERVICE, "RemoveResourceSettings", self.service_keys(), ResourceSettings=[drive])
+        return self.remove(found["InstanceID"])
+
+    def remove(self, instance_id: str) -> dict[str, Any]:
+        """Call RemoveResourceSettings for one resource."""
+        settings = reference("Msvm_ResourceAllocationSettingData", InstanceID=instance_id)
+        return self.client.invoke(VIRTUALIZATION, SERVICE, "RemoveResourceSettings", self.service_keys(), ResourceSettings=[settings])
+
+    def request_state(self, vm: str, state: int) -> dict[str, Any]:
+        """Call RequestStateChange; return the answer."""
+        keys = {"CreationClassName": "Msvm_ComputerSystem", "Name": self.settings_id(vm).removeprefix("Microsoft:")}
+        return self.client.invoke(VIRTUALIZATION, "Msvm_ComputerSystem", "RequestStateChange", keys, RequestedState=state)
+
+    def change_state(self, vm: str, state: int) -> None:
+        """Bring the VM into another state."""
+        self.job(self.request_state(vm, state))
+        self.lab.estate.timeline.settle(everything=True)
+
+    def jobs(self, vm: str) -> list[dict[str, Any]]:
+        """Return the jobs that change the VM."""
+        system = f'Msvm_ComputerSystem.CreationClassName="Msvm_ComputerSystem",Name="{self.settings_id(vm).removeprefix("Microsoft:")}"'
+        query = f"ASSOCIATORS OF {{{system}}} WHERE AssocClass = Msvm_AffectedJobElement ResultClass = Msvm_ConcreteJob"
+        return self.client.query(VIRTUALIZATION, query)
 
     def job(self, answer: dict[str, Any]) -> dict[str, Any]:
         """Return the job that an answer names."""

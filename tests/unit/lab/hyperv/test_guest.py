@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.lab.hyperv.faults import ProviderFault
 from tests.lab.hyperv.running import CIMV2, STORAGE, Lab
 from tests.unit.lab.hyperv.desk import GUEST, Desk
 
@@ -69,6 +70,27 @@ def test_a_volume_from_the_raw_disk_to_the_drive_letter(guest: Desk, naa: str) -
     assert partition_of(guest, naa)["DriveLetter"] == str(ord("E"))
     (volume,) = guest.client.query(CIMV2, "SELECT * FROM Win32_Volume WHERE DriveLetter = 'E:'")
     assert (volume["Label"], volume["FileSystem"], volume["BlockSize"]) == ("data", "NTFS", "65536")
+
+
+def test_the_array_learns_what_is_written(lab: Lab, guest: Desk, naa: str) -> None:
+    guest.prepare(naa)
+    assert naa not in lab.fabric.written
+    assert guest.on_disk(naa, "Initialize", PartitionStyle=2) == "0"
+    table = lab.fabric.written[naa]
+    assert guest.on_disk(naa, "CreatePartition", UseMaximumSize=True) == "0"
+    call(guest, "MSFT_Volume", volume_of(guest, naa), "Format", FileSystem="NTFS")
+    assert 0 < table < lab.fabric.written[naa]
+
+
+def test_nothing_is_on_a_disk_whose_array_does_not_answer(lab: Lab, guest: Desk, naa: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_unused: object) -> None:
+        raise OSError("Connection refused")
+
+    guest.prepare(naa)
+    monkeypatch.setattr(lab.fabric, "write", broken)
+    with pytest.raises(ProviderFault, match="does not answer"):
+        guest.on_disk(naa, "Initialize", PartitionStyle=2)
+    assert guest.disk(naa)["PartitionStyle"] == "0"
 
 
 def test_a_mount_point_is_an_existing_directory_on_ntfs(guest: Desk, naa: str) -> None:

@@ -25,10 +25,10 @@ from tests.lab.control import Faults, RequestLog
 from tests.lab.hyperv.installation import PRODUCT, service
 from tests.lab.hyperv.negotiate import BOUNDARY, CONTENT_TYPE, PROTOCOL, keep_account
 from tests.lab.hyperv.running import CIMV2, Lab, envelope
-from tests.lab.hyperv.server import ACTIONS, Credentials, Listener, Site
+from tests.lab.hyperv.server import ACTIONS, Site, listener
 from tests.lab.hyperv.wsman import TRANSFER
 from tests.lab.hyperv.xml_values import WMI
-from tests.lab.ontap.server import tls_context
+from tests.lab.listener import Credentials, tls_context
 from tests.unit.lab.hyperv.desk import HOST
 
 USER, PASSWORD = "LAB\\Administrator", "correct horse"
@@ -46,7 +46,7 @@ class Door:
     def __init__(self, lab: Lab, tls: ssl.SSLContext | None = None) -> None:
         self.faults, self.log = Faults(ACTIONS), RequestLog()
         self.site = Site(service(lab.estate, HOST), lab.estate, PRODUCT, Credentials(USER, PASSWORD), self.faults, self.log)
-        self.listener = Listener(("127.0.0.1", 0), self.site, tls)
+        self.listener = listener(("127.0.0.1", 0), self.site, tls)
         self.port = int(self.listener.server_address[1])
         threading.Thread(target=self.listener.serve_forever, daemon=True).start()
 

@@ -161,6 +161,32 @@ def test_a_controller_comes_only_to_a_vm_that_is_off_and_only_four_times(host: D
     assert [host.add("hvold01", SCSI_CONTROLLER)["ReturnValue"] for _turn in range(4)] == ["0", "0", "0", "4096"]
 
 
+def test_a_controller_goes_only_from_a_vm_that_is_off_and_only_without_drives(lab: Lab, host: Desk, naa: str) -> None:
+    before = lab.estate.canonical()
+    added = host.add("hvold01", SCSI_CONTROLLER)["ResultingResourceSettings"]
+    assert host.remove(added["InstanceID"])["ReturnValue"] == "0"
+    assert lab.estate.canonical() == before
+    assert host.attach("hvold01", host.drive_path(naa))["ReturnValue"] == "0"
+    assert "has drives" in host.job(host.remove(host.controller_id("hvold01")))["ErrorDescription"]
+    assert "must be turned off" in host.job(host.remove(host.controller_id("hvapp01")))["ErrorDescription"]
+    assert "not supported" in host.job(host.remove(host.controller_id("hvold01", "IDE")))["ErrorDescription"]
+
+
+@pytest.mark.parametrize(("state", "power"), [(6, "saved"), (9, "paused")])
+def test_a_vm_that_is_saved_or_paused_takes_no_disk_until_it_runs_again(lab: Lab, host: Desk, naa: str, state: int, power: str) -> None:
+    host.change_state("hvapp01", state)
+    assert f"is {power}" in host.job(host.attach("hvapp01", host.drive_path(naa)))["ErrorDescription"]
+    assert host.request_state("hvapp01", state)["ReturnValue"] == "32775"
+    host.change_state("hvapp01", 2)
+    assert host.job(host.attach("hvapp01", host.drive_path(naa)))["ErrorDescription"] == ""
+
+
+def test_a_vm_leads_to_the_jobs_that_change_it(host: Desk, naa: str) -> None:
+    host.attach("hvapp01", host.drive_path(naa))
+    assert [job["Caption"] for job in host.jobs("hvapp01")] == ["Adding Virtual Machine Resource"]
+    assert host.jobs("hvdb01") == []
+
+
 def test_a_job_fails_as_a_fault_says(lab: Lab, host: Desk, naa: str) -> None:
     drive = host.drive_path(naa)
     lab.estate.job_error = JobError(32768, "Account does not have permission.")

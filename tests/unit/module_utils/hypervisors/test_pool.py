@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils.connection import HYPERVISOR, Connection, connection
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import InvalidInput, NotFound
+from ansible_collections.crossvisor.san.plugins.module_utils.errors import ConnectionFailed, InvalidInput, NotFound
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import Descriptor
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.pool import DESCRIPTORS, has_endpoint, resolve
 
@@ -44,6 +44,36 @@ def test_auto_takes_the_first_backend_that_knows_the_endpoint() -> None:
 def test_an_unknown_product_is_told_with_what_is_known() -> None:
     with pytest.raises(NotFound, match=r"endpoint x answers but is none of: Ape, Bear; check hypervisor\.hostname"):
         resolve(connection(HYPERVISOR, {"hostname": "x"}, {}), {}, [descriptor("ape", False, []), descriptor("bear", False, [])])
+
+
+def silent(kind: str) -> Descriptor:
+    """A backend on whose port nothing answers."""
+
+    def probe(endpoint: Connection) -> bool:
+        raise ConnectionFailed(f"Nothing answers at {endpoint}.")
+
+    return replace(descriptor(kind, False, []), probe=probe)
+
+
+def test_a_closed_port_does_not_end_the_search() -> None:
+    found, _complete = resolve(connection(HYPERVISOR, {"hostname": "x"}, {}), {}, [silent("ape"), descriptor("bear", True, [])])
+    assert found.type == "bear"
+
+
+def test_when_nothing_answers_every_attempt_is_told() -> None:
+    with pytest.raises(ConnectionFailed, match=r"at x:1003; Nothing answers at x:1004; name hypervisor\.type and hypervisor\.port"):
+        resolve(connection(HYPERVISOR, {"hostname": "x"}, {}), {}, [silent("ape"), silent("bear")])
+
+
+def test_a_given_port_that_does_not_answer_is_told_once() -> None:
+    with pytest.raises(ConnectionFailed, match=r"^Nothing answers at x:99\.$"):
+        resolve(connection(HYPERVISOR, {"hostname": "x", "port": 99}, {}), {}, [silent("ape"), silent("bear")])
+
+
+def test_a_guess_does_not_wait_as_long_as_a_request() -> None:
+    probed: list[Connection] = []
+    resolve(connection(HYPERVISOR, {"hostname": "x", "timeout": 600}, {}), {}, [descriptor("ape", True, probed)])
+    assert probed[0].timeout == 10
 
 
 def test_a_platforms_password_goes_to_no_other_platform() -> None:

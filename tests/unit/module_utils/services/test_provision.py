@@ -65,6 +65,12 @@ def test_a_lun_that_others_see_already_is_not_mapped_for_the_first_time(before: 
     assert (result["mapped"], result["first_mapped"]) == (True, first)
 
 
+@pytest.mark.parametrize("used", [0, 4096, None])
+def test_how_much_is_on_a_lun_is_reported_as_the_array_tells_it(used: int | None) -> None:
+    array = MemoryArray(replace(lun(NAME), used_bytes=used))
+    assert provision.provision(array, WISH, provision.NEVER, check_mode=False).result(WISH.initiators)["used_bytes"] == used
+
+
 def test_check_mode_knows_no_identity_of_a_lun_that_is_not_there() -> None:
     result = provision.provision(MemoryArray(), WISH, provision.NEVER, check_mode=True).result(WISH.initiators)
     assert result["changed"]

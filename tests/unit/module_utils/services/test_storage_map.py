@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import ConnectionFailed, NotFound
 from ansible_collections.crossvisor.san.plugins.module_utils.model import (
     FileSystem,
+    ImageFile,
     Hba,
     Host,
     LunMapping,
@@ -194,3 +195,36 @@ def test_the_nested_forms_say_the_same() -> None:
     assert shared["virtual_machines"] == ["app"]
     assert by_device[LOCAL, ("esx1",)]["virtual_machines"] == ["app"]
     assert by_device[LOCAL, ("esx2",)]["virtual_machines"] == [], "a local disk of the same name on another host is another disk"
+
+
+def test_every_file_of_a_differencing_chain_has_its_rows() -> None:
+    chain = replace(image("ds-1"), parents=[ImageFile("middle", "ds-4"), ImageFile("base", "ds-2"), ImageFile("lost", "ds-9")])
+    found = storage_map(hypervisor(chain), [source(MemoryArray(lun(NAME)))])
+    assert rows(found, "disk", "path", "device", "status") == [
+        ("Hard disk 1", "[ds-1] vm/vm.vmdk", str(NAME), "mapped"),
+        ("Hard disk 1", "middle", LOCAL, "unresolved"),
+        ("Hard disk 1", "base", str(NAME), "mapped"),
+        ("Hard disk 1", "base", str(OTHER), "unresolved"),
+        ("Hard disk 1", "lost", "", "unresolved"),
+    ]
+    (disk,) = found.virtual_machines[0]["disks"]
+    assert [len(disk["storage"]), *((parent["path"], len(parent["storage"])) for parent in disk["parents"])] == [
+        1,
+        ("middle", 1),
+        ("base", 2),
+        ("lost", 1),
+    ]
+    (other,) = (resource for resource in found.storage_resources if resource["naa"] == OTHER.naa)
+    assert other["virtual_machines"] == ["app"]
+
+
+def test_what_a_host_could_not_tell_is_a_warning_beside_those_of_arrays() -> None:
+    found = storage_map(hypervisor(warnings=["Host esx9 was not asked."]), [])
+    assert found.warnings == ["Host esx9 was not asked."]
+
+
+@pytest.mark.parametrize(("images", "call"), [(False, "inventory"), (True, "inventory with images")])
+def test_image_files_are_asked_for_their_details_only_on_demand(images: bool, call: str) -> None:
+    there = hypervisor()
+    storage_map(there, [], images=images)
+    assert call in there.calls

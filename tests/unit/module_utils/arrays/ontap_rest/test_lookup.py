@@ -23,7 +23,7 @@ LUN: dict[str, Any] = {
     "svm": {"name": "svm1", "uuid": "6bf967fd-2a1c-11e9-b682-005056bbc17d"},
     "serial_number": "wf0Iq+N4uck3",
     "os_type": "linux",
-    "space": {"size": 322163441664},
+    "space": {"size": 322163441664, "used": 1073741824},
     "status": {"state": "online"},
     "location": {"volume": {"name": "vol1", "uuid": "71cd0dba-2a1c-11e9-b682-005056bbc17d"}},
     "comment": "Data for the finance department.",
@@ -49,7 +49,7 @@ class TestALun:
         lun = stored.lun
         assert (stored.comment, lun.id, lun.path, lun.svm, lun.volume) == (LUN["comment"], LUN["uuid"], LUN["name"], "svm1", "vol1")
         assert (lun.serial, lun.name.naa) == ("wf0Iq+N4uck3", "600a098077663049712b4e3475636b33")
-        assert (lun.size_bytes, lun.os_type, lun.state) == (322163441664, "linux", "online")
+        assert (lun.size_bytes, lun.used_bytes, lun.os_type, lun.state) == (322163441664, 1073741824, "linux", "online")
         assert lun.mappings == (LunMapping("ig1", "ig-1", 0, ("iqn.1998-01.com.corp.iscsi:name1",)),)
         assert lookup.tells_initiators(lun)
 
@@ -58,6 +58,15 @@ class TestALun:
         stored = lookup.lun_of(client, LUN["uuid"])
         assert stored is not None
         assert (stored.comment, stored.lun.mappings, stored.lun.state) == ("", (), "unknown")
+
+    @pytest.mark.parametrize(("space", "used"), [({"used": 0}, 0), ({}, None)], ids=["never written", "not told"])
+    def test_that_is_empty_is_not_one_of_which_nothing_is_known(
+        self, client: OntapClient, array: Endpoint, space: dict[str, int], used: int | None
+    ) -> None:
+        array.answer(records({**LUN, "space": {"size": 1, **space}}))
+        stored = lookup.lun_of(client, LUN["uuid"])
+        assert stored is not None
+        assert stored.lun.used_bytes == used
 
     def test_is_asked_for_by_svm_and_path(self, client: OntapClient, array: Endpoint) -> None:
         array.answer(records())

@@ -65,7 +65,7 @@ def test_a_node_that_is_down_is_told_with_its_cluster(lab: Lab) -> None:
 
 
 def test_a_host_that_is_no_node_is_told_with_those_that_are(lab: Lab) -> None:
-    with pytest.raises(NotFound, match="no host HV99 behind hvc1n1.lab:5986; there are: HVC1N1, HVC1N2"):
+    with pytest.raises(NotFound, match=r"no host HV99 behind hvc1n1\.lab:5986; there are: HVC1N1, HVC1N2"):
         windows.nodes(lab, "hvc1n1.lab").client("HV99")
 
 

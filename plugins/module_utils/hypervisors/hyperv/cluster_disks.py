@@ -1,0 +1,73 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The disks of a failover cluster: which LUN each is, and whom the cluster keeps it for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.cluster_resources import (
+    AVAILABLE_STORAGE,
+    PHYSICAL_DISK,
+    VIRTUAL_MACHINE,
+    ClusterResource,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.disks import HostDisk
+from ansible_collections.crossvisor.san.plugins.module_utils.model import ClusterDisk, VirtualMachine
+
+_OURS = "Disk VM"
+"""How the name of a group begins that holds a disk only while it is being given to a VM, or taken from it."""
+
+
+@dataclass(frozen=True)
+class ClusterDisks:
+    """The resources of one cluster, with every disk that one of its nodes showed."""
+
+    cluster: str
+    resources: Sequence[ClusterResource]
+    disks: Sequence[HostDisk]
+
+    def resource_of(self, disk: HostDisk) -> ClusterResource | None:
+        """The resource that keeps a disk."""
+        return next((resource for resource in self._disk_resources() if resource.keeps(disk)), None)
+
+    def disk_of(self, resource_name: str) -> HostDisk | None:
+        """The disk that a resource keeps, as one of the nodes shows it; that of a node on which it has a name goes first."""
+        kept = [resource for resource in self._disk_resources() if resource.name == resource_name]
+        found = [disk for disk in self.disks for resource in kept if resource.keeps(disk)]
+        return next((disk for disk in found if disk.name), found[0] if found else None)
+
+    def listed(self, machines: Iterable[VirtualMachine], formatted: Iterable[str]) -> list[ClusterDisk]:
+        """Every disk that is no shared volume. `formatted` names the resources on whose disks a node found a file system."""
+        with_file_system = frozenset(formatted)
+        owners = {resource.group: resource.vm_id for resource in self.resources if resource.type == VIRTUAL_MACHINE}
+        ids = {vm.name: vm.id for vm in machines if vm.cluster == self.cluster}
+        found: list[ClusterDisk] = []
+        for resource in self._disk_resources():
+            if resource.shared_volume:
+                continue
+            disk = self.disk_of(resource.name)
+            found.append(
+                ClusterDisk(
+                    id=f"{self.cluster}:{resource.name}",
+                    name=resource.name,
+                    group=resource.group,
+                    cluster=self.cluster,
+                    lun=disk.name if disk else None,
+                    vm=owners.get(resource.group) or _intended(resource.group, ids),
+                    available=resource.group == AVAILABLE_STORAGE and resource.name not in with_file_system,
+                )
+            )
+        return found
+
+    def _disk_resources(self) -> Iterable[ClusterResource]:
+        return (resource for resource in self.resources if resource.type == PHYSICAL_DISK)
+
+
+def _intended(group: str, ids: dict[str, str]) -> str:
+    """The VM for which a temporary group was made, by its name; the longest, because a VM's name may begin with another's."""
+    fitting = [name for name in ids if group.startswith((f"{_OURS} {name} MP ", f"{_OURS} {name} LUN "))]
+    return ids[max(fitting, key=len)] if fitting else ""

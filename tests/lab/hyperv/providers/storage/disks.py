@@ -1,0 +1,92 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What can be done to a disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tests.lab.hyperv.cim import Value
+from tests.lab.hyperv.machines import Disk
+from tests.lab.hyperv.media import GPT, MBR, RAW
+from tests.lab.hyperv.namespaces import Call
+from tests.lab.hyperv.providers.storage.codes import Code, Failed
+from tests.lab.hyperv.providers.storage.objects import Objects, array_needed
+
+TABLE_BYTES = 64 * 1024
+
+
+class Disks:
+    """The methods."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._estate = objects.estate
+        self._machine = objects.machine
+
+    def rescan(self, call: Call) -> Mapping[str, Value]:
+        """Let the machine look for disks."""
+        with array_needed():
+            self._estate.rescan(self._machine)
+        return {}
+
+    def initialize(self, call: Call) -> Mapping[str, Value]:
+        """Write a partition table to a raw disk."""
+        disk = self._objects.disk(call)
+        medium, style = self._objects.writable(disk), call.number("PartitionStyle", GPT)
+        if style not in (MBR, GPT):
+            raise Failed(Code.INVALID_PARAMETER)
+        if medium.style != RAW:
+            raise Failed(Code.INITIALIZED)
+        self._objects.wrote(disk, TABLE_BYTES)
+        medium.initialize(style, disk.unit.size)
+        return {}
+
+    def clear(self, call: Call) -> Mapping[str, Value]:
+        """Remove the partition table, and what it lists only by request."""
+        disk = self._objects.disk(call)
+        medium = self._objects.writable(disk)
+        if disk.boot or self._estate.clustered(self._machine, disk):
+            raise Failed(Code.ACCESS_DENIED)
+        if medium.style == RAW:
+            raise Failed(Code.NOT_INITIALIZED)
+        if any(medium.volumes()) and not call.flag("RemoveData"):
+            raise Failed(Code.INVALID_PARAMETER)
+        medium.clear()
+        return {}
+
+    def online(self, call: Call) -> Mapping[str, Value]:
+        """Let the machine use the disk, unless the cluster or a running VM has it."""
+        disk = self._objects.disk(call)
+        if self._estate.clustered(self._machine, disk) or self._in_vm(disk):
+            raise Failed(Code.ACCESS_DENIED)
+        disk.offline = False
+        return {}
+
+    def offline(self, call: Call) -> Mapping[str, Value]:
+        """Take the disk from the machine."""
+        disk = self._objects.disk(call)
+        if disk.boot or self._estate.clustered(self._machine, disk):
+            raise Failed(Code.ACCESS_DENIED)
+        disk.offline = True
+        return {}
+
+    def _in_vm(self, disk: Disk) -> bool:
+        vm = self._estate.user_of(disk.key)
+        return vm is not None and vm.host == self._machine.name and vm.running
+
+    def set_attributes(self, call: Call) -> Mapping[str, Value]:
+        """Write an attribute; only ``IsReadOnly`` can be."""
+        disk = self._objects.disk(call)
+        if "Guid" in call.arguments or "Signature" in call.arguments:
+            raise Failed(Code.NOT_SUPPORTED)
+        if "IsReadOnly" in call.arguments:
+            disk.read_only = call.flag("IsReadOnly")
+        return {}
+
+    def refresh(self, call: Call) -> Mapping[str, Value]:
+        """Do nothing, for a disk that is there."""
+        self._objects.disk(call)
+        return {}
