@@ -23,6 +23,7 @@ OS_TYPE = "linux"
 VOLUME = "vol_kvm"
 GROUP = "kvm_kvm01"
 POOL = "images"
+SAN_POOL = "san"
 LUNS: Mapping[str, int] = {"kvm_archive": 4 * GIB, "kvm_ledger": 2 * GIB}
 FIRST_LUN_ID = 1
 """tgt keeps LUN 0 of every target for its controller."""
@@ -40,7 +41,7 @@ def maps() -> dict[str, int]:
 
 def build(naas: Mapping[str, str]) -> dict[str, Any]:
     """Return the part of the world; ``naas`` are the names of the LUNs in ``LUNS``."""
-    return {"host": HOST, "iqn": IQN, "pool": POOL, "group": GROUP, "domains": [*_guests(), *_idle(), *_off(naas)]}
+    return {"host": HOST, "iqn": IQN, "pool": POOL, "san_pool": SAN_POOL, "group": GROUP, "domains": [*_guests(), *_idle(), *_off(naas)]}
 
 
 def _guests() -> list[dict[str, Any]]:

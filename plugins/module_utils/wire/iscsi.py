@@ -90,7 +90,13 @@ Dial = Callable[[Portal], socket.socket]
 
 def dial_directly(patience: float) -> Dial:
     """Connect from this machine; nothing may take longer than `patience` seconds."""
-    return lambda portal: socket.create_connection((portal.address, portal.port), timeout=patience)
+
+    def dial(portal: Portal) -> socket.socket:
+        stream = socket.create_connection((portal.address, portal.port), timeout=patience)
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return stream
+
+    return dial
 
 
 def luns(path: IscsiPath, dial: Dial) -> list[IscsiLun]:

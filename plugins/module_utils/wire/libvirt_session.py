@@ -86,6 +86,15 @@ class DomainRecord:
         return (LIVE if self.live else 0) | (CONFIG if self.config else 0)
 
 
+@dataclass(frozen=True)
+class Volume:
+    """A volume of a storage pool."""
+
+    path: str = ""
+    """Where it is on the host."""
+    size_bytes: int = 0
+
+
 class LibvirtSession:
     """An open connection."""
 
@@ -159,17 +168,17 @@ class LibvirtSession:
         pools = self._call("list the storage pools", lambda: self._optional(lambda: self._raw.listAllStoragePools(0)))
         return [xml for xml in self.each(pools, lambda pool: self._xml("pool", pool)) if xml]
 
-    def volume_path(self, pool: str, volume: str) -> str:
-        """Where a volume of a pool is on the host; empty if the pool is not active or does not have it."""
+    def volume(self, pool: str, volume: str) -> Volume:
+        """A volume of a pool; one without path if the pool is not active or does not have it."""
+
+        def look() -> Volume:
+            found = self._raw.storagePoolLookupByName(pool).storageVolLookupByName(volume)
+            return Volume(str(found.path()), int(found.info()[1]))
+
         try:
-            return str(
-                self._call(
-                    f"look up volume {volume} of pool {pool}",
-                    lambda: self._raw.storagePoolLookupByName(pool).storageVolLookupByName(volume).path(),
-                )
-            )
+            return self._call(f"look up volume {volume} of pool {pool}", look)
         except (NotFound, RemoteError):
-            return ""
+            return Volume()
 
     def node_devices(self, capability: int) -> list[str]:
         """XML of each device of the host with a capability (`FC_HOSTS`, `STORAGE`); none where the driver is missing."""

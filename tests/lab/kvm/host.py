@@ -101,6 +101,7 @@ class Host:
         shutil.rmtree(images, ignore_errors=True)
         images.mkdir(parents=True)
         self.libvirt.virsh("pool-define-as", self._places.pool, "dir", "--target", str(images))
+        self._reach_array()
         for domain in self._world["domains"]:
             for disk in domain["disks"]:
                 _make(disk, images)
@@ -114,6 +115,11 @@ class Host:
         keys = {port: guests.host_key(self.libvirt, name) for name, port in self.ssh_ports.items()}
         self.known_hosts.write_text("".join(f"[127.0.0.1]:{port} {key}\n" for port, key in keys.items()))
         self.libvirt.virsh("pool-refresh", self._places.pool)
+
+    def _reach_array(self) -> None:
+        """Say how QEMU's own initiator reaches the array, in a pool of which nothing but this is used."""
+        source = ["--source-host", self._places.portal, "--source-dev", self._places.target, "--source-initiator", self._places.initiator]
+        self.libvirt.virsh("pool-define-as", self._world["san_pool"], "iscsi-direct", *source)
 
     def _start_guest(self, name: str) -> None:
         disk = self._places.images / f"{name}.qcow2"

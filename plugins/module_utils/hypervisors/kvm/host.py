@@ -86,7 +86,7 @@ class KvmHost:
             self.storage(known),
             answers,
             capacities=self.session.capacities(),
-            volume_path=self.session.volume_path,
+            volume=self.session.volume,
             images=(lambda path: qcow2.chain(tree, path)) if images and tree else (lambda _path: ()),
         )
         return Observed(found, view)

@@ -22,7 +22,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils.model import (
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.libvirt_session import CONFIG, LIVE, DomainRecord
+from ansible_collections.crossvisor.san.plugins.module_utils.wire.libvirt_session import CONFIG, LIVE, DomainRecord, Volume
 
 PHYSICAL = "physical"
 VIRTUAL = "virtual"
@@ -67,7 +67,7 @@ class View:
     storage: HostStorage
     answers: Answers = field(default_factory=Answers)
     capacities: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    volume_path: Callable[[str, str], str] = lambda _pool, _volume: ""
+    volume: Callable[[str, str], Volume] = lambda _pool, _volume: Volume()
     images: Callable[[str], Sequence[str]] = lambda _path: ()
     """Paths that an image of a VM that is off is based on."""
 
@@ -86,7 +86,6 @@ class View:
     def disk(self, machine: Machine, disk: Disk, source: Source) -> VirtualDisk:
         """A disk as the model has it."""
         kind = _controller_kind(machine, disk)
-        lun = self.answers.lun(source)
         under = Under(name=self.name_of(disk), device=str(source)) if source.login else self._under(source)
         passed = disk.device == domain.LUN or under.name is not None or source.login is not None
         parents = [self._parent(parent) for parent in disk.backing] or [self._parent(Source("file", path)) for path in self._based_on(disk)]
@@ -97,9 +96,7 @@ class View:
             controller=_controller_key(disk),
             bus=disk.address.controller if disk.address else None,
             unit=places.unit_of(disk, kind),
-            size_bytes=self.capacities.get((machine.record.uuid, disk.target), 0)
-            or (lun.size_bytes if lun else 0)
-            or self._size(under.name),
+            size_bytes=self._size(machine, disk, source, under.name),
             path="" if passed else self._path(source) or str(source),
             file_system="" if passed else under.file_system,
             device=under.device if passed else "",
@@ -123,7 +120,7 @@ class View:
         )
 
     def _path(self, source: Source) -> str:
-        return self.volume_path(source.pool, source.volume) if source.pool else source.path
+        return self.volume(source.pool, source.volume).path if source.pool else source.path
 
     def _under(self, source: Source) -> Under:
         path = self._path(source)
@@ -136,9 +133,18 @@ class View:
         path = self._path(disk.source) if disk.source and disk.format == "qcow2" else ""
         return self.images(path) if path else ()
 
-    def _size(self, name: ScsiName | None) -> int:
+    def _size(self, machine: Machine, disk: Disk, source: Source, name: ScsiName | None) -> int:
+        """Bytes, by whoever knows: QEMU or the image's header, the array, the pool, the host."""
+        known = self.capacities.get((machine.record.uuid, disk.target), 0)
+        lun = self.answers.lun(source)
         device = self.storage.device_of(name) if name else None
-        return device.size_bytes if device else 0
+        sizes = (
+            known,
+            lun.size_bytes if lun else 0,
+            self.volume(source.pool, source.volume).size_bytes if source.pool and not known else 0,
+            device.size_bytes if device else 0,
+        )
+        return next(filter(None, sizes), 0)
 
 
 def machine(record: DomainRecord) -> Machine:
