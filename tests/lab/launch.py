@@ -151,7 +151,7 @@ SERVERS: Mapping[str, Server] = {
         type="ontap",
         username="admin",
         program=lambda: [sys.executable, "-m", "tests.lab.ontap"],
-        options=lambda lab: ["--data-plane", "tgt", "--luns", str(lab.directory / "luns")] if lab.real_luns else (),
+        options=lambda lab: ["--data-plane", "tgt", "--luns", str(lab.directory / "ontap" / "luns")] if lab.real_luns else (),
     ),
     "vcenter": Server(
         type="vmware",

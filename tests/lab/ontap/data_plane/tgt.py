@@ -10,9 +10,11 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 LISTEN = "127.0.0.1"
 CONTROL_PORT = "1"
@@ -24,6 +26,9 @@ POLL_SECONDS = 0.02
 BUSY = "still active"
 LUN_IDS = range(1, 256)
 """What a target can offer: LUN 0 is its controller, and numbers from 256 on are other numbers for lower ones."""
+
+
+Parameters = Sequence[tuple[str, str]]
 
 
 class TgtFailed(RuntimeError):
@@ -38,6 +43,8 @@ class Tgt:
         self._environment = {**os.environ, "TGT_IPC_SOCKET": str(directory / "tgtd.socket")}
         self._process: subprocess.Popen[bytes] | None = None
         self._targets: set[int] = set()
+        self._parent = ThreadPoolExecutor(1, "tgtd")
+        """The thread that starts tgtd: the kernel ends tgtd when the thread that started it has gone."""
         self.port = 0
         """Where it listens on 127.0.0.1, 0 while it does not run."""
 
@@ -51,9 +58,7 @@ class Tgt:
         port = _free_port()
         command = ["setpriv", "--pdeathsig", "KILL", "tgtd", "-f", "-t", "1", "-C", CONTROL_PORT, "--iscsi", f"portal={LISTEN}:{port}"]
         with self._log.open("wb") as output:
-            self._process = subprocess.Popen(
-                command, env=self._environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-            )
+            self._process = self._parent.submit(self._popen, command, output).result()
         deadline = time.monotonic() + START_SECONDS
         while not _listens(port):
             if not self.runs or time.monotonic() > deadline:
@@ -61,6 +66,11 @@ class Tgt:
                 raise TgtFailed(f"tgtd does not listen on {LISTEN}:{port}; the end of {self._log}:\n{self._log.read_text()[-2000:]}")
             time.sleep(POLL_SECONDS)
         self.port = port
+
+    def _popen(self, command: Sequence[str], output: BinaryIO) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command, env=self._environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
 
     def stop(self) -> None:
         """End it in good order: it does not listen to SIGTERM while it has targets."""
@@ -93,7 +103,7 @@ class Tgt:
         self._call("delete", "target", tid, "--force")
         self._targets.discard(tid)
 
-    def add_unit(self, tid: int, lun: int, file: Path, identity: Mapping[str, str]) -> None:
+    def add_unit(self, tid: int, lun: int, file: Path, identity: Parameters) -> None:
         """Offer a file as a disk, known by these parameters of tgtadm (vendor_id, scsi_sn, …)."""
         self._call("new", "logicalunit", tid, "--lun", str(lun), "--backing-store", str(file))
         self.set_unit(tid, lun, identity)
@@ -109,11 +119,9 @@ class Tgt:
                     raise
             time.sleep(POLL_SECONDS)
 
-    def set_unit(self, tid: int, lun: int, parameters: Mapping[str, str]) -> None:
-        """Change a disk; in one call no command of an initiator comes between two parameters."""
-        self._call(
-            "update", "logicalunit", tid, "--lun", str(lun), "--params", ",".join(f"{key}={value}" for key, value in parameters.items())
-        )
+    def set_unit(self, tid: int, lun: int, parameters: Parameters) -> None:
+        """Change a disk, one parameter after the other; no command of an initiator comes between two of one call."""
+        self._call("update", "logicalunit", tid, "--lun", str(lun), "--params", ",".join(f"{key}={value}" for key, value in parameters))
 
     def _call(self, operation: str, mode: str, tid: int, *options: str) -> None:
         command = ["tgtadm", "-C", CONTROL_PORT, "--lld", "iscsi", "--op", operation, "--mode", mode, "--tid", str(tid), *options]

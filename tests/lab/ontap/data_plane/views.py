@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.lab.ontap.data_plane.tgt import LUN_IDS, Tgt
+from tests.lab.ontap.data_plane.tgt import LUN_IDS, Parameters, Tgt
 from tests.lab.ontap.names import is_wwpn
 from tests.lab.ontap.state import Array, Lun
 from tests.lab.world import naa_of
@@ -94,21 +94,19 @@ class Views:
         file = self._file(lun.uuid)
         if known is None:
             self._tgt.add_unit(target.tid, number, file, self._identity(lun))
-        if known is None and lun.enabled:
-            target.units[number] = now
-            return
-        self._tgt.set_unit(target.tid, number, {"online": "0"} | ({"path": str(file), "online": "1"} if lun.enabled else {}))
+        again = [("path", str(file)), ("online", "1")] if lun.enabled else []
+        self._tgt.set_unit(target.tid, number, [("online", "0"), *again])
         target.units[number] = now
 
-    def _identity(self, lun: Lun) -> dict[str, str]:
-        return {
-            "vendor_id": VENDOR,
-            "product_id": PRODUCT,
-            "product_rev": self._array.revision,
-            "scsi_sn": lun.serial,
-            "scsi_id": f"naa.{naa_of(lun.serial)}",
-            "thin_provisioning": str(int(lun.space_allocation)),
-        }
+    def _identity(self, lun: Lun) -> Parameters:
+        return [
+            ("vendor_id", VENDOR),
+            ("product_id", PRODUCT),
+            ("product_rev", self._array.revision),
+            ("scsi_sn", lun.serial),
+            ("scsi_id", f"naa.{naa_of(lun.serial)}"),
+            ("thin_provisioning", str(int(lun.space_allocation))),
+        ]
 
     def _size_files(self) -> None:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
