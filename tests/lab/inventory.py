@@ -19,7 +19,7 @@ from tests.lab.hyperv_world import CLUSTERS, DOMAIN
 from tests.lab.launch import DEFAULT_DIRECTORY, Endpoint, Endpoints, read_endpoints
 
 ARRAY = "ontap"
-NO_HYPERVISORS = ("ontap", "windows")
+NO_HYPERVISORS = ("ontap", "windows", "kvm")
 
 
 def connection(endpoint: Endpoint) -> dict[str, Any]:
