@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -120,6 +121,48 @@ class WindowsLab(Lab):
     def controls(self) -> list[dict[str, Any]]:
         """Every control code that was sent to a cluster's resource."""
         return list(self._ask(WINDOWS[0], "GET", "/controls"))
+
+
+KVM = "kvm"
+
+
+@dataclass(frozen=True)
+class KvmLab(Lab):
+    """An array whose LUNs are real SCSI disks, and a KVM host with guests that really run."""
+
+    servers: tuple[str, str] = (ARRAY, KVM)
+
+    @property
+    def hypervisor(self) -> dict[str, Any]:
+        """The option `hypervisor` of the modules."""
+        return {"uri": self.endpoints[KVM].uri}
+
+    @property
+    def initiator(self) -> str:
+        """IQN of the host."""
+        return self.endpoints[KVM].initiator
+
+    def domains(self) -> Any:
+        """What libvirt has: every domain's power, disks and controllers, and the pools."""
+        return self._ask(KVM, "GET", "/state")
+
+    def guest(self, name: str, command: str) -> str:
+        """What a command prints in a guest. Raises `subprocess.CalledProcessError`."""
+        endpoint = self.endpoints[KVM]
+        options = ("BatchMode=yes", f"UserKnownHostsFile={endpoint.known_hosts}", "IdentitiesOnly=yes", "ConnectTimeout=20")
+        line = ["ssh", "-i", endpoint.key_path, "-p", str(endpoint.ports[name]), *(part for option in options for part in ("-o", option))]
+        done = subprocess.run(
+            [*line, "root@127.0.0.1", command], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=60
+        )
+        return done.stdout
+
+    def agent(self, guest: str, state: str) -> None:
+        """Let a guest's agent be `running`, `stopped` or `hung`."""
+        self._ask(KVM, "POST", f"/agent?guest={guest}&state={state}")
+
+    def data_plane(self, state: str) -> None:
+        """Kill the array's iSCSI target (`killed`), or start it again (`running`)."""
+        self._ask(ARRAY, "POST", f"/data-plane?state={state}")
 
 
 def alike(state: Any, new_lun: str) -> Any:

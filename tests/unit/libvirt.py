@@ -67,6 +67,7 @@ class Domain:
     refusal: LibvirtError | None = None
     """What the next live attachment of a disk is answered with."""
     calls: list[str] = field(default_factory=list)
+    agent_seconds: int = -2
 
     def UUIDString(self) -> str:  # noqa: N802
         return uuid_of(self.name_)
@@ -89,7 +90,13 @@ class Domain:
     def hasManagedSaveImage(self, _flags: int) -> int:  # noqa: N802
         return int(self.saved)
 
+    def agentSetResponseTimeout(self, seconds: int, _flags: int) -> int:  # noqa: N802
+        self.agent_seconds = seconds
+        return 0
+
     def fsInfo(self) -> list[tuple[str, str, str, list[str]]]:  # noqa: N802
+        if self.agent_seconds < 0:
+            raise AssertionError("libvirt would wait for a hung agent for ever")
         if self.mounted is None:
             raise LibvirtError("Guest agent is not responding: QEMU guest agent is not connected", AGENT_UNRESPONSIVE)
         return self.mounted

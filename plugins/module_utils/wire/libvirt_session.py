@@ -56,6 +56,9 @@ _RPC_DOMAIN = 7
 _SYSTEM_ERROR = 38
 _AUTH = frozenset({45, 79, 94})
 _FORBIDDEN = frozenset({29, 88})
+_AGENT_SECONDS = 5
+_AGENT_WITHOUT_LIMIT = -2
+"""VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK, libvirt's default."""
 _AGENT_ABSENT = frozenset({3, 55, 67, 74, 84, 86, 97})
 """What a call to the guest agent is answered with where there is none, it does not answer, or it is too old for the question."""
 
@@ -146,9 +149,17 @@ class LibvirtSession:
         self._change("detach the device", lambda: self._lookup(uuid).detachDeviceFlags(device, targets))
 
     def mounts(self, uuid: str) -> dict[str, list[str]] | None:
-        """Target → where the guest has mounted file systems on it, by the guest agent's word; None where no agent answers."""
+        """Target → where the guest has mounted file systems on it, by the guest agent's word; None where no agent answers.
+
+        Libvirt waits for an agent that hangs for ever, unless it is told not to; a limit that somebody else has set for the domain is lost.
+        """
+        domain = self._lookup(uuid)
         try:
-            found = self._lookup(uuid).fsInfo()
+            domain.agentSetResponseTimeout(_AGENT_SECONDS, 0)
+            try:
+                found = domain.fsInfo()
+            finally:
+                domain.agentSetResponseTimeout(_AGENT_WITHOUT_LIMIT, 0)
         except self._failure as error:
             if _code(error) in _AGENT_ABSENT:
                 return None

@@ -103,5 +103,5 @@ class KvmHost:
 
 
 def pool_logins(known: Sequence[Pool]) -> list[Login]:
-    """How QEMU's own initiator reaches targets, by the host's iscsi-direct pools."""
-    return [pool.login for pool in known if pool.login and pool.login.initiator]
+    """How QEMU's own initiator reaches targets, by the host's iscsi-direct pools, each way once."""
+    return list(dict.fromkeys(pool.login for pool in known if pool.login and pool.login.initiator))
