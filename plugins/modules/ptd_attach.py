@@ -158,7 +158,7 @@ EXAMPLES = r"""
     vm: app01
     naa: "{{ lun.naa }}"
     mount_point: C:\mt1
-    initialize: "{{ lun.changed }}"
+    initialize: "{{ lun.created or lun.used_bytes == 0 }}"
   delegate_to: localhost
 
 - name: Take the LUN from the VM, and from the hosts

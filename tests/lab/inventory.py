@@ -5,7 +5,7 @@
 """The running lab as an Ansible inventory: ``python -m tests.lab.inventory [DIRECTORY] > inventory.json``.
 
 Each hypervisor is a host in the group ``hypervisors`` with its connection in ``hypervisor`` and that of the array in ``array``,
-which is all that a user's own inventory has to hold.
+which is all that a user's own inventory has to hold. Connections to Windows guests are in ``guests``, by VM.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from tests.lab.hyperv_world import CLUSTERS, DOMAIN
 from tests.lab.launch import DEFAULT_DIRECTORY, Endpoint, Endpoints, read_endpoints
 
 ARRAY = "ontap"
-NO_HYPERVISORS = ("ontap", "windows", "kvm")
+WINDOWS_GUEST = "windows"
+NO_HYPERVISORS = (ARRAY, WINDOWS_GUEST, "kvm")
 
 
 def connection(endpoint: Endpoint) -> dict[str, Any]:
@@ -37,9 +38,13 @@ def connection(endpoint: Endpoint) -> dict[str, Any]:
 
 def _nodes(endpoint: Endpoint) -> dict[str, str]:
     """Return where the nodes of the endpoint's cluster are: all on this machine, where DNS leads to none of them."""
-    (machine,) = [name for name, port in endpoint.ports.items() if port == endpoint.port] or [""]
-    cluster = next((nodes for nodes in CLUSTERS.values() if machine.partition(".")[0] in nodes), ())
+    cluster = next((nodes for nodes in CLUSTERS.values() if _machine(endpoint) in nodes), ())
     return {node: f"{endpoint.hostname}:{endpoint.ports[f'{node}.{DOMAIN}']}" for node in cluster}
+
+
+def _machine(endpoint: Endpoint) -> str:
+    """Return the short name of the machine that the endpoint is, where one process plays several."""
+    return next((name.partition(".")[0] for name, port in endpoint.ports.items() if port == endpoint.port), "")
 
 
 def inventory(endpoints: Endpoints) -> dict[str, Any]:
@@ -47,7 +52,8 @@ def inventory(endpoints: Endpoints) -> dict[str, Any]:
     array = connection(endpoints[ARRAY])
     hypervisors = {name: endpoint for name, endpoint in endpoints.items() if endpoint.type not in NO_HYPERVISORS}
     hosts = {name: {"hypervisor": connection(endpoint), "array": array} for name, endpoint in hypervisors.items()}
-    return {"all": {"children": {"hypervisors": {"hosts": hosts}}}}
+    guests = {_machine(endpoint): connection(endpoint) for endpoint in endpoints.values() if endpoint.type == WINDOWS_GUEST}
+    return {"all": {"vars": {"guests": guests}, "children": {"hypervisors": {"hosts": hosts}}}}
 
 
 if __name__ == "__main__":

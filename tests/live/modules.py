@@ -9,9 +9,11 @@ So that hundreds of runs take seconds, the processes are forks of one that has l
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,6 +37,8 @@ LIBRARIES = (
 
 Result = dict[str, Any]
 
+_READING = frozenset({"Identify", "Enumerate", "Pull", "Release", "Get"})
+
 _SENTENCE = re.compile(r"(?!.*(?:Traceback|MODULE FAILURE|[a-z][.!?] +[A-Z]))\S.*[^.]\.")
 
 
@@ -54,14 +58,25 @@ class ModuleRunner:
     ) -> Result:
         """What the module returns, with its exit code as `rc`. Fails when it says anything else, such as a traceback."""
         settings = {"_ansible_check_mode": check, "_ansible_diff": True}
-        order = {"module": module, "arguments": {**arguments, **settings}, "environment": dict(environment or {})}
+        answer = self._answer({"module": module, "arguments": {**arguments, **settings}, "environment": dict(environment or {})})
+        return {**json.loads(answer["stdout"]), "rc": answer["rc"]}
+
+    def kill(self, module: str, arguments: Mapping[str, Any], change: int) -> bool:
+        """Run a module that gets SIGKILL once its n-th WS-Management request that is no reading was carried out, before it hears of it.
+
+        Tells whether it came that far.
+        """
+        answer = self._answer({"module": module, "arguments": dict(arguments), "environment": {}, "kill": change})
+        return bool(answer["rc"] == -signal.SIGKILL)
+
+    def _answer(self, order: Mapping[str, Any]) -> Result:
         assert self._parent.stdin is not None
         assert self._parent.stdout is not None
         self._parent.stdin.write(json.dumps(order) + "\n")
         self._parent.stdin.flush()
-        answer = json.loads(self._parent.stdout.readline())
+        answer: Result = json.loads(self._parent.stdout.readline())
         assert answer["stderr"] == "", answer["stderr"]
-        return {**json.loads(answer["stdout"]), "rc": answer["rc"]}
+        return answer
 
     def fail(self, module: str, arguments: Mapping[str, Any], *, environment: Mapping[str, str] | None = None) -> str:
         """The one sentence in which the module says why it failed."""
@@ -118,6 +133,8 @@ def _run(order: Mapping[str, Any]) -> int:
 
     os.environ.clear()
     os.environ.update(order["environment"])
+    if "kill" in order:
+        _die_at(order["kill"])
     try:
         with patch_module_args(order["arguments"]):
             import_module(f"{MODULES}.{order['module']}").main()
@@ -126,6 +143,20 @@ def _run(order: Mapping[str, Any]) -> int:
     except Exception:  # noqa: BLE001 - whatever it is, the caller gets to see it
         traceback.print_exc()
     return 1
+
+
+def _die_at(change: int) -> None:
+    """Let this process be killed when the answer to its n-th request that is no reading arrives."""
+    transport = import_module(f"{_UTILS}.wire.wsman_transport").WsmanTransport
+    send, left = transport.send, itertools.count(change - 1, -1)
+
+    def sending(self: Any, message: bytes, name: str, *rest: Any) -> bytes:
+        answer: bytes = send(self, message, name, *rest)
+        if name.partition(" ")[0] not in _READING and next(left) == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+
+    transport.send = sending
 
 
 def _exit(code: int) -> None:

@@ -65,11 +65,13 @@ class MemoryHypervisor:
     rescans: list[tuple[str, ...]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     attach_error: str = ""
+    type: str = "memory"
+    address: str = "hv.example.com"
     warnings: list[str] = field(default_factory=list)
 
     def about(self) -> About:
         self.calls.append("about")
-        return About("memory", "Memory", "1", "hv.example.com")
+        return About(self.type, "Memory", "1", self.address)
 
     def hosts(self) -> list[Host]:
         self.calls.append("hosts")

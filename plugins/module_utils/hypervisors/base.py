@@ -52,6 +52,14 @@ class AttachWish:
 class Hypervisor(Protocol):
     """A connection to a hypervisor endpoint."""
 
+    @property
+    def type(self) -> str:
+        """The backend's name in the pool. Costs no request."""
+
+    @property
+    def address(self) -> str:
+        """The endpoint as the user named it. Costs no request."""
+
     def about(self) -> About:
         """Who the endpoint is, its clusters, hosts and capabilities."""
 

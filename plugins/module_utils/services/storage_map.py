@@ -19,7 +19,6 @@ from typing import Any
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils.model import (
     PASSTHROUGH,
-    About,
     ArrayAbout,
     FileSystem,
     Host,
@@ -124,7 +123,6 @@ def storage_map(
     The number of requests does not depend on the number of VMs, unless the details of `images` are asked for where only one request a
     file tells them. An array that does not answer costs its rows their lower half, never the map.
     """
-    about = hypervisor.about()
     inventory = hypervisor.inventory(images=images)
     machines = select_vms(inventory, names, clusters)
     resources = _Resources(inventory)
@@ -135,7 +133,7 @@ def storage_map(
     host_names = {host.id: host.name for host in inventory.hosts}
     return StorageMap(
         mappings=[
-            vars(_mapping(about, host_names, numbers, vm, found.disk, file.path, resource))
+            vars(_mapping(hypervisor, host_names, numbers, vm, found.disk, file.path, resource))
             for vm, disks in joined
             for found in disks
             for file in found.files
@@ -148,11 +146,17 @@ def storage_map(
 
 
 def _mapping(
-    about: About, host_names: dict[str, str], numbers: _LunNumbers, vm: VirtualMachine, disk: VirtualDisk, path: str, resource: Resource
+    hypervisor: Hypervisor,
+    host_names: dict[str, str],
+    numbers: _LunNumbers,
+    vm: VirtualMachine,
+    disk: VirtualDisk,
+    path: str,
+    resource: Resource,
 ) -> StorageMapping:
     return StorageMapping(
-        hypervisor_type=about.type,
-        hypervisor=about.address,
+        hypervisor_type=hypervisor.type,
+        hypervisor=hypervisor.address,
         cluster=vm.cluster,
         host=host_names.get(vm.host, ""),
         vm_name=vm.name,

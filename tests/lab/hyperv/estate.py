@@ -156,6 +156,12 @@ class Estate:
         """Return the VM that has the disk."""
         return next((vm for vm in self.vms.values() if naa in vm.raw_disks), None)
 
+    def unplug(self, vm: Vm, medium: str) -> None:
+        """Let the guest of the VM lose a disk, as it does at once."""
+        for guest in self.machines.values():
+            if guest.vm == vm.name:
+                guest.disks = [disk for disk in guest.disks if disk.key != medium]
+
     def start_job(self, vm: Vm, caption: str, work: Callable[[], None]) -> Job:
         """Return a job that does the work on the VM's host after a while; JobError from it becomes its failure."""
         job, injected, self.job_error = Job(vm.host, caption, vm.id), self.job_error, None

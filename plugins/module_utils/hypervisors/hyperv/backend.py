@@ -26,8 +26,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils.model import (
 from ansible_collections.crossvisor.san.plugins.module_utils.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
 
-TYPE = "hyperv"
-
 
 class HyperV:
     """Logins at the hosts behind one endpoint. Implements `hypervisors.base.Hypervisor`."""
@@ -36,6 +34,14 @@ class HyperV:
         """Log in at the named host. Raises `MissingLibrary`, `InvalidInput`, `ConnectionFailed` or `AuthenticationFailed`."""
         self._nodes = Nodes(connection)
         self._nodes.entry  # noqa: B018  # the first request logs in
+
+    @property
+    def type(self) -> str:
+        return hosts.TYPE
+
+    @property
+    def address(self) -> str:
+        return str(self._nodes.connection.hostname)
 
     def about(self) -> About:
         return hosts.about(self._nodes)

@@ -40,7 +40,11 @@ class ClusterDisks:
         return next((disk for disk in found if disk.name), found[0] if found else None)
 
     def listed(self, machines: Iterable[VirtualMachine], formatted: Iterable[str]) -> list[ClusterDisk]:
-        """Every disk that is no shared volume. `formatted` names the resources on whose disks a node found a file system."""
+        """Every disk that is no shared volume. `formatted` names the resources on whose disks a node found a file system.
+
+        A disk that a node calls clustered, but that no resource is known to keep, because the node does not show its partition table, is
+        listed under the LUN's name: it belongs to somebody.
+        """
         with_file_system = frozenset(formatted)
         owners = {resource.group: resource.vm_id for resource in self.resources if resource.type == VIRTUAL_MACHINE}
         candidates = [vm for vm in machines if vm.cluster == self.cluster]
@@ -60,7 +64,12 @@ class ClusterDisks:
                     available=resource.group == AVAILABLE_STORAGE and resource.name not in with_file_system,
                 )
             )
-        return found
+        return [*found, *(ClusterDisk(f"{self.cluster}:{name}", str(name), "", self.cluster, name) for name in self._unknown())]
+
+    def _unknown(self) -> list[ScsiName]:
+        """The LUNs of clustered disks of which no node tells whose they are."""
+        known = {disk.name for disk in self.disks if self.resource_of(disk)}
+        return sorted({disk.name for disk in self.disks if disk.clustered and disk.name and disk.name not in known})
 
     def _disk_resources(self) -> Iterable[ClusterResource]:
         return (resource for resource in self.resources if resource.type == PHYSICAL_DISK)

@@ -52,16 +52,24 @@ class VMware:
         self._connection = connection
         self._session = VimSession(connection)
 
+    @property
+    def type(self) -> str:
+        return TYPE
+
+    @property
+    def address(self) -> str:
+        return str(self._connection.hostname)
+
     def about(self) -> About:
         product = self._session.content.about
         seen = Observation(self._session.retrieve(properties.HOSTS))
         hosts = seen.hosts
         clusters = [Cluster(name, [host.name for host in hosts if host.cluster == name]) for name in seen.tree.clusters().values()]
         return About(
-            type=TYPE,
+            type=self.type,
             product=str(product.name),
             version=str(product.version),
-            address=str(self._connection.hostname),
+            address=self.address,
             uuid=str(product.instanceUuid or ""),
             clusters=clusters,
             hosts=[host.name for host in hosts],

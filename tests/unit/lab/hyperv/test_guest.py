@@ -72,6 +72,13 @@ def test_a_volume_from_the_raw_disk_to_the_drive_letter(guest: Desk, naa: str) -
     assert (volume["Label"], volume["FileSystem"], volume["BlockSize"]) == ("data", "NTFS", "65536")
 
 
+def test_a_guest_loses_a_detached_disk_at_once(lab: Lab, host: Desk, guest: Desk, naa: str) -> None:
+    assert guest.machine.disks_of(naa)
+    host.detach("win01", naa)
+    lab.estate.timeline.settle(everything=True)
+    assert guest.machine.disks_of(naa) == []
+
+
 def test_the_array_learns_what_is_written(lab: Lab, guest: Desk, naa: str) -> None:
     guest.prepare(naa)
     assert naa not in lab.fabric.written

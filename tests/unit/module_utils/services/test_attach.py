@@ -12,7 +12,9 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import OutcomeUnknown, Refused, StepFailed
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import AttachWish
 from ansible_collections.crossvisor.san.plugins.module_utils.model import FileSystem, Host, ScsiDevice, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils.services import attach
 from ansible_collections.crossvisor.san.plugins.module_utils.services.attach import AttachRequest, MakeVisible
@@ -46,6 +48,20 @@ def test_only_hosts_of_the_cluster_that_do_not_see_the_lun_are_rescanned(hypervi
     assert hypervisor.rescans == [("h2",)]
     assert report.hosts == ["esx1", "esx2"]
     assert report.result(NAME)["disk"]["guest_address"] == "SCSI(0:1)"
+
+
+def test_what_a_cluster_has_to_know_is_handed_on(hypervisor: MemoryHypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    wishes: list[AttachWish] = []
+    plan_attach = hypervisor.plan_attach
+
+    def noting(wish: AttachWish) -> Plan:
+        wishes.append(wish)
+        return plan_attach(wish)
+
+    monkeypatch.setattr(hypervisor, "plan_attach", noting)
+    attach.attach(hypervisor, replace(REQUEST, mount_point="C:\\mt1", initialize=True), check_mode=True)
+    attach.attach(hypervisor, REQUEST, check_mode=True)
+    assert [(wish.mount_point, wish.initialize) for wish in wishes] == [("C:\\mt1", True), ("", False)]
 
 
 def test_a_second_run_changes_nothing(hypervisor: MemoryHypervisor) -> None:

@@ -164,7 +164,7 @@ def test_each_array_is_asked_once_however_many_vms_there_are() -> None:
     array, endpoint = MemoryArray(lun(NAME)), hypervisor(machines=machines)
     storage_map(endpoint, [source(array)])
     assert array.calls == ["about", "luns", "volumes", "close"]
-    assert endpoint.calls == ["about", "inventory"]
+    assert endpoint.calls == ["inventory"]
 
 
 def test_the_number_is_the_one_that_the_vms_host_sees() -> None:

@@ -57,8 +57,7 @@ class Changes:
         vm.attachments.append(attachment)
         return self._paths.drive_path(vm, attachment)
 
-    @staticmethod
-    def detach(vm: Vm, attachment: Attachment) -> None:
+    def detach(self, vm: Vm, attachment: Attachment) -> None:
         """Take the disk out of the VM."""
         _refuse_suspended(vm, "remove", "Physical Disk Drive")
         if attachment.controller.kind == IDE and vm.running:
@@ -67,6 +66,7 @@ class Changes:
         if attachment not in vm.attachments:
             raise JobError(FAILED, _text(vm, "remove", "Physical Disk Drive", "Element not found. (0x80070490)"))
         vm.attachments.remove(attachment)
+        self._estate.unplug(vm, attachment.medium)
 
     @staticmethod
     def remove_controller(vm: Vm, controller: Controller) -> None:

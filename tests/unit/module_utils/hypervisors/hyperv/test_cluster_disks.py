@@ -78,3 +78,11 @@ def test_a_disk_that_no_node_shows_has_no_lun() -> None:
     assert found.disk_of("Lost") is None
     assert found.listed([], [])[0].lun is None
     assert found.resource_of(SHOWN[0]) is None
+
+
+def test_a_clustered_disk_of_which_no_node_tells_the_owner_belongs_to_somebody() -> None:
+    blind, telling = HostDisk(1, NAME, 1, "a", clustered=True), HostDisk(1, NAME, 1, "b", guid="{1}", clustered=True)
+    resource = ClusterResource("CSV", PHYSICAL_DISK, ONLINE, "csv", "N1", disk_guid="{1}", shared_volume=True)
+    (unknown,) = ClusterDisks("hvc1", [resource], [blind]).listed([], [])
+    assert (unknown.lun, unknown.vm, unknown.available) == (NAME, "", False)
+    assert ClusterDisks("hvc1", [resource], [blind, telling]).listed([], []) == [], "the other node knows it as a shared volume"

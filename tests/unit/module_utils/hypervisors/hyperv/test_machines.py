@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import NotFound
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import disks, hardware, machines
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import disks, machines
 from ansible_collections.crossvisor.san.plugins.module_utils.model import IMAGE, PASSTHROUGH, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_types import CimInstance
@@ -161,6 +161,7 @@ def test_a_disk_without_checkpoints_has_no_known_files_below(lab: Lab) -> None:
     assert found.chain(vm_id(lab, "hvapp01"), "E:\\VMs\\hvapp01\\data.vhdx") == []
 
 
-@pytest.mark.parametrize("path", ["", "no path at all!", "Msvm_DiskDrive", "C:\\file.vhdx"])
-def test_what_is_no_path_of_a_drive_names_none(path: str) -> None:
-    assert hardware.device_id(path) == ""
+@pytest.mark.parametrize(("power", "told"), [("on", "on"), ("off", "off"), ("saved", "suspended"), ("paused", "suspended")])
+def test_the_power_of_a_vm(lab: Lab, power: str, told: str) -> None:
+    lab.estate.vms[vm_id(lab, "hvapp01")].power = power
+    assert machines_of(lab)["hvapp01"].power == told
