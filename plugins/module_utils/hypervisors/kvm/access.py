@@ -22,7 +22,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils.wire import iscsi
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.iscsi import Dial
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.libvirt_uri import LibvirtUri
 
-
 _TARGET_SECONDS = 10.0
 """An iSCSI target that does not answer for so long is taken for gone."""
 
