@@ -27,6 +27,8 @@ from tests.lab import world
 from tests.lab.certificates import issue
 from tests.lab.kvm import image
 from tests.lab.kvm.daemon import LibvirtFailed
+from tests.lab.ontap import data_plane
+from tests.lab.packages import install
 from tests.lab.processes import Process, ServerFailed, start
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,6 +102,8 @@ class Server:
     username: str
     program: Callable[[], Sequence[str]]
     """Builds what must be built; returns the command without its options."""
+    packages: Callable[[Lab], Sequence[str]] = lambda _lab: ()
+    """The Debian packages that it is made of."""
     tls_options: tuple[str, ...] = ("--cert", "--key")
     """The options that take its certificate and key, if it has an API of its own to protect."""
     needs: tuple[str, ...] = ()
@@ -134,7 +138,6 @@ def _build_vcenter() -> Sequence[str]:
 
 def _prepare_kvm() -> Sequence[str]:
     try:
-        image.install()
         image.prepare([domain for domain in world.build()["kvm"]["domains"] if domain["power"] == "on"])
     except (image.CannotPrepare, LibvirtFailed, TimeoutError) as failure:
         raise ServerFailed(f"The guests of the KVM host could not be prepared: {failure}") from failure
@@ -151,6 +154,7 @@ SERVERS: Mapping[str, Server] = {
         type="ontap",
         username="admin",
         program=lambda: [sys.executable, "-m", "tests.lab.ontap"],
+        packages=lambda lab: data_plane.PACKAGES if lab.real_luns else (),
         options=lambda lab: ["--data-plane", "tgt", "--luns", str(lab.directory / "ontap" / "luns")] if lab.real_luns else (),
     ),
     "vcenter": Server(
@@ -176,6 +180,7 @@ SERVERS: Mapping[str, Server] = {
         type="kvm",
         username="root",
         program=_prepare_kvm,
+        packages=lambda _lab: image.PACKAGES,
         tls_options=(),
         needs=("ontap",),
         options=lambda lab: ["--directory", str(lab.directory / "kvm")],
@@ -259,6 +264,7 @@ def _start(name: str, lab: Lab) -> Endpoint:
     server, directory = SERVERS[name], lab.directory
     if server.shares:
         return _sharing(server, lab.running[server.shares])
+    install(server.packages(lab))
     certificates = issue(directory / name)
     password = secrets.token_urlsafe(18)
     command = [

@@ -282,7 +282,8 @@ class _Session:
         return data
 
     def _lost(self, error: OSError | None) -> ConnectionFailed:
-        return ConnectionFailed(f"Target {self._path} broke off: {error or 'it closed the connection'}; check that it is an iSCSI portal")
+        why = error or "it closed the connection"
+        return ConnectionFailed(f"Target {self._path} broke off: {why}; check that an iSCSI target runs there")
 
     def _next_tag(self) -> int:
         self._tag += 1

@@ -70,11 +70,6 @@ class Prepared:
     """By the name of the guest."""
 
 
-def install() -> None:
-    """Install the Debian packages that the lab runs; raises CannotPrepare."""
-    _run([str(ROOT / "scripts" / "system-packages"), *PACKAGES])
-
-
 def prepare(guests: Sequence[Mapping[str, Any]]) -> Prepared:
     """Return what the guests of the world start from, made now unless it was made before; raises CannotPrepare."""
     with _locked(CACHE):

@@ -21,6 +21,7 @@ from tests.lab.listener import Credentials, tls_context
 from tests.lab.ontap.api import Api
 from tests.lab.ontap.data_plane.plane import DataPlane
 from tests.lab.ontap.data_plane.tgt import LUN_IDS as DATA_PLANE_LUN_IDS
+from tests.lab.ontap.data_plane.views import Account
 from tests.lab.ontap.jobs import Jobs
 from tests.lab.ontap.server import ACTIONS, Site, listener
 from tests.lab.ontap.state import LUN_IDS, Array
@@ -87,6 +88,26 @@ def _writes(array: Array, plane: DataPlane | None) -> dict[str, Callable[[Query]
     return {"/data-plane": switch_data_plane, "/written": written}
 
 
+def _switches(array: Array, plane: DataPlane | None) -> dict[str, Callable[[Any], None]]:
+    """What the control port takes as the one key of ``POST /faults``."""
+
+    def hide_luns(reads: Any) -> None:
+        with array.lock:
+            array.hide_next = int(str(reads))
+
+    def chap(wanted: Any) -> None:
+        if plane is None:
+            raise BadFault("this array has no data plane")
+        try:
+            plane.admit(wanted["initiator"], Account(wanted["username"], wanted["password"]) if "username" in wanted else None)
+        except KeyError as error:
+            raise BadFault(
+                f"CHAP is wanted of an 'initiator' with 'username' and 'password', or without both; {error} is missing"
+            ) from error
+
+    return {"hide_luns": hide_luns, "chap": chap}
+
+
 def _serve(options: argparse.Namespace, world: dict[str, Any], credentials: Credentials, stop: threading.Event) -> None:
     jobs, log, faults = Jobs(), RequestLog(), Faults(ACTIONS)
     array = Array(world, DATA_PLANE_LUN_IDS if options.data_plane else LUN_IDS)
@@ -104,10 +125,6 @@ def _serve(options: argparse.Namespace, world: dict[str, Any], credentials: Cred
         if plane:
             plane.reset()
 
-    def hide_luns(reads: object) -> None:
-        with array.lock:
-            array.hide_next = int(str(reads))
-
     def state() -> Any:
         with array.lock:
             return array.canonical()
@@ -117,7 +134,7 @@ def _serve(options: argparse.Namespace, world: dict[str, Any], credentials: Cred
             return array.presented(values(query, "initiator"))
 
     probe = "127.0.0.1" if options.listen == "0.0.0.0" else options.listen
-    control = Control(log, faults, state, reset, (probe, port), {"/presented": presented}, {"hide_luns": hide_luns}, _writes(array, plane))
+    control = Control(log, faults, state, reset, (probe, port), {"/presented": presented}, _switches(array, plane), _writes(array, plane))
     if plane:
         plane.start()
     control_server = serve_control(options.listen, options.control_port, control)

@@ -31,9 +31,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import Sc
 from ansible_collections.crossvisor.san.plugins.module_utils.wire import libvirt_uri
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.libvirt_session import open_session
 
-_TARGET_SECONDS = 10.0
-"""An iSCSI target that does not answer for so long is taken for gone."""
-
 
 class Kvm:
     """A connection to libvirt. Implements `hypervisors.base.Hypervisor`."""
@@ -90,10 +87,11 @@ class Kvm:
         return Plan()
 
     def close(self) -> None:
+        self._host.access.close()
         self._host.session.close()
 
 
 def _open(connection: Connection) -> KvmHost:
     uri = libvirt_uri.of_connection(connection)
     session = open_session(uri, connection.username, connection.password, connection.timeout)
-    return KvmHost(session, access_to(uri, min(connection.timeout, _TARGET_SECONDS)))
+    return KvmHost(session, access_to(uri, connection.timeout))

@@ -11,6 +11,7 @@ STORAGE=e2fsprogs,xfsprogs,parted,gdisk,lsscsi,sg3-utils,lvm2,multipath-tools
 UNUSED=(apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer getty@tty1.service
     systemd-pstore.service)
 
+# shellcheck disable=SC2016 # what the hooks call $1 is the tree
 mmdebstrap --quiet --variant=minbase --mode=root --include="$SYSTEM,$STORAGE" \
     --aptopt='APT::Install-Recommends "false"' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
@@ -22,7 +23,7 @@ mmdebstrap --quiet --variant=minbase --mode=root --include="$SYSTEM,$STORAGE" \
 
 cp "$tree"/boot/vmlinuz-* "$directory/vmlinuz"
 cp "$tree"/boot/initrd.img-* "$directory/initrd"
-rm -r "$tree/boot" && mkdir "$tree/boot"
+rm -r "${tree:?}/boot" && mkdir "$tree/boot"
 truncate -s 2G "$directory/guest.img"
 mke2fs -q -t ext4 -L guest -d "$tree" "$directory/guest.img"
 rm -r "$tree"

@@ -6,3 +6,6 @@
 
 ``views`` says who sees what, ``tgt`` makes it so, ``portal`` lets every initiator find its own view under the SVM's one IQN.
 """
+
+PACKAGES = ("tgt", "util-linux")
+"""What Debian calls the programs that it runs."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.lab.ontap.data_plane.portal import Backend, Portals, Service
 from tests.lab.ontap.data_plane.tgt import LISTEN, Tgt
-from tests.lab.ontap.data_plane.views import Views
+from tests.lab.ontap.data_plane.views import Account, Views
 from tests.lab.ontap.state import Array
 
 STATES = ("running", "killed")
@@ -50,6 +50,11 @@ class DataPlane:
         self.switch("running")
         with self._array.lock:
             self._views.erase()
+
+    def admit(self, initiator: str, account: Account | None) -> None:
+        """Want CHAP of an initiator at its next login, or want none."""
+        with self._array.lock:
+            self._views.admit(initiator, account)
 
     def switch(self, state: str) -> None:
         """Kill tgtd, or start it again on the data that it left; raises ValueError for another state."""

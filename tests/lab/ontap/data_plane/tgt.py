@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Sequence
@@ -27,6 +28,12 @@ BUSY = "still active"
 LUN_IDS = range(1, 256)
 """What a target can offer: LUN 0 is its controller, and numbers from 256 on are other numbers for lower ones."""
 
+
+REQUEST = struct.Struct("=ii64sIiQQIIIIII")
+RESPONSE = struct.Struct("=II")
+"""What tgtadm and tgtd say to each other (struct tgtadm_req and tgtadm_rsp of tgt's usr/tgtadm.h)."""
+MODE_ACCOUNT, OPERATION_NEW = 7, 0
+NO_TARGET, NO_LUN = -1, 2**64 - 1
 
 Parameters = Sequence[tuple[str, str]]
 
@@ -103,6 +110,25 @@ class Tgt:
         self._call("delete", "target", tid, "--force")
         self._targets.discard(tid)
 
+    def add_account(self, user: str, password: str) -> None:
+        """Create a CHAP account; the password goes to tgtd by its socket, because arguments of a program are everybody's to read."""
+        text = f"user={user},password={password}".encode() + b"\0"
+        head = REQUEST.pack(MODE_ACCOUNT, OPERATION_NEW, b"iscsi", REQUEST.size + len(text), NO_TARGET, 0, NO_LUN, *[0] * 6)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(f"{self._environment['TGT_IPC_SOCKET']}.{CONTROL_PORT}")
+            client.sendall(head + text)
+            answer = client.recv(RESPONSE.size, socket.MSG_WAITALL)
+        if len(answer) < RESPONSE.size or RESPONSE.unpack(answer)[0]:
+            raise TgtFailed(f"tgtd did not take the CHAP account {user}")
+
+    def remove_account(self, user: str) -> None:
+        """Forget a CHAP account, wherever it is bound."""
+        self._tgtadm("delete", "account", "--user", user)
+
+    def bind_account(self, tid: int, user: str) -> None:
+        """Let an account, and no session without it, into a target."""
+        self._call("bind", "account", tid, "--user", user)
+
     def add_unit(self, tid: int, lun: int, file: Path, identity: Parameters) -> None:
         """Offer a file as a disk, known by these parameters of tgtadm (vendor_id, scsi_sn, …)."""
         self._call("new", "logicalunit", tid, "--lun", str(lun), "--backing-store", str(file))
@@ -124,7 +150,10 @@ class Tgt:
         self._call("update", "logicalunit", tid, "--lun", str(lun), "--params", ",".join(f"{key}={value}" for key, value in parameters))
 
     def _call(self, operation: str, mode: str, tid: int, *options: str) -> None:
-        command = ["tgtadm", "-C", CONTROL_PORT, "--lld", "iscsi", "--op", operation, "--mode", mode, "--tid", str(tid), *options]
+        self._tgtadm(operation, mode, "--tid", str(tid), *options)
+
+    def _tgtadm(self, operation: str, mode: str, *options: str) -> None:
+        command = ["tgtadm", "-C", CONTROL_PORT, "--lld", "iscsi", "--op", operation, "--mode", mode, *options]
         done = subprocess.run(command, env=self._environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode:
             raise TgtFailed(f"{' '.join(command)}: {done.stderr.strip()}")

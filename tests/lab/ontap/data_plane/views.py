@@ -25,6 +25,14 @@ View = Mapping[int, Lun]
 """LUNs by LUN id."""
 
 
+@dataclass(frozen=True)
+class Account:
+    """What an initiator must prove by CHAP to know."""
+
+    user: str
+    password: str = field(repr=False)
+
+
 @dataclass
 class _Target:
     """What tgtd has been told of one initiator's view."""
@@ -42,6 +50,7 @@ class Views:
         self._array, self._tgt, self._directory = array, tgt, directory
         self._targets: dict[Key, _Target] = {}
         self._tids = itertools.count(1)
+        self._accounts: dict[str, Account] = {}
 
     def target(self, svm_iqn: str, initiator: str) -> str | None:
         """Return the name under which tgtd knows the SVM's target as this initiator sees it; None if it is in no igroup."""
@@ -61,10 +70,26 @@ class Views:
     def again(self) -> None:
         """Tell a tgtd that has just been started everything; the data is as it was."""
         self._targets.clear()
+        for account in self._accounts.values():
+            self._tgt.add_account(account.user, account.password)
         self.follow()
 
+    def admit(self, initiator: str, account: Account | None) -> None:
+        """Admit further sessions of the initiator only with the account, or without any; raises TgtFailed for one that is in use."""
+        if old := self._accounts.pop(initiator.lower(), None):
+            self._tgt.remove_account(old.user)
+        if account is None:
+            return
+        self._tgt.add_account(account.user, account.password)
+        self._accounts[initiator.lower()] = account
+        for (_svm_iqn, name), target in self._targets.items():
+            if name == initiator.lower():
+                self._tgt.bind_account(target.tid, account.user)
+
     def erase(self) -> None:
-        """Forget all data and offer what the array now says."""
+        """Forget all data and accounts, and offer what the array now says."""
+        for initiator in list(self._accounts):
+            self.admit(initiator, None)
         for target in self._targets.values():
             self._tgt.remove_target(target.tid)
         self._targets.clear()
@@ -75,6 +100,8 @@ class Views:
         svm_iqn, initiator = key
         target = _Target(next(self._tids), f"{svm_iqn}:{initiator}")
         self._tgt.add_target(target.tid, target.name, initiator)
+        if initiator in self._accounts:
+            self._tgt.bind_account(target.tid, self._accounts[initiator].user)
         self._targets[key] = target
         return target
 

@@ -106,5 +106,5 @@ def test_a_port_that_speaks_something_else_is_told() -> None:
         there.close()
         return here
 
-    with pytest.raises(ConnectionFailed, match="check that it is an iSCSI portal"):
+    with pytest.raises(ConnectionFailed, match="check that an iSCSI target runs there"):
         luns(IscsiPath(Portal("a", 22), IQN, INITIATOR), dial)

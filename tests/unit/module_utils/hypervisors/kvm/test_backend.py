@@ -36,7 +36,8 @@ def target() -> Iterator[IscsiTarget]:
 
 @pytest.fixture
 def connect(target: IscsiTarget) -> Connect:
-    app = Domain("app", *[domain_xml("app", VIRTIO_SCSI + IMAGE_DISK)] * 2)
+    both = domain_xml("app", VIRTIO_SCSI + IMAGE_DISK)
+    app = Domain("app", both, both)
     old = Domain("old", config=domain_xml("old", VIRTIO_SCSI + LVM_DISK))
     return Connect([app, old], [libvirt.san_pool(target)], sizes={"vda": 7})
 
