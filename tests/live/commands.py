@@ -53,8 +53,9 @@ class Run:
 class Commands:
     """Runs Ansible in a directory of its own."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, seconds: float = TIMEOUT_SECONDS) -> None:
         self.directory = directory
+        self._seconds = seconds
 
     def playbook(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None, **variables: Any) -> Run:
         """`ansible-playbook NAME -e VARIABLES ARGUMENTS`; does not care how it ends."""
@@ -75,7 +76,7 @@ class Commands:
             stderr=subprocess.STDOUT,
             check=False,
             text=True,
-            timeout=TIMEOUT_SECONDS,
+            timeout=self._seconds,
         )
         return Run(ended.returncode, ended.stdout)
 

@@ -24,6 +24,7 @@ from tests.live.modules import ModuleRunner
 GIB = 1 << 30
 GUEST = "lnx01"
 MOUNT = "/srv/data"
+EMULATED_SECONDS = 600.0  # for a play in a guest whose processor is emulated, on a machine that has other work
 CHECKSUM = f"sha256sum {MOUNT}/file"
 PLAYBOOK = [{"hosts": "guests", "gather_facts": False, "roles": ["crossvisor.san.guest_disk"]}]
 
@@ -96,7 +97,7 @@ def guest_with_lun(lab: KvmLab, modules: ModuleRunner, directory: Path) -> Itera
         (directory / "guest.yml").write_text(json.dumps(PLAYBOOK))
         naa = provision(lab, modules, "1GiB")
         modules.succeed("ptd_attach", {"hypervisor": lab.hypervisor, "vm": GUEST, "naa": naa, "timeout": 20})
-        yield Guest(lab, modules, Commands(directory), naa)
+        yield Guest(lab, modules, Commands(directory, EMULATED_SECONDS), naa)
 
 
 @pytest.fixture
