@@ -83,6 +83,8 @@ def test_a_mounted_disk_is_not_detached_and_an_unmounted_one_is(kvm: KvmLab, mod
     before = devices(kvm, GUEST)
     attached(modules, kvm, GUEST, naa)
     kvm.guest(GUEST, "mkfs.ext4 -q /dev/sda && mount /dev/sda /mnt && echo kept >/mnt/file")
+    told = modules.succeed("vm_storage_map", {"hypervisor": kvm.hypervisor, "vms": [GUEST], "image_details": True})
+    assert {one["disk"]: one["mounts"] for one in told["virtual_machines"][0]["disks"]} == {"vda": ["/"], "sda": ["/mnt"]}
     away = disk(kvm, GUEST, naa, state="absent", release=True)
     assert f"LUN naa.{naa} is mounted in VM {GUEST} at /mnt: unmount it there first" in modules.fail("ptd_attach", away)
     assert kvm.guest(GUEST, "cat /mnt/file; umount /mnt").strip() == "kept"

@@ -55,6 +55,7 @@ class Kvm:
             virtual_machines=found,
             file_systems=observed.view.storage.file_systems(used),
             devices=observed.devices() if devices else (),
+            warnings=[str(failure) for failure in observed.view.answers.failures.values()],
         )
 
     def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:

@@ -18,7 +18,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.kvm.mac
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.kvm.pools import Pool
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.kvm.storage import HostStorage
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.kvm.targets import Answers
-from ansible_collections.crossvisor.san.plugins.module_utils.model import ScsiDevice, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils.model import POWERED_ON, ScsiDevice, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils.wire import libvirt_session
 from ansible_collections.crossvisor.san.plugins.module_utils.wire.libvirt_session import LibvirtSession
@@ -88,8 +88,20 @@ class KvmHost:
             capacities=self.session.capacities(),
             volume=self.session.volume,
             images=(lambda path: qcow2.chain(tree, path)) if images and tree else (lambda _path: ()),
+            mounts=self._mounts(found) if images else {},
         )
         return Observed(found, view)
+
+    def _mounts(self, found: Sequence[Machine]) -> dict[str, dict[str, list[str]]]:
+        """What the guests that run have mounted, several asked at a time; those whose agent does not tell are left out."""
+        running = [machine.record.uuid for machine in found if machine.record.state == POWERED_ON]
+        return dict(zip(running, self.session.each(running, self._mounted)))
+
+    def _mounted(self, uuid: str) -> dict[str, list[str]]:
+        try:
+            return self.session.mounts(uuid) or {}
+        except CrossvisorError:
+            return {}
 
     def inventory(self, devices: bool, images: bool) -> tuple[list[VirtualMachine], Observed]:
         """Every VM, and the observation from which they were told."""

@@ -70,6 +70,8 @@ class View:
     volume: Callable[[str, str], Volume] = lambda _pool, _volume: Volume()
     images: Callable[[str], Sequence[str]] = lambda _path: ()
     """Paths that an image of a VM that is off is based on."""
+    mounts: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    """UUID of the domain → target → where the guest has mounted file systems on the disk."""
 
     def name_of(self, disk: Disk) -> ScsiName | None:
         """The LUN that a disk is, as a whole.
@@ -104,6 +106,7 @@ class View:
             mode=(PHYSICAL if disk.device == domain.LUN else VIRTUAL) if passed else "",
             sharing=MULTI_WRITER if disk.shareable else "",
             parents=parents,
+            mounts=self.mounts.get(machine.record.uuid, {}).get(disk.target, ()),
         )
 
     def machine(self, machine: Machine) -> VirtualMachine:

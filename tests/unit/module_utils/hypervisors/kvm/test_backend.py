@@ -112,3 +112,16 @@ def test_a_vm_without_the_lun_has_no_attachment(kvm: Kvm) -> None:
     assert kvm.attachment(app, NAME) is None
     assert len(kvm.plan_attach(AttachWish(app, NAME)).pending()) == 1
     assert app.uuid == uuid_of("app")
+
+
+def test_where_a_guest_has_mounted_what_is_asked_only_with_the_details(kvm: Kvm, connect: Connect) -> None:
+    connect.domains[0].mounted = [("/srv", "vda1", "ext4", ["vda"])]
+    details, without = kvm.inventory(images=True), kvm.inventory()
+    assert [[list(disk.mounts) for disk in vm.disks] for vm in details.virtual_machines] == [[["/srv"]], [[]]]
+    assert list(without.virtual_machines[0].disks[0].mounts) == []
+
+
+def test_a_target_that_gives_no_answer_is_a_warning(kvm: Kvm, target: IscsiTarget) -> None:
+    target.initiators.clear()
+    (warning,) = kvm.inventory().warnings
+    assert "does not let initiator" in warning
