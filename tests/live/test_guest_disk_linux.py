@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,6 +87,11 @@ def inventory(lab: KvmLab, sockets: str) -> dict[str, Any]:
         "ansible_python_interpreter": "/usr/bin/python3",
     }
     return {"guests": {"hosts": {GUEST: host}}}
+
+
+def unescaped(text: str) -> str:
+    """What udev, and lsblk once more, have written with hexadecimal digits: `\\x24` for a dollar sign."""
+    return re.sub(r"\\x([0-9a-f]{2})", lambda match: chr(int(match[1], 16)), text)
 
 
 @contextmanager
@@ -184,8 +190,8 @@ def test_third_party_tools_read_the_same_names(journey: Journey) -> None:
     assert (disk["naa"], disk["vendor"], disk["model"]) == (journey.guest.naa, "NETAPP", "LUN C-Mode")
     assert tools["serial"] == disk["serial"] == bytes.fromhex(disk["naa"][8:]).decode()
     assert f"0x{disk['naa']}" in tools["sg_inq"]
-    assert disk["naa"][:16] in tools["lsblk"]
-    assert disk["serial"] in tools["lsblk"]
+    wwn, serial, *_vendor_and_model = tools["lsblk"].split()
+    assert (wwn, unescaped(unescaped(serial))) == (f"0x{disk['naa']}", disk["serial"])
     assert f"[{disk['address']}]" in tools["lsscsi addresses"]
     assert disk["device"] in tools["lsscsi addresses"]
 
