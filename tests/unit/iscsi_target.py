@@ -57,8 +57,10 @@ def listening(target: IscsiTarget) -> Iterator[IscsiTarget]:
     with Server(("127.0.0.1", 0), Handler) as server:
         target.portal = Portal("127.0.0.1", int(server.server_address[1]))
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        yield target
-        server.shutdown()
+        try:
+            yield target
+        finally:
+            server.shutdown()
 
 
 class _Handler(socketserver.StreamRequestHandler):

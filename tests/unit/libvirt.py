@@ -297,7 +297,7 @@ def _refuse_conflict(there: etree._Element, device: etree._Element) -> None:
         raise LibvirtError(f"Requested operation is not valid: target '{_attribute(device, 'target', 'dev')}' duplicated", OPERATION_FAILED)
     if _attribute(there, "alias", "name") == _attribute(device, "alias", "name") != "":
         raise LibvirtError("XML error: non unique alias detected", 27)
-    if _address(there) == _address(device) is not None:
+    if _address(there) and _address(there) == _address(device):
         raise LibvirtError("Requested operation is not valid: Domain already contains a disk with that address", OPERATION_INVALID)
 
 

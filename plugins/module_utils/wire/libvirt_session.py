@@ -295,6 +295,10 @@ def open_session(uri: LibvirtUri, username: str | None, password: str | None, pa
 
 def _library() -> Any:
     try:
+        import lxml.etree  # noqa: F401
+    except ImportError:
+        raise MissingLibrary("The Python library lxml is needed to reach KVM hosts: install it with pip (requirements.txt).") from None
+    try:
         import libvirt
     except ImportError:
         raise MissingLibrary(

@@ -39,6 +39,14 @@ class Kvm:
         """Connect. Raises `MissingLibrary`, `InvalidInput`, `ConnectionFailed` or `AuthenticationFailed`."""
         self._host = host or _open(connection)
 
+    @property
+    def type(self) -> str:
+        return hosts.TYPE
+
+    @property
+    def address(self) -> str:
+        return self._host.session.address
+
     def about(self) -> About:
         return hosts.about(self._host)
 

@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
-from lxml import etree
+import contextlib
 
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.kvm import domain
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.kvm.domain import DriveAddress, Login, Source
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+
+with contextlib.suppress(ImportError):  # told by wire.libvirt_session.open_session, which comes before any XML
+    from lxml import etree
 
 
 def lun_disk(name: ScsiName, source: Source, target: str, address: DriveAddress, shareable: bool) -> str:

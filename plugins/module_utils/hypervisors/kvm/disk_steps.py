@@ -219,7 +219,7 @@ class DetachDisk(Step):
     def undo(self) -> None:
         """Attach it again where it was: as the same source at the same address."""
         machine = self.guest.machine()
-        missing = self.parts & ~machine.targets_with(lambda disk: self._is_same(disk))
+        missing = self.parts & ~machine.targets_with(self._is_same)
         if missing:
             self.guest.host.session.attach(self.guest.uuid, self.disk.xml, missing)
 

@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from lxml import etree
-
 from ansible_collections.crossvisor.san.plugins.module_utils.model import Portal
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+
+with contextlib.suppress(ImportError):  # told by wire.libvirt_session.open_session, which comes before any XML
+    from lxml import etree
 
 LUN = "lun"
 ISCSI = "iscsi"
@@ -21,7 +23,6 @@ _DISKS = frozenset({"disk", LUN})
 _QEMU_INITIATOR = "iqn.2008-11.org.linux-kvm"
 _NAME_ALIAS = "ua-naa-"
 _HOT_PLUG_PORTS = frozenset({"pcie-root-port", "pcie-switch-downstream-port"})
-_PARSER = etree.XMLParser(resolve_entities=False, no_network=True)
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def parse(xml: str) -> Domain:
 
 def root_of(xml: str) -> etree._Element:
     """The root of an XML text that libvirt sent; it may name no external entity."""
-    return etree.fromstring(xml.encode("utf-8"), _PARSER)
+    return etree.fromstring(xml.encode("utf-8"), etree.XMLParser(resolve_entities=False, no_network=True))
 
 
 def login_of(source: etree._Element, target: str, default_initiator: str = "") -> Login | None:

@@ -52,6 +52,7 @@ def kvm(connect: Connect, tmp_path: Path) -> Kvm:
 def test_it_is_a_hypervisor(kvm: Kvm) -> None:
     port: Hypervisor = kvm
     about = port.about()
+    assert (port.type, port.address) == (about.type, about.address)
     assert (about.type, about.version, about.uuid, list(about.hosts)) == ("kvm", "QEMU 7.2.22, libvirt 9.0.0", HOST_UUID, ["kvm01"])
     assert about.capabilities is not None
     assert list(about.capabilities.passthrough_modes) == ["physical"]
