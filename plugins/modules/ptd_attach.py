@@ -104,6 +104,12 @@ options:
         loss of paths.
     type: bool
     default: false
+  size_bytes:
+    description:
+      - How large the hosts shall see the LUN at least, as M(crossvisor.san.lun_provision) returns it.
+      - Hosts that see less, because the LUN has grown, are rescanned too.
+    type: int
+    default: 0
   ignore_hosts:
     description:
       - Names of hosts that cannot be asked at the moment and shall not hold up the change. The VM cannot run there until they see the LUN.
@@ -292,6 +298,7 @@ def main() -> None:
             "sharing": {"type": "str", "choices": ["none", "multi_writer"]},
             "datastore": {"type": "str"},
             "release": {"type": "bool", "default": False},
+            "size_bytes": {"type": "int", "default": 0},
             "ignore_hosts": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "float", "default": 300.0},
             "mount_point": {"type": "str", "default": ""},
@@ -316,6 +323,7 @@ def _reach(module: AnsibleModule) -> dict[str, Any]:
         sharing=params["sharing"],
         file_system=params["datastore"],
         ignore_hosts=params["ignore_hosts"],
+        size_bytes=params["size_bytes"],
         timeout=params["timeout"],
         mount_point=params["mount_point"],
         initialize=params["initialize"],

@@ -126,16 +126,24 @@ def test_no_read_that_is_refused_leaves_anything_half_made(way: str) -> None:
         there, run = ready_for(way)
         before = there.state()
         there.wire.before[len(there.wire.asked) + number] = refusing(RemoteError("The lab says no."))
-        with pytest.raises(CrossvisorError, match="The lab says no") as refusal:
-            run()
+        message = told_by(run)
         there.wire.before.clear()
         left = there.state()
-        assert "could not be undone" not in str(refusal.value), f"{way}, {number}: {request}"
-        if left == before:
+        assert "could not be undone" not in message, f"{way}, {number}: {request}"
+        if message and left == before:
             continue
         assert left == goal or (way == "detach" and not there.attached()), f"{way}, {number}: {request}"
         run()
         assert there.state() == goal, f"{way}, {number}: {request}, and again"
+
+
+def told_by(run: Callable[[], object]) -> str:
+    """What a run says when it fails; nothing when it can do without the read that was refused."""
+    try:
+        run()
+    except CrossvisorError as error:
+        return str(error)
+    return ""
 
 
 def ready_for(way: str) -> tuple[ClusterLab, Callable[[], object]]:

@@ -18,7 +18,7 @@ import pytest
 
 from tests.live.commands import Commands, Run
 from tests.live.lab import ARRAY, HYPERVISOR, Lab, WindowsLab
-from tests.live.platforms import HYPERV_CLUSTER, PLATFORMS, Platform
+from tests.live.platforms import HYPERV_CLUSTER, HYPERV_HOST, PLATFORMS, VCENTER, Platform
 
 PROVISION = "crossvisor.san.provision_disk"
 REMOVE = "crossvisor.san.remove_disk"
@@ -203,6 +203,22 @@ class TestTheWholePath:
         assert [name for name, run in journey.runs.items() for secret in secrets if secret in run.output] == []
 
 
+@pytest.mark.parametrize("platform", [VCENTER, HYPERV_CLUSTER], ids=lambda platform: platform.server)
+def test_every_host_sees_a_disk_grow_by_the_same_playbook(request: pytest.FixtureRequest, tmp_path: Path, platform: Platform) -> None:
+    running: Lab = request.getfixturevalue(platform.fixture)
+    ansible, before = commands(tmp_path, running), running.state()
+    sizes = ["1GiB", "2GiB", "2GiB"]
+    runs = [play(ansible, PROVISION, target=platform.server, **platform.disk, size=size) for size in sizes]
+    assert [(run.code, run.counts["changed"]) for run in runs] == [(0, 2), (0, 2), (0, 0)], runs[1].output
+    seen = play(ansible, MAP, target=platform.server, directory=str(tmp_path / "report"))
+    assert seen.code == 0, seen.output
+    resources = json.loads((tmp_path / "report" / "storage_map.json").read_text())["storage_resources"]
+    assert [found["size_bytes"] for found in resources if found["lun_path"] == platform.lun] == [2 * GIB]
+    taken = play(ansible, REMOVE, target=platform.server, **platform.disk, delete=True)
+    assert taken.code == 0, taken.output
+    assert running.state() == before
+
+
 def test_a_highly_available_vm_fails_over_with_its_disk(windows: WindowsLab, tmp_path: Path) -> None:
     ansible, platform = commands(tmp_path, windows), HYPERV_CLUSTER
     before = windows.state()
@@ -217,6 +233,24 @@ def test_a_highly_available_vm_fails_over_with_its_disk(windows: WindowsLab, tmp
     assert taken.code == 0, taken.output
     windows.fail_over(platform.vm, platform.nodes[0])
     assert windows.state() == before
+
+
+def test_the_disk_is_brought_into_use_in_a_windows_guest_that_is_given(windows: WindowsLab, tmp_path: Path) -> None:
+    ansible, guest = commands(tmp_path, windows), windows.host("win01")
+    disk = {**HYPERV_HOST.disk, "target": HYPERV_HOST.server, "vm": "win01", "lun": "win01_data", "guest": guest}
+    before = windows.state()
+    for changes in (3, 0):
+        given = play(ansible, PROVISION, **disk, size="1GiB", mount_point="E:", provision_label="data")
+        assert (given.code, given.counts["changed"]) == (0, changes), given.output
+    naa = given.statistics["crossvisor_disk"]["lun"]["naa"]
+    volume = windows.state()[HYPERV_HOST.server]["media"][naa]["partitions"][-1]
+    assert (volume["file_system"], volume["label"], volume["access"]) == ("NTFS", "data", {"win01.lab": ["E:\\"]})
+    assert given.statistics["crossvisor_disk"]["volume"]["drive_letter"] == "E:"
+    for changes in (4, 0):
+        taken = play(ansible, REMOVE, **disk, delete=True)
+        assert (taken.code, taken.counts["changed"]) == (0, changes), taken.output
+    assert windows.state() == before
+    assert guest["password"] not in given.output + taken.output
 
 
 def lun_in(state: Mapping[str, Any], name: str) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import OutcomeUnknown, TimedOut
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import AttachWish, Hypervisor
-from ansible_collections.crossvisor.san.plugins.module_utils.model import Attachment, Host, ScsiDevice, Slot, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils.model import Attachment, Host, Slot, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils.plan import Outcome, Plan, Step, carry_out, read_back
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils.services.selection import (
@@ -52,6 +52,8 @@ class AttachRequest:
     """Where the guest shall mount it, as far as the platform names anything after that."""
     initialize: bool = False
     """The user's word that the LUN is empty."""
+    size_bytes: int = 0
+    """What the hosts shall see of the LUN at least, after it has grown; 0 for any size."""
 
 
 @dataclass(frozen=True)
@@ -98,12 +100,13 @@ def _disk(attachment: Attachment) -> dict[str, Any]:
 
 @dataclass
 class MakeVisible(Step):
-    """Let hosts find a LUN that the array maps to them, and wait until each of them sees it."""
+    """Let hosts find a LUN that the array maps to them, or its new size, and wait until each of them sees it."""
 
     hypervisor: Hypervisor
     hosts: Sequence[Host]
     name: ScsiName
     timeout: float
+    size_bytes: int = 0
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
@@ -124,10 +127,7 @@ class MakeVisible(Step):
             if not self._missing:
                 return
             if self.clock() >= deadline:
-                raise TimedOut(
-                    f"LUN {self.name} is not visible on {', '.join(host.name for host in self._missing)} after {self.timeout:g} s: "
-                    "check that the array maps it to the initiators of these hosts (hba_info lists them), zoning, and iSCSI sessions"
-                )
+                raise TimedOut(self._overdue())
             self.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -137,12 +137,28 @@ class MakeVisible(Step):
     def after(self) -> dict[str, object]:
         return {"visible": {host.name: True for host in self._missing}}
 
-    def _without_lun(self) -> list[Host]:
-        seen = {device.host for device in self._devices() if device.state == _READY}
-        return [host for host in self.hosts if host.id not in seen]
+    def _overdue(self) -> str:
+        sizes = self._sizes()
+        absent = [host.name for host in self._missing if host.id not in sizes]
+        if absent:
+            return (
+                f"LUN {self.name} is not visible on {', '.join(absent)} after {self.timeout:g} s: "
+                "check that the array maps it to the initiators of these hosts (hba_info lists them), zoning, and iSCSI sessions"
+            )
+        small = ", ".join(f"{host.name} ({sizes[host.id]} bytes)" for host in self._missing)
+        return (
+            f"LUN {self.name} is still smaller than {self.size_bytes} bytes on {small} after {self.timeout:g} s: "
+            "check its size on the array, and rescan these hosts by hand"
+        )
 
-    def _devices(self) -> list[ScsiDevice]:
-        return self.hypervisor.devices([host.id for host in self.hosts], self.name)
+    def _without_lun(self) -> list[Host]:
+        sizes = self._sizes()
+        return [host for host in self.hosts if sizes.get(host.id, -1) < self.size_bytes]
+
+    def _sizes(self) -> dict[str, int]:
+        """Size in bytes that each host sees, by `Host.id`; a host that does not see the LUN is missing."""
+        found = self.hypervisor.devices([host.id for host in self.hosts], self.name)
+        return {device.host: device.size_bytes for device in found if device.state == _READY}
 
 
 def attach(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> AttachReport:
@@ -169,7 +185,7 @@ def attach(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> 
         mount_point=request.mount_point,
         initialize=request.initialize,
     )
-    plan = Plan([MakeVisible(hypervisor, hosts, request.name, request.timeout)]) + hypervisor.plan_attach(wish)
+    plan = Plan([MakeVisible(hypervisor, hosts, request.name, request.timeout, request.size_bytes)]) + hypervisor.plan_attach(wish)
     outcome = carry_out(plan, check_mode)
     attachment = read_back(outcome, check_mode, lambda: hypervisor.attachment(vm, request.name))
     return AttachReport(outcome, vm, _names(hosts), attachment)

@@ -69,11 +69,11 @@ class Client:
         uri = f"{WMI}{namespace}/*"
         wish = f'<w:OptimizeEnumeration/><w:MaxElements>{count}</w:MaxElements><w:Filter Dialect="{WQL_DIALECT}">{escape(wql)}</w:Filter>'
         answer = self.ask(f"{ENUMERATION}Enumerate", uri, f"<n:Enumerate>{wish}</n:Enumerate>", size=size)[0]
-        items = list(answer.find(tag("w", "Items")) or ())
+        items = _children(answer, "w")
         while context := answer.findtext(tag("n", "EnumerationContext"), ""):
             pull = f"<n:Pull><n:EnumerationContext>{context}</n:EnumerationContext><n:MaxElements>{count}</n:MaxElements></n:Pull>"
             answer = self.ask(f"{ENUMERATION}Pull", uri, pull, size=size)[0]
-            items += list(answer.find(tag("n", "Items")) or ())
+            items += _children(answer, "n")
         return items
 
     def get(self, namespace: str, class_name: str, **keys: str) -> dict[str, Any]:
@@ -90,6 +90,11 @@ class Client:
         uri = f"{WMI}{namespace}/{class_name}"
         inner = "".join(_argument(namespace, name, value) for name, value in arguments.items() if value is not None)
         return _values(self.ask(f"{uri}/{method}", uri, f'<v:{method}_INPUT xmlns:v="{uri}">{inner}</v:{method}_INPUT>', selectors=keys)[0])
+
+
+def _children(answer: Node, prefix: str) -> list[Node]:
+    found = answer.find(tag(prefix, "Items"))
+    return [] if found is None else list(found)
 
 
 def envelope(action: str, uri: str, body: str, message_id: str, selectors: Selectors, headers: str = "", size: int = 512000) -> bytes:

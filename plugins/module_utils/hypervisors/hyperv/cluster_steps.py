@@ -238,7 +238,7 @@ class TakeOffline(ClusterStep):
         self.there.at_rest()
         resource = self._resource()
         self._was_online = resource.online
-        take_offline(self.there, resource)
+        stop(self.there, resource)
 
     def verify(self) -> None:
         self.there.wait_for(lambda now: now.offline, f"taking resource '{self.there.seen.resource_name}' offline")
@@ -364,6 +364,13 @@ class DeleteTemporaryGroups(ClusterStep):
     def verify(self) -> None:
         self.there.wait_for(lambda now: not self._left(), f"the deletion of group '{self.there.seen.temporary_name}'")
 
+    def undo(self) -> None:
+        """The way back of a disk that is in the VM's group leads through the temporary group."""
+        now = self.there.update()
+        if now.in_role and now.temporary is None:
+            cluster_calls.create_group(self.there.client, now.temporary_name)
+            self.there.update()
+
     def _left(self) -> list[Group]:
         seen = self.there.seen
         return [group for group in seen.leftovers if self.all_of_vm or group == seen.temporary]
@@ -410,7 +417,13 @@ class InStep(Step):
 
 
 def take_offline(there: ClusteredVm, resource: ClusterResource) -> None:
-    """Take a resource offline and wait until it is. Raises `Refused` when something depends on it, which would be stopped too."""
+    """Take a resource offline and wait until it is. Raises what `stop` raises."""
+    stop(there, resource)
+    there.wait_for(lambda now: _is_offline(now, resource.name), f"taking resource '{resource.name}' offline")
+
+
+def stop(there: ClusteredVm, resource: ClusterResource) -> None:
+    """Ask a resource to go offline. Raises `Refused` when something depends on it, which would be stopped too."""
     if resource.state == OFFLINE:
         return
     dependents = there.update_needs().state.dependents(resource.name)
@@ -420,7 +433,6 @@ def take_offline(there: ClusteredVm, resource: ClusterResource) -> None:
             "remove the dependency first."
         )
     cluster_calls.take_offline(there.client, resource.name, there.timeout)
-    there.wait_for(lambda now: _is_offline(now, resource.name), f"taking resource '{resource.name}' offline")
 
 
 def delete_group(there: ClusteredVm, group: Group) -> None:

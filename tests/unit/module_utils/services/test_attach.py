@@ -106,6 +106,14 @@ def test_a_rescan_whose_answer_is_lost_is_repeated(hypervisor: MemoryHypervisor)
     assert lossy.rescans == [(), ("h1", "h2")]
 
 
+def test_a_host_that_sees_the_lun_before_it_grew_is_rescanned(hypervisor: MemoryHypervisor) -> None:
+    seen_small = visible_on(hypervisor, "h1", "h2")
+    with pytest.raises(StepFailed, match=r"smaller than 2147483648 bytes on esx1 \(1073741824 bytes\), esx2 .*: check its size"):
+        attach.attach(seen_small, replace(REQUEST, size_bytes=2 << 30, timeout=0), check_mode=False)
+    assert hypervisor.rescans == [("h1", "h2")]
+    assert not attach.attach(with_disk(seen_small, "app"), replace(REQUEST, size_bytes=1 << 30), check_mode=False).outcome.changed
+
+
 def test_a_lun_that_stays_invisible_names_the_host_and_the_way_out(hypervisor: MemoryHypervisor) -> None:
     hypervisor.presented = {"h1": 1}
     with pytest.raises(StepFailed, match=r"is not visible on esx2 after 0 s: check that the array maps it .*hba_info"):
