@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.lab.client import ask
 from tests.lab.inventory import connection, inventory
+from tests.lab.kvm.guest_shell import GuestShell
 from tests.lab.launch import Endpoints
 from tests.lab.state import state
 
@@ -147,14 +147,15 @@ class KvmLab(Lab):
         return self._ask(KVM, "GET", "/state")
 
     def guest(self, name: str, command: str) -> str:
-        """What a command prints in a guest. Raises `subprocess.CalledProcessError`."""
-        endpoint = self.endpoints[KVM]
-        options = ("BatchMode=yes", f"UserKnownHostsFile={endpoint.known_hosts}", "IdentitiesOnly=yes", "ConnectTimeout=20")
-        line = ["ssh", "-i", endpoint.key_path, "-p", str(endpoint.ports[name]), *(part for option in options for part in ("-o", option))]
-        done = subprocess.run(
-            [*line, "root@127.0.0.1", command], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=60
-        )
-        return done.stdout
+        """What a command prints in a guest, without the last newline. Raises `CommandFailed`."""
+        return GuestShell(self.endpoints[KVM], name).run(command)
+
+    def reboot(self, name: str) -> None:
+        """Press a guest's reset button, and wait until it has booted."""
+        shell = GuestShell(self.endpoints[KVM], name)
+        before = shell.boot_id()
+        self._ask(KVM, "POST", f"/reboot?guest={name}")
+        shell.wait_for_reboot(before)
 
     def agent(self, guest: str, state: str) -> None:
         """Let a guest's agent be `running`, `stopped` or `hung`."""
