@@ -4,8 +4,8 @@
 
 """The playbooks give a running guest a disk of the SAN with a file system on it, let it grow, and take it back.
 
-Nothing on the way of the data is simulated: a Debian guest's kernel, QEMU, libvirt, an iSCSI target. On the way, the playbook and the target
-are killed, and the guest's reset button is pressed.
+Nothing on the way of the data is simulated: a Debian guest's kernel, QEMU, libvirt, an iSCSI target. On the way, playbook and target are
+killed, and the guest's reset button is pressed.
 """
 
 from __future__ import annotations
