@@ -161,6 +161,11 @@ class KvmLab(Lab):
         """Let a guest's agent be `running`, `stopped` or `hung`."""
         self._ask(KVM, "POST", f"/agent?guest={guest}&state={state}")
 
+    def require_chap(self, username: str = "", password: str = "") -> None:
+        """Let the array's iSCSI target ask the host for a CHAP login, or without a user no more."""
+        login = {"username": username, "password": password} if username else {}
+        self._ask(ARRAY, "POST", "/faults", {"chap": {"initiator": self.initiator, **login}})
+
     def data_plane(self, state: str) -> None:
         """Kill the array's iSCSI target (`killed`), or start it again (`running`)."""
         self._ask(ARRAY, "POST", f"/data-plane?state={state}")

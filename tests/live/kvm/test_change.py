@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from typing import Any
 
 import pytest
@@ -156,3 +157,25 @@ def test_a_lun_that_is_not_mapped_is_not_attached(kvm: KvmLab, modules: ModuleRu
     message = modules.fail("ptd_attach", disk(kvm, GUEST, "600a0980" + "41" * 12, timeout=0.5))
     assert "is not visible on" in message
     assert "check that the array maps it to the initiators" in message
+
+
+def test_a_chap_secret_that_the_target_does_not_take_is_told(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:
+    import libvirt
+
+    before = kvm.domains()["domains"]
+    kvm.require_chap("kvm01", secrets.token_hex(8))
+    try:
+        assert "refuses a login without CHAP" in modules.fail("ptd_attach", disk(kvm, GUEST, naa, timeout=1))
+        connection = libvirt.open(kvm.hypervisor["uri"])
+        usage = "<secret ephemeral='yes' private='no'><usage type='iscsi'><target>chap</target></usage></secret>"
+        connection.secretDefineXML(usage).setValue(secrets.token_hex(8).encode())
+        pool = connection.storagePoolLookupByName(kvm_world.SAN_POOL)
+        login = "<auth type='chap' username='kvm01'><secret usage='chap'/></auth></source>"
+        with_login = pool.XMLDesc(0).replace("</source>", login)
+        pool.undefine()
+        connection.storagePoolDefineXML(with_login)
+        connection.close()
+        assert "refuses the CHAP secret of user kvm01" in modules.fail("ptd_attach", disk(kvm, GUEST, naa, timeout=1))
+        assert kvm.domains()["domains"] == before
+    finally:
+        kvm.require_chap()
