@@ -108,9 +108,13 @@ class KvmHost:
         observed = self.observe([machines.machine(record) for record in self.session.domains()], with_pools=devices, images=images)
         return [observed.view.machine(found) for found in observed.machines], observed
 
+    def san(self) -> Answers:
+        """What the targets of the host's iSCSI pools show."""
+        return self.ask(pool_logins(self.pools()))
+
     def shown(self, name: ScsiName) -> tuple[list[Source], list[CrossvisorError]]:
         """The ways to a LUN over the host's iSCSI pools, and why targets that did not answer did not."""
-        answers = self.ask(pool_logins(self.pools()))
+        answers = self.san()
         return list(answers.showing(name)), list(answers.failures.values())
 
 

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ansible_collections.crossvisor.san.plugins.module_utils.errors import NotFound, Refused
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.kvm.access import tree_of
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.kvm.domain import Source
@@ -19,16 +17,17 @@ from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import Sc
 from ansible_collections.crossvisor.san.plugins.module_utils.wire import libvirt_session
 
 OK = "ok"
-MAPPER = "/dev/mapper/"
+_MAPPER = "/dev/mapper/"
 _SAN_CLASSES = ("/sys/class/fc_host", "/sys/class/iscsi_host")
 _EVERYTHING = "- - -"
+_PATHS = "/dev/sd"
+_RESIZE_SECONDS = 60.0
 
 
 def devices(host: KvmHost, name: ScsiName) -> list[ScsiDevice]:
     """The LUN as the host sees it, and as the targets of its iscsi-direct pools show it; none of them raises because a target is silent."""
     own = host.storage(()).device_of(name)
-    shown, _failures = host.shown(name)
-    over_network = [ScsiDevice(host.id, str(source), name, size_bytes=0) for source in shown]
+    over_network = [device for device in host.san().devices(host.id) if device.name == name]
     return [*([own] if own else []), *over_network]
 
 
@@ -54,7 +53,9 @@ def source(host: KvmHost, name: ScsiName) -> Source:
 
 
 def rescan(host: KvmHost, name: ScsiName) -> None:
-    """Let every SAN adapter of the host look for LUNs. Targets of iscsi-direct pools are asked anew at each look.
+    """Let every SAN adapter of the host look for LUNs, and the host read this one's size anew: every path's, then the multipath device's.
+
+    Targets of iscsi-direct pools are asked anew at each look.
 
     Raises why a target did not answer when the host has no other way to the LUN, because then no rescan can help.
     """
@@ -62,6 +63,9 @@ def rescan(host: KvmHost, name: ScsiName) -> None:
     ports = _san_ports(tree) if tree else []
     for port in ports:
         host.access.write(f"/sys/class/scsi_host/{port}/scan", _EVERYTHING)
+    device = host.storage(()).device_of(name) if ports else None
+    if device:
+        _read_size_again(host, device)
     if tree is None and host.session.node_devices(libvirt_session.FC_HOSTS):
         host.access.write("/sys/class/scsi_host", _EVERYTHING)
     if not ports:
@@ -70,14 +74,27 @@ def rescan(host: KvmHost, name: ScsiName) -> None:
             raise failures[0]
 
 
+def _read_size_again(host: KvmHost, device: ScsiDevice) -> None:
+    for path in paths(device):
+        host.access.write(f"/sys/block/{path}/device/rescan", "1")
+    for grouped in maps(device):
+        host.access.run(["multipathd", "resize", "map", grouped], _RESIZE_SECONDS)
+
+
+def paths(device: ScsiDevice) -> list[str]:
+    """The kernel's names of the LUN's paths, such as `sda`."""
+    return [alias[len("/dev/") :] for alias in device.aliases if alias.startswith(_PATHS)]
+
+
+def maps(device: ScsiDevice) -> list[str]:
+    """The names of the multipath devices over the LUN's paths."""
+    return [alias[len(_MAPPER) :] for alias in (device.device, *device.aliases) if alias.startswith(_MAPPER)]
+
+
 def _san_ports(tree: Tree) -> list[str]:
     return [port.name for port in scsi.scsi_hosts(tree) if any(tree.exists(f"{kind}/{port.name}") for kind in _SAN_CLASSES)]
 
 
 def _link(device: ScsiDevice, name: ScsiName) -> str:
     """The link by identity to the multipath device where there is one, else to the one path."""
-    return f"/dev/disk/by-id/dm-uuid-mpath-{name.wwid}" if _multipath(device.aliases) else device.device
-
-
-def _multipath(aliases: Sequence[str]) -> list[str]:
-    return [alias for alias in aliases if alias.startswith(MAPPER)]
+    return f"/dev/disk/by-id/dm-uuid-mpath-{name.wwid}" if maps(device) else device.device

@@ -21,7 +21,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils.plan import Plan, S
 from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
 
 _PATIENCE = 60.0
-_PATHS = "/dev/sd"
 
 
 def plan_release(host: KvmHost, name: ScsiName) -> Plan:
@@ -45,12 +44,10 @@ class RemoveDevice(Step):
         return False
 
     def do(self) -> None:
-        for spelling in (self.device.device, *self.device.aliases):
-            if spelling.startswith(host_lun.MAPPER):
-                self.host.access.run(["multipath", "-f", spelling[len(host_lun.MAPPER) :]], _PATIENCE)
-        for spelling in self.device.aliases:
-            if spelling.startswith(_PATHS):
-                self.host.access.write(f"/sys/block/{spelling[len('/dev/') :]}/device/delete", "1")
+        for grouped in host_lun.maps(self.device):
+            self.host.access.run(["multipath", "-f", grouped], _PATIENCE)
+        for path in host_lun.paths(self.device):
+            self.host.access.write(f"/sys/block/{path}/device/delete", "1")
 
     def verify(self) -> None:
         if self.host.storage(()).device_of(self.name):

@@ -51,7 +51,7 @@ def test_what_the_host_has_not_comes_over_the_network(host: KvmHost) -> None:
 
 def test_visible_is_what_either_shows(host: KvmHost) -> None:
     assert [device.device for device in host_lun.devices(host, OTHER)] == [f"/dev/disk/by-id/{OTHER.wwn}"]
-    assert [(device.host, device.state) for device in host_lun.devices(host, THIRD)] == [(HOST_UUID, "ok")]
+    assert [(device.host, device.state, device.size_bytes) for device in host_lun.devices(host, THIRD)] == [(HOST_UUID, "ok", 1 << 30)]
     assert len(host_lun.devices(host, NAME)) == 2
 
 
@@ -69,8 +69,20 @@ def test_a_device_without_paths_is_not_given_away(host: KvmHost, tmp_path: Path)
 
 
 def test_a_rescan_lets_every_san_adapter_look(host: KvmHost, tmp_path: Path) -> None:
-    host_lun.rescan(host, NAME)
+    host_lun.rescan(host, THIRD)
     assert (tmp_path / f"{PORT}/scsi_host/host7/scan".lstrip("/")).read_text() == "- - -"
+
+
+def test_a_rescan_lets_the_host_read_the_size_of_every_path_and_then_of_their_multipath_device(
+    host: KvmHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / f"{PORT}/rport-7:0-{path}/rescan".lstrip("/") for path in ("0/target7:0:0/7:0:0:1", "1/target7:0:1/7:0:1:1")]
+    resized: list[tuple[list[str], list[str]]] = []
+    monkeypatch.setattr(
+        host.access, "run", lambda command, _patience: resized.append((list(command), [path.read_text() for path in paths]))
+    )
+    host_lun.rescan(host, NAME)
+    assert resized == [(["multipathd", "resize", "map", "mpatha"], ["1", "1"])]
 
 
 def test_where_there_is_nothing_to_rescan_the_target_says_why_it_shows_nothing(target: IscsiTarget, tmp_path: Path) -> None:
