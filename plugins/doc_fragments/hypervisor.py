@@ -21,13 +21,15 @@ options:
       type:
         description:
           - Which hypervisor it is.
-          - V(auto) asks the endpoint who it is, before any credential is sent to it.
+          - V(auto) asks the endpoint who it is, before any credential is sent to it. KVM is taken for granted where O(hypervisor.uri)
+            is given, and is never found by a O(hypervisor.hostname) alone, because a KVM host need not listen on any port but that of ssh.
           - Taken from the environment variable E(CROSSVISOR_HYPERVISOR_TYPE), else V(auto).
         type: str
-        choices: [auto, vmware, hyperv]
+        choices: [auto, vmware, hyperv, kvm]
       hostname:
         description:
           - Name or address of the endpoint - of the vCenter Server or ESXi host, of the Hyper-V host, or of any node of a failover cluster.
+          - With O(hypervisor.type=kvm), the host whose libvirt is reached over ssh as O(hypervisor.username).
           - Taken from E(CROSSVISOR_HYPERVISOR_HOSTNAME), or from E(VMWARE_HOST).
         type: str
       port:
@@ -91,4 +93,14 @@ options:
           - A dictionary from a node's name to its C(address) or C(address:port).
           - Taken from E(CROSSVISOR_HYPERVISOR_NODES), written as C(name=address,name=address).
         type: dict
+      uri:
+        description:
+          - The libvirt connection URI of a KVM host, such as V(qemu:///system) on the host itself, V(qemu+ssh://root@kvm01/system) or
+            V(qemu+tls://kvm01/system). It goes before O(hypervisor.hostname).
+          - A URI over ssh is used without asking for passwords, so that the key must be known to an agent or named by V(?keyfile=).
+          - What libvirt does not tell of a host - the speed and state of its Fibre Channel ports, its iSCSI initiator name, what its file
+            systems lie on - is read from the host itself, which is possible where the URI is local or over ssh.
+          - Needs the library libvirt-python, which is in C(requirements-kvm.txt), or Debian's C(python3-libvirt).
+          - Taken from E(CROSSVISOR_HYPERVISOR_URI).
+        type: str
 """

@@ -51,8 +51,12 @@ class Connection:
     """PEM files of a client certificate and its key."""
     nodes: Mapping[str, str] | None = None
     """Name of a cluster node → `address` or `address:port`, for nodes that are not reached by their names."""
+    uri: str | None = None
+    """A libvirt connection URI, which names a KVM host instead of `hostname`."""
 
     def __str__(self) -> str:
+        if self.uri:
+            return self.uri
         return f"{self.hostname}:{self.port}" if self.port else str(self.hostname)
 
     @property
@@ -93,7 +97,7 @@ _WINDOWS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 _OPTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     {
-        HYPERVISOR: {"type": {"type": "str"}, **_COMMON, **_WINDOWS, "nodes": {"type": "dict"}},
+        HYPERVISOR: {"type": {"type": "str"}, **_COMMON, **_WINDOWS, "nodes": {"type": "dict"}, "uri": {"type": "str"}},
         ARRAY: {"type": {"type": "str"}, **_COMMON},
         GUEST: {**_COMMON, **_WINDOWS},
     }

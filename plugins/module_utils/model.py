@@ -179,6 +179,8 @@ class VirtualDisk:
     sharing: str = ""
     parents: Sequence[ImageFile] = ()
     """The files that a differencing image is based on, nearest first."""
+    mounts: Sequence[str] = ()
+    """Where the guest has mounted file systems that lie on it, as far as an agent in the guest was asked and tells."""
 
 
 @dataclass(frozen=True)

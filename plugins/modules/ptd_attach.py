@@ -14,6 +14,9 @@ short_description: Attach a LUN to a VM as a pass-through disk
 version_added: 0.1.0
 description:
   - Gives a VM a LUN of its own, on VMware as a raw device mapping (RDM), on Hyper-V as a pass-through disk, or takes it back.
+  - On KVM, the VM gets the host's device of the LUN, multipath before a single path; where the host has none, it gets the LUN over QEMU's
+    own iSCSI initiator, which is configured as a storage pool of type C(iscsi-direct) on the host. What runs and what starts next time are
+    changed together. A LUN that the guest agent tells to be mounted is not detached.
   - The LUN is named by its identity, never by a number, a slot or a size; what is attached is read back and compared.
   - Before the disk is attached, every host that can run the VM must see the LUN; only those that do not are rescanned.
   - A LUN that another VM or a file system of the hosts uses is refused, naming the user.
@@ -54,10 +57,11 @@ options:
     type: str
   controller_type:
     description:
-      - The controller to prefer, and to add when one is needed; without it, the platform's best, V(pvscsi) on VMware.
-      - Hyper-V has only V(scsi), VMware all others.
+      - The controller to prefer, and to add when one is needed; without it, the platform's best.
+      - That is V(pvscsi) on VMware and V(virtio-scsi) on KVM. Hyper-V has only V(scsi).
+      - V(buslogic) is VMware's alone, V(virtio-scsi) KVM's.
     type: str
-    choices: [pvscsi, lsilogic, lsilogicsas, buslogic, scsi]
+    choices: [pvscsi, lsilogic, lsilogicsas, buslogic, scsi, virtio-scsi]
   mode:
     description:
       - Compatibility mode. With V(physical), the guest speaks to the array itself; with V(virtual), snapshots of the VM include the disk.
@@ -285,7 +289,10 @@ def main() -> None:
             "serial": {"type": "str"},
             "state": {"type": "str", "choices": ["present", "absent", "forgotten"], "default": "present"},
             "place": {"type": "str"},
-            "controller_type": {"type": "str", "choices": ["pvscsi", "lsilogic", "lsilogicsas", "buslogic", "scsi"]},
+            "controller_type": {
+                "type": "str",
+                "choices": ["pvscsi", "lsilogic", "lsilogicsas", "buslogic", "scsi", "virtio-scsi"],
+            },
             "mode": {"type": "str", "choices": ["physical", "virtual"]},
             "disk_mode": {"type": "str", "choices": ["persistent", "independent_persistent", "independent_nonpersistent"]},
             "sharing": {"type": "str", "choices": ["none", "multi_writer"]},

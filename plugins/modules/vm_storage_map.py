@@ -40,7 +40,9 @@ options:
     description:
       - Ask for each image file what only the file itself tells, its size and the files that it is based on, where the hypervisor does not
         list them in bulk, as Hyper-V does not.
-      - That is one request for each file. Without it, RV(mappings[].size_bytes) of such files is 0, and of a differencing chain only the
+      - On KVM, also ask the agent in each guest that runs where it has mounted what lies on a disk, for five seconds at most.
+      - That is one request for each file, or guest.
+      - Without it, RV(mappings[].size_bytes) of such files is 0, and of a differencing chain only the
         files are known that the settings of checkpoints name.
     type: bool
     default: false
@@ -176,7 +178,9 @@ mappings:
       returned: success
       type: str
 virtual_machines:
-  description: The same by VM, with its disks and the storage under each.
+  description:
+    - The same by VM, with its disks and the storage under each.
+    - With O(image_details) on KVM, C(mounts) of a disk is where the guest's agent says that file systems on it are mounted.
   returned: success
   type: list
   elements: dict

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -25,6 +26,7 @@ Action = Mapping[str, Any]
 
 COMMON_ACTIONS = frozenset({"status", "error", "drop", "delay"})
 SELECTORS = frozenset({"call", "match", "times"})
+LISTEN_SECONDS = 5
 
 
 class BadFault(ValueError):
@@ -123,7 +125,8 @@ class Control:
     faults: Faults
     state: Callable[[], Json]
     reset: Callable[[], None]
-    api_address: tuple[str, int]
+    api_address: tuple[str, int] | Path
+    """Where the API listens: address and port, or a socket in the file system."""
     reads: Mapping[str, Callable[[Query], Json]]
     """Further GETs: path → function of the parsed query."""
     switches: Mapping[str, Callable[[Json], None]]
@@ -168,10 +171,19 @@ class Control:
 
     def _listens(self) -> bool:
         try:
-            socket.create_connection(self.api_address, timeout=5).close()
+            _connect(self.api_address).close()
         except OSError:
             return False
         return True
+
+
+def _connect(address: tuple[str, int] | Path) -> socket.socket:
+    if isinstance(address, tuple):
+        return socket.create_connection(address, timeout=LISTEN_SECONDS)
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(LISTEN_SECONDS)
+    client.connect(str(address))
+    return client
 
 
 def _not_found(path: str) -> tuple[int, Json]:

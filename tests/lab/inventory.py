@@ -5,7 +5,8 @@
 """The running lab as an Ansible inventory: ``python -m tests.lab.inventory [DIRECTORY] > inventory.json``.
 
 Each hypervisor is a host in the group ``hypervisors`` with its connection in ``hypervisor`` and that of the array in ``array``,
-which is all that a user's own inventory has to hold. Connections to Windows guests are in ``guests``, by VM.
+which is all that a user's own inventory has to hold. Connections to Windows guests are in the variable ``guests``, by VM;
+Linux guests are hosts of the group ``linux_guests``, as Ansible logs in to any host.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ NO_HYPERVISORS = (ARRAY, WINDOWS_GUEST)
 
 def connection(endpoint: Endpoint) -> dict[str, Any]:
     """Return the endpoint as the modules' option ``hypervisor`` or ``array`` takes it."""
+    if endpoint.uri:
+        return {"uri": endpoint.uri}
     given = {
         "hostname": endpoint.hostname,
         "port": endpoint.port,
@@ -47,13 +50,26 @@ def _machine(endpoint: Endpoint) -> str:
     return next((name.partition(".")[0] for name, port in endpoint.ports.items() if port == endpoint.port), "")
 
 
+def linux_guests(endpoint: Endpoint) -> dict[str, dict[str, Any]]:
+    """Return the guests of a KVM host as Ansible logs in to them, by VM."""
+    login = {
+        "ansible_host": endpoint.hostname,
+        "ansible_user": endpoint.username,
+        "ansible_ssh_private_key_file": endpoint.key_path,
+        "ansible_ssh_common_args": f"-o UserKnownHostsFile={endpoint.known_hosts} -o IdentitiesOnly=yes",
+        "ansible_python_interpreter": "/usr/bin/python3",
+    }
+    return {vm: {**login, "ansible_port": port} for vm, port in endpoint.ports.items()}
+
+
 def inventory(endpoints: Endpoints) -> dict[str, Any]:
-    """Return the inventory of all hypervisors of the lab."""
+    """Return the inventory of all hypervisors of the lab, and of the guests that can be reached."""
     array = connection(endpoints[ARRAY])
     hypervisors = {name: endpoint for name, endpoint in endpoints.items() if endpoint.type not in NO_HYPERVISORS}
     hosts = {name: {"hypervisor": connection(endpoint), "array": array} for name, endpoint in hypervisors.items()}
     guests = {_machine(endpoint): connection(endpoint) for endpoint in endpoints.values() if endpoint.type == WINDOWS_GUEST}
-    return {"all": {"vars": {"guests": guests}, "children": {"hypervisors": {"hosts": hosts}}}}
+    linux = {vm: login for endpoint in endpoints.values() if endpoint.key_path for vm, login in linux_guests(endpoint).items()}
+    return {"all": {"vars": {"guests": guests}, "children": {"hypervisors": {"hosts": hosts}, "linux_guests": {"hosts": linux}}}}
 
 
 if __name__ == "__main__":

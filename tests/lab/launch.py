@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -24,6 +25,10 @@ from pathlib import Path
 
 from tests.lab import world
 from tests.lab.certificates import issue
+from tests.lab.kvm import image
+from tests.lab.kvm.daemon import LibvirtFailed
+from tests.lab.ontap import data_plane
+from tests.lab.packages import install
 from tests.lab.processes import Process, ServerFailed, start
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +55,15 @@ class Endpoint:
     pid: int
     started: int
     ports: dict[str, int] = field(default_factory=dict)
-    """The ports of all machines, by name, where one process plays several."""
+    """The ports of all machines, by name, where one process plays several; of a KVM host, where ssh of its guests listens."""
+    uri: str = ""
+    """How libvirt is told of a KVM host."""
+    initiator: str = ""
+    """IQN of a KVM host."""
+    key_path: str = ""
+    """The private key that ssh of the guests admits, as ``username``."""
+    known_hosts: str = ""
+    """The file by which ssh knows the guests."""
 
     @property
     def process(self) -> Process:
@@ -72,6 +85,16 @@ Endpoints = dict[str, Endpoint]
 
 
 @dataclass(frozen=True)
+class Lab:
+    """What a server is started into."""
+
+    directory: Path
+    running: Mapping[str, Endpoint]
+    real_luns: bool
+    """Whether LUNs are SCSI disks of this machine."""
+
+
+@dataclass(frozen=True)
 class Server:
     """One kind of server: what it is to the code under test, and how it is started."""
 
@@ -79,11 +102,16 @@ class Server:
     username: str
     program: Callable[[], Sequence[str]]
     """Builds what must be built; returns the command without its options."""
-    tls_options: tuple[str, str] = ("--cert", "--key")
+    packages: Callable[[Lab], Sequence[str]] = lambda _lab: ()
+    """The Debian packages that it is made of."""
+    tls_options: tuple[str, ...] = ("--cert", "--key")
+    """The options that take its certificate and key, if it has an API of its own to protect."""
     needs: tuple[str, ...] = ()
     """Servers that must run before."""
-    options: Callable[[Mapping[str, Endpoint]], Sequence[str]] = lambda _running: ()
-    """Options beyond the common ones, from the servers that already run."""
+    options: Callable[[Lab], Sequence[str]] = lambda _lab: ()
+    """Options beyond the common ones."""
+    real_luns: bool = False
+    """Whether it needs LUNs that are SCSI disks."""
     machine: str = ""
     """Which of the machines of its process this is."""
     shares: str = ""
@@ -108,32 +136,56 @@ def _build_vcenter() -> Sequence[str]:
     return [str(VCENTER_PROGRAM)]
 
 
+def _prepare_kvm() -> Sequence[str]:
+    try:
+        image.prepare([domain for domain in world.build()["kvm"]["domains"] if domain["power"] == "on"])
+    except (image.CannotPrepare, LibvirtFailed, TimeoutError) as failure:
+        raise ServerFailed(f"The guests of the KVM host could not be prepared: {failure}") from failure
+    return [sys.executable, "-m", "tests.lab.kvm"]
+
+
 def _another(kind: str, machine: str) -> Server:
     """Return a further machine of the process that plays the Windows machines."""
     return Server(type=kind, username="LAB\\Administrator", program=lambda: (), needs=("hyperv",), machine=machine, shares="hyperv")
 
 
 SERVERS: Mapping[str, Server] = {
-    "ontap": Server(type="ontap", username="admin", program=lambda: [sys.executable, "-m", "tests.lab.ontap"]),
+    "ontap": Server(
+        type="ontap",
+        username="admin",
+        program=lambda: [sys.executable, "-m", "tests.lab.ontap"],
+        packages=lambda lab: data_plane.PACKAGES if lab.real_luns else (),
+        options=lambda lab: ["--data-plane", "tgt", "--luns", str(lab.directory / "ontap" / "luns")] if lab.real_luns else (),
+    ),
     "vcenter": Server(
         type="vmware",
         username="administrator@vsphere.local",
         program=_build_vcenter,
         tls_options=("--tls-cert", "--tls-key"),
         needs=("ontap",),
-        options=lambda running: ["--array-control", running["ontap"].control_url],
+        options=lambda lab: ["--array-control", lab.running["ontap"].control_url],
     ),
     "hyperv": Server(
         type="hyperv",
         username="LAB\\Administrator",
         program=lambda: [sys.executable, "-m", "tests.lab.hyperv"],
         needs=("ontap",),
-        options=lambda running: ["--array-control", running["ontap"].control_url],
+        options=lambda lab: ["--array-control", lab.running["ontap"].control_url],
         machine="hv01.lab",
     ),
     "hyperv-cluster": _another("hyperv", "hvc1n1.lab"),
     "hyperv-cluster4": _another("hyperv", "hvc2n1.lab"),
     "windows-guest": _another("windows", "win01.lab"),
+    "kvm": Server(
+        type="kvm",
+        username="root",
+        program=_prepare_kvm,
+        packages=lambda _lab: image.PACKAGES,
+        tls_options=(),
+        needs=("ontap",),
+        options=lambda lab: ["--directory", str(lab.directory / "kvm")],
+        real_luns=True,
+    ),
 }
 
 
@@ -142,10 +194,12 @@ def up(names: Iterable[str], directory: Path = DEFAULT_DIRECTORY, vms: int = 0, 
 
     Servers that already run there are kept when they are healthy and the world is the same. Raises ServerFailed.
     """
+    names = list(names)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(directory):
         running = read_endpoints(directory)
-        description = json.dumps(world.build(vms, disks), indent=2)
+        real_luns = any(SERVERS[name].real_luns for name in (*names, *running))
+        description = json.dumps(_world(directory, vms, disks, real_luns), indent=2)
         world_file = directory / "world.json"
         if not world_file.exists() or world_file.read_text() != description:
             _stop(running.values())
@@ -154,7 +208,7 @@ def up(names: Iterable[str], directory: Path = DEFAULT_DIRECTORY, vms: int = 0, 
         for name in _with_needs(names):
             if name not in running or not running[name].healthy():
                 _stop(running.pop(stale) for stale in _dependents(name) if stale in running)
-                running[name] = _start(name, running, directory)
+                running[name] = _start(name, Lab(directory, running, real_luns))
                 _write_endpoints(running, directory)
     return running
 
@@ -197,19 +251,27 @@ def _write_endpoints(endpoints: Mapping[str, Endpoint], directory: Path) -> None
     partial.replace(_endpoints_file(directory))
 
 
-def _start(name: str, running: Mapping[str, Endpoint], directory: Path) -> Endpoint:
-    server = SERVERS[name]
+def _world(directory: Path, vms: int, disks: int, real_luns: bool) -> world.World:
+    """Return the world of the lab in ``directory``; the portals of real LUNs are addresses of this machine that no other lab uses."""
+    whole = world.build(vms, disks)
+    if not real_luns:
+        return whole
+    second, third = hashlib.sha256(str(directory.resolve()).encode()).digest()[:2]
+    return world.on_network(whole, f"127.{second or 1}.{third}")
+
+
+def _start(name: str, lab: Lab) -> Endpoint:
+    server, directory = SERVERS[name], lab.directory
     if server.shares:
-        return _sharing(server, running[server.shares])
+        return _sharing(server, lab.running[server.shares])
+    install(server.packages(lab))
     certificates = issue(directory / name)
     password = secrets.token_urlsafe(18)
-    chain_option, key_option = server.tls_options
     command = [
         *server.program(),
         *("--world", str(directory / "world.json")),
-        *(chain_option, str(certificates.certificate)),
-        *(key_option, str(certificates.key)),
-        *server.options(running),
+        *_pairs(server.tls_options, (certificates.certificate, certificates.key)),
+        *server.options(lab),
     ]
     environment = {**os.environ, "LAB_USERNAME": server.username, "LAB_PASSWORD": password}
     process, ready = start(command, environment, ROOT, directory / f"{name}.log")
@@ -217,7 +279,7 @@ def _start(name: str, running: Mapping[str, Endpoint], directory: Path) -> Endpo
     return Endpoint(
         type=server.type,
         hostname="127.0.0.1",
-        port=ports[server.machine] if server.machine else ready["port"],
+        port=ports[server.machine] if server.machine else ready.get("port", 0),
         username=server.username,
         password=password,
         ca_path=str(certificates.authority),
@@ -226,7 +288,12 @@ def _start(name: str, running: Mapping[str, Endpoint], directory: Path) -> Endpo
         pid=process.pid,
         started=process.started,
         ports=ports,
+        **{key: ready[key] for key in ("uri", "initiator", "key_path", "known_hosts") if key in ready},
     )
+
+
+def _pairs(options: Sequence[str], values: Sequence[Path]) -> list[str]:
+    return [text for option, value in zip(options, values, strict=False) for text in (option, str(value))]
 
 
 def _sharing(server: Server, host: Endpoint) -> Endpoint:
@@ -282,7 +349,8 @@ def main() -> None:
     except ServerFailed as failure:
         sys.exit(str(failure))
     for name, endpoint in endpoints.items():
-        print(f"{name:<16} https://{endpoint.hostname}:{endpoint.port}  control {endpoint.control_url}")
+        address = endpoint.uri or f"https://{endpoint.hostname}:{endpoint.port}"
+        print(f"{name:<16} {address}  control {endpoint.control_url}")
     print(f"{'passwords':<16} {_endpoints_file(directory)}")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hmac
 import ssl
+import sys
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import SHUT_RDWR, socket
@@ -62,7 +63,9 @@ class Listener(ThreadingHTTPServer):
             self.shutdown_request(secured)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of connections that the client broke off."""
+        """Say nothing of connections that the client broke off; what is wrong with the server itself goes to its log."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
     def _secured(self, connection: socket) -> socket:
         if self._tls is None:

@@ -22,7 +22,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tests.lab import hyperv_world
+from tests.lab import hyperv_world, kvm_world
 
 World = dict[str, Any]
 
@@ -38,8 +38,10 @@ PROD, DEV = "prod", "dev"
 HOSTS: Mapping[str, tuple[str, ...]] = {PROD: ("esx01", "esx02"), DEV: ("esx11", "esx12")}
 SHARED_DATASTORES: Mapping[str, tuple[str, ...]] = {PROD: ("ds_single", "ds_span", "nfs01"), DEV: ("ds_dev", "nfs01")}
 MIXED_CASE_IQNS = frozenset({"esx02", "esx11"})
-ISCSI_PORTALS = ("192.0.2.11", "192.0.2.12")
-NFS_ADDRESS = "192.0.2.21"
+DOCUMENTATION_NETWORK = "192.0.2"
+ISCSI_PORTALS = (f"{DOCUMENTATION_NETWORK}.11", f"{DOCUMENTATION_NETWORK}.12")
+ISCSI_PORTALS_DR = (f"{DOCUMENTATION_NETWORK}.31",)
+NFS_ADDRESS = f"{DOCUMENTATION_NETWORK}.21"
 
 EMPTY_LUNS = frozenset({"spare"})
 USED_PART = 4
@@ -71,7 +73,13 @@ def naa_at(lun_path: str) -> str:
 def build(vms: int = 0, disks: int = 1) -> World:
     """Return the world; numbered VMs with ``disks`` disks each fill up to ``vms`` in the vCenter, and again on the single Hyper-V host."""
     vcenter = _vcenter(vms, disks)
-    return {"array": _array(vcenter["clusters"]), "vcenter": vcenter, "hyperv": _hyperv(vms, disks)}
+    return {"array": _array(vcenter["clusters"]), "vcenter": vcenter, "hyperv": _hyperv(vms, disks), "kvm": _kvm()}
+
+
+def on_network(world: World, prefix: str) -> World:
+    """Return the world with the array's addresses moved to the network of this prefix (``127.1.2``), where a data plane can serve them."""
+    moved: World = json.loads(json.dumps(world).replace(f'"{DOCUMENTATION_NETWORK}.', f'"{prefix}.'))
+    return moved
 
 
 def _hyperv(vms: int, disks: int) -> dict[str, Any]:
@@ -80,6 +88,13 @@ def _hyperv(vms: int, disks: int) -> dict[str, Any]:
     part = hyperv_world.build(naas, uuids, ISCSI_PORTALS, ISCSI_PORT, vms, disks)
     for vm in part["vms"]:
         vm["id"] = identity("vm", f"hyperv/{vm['name']}").upper()
+    return part
+
+
+def _kvm() -> dict[str, Any]:
+    part = kvm_world.build({lun: naa_at(kvm_world.lun_path(lun)) for lun in kvm_world.LUNS})
+    for domain in part["domains"]:
+        domain["uuid"] = identity("vm", f"kvm/{domain['name']}")
     return part
 
 
@@ -111,10 +126,12 @@ def _svm_san(clusters: list[dict[str, Any]]) -> dict[str, Any]:
             _volume("vol_small", 1 * GIB, {}),
             {**_volume("vol_nfs", 1 * TIB, {}), "junction": "/vol_nfs"},
             _volume(hyperv_world.VOLUME, 2 * TIB, hyperv_world.LUNS, os_type=hyperv_world.OS_TYPE),
+            _volume(kvm_world.VOLUME, 1 * TIB, kvm_world.LUNS, os_type=kvm_world.OS_TYPE),
         ],
         "igroups": [
             _igroup("esx_prod", initiators[PROD], {f"/vol/vol_prod/{lun}": number for lun, number in prod_maps.items()}),
             _igroup("esx_dev", initiators[DEV], {"/vol/vol_dev/ds_dev": 0}),
+            _igroup(kvm_world.GROUP, [kvm_world.IQN], kvm_world.maps(), kvm_world.OS_TYPE),
             *(_hyperv_igroup(name, hosts, luns) for name, (hosts, luns) in hyperv_world.GROUPS.items()),
         ],
     }
@@ -124,7 +141,7 @@ def _svm_dr() -> dict[str, Any]:
     return {
         "name": "svm_dr",
         "iqn": "iqn.1992-08.com.netapp:sn.0b7e55d28e4c11efb7a900a098c0ffee:vs.4",
-        "portals": ["192.0.2.31"],
+        "portals": list(ISCSI_PORTALS_DR),
         "nfs_lifs": [],
         "fc_lifs": [{"name": "fc1", "wwpn": "20:05:00:a0:98:c0:ff:e5", "wwnn": "20:04:00:a0:98:c0:ff:e4"}],
         "volumes": [_volume("vol_dr", 500 * GIB, {"ds_replica": 200 * GIB}, svm="svm_dr")],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -53,13 +54,26 @@ class Run:
 class Commands:
     """Runs Ansible in a directory of its own."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, seconds: float = TIMEOUT_SECONDS) -> None:
         self.directory = directory
+        self._seconds = seconds
 
     def playbook(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None, **variables: Any) -> Run:
         """`ansible-playbook NAME -e VARIABLES ARGUMENTS`; does not care how it ends."""
-        extra = ["-e", json.dumps(variables)] if variables else []
-        return self._run("ansible-playbook", name, *extra, *arguments, environment=environment)
+        return self._run("ansible-playbook", name, *_extra(variables), *arguments, environment=environment)
+
+    def killed(self, moment: str, name: str, *arguments: str, environment: Mapping[str, str] | None = None, **variables: Any) -> Run:
+        """The same, but all its processes get SIGKILL as soon as it prints a line that begins so."""
+        command = [str(_BINARIES / "ansible-playbook"), name, *_extra(variables), *arguments]
+        printed = []
+        with subprocess.Popen(command, start_new_session=True, **self._surroundings(environment)) as running:
+            assert running.stdout is not None
+            for line in running.stdout:
+                printed.append(line)
+                if line.startswith(moment):
+                    os.killpg(running.pid, signal.SIGKILL)
+                    break
+        return Run(running.returncode, "".join(printed))
 
     def ad_hoc(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Run:
         """`ansible ARGUMENTS`."""
@@ -67,17 +81,19 @@ class Commands:
 
     def _run(self, program: str, *arguments: str, environment: Mapping[str, str] | None) -> Run:
         ended = subprocess.run(
-            [str(_BINARIES / program), *arguments],
-            cwd=self.directory,
-            env={**self._environment(), **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-            text=True,
-            timeout=TIMEOUT_SECONDS,
+            [str(_BINARIES / program), *arguments], check=False, timeout=self._seconds, **self._surroundings(environment)
         )
         return Run(ended.returncode, ended.stdout)
+
+    def _surroundings(self, environment: Mapping[str, str] | None) -> dict[str, Any]:
+        return {
+            "cwd": self.directory,
+            "env": {**self._environment(), **(environment or {})},
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.STDOUT,
+            "text": True,
+        }
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -90,3 +106,7 @@ class Commands:
             "ANSIBLE_INVENTORY_UNPARSED_WARNING": "0",
             "ANSIBLE_SHOW_CUSTOM_STATS": "1",
         }
+
+
+def _extra(variables: Mapping[str, Any]) -> list[str]:
+    return ["-e", json.dumps(variables)] if variables else []

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab.launch import running_lab
-from tests.live.lab import ARRAY, SERVERS, WINDOWS, Lab, WindowsLab
+from tests.live.lab import ARRAY, KVM, SERVERS, WINDOWS, KvmLab, Lab, WindowsLab
 from tests.live.modules import ModuleRunner, module_runner
 
 
@@ -41,6 +41,20 @@ def windows(running_windows: WindowsLab) -> WindowsLab:
     """The lab's Windows machines as their world describes them, without faults, their requests not yet counted."""
     running_windows.reset()
     return running_windows
+
+
+@pytest.fixture(scope="session")
+def running_kvm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KvmLab]:
+    """The lab's KVM host, in whatever state it is."""
+    with running_lab((ARRAY, KVM), tmp_path_factory.mktemp("kvm")) as endpoints:
+        yield KvmLab(endpoints)
+
+
+@pytest.fixture
+def kvm(running_kvm: KvmLab) -> KvmLab:
+    """The lab's KVM host and array as their world describes them."""
+    running_kvm.reset()
+    return running_kvm
 
 
 @pytest.fixture(scope="session")

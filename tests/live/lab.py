@@ -14,6 +14,7 @@ from typing import Any
 
 from tests.lab.client import ask
 from tests.lab.inventory import connection, inventory
+from tests.lab.kvm.guest_shell import GuestShell
 from tests.lab.launch import Endpoints
 from tests.lab.state import state
 
@@ -124,6 +125,54 @@ class WindowsLab(Lab):
     def controls(self) -> list[dict[str, Any]]:
         """Every control code that was sent to a cluster's resource."""
         return list(self._ask(WINDOWS[0], "GET", "/controls"))
+
+
+KVM = "kvm"
+
+
+@dataclass(frozen=True)
+class KvmLab(Lab):
+    """An array whose LUNs are real SCSI disks, and a KVM host with guests that really run."""
+
+    servers: tuple[str, str] = (ARRAY, KVM)
+
+    @property
+    def hypervisor(self) -> dict[str, Any]:
+        """The option `hypervisor` of the modules."""
+        return {"uri": self.endpoints[KVM].uri}
+
+    @property
+    def initiator(self) -> str:
+        """IQN of the host."""
+        return self.endpoints[KVM].initiator
+
+    def domains(self) -> Any:
+        """What libvirt has: every domain's power, disks and controllers, and the pools."""
+        return self._ask(KVM, "GET", "/state")
+
+    def guest(self, name: str, command: str) -> str:
+        """What a command prints in a guest, without the last newline. Raises `CommandFailed`."""
+        return GuestShell(self.endpoints[KVM], name).run(command)
+
+    def reboot(self, name: str) -> None:
+        """Press a guest's reset button, and wait until it has booted."""
+        shell = GuestShell(self.endpoints[KVM], name)
+        before = shell.boot_id()
+        self._ask(KVM, "POST", f"/reboot?guest={name}")
+        shell.wait_for_reboot(before)
+
+    def agent(self, guest: str, state: str) -> None:
+        """Let a guest's agent be `running`, `stopped` or `hung`."""
+        self._ask(KVM, "POST", f"/agent?guest={guest}&state={state}")
+
+    def require_chap(self, username: str = "", password: str = "") -> None:
+        """Let the array's iSCSI target ask the host for a CHAP login, or without a user no more."""
+        login = {"username": username, "password": password} if username else {}
+        self._ask(ARRAY, "POST", "/faults", {"chap": {"initiator": self.initiator, **login}})
+
+    def data_plane(self, state: str) -> None:
+        """Kill the array's iSCSI target (`killed`), or start it again (`running`)."""
+        self._ask(ARRAY, "POST", f"/data-plane?state={state}")
 
 
 def alike(state: Any, new_lun: str) -> Any:

@@ -110,7 +110,10 @@ class Descriptor:
     default_port: int
     environment: Mapping[str, str]
     """Connection option → environment variable in which this platform's other tools, and AWX credentials, keep it."""
-    probe: Callable[[Connection], bool]
-    """Ask the endpoint, without credentials, whether it is one of these. Raises `ConnectionFailed` if nothing answers."""
+    probe: Callable[[Connection], bool] | None
+    """Ask the endpoint, without credentials, whether it is one of these. Raises `ConnectionFailed` if nothing answers.
+    None for what nobody can tell without logging in."""
     load: Callable[[], Callable[[Connection], Hypervisor]]
     """Import the backend, and only then its libraries; returns what opens a connection."""
+    named_by_uri: bool = False
+    """That a connection URI means this platform, and stands for the host name."""

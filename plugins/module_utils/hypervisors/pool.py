@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from ansible_collections.crossvisor.san.plugins.module_utils.connection import AUTO, ENVIRONMENT, Connection, from_environment
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import ConnectionFailed, NotFound
+from ansible_collections.crossvisor.san.plugins.module_utils.errors import ConnectionFailed, InvalidInput, NotFound
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import Descriptor, Hypervisor
 
 
@@ -36,6 +36,12 @@ def _load_hyperv() -> Callable[[Connection], Hypervisor]:
     from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.backend import HyperV
 
     return HyperV
+
+
+def _load_kvm() -> Callable[[Connection], Hypervisor]:
+    from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.kvm.backend import Kvm
+
+    return Kvm
 
 
 _PROBE_SECONDS = 10.0
@@ -64,6 +70,15 @@ DESCRIPTORS: tuple[Descriptor, ...] = (
         probe=_probe_wsman,
         load=_load_hyperv,
     ),
+    Descriptor(
+        type="kvm",
+        products="KVM with libvirt",
+        default_port=22,
+        environment={},
+        probe=None,
+        load=_load_kvm,
+        named_by_uri=True,
+    ),
 )
 
 TYPES = [descriptor.type for descriptor in DESCRIPTORS]
@@ -71,7 +86,7 @@ TYPES = [descriptor.type for descriptor in DESCRIPTORS]
 
 def has_endpoint(connection: Connection, environ: Mapping[str, str] = ENVIRONMENT) -> bool:
     """Tell whether an endpoint was named, by option or by any environment variable; else a module looks at its own machine."""
-    return connection.hostname is not None or _named_by_environment(connection, environ) is not None
+    return bool(connection.hostname or connection.uri) or _named_by_environment(connection, environ) is not None
 
 
 def resolve(
@@ -83,8 +98,11 @@ def resolve(
     Raises `NotFound` when the endpoint is none of the known products, `ConnectionFailed` when it does not answer.
     """
     known = tuple(descriptors)
-    descriptor = _named_by_environment(connection, environ, known) if connection.hostname is None else None
-    descriptor = descriptor or _by_type(connection.type, known) or _detect(connection, known)
+    if connection.uri:
+        descriptor = _named_by_uri(connection, known)
+        return descriptor, replace(connection, type=descriptor.type)
+    named = _named_by_environment(connection, environ, known) if connection.hostname is None else None
+    descriptor = named or _by_type(connection.type, known) or _detect(connection, known)
     complete = from_environment(connection, descriptor.environment, environ)
     complete.required("hostname")
     return descriptor, replace(complete, type=descriptor.type, port=complete.port or descriptor.default_port)
@@ -94,6 +112,17 @@ def open_hypervisor(connection: Connection) -> Hypervisor:
     """Load the backend of a resolved connection and log in. Raises a `CrossvisorError`."""
     descriptor = next(known for known in DESCRIPTORS if known.type == connection.type)
     return descriptor.load()(connection)
+
+
+def _named_by_uri(connection: Connection, descriptors: Iterable[Descriptor]) -> Descriptor:
+    """The platform that a URI means; nothing is asked. Raises `InvalidInput` when the type says another."""
+    descriptor = next(known for known in descriptors if known.named_by_uri)
+    if connection.type not in (AUTO, descriptor.type):
+        raise InvalidInput(
+            f"hypervisor.uri is {connection.uri}, which is for type {descriptor.type}, but hypervisor.type is {connection.type}: "
+            "leave out one of them."
+        )
+    return descriptor
 
 
 def _by_type(kind: str, descriptors: Iterable[Descriptor]) -> Descriptor | None:
@@ -116,18 +145,18 @@ def _named_by_environment(
 def _detect(connection: Connection, descriptors: Iterable[Descriptor]) -> Descriptor:
     """Ask the endpoint who it is, before any credential is sent."""
     connection.required("hostname")
-    known = tuple(descriptors)
+    known = [(descriptor, descriptor.probe) for descriptor in descriptors if descriptor.probe]
     silences: list[ConnectionFailed] = []
-    for descriptor in known:
+    for descriptor, probe in known:
         port, patience = connection.port or descriptor.default_port, min(connection.timeout, _PROBE_SECONDS)
         try:
-            if descriptor.probe(replace(connection, port=port, timeout=patience)):
+            if probe(replace(connection, port=port, timeout=patience)):
                 return descriptor
         except ConnectionFailed as silence:
             silences.append(silence)
     if len(silences) == len(known):
         raise silences[0] if connection.port else _nothing_answers(silences)
-    products = ", ".join(descriptor.products for descriptor in known)
+    products = ", ".join(descriptor.products for descriptor, _probe in known)
     raise NotFound(f"The endpoint {connection} answers but is none of: {products}; check hypervisor.hostname and hypervisor.port.")
 
 

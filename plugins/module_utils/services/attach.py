@@ -156,9 +156,12 @@ class MakeVisible(Step):
         return [host for host in self.hosts if sizes.get(host.id, -1) < self.size_bytes]
 
     def _sizes(self) -> dict[str, int]:
-        """Size in bytes that each host sees, by `Host.id`; a host that does not see the LUN is missing."""
-        found = self.hypervisor.devices([host.id for host in self.hosts], self.name)
-        return {device.host: device.size_bytes for device in found if device.state == _READY}
+        """Size in bytes that each host sees, on several ways the smallest, by `Host.id`; a host that does not see the LUN is missing."""
+        sizes: dict[str, int] = {}
+        for device in self.hypervisor.devices([host.id for host in self.hosts], self.name):
+            if device.state == _READY:
+                sizes[device.host] = min(device.size_bytes, sizes.get(device.host, device.size_bytes))
+        return sizes
 
 
 def attach(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> AttachReport:

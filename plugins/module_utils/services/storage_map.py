@@ -188,6 +188,7 @@ def _nested_vm(host_names: dict[str, str], vm: VirtualMachine, disks: Iterable[_
                 "size_bytes": found.disk.size_bytes,
                 "bus": found.disk.bus,
                 "unit": found.disk.unit,
+                "mounts": list(found.disk.mounts),
                 "storage": _nested_storage(found.files[0].under),
                 "parents": [{"path": file.path, "storage": _nested_storage(file.under)} for file in found.files[1:]],
             }

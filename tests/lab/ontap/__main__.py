@@ -12,15 +12,19 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tests.lab.control import BadFault, Control, Faults, Query, RequestLog, serve_control, values
 from tests.lab.listener import Credentials, tls_context
 from tests.lab.ontap.api import Api
+from tests.lab.ontap.data_plane.plane import DataPlane
+from tests.lab.ontap.data_plane.tgt import LUN_IDS as DATA_PLANE_LUN_IDS
+from tests.lab.ontap.data_plane.views import Account
 from tests.lab.ontap.jobs import Jobs
 from tests.lab.ontap.server import ACTIONS, Site, listener
-from tests.lab.ontap.state import Array
+from tests.lab.ontap.state import LUN_IDS, Array
 from tests.lab.world import build
 
 
@@ -33,6 +37,9 @@ def main() -> int:
         return 2
     if bool(options.cert) != bool(options.key):
         print("--cert and --key belong together.", file=sys.stderr)
+        return 2
+    if bool(options.data_plane) != bool(options.luns):
+        print("--data-plane and --luns belong together.", file=sys.stderr)
         return 2
     world = (json.loads(options.world.read_text(encoding="utf-8")) if options.world else build())["array"]
     stop = threading.Event()
@@ -54,34 +61,20 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--control-port", type=int, default=0, help="control port; 0 takes a free one")
     parser.add_argument("--cert", help="certificate chain in PEM; plain HTTP without it")
     parser.add_argument("--key", help="private key in PEM")
+    parser.add_argument("--data-plane", choices=["tgt"], help="make every LUN a SCSI disk of this iSCSI target; none without it")
+    parser.add_argument("--luns", type=Path, help="directory of the LUNs' data, with --data-plane; emptied at start")
     parser.add_argument("--async-jobs", action="store_true", help="do every change in a job")
     return parser.parse_args()
 
 
-def _serve(options: argparse.Namespace, world: dict[str, Any], credentials: Credentials, stop: threading.Event) -> None:
-    array, jobs, log, faults = Array(world), Jobs(), RequestLog(), Faults(ACTIONS)
-    api = Api(array, jobs, asynchronous=options.async_jobs)
-    tls = tls_context(options.cert, options.key) if options.cert else None
-    server = listener((options.listen, options.port), Site(api, credentials, faults, log), tls)
-    port = int(server.server_address[1])
+def _writes(array: Array, plane: DataPlane | None) -> dict[str, Callable[[Query], Any]]:
+    """What the control port does beyond faults."""
 
-    def reset() -> None:
-        array.reset(world)
-        jobs.clear()
-        faults.clear()
-        log.clear()
-
-    def hide_luns(reads: object) -> None:
-        with array.lock:
-            array.hide_next = int(str(reads))
-
-    def state() -> Any:
-        with array.lock:
-            return array.canonical()
-
-    def presented(query: Any) -> Any:
-        with array.lock:
-            return array.presented(values(query, "initiator"))
+    def switch_data_plane(query: Query) -> Any:
+        if plane is None:
+            raise BadFault("this array has no data plane")
+        plane.switch("".join(values(query, "state")))
+        return {}
 
     def written(query: Query) -> Any:
         naa, size = values(query, "naa"), values(query, "bytes")
@@ -92,14 +85,66 @@ def _serve(options: argparse.Namespace, world: dict[str, Any], credentials: Cred
                 raise BadFault(f"the array has no LUN {naa}, or {size} is no number of bytes") from error
         return {}
 
+    return {"/data-plane": switch_data_plane, "/written": written}
+
+
+def _switches(array: Array, plane: DataPlane | None) -> dict[str, Callable[[Any], None]]:
+    """What the control port takes as the one key of ``POST /faults``."""
+
+    def hide_luns(reads: Any) -> None:
+        with array.lock:
+            array.hide_next = int(str(reads))
+
+    def chap(wanted: Any) -> None:
+        if plane is None:
+            raise BadFault("this array has no data plane")
+        try:
+            plane.admit(wanted["initiator"], Account(wanted["username"], wanted["password"]) if "username" in wanted else None)
+        except KeyError as error:
+            raise BadFault(
+                f"CHAP is wanted of an 'initiator' with 'username' and 'password', or without both; {error} is missing"
+            ) from error
+
+    return {"hide_luns": hide_luns, "chap": chap}
+
+
+def _serve(options: argparse.Namespace, world: dict[str, Any], credentials: Credentials, stop: threading.Event) -> None:
+    jobs, log, faults = Jobs(), RequestLog(), Faults(ACTIONS)
+    array = Array(world, DATA_PLANE_LUN_IDS if options.data_plane else LUN_IDS)
+    plane = DataPlane(array, options.luns) if options.data_plane else None
+    api = Api(array, jobs, asynchronous=options.async_jobs, changed=plane.follow if plane else lambda: None)
+    tls = tls_context(options.cert, options.key) if options.cert else None
+    server = listener((options.listen, options.port), Site(api, credentials, faults, log), tls)
+    port = int(server.server_address[1])
+
+    def reset() -> None:
+        array.reset(world)
+        jobs.clear()
+        faults.clear()
+        log.clear()
+        if plane:
+            plane.reset()
+
+    def state() -> Any:
+        with array.lock:
+            return array.canonical()
+
+    def presented(query: Any) -> Any:
+        with array.lock:
+            return array.presented(values(query, "initiator"))
+
     probe = "127.0.0.1" if options.listen == "0.0.0.0" else options.listen
-    control = Control(log, faults, state, reset, (probe, port), {"/presented": presented}, {"hide_luns": hide_luns}, {"/written": written})
+    control = Control(log, faults, state, reset, (probe, port), {"/presented": presented}, _switches(array, plane), _writes(array, plane))
+    if plane:
+        plane.start()
     control_server = serve_control(options.listen, options.control_port, control)
     threading.Thread(target=server.serve_forever, name="api", daemon=True).start()
     print("READY", json.dumps({"port": port, "control_port": control_server.server_address[1]}), flush=True)
     stop.wait()
     server.shutdown()
     control_server.shutdown()
+    if plane:
+        plane.stop()
 
 
 if __name__ == "__main__":

@@ -85,8 +85,9 @@ def _json(raw: bytes) -> Any:
 class Api:
     """Answers requests from the array's state."""
 
-    def __init__(self, array: Array, jobs: Jobs, *, asynchronous: bool = False) -> None:
+    def __init__(self, array: Array, jobs: Jobs, *, asynchronous: bool = False, changed: Callable[[], None] = lambda: None) -> None:
         self._array = array
+        self._changed = changed
         self._jobs = jobs
         self._asynchronous = asynchronous
         self._routes = [(method, re.compile(f"/api/{pattern}"), handler) for method, pattern, handler in self._table()]
@@ -178,8 +179,7 @@ class Api:
     def _run(self, request: Request, handler: Handler, action: Action) -> Answer:
         wanted = self._asynchronous or "job" in action or "job_error" in action
         if request.method == "GET" or not wanted:
-            with self._array.lock:
-                return handler(request)
+            return self._handled(request, handler)
         timeout = _return_timeout(request.query)
         job = self._jobs.start(f"{request.method} {request.path}", lambda: self._work(request, handler, action), _seconds(action))
         link: Record = {"job": {"uuid": job.uuid}}
@@ -193,8 +193,14 @@ class Api:
     def _work(self, request: Request, handler: Handler, action: Action) -> Answer:
         if error := action.get("job_error"):
             raise OntapError(int(error["code"]), str(error["message"]))
+        return self._handled(request, handler)
+
+    def _handled(self, request: Request, handler: Handler) -> Answer:
         with self._array.lock:
-            return handler(request)
+            answer = handler(request)
+            if request.method != "GET":
+                self._changed()
+            return answer
 
     def _tunnelled(self, request: Request) -> Mapping[str, Any]:
         """Give a creation the SVM of the tunnel headers when its body names none."""

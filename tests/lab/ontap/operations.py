@@ -18,7 +18,6 @@ Values = Mapping[str, Any]
 """A request body by dotted paths."""
 
 T = TypeVar("T")
-LUN_ID_LIMIT = 4096
 
 
 def find_svm(array: Array, values: Values) -> Svm:
@@ -191,7 +190,7 @@ def create_map(array: Array, values: Values) -> LunMap:
         if other.lun is lun:
             message = f'LUN "{lun.path}" is already mapped to an initiator of "{igroup.name}" through "{other.igroup.name}".'
             raise OntapError(Code.MAP_CONFLICT, message, "igroup")
-    number = _number(svm, igroup, seen, values.get("logical_unit_number"))
+    number = _number(array.lun_ids, svm, igroup, seen, values.get("logical_unit_number"))
     lun_map = LunMap(lun, igroup, number)
     svm.maps.append(lun_map)
     return lun_map
@@ -396,14 +395,14 @@ def _igroup_to_map(svm: Svm, values: Values) -> Igroup:
     raise OntapError(Code.IGROUP_NOT_FOUND, f'Initiator group "{name or uuid}" does not exist in SVM "{svm.name}".', "igroup.name")
 
 
-def _number(svm: Svm, igroup: Igroup, seen: list[LunMap], asked: Any) -> int:
+def _number(allowed: range, svm: Svm, igroup: Igroup, seen: list[LunMap], asked: Any) -> int:
     field = "logical_unit_number"
     own = {lun_map.number for lun_map in svm.maps_in(igroup)}
     taken = own | {lun_map.number for lun_map in seen}
     if asked is None:
-        return next(number for number in itertools.count() if number not in taken)
-    if not str(asked).isdigit() or int(asked) >= LUN_ID_LIMIT:
-        raise OntapError(Code.INVALID_VALUE, f'The value "{asked}" is invalid for field "{field}" (0..{LUN_ID_LIMIT - 1})', field)
+        return next(number for number in allowed if number not in taken)
+    if not str(asked).isdigit() or int(asked) not in allowed:
+        raise OntapError(Code.INVALID_VALUE, f'The value "{asked}" is invalid for field "{field}" ({allowed[0]}..{allowed[-1]})', field)
     if int(asked) in own:
         raise OntapError(Code.LUN_ID_IN_GROUP, f'LUN ID {asked} is already in use in initiator group "{igroup.name}".', field)
     if int(asked) in taken:

@@ -18,6 +18,7 @@ from tests.lab.world import ISCSI_PORT, identity, naa_of
 
 World = Mapping[str, Any]
 
+LUN_IDS = range(4096)
 SPACE_ALLOCATION_BY_DEFAULT = frozenset({"vmware", "hyper_v"})
 """Since 9.15.1 these LUNs are created with SCSI thin provisioning enabled."""
 
@@ -142,8 +143,9 @@ class Svm:
 class Array:
     """The cluster. Every reader and writer holds ``lock``."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, lun_ids: range = LUN_IDS) -> None:
         self.lock = RLock()
+        self.lun_ids = lun_ids
         self.hide_next = 0
         self._load(world)
 

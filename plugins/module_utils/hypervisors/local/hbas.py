@@ -72,6 +72,17 @@ def hbas(root: Path = Path("/")) -> list[Hba]:
     return [*filter(None, others), *_iscsi(tree, iscsi_hosts, known), *_nvme(tree)]
 
 
+def is_local(host: ScsiHost) -> bool:
+    """Tell whether the adapter carries local disks only: SATA, USB, …"""
+    return _LOCAL_DRIVERS.fullmatch(host.driver) is not None
+
+
+def is_virtual(tree: Tree, host: ScsiHost) -> bool:
+    """Tell whether it is a hypervisor that shows the adapter. One of a real make that it emulates has its own vendor as PCI subsystem's."""
+    vendors = {tree.text(f"{host.pci_path}/{name}") for name in ("vendor", "subsystem_vendor")} if host.pci else set()
+    return not vendors.isdisjoint(_VIRTUAL_PCI_VENDORS)
+
+
 def parse_initiator_name(text: str) -> str:
     """The name in open-iscsi's `initiatorname.iscsi`, as arrays spell it; empty if the file sets none, or one that is not an iSCSI name."""
     return scsi.iqn(parse_assignments(_unspaced(text)).get("InitiatorName"))
@@ -85,19 +96,13 @@ def _unspaced(text: str) -> str:
 def _hba(tree: Tree, host: ScsiHost, known: Sequence[Disk]) -> Hba | None:
     if tree.exists(f"{_FC_HOSTS}/{host.name}"):
         return None if "/vport-" in host.path else _fibre_channel(tree, host, known)
-    if _LOCAL_DRIVERS.fullmatch(host.driver):
+    if is_local(host):
         return None
-    if _is_virtual(tree, host):
+    if is_virtual(tree, host):
         return _plain(tree, host, "other", known)
     if tree.exists(f"{_SAS_HOSTS}/{host.name}") and host.driver not in _RAID_DRIVERS:
         return _sas(tree, host, known)
     return _plain(tree, host, "block" if host.driver in _RAID_DRIVERS else "other", known)
-
-
-def _is_virtual(tree: Tree, host: ScsiHost) -> bool:
-    """Also an emulated adapter of a real make: its PCI subsystem's vendor is the hypervisor's."""
-    vendors = {tree.text(f"{host.pci_path}/{name}") for name in ("vendor", "subsystem_vendor")} if host.pci else set()
-    return not vendors.isdisjoint(_VIRTUAL_PCI_VENDORS)
 
 
 def _fibre_channel(tree: Tree, host: ScsiHost, known: Sequence[Disk]) -> Hba:

@@ -63,6 +63,15 @@ class Tree:
         found = self._locate(path)
         return f"/{found.relative_to(self._root).as_posix()}" if found is not None and self.exists(path) else ""
 
+    def link(self, path: str) -> str:
+        """What a symbolic link says, which is not looked at; empty if it is none."""
+        directory, _slash, name = path.rpartition("/")
+        found = self._locate(directory or "/")
+        try:
+            return str((found / name).readlink()) if found else ""
+        except OSError:
+            return ""
+
     def _read(self, path: str, read: Callable[[BinaryIO], bytes]) -> bytes | None:
         try:
             found = self._locate(path)

@@ -111,3 +111,26 @@ def test_the_pool_loads_no_vendor_library() -> None:
         [sys.executable, "-c", program], env={"PYTHONPATH": ":".join(sys.path)}, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_uri_means_kvm_and_asks_nobody() -> None:
+    given = connection(HYPERVISOR, {"uri": "qemu:///system"}, {})
+    assert has_endpoint(given, {})
+    found, complete = resolve(given, {})
+    assert (found.type, complete.type, complete.uri, str(complete)) == ("kvm", "kvm", "qemu:///system", "qemu:///system")
+
+
+def test_a_uri_from_the_environment_is_an_endpoint_too() -> None:
+    given = connection(HYPERVISOR, None, {"CROSSVISOR_HYPERVISOR_URI": "qemu+ssh://kvm01/system"})
+    assert resolve(given, {})[1].uri == "qemu+ssh://kvm01/system"
+
+
+def test_a_uri_and_another_type_contradict_each_other() -> None:
+    with pytest.raises(InvalidInput, match=r"hypervisor\.uri is qemu:///system, which is for type kvm, but hypervisor\.type is vmware"):
+        resolve(connection(HYPERVISOR, {"uri": "qemu:///system", "type": "vmware"}, {}), {})
+
+
+def test_a_backend_without_a_probe_is_taken_only_by_its_name() -> None:
+    known = [replace(descriptor("ape", True, []), probe=None), descriptor("bear", True, [])]
+    assert resolve(connection(HYPERVISOR, {"hostname": "x"}, {}), {}, known)[0].type == "bear"
+    assert resolve(connection(HYPERVISOR, {"hostname": "x", "type": "ape"}, {}), {}, known)[0].type == "ape"

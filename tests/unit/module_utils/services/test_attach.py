@@ -114,6 +114,13 @@ def test_a_host_that_sees_the_lun_before_it_grew_is_rescanned(hypervisor: Memory
     assert not attach.attach(with_disk(seen_small, "app"), replace(REQUEST, size_bytes=1 << 30), check_mode=False).outcome.changed
 
 
+def test_a_host_that_sees_the_lun_in_two_ways_has_read_its_size_when_both_have(hypervisor: MemoryHypervisor) -> None:
+    seen_small = visible_on(hypervisor, "h1", "h2")
+    grown = [replace(device, size_bytes=2 << 30) for device in seen_small.seen]
+    seen_small.seen.extend(grown)
+    assert not MakeVisible(seen_small, seen_small.host_list[:2], NAME, 60, size_bytes=2 << 30).done()
+
+
 def test_a_lun_that_stays_invisible_names_the_host_and_the_way_out(hypervisor: MemoryHypervisor) -> None:
     hypervisor.presented = {"h1": 1}
     with pytest.raises(StepFailed, match=r"is not visible on esx2 after 0 s: check that the array maps it .*hba_info"):

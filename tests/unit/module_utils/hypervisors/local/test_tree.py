@@ -68,3 +68,9 @@ def test_a_loop_of_links_is_noted(tmp_path: Path) -> None:
 
 def test_a_piece_is_read_at_its_offset(tmp_path: Path) -> None:
     assert Tree(plant(tmp_path, {"/device": b"0123456789"})).piece("/device", 4, 3) == b"456"
+
+
+def test_a_link_is_told_as_it_is_without_following_it(tmp_path: Path) -> None:
+    tree = Tree(plant(tmp_path, {"/proc/7/fd/3": Link("socket:[123]"), "/proc/7/comm": "bash"}))
+    assert (tree.link("/proc/7/fd/3"), tree.link("/proc/7/comm"), tree.link("/proc/8/exe")) == ("socket:[123]", "", "")
+    assert tree.unreadable == {}

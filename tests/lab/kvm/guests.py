@@ -1,0 +1,102 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Running guests: started, waited for, given a key, suspended into a file and resumed from it elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import socket
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.lab.kvm.daemon import Libvirt, LibvirtFailed, eventually
+from tests.lab.kvm.domains import moved_guest
+
+BOOT_SECONDS = 240.0
+RESUME_SECONDS = 60.0
+CONNECT_SECONDS = 5.0
+USER = "root"
+
+
+@dataclass(frozen=True)
+class Suspended:
+    """A guest that was suspended right after its first boot: memory and disk belong together."""
+
+    memory: Path
+    disk: Path
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def overlay(base: Path, image: Path, form: str, size: int | None = None) -> None:
+    """Create a qcow2 image on top of ``base``, whose format is ``form``."""
+    create = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", form, "-b", str(base), str(image), *([str(size)] if size else [])]
+    subprocess.run(create, check=True, stdin=subprocess.DEVNULL)
+
+
+def wait_until_up(libvirt: Libvirt, name: str, ssh_port: int, seconds: float) -> None:
+    """Return when the guest's agent and ssh answer; raises TimeoutError after ``seconds``."""
+    eventually(lambda: agent_answers(libvirt, name), seconds, f"the guest agent of {name} does not answer")
+    eventually(lambda: _greets(ssh_port), seconds, f"ssh of {name} does not answer")
+
+
+def agent_answers(libvirt: Libvirt, name: str) -> bool:
+    """Return whether the guest agent answers."""
+    return libvirt.succeeds("qemu-agent-command", "--timeout", "5", name, '{"execute": "guest-ping"}')
+
+
+def suspend(libvirt: Libvirt, name: str, image: Path, suspended: Suspended) -> None:
+    """Stop the guest and keep its memory and disk."""
+    libvirt.virsh("save", name, str(suspended.memory))
+    shutil.move(image, suspended.disk)
+
+
+def resume(libvirt: Libvirt, name: str, suspended: Suspended, image: Path, ssh_port: int) -> None:
+    """Define and resume the guest with a copy of the suspended disk in ``image``; return when it can be reached and knows the time."""
+    shutil.copyfile(suspended.disk, image)
+    definition = image.with_suffix(".xml")
+    definition.write_text(moved_guest(libvirt.virsh("save-image-dumpxml", str(suspended.memory)), image, ssh_port))
+    libvirt.virsh("define", str(definition))
+    libvirt.virsh("restore", str(suspended.memory), "--xml", str(definition))
+    definition.unlink()
+    wait_until_up(libvirt, name, ssh_port, RESUME_SECONDS)
+    libvirt.virsh("domtime", name, "--now")
+
+
+def admit(libvirt: Libvirt, name: str, public_key: Path) -> None:
+    """Let the owner of the key, and nobody else, in by ssh."""
+    libvirt.virsh("set-user-sshkeys", name, USER, "--file", str(public_key), "--reset")
+
+
+def host_key(libvirt: Libvirt, name: str) -> str:
+    """Return the public key by which the guest's ssh proves itself, as its agent reads it."""
+    handle = _agent(libvirt, name, "guest-file-open", path="/etc/ssh/ssh_host_ed25519_key.pub")
+    content = _agent(libvirt, name, "guest-file-read", handle=handle)
+    _agent(libvirt, name, "guest-file-close", handle=handle)
+    return " ".join(base64.b64decode(content["buf-b64"]).decode().split()[:2])
+
+
+def _agent(libvirt: Libvirt, name: str, command: str, **arguments: Any) -> Any:
+    answer = json.loads(libvirt.virsh("qemu-agent-command", name, json.dumps({"execute": command, "arguments": arguments})))
+    if "return" not in answer:
+        raise LibvirtFailed(f"{command} of {name}: {answer}")
+    return answer["return"]
+
+
+def _greets(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=CONNECT_SECONDS) as connection:
+            return connection.recv(4) == b"SSH-"
+    except OSError:
+        return False

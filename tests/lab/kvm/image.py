@@ -1,0 +1,178 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The guests' image: built once, booted once, suspended, and kept under ``build/guest`` by a hash of everything that went into it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.lab.kvm.daemon import Libvirt
+from tests.lab.kvm.domains import Boot, Places, domain_xml
+from tests.lab.kvm.guests import BOOT_SECONDS, Suspended, free_port, overlay, suspend, wait_until_up
+
+ROOT = Path(__file__).resolve().parents[3]
+CACHE = ROOT / "build" / "guest"
+RECIPE = Path(__file__).with_name("guest")
+PACKAGES = (
+    "libvirt-daemon", "libvirt-daemon-driver-qemu", "libvirt-daemon-driver-storage-iscsi-direct", "libvirt-clients",
+    "qemu-system-x86", "qemu-utils", "qemu-block-extra", "mmdebstrap", "e2fsprogs", "openssh-client", "util-linux",
+)  # fmt: skip
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+PROBE_SECONDS = 15.0
+PROBE_SUCCESS = b"Kernel panic"
+"""A kernel without a root file system has come as far as it can."""
+
+
+class CannotPrepare(RuntimeError):
+    """The guests' image cannot be made here; the text says why."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A disk, and what boots it."""
+
+    directory: Path
+
+    @property
+    def disk(self) -> Path:
+        """The raw image that all guests' disks lie on."""
+        return self.directory / "guest.img"
+
+    @property
+    def kernel(self) -> Path:
+        """The kernel of the guests."""
+        return self.directory / "vmlinuz"
+
+    @property
+    def initrd(self) -> Path:
+        """What the kernel starts with."""
+        return self.directory / "initrd"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a lab starts from."""
+
+    image: Image
+    hypervisor: str
+    """``kvm`` or ``qemu``."""
+    suspended: Mapping[str, Suspended]
+    """By the name of the guest."""
+
+
+def prepare(guests: Sequence[Mapping[str, Any]]) -> Prepared:
+    """Return what the guests of the world start from, made now unless it was made before; raises CannotPrepare."""
+    with _locked(CACHE):
+        image = Image(_once(f"image-{_digest(*_recipe())}", _build))
+        hypervisor = _hypervisor(image)
+        facts = [
+            str(image.directory),
+            hypervisor,
+            str(guests),
+            _output("qemu-system-x86_64", "--version"),
+            _output("libvirtd", "--version"),
+        ]
+        sources = [Path(__file__).with_name(name).read_text() for name in ("domains.py", "guests.py")]
+        saved = _once(f"suspended-{_digest(*facts, *sources)}", lambda directory: _boot(directory, image, hypervisor, guests))
+    return Prepared(image, hypervisor, {guest["name"]: _suspended(saved, guest["name"]) for guest in guests})
+
+
+def _recipe() -> Iterator[str]:
+    for file in sorted(path for path in RECIPE.rglob("*") if path.is_file()):
+        yield f"{file.relative_to(RECIPE)}\n{file.read_text()}"
+
+
+def _build(directory: Path) -> None:
+    _run([str(RECIPE / "build.sh"), str(directory)])
+
+
+def _boot(directory: Path, image: Image, hypervisor: str, guests: Sequence[Mapping[str, Any]]) -> None:
+    """Boot all guests at once and suspend them."""
+    libvirt = Libvirt(directory / "libvirt")
+    ports = {guest["name"]: free_port() for guest in guests}
+    libvirt.start()
+    try:
+        for guest in guests:
+            disk = directory / f"{guest['name']}.qcow2"
+            overlay(image.disk, disk, "raw")
+            definition = directory / f"{guest['name']}.xml"
+            boot = Boot(image.kernel, image.initrd, ports[guest["name"]], hypervisor)
+            definition.write_text(domain_xml(guest, Places("", directory, "", "", "", {}), boot))
+            libvirt.virsh("create", str(definition))
+        for name, port in ports.items():
+            wait_until_up(libvirt, name, port, BOOT_SECONDS)
+            suspend(libvirt, name, directory / f"{name}.qcow2", _suspended(directory, name))
+    finally:
+        libvirt.stop()
+    shutil.rmtree(directory / "libvirt")
+
+
+def _suspended(directory: Path, name: str) -> Suspended:
+    return Suspended(directory / f"{name}.memory", directory / f"{name}.disk")
+
+
+def _hypervisor(image: Image) -> str:
+    """Return the type of the guests' domains, found out once per boot of this machine."""
+    probed = _once(f"accelerator-{_digest(str(image.directory), BOOT_ID.read_text())}", lambda directory: _probe(directory, image))
+    return (probed / "type").read_text()
+
+
+def _probe(directory: Path, image: Image) -> None:
+    (directory / "type").write_text(_accelerator(image))
+
+
+def _accelerator(image: Image) -> str:
+    """Return ``kvm`` if a kernel boots with it here: a nested KVM may open and create machines, and then run none."""
+    command = [
+        "qemu-system-x86_64", "-accel", "kvm", "-cpu", "qemu64", "-machine", "q35", "-m", "512", "-display", "none", "-serial", "stdio",
+        "-no-reboot", "-kernel", str(image.kernel), "-append", "console=ttyS0 panic=-1",
+    ]  # fmt: skip
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return "qemu"
+    return "kvm" if done.returncode == 0 and PROBE_SUCCESS in done.stdout else "qemu"
+
+
+def _once(name: str, make: Callable[[Path], None]) -> Path:
+    """Return the directory of this name in the cache, made by ``make`` if it is not there; what was made is complete or absent."""
+    directory = CACHE / name
+    if not directory.exists():
+        partial = CACHE / f"{name}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(mode=0o700)
+        make(partial)
+        partial.rename(directory)
+    return directory
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stdout
+
+
+def _run(command: Sequence[str]) -> None:
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CannotPrepare(f"{Path(command[0]).name} ended with {done.returncode}: {(done.stdout + done.stderr)[-2000:]}")
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

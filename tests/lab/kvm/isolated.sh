@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Usage: isolated.sh DIRECTORY
+# Runs libvirtd as process 1 of mount and process namespaces of its own, with DIRECTORY/{etc,lib,cache,log,run} in the place of the system's directories.
+# When this process ends, the kernel ends libvirtd and every QEMU with it.
+set -euo pipefail
+directory=$1
+
+for place in etc:/etc/libvirt lib:/var/lib/libvirt cache:/var/cache/libvirt log:/var/log/libvirt run:/run/libvirt; do
+    mkdir -p "$directory/${place%%:*}" "${place#*:}"
+    mount --bind "$directory/${place%%:*}" "${place#*:}"
+done
+libvirtd --pid-file /run/libvirt/libvirtd.pid --config /etc/libvirt/libvirtd.conf &
+wait $!

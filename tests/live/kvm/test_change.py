@@ -1,0 +1,181 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A LUN becomes a disk of a VM that really runs, and is taken back: real libvirt, real QEMU, a real iSCSI target, a guest's own kernel."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from typing import Any
+
+import pytest
+
+from tests.lab import kvm_world, world
+from tests.live.lab import KvmLab
+from tests.live.modules import ModuleRunner, Result
+
+LEDGER = world.naa_at(kvm_world.lun_path("kvm_ledger"))
+GUEST, OTHER = "lnx01", "lnx02"
+
+
+@pytest.fixture
+def naa(kvm: KvmLab, modules: ModuleRunner) -> str:
+    """A new LUN that the host's initiator sees."""
+    lun = {"svm": "svm_san", "volume": kvm_world.VOLUME, "name": "disk", "size": "64MiB", "os_type": "linux"}
+    seers = {"initiators": [kvm.initiator], "igroup": kvm_world.GROUP, "lun_id": 5}
+    found: str = modules.succeed("lun_provision", {"array": kvm.array, **lun, **seers})["naa"]
+    return found
+
+
+def disk(kvm: KvmLab, vm: str, naa: str, **options: Any) -> dict[str, Any]:
+    """Arguments of ptd_attach."""
+    return {"hypervisor": kvm.hypervisor, "vm": vm, "naa": naa, "timeout": 20, **options}
+
+
+def names_in(kvm: KvmLab, guest: str) -> list[str]:
+    """The identities of the SCSI disks, as the guest's kernel reads them."""
+    return kvm.guest(guest, "cat /sys/class/scsi_device/*/device/wwid 2>/dev/null || true").split()
+
+
+def devices(kvm: KvmLab, vm: str) -> Any:
+    return kvm.domains()["domains"][vm]
+
+
+def attached(modules: ModuleRunner, kvm: KvmLab, vm: str, naa: str, **options: Any) -> Result:
+    return modules.succeed("ptd_attach", disk(kvm, vm, naa, **options))
+
+
+def test_the_guest_sees_the_lun_by_the_name_that_was_asked_for(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:
+    result = attached(modules, kvm, GUEST, naa)
+    assert (result["changed"], result["disk"]["mode"], result["disk"]["size_bytes"]) == (True, "physical", 64 << 20)
+    assert kvm.guest(GUEST, "readlink -f /dev/disk/by-id/wwn-0x" + naa).strip() == "/dev/sda"
+    assert kvm.guest(GUEST, "cat /sys/block/sda/device/vendor /sys/block/sda/device/model").split() == ["NETAPP", "LUN", "C-Mode"]
+
+
+def test_a_second_run_changes_nothing(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:
+    attached(modules, kvm, GUEST, naa)
+    before = kvm.domains()
+    again = attached(modules, kvm, GUEST, naa)
+    assert (again["changed"], again["actions"], kvm.domains()) == (False, [], before)
+
+
+def test_check_mode_tells_but_changes_nothing(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:
+    before = kvm.domains()
+    result = modules.succeed("ptd_attach", disk(kvm, GUEST, naa), check=True)
+    assert (result["changed"], result["actions"]) == (True, [f"attach LUN naa.{naa} to VM {GUEST} as SCSI(0:0)"])
+    assert kvm.domains() == before
+
+
+def test_a_second_vm_is_refused_and_told_who_has_it(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:
+    attached(modules, kvm, GUEST, naa)
+    before = kvm.domains()
+    assert f"is used by VM {GUEST} (" in modules.fail("ptd_attach", disk(kvm, OTHER, naa))
+    assert kvm.domains() == before
+
+
+def test_a_lun_that_a_vm_has_as_a_device_of_the_host_is_not_given_away_over_the_network(kvm: KvmLab, modules: ModuleRunner) -> None:
+    assert "is used by VM ledger01 (" in modules.fail("ptd_attach", disk(kvm, GUEST, LEDGER))
+
+
+def test_a_mounted_disk_is_not_detached_and_an_unmounted_one_is(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:
+    before = devices(kvm, GUEST)
+    attached(modules, kvm, GUEST, naa)
+    kvm.guest(GUEST, "mkfs.ext4 -q /dev/sda && mount /dev/sda /mnt && echo kept >/mnt/file")
+    told = modules.succeed("vm_storage_map", {"hypervisor": kvm.hypervisor, "vms": [GUEST], "image_details": True})
+    assert {one["disk"]: one["mounts"] for one in told["virtual_machines"][0]["disks"]} == {"vda": ["/"], "sda": ["/mnt"]}
+    away = disk(kvm, GUEST, naa, state="absent", release=True)
+    assert f"LUN naa.{naa} is mounted in VM {GUEST} at /mnt: unmount it there first" in modules.fail("ptd_attach", away)
+    assert kvm.guest(GUEST, "cat /mnt/file; umount /mnt").strip() == "kept"
+    assert modules.succeed("ptd_attach", away)["changed"]
+    assert not modules.succeed("ptd_attach", away)["changed"]
+    assert (devices(kvm, GUEST), names_in(kvm, GUEST)) == (before, [])
+
+
+def test_an_agent_that_hangs_holds_nothing_up(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:
+    attached(modules, kvm, GUEST, naa)
+    kvm.agent(GUEST, "hung")
+    try:
+        assert attached(modules, kvm, GUEST, naa, state="absent")["changed"]
+    finally:
+        kvm.agent(GUEST, "running")
+
+
+def test_a_vm_that_is_off_gets_a_controller_and_the_disk_for_its_next_start(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:
+    result = attached(modules, kvm, "noscsi01", naa)
+    assert result["actions"] == ["add SCSI controller 0 (virtio-scsi) to VM noscsi01", f"attach LUN naa.{naa} to VM noscsi01 as SCSI(0:0)"]
+    assert f"ua-naa-{naa}" in json.dumps(devices(kvm, "noscsi01")["persistent"]) or result["disk"]["unit"] == 0
+
+
+def test_a_transient_vm_gets_the_disk_while_it_runs(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:
+    assert attached(modules, kvm, "transient01", naa)["changed"]
+    assert not attached(modules, kvm, "transient01", naa)["changed"]
+    assert attached(modules, kvm, "transient01", naa, state="absent")["changed"]
+
+
+def test_a_pvscsi_controller_addresses_by_target(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:
+    result = attached(modules, kvm, "legacy01", naa, place="SCSI(0:9)")
+    assert (result["disk"]["controller_type"], result["disk"]["bus"], result["disk"]["unit"]) == ("pvscsi", 0, 9)
+
+
+def test_a_running_vm_without_a_free_port_is_refused_with_the_way_out(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:
+    before = kvm.domains()
+    message = modules.fail("ptd_attach", disk(kvm, "crowded01", naa))
+    assert "without a free PCI Express port" in message
+    assert "power it off" in message
+    assert kvm.domains() == before
+
+
+def test_an_array_that_is_down_leaves_nothing_half_made(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:
+    before = kvm.domains()
+    kvm.data_plane("killed")
+    try:
+        message = modules.fail("ptd_attach", disk(kvm, GUEST, naa, timeout=1))
+    finally:
+        kvm.data_plane("running")
+    assert re.search("cannot be reached: Connection refused|broke off", message), message
+    assert kvm.domains() == before
+    assert attached(modules, kvm, GUEST, naa)["changed"]
+
+
+def test_an_initiator_that_the_array_does_not_know_is_told(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:
+    import libvirt
+
+    connection = libvirt.open(kvm.hypervisor["uri"])
+    pool = connection.storagePoolLookupByName(kvm_world.SAN_POOL)
+    stranger = pool.XMLDesc(0).replace(kvm.initiator, "iqn.2026-01.com.example:stranger")
+    pool.undefine()
+    connection.storagePoolDefineXML(stranger)
+    connection.close()
+    message = modules.fail("ptd_attach", disk(kvm, GUEST, naa, timeout=1))
+    assert "does not let initiator iqn.2026-01.com.example:stranger in (status 515): map the LUN to that initiator" in message
+
+
+def test_a_lun_that_is_not_mapped_is_not_attached(kvm: KvmLab, modules: ModuleRunner) -> None:
+    message = modules.fail("ptd_attach", disk(kvm, GUEST, "600a0980" + "41" * 12, timeout=0.5))
+    assert "is not visible on" in message
+    assert "check that the array maps it to the initiators" in message
+
+
+def test_a_chap_secret_that_the_target_does_not_take_is_told(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:
+    import libvirt
+
+    before = kvm.domains()["domains"]
+    kvm.require_chap("kvm01", secrets.token_hex(8))
+    try:
+        assert "refuses a login without CHAP" in modules.fail("ptd_attach", disk(kvm, GUEST, naa, timeout=1))
+        connection = libvirt.open(kvm.hypervisor["uri"])
+        usage = "<secret ephemeral='yes' private='no'><usage type='iscsi'><target>chap</target></usage></secret>"
+        connection.secretDefineXML(usage).setValue(secrets.token_hex(8).encode())
+        pool = connection.storagePoolLookupByName(kvm_world.SAN_POOL)
+        login = "<auth type='chap' username='kvm01'><secret usage='chap'/></auth></source>"
+        with_login = pool.XMLDesc(0).replace("</source>", login)
+        pool.undefine()
+        connection.storagePoolDefineXML(with_login)
+        connection.close()
+        assert "refuses the CHAP secret of user kvm01" in modules.fail("ptd_attach", disk(kvm, GUEST, naa, timeout=1))
+        assert kvm.domains()["domains"] == before
+    finally:
+        kvm.require_chap()

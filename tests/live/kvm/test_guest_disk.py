@@ -1,0 +1,135 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the role guest_disk leaves alone in a Linux guest, and how it says so: the guest's own kernel, udev and tools, over ssh."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.lab import kvm_world, world
+from tests.live.commands import Run
+from tests.live.kvm.ansible_user import GUEST, MOUNT, User, administrator
+from tests.live.lab import KvmLab
+from tests.live.modules import ModuleRunner
+
+PLAYBOOK = [{"hosts": GUEST, "gather_facts": False, "roles": ["crossvisor.san.guest_disk"]}]
+LUN = {"svm": "svm_san", "volume": kvm_world.VOLUME, "name": "linux_guest", "size": "64MiB", "os_type": "linux"}
+AS_IF_NEW = """\
+for mounted in $(findmnt --noheadings --raw --output TARGET --source {device}1) $(findmnt --noheadings --raw --output TARGET {mount}); do
+    umount $mounted
+done
+sed -i '\\|{mount}|d' /etc/fstab
+wipefs --quiet --all --force {device}?* {device} 2>/dev/null
+blockdev --rereadpt {device}
+udevadm settle"""
+
+
+@dataclass(frozen=True)
+class Guest:
+    """The guest with a LUN that its hypervisor has attached."""
+
+    user: User
+    naa: str
+    device: str
+
+    def play(self, *arguments: str, **variables: Any) -> Run:
+        """Run the role in the guest."""
+        given = {"guest_disk_os": "linux", "guest_disk_naa": self.naa, "guest_disk_mount": MOUNT, "guest_disk_file_system": "ext4"}
+        return self.user.play("guest.yml", *arguments, **{**given, "guest_disk_timeout": 20, **variables})
+
+    def fail(self, **variables: Any) -> str:
+        """What the role says when it refuses."""
+        run = self.play(**variables)
+        assert run.code != 0, run.output
+        return run.output
+
+    def run(self, command: str) -> str:
+        """What a command prints in the guest."""
+        return self.user.guest(command)
+
+
+@pytest.fixture(scope="module")
+def attached(running_kvm: KvmLab, modules: ModuleRunner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
+    """The guest with a LUN, in whatever state."""
+    running_kvm.reset()
+    directory = tmp_path_factory.mktemp("guest")
+    with administrator(running_kvm, directory) as user:
+        (directory / "guest.yml").write_text(json.dumps(PLAYBOOK))
+        seers = {"initiators": [running_kvm.initiator], "igroup": kvm_world.GROUP, "lun_id": 6}
+        naa: str = modules.succeed("lun_provision", {"array": running_kvm.array, **LUN, **seers})["naa"]
+        modules.succeed("ptd_attach", {"hypervisor": running_kvm.hypervisor, "vm": GUEST, "naa": naa, "timeout": 20})
+        yield Guest(user, naa, user.guest(f"udevadm settle; readlink -f /dev/disk/by-id/wwn-0x{naa}"))
+
+
+@pytest.fixture
+def guest(attached: Guest) -> Guest:
+    """The guest with a blank LUN."""
+    attached.run(AS_IF_NEW.format(device=attached.device, mount=MOUNT))
+    return attached
+
+
+def partition(guest: Guest, name: str) -> None:
+    guest.run(f"parted -s {guest.device} mklabel gpt mkpart {name} 1MiB 63MiB && udevadm settle")
+
+
+def test_a_disk_that_carries_data_is_left_alone_unless_it_may_be_lost(guest: Guest) -> None:
+    guest.run(f"mkfs.ext4 -q {guest.device}")
+    before = guest.run(f"blkid -p {guest.device}")
+    assert "carries data (ext4) and was left alone; if nobody needs it, set guest_disk_force." in guest.fail()
+    assert guest.run(f"blkid -p {guest.device}") == before
+    run = guest.play(guest_disk_force=True, guest_disk_label="data")
+    assert run.code == 0, run.output
+    assert guest.run(f"findmnt --noheadings --output SOURCE,FSTYPE,LABEL {MOUNT}").split() == [f"{guest.device}1", "ext4", "data"]
+
+
+def test_a_partition_of_somebody_else_is_data(guest: Guest) -> None:
+    partition(guest, "theirs")
+    assert f"carries data (gpt, {guest.device}1) and was left alone" in guest.fail()
+
+
+def test_check_mode_leaves_a_blank_disk_blank(guest: Guest) -> None:
+    run = guest.play("--check")
+    assert (run.code, run.counts["changed"]) == (0, 1), run.output
+    assert guest.run(f"wipefs --noheadings {guest.device}") == ""
+
+
+def test_a_guest_without_the_tools_names_the_package(guest: Guest) -> None:
+    guest.run("mkdir -p /root/away; mv /usr/sbin/mkfs.xfs /usr/sbin/xfs_growfs /root/away")
+    told = guest.fail(guest_disk_file_system="xfs")
+    guest.run("mv /root/away/* /usr/sbin/")
+    assert f"Guest {GUEST} has no mkfs.xfs and no xfs_growfs; install there: xfsprogs." in told
+
+
+def test_a_mount_point_of_another_file_system_is_not_taken(guest: Guest) -> None:
+    partition(guest, "crossvisor.san")
+    guest.run(f"mkfs.ext4 -q {guest.device}1; udevadm settle; mkdir -p {MOUNT}; mount -t tmpfs theirs {MOUNT}")
+    assert f"cannot be mounted at {MOUNT} of guest {GUEST}: theirs is mounted there" in guest.fail()
+    assert guest.run(f"findmnt --noheadings --output SOURCE {MOUNT}") == "theirs"
+
+
+def test_a_lun_that_is_not_attached_is_told_with_what_was_looked_at(guest: Guest) -> None:
+    absent = "600a0980" + b"NotAttached0".hex()
+    told = guest.fail(guest_disk_naa=absent, guest_disk_timeout=1)
+    assert f"LUN naa.{absent} is not visible within 1 s after a rescan of host" in told
+    assert "(virtio_scsi)" in told
+    assert f"naa.{guest.naa}" in told
+
+
+def test_a_guest_that_cannot_be_reached_is_told_and_changes_nothing(guest: Guest) -> None:
+    run = guest.user.play("guest.yml", "-e", "ansible_port=1", guest_disk_os="linux", guest_disk_naa=guest.naa)
+    assert (run.code, run.counts["unreachable"]) == (4, 1)
+    assert "port 1: Connection refused" in run.output
+
+
+def test_the_guest_knows_on_which_hypervisor_it_runs(guest: Guest) -> None:
+    facts = guest.user.module("hypervisor_facts")["ansible_facts"]["crossvisor"]
+    assert (facts["type"], facts["virtualized"], facts["role"]) == ("kvm", True, "guest")
+    (domain,) = [domain for domain in world.build()["kvm"]["domains"] if domain["name"] == GUEST]
+    assert facts["vm_uuid"] == domain["uuid"]

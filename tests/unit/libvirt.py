@@ -1,0 +1,324 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A libvirt connection over plain Python values, with the objects, flags and error codes of libvirt-python.
+
+It refuses what libvirt 9.0 refuses: a target or alias that is taken, an address that is taken, a controller that is not there, a change of
+what does not run or does not persist. That a LUN has another user, it does not notice, as libvirt does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lxml import etree
+
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.kvm.access import ThisMachine
+from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.kvm.host import KvmHost
+from ansible_collections.crossvisor.san.plugins.module_utils.wire.libvirt_session import CONFIG, LIVE, LibvirtSession
+from tests.unit.iscsi_target import INITIATOR, IQN, IscsiTarget
+
+HOST_UUID = "4b564d30-0000-4000-8000-00000000beef"
+OPERATION_FAILED, OPERATION_INVALID, NO_DOMAIN, CONFIG_UNSUPPORTED, AGENT_UNRESPONSIVE = 9, 55, 42, 67, 86
+RUNNING, SHUT_OFF = 1, 5
+_INACTIVE = 2
+
+ROOT_PORT = "<controller type='pci' index='{0}' model='pcie-root-port'/>"
+VIRTIO_SCSI = "<controller type='scsi' index='0' model='virtio-scsi'/>"
+
+
+class LibvirtError(Exception):
+    """As libvirt.libvirtError."""
+
+    def __init__(self, message: str, code: int, domain: int = 10) -> None:
+        super().__init__(message)
+        self._code, self._domain = code, domain
+
+    def get_error_code(self) -> int:
+        return self._code
+
+    def get_error_domain(self) -> int:
+        return self._domain
+
+
+def domain_xml(name: str, devices: str) -> str:
+    return f"<domain type='kvm'><name>{name}</name><uuid>{uuid_of(name)}</uuid><devices>{devices}</devices></domain>"
+
+
+def uuid_of(name: str) -> str:
+    return f"{name.encode().hex().ljust(8, '0')[:8]}-0000-4000-8000-000000000001"
+
+
+@dataclass
+class Domain:
+    """As libvirt.virDomain. An empty XML means that it does not run, or is not persistent."""
+
+    name_: str
+    live: str = ""
+    config: str = ""
+    mounted: list[tuple[str, str, str, list[str]]] | None = None
+    """What the guest agent tells; None where there is no agent."""
+    saved: bool = False
+    holds_on: bool = False
+    """The guest lets go of nothing."""
+    refusal: LibvirtError | None = None
+    """What the next live attachment of a disk is answered with."""
+    calls: list[str] = field(default_factory=list)
+    agent_seconds: int = -2
+
+    def UUIDString(self) -> str:  # noqa: N802
+        return uuid_of(self.name_)
+
+    def name(self) -> str:
+        return self.name_
+
+    def isActive(self) -> int:  # noqa: N802
+        return int(bool(self.live))
+
+    def isPersistent(self) -> int:  # noqa: N802
+        return int(bool(self.config))
+
+    def state(self) -> list[int]:
+        return [RUNNING if self.live else SHUT_OFF, 0]
+
+    def XMLDesc(self, flags: int) -> str:  # noqa: N802
+        return self.config if flags & _INACTIVE or not self.live else self.live
+
+    def hasManagedSaveImage(self, _flags: int) -> int:  # noqa: N802
+        return int(self.saved)
+
+    def agentSetResponseTimeout(self, seconds: int, _flags: int) -> int:  # noqa: N802
+        self.agent_seconds = seconds
+        return 0
+
+    def fsInfo(self) -> list[tuple[str, str, str, list[str]]]:  # noqa: N802
+        if self.agent_seconds < 0:
+            raise AssertionError("libvirt would wait for a hung agent for ever")
+        if self.mounted is None:
+            raise LibvirtError("Guest agent is not responding: QEMU guest agent is not connected", AGENT_UNRESPONSIVE)
+        return self.mounted
+
+    def attachDeviceFlags(self, xml: str, flags: int) -> int:  # noqa: N802
+        device = etree.fromstring(xml)
+        self.calls.append(f"attach {device.tag} {flags}")
+        if flags & LIVE and device.tag == "disk" and self.refusal:
+            refusal, self.refusal = self.refusal, None
+            raise refusal
+        changed = {part: _with(self._part(part), device) for part in (LIVE, CONFIG) if flags & part}
+        self._keep(changed)
+        return 0
+
+    def detachDeviceFlags(self, xml: str, flags: int) -> int:  # noqa: N802
+        device = etree.fromstring(xml)
+        self.calls.append(f"detach {device.tag} {flags}")
+        changed = {part: _without(self._part(part), device) for part in (LIVE, CONFIG) if flags & part}
+        self._keep({part: text for part, text in changed.items() if not (part == LIVE and self.holds_on)})
+        return 0
+
+    def _part(self, part: int) -> str:
+        text = self.live if part == LIVE else self.config
+        if not text:
+            raise LibvirtError("Requested operation is not valid: domain is not running or transient", OPERATION_INVALID)
+        return text
+
+    def _keep(self, changed: dict[int, str]) -> None:
+        self.live, self.config = changed.get(LIVE, self.live), changed.get(CONFIG, self.config)
+
+
+@dataclass
+class Pool:
+    """As libvirt.virStoragePool."""
+
+    xml: str
+    volumes: dict[str, str] = field(default_factory=dict)
+
+    def XMLDesc(self, _flags: int) -> str:  # noqa: N802
+        return self.xml
+
+    def storageVolLookupByName(self, name: str) -> Volume:  # noqa: N802
+        if name not in self.volumes:
+            raise LibvirtError(f"Storage volume not found: no storage vol with matching name '{name}'", 50)
+        return Volume(self.volumes[name])
+
+
+@dataclass
+class Volume:
+    """As libvirt.virStorageVol."""
+
+    path_: str
+
+    def path(self) -> str:
+        return self.path_
+
+    def info(self) -> list[int]:
+        return [0, 3 << 30, 1 << 20]
+
+
+@dataclass
+class Described:
+    """A node device."""
+
+    xml: str
+
+    def XMLDesc(self, _flags: int) -> str:  # noqa: N802
+        return self.xml
+
+
+@dataclass
+class Secret:
+    """As libvirt.virSecret."""
+
+    text: str
+
+    def value(self) -> bytes:
+        return self.text.encode()
+
+
+@dataclass
+class Connect:
+    """As libvirt.virConnect."""
+
+    domains: list[Domain] = field(default_factory=list)
+    pools: list[Pool] = field(default_factory=list)
+    node_devices: dict[int, list[str]] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Target → capacity, in every domain."""
+    failure: Callable[[], LibvirtError] | None = None
+    """What every listing is answered with."""
+    closed: bool = False
+
+    def getHostname(self) -> str:  # noqa: N802
+        return "kvm01"
+
+    def getCapabilities(self) -> str:  # noqa: N802
+        return f"<capabilities><host><uuid>{HOST_UUID}</uuid></host></capabilities>"
+
+    def getVersion(self) -> int:  # noqa: N802
+        return 7002022
+
+    def getLibVersion(self) -> int:  # noqa: N802
+        return 9000000
+
+    def listAllDomains(self) -> list[Domain]:  # noqa: N802
+        if self.failure:
+            raise self.failure()
+        return self.domains
+
+    def lookupByUUIDString(self, uuid: str) -> Domain:  # noqa: N802
+        found = next((domain for domain in self.domains if domain.UUIDString() == uuid), None)
+        if found is None:
+            raise LibvirtError(f"Domain not found: no domain with matching uuid '{uuid}'", NO_DOMAIN)
+        return found
+
+    def getAllDomainStats(self, _stats: int, _flags: int) -> list[tuple[Domain, dict[str, object]]]:  # noqa: N802
+        def stats() -> dict[str, object]:
+            blocks = [(f"block.{n}", target, size) for n, (target, size) in enumerate(self.sizes.items())]
+            named: dict[str, object] = {f"{block}.name": target for block, target, _size in blocks}
+            return {"block.count": len(blocks), **named, **{f"{block}.capacity": size for block, _target, size in blocks}}
+
+        return [(domain, stats()) for domain in self.domains]
+
+    def listAllStoragePools(self, _flags: int) -> list[Pool]:  # noqa: N802
+        return self.pools
+
+    def storagePoolLookupByName(self, name: str) -> Pool:  # noqa: N802
+        found = next((pool for pool in self.pools if etree.fromstring(pool.xml).findtext("name") == name), None)
+        if found is None:
+            raise LibvirtError(f"Storage pool not found: no storage pool with matching name '{name}'", 49)
+        return found
+
+    def listAllDevices(self, capability: int) -> list[Described]:  # noqa: N802
+        return [Described(xml) for xml in self.node_devices.get(capability, ())]
+
+    def secretLookupByUsage(self, _kind: int, usage: str) -> Secret:  # noqa: N802
+        if usage not in self.secrets:
+            raise LibvirtError(f"Secret not found: no secret with matching usage '{usage}'", 66)
+        return Secret(self.secrets[usage])
+
+    def close(self) -> int:
+        self.closed = True
+        return 0
+
+
+def session(connect: Connect) -> LibvirtSession:
+    """The connection as the backend holds it."""
+    return LibvirtSession(connect, LibvirtError, "qemu:///system")
+
+
+def host(connect: Connect, root: Path) -> KvmHost:
+    """A KVM host whose files are below `root`."""
+    return KvmHost(session(connect), ThisMachine(5, root))
+
+
+def san_pool(target: IscsiTarget, name: str = "san", auth: str = "") -> Pool:
+    """An iscsi-direct pool that reaches the target."""
+    return Pool(
+        f"<pool type='iscsi-direct'><name>{name}</name><uuid>{HOST_UUID}</uuid><source>"
+        f"<host name='{target.portal.address}' port='{target.portal.port}'/><device path='{IQN}'/>"
+        f"<initiator><iqn name='{INITIATOR}'/></initiator>{auth}</source></pool>"
+    )
+
+
+def network_lun(target: IscsiTarget, number: int, dev: str = "sda", unit: int = 0, alias: str = "") -> str:
+    """The XML of a disk that is a LUN of the target."""
+    return (
+        f"<disk type='network' device='lun'><driver name='qemu' type='raw'/><source protocol='iscsi' name='{IQN}/{number}'>"
+        f"<host name='{target.portal.address}' port='{target.portal.port}'/><initiator><iqn name='{INITIATOR}'/></initiator></source>"
+        f"<target dev='{dev}' bus='scsi'/>{alias}<address type='drive' controller='0' bus='0' target='0' unit='{unit}'/></disk>"
+    )
+
+
+def _with(text: str, device: etree._Element) -> str:
+    root = etree.fromstring(text)
+    devices = root.find("devices")
+    assert devices is not None
+    for there in devices:
+        _refuse_conflict(there, device)
+    address = device.find("address")
+    if device.tag == "disk" and address is not None:
+        indexes = {controller.get("index") for controller in devices.iterfind("controller[@type='scsi']")}
+        assert address.get("controller") in indexes, "libvirt would invent a controller"
+    devices.append(device)
+    return etree.tostring(root, encoding="unicode")
+
+
+def _refuse_conflict(there: etree._Element, device: etree._Element) -> None:
+    if (there.tag, there.get("type")) == (device.tag, device.get("type")) == ("controller", "scsi"):
+        if there.get("index") == device.get("index"):
+            raise LibvirtError(f"Requested operation is not valid: target scsi:{device.get('index')} already exists", OPERATION_INVALID)
+        return
+    if there.tag != "disk" or device.tag != "disk":
+        return
+    if _attribute(there, "target", "dev") == _attribute(device, "target", "dev"):
+        raise LibvirtError(f"Requested operation is not valid: target '{_attribute(device, 'target', 'dev')}' duplicated", OPERATION_FAILED)
+    if _attribute(there, "alias", "name") == _attribute(device, "alias", "name") != "":
+        raise LibvirtError("XML error: non unique alias detected", 27)
+    if _address(there) and _address(there) == _address(device):
+        raise LibvirtError("Requested operation is not valid: Domain already contains a disk with that address", OPERATION_INVALID)
+
+
+def _without(text: str, device: etree._Element) -> str:
+    root = etree.fromstring(text)
+    devices = root.find("devices")
+    assert devices is not None
+    for there in list(devices):
+        same_disk = device.tag == "disk" and _attribute(there, "target", "dev") == _attribute(device, "target", "dev")
+        same_controller = device.tag == "controller" and there.get("type") == "scsi" and there.get("index") == device.get("index")
+        if there.tag == device.tag and (same_disk or same_controller):
+            devices.remove(there)
+            return etree.tostring(root, encoding="unicode")
+    raise LibvirtError("device not found: no matching device was found", 99)
+
+
+def _attribute(element: etree._Element, child: str, name: str) -> str:
+    found = element.find(child)
+    return found.get(name, "") if found is not None else ""
+
+
+def _address(disk: etree._Element) -> tuple[tuple[str, str], ...] | None:
+    found = disk.find("address")
+    return tuple(sorted((str(name), str(value)) for name, value in found.attrib.items())) if found is not None else None
