@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.crossvisor.san.plugins.module_utils.connection import GUEST, connection, connection_option
-from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows import guest as windows
 from ansible_collections.crossvisor.san.plugins.module_utils.runtime import kept_secret
+
+if TYPE_CHECKING:
+    from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.guest import WindowsGuest
 
 
 def guest_option(**settings: Any) -> dict[str, Any]:
@@ -20,8 +22,11 @@ def guest_option(**settings: Any) -> dict[str, Any]:
     return connection_option(GUEST, **settings)
 
 
-def open_guest(module: AnsibleModule) -> windows.WindowsGuest:
+def open_guest(module: AnsibleModule) -> WindowsGuest:
     """Prepare a login at the guest that the module was given. Raises `InvalidInput` or `MissingLibrary`."""
+    # Not above: nobody shall pay for pywinrm who asks no guest.
+    from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows import guest
+
     given = connection(GUEST, module.params["guest"])
     given.required("hostname")
-    return windows.open_guest(kept_secret(module, given))
+    return guest.open_guest(kept_secret(module, given))

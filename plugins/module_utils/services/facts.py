@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.guest import WindowsGuest
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.local.detect import detect
 from ansible_collections.crossvisor.san.plugins.module_utils.services.plain import plain
+
+if TYPE_CHECKING:
+    from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.guest import WindowsGuest
 
 
 def of_endpoint(hypervisor: Hypervisor) -> dict[str, Any]:
