@@ -15,7 +15,7 @@ from tests.bench.measure import Sample, interleaved, spawn, tool
 from tests.bench.report import RATIO, Findings
 
 PING = "ansible.builtin.ping"
-MOST = 1.7
+MOST = 1.5
 FAILED = 2
 """Exit code of ansible when a module fails."""
 MS_PER_S = 1000
