@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils.arrays.base import Change, ProvisionWish, WithdrawWish
-from ansible_collections.crossvisor.san.plugins.module_utils.arrays.ontap_rest.backend import OntapRest
-from ansible_collections.crossvisor.san.plugins.module_utils.arrays.ontap_rest.client import OntapClient
-from ansible_collections.crossvisor.san.plugins.module_utils.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils.model import Lun
-from ansible_collections.crossvisor.san.plugins.module_utils.plan import Outcome, carry_out
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, ProvisionWish, WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Outcome, carry_out
 from tests.lab.ontap.running import Running
 from tests.unit.ontap import GIB, SVM
 

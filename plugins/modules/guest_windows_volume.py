@@ -205,11 +205,11 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.crossvisor.san.plugins.module_utils import runtime, wishes
-from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import guests
-from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.access_path import AccessPath
-from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.wish import VolumeWish
-from ansible_collections.crossvisor.san.plugins.module_utils.services import guest_volume
+from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime, wishes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import guests
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.access_path import AccessPath
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.wish import VolumeWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services import guest_volume
 
 
 def main() -> None:

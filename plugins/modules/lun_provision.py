@@ -294,11 +294,11 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.crossvisor.san.plugins.module_utils import runtime, wishes
-from ansible_collections.crossvisor.san.plugins.module_utils.arrays.base import LunAddress, ProvisionWish, WithdrawWish
-from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import arrays, hypervisors
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import InvalidInput
-from ansible_collections.crossvisor.san.plugins.module_utils.services import provision
+from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime, wishes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress, ProvisionWish, WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays, hypervisors
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services import provision
 
 LUN_OS_TYPES = [
     "aix",

@@ -275,9 +275,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.crossvisor.san.plugins.module_utils import runtime, wishes
-from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import hypervisors
-from ansible_collections.crossvisor.san.plugins.module_utils.services import attach
+from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime, wishes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import hypervisors
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach
 
 
 def main() -> None:

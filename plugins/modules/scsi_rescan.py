@@ -249,10 +249,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.crossvisor.san.plugins.module_utils import runtime, wishes
-from ansible_collections.crossvisor.san.plugins.module_utils.guests.linux.address import ANYWHERE, Address
-from ansible_collections.crossvisor.san.plugins.module_utils.guests.linux.kernel import Kernel
-from ansible_collections.crossvisor.san.plugins.module_utils.guests.linux.rescan import Report, Request, Rescan
+from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime, wishes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.address import ANYWHERE, Address
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.kernel import Kernel
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.rescan import Report, Request, Rescan
 
 
 def main() -> None:

@@ -196,9 +196,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.crossvisor.san.plugins.module_utils import runtime
-from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import arrays, hypervisors
-from ansible_collections.crossvisor.san.plugins.module_utils.services.storage_map import storage_map
+from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime
+from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays, hypervisors
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map import storage_map
 
 
 def main() -> None:

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils.arrays.base import WithdrawWish
-from ansible_collections.crossvisor.san.plugins.module_utils.arrays.ontap_rest.codes import CREATED_INCOMPLETE
-from ansible_collections.crossvisor.san.plugins.module_utils.arrays.ontap_rest.groups import group_name
-from ansible_collections.crossvisor.san.plugins.module_utils.arrays.ontap_rest.provision import CYLINDER
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import (
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.codes import CREATED_INCOMPLETE
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import group_name
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.provision import CYLINDER
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
     AuthenticationFailed,
     ConnectionFailed,
     NotFound,
@@ -27,7 +27,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils.errors import (
     RemoteError,
     StepFailed,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils.plan import carry_out
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
 from tests.lab.ontap.running import Running, running
 from tests.ontap_backend import Bench, ids
 from tests.unit.ontap import GIB, HOST_A, HOST_B, SVM, address, wish

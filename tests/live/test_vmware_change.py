@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import requests
 
-from ansible_collections.crossvisor.san.plugins.module_utils.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import (
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
     CrossvisorError,
     InvalidInput,
     NotFound,
@@ -24,14 +24,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils.errors import (
     RemoteError,
     StepFailed,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import AttachWish
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware import attach, rdm, release
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware.faults import Subject
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware.reconfigure import Machine
-from ansible_collections.crossvisor.san.plugins.module_utils.model import Slot, VirtualMachine
-from ansible_collections.crossvisor.san.plugins.module_utils.plan import Plan, Step, carry_out
-from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.vim import VimSession
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import attach, rdm, release
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import Machine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.faults import Subject
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Slot, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, Step, carry_out
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
 from tests.lab import world
 from tests.lab.launch import Endpoint, running_lab
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import RemoteError, StepFailed
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import AttachWish
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.nodes import Nodes
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.reconfigure import Machine
-from ansible_collections.crossvisor.san.plugins.module_utils.model import VirtualMachine
-from ansible_collections.crossvisor.san.plugins.module_utils.plan import Plan, Step
-from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError, StepFailed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.changing import Machine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Nodes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, Step
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.lab import world
 from tests.lab.hyperv import machines, vms
 from tests.lab.hyperv.running import Lab

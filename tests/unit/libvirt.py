@@ -16,9 +16,9 @@ from pathlib import Path
 
 from lxml import etree
 
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.kvm.access import ThisMachine
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.kvm.host import KvmHost
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.libvirt_session import CONFIG, LIVE, LibvirtSession
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.access import ThisMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import CONFIG, LIVE, LibvirtSession
 from tests.unit.iscsi_target import INITIATOR, IQN, IscsiTarget
 
 HOST_UUID = "4b564d30-0000-4000-8000-00000000beef"

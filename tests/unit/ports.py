@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.crossvisor.san.plugins.module_utils.arrays.base import Change, LunAddress, ProvisionWish, WithdrawWish
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import AttachWish
-from ansible_collections.crossvisor.san.plugins.module_utils.model import (
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, LunAddress, ProvisionWish, WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     About,
     ArrayAbout,
     Attachment,
@@ -28,8 +28,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils.model import (
     VirtualMachine,
     Volume,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils.plan import Plan, Step
-from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, Step
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 NAME = ScsiName.from_ontap_serial("80Lab-aaaaa1")
 OTHER = ScsiName.from_ontap_serial("80Lab-aaaaa2")

@@ -26,8 +26,8 @@ from pyVmomi import vim, vmodl
 from pyVmomi.SoapAdapter import SerializeFaultDetail, SerializeToStr
 from pyVmomi.VmomiSupport import GetWsdlType, Object
 
-from ansible_collections.crossvisor.san.plugins.module_utils.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.vim_xml import ObjectRecord, ReplyStream
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import ObjectRecord, ReplyStream
 from tests.lab.certificates import Certificates
 
 VERSION = "vim.version.v8_0_2_0"

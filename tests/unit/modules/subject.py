@@ -20,7 +20,7 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import arrays, hypervisors
+from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays, hypervisors
 from tests.unit.ports import MemoryArray, MemoryHypervisor
 
 _PLUGINS = "ansible_collections.crossvisor.san.plugins"

@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import guests
+from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import guests
 from tests.unit.modules.subject import subject, undocumented
 from tests.unit.windows_guest import Bench
 

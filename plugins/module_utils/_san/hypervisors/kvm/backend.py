@@ -1,0 +1,106 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A KVM host, by its libvirt, as a hypervisor.
+
+Libvirt has no call that returns the XML of several domains, so that an inventory is a fixed number of calls and a few for each VM, which
+are sent several at a time; an iSCSI target is asked once, however many disks are on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import attach, host_lun, hosts, machines, places, release
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.access import access_to
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    About,
+    Attachment,
+    Controller,
+    Host,
+    Inventory,
+    ScsiDevice,
+    VirtualMachine,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import libvirt_uri
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import open_session
+
+
+class Kvm:
+    """A connection to libvirt. Implements `hypervisors.base.Hypervisor`."""
+
+    def __init__(self, connection: Connection, host: KvmHost | None = None) -> None:
+        """Connect. Raises `MissingLibrary`, `InvalidInput`, `ConnectionFailed` or `AuthenticationFailed`."""
+        self._host = host or _open(connection)
+
+    @property
+    def type(self) -> str:
+        return hosts.TYPE
+
+    @property
+    def address(self) -> str:
+        return self._host.session.address
+
+    def about(self) -> About:
+        return hosts.about(self._host)
+
+    def hosts(self) -> list[Host]:
+        return [hosts.with_adapters(self._host)]
+
+    def inventory(self, devices: bool = True, images: bool = False) -> Inventory:
+        found, observed = self._host.inventory(devices, images)
+        used = {disk.file_system for vm in found for disk in vm.disks} | {
+            parent.file_system for vm in found for disk in vm.disks for parent in disk.parents
+        }
+        return Inventory(
+            hosts=[hosts.host_of(self._host)],
+            virtual_machines=found,
+            file_systems=observed.view.storage.file_systems(used),
+            devices=observed.devices() if devices else (),
+            warnings=[str(failure) for failure in observed.view.answers.failures.values()],
+        )
+
+    def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:
+        return host_lun.devices(self._host, name) if self._host.id in hosts else []
+
+    def rescan(self, hosts: Sequence[str], name: ScsiName) -> None:
+        host_lun.rescan(self._host, name)
+
+    def plan_attach(self, wish: AttachWish) -> Plan:
+        return attach.plan_attach(self._host, wish)
+
+    def plan_detach(self, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
+        return attach.plan_detach(self._host, vm, name, timeout)
+
+    def attachment(self, vm: VirtualMachine, name: ScsiName) -> Attachment | None:
+        machine = self._host.machine(vm.id)
+        observed = self._host.observe([machine])
+        found = next((disk for disk in machine.disks if disk.is_disk and observed.view.name_of(disk) == name), None)
+        if found is None or found.source is None:
+            return None
+        disk = observed.view.disk(machine, found, found.source)
+        controller = machines.controller_of(machine, found) or Controller(disk.controller, found.bus, disk.bus or 0)
+        return Attachment(disk, controller, guest_address=places.place_name(disk.bus, disk.unit) if found.address else "")
+
+    def plan_release(self, hosts: Sequence[str], name: ScsiName) -> Plan:
+        return release.plan_release(self._host, name) if self._host.id in hosts else Plan()
+
+    def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
+        """Nothing: once its devices are gone, Linux remembers nothing of a LUN."""
+        return Plan()
+
+    def close(self) -> None:
+        self._host.access.close()
+        self._host.session.close()
+
+
+def _open(connection: Connection) -> KvmHost:
+    uri = libvirt_uri.of_connection(connection)
+    session = open_session(uri, connection.username, connection.password, connection.timeout)
+    return KvmHost(session, access_to(uri, connection.timeout))

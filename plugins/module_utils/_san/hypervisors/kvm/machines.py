@@ -1,0 +1,186 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Domains as VMs with their disks: the running one and the one that starts next time, seen as one machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import domain, places
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import NOTHING, Disk, Domain, Login, Source
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.storage import HostStorage, Under
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.targets import Answers
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    IMAGE,
+    PASSTHROUGH,
+    Controller,
+    ImageFile,
+    VirtualDisk,
+    VirtualMachine,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import CONFIG, LIVE, DomainRecord, Volume
+
+PHYSICAL = "physical"
+VIRTUAL = "virtual"
+MULTI_WRITER = "multi_writer"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A domain with what its XMLs say."""
+
+    record: DomainRecord
+    live: Domain
+    config: Domain
+
+    @property
+    def domains(self) -> list[Domain]:
+        """What runs and what starts next time, as far as there are both."""
+        return [found for xml, found in ((self.record.live, self.live), (self.record.config, self.config)) if xml]
+
+    @property
+    def disks(self) -> list[Disk]:
+        """The disks of what runs, and those that only what starts next time has."""
+        seen = {_identity(disk) for disk in self.live.disks}
+        return [*self.live.disks, *(disk for disk in self.config.disks if _identity(disk) not in seen)]
+
+    @property
+    def logins(self) -> Iterator[Login]:
+        """Every iSCSI target that a disk is on."""
+        return (disk.source.login for disk in self.disks if disk.source and disk.source.login)
+
+    def targets_with(self, has: Callable[[Disk], bool]) -> int:
+        """The flags (`LIVE`, `CONFIG`) of those parts that have such a disk."""
+        return (LIVE if any(map(has, self.live.disks)) else 0) | (CONFIG if any(map(has, self.config.disks)) else 0)
+
+
+@dataclass(frozen=True)
+class View:
+    """What is needed to know which LUN is under a disk."""
+
+    host: str
+    """`Host.id`"""
+    storage: HostStorage
+    answers: Answers = field(default_factory=Answers)
+    capacities: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    volume: Callable[[str, str], Volume] = lambda _pool, _volume: Volume()
+    images: Callable[[str], Sequence[str]] = lambda _path: ()
+    """Paths that an image of a VM that is off is based on."""
+    mounts: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    """UUID of the domain → target → where the guest has mounted file systems on the disk."""
+
+    def name_of(self, disk: Disk) -> ScsiName | None:
+        """The LUN that a disk is, as a whole.
+
+        Of a network disk, what its target shows now goes before what was noted when it was attached: that is what the guest would write to.
+        """
+        if disk.source is None:
+            return None
+        if disk.source.login:
+            lun = self.answers.lun(disk.source)
+            return lun.name if lun else disk.recorded_name
+        return self._under(disk.source).name
+
+    def disk(self, machine: Machine, disk: Disk, source: Source) -> VirtualDisk:
+        """A disk as the model has it."""
+        kind = _controller_kind(machine, disk)
+        under = Under(name=self.name_of(disk), device=str(source)) if source.login else self._under(source)
+        passed = disk.device == domain.LUN or under.name is not None or source.login is not None
+        parents = [self._parent(parent) for parent in disk.backing] or [self._parent(Source("file", path)) for path in self._based_on(disk)]
+        return VirtualDisk(
+            key=disk.target,
+            label=disk.target,
+            kind=PASSTHROUGH if passed else IMAGE,
+            controller=_controller_key(disk),
+            bus=disk.address.controller if disk.address else None,
+            unit=places.unit_of(disk, kind),
+            size_bytes=self._size(machine, disk, source, under.name),
+            path="" if passed else self._path(source) or str(source),
+            file_system="" if passed else under.file_system,
+            device=under.device if passed else "",
+            name=under.name,
+            mode=(PHYSICAL if disk.device == domain.LUN else VIRTUAL) if passed else "",
+            sharing=MULTI_WRITER if disk.shareable else "",
+            parents=parents,
+            mounts=self.mounts.get(machine.record.uuid, {}).get(disk.target, ()),
+        )
+
+    def machine(self, machine: Machine) -> VirtualMachine:
+        """A VM as the model has it."""
+        disks = [(disk, disk.source) for disk in machine.disks if disk.is_disk and disk.source]
+        return VirtualMachine(
+            id=machine.record.uuid,
+            name=machine.record.name,
+            uuid=machine.record.uuid,
+            host=self.host,
+            power=machine.record.state,
+            controllers=list(_controllers(machine)),
+            disks=[self.disk(machine, disk, source) for disk, source in disks],
+        )
+
+    def _path(self, source: Source) -> str:
+        return self.volume(source.pool, source.volume).path if source.pool else source.path
+
+    def _under(self, source: Source) -> Under:
+        path = self._path(source)
+        return self.storage.under(path) if path else Under(device=str(source))
+
+    def _parent(self, source: Source) -> ImageFile:
+        return ImageFile(self._path(source) or str(source), self._under(source).file_system)
+
+    def _based_on(self, disk: Disk) -> Sequence[str]:
+        path = self._path(disk.source) if disk.source and disk.format == "qcow2" else ""
+        return self.images(path) if path else ()
+
+    def _size(self, machine: Machine, disk: Disk, source: Source, name: ScsiName | None) -> int:
+        """Bytes, by whoever knows: QEMU or the image's header, the array, the pool, the host."""
+        known = self.capacities.get((machine.record.uuid, disk.target), 0)
+        lun = self.answers.lun(source)
+        device = self.storage.device_of(name) if name else None
+        sizes = (
+            known,
+            lun.size_bytes if lun else 0,
+            self.volume(source.pool, source.volume).size_bytes if source.pool and not known else 0,
+            device.size_bytes if device else 0,
+        )
+        return next(filter(None, sizes), 0)
+
+
+def machine(record: DomainRecord) -> Machine:
+    """The domain of a record."""
+    return Machine(record, domain.parse(record.live) if record.live else NOTHING, domain.parse(record.config) if record.config else NOTHING)
+
+
+def logins(machines: Iterable[Machine]) -> list[Login]:
+    """Every iSCSI target that a disk of the VMs is on."""
+    return [login for found in machines for login in found.logins]
+
+
+def controller_of(machine: Machine, disk: Disk) -> Controller | None:
+    """The controller of a disk."""
+    return next((controller for controller in _controllers(machine) if controller.key == _controller_key(disk)), None)
+
+
+def _controllers(machine: Machine) -> Iterator[Controller]:
+    """SCSI controllers; disks on others (virtio-blk is its own) have none in the model."""
+    found = {controller.index: controller for part in reversed(machine.domains) for controller in part.controllers}
+    for index, controller in sorted(found.items()):
+        kind = places.controller_type(controller.model)
+        yield Controller(f"scsi{index}", kind, index, units=sorted(places.used_units(machine.domains, index, kind)))
+
+
+def _controller_kind(machine: Machine, disk: Disk) -> str:
+    controller = controller_of(machine, disk)
+    return controller.type if controller else ""
+
+
+def _controller_key(disk: Disk) -> str:
+    return f"{disk.bus}{disk.address.controller}" if disk.address else disk.bus
+
+
+def _identity(disk: Disk) -> tuple[str, str]:
+    return disk.target, str(disk.source)

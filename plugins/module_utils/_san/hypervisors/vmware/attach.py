@@ -1,0 +1,136 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What has to be done that a LUN is a disk of a VM as wished, by a raw device mapping, or is none any more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import mapping_file, places, rdm, snapshots
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import Machine, Observed, datastore_of
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.disk_steps import AttachDisk, DetachDisk, EditDisk
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.mapping_file import MappingFile
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.places import Place
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
+
+
+def plan_attach(session: VimSession, wish: AttachWish) -> Plan:
+    """Steps that make the LUN a disk of the VM as wished; none when it is one already.
+
+    Raises `InvalidInput` for a wish that cannot be met by any VM, `Refused` for one that this VM, as it is, cannot meet without a loss.
+    """
+    settings = _settings(wish)
+    machine = Machine(session, wish.vm, wish.timeout)
+    observed = machine.observe()
+    disk = observed.disk_of(wish.name)
+    if disk is not None:
+        return _plan_edit(machine, observed, disk, wish)
+    observed.refuse_if_hidden(wish.name)
+    observed.refuse_unless_changeable()
+    place = places.choose(observed.vm, observed.hardware, wish.slot, wish.controller_type)
+    if settings.sharing != rdm.NOT_SHARED:
+        others = mapping_file.of_others(session, observed, wish.name)
+        if others:
+            return Plan([_share(machine, wish, place, settings, *others[0])])
+    _refuse_disk_mode_of_physical(wish, settings.mode)
+    return Plan([AttachDisk(machine, wish.name, place, settings, mapping_file.new(session, observed, wish.file_system))])
+
+
+def plan_detach(session: VimSession, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
+    """Steps that take the LUN, and its mapping file unless another VM uses that too, from the VM; none when the VM does not have it.
+
+    A controller that becomes empty stays: nobody knows whose it is. Raises `Refused` while a snapshot refers to the LUN.
+    """
+    machine = Machine(session, vm, timeout)
+    observed = machine.observe()
+    disk = observed.disk_of(name)
+    if disk is None:
+        observed.refuse_if_hidden(name)
+        return Plan()
+    observed.refuse_unless_changeable()
+    snapshots.refuse_if_any_has(session, observed.vm, name)
+    return Plan([DetachDisk(machine, name, disk, _place_of(observed, disk), mapping_file.other_users(session, observed, disk))])
+
+
+def _settings(wish: AttachWish) -> rdm.Settings:
+    """How a new disk shall be. Raises `InvalidInput` for what does not exist or does not go together."""
+    mode = wish.mode or rdm.PHYSICAL
+    default = rdm.INDEPENDENT_PERSISTENT if mode == rdm.PHYSICAL else rdm.PERSISTENT
+    settings = rdm.Settings(mode, wish.disk_mode or default, wish.sharing or rdm.NOT_SHARED)
+    for setting, value, known in (
+        ("mode", settings.mode, rdm.COMPATIBILITY),
+        ("disk_mode", settings.disk_mode, rdm.DISK_MODES),
+        ("sharing", settings.sharing, rdm.SHARING),
+    ):
+        if value not in known:
+            raise InvalidInput(f"'{value}' is no {setting} of a raw disk on vSphere: choose one of {', '.join(known)}.")
+    return settings
+
+
+def _refuse_disk_mode_of_physical(wish: AttachWish, mode: str) -> None:
+    """Snapshots never include a disk in physical mode, so that it has no disk mode to choose."""
+    if mode == rdm.PHYSICAL and wish.disk_mode not in (None, rdm.INDEPENDENT_PERSISTENT):
+        raise InvalidInput(
+            f"disk_mode {wish.disk_mode} does not exist for LUN {wish.name} in physical mode, which snapshots never include: "
+            "ask for mode virtual, or leave disk_mode out."
+        )
+
+
+def _share(machine: Machine, wish: AttachWish, place: Place, settings: rdm.Settings, owner: str, disk: VirtualDisk) -> AttachDisk:
+    """Attach by the mapping file of a VM that has the LUN already, whose mode and place are fixed, and which has to share it too."""
+    differing = _fixed_otherwise(disk, wish)
+    if differing:
+        raise Refused(
+            f"LUN {wish.name} can be shared with VM {owner} only by the mapping file {disk.path}, which has {', '.join(differing)}: "
+            "ask for the same, or leave it out."
+        )
+    if disk.sharing != settings.sharing:
+        raise Refused(
+            f"VM {owner} has LUN {wish.name} with sharing {disk.sharing or rdm.NOT_SHARED}: set sharing to {settings.sharing} there first."
+        )
+    _refuse_disk_mode_of_physical(wish, disk.mode)
+    same_mode = _settings(replace(wish, mode=disk.mode))
+    return AttachDisk(machine, wish.name, place, same_mode, MappingFile(disk.path, datastore_of(disk.path), create=False))
+
+
+def _plan_edit(machine: Machine, observed: Observed, disk: VirtualDisk, wish: AttachWish) -> Plan:
+    """Steps that bring the LUN's settings to the wish. Raises `Refused` for what vSphere fixes when the disk is attached."""
+    is_at, wanted_at = places.address(disk.bus, disk.unit), _wished_place(wish, disk)
+    differing = _fixed_otherwise(disk, wish) if is_at == wanted_at else [f"place {is_at}, not {wanted_at}", *_fixed_otherwise(disk, wish)]
+    if differing:
+        raise Refused(
+            f"LUN {wish.name} is a disk of VM {observed.vm.name} already, with {', '.join(differing)}, which cannot be changed while it is "
+            "attached: detach it (state=absent), then attach it again."
+        )
+    _refuse_disk_mode_of_physical(wish, disk.mode)
+    disk_mode = None if disk.mode == rdm.PHYSICAL or wish.disk_mode == disk.disk_mode else wish.disk_mode
+    sharing = None if wish.sharing == (disk.sharing or rdm.NOT_SHARED) else wish.sharing
+    step = EditDisk(machine, wish.name, disk, disk_mode, sharing)
+    if not step.done():
+        observed.refuse_unless_changeable()
+    return Plan([step])
+
+
+def _fixed_otherwise(disk: VirtualDisk, wish: AttachWish) -> list[str]:
+    """What a mapping file fixes when it is created, and the wish wants otherwise."""
+    datastore = datastore_of(disk.path)
+    fixed = (("mode", disk.mode, wish.mode or disk.mode), ("datastore", datastore, wish.file_system or datastore))
+    return [f"{setting} {has}, not {wanted}" for setting, has, wanted in fixed if has != wanted]
+
+
+def _wished_place(wish: AttachWish, disk: VirtualDisk) -> str:
+    bus = disk.bus if wish.slot.bus is None else wish.slot.bus
+    unit = disk.unit if wish.slot.unit is None else wish.slot.unit
+    return places.address(bus, unit)
+
+
+def _place_of(observed: Observed, disk: VirtualDisk) -> Place:
+    controller = next(controller for controller in observed.vm.controllers if controller.key == disk.controller)
+    return Place(controller.bus, disk.unit or 0, controller.type, controller)

@@ -1,0 +1,144 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""vCenter Server, or an ESXi host on its own, as a hypervisor.
+
+Whatever is read of the inventory is one RetrievePropertiesEx with its pages, whatever the number of VMs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import (
+    attach,
+    machines,
+    properties,
+    release,
+    rescan,
+    storage,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.observation import (
+    Observation,
+    nameless_hosts,
+    with_names,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.places import SCSI_TYPES, address
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.rdm import COMPATIBILITY
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    About,
+    Attachment,
+    Capabilities,
+    Cluster,
+    Host,
+    Inventory,
+    ScsiDevice,
+    VirtualMachine,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
+
+TYPE = "vmware"
+_HOSTS_PER_PAGE = 50
+"""A host's paths to a few hundred LUNs are megabytes of XML."""
+
+
+class VMware:
+    """A session with vCenter Server or ESXi. Implements `hypervisors.base.Hypervisor`."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Log in. Raises `MissingLibrary`, `InvalidInput`, `ConnectionFailed` or `AuthenticationFailed`."""
+        self._connection = connection
+        self._session = VimSession(connection)
+
+    @property
+    def type(self) -> str:
+        return TYPE
+
+    @property
+    def address(self) -> str:
+        return str(self._connection.hostname)
+
+    def about(self) -> About:
+        product = self._session.content.about
+        seen = Observation(self._session.retrieve(properties.HOSTS))
+        hosts = seen.hosts
+        clusters = [Cluster(name, [host.name for host in hosts if host.cluster == name]) for name in seen.tree.clusters().values()]
+        return About(
+            type=self.type,
+            product=str(product.name),
+            version=str(product.version),
+            address=self.address,
+            uuid=str(product.instanceUuid or ""),
+            clusters=clusters,
+            hosts=[host.name for host in hosts],
+            capabilities=Capabilities(
+                hot_add=True,
+                hot_add_controller=True,
+                passthrough_modes=list(COMPATIBILITY),
+                controller_types=list(SCSI_TYPES),
+                clustering=bool(clusters),
+                shared_disks=True,
+            ),
+        )
+
+    def hosts(self) -> list[Host]:
+        hosts = Observation(self._session.retrieve(properties.HOSTS)).hosts
+        read = self._session.retrieve(
+            {properties.HOST: properties.HOST_ADAPTERS}, {properties.HOST: [host.id for host in hosts]}, page_size=_HOSTS_PER_PAGE
+        )
+        adapters = {record.moid: storage.adapters(record) for record in read}
+        return [replace(host, hbas=adapters.get(host.id, ())) for host in hosts]
+
+    def inventory(self, devices: bool = True, images: bool = False) -> Inventory:
+        seen = Observation(self._session.retrieve(properties.INVENTORY_WITH_LUNS if devices else properties.INVENTORY))
+        return Inventory(
+            hosts=seen.hosts,
+            virtual_machines=self._with_names(seen.virtual_machines, seen.devices),
+            file_systems=seen.file_systems,
+            devices=seen.devices,
+        )
+
+    def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:
+        return [device for device in self._devices(hosts) if device.name == name]
+
+    def rescan(self, hosts: Sequence[str], name: ScsiName) -> None:
+        rescan.rescan(self._session, hosts, name)
+
+    def plan_attach(self, wish: AttachWish) -> Plan:
+        return attach.plan_attach(self._session, wish)
+
+    def plan_detach(self, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
+        return attach.plan_detach(self._session, vm, name, timeout)
+
+    def attachment(self, vm: VirtualMachine, name: ScsiName) -> Attachment | None:
+        read = self._session.retrieve({properties.VIRTUAL_MACHINE: properties.MACHINE}, {properties.VIRTUAL_MACHINE: [vm.id]})
+        for now in self._with_names([machines.machine(record) for record in read], ()):
+            controllers = {controller.key: controller for controller in now.controllers}
+            for disk in now.disks:
+                if disk.name == name and disk.controller in controllers:
+                    return Attachment(disk, controllers[disk.controller], guest_address=address(disk.bus, disk.unit))
+        return None
+
+    def plan_release(self, hosts: Sequence[str], name: ScsiName) -> Plan:
+        return release.plan_release(self._session, hosts, name)
+
+    def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
+        return release.plan_forget(self._session, hosts, name)
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _devices(self, hosts: Iterable[str]) -> list[ScsiDevice]:
+        read = self._session.retrieve({properties.HOST: [properties.LUNS]}, {properties.HOST: list(hosts)})
+        return [device for record in read for device in storage.devices(record)]
+
+    def _with_names(self, virtual_machines: list[VirtualMachine], devices: Sequence[ScsiDevice]) -> list[VirtualMachine]:
+        """The VMs with the names of their LUNs: most raw disks carry them; for the rest, the hosts' devices are looked up once."""
+        hosts = nameless_hosts(virtual_machines)
+        return with_names(virtual_machines, devices or self._devices(hosts)) if hosts else virtual_machines

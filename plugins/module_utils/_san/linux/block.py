@@ -1,0 +1,162 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a Linux host's file systems, volume groups and block devices lie on, by its sysfs and mount table.
+
+Names are those of Linux' drivers/base, drivers/md/dm-sysfs.c (`dm/name`, `dm/uuid`) and proc(5) (`mountinfo`). Only what is active shows: a
+volume group none of whose logical volumes is active is not seen here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import scsi
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.scsi import value
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FileSystem, ScsiDevice
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+
+_BLOCK = "/sys/class/block"
+_BY_NUMBER = "/sys/dev/block"
+_MOUNTS = ("/proc/1/mountinfo", "/proc/self/mountinfo")
+_SWAPS = "/proc/swaps"
+_REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "fuse.glusterfs"})
+_MULTIPATH = "mpath-"
+_LOGICAL_VOLUME = "LVM-"
+_OCTAL = re.compile(r"\\([0-7]{3})")
+_VOLUME_NAME = re.compile("(?P<group>(?:[^-]|--)+)-(?:[^-]|--)+")  # device-mapper doubles the hyphens of a name
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A line of a mount table."""
+
+    place: str
+    device: str
+    """Its number, `8:1`."""
+    kind: str
+    source: str
+
+
+def parse_mounts(text: str) -> list[Mount]:
+    """The mounts in `/proc/*/mountinfo` (proc(5)), in their order."""
+    return [mount for line in text.splitlines() for mount in _mount(line)]
+
+
+class BlockDevices:
+    """The block devices of one host."""
+
+    def __init__(self, tree: Tree, host: str) -> None:
+        """`host` is `Host.id`."""
+        self._tree = tree
+        self._host = host
+        self._disks = {disk.block: disk for disk in scsi.disks(tree) if disk.block}
+
+    def devices(self) -> list[ScsiDevice]:
+        """The LUNs and local disks that the host sees."""
+        return scsi.scsi_devices(self._tree, self._host)
+
+    def whole(self, path: str) -> ScsiName | None:
+        """The LUN that a path stands for as a whole, by one of its paths or by multipath; None for a partition, a volume or no LUN."""
+        block = self._block_of(path)
+        if block in self._disks or self._uuid(block).startswith(_MULTIPATH):
+            names = {disk.name for disk in self._below(block)}
+            return names.pop() if len(names) == 1 else None
+        return None if block else ScsiName.try_parse(path)
+
+    def part(self, path: str) -> FileSystem | None:
+        """What a block device that is no whole LUN is a part of: its volume group, or the disks below it. None if it is not there."""
+        block = self._block_of(path)
+        if not block:
+            return None
+        group = self._group(block)
+        if group:
+            return self._file_system(f"vg:{group}", group, "lvm", [block])
+        return self._file_system(f"block:{path}", path, "block device", [block])
+
+    def file_systems(self) -> list[FileSystem]:
+        """What is mounted from block devices or servers, active swap, and the volume groups that have an active volume."""
+        return [*self._mounted(), *self._swaps(), *self._groups()]
+
+    def _mounted(self) -> Iterator[FileSystem]:
+        text = next(filter(None, (self._tree.text(path) for path in _MOUNTS)), "")
+        for mount in {mount.place: mount for mount in parse_mounts(text)}.values():
+            if mount.kind in _REMOTE:
+                yield FileSystem(mount.place, mount.place, mount.kind, [self._host], remote=mount.source)
+                continue
+            numbered = self._tree.real(f"{_BY_NUMBER}/{mount.device}").rpartition("/")[2]
+            block = numbered or (self._block_of(mount.source) if mount.source.startswith("/dev/") else "")
+            yield self._file_system(mount.place, mount.place, mount.kind, [block] if block else [])
+
+    def _swaps(self) -> Iterator[FileSystem]:
+        for line in (self._tree.text(_SWAPS) or "").splitlines()[1:]:
+            path, kind, *_rest = [*line.split(), "", ""]
+            if kind == "partition":
+                yield self._file_system(f"swap:{path}", path, "swap", [self._block_of(path)])
+
+    def _groups(self) -> list[FileSystem]:
+        volumes: dict[str, list[str]] = {}
+        for block in self._tree.children(_BLOCK):
+            group = self._group(block)
+            if group:
+                volumes.setdefault(group, []).append(block)
+        return [self._file_system(f"vg:{group}", group, "lvm", blocks) for group, blocks in volumes.items()]
+
+    def _file_system(self, key: str, name: str, kind: str, blocks: Iterable[str]) -> FileSystem:
+        extents = [self._extent(leaf) for block in blocks if block for leaf in self._leaves(block)]
+        return FileSystem(key, name, kind, [self._host], extents=list(dict.fromkeys(extents)))
+
+    def _extent(self, leaf: str) -> str:
+        disk = self._disks.get(leaf)
+        return f"/dev/disk/by-id/{disk.name.wwn}" if disk and disk.name else f"/dev/{leaf}"
+
+    def _group(self, block: str) -> str:
+        """The volume group of a logical volume, else empty."""
+        if not self._uuid(block).startswith(_LOGICAL_VOLUME):
+            return ""
+        found = _VOLUME_NAME.match(value(self._tree, f"{_BLOCK}/{block}/dm/name"))
+        return found["group"].replace("--", "-") if found else ""
+
+    def _uuid(self, block: str) -> str:
+        return value(self._tree, f"{_BLOCK}/{block}/dm/uuid") if block else ""
+
+    def _block_of(self, path: str) -> str:
+        """The kernel's name of a block device, whatever link names it; empty if it is none."""
+        name = self._tree.real(path).rpartition("/")[2] if path else ""
+        return name if name and self._tree.exists(f"{_BLOCK}/{name}") else ""
+
+    def _below(self, block: str) -> list[scsi.Disk]:
+        return [self._disks[leaf] for leaf in self._leaves(block) if leaf in self._disks]
+
+    def _leaves(self, block: str) -> list[str]:
+        """The devices at the bottom of a stack of partitions, multipath, volumes and RAID."""
+        place = f"{_BLOCK}/{block}"
+        if self._tree.exists(f"{place}/partition"):
+            return self._leaves(self._tree.real(place).split("/")[-2])
+        slaves = self._tree.children(f"{place}/slaves")
+        return [leaf for slave in slaves for leaf in self._leaves(slave)] if slaves else [block]
+
+
+def file_system_of(path: str, file_systems: Sequence[FileSystem]) -> str:
+    """The id of the mounted file system that holds a file: the one mounted nearest above it."""
+    holders = [store.id for store in file_systems if store.id.startswith("/") and _is_below(path, store.id)]
+    return max(holders, key=len, default="")
+
+
+def _is_below(path: str, place: str) -> bool:
+    return place == "/" or path == place or path.startswith(place.rstrip("/") + "/")
+
+
+def _mount(line: str) -> Iterator[Mount]:
+    before, dash, after = line.partition(" - ")
+    own, kinds = before.split(), after.split()
+    if dash and len(own) >= 5 and len(kinds) >= 2:
+        yield Mount(_unescaped(own[4]), own[2], kinds[0], _unescaped(kinds[1]))
+
+
+def _unescaped(text: str) -> str:
+    return _OCTAL.sub(lambda found: chr(int(found[1], 8)), text)

@@ -1,0 +1,236 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Give a LUN to a VM as a pass-through disk, and take it back, on any hypervisor.
+
+The rules of safety stand here, once: identity, no second user, every host of the cluster sees the LUN first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, TimedOut
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish, Hypervisor
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Attachment, Host, Slot, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Outcome, Plan, Step, carry_out, read_back
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import (
+    UNREACHABLE,
+    hosts_that_can_run,
+    pick_vm,
+    reachable,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import VIRTUAL_MACHINE, refuse_if_used, users
+
+_READY = "ok"
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 15.0
+_NOT_SHARED = frozenset({"", "none"})
+
+
+@dataclass(frozen=True)
+class AttachRequest:
+    """What a user asks: this LUN, for this VM, and how."""
+
+    vm: str
+    name: ScsiName
+    slot: Slot = field(default_factory=Slot)
+    controller_type: str | None = None
+    mode: str | None = None
+    disk_mode: str | None = None
+    sharing: str | None = None
+    file_system: str | None = None
+    ignore_hosts: Sequence[str] = ()
+    timeout: float = 300.0
+    mount_point: str = ""
+    """Where the guest shall mount it, as far as the platform names anything after that."""
+    initialize: bool = False
+    """The user's word that the LUN is empty."""
+    size_bytes: int = 0
+    """What the hosts shall see of the LUN at least, after it has grown; 0 for any size."""
+
+
+@dataclass(frozen=True)
+class AttachReport:
+    """What was, or would be, done; `attachment` is None when the disk is not there."""
+
+    outcome: Outcome
+    vm: VirtualMachine
+    hosts: Sequence[str]
+    attachment: Attachment | None
+
+    def result(self, name: ScsiName) -> dict[str, Any]:
+        """The report as a module returns it."""
+        return {
+            "changed": self.outcome.changed,
+            "actions": list(self.outcome.actions),
+            "diff": self.outcome.diff(),
+            "warnings": list(self.outcome.warnings),
+            "vm": {"name": self.vm.name, "id": self.vm.id, "uuid": self.vm.uuid},
+            "naa": name.naa,
+            "hosts": list(self.hosts),
+            "disk": _disk(self.attachment) if self.attachment else None,
+        }
+
+
+def _disk(attachment: Attachment) -> dict[str, Any]:
+    disk, controller = attachment.disk, attachment.controller
+    return {
+        "label": disk.label,
+        "key": disk.key,
+        "controller_type": controller.type,
+        "controller_key": controller.key,
+        "bus": disk.bus,
+        "unit": disk.unit,
+        "guest_address": attachment.guest_address,
+        "mapping_file": disk.path,
+        "device": disk.device,
+        "size_bytes": disk.size_bytes,
+        "mode": disk.mode,
+        "disk_mode": disk.disk_mode,
+        "sharing": disk.sharing,
+    }
+
+
+@dataclass
+class MakeVisible(Step):
+    """Let hosts find a LUN that the array maps to them, or its new size, and wait until each of them sees it."""
+
+    hypervisor: Hypervisor
+    hosts: Sequence[Host]
+    name: ScsiName
+    timeout: float
+    size_bytes: int = 0
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    def __post_init__(self) -> None:
+        self._missing = self._without_lun()
+        self.title = f"rescan {', '.join(host.name for host in self._missing)} for LUN {self.name}"
+
+    def done(self) -> bool:
+        return not self._missing
+
+    def do(self) -> None:
+        deadline = self.clock() + self.timeout
+        pause = _FIRST_PAUSE
+        while self._missing:
+            with contextlib.suppress(OutcomeUnknown):  # the next look tells, and a rescan may be repeated
+                self.hypervisor.rescan([host.id for host in self._missing], self.name)
+            self._missing = self._without_lun()
+            if not self._missing:
+                return
+            if self.clock() >= deadline:
+                raise TimedOut(self._overdue())
+            self.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def before(self) -> dict[str, object]:
+        return {"visible": {host.name: False for host in self._missing}}
+
+    def after(self) -> dict[str, object]:
+        return {"visible": {host.name: True for host in self._missing}}
+
+    def _overdue(self) -> str:
+        sizes = self._sizes()
+        absent = [host.name for host in self._missing if host.id not in sizes]
+        if absent:
+            return (
+                f"LUN {self.name} is not visible on {', '.join(absent)} after {self.timeout:g} s: "
+                "check that the array maps it to the initiators of these hosts (hba_info lists them), zoning, and iSCSI sessions"
+            )
+        small = ", ".join(f"{host.name} ({sizes[host.id]} bytes)" for host in self._missing)
+        return (
+            f"LUN {self.name} is still smaller than {self.size_bytes} bytes on {small} after {self.timeout:g} s: "
+            "check its size on the array, and rescan these hosts by hand"
+        )
+
+    def _without_lun(self) -> list[Host]:
+        sizes = self._sizes()
+        return [host for host in self.hosts if sizes.get(host.id, -1) < self.size_bytes]
+
+    def _sizes(self) -> dict[str, int]:
+        """Size in bytes that each host sees, on several ways the smallest, by `Host.id`; a host that does not see the LUN is missing."""
+        sizes: dict[str, int] = {}
+        for device in self.hypervisor.devices([host.id for host in self.hosts], self.name):
+            if device.state == _READY:
+                sizes[device.host] = min(device.size_bytes, sizes.get(device.host, device.size_bytes))
+        return sizes
+
+
+def attach(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> AttachReport:
+    """Make the LUN a disk of the VM. Raises a `CrossvisorError`; nothing is left half-made."""
+    inventory = hypervisor.inventory(devices=False)
+    vm = pick_vm(inventory.virtual_machines, request.vm)
+    others = [user for user in users(request.name, inventory) if user.id != vm.id]
+    if (request.sharing or "") not in _NOT_SHARED:
+        others = [user for user in others if user.kind != VIRTUAL_MACHINE]
+    refuse_if_used(
+        request.name, others, f"given to VM {vm.name}", "detach it there first, or ask for sharing if several VMs shall write to it"
+    )
+    hosts = reachable(hosts_that_can_run(vm, inventory.hosts), request.ignore_hosts)
+    wish = AttachWish(
+        vm=vm,
+        name=request.name,
+        slot=request.slot,
+        controller_type=request.controller_type,
+        mode=request.mode,
+        disk_mode=request.disk_mode,
+        sharing=request.sharing,
+        file_system=request.file_system,
+        timeout=request.timeout,
+        mount_point=request.mount_point,
+        initialize=request.initialize,
+    )
+    plan = Plan([MakeVisible(hypervisor, hosts, request.name, request.timeout, request.size_bytes)]) + hypervisor.plan_attach(wish)
+    outcome = carry_out(plan, check_mode)
+    attachment = read_back(outcome, check_mode, lambda: hypervisor.attachment(vm, request.name))
+    return AttachReport(outcome, vm, _names(hosts), attachment)
+
+
+def detach(hypervisor: Hypervisor, request: AttachRequest, release: bool, check_mode: bool) -> AttachReport:
+    """Take the LUN from the VM and, if wished, out of use on every host that sees it, so that it can be unmapped.
+
+    Raises a `CrossvisorError`; `Refused` when the hosts shall release a LUN that somebody else uses.
+    """
+    inventory = hypervisor.inventory(devices=False)
+    vm = pick_vm(inventory.virtual_machines, request.vm)
+    plan = hypervisor.plan_detach(vm, request.name, request.timeout)
+    hosts: list[Host] = []
+    if release:
+        others = [user for user in users(request.name, inventory) if user.id != vm.id]
+        refuse_if_used(request.name, others, "released by the hosts", "remove it there first, or leave release off")
+        hosts = _watched_hosts(vm, inventory.hosts, request.ignore_hosts)
+        plan = plan + hypervisor.plan_release([host.id for host in hosts], request.name)
+    attachment = hypervisor.attachment(vm, request.name) if check_mode else None
+    return AttachReport(carry_out(plan, check_mode), vm, _names(hosts), attachment)
+
+
+def forget(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> AttachReport:
+    """After the array unmapped a released LUN, let every host drop what it remembers of it.
+
+    Raises a `CrossvisorError`; `Refused` while the LUN has a user.
+    """
+    inventory = hypervisor.inventory(devices=False)
+    vm = pick_vm(inventory.virtual_machines, request.vm)
+    refuse_if_used(request.name, users(request.name, inventory), "forgotten by the hosts", "detach it first")
+    hosts = _watched_hosts(vm, inventory.hosts, request.ignore_hosts)
+    outcome = carry_out(hypervisor.plan_forget([host.id for host in hosts], request.name), check_mode)
+    return AttachReport(outcome, vm, _names(hosts), None)
+
+
+def _watched_hosts(vm: VirtualMachine, hosts: Sequence[Host], ignored: Sequence[str]) -> list[Host]:
+    """Every host that may see the LUN: those of the VM's cluster must answer, of the others those that do."""
+    own = reachable(hosts_that_can_run(vm, hosts), ignored)
+    strangers = [host for host in hosts if host not in hosts_that_can_run(vm, hosts)]
+    return own + [host for host in strangers if host.state != UNREACHABLE]
+
+
+def _names(hosts: Sequence[Host]) -> list[str]:
+    return [host.name for host in hosts]

@@ -1,0 +1,141 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One HTTPS session to one endpoint, with every failure of the transport told in one sentence.
+
+Knows nothing of what is spoken over it. A lost answer to a request that may have changed something is
+`OutcomeUnknown`, never an error that sounds as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+import traceback
+from typing import Any
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed, MissingLibrary, OutcomeUnknown
+
+try:
+    import requests
+    import urllib3
+
+    REQUESTS_IMPORT_ERROR: str | None = None
+except ImportError:
+    REQUESTS_IMPORT_ERROR = traceback.format_exc()
+
+_SAFE_METHODS = frozenset({"GET", "HEAD"})
+_FILE_LIBRARIES = frozenset({"X509", "PEM"})
+"""Parts of OpenSSL that read files of certificates."""
+
+
+class HttpsSession:
+    """A keep-alive session; certificates are verified as the connection says, whatever the environment holds."""
+
+    def __init__(self, connection: Connection, headers: dict[str, str] | None = None, authenticate: bool = False) -> None:
+        if REQUESTS_IMPORT_ERROR:
+            raise MissingLibrary("The Python library 'requests' is not installed where this task runs: pip install requests.")
+        self._connection = connection
+        self._session = requests.Session()
+        self._session.headers.update(headers or {})
+        if authenticate:
+            self._session.auth = (connection.required("username"), connection.required("password"))
+        if connection.verify is False:
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+
+    def request(self, method: str, path: str, **arguments: Any) -> requests.Response:
+        """Send one request and return the response, whatever its status.
+
+        A read that lost its connection is sent once more. Raises `ConnectionFailed` or `OutcomeUnknown`.
+        """
+        try:
+            return self._send(method, path, arguments)
+        except OSError as error:
+            safe = method in _SAFE_METHODS
+            if never_sent(error) or (safe and isinstance(error, requests.exceptions.Timeout)):
+                raise connection_failure(self._connection, error) from error
+            if not safe:
+                raise OutcomeUnknown(
+                    f"{_loss(self._connection, error)} before the answer to {method} {path.partition('?')[0]} came; "
+                    "look there whether it was done, then run this task again."
+                ) from error
+        try:
+            return self._send(method, path, arguments)
+        except OSError as error:
+            raise connection_failure(self._connection, error) from error
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._session.close()
+
+    def _send(self, method: str, path: str, arguments: dict[str, Any]) -> requests.Response:
+        connection = self._connection
+        url = f"https://{_bracketed(str(connection.hostname))}:{connection.port}{path}"
+        arguments = {"timeout": connection.timeout, **arguments}
+        return self._session.request(method, url, verify=connection.verify, **arguments)
+
+
+def connection_failure(connection: Connection, error: Exception) -> ConnectionFailed:
+    """The one sentence for a connection that could not be made."""
+    role = connection.role
+    root = _root(error)
+    if isinstance(root, ssl.SSLCertVerificationError):
+        return ConnectionFailed(
+            f"The certificate of {connection} is not trusted ({_cause(error)}): "
+            f"name its authority in {role}.ca_path, give as {role}.hostname the name that it was issued for, "
+            f"or set {role}.validate_certs to false for a lab."
+        )
+    if connection.ca_path and (_is_missing_file(error) or getattr(root, "library", None) in _FILE_LIBRARIES):
+        return ConnectionFailed(f"The file {connection.ca_path} of {role}.ca_path cannot be read as certificates: {_cause(error)}.")
+    if isinstance(error, requests.exceptions.SSLError):
+        return ConnectionFailed(
+            f"The {role} {connection} does not speak TLS as it should ({_cause(error)}): check {role}.hostname and {role}.port."
+        )
+    if isinstance(error, requests.exceptions.Timeout):
+        return ConnectionFailed(
+            f"The {role} {connection} did not answer within {connection.timeout:g} s: "
+            f"check the address and firewalls, or raise {role}.timeout."
+        )
+    return ConnectionFailed(f"The {role} {connection} cannot be reached ({_cause(error)}): check {role}.hostname and {role}.port.")
+
+
+def _loss(connection: Connection, error: OSError) -> str:
+    if isinstance(error, requests.exceptions.Timeout):
+        return f"The time for one request to {connection} was over"
+    return f"The connection to {connection} was lost"
+
+
+def never_sent(error: OSError) -> bool:
+    """Tell whether the connection was not even made, so that nothing can have happened at the other end."""
+    root = _root(error)
+    return (
+        _is_missing_file(error)
+        or isinstance(error, (requests.exceptions.ConnectTimeout, requests.exceptions.InvalidURL))
+        or isinstance(root, (ssl.SSLCertVerificationError, urllib3.exceptions.NewConnectionError))
+    )
+
+
+def _is_missing_file(error: Exception) -> bool:
+    """Tell whether the library refused the file of certificates before it connected: an `OSError` of its own, not the system's."""
+    return error.__class__ is OSError and error.errno is None
+
+
+def _root(error: BaseException) -> BaseException:
+    """The innermost exception of the library's wrapping."""
+    inner = next((part for part in (getattr(error, "reason", None), *error.args) if isinstance(part, BaseException)), None)
+    return _root(inner) if inner else error
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason, without the library's wrapping and object addresses."""
+    root = _root(error)
+    if isinstance(root, ssl.SSLError):
+        reason = getattr(root, "verify_message", None) or str(root.reason or root).replace("_", " ").lower()
+        return str(reason).rstrip(".")
+    return re.sub(r"^HTTPS?Connection\w*\(.*?\): ", "", str(root)).strip().rstrip(".")
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,185 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""ONTAP's records as the model's nouns. The records are those of the examples in NetApp's reference, cut to the fields asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import lookup
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import Group
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import LunMapping, Portal, Target, Volume
+from tests.unit.ontap import Endpoint, address, records
+
+LUN: dict[str, Any] = {
+    "uuid": "5a24ae5b-28af-47fb-b129-5adf6cfba0a6",
+    "name": "/vol/vol1/qtree1/lun1",
+    "svm": {"name": "svm1", "uuid": "6bf967fd-2a1c-11e9-b682-005056bbc17d"},
+    "serial_number": "wf0Iq+N4uck3",
+    "os_type": "linux",
+    "space": {"size": 322163441664, "used": 1073741824},
+    "status": {"state": "online"},
+    "location": {"volume": {"name": "vol1", "uuid": "71cd0dba-2a1c-11e9-b682-005056bbc17d"}},
+    "comment": "Data for the finance department.",
+    "lun_maps": [
+        {
+            "logical_unit_number": 0,
+            "igroup": {"name": "ig1", "uuid": "ig-1", "initiators": [{"name": "iqn.1998-01.com.Corp.iscsi:Name1", "comment": "x"}]},
+        }
+    ],
+}
+
+
+@pytest.fixture
+def client(array: Endpoint) -> OntapClient:
+    return OntapClient(array.connection)
+
+
+class TestALun:
+    def test_is_read_whole(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(records(LUN))
+        stored = lookup.lun_of(client, LUN["uuid"])
+        assert stored is not None
+        lun = stored.lun
+        assert (stored.comment, lun.id, lun.path, lun.svm, lun.volume) == (LUN["comment"], LUN["uuid"], LUN["name"], "svm1", "vol1")
+        assert (lun.serial, lun.name.naa) == ("wf0Iq+N4uck3", "600a098077663049712b4e3475636b33")
+        assert (lun.size_bytes, lun.used_bytes, lun.os_type, lun.state) == (322163441664, 1073741824, "linux", "online")
+        assert lun.mappings == (LunMapping("ig1", "ig-1", 0, ("iqn.1998-01.com.corp.iscsi:name1",)),)
+        assert lookup.tells_initiators(lun)
+
+    def test_may_lack_what_is_unset(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(records({name: value for name, value in LUN.items() if name not in ("comment", "lun_maps", "status")}))
+        stored = lookup.lun_of(client, LUN["uuid"])
+        assert stored is not None
+        assert (stored.comment, stored.lun.mappings, stored.lun.state) == ("", (), "unknown")
+
+    @pytest.mark.parametrize(("space", "used"), [({"used": 0}, 0), ({}, None)], ids=["never written", "not told"])
+    def test_that_is_empty_is_not_one_of_which_nothing_is_known(
+        self, client: OntapClient, array: Endpoint, space: dict[str, int], used: int | None
+    ) -> None:
+        array.answer(records({**LUN, "space": {"size": 1, **space}}))
+        stored = lookup.lun_of(client, LUN["uuid"])
+        assert stored is not None
+        assert stored.lun.used_bytes == used
+
+    def test_is_asked_for_by_svm_and_path(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(records())
+        assert lookup.lun_at(client, address("lun1", "vol1", "svm1")) is None
+        assert {name: array.asked[0].query[name] for name in ("svm.name", "name")} == {"svm.name": "svm1", "name": "/vol/vol1/lun1"}
+
+    def test_by_serial_is_no_other_that_a_wildcard_found(self, client: OntapClient, array: Endpoint) -> None:
+        serial = "80Lab|a*a!<>"
+        array.answer(records({**LUN, "serial_number": serial}, {**LUN, "serial_number": "80Labxaxaxxx"}))
+        assert [stored.lun.serial for stored in lookup.luns_with_serials(client, [serial])] == [serial]
+        assert array.asked[0].query["serial_number"] == "80Lab*a*a***"
+
+    def test_of_many_come_two_hundred_to_a_request(self, client: OntapClient, array: Endpoint) -> None:
+        serials = [f"80LabSer{number:04}" for number in range(300)]
+        array.answer(*[records()] * 2)
+        assert lookup.luns_with_serials(client, serials) == []
+        assert all(len(asked.target) < 4096 for asked in array.asked)
+
+    def test_before_9_16_learns_its_initiators_from_the_groups(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(records({**LUN, "lun_maps": [{"logical_unit_number": 0, "igroup": {"name": "ig1", "uuid": "ig-1"}}]}))
+        stored = lookup.lun_of(client, LUN["uuid"])
+        assert stored is not None
+        assert not lookup.tells_initiators(stored.lun)
+        groups = [
+            Group("ig-1", "ig1", "linux", "iscsi", frozenset({"iqn.b", "iqn.a"})),
+            Group("ig-2", "ig2", "linux", "iscsi", frozenset({"c"})),
+        ]
+        assert lookup.with_initiators(stored.lun, groups).mappings[0].initiators == ("iqn.a", "iqn.b")
+
+
+def test_an_igroup_is_read_with_members_and_luns(client: OntapClient, array: Endpoint) -> None:
+    array.answer(
+        records(
+            {
+                "uuid": "ig-1", "name": "ig1", "svm": {"name": "svm1"}, "os_type": "vmware", "protocol": "mixed", "comment": "ours",
+                "initiators": [{"name": "IQN.1998-01.com.vmware:A", "comment": "mark"}, {"name": "20:00:00:50:56:b4:13:a8"}],
+                "lun_maps": [{"logical_unit_number": 4, "lun": {"name": "/vol/vol1/lun1", "uuid": "l"}}],
+            }
+        )
+    )  # fmt: skip
+    assert lookup.groups_of(client, "svm1") == [
+        Group(
+            id="ig-1", name="ig1", os_type="vmware", protocol="mixed", comment="ours", luns={4: "/vol/vol1/lun1"},
+            initiators=frozenset({"iqn.1998-01.com.vmware:a", "20:00:00:50:56:b4:13:a8"}),
+            remarks={"iqn.1998-01.com.vmware:a": "mark", "20:00:00:50:56:b4:13:a8": ""},
+        )
+    ]  # fmt: skip
+
+
+class TestThePlaceOfALun:
+    def test_that_exists_is_asked_for_once(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(records({"uuid": "v", "name": "vol_prod", "svm": {"name": "svm_san"}}))
+        lookup.require_place(client, address())
+        assert len(array.asked) == 1
+
+    def test_without_a_volume_names_it(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(records(), records({"uuid": "s", "name": "svm_san"}))
+        with pytest.raises(NotFound, match=r"no volume vol_prod in SVM svm_san of array .*correct its name, or create it"):
+            lookup.require_place(client, address())
+
+    def test_without_an_svm_names_that(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(records(), records())
+        with pytest.raises(NotFound, match=r"no SVM svm_san on array"):
+            lookup.require_place(client, address())
+
+
+def test_an_exported_volume_has_the_addresses_of_its_svm(client: OntapClient, array: Endpoint) -> None:
+    lifs = [("svm1", "192.0.2.21"), ("svm2", "192.0.2.31"), ("svm1", "192.0.2.22")]
+    array.answer(
+        records(*({"svm": {"name": svm}, "ip": {"address": one}, "services": ["data_core", "data_nfs"]} for svm, one in lifs)),
+        records(
+            {"uuid": "1", "name": "nfs01", "svm": {"name": "svm1"}, "nas": {"path": "/nfs01"}, "space": {"size": 10}},
+            {"uuid": "2", "name": "luns", "svm": {"name": "svm1"}, "space": {"size": 20}},
+            {"uuid": "3", "name": "lonely", "svm": {"name": "svm3"}, "nas": {"path": "/lonely"}, "space": {"size": 30}},
+        ),
+    )
+    assert lookup.exported_volumes(client) == [
+        Volume("1", "nfs01", "svm1", "/nfs01", ("192.0.2.21", "192.0.2.22"), 10),
+        Volume("3", "lonely", "svm3", "/lonely", (), 30),
+    ]
+
+
+class TestTargets:
+    def test_of_iscsi_have_the_portals_that_are_up(self, client: OntapClient, array: Endpoint) -> None:
+        def lif(address: str, enabled: bool, state: str) -> dict[str, Any]:
+            return {
+                "svm": {"name": "svm1"}, "services": ["data_iscsi"], "ip": {"address": address}, "enabled": enabled, "state": state
+            }  # fmt: skip
+
+        array.answer(
+            records({"svm": {"name": "svm1"}, "enabled": True, "target": {"name": "iqn.1992-08.com.netapp:sn.1:vs.3"}}),
+            records(lif("192.0.2.11", True, "up"), lif("192.0.2.12", False, "up"), lif("192.0.2.13", True, "down")),
+        )
+        assert lookup.iscsi_targets(client, "svm1") == [
+            Target("iscsi", "iqn.1992-08.com.netapp:sn.1:vs.3", (Portal("192.0.2.11", 3260),), enabled=True)
+        ]
+
+    def test_of_iscsi_are_none_without_the_service(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(records())
+        assert lookup.iscsi_targets(client, "svm1") == []
+
+    def test_of_fibre_channel_are_the_ports_that_serve_scsi(self, client: OntapClient, array: Endpoint) -> None:
+        def lif(wwpn: str, state: str, protocol: str) -> dict[str, Any]:
+            return {"svm": {"name": "svm1"}, "wwpn": wwpn, "enabled": True, "state": state, "data_protocol": protocol}
+
+        array.answer(
+            records(
+                lif("20:01:00:A0:98:C0:FF:E1", "up", "fcp"),
+                lif("20:02:00:a0:98:c0:ff:e2", "down", "fcp"),
+                lif("20:03:00:a0:98:c0:ff:e3", "up", "fc_nvme"),
+            )
+        )
+        assert lookup.fc_targets(client, "svm1") == [
+            Target("fc", "20:01:00:a0:98:c0:ff:e1", (), enabled=True),
+            Target("fc", "20:02:00:a0:98:c0:ff:e2", (), enabled=False),
+        ]

@@ -1,0 +1,179 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The rules of safety around a pass-through disk, on any hypervisor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, Refused, StepFailed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FileSystem, Host, ScsiDevice, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.attach import AttachRequest, MakeVisible
+from tests.unit.ports import NAME, MemoryHypervisor
+
+DISK = VirtualDisk("2001", "Hard disk 2", "passthrough", "1000", 0, 1, name=NAME)
+REQUEST = AttachRequest("app", NAME, timeout=5)
+
+
+@pytest.fixture
+def hypervisor() -> MemoryHypervisor:
+    return MemoryHypervisor(
+        host_list=[Host("h1", "esx1", "prod"), Host("h2", "esx2", "prod"), Host("h3", "esx3", "dev")],
+        machines=[VirtualMachine("vm-1", "app", host="h1", cluster="prod"), VirtualMachine("vm-2", "db", host="h2", cluster="prod")],
+        presented={"h1": 1, "h2": 1},
+    )
+
+
+def visible_on(hypervisor: MemoryHypervisor, *hosts: str, state: str = "ok") -> MemoryHypervisor:
+    hypervisor.seen = [ScsiDevice(host, str(NAME), NAME, 1 << 30, state=state) for host in hosts]
+    return hypervisor
+
+
+def with_disk(hypervisor: MemoryHypervisor, vm: str) -> MemoryHypervisor:
+    hypervisor.machines = [replace(machine, disks=[DISK]) if machine.name == vm else machine for machine in hypervisor.machines]
+    return hypervisor
+
+
+def test_only_hosts_of_the_cluster_that_do_not_see_the_lun_are_rescanned(hypervisor: MemoryHypervisor) -> None:
+    report = attach.attach(visible_on(hypervisor, "h1"), REQUEST, check_mode=False)
+    assert hypervisor.rescans == [("h2",)]
+    assert report.hosts == ["esx1", "esx2"]
+    assert report.result(NAME)["disk"]["guest_address"] == "SCSI(0:1)"
+
+
+def test_what_a_cluster_has_to_know_is_handed_on(hypervisor: MemoryHypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    wishes: list[AttachWish] = []
+    plan_attach = hypervisor.plan_attach
+
+    def noting(wish: AttachWish) -> Plan:
+        wishes.append(wish)
+        return plan_attach(wish)
+
+    monkeypatch.setattr(hypervisor, "plan_attach", noting)
+    attach.attach(hypervisor, replace(REQUEST, mount_point="C:\\mt1", initialize=True), check_mode=True)
+    attach.attach(hypervisor, REQUEST, check_mode=True)
+    assert [(wish.mount_point, wish.initialize) for wish in wishes] == [("C:\\mt1", True), ("", False)]
+
+
+def test_a_second_run_changes_nothing(hypervisor: MemoryHypervisor) -> None:
+    attach.attach(hypervisor, REQUEST, check_mode=False)
+    report = attach.attach(hypervisor, REQUEST, check_mode=False)
+    assert not report.outcome.changed
+    assert len(hypervisor.rescans) == 1
+
+
+def test_check_mode_rescans_and_attaches_nothing(hypervisor: MemoryHypervisor) -> None:
+    report = attach.attach(hypervisor, REQUEST, check_mode=True)
+    assert report.outcome.changed
+    assert [action.split()[0] for action in report.outcome.actions] == ["rescan", "attach"]
+    assert hypervisor.rescans == []
+    assert report.attachment is None
+
+
+def test_a_released_device_counts_as_invisible(hypervisor: MemoryHypervisor) -> None:
+    attach.attach(visible_on(hypervisor, "h1", "h2", state="off"), REQUEST, check_mode=False)
+    assert hypervisor.rescans == [("h1", "h2")]
+
+
+def test_the_wait_goes_on_until_every_host_sees_the_lun(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.presented = {"h1": 1, "h2": 3}
+    pauses: list[float] = []
+    step = MakeVisible(hypervisor, hypervisor.host_list[:2], NAME, 60, clock=lambda: 0.0, sleep=pauses.append)
+    step.do()
+    assert hypervisor.rescans == [("h1", "h2"), ("h2",), ("h2",)]
+    assert pauses == [1.0, 2.0]
+
+
+def test_a_rescan_whose_answer_is_lost_is_repeated(hypervisor: MemoryHypervisor) -> None:
+    class Lossy(MemoryHypervisor):
+        def rescan(self, hosts: Sequence[str], name: ScsiName) -> None:
+            if not self.rescans:
+                self.rescans.append(())
+                raise OutcomeUnknown("the answer was lost")
+            super().rescan(hosts, name)
+
+    lossy = Lossy(hypervisor.host_list, presented=hypervisor.presented)
+    MakeVisible(lossy, lossy.host_list[:2], NAME, 60, clock=lambda: 0.0, sleep=lambda _: None).do()
+    assert lossy.rescans == [(), ("h1", "h2")]
+
+
+def test_a_host_that_sees_the_lun_before_it_grew_is_rescanned(hypervisor: MemoryHypervisor) -> None:
+    seen_small = visible_on(hypervisor, "h1", "h2")
+    with pytest.raises(StepFailed, match=r"smaller than 2147483648 bytes on esx1 \(1073741824 bytes\), esx2 .*: check its size"):
+        attach.attach(seen_small, replace(REQUEST, size_bytes=2 << 30, timeout=0), check_mode=False)
+    assert hypervisor.rescans == [("h1", "h2")]
+    assert not attach.attach(with_disk(seen_small, "app"), replace(REQUEST, size_bytes=1 << 30), check_mode=False).outcome.changed
+
+
+def test_a_host_that_sees_the_lun_in_two_ways_has_read_its_size_when_both_have(hypervisor: MemoryHypervisor) -> None:
+    seen_small = visible_on(hypervisor, "h1", "h2")
+    grown = [replace(device, size_bytes=2 << 30) for device in seen_small.seen]
+    seen_small.seen.extend(grown)
+    assert not MakeVisible(seen_small, seen_small.host_list[:2], NAME, 60, size_bytes=2 << 30).done()
+
+
+def test_a_lun_that_stays_invisible_names_the_host_and_the_way_out(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.presented = {"h1": 1}
+    with pytest.raises(StepFailed, match=r"is not visible on esx2 after 0 s: check that the array maps it .*hba_info"):
+        attach.attach(hypervisor, replace(REQUEST, timeout=0), check_mode=False)
+    assert hypervisor.attachment(hypervisor.machines[0], NAME) is None
+
+
+def test_a_lun_of_another_vm_is_refused_by_name(hypervisor: MemoryHypervisor) -> None:
+    with pytest.raises(Refused, match=r"is used by VM db \(vm-2\) and will not be given to VM app"):
+        attach.attach(with_disk(hypervisor, "db"), REQUEST, check_mode=False)
+
+
+def test_sharing_is_an_explicit_wish(hypervisor: MemoryHypervisor) -> None:
+    with pytest.raises(Refused):
+        attach.attach(with_disk(hypervisor, "db"), replace(REQUEST, sharing="none"), check_mode=False)
+    assert attach.attach(hypervisor, replace(REQUEST, sharing="multi_writer"), check_mode=False).outcome.changed
+
+
+def test_a_lun_under_a_datastore_is_refused_even_when_sharing_is_wished(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.file_systems = [FileSystem("ds-1", "gold", "vmfs", ["h1"], [str(NAME)])]
+    with pytest.raises(Refused, match=r"vmfs file system gold \(ds-1\)"):
+        attach.attach(hypervisor, replace(REQUEST, sharing="multi_writer"), check_mode=False)
+
+
+def test_an_unreachable_host_of_the_cluster_stops_the_change(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.host_list[1] = replace(hypervisor.host_list[1], state="unreachable")
+    with pytest.raises(Refused, match="esx2"):
+        attach.attach(hypervisor, REQUEST, check_mode=False)
+    attach.attach(hypervisor, replace(REQUEST, ignore_hosts=["esx2"]), check_mode=False)
+    assert hypervisor.rescans == [("h1",)]
+
+
+def test_detaching_twice_changes_once(hypervisor: MemoryHypervisor) -> None:
+    with_disk(visible_on(hypervisor, "h1", "h2", "h3"), "app")
+    first = attach.detach(hypervisor, REQUEST, release=True, check_mode=False)
+    assert first.outcome.changed
+    assert first.attachment is None
+    assert hypervisor.seen == [], "also the host of another cluster let go"
+    assert not attach.detach(hypervisor, REQUEST, release=True, check_mode=False).outcome.changed
+
+
+def test_the_vm_loses_the_disk_before_any_host_lets_go(hypervisor: MemoryHypervisor) -> None:
+    report = attach.detach(with_disk(visible_on(hypervisor, "h1"), "app"), REQUEST, release=True, check_mode=True)
+    assert [action.split()[0] for action in report.outcome.actions] == ["detach", "release"]
+
+
+def test_a_lun_that_another_vm_has_is_not_released(hypervisor: MemoryHypervisor) -> None:
+    with_disk(with_disk(visible_on(hypervisor, "h1"), "app"), "db")
+    with pytest.raises(Refused, match=r"VM db \(vm-2\) and will not be released"):
+        attach.detach(hypervisor, REQUEST, release=True, check_mode=False)
+    assert attach.detach(hypervisor, REQUEST, release=False, check_mode=False).outcome.changed
+
+
+def test_a_lun_in_use_is_not_forgotten(hypervisor: MemoryHypervisor) -> None:
+    with pytest.raises(Refused, match="will not be forgotten"):
+        attach.forget(with_disk(hypervisor, "db"), REQUEST, check_mode=False)

@@ -1,0 +1,101 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A LUN for initiators, and what is asked before it is taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, ProvisionWish, WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import LunMapping, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services import provision
+from tests.unit.ports import ADDRESS, NAME, Act, MemoryArray, MemoryHypervisor, lun
+
+WISH = ProvisionWish(ADDRESS, 1 << 30, "linux", ["iqn.2026-01.com.example:a"])
+
+
+def test_initiators_are_spelled_as_the_array_wants_each_once() -> None:
+    given = ["IQN.2026-01.com.Example:A", "iqn.2026-01.com.example:a", "10000090FA000001"]
+    assert provision.normalized(given) == ["iqn.2026-01.com.example:a", "10:00:00:90:fa:00:00:01"]
+    with pytest.raises(InvalidInput, match="10:00:zz"):
+        provision.normalized(["10:00:zz"])
+
+
+def test_a_new_lun_is_reported_whole() -> None:
+    result = provision.provision(MemoryArray(), WISH, provision.CHANGED, check_mode=False).result(WISH.initiators)
+    assert result["changed"]
+    assert result["created"]
+    assert result["mapped"]
+    assert result["naa"] == NAME.naa
+    assert result["lun_id"] == 3
+    assert result["igroups"] == [{"name": "g1", "uuid": "id-g1", "lun_id": 3, "initiators": WISH.initiators}]
+    assert result["targets"] == [{"kind": "iscsi", "name": "iscsi.svm1", "portals": [], "enabled": True}]
+    assert result["array"]["name"] == "lab"
+
+
+@pytest.mark.parametrize(("when", "asked"), [(provision.ALWAYS, True), (provision.CHANGED, False), (provision.NEVER, False)])
+def test_targets_of_an_unchanged_lun_are_looked_up_only_when_always_wished(when: str, asked: bool) -> None:
+    array = MemoryArray(lun(NAME))
+    result = provision.provision(array, WISH, when, check_mode=False).result(WISH.initiators)
+    assert not result["changed"]
+    assert not result["created"]
+    assert not result["mapped"]
+    assert ("targets" in array.calls) == asked
+    assert (result["targets"] is not None) == asked
+
+
+@pytest.mark.parametrize(("before", "first"), [(None, True), ((), True), (("iqn.2026-01.com.example:other",), False)])
+def test_a_lun_that_others_see_already_is_not_mapped_for_the_first_time(before: Sequence[str] | None, first: bool) -> None:
+    class Widening(MemoryArray):
+        def plan_provision(self, wish: ProvisionWish) -> Change:
+            def widen() -> None:
+                self.lun = lun(NAME, initiators=[*(before or ()), *wish.initiators])
+
+            return Change(Plan([Act("map the LUN", False, widen)]), lambda: self.lun)
+
+    array = Widening(None if before is None else lun(NAME, initiators=before))
+    result = provision.provision(array, WISH, provision.NEVER, check_mode=False).result(WISH.initiators)
+    assert (result["mapped"], result["first_mapped"]) == (True, first)
+
+
+@pytest.mark.parametrize("used", [0, 4096, None])
+def test_how_much_is_on_a_lun_is_reported_as_the_array_tells_it(used: int | None) -> None:
+    array = MemoryArray(replace(lun(NAME), used_bytes=used))
+    assert provision.provision(array, WISH, provision.NEVER, check_mode=False).result(WISH.initiators)["used_bytes"] == used
+
+
+def test_check_mode_knows_no_identity_of_a_lun_that_is_not_there() -> None:
+    result = provision.provision(MemoryArray(), WISH, provision.NEVER, check_mode=True).result(WISH.initiators)
+    assert result["changed"]
+    assert result["naa"] is None
+    assert not result["created"]
+
+
+def test_the_number_is_the_one_that_the_initiators_see() -> None:
+    several = replace(lun(NAME), mappings=[LunMapping("g1", "1", 3, ["iqn.2026-01.com.example:A"]), LunMapping("g2", "2", 7, ["iqn.x:b"])])
+    result = provision.provision(MemoryArray(several), WISH, provision.NEVER, check_mode=False).result(WISH.initiators)
+    assert result["lun_id"] == 3
+
+
+def test_a_lun_that_a_vm_uses_is_not_unmapped() -> None:
+    array = MemoryArray(lun(NAME))
+    hypervisor = MemoryHypervisor(machines=[VirtualMachine("vm-1", "app", disks=[VirtualDisk("1", "d", "passthrough", name=NAME)])])
+    with pytest.raises(Refused, match=r"used by VM app \(vm-1\) and will not be deleted"):
+        provision.withdraw(array, WithdrawWish(NAME, delete=True), lambda: hypervisor, check_mode=False)
+    assert array.lun is not None
+    assert hypervisor.calls[-1] == "close"
+
+
+def test_an_unused_lun_is_withdrawn_and_a_second_run_does_not_even_ask() -> None:
+    array, hypervisor = MemoryArray(lun(NAME)), MemoryHypervisor()
+    assert provision.withdraw(array, WithdrawWish(NAME), lambda: hypervisor, check_mode=False).outcome.changed
+    asked = len(hypervisor.calls)
+    assert not provision.withdraw(array, WithdrawWish(NAME), lambda: hypervisor, check_mode=False).outcome.changed
+    assert len(hypervisor.calls) == asked

@@ -1,0 +1,85 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A user's word stands for exactly one VM or the user is told why not."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, NotFound, Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Host, Inventory, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import (
+    hosts_that_can_run,
+    pick_hosts,
+    pick_vm,
+    reachable,
+    select_vms,
+)
+
+HOSTS = [Host("h1", "esx1", "prod"), Host("h2", "esx2", "prod"), Host("h3", "esx3", "dev", state="unreachable"), Host("h4", "esx4")]
+VMS = [
+    VirtualMachine("vm-1", "app", "4217e5a4-1c3e-4d5a-9f4e-000000000001", host="h1", cluster="prod", folder="/apps"),
+    VirtualMachine("vm-2", "twin", "4217e5a4-1c3e-4d5a-9f4e-000000000002", host="h2", cluster="prod", folder="/apps"),
+    VirtualMachine("vm-3", "twin", "4217e5a4-1c3e-4d5a-9f4e-000000000003", host="h3", cluster="dev", folder="/old"),
+    VirtualMachine("vm-4", "vm-1", host="h4"),
+]
+
+
+@pytest.mark.parametrize("word", ["app", "vm-1", "4217E5A41C3E4D5A9F4E000000000001", "4217e5a4-1c3e-4d5a-9f4e-000000000001"])
+def test_a_vm_is_known_by_name_identifier_and_uuid(word: str) -> None:
+    assert pick_vm(VMS, word).id == "vm-1"
+
+
+def test_the_endpoints_own_uuid_tells_apart_vms_whose_firmware_has_the_same() -> None:
+    clones = [VirtualMachine(f"vm-{n}", f"clone{n}", "4217", f"5017-{n}") for n in (1, 2)]
+    assert pick_vm(clones, "5017-2").id == "vm-2"
+    with pytest.raises(Ambiguous, match=r"5017-1.*5017-2"):
+        pick_vm(clones, "4217")
+
+
+def test_an_ambiguous_name_lists_the_candidates() -> None:
+    with pytest.raises(Ambiguous) as error:
+        pick_vm(VMS, "twin")
+    for word in ("vm-2", "vm-3", "000000000002", "/old", "cluster dev"):
+        assert word in str(error.value)
+
+
+def test_an_unknown_name_says_so_and_hints_at_a_different_case() -> None:
+    with pytest.raises(NotFound, match=r"no VM 'APP' among the 4 VMs .*: correct it.*did you mean app"):
+        pick_vm(VMS, "APP")
+
+
+def test_a_vm_without_uuid_is_not_found_by_nothing() -> None:
+    with pytest.raises(NotFound):
+        pick_vm(VMS, "")
+
+
+def test_hosts_are_selected_by_name_and_cluster() -> None:
+    assert [host.id for host in pick_hosts(HOSTS, [], ["prod"])] == ["h1", "h2"]
+    assert [host.id for host in pick_hosts(HOSTS, ["esx2"], [])] == ["h2"]
+    with pytest.raises(NotFound, match=r"no host 'esx9'.*has: esx1"):
+        pick_hosts(HOSTS, ["esx9"], [])
+
+
+def test_a_vm_can_run_on_its_cluster_or_on_its_one_host() -> None:
+    assert [host.id for host in hosts_that_can_run(VMS[0], HOSTS)] == ["h1", "h2"]
+    assert [host.id for host in hosts_that_can_run(VMS[3], HOSTS)] == ["h4"]
+
+
+def test_a_host_that_cannot_be_asked_stops_the_change_unless_it_is_ignored_by_name() -> None:
+    with pytest.raises(Refused, match=r"esx3 are not connected.*ignore_hosts"):
+        reachable(HOSTS, [])
+    assert [host.id for host in reachable(HOSTS, ["esx3"])] == ["h1", "h2", "h4"]
+    with pytest.raises(NotFound, match="no host 'typo'"):
+        reachable(HOSTS, ["typo"])
+
+
+def test_vms_are_selected_by_any_of_their_names() -> None:
+    inventory = Inventory(HOSTS, VMS)
+    assert [vm.id for vm in select_vms(inventory, ["twin"], [])] == ["vm-2", "vm-3"]
+    assert [vm.id for vm in select_vms(inventory, ["twin"], ["dev"])] == ["vm-3"]
+    assert len(select_vms(inventory, [], [])) == 4
+    with pytest.raises(NotFound, match="no VM 'nobody'"):
+        select_vms(inventory, ["twin", "nobody"], [])
