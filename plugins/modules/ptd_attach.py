@@ -277,6 +277,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime, wishes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import hypervisors
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach
 
 
@@ -315,18 +316,20 @@ def _reach(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     request = attach.AttachRequest(
         vm=params["vm"],
-        name=wishes.lun_name(params["naa"], params["serial"]),
-        slot=wishes.place(params["place"]),
-        controller_type=params["controller_type"],
-        mode=params["mode"],
-        disk_mode=params["disk_mode"],
-        sharing=params["sharing"],
-        file_system=params["datastore"],
+        wish=DiskWish(
+            name=wishes.lun_name(params["naa"], params["serial"]),
+            slot=wishes.place(params["place"]),
+            controller_type=params["controller_type"],
+            mode=params["mode"],
+            disk_mode=params["disk_mode"],
+            sharing=params["sharing"],
+            file_system=params["datastore"],
+            timeout=params["timeout"],
+            mount_point=params["mount_point"],
+            initialize=params["initialize"],
+        ),
         ignore_hosts=params["ignore_hosts"],
         size_bytes=params["size_bytes"],
-        timeout=params["timeout"],
-        mount_point=params["mount_point"],
-        initialize=params["initialize"],
     )
     with closing(hypervisors.open_hypervisor(module)) as hypervisor:
         if params["state"] == "present":
@@ -335,7 +338,7 @@ def _reach(module: AnsibleModule) -> dict[str, Any]:
             report = attach.detach(hypervisor, request, params["release"], module.check_mode)
         else:
             report = attach.forget(hypervisor, request, module.check_mode)
-    return report.result(request.name)
+    return report.result(request.wish.name)
 
 
 if __name__ == "__main__":

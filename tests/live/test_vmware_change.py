@@ -24,7 +24,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     RemoteError,
     StepFailed,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import attach, rdm, release
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import Machine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.faults import Subject
@@ -64,11 +64,8 @@ class San:
     def vm(self, name: str) -> VirtualMachine:
         return VirtualMachine(id=self.machines[name], name=name)
 
-    def wish(self, vm: str, name: ScsiName = SPARE, **settings: Any) -> AttachWish:
-        return AttachWish(vm=self.vm(vm), name=name, timeout=TIMEOUT, **settings)
-
     def attach(self, vm: str, name: ScsiName = SPARE, **settings: Any) -> Plan:
-        return attach.plan_attach(self.session, self.wish(vm, name, **settings))
+        return attach.plan_attach(self.session, self.vm(vm), DiskWish(name, timeout=TIMEOUT, **settings))
 
     def detach(self, vm: str, name: ScsiName = SPARE) -> Plan:
         return attach.plan_detach(self.session, self.vm(vm), name, TIMEOUT)
@@ -222,7 +219,7 @@ class TestRefusals:
             ("app01", {"slot": Slot(0, 0)}, Refused, r"SCSI\(0:0\) of VM app01 is taken by Hard disk 1 \(\[ds_single\] app01/app01.vmdk\)"),
             ("app01", {"slot": Slot(0, 65)}, InvalidInput, r"SCSI\(0:65\) does not exist on VM app01"),
             ("app01", {"disk_mode": "persistent"}, InvalidInput, "disk_mode persistent does not exist .* in physical mode"),
-            ("app01", {"mode": "raw"}, InvalidInput, "'raw' is no mode of a raw disk on vSphere: choose one of physical, virtual"),
+            ("app01", {"mode": "raw"}, InvalidInput, "mode raw does not exist for a raw disk on vSphere: choose one of physical, virtual"),
             ("app01", {"file_system": "ds_dev"}, NotFound, r"mounts no datastore 'ds_dev' .*\(ds_single, ds_span, local-esx01\)"),
             ("web01", {}, Refused, r"Datastore nfs01 for VM web01 is of type NFS, which cannot hold .*\(ds_single, ds_span, local-esx01\)"),
         ],

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import machines
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import attach as cluster_attach
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.vm import ClusteredVm, Names
@@ -63,7 +63,7 @@ class ClusterLab:
 
     def plan_attach(self, **wish: Any) -> Plan:
         settings = {"mount_point": MOUNT_POINT, "initialize": True, "timeout": TIMEOUT, **wish}
-        return cluster_attach.plan_attach(self.nodes(), AttachWish(vm=self.vm, name=self.naa, **settings))
+        return cluster_attach.plan_attach(self.nodes(), self.vm, DiskWish(name=self.naa, **settings))
 
     def plan_detach(self, release: bool = True) -> Plan:
         hosts = self.nodes()

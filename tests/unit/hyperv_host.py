@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError, StepFailed
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.changing import Machine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Nodes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualMachine
@@ -71,9 +71,9 @@ class HyperVHost:
         """A VM to be changed."""
         return Machine(self.nodes, self.vm(name), TIMEOUT)
 
-    def wish(self, vm: str, name: ScsiName = SPARE, **settings: Any) -> AttachWish:
+    def wish(self, name: ScsiName = SPARE, **settings: Any) -> DiskWish:
         """A wish for a disk."""
-        return AttachWish(vm=self.vm(vm), name=name, timeout=TIMEOUT, **settings)
+        return DiskWish(name=name, timeout=TIMEOUT, **settings)
 
     def slots(self, vm: str) -> list[str]:
         """What a VM has in its slots, such as `scsi0:01 raw 600a…`, once everything has happened."""

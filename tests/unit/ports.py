@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, LunAddress, ProvisionWish, WithdrawWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     About,
     ArrayAbout,
@@ -91,14 +91,14 @@ class MemoryHypervisor:
             if self.presented[host] <= 0:
                 self.seen.append(ScsiDevice(host, str(name), name, 1 << 30))
 
-    def plan_attach(self, wish: AttachWish) -> Plan:
+    def plan_attach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
         def act() -> None:
             if self.attach_error:
                 raise RemoteError(self.attach_error)
-            self._replace(wish.vm, [*wish.vm.disks, VirtualDisk("2001", "Hard disk 2", "passthrough", "1000", 0, 1, name=wish.name)])
+            self._replace(vm, [*vm.disks, VirtualDisk("2001", "Hard disk 2", "passthrough", "1000", 0, 1, name=wish.name)])
 
-        attached = any(disk.name == wish.name for disk in wish.vm.disks)
-        return Plan([Act(f"attach LUN {wish.name} to VM {wish.vm.name}", attached, act)])
+        attached = any(disk.name == wish.name for disk in vm.disks)
+        return Plan([Act(f"attach LUN {wish.name} to VM {vm.name}", attached, act)])
 
     def plan_detach(self, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
         attached = any(disk.name == name for disk in vm.disks)

@@ -107,3 +107,7 @@ class Descriptor:
     default_port: int
     environment: Mapping[str, str]
     load: Callable[[], Callable[[Connection], Array]]
+
+    def open(self, connection: Connection) -> Array:
+        """Load the backend. Raises a `CrossvisorError`."""
+        return self.load()(connection)

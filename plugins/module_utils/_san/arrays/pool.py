@@ -39,9 +39,3 @@ def resolve(connection: Connection, environ: Mapping[str, str] = ENVIRONMENT) ->
     complete = from_environment(connection, descriptor.environment, environ)
     complete.required("hostname")
     return descriptor, replace(complete, type=descriptor.type, port=complete.port or descriptor.default_port)
-
-
-def open_array(connection: Connection) -> Array:
-    """Load the backend of a resolved connection. Raises a `CrossvisorError`."""
-    descriptor = next(known for known in DESCRIPTORS if known.type == connection.type)
-    return descriptor.load()(connection)

@@ -26,8 +26,8 @@ def array_option(**settings: Any) -> dict[str, Any]:
 
 def open_array(module: AnsibleModule, params: Mapping[str, Any] | None) -> Array:
     """Open the array that these options, or the environment, name. Raises a `CrossvisorError`."""
-    _descriptor, complete = pool.resolve(connection(ARRAY, params))
-    return pool.open_array(kept_secret(module, complete))
+    descriptor, complete = pool.resolve(connection(ARRAY, params))
+    return descriptor.open(kept_secret(module, complete))
 
 
 def array_sources(module: AnsibleModule) -> list[ArraySource]:

@@ -31,5 +31,5 @@ def open_hypervisor(module: AnsibleModule) -> Hypervisor:
     given = connection(HYPERVISOR, module.params["hypervisor"])
     if not pool.has_endpoint(given):
         given.required("hostname")
-    _descriptor, complete = pool.resolve(given)
-    return pool.open_hypervisor(kept_secret(module, complete))
+    descriptor, complete = pool.resolve(given)
+    return descriptor.open(kept_secret(module, complete))

@@ -29,10 +29,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 
 
 @dataclass(frozen=True)
-class AttachWish:
-    """How a LUN shall be a disk of a VM. None leaves a setting as it is, or to the platform's default for a new disk."""
+class DiskWish:
+    """Which LUN shall be a disk of a VM, and how. None leaves a setting as it is, or to the platform's default for a new disk."""
 
-    vm: VirtualMachine
     name: ScsiName
     slot: Slot = field(default_factory=Slot)
     controller_type: str | None = None
@@ -78,7 +77,7 @@ class Hypervisor(Protocol):
     def rescan(self, hosts: Sequence[str], name: ScsiName) -> None:
         """Make the given hosts look for LUNs, and take back into service the named one where it was released."""
 
-    def plan_attach(self, wish: AttachWish) -> Plan:
+    def plan_attach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
         """Steps that make the LUN, visible on the VM's host by then, a disk of the VM as wished.
 
         Raises `Refused` or `InvalidInput` when the VM cannot take it (no free unit, slot occupied, mode unknown).
@@ -117,3 +116,7 @@ class Descriptor:
     """Import the backend, and only then its libraries; returns what opens a connection."""
     named_by_uri: bool = False
     """That a connection URI means this platform, and stands for the host name."""
+
+    def open(self, connection: Connection) -> Hypervisor:
+        """Load the backend and log in. Raises a `CrossvisorError`."""
+        return self.load()(connection)

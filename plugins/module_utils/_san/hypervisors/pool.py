@@ -108,12 +108,6 @@ def resolve(
     return descriptor, replace(complete, type=descriptor.type, port=complete.port or descriptor.default_port)
 
 
-def open_hypervisor(connection: Connection) -> Hypervisor:
-    """Load the backend of a resolved connection and log in. Raises a `CrossvisorError`."""
-    descriptor = next(known for known in DESCRIPTORS if known.type == connection.type)
-    return descriptor.load()(connection)
-
-
 def _named_by_uri(connection: Connection, descriptors: Iterable[Descriptor]) -> Descriptor:
     """The platform that a URI means; nothing is asked. Raises `InvalidInput` when the type says another."""
     descriptor = next(known for known in descriptors if known.named_by_uri)

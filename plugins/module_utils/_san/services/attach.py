@@ -12,12 +12,12 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, TimedOut
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish, Hypervisor
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Attachment, Host, Slot, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Hypervisor
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Attachment, Host, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Outcome, Plan, Step, carry_out, read_back
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import (
@@ -39,19 +39,8 @@ class AttachRequest:
     """What a user asks: this LUN, for this VM, and how."""
 
     vm: str
-    name: ScsiName
-    slot: Slot = field(default_factory=Slot)
-    controller_type: str | None = None
-    mode: str | None = None
-    disk_mode: str | None = None
-    sharing: str | None = None
-    file_system: str | None = None
+    wish: DiskWish
     ignore_hosts: Sequence[str] = ()
-    timeout: float = 300.0
-    mount_point: str = ""
-    """Where the guest shall mount it, as far as the platform names anything after that."""
-    initialize: bool = False
-    """The user's word that the LUN is empty."""
     size_bytes: int = 0
     """What the hosts shall see of the LUN at least, after it has grown; 0 for any size."""
 
@@ -166,31 +155,19 @@ class MakeVisible(Step):
 
 def attach(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> AttachReport:
     """Make the LUN a disk of the VM. Raises a `CrossvisorError`; nothing is left half-made."""
+    wish = request.wish
     inventory = hypervisor.inventory(devices=False)
     vm = pick_vm(inventory.virtual_machines, request.vm)
-    others = [user for user in users(request.name, inventory) if user.id != vm.id]
-    if (request.sharing or "") not in _NOT_SHARED:
+    others = [user for user in users(wish.name, inventory) if user.id != vm.id]
+    if (wish.sharing or "") not in _NOT_SHARED:
         others = [user for user in others if user.kind != VIRTUAL_MACHINE]
     refuse_if_used(
-        request.name, others, f"given to VM {vm.name}", "detach it there first, or ask for sharing if several VMs shall write to it"
+        wish.name, others, f"given to VM {vm.name}", "detach it there first, or ask for sharing if several VMs shall write to it"
     )
     hosts = reachable(hosts_that_can_run(vm, inventory.hosts), request.ignore_hosts)
-    wish = AttachWish(
-        vm=vm,
-        name=request.name,
-        slot=request.slot,
-        controller_type=request.controller_type,
-        mode=request.mode,
-        disk_mode=request.disk_mode,
-        sharing=request.sharing,
-        file_system=request.file_system,
-        timeout=request.timeout,
-        mount_point=request.mount_point,
-        initialize=request.initialize,
-    )
-    plan = Plan([MakeVisible(hypervisor, hosts, request.name, request.timeout, request.size_bytes)]) + hypervisor.plan_attach(wish)
+    plan = Plan([MakeVisible(hypervisor, hosts, wish.name, wish.timeout, request.size_bytes)]) + hypervisor.plan_attach(vm, wish)
     outcome = carry_out(plan, check_mode)
-    attachment = read_back(outcome, check_mode, lambda: hypervisor.attachment(vm, request.name))
+    attachment = read_back(outcome, check_mode, lambda: hypervisor.attachment(vm, wish.name))
     return AttachReport(outcome, vm, _names(hosts), attachment)
 
 
@@ -201,14 +178,14 @@ def detach(hypervisor: Hypervisor, request: AttachRequest, release: bool, check_
     """
     inventory = hypervisor.inventory(devices=False)
     vm = pick_vm(inventory.virtual_machines, request.vm)
-    plan = hypervisor.plan_detach(vm, request.name, request.timeout)
+    plan = hypervisor.plan_detach(vm, request.wish.name, request.wish.timeout)
     hosts: list[Host] = []
     if release:
-        others = [user for user in users(request.name, inventory) if user.id != vm.id]
-        refuse_if_used(request.name, others, "released by the hosts", "remove it there first, or leave release off")
+        others = [user for user in users(request.wish.name, inventory) if user.id != vm.id]
+        refuse_if_used(request.wish.name, others, "released by the hosts", "remove it there first, or leave release off")
         hosts = _watched_hosts(vm, inventory.hosts, request.ignore_hosts)
-        plan = plan + hypervisor.plan_release([host.id for host in hosts], request.name)
-    attachment = hypervisor.attachment(vm, request.name) if check_mode else None
+        plan = plan + hypervisor.plan_release([host.id for host in hosts], request.wish.name)
+    attachment = hypervisor.attachment(vm, request.wish.name) if check_mode else None
     return AttachReport(carry_out(plan, check_mode), vm, _names(hosts), attachment)
 
 
@@ -219,9 +196,9 @@ def forget(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> 
     """
     inventory = hypervisor.inventory(devices=False)
     vm = pick_vm(inventory.virtual_machines, request.vm)
-    refuse_if_used(request.name, users(request.name, inventory), "forgotten by the hosts", "detach it first")
+    refuse_if_used(request.wish.name, users(request.wish.name, inventory), "forgotten by the hosts", "detach it first")
     hosts = _watched_hosts(vm, inventory.hosts, request.ignore_hosts)
-    outcome = carry_out(hypervisor.plan_forget([host.id for host in hosts], request.name), check_mode)
+    outcome = carry_out(hypervisor.plan_forget([host.id for host in hosts], request.wish.name), check_mode)
     return AttachReport(outcome, vm, _names(hosts), None)
 
 

@@ -92,14 +92,14 @@ def provision(array: Array, wish: ProvisionWish, targets: str, check_mode: bool)
     about = array.about()
     outcome = carry_out(change.plan, check_mode)
     lun = read_back(outcome, check_mode, change.lun)
-    seers, seers_before = _seers(lun), _seers(observed)
+    with_access, with_access_before = initiators_with_access(lun), initiators_with_access(observed)
     return LunReport(
         outcome,
         about,
         lun,
         created=observed is None and lun is not None,
-        mapped=bool(seers - seers_before),
-        first_mapped=bool(seers) and not seers_before,
+        mapped=bool(with_access - with_access_before),
+        first_mapped=bool(with_access) and not with_access_before,
         targets=found,
     )
 
@@ -122,7 +122,8 @@ def withdraw(array: Array, wish: WithdrawWish, open_hypervisor: Callable[[], Hyp
     return LunReport(outcome, about, lun_now, created=False, mapped=False, first_mapped=False, targets=None)
 
 
-def _seers(lun: Lun | None) -> set[str]:
+def initiators_with_access(lun: Lun | None) -> set[str]:
+    """The initiators that see the LUN through any group, in lower case."""
     return {name.lower() for mapping in lun.mappings for name in mapping.initiators} if lun else set()
 
 

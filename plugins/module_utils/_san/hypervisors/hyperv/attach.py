@@ -2,14 +2,14 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What has to be done that a LUN is a pass-through disk of a VM, or is none any more.
+"""The steps that make a LUN a pass-through disk of a VM, and those that take it from the VM again.
 
 A VM that a failover cluster keeps needs its disks in the cluster too: `cluster_attach`.
 """
 
 from __future__ import annotations
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import attach_rules
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.changing import Machine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import attach as cluster_attach
@@ -20,15 +20,15 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Pl
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 
-def plan_attach(nodes: Nodes, wish: AttachWish) -> Plan:
+def plan_attach(nodes: Nodes, vm: VirtualMachine, wish: DiskWish) -> Plan:
     """Steps that make the LUN a disk of the VM as wished; none when it is one already.
 
     Raises `InvalidInput` for a wish that Hyper-V does not know, `Refused` for one that this VM, or its host, cannot meet as it is.
     """
     attach_rules.refuse_unknown(wish)
-    if wish.vm.cluster:
-        return cluster_attach.plan_attach(nodes, wish)
-    machine = Machine(nodes, wish.vm, wish.timeout)
+    if vm.cluster:
+        return cluster_attach.plan_attach(nodes, vm, wish)
+    machine = Machine(nodes, vm, wish.timeout)
     observed = machine.observe()
     disk = observed.disk_of(wish.name)
     if disk is not None:

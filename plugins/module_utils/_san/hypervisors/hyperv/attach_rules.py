@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors import attach_rules
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import hardware, host_lun, places
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.changing import Machine, Observed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.disk_steps import AddController, AttachDisk
@@ -19,44 +19,27 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Pl
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import disks
 
-_KNOWN: Mapping[str, str | None] = MappingProxyType(
-    {"mode": hardware.PHYSICAL, "disk_mode": None, "sharing": "none", "datastore": None, "controller_type": hardware.SCSI}
+_KNOWN: Mapping[str, Sequence[str]] = MappingProxyType(
+    {"mode": (hardware.PHYSICAL,), "disk_mode": (), "sharing": ("none",), "datastore": (), "controller_type": (hardware.SCSI,)}
 )
 """Option → the one value that says what Hyper-V does anyway, if there is one."""
 
 
-def attach_steps(machine: Machine, observed: Observed, wish: AttachWish) -> Plan:
+def attach_steps(machine: Machine, observed: Observed, wish: DiskWish) -> Plan:
     """The steps on the VM itself: a controller where one is needed, and the disk."""
     place = places.choose(observed.vm, wish.slot)
     controller = [] if place.controller else [AddController(machine, place.bus)]
     return Plan([*controller, AttachDisk(machine, wish.name, place)], warnings=_warnings(observed, wish.name))
 
 
-def refuse_unknown(wish: AttachWish) -> None:
+def refuse_unknown(wish: DiskWish) -> None:
     """Raise `InvalidInput` for an option that means nothing on Hyper-V."""
-    asked = {
-        "mode": wish.mode,
-        "disk_mode": wish.disk_mode,
-        "sharing": wish.sharing,
-        "datastore": wish.file_system,
-        "controller_type": wish.controller_type,
-    }
-    for option, value in asked.items():
-        if value is not None and value != _KNOWN[option]:
-            instead = f"ask for {_KNOWN[option]}, or leave it out" if _KNOWN[option] else "leave it out"
-            raise InvalidInput(f"{option} {value} does not exist for a pass-through disk on Hyper-V: {instead}.")
+    attach_rules.refuse_unknown(wish, _KNOWN, "a pass-through disk on Hyper-V")
 
 
-def refuse_elsewhere(observed: Observed, disk: VirtualDisk, wish: AttachWish) -> None:
+def refuse_elsewhere(observed: Observed, disk: VirtualDisk, wish: DiskWish) -> None:
     """Raise `Refused` when the LUN is attached in another place than the wished one: a disk in use is not moved."""
-    bus = disk.bus if wish.slot.bus is None else wish.slot.bus
-    unit = disk.unit if wish.slot.unit is None else wish.slot.unit
-    wanted = hardware.label(hardware.SCSI, bus, unit)
-    if wish.slot.bus is not None and disk.label != wanted:
-        raise Refused(
-            f"LUN {wish.name} is a disk of VM {observed.vm.name} already, as {disk.label}, not as {wanted}, which cannot be changed while "
-            "it is attached: detach it (state=absent), then attach it again."
-        )
+    attach_rules.refuse_change(observed.vm.name, wish.name, attach_rules.other_place(wish.slot, disk.bus, disk.unit, disk.label))
 
 
 def refuse_unless_givable(observed: Observed, name: ScsiName) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import attach, hosts, machines, observation, release
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Nodes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
@@ -58,8 +58,8 @@ class HyperV:
     def rescan(self, hosts: Sequence[str], name: ScsiName) -> None:
         release.rescan(self._nodes, hosts)
 
-    def plan_attach(self, wish: AttachWish) -> Plan:
-        return attach.plan_attach(self._nodes, wish)
+    def plan_attach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
+        return attach.plan_attach(self._nodes, vm, wish)
 
     def plan_detach(self, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
         return attach.plan_detach(self._nodes, vm, name, timeout)

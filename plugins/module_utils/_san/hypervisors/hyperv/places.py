@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import refuse_unit_without_bus
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.hardware import SCSI, label
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import POWERED_OFF, Controller, Slot, VirtualMachine
 
@@ -39,9 +40,8 @@ def choose(vm: VirtualMachine, slot: Slot) -> Place:
     Raises `InvalidInput` for a place that cannot exist, and `Refused` when it, or everything, is taken, or when it needs a controller that
     Hyper-V does not add to the VM as it is.
     """
+    refuse_unit_without_bus(slot)
     if slot.bus is None:
-        if slot.unit is not None:
-            raise InvalidInput(f"Unit {slot.unit} was asked for without a bus: name both, such as {label(SCSI, 0, slot.unit)}, or none.")
         return _anywhere(vm)
     return _on_bus(vm, slot.bus, slot.unit)
 

@@ -2,12 +2,16 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What has to be done that a LUN is a disk of a VM as wished, in what runs and in what starts next time, or is none any more."""
+"""The steps that make a LUN a disk of a VM, in what runs and in what starts next time, and those that take it from the VM again."""
 
 from __future__ import annotations
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors import attach_rules
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import places
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.disk_steps import (
     AddController,
@@ -25,24 +29,26 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import CONFIG, LIVE
 
 _NOT_SHARED = "none"
+_KNOWN: Mapping[str, Sequence[str]] = MappingProxyType(
+    {"mode": (PHYSICAL,), "disk_mode": (), "sharing": (_NOT_SHARED, MULTI_WRITER), "datastore": ()}
+)
+"""What libvirt knows of a LUN; types of controllers are the business of `places`."""
 
 
-def plan_attach(host: KvmHost, wish: AttachWish) -> Plan:
+def plan_attach(host: KvmHost, vm: VirtualMachine, wish: DiskWish) -> Plan:
     """Steps that make the LUN a disk of the VM as wished; none when it is one already.
 
     Raises `InvalidInput` for a wish that cannot be met by any VM, `Refused` for one that this VM, as it is, cannot meet.
     """
-    _refuse_unknown_settings(wish)
-    guest = Guest(host, wish.vm.id, wish.vm.name, wish.timeout)
+    attach_rules.refuse_unknown(wish, _KNOWN, "a LUN that KVM passes through")
+    guest = Guest(host, vm.id, vm.name, wish.timeout)
     machine, observed = guest.observe()
-    if host.session.is_saved(wish.vm.id):
-        raise Refused(
-            f"VM {wish.vm.name} is saved to disk with the devices that it had: start it, or discard its managed save image first."
-        )
+    if host.session.is_saved(vm.id):
+        raise Refused(f"VM {vm.name} is saved to disk with the devices that it had: start it, or discard its managed save image first.")
     has = [disk for disk in machine.disks if disk.target in observed.disks_of(wish.name, machine)]
     if has:
         return _plan_rest(guest, machine, has[0], wish)
-    place = places.choose(wish.vm.name, machine.domains, wish.slot, wish.controller_type)
+    place = places.choose(vm.name, machine.domains, wish.slot, wish.controller_type)
     attach = AttachDisk(guest, wish.name, place, machine.record.targets, shareable=wish.sharing == MULTI_WRITER)
     return Plan([*_controller(guest, machine, place, machine.record.targets), attach])
 
@@ -62,23 +68,15 @@ def plan_detach(host: KvmHost, vm: VirtualMachine, name: ScsiName, timeout: floa
     return Plan([DetachDisk(guest, name, disk, _parts_with(machine, disk)) for disk in disks])
 
 
-def _plan_rest(guest: Guest, machine: Machine, disk: Disk, wish: AttachWish) -> Plan:
+def _plan_rest(guest: Guest, machine: Machine, disk: Disk, wish: DiskWish) -> Plan:
     """What is missing when the VM has the LUN, perhaps only in what runs or in what starts next time."""
     kind = next(
         (places.controller_type(found.model) for part in machine.domains for found in part.controllers if _is_on(disk, found.index)), ""
     )
     bus, unit = disk.address.controller if disk.address else None, places.unit_of(disk, kind)
-    wanted = places.place_name(bus if wish.slot.bus is None else wish.slot.bus, unit if wish.slot.unit is None else wish.slot.unit)
     sharing = MULTI_WRITER if disk.shareable else _NOT_SHARED
-    differing = [
-        *([f"place {places.place_name(bus, unit)}, not {wanted}"] if wanted != places.place_name(bus, unit) else []),
-        *([f"sharing {sharing}, not {wish.sharing}"] if wish.sharing not in (None, sharing) else []),
-    ]
-    if differing:
-        raise Refused(
-            f"LUN {wish.name} is a disk of VM {wish.vm.name} already, with {', '.join(differing)}, which cannot be changed while it is "
-            "attached: detach it (state=absent), then attach it again."
-        )
+    otherwise = [f"sharing {sharing}, not {wish.sharing}"] if wish.sharing not in (None, sharing) else []
+    attach_rules.refuse_change(guest.name, wish.name, [*attach_rules.other_place(wish.slot, bus, unit), *otherwise])
     missing = machine.record.targets & ~_parts_with(machine, disk)
     if not missing or disk.bus != "scsi" or bus is None or unit is None or kind not in places.MODELS:
         return Plan()
@@ -106,15 +104,3 @@ def _parts_with(machine: Machine, disk: Disk) -> int:
 
 def _is_on(disk: Disk, index: int) -> bool:
     return disk.bus == "scsi" and disk.address is not None and disk.address.controller == index
-
-
-def _refuse_unknown_settings(wish: AttachWish) -> None:
-    for setting, value, known in (
-        ("mode", wish.mode, (PHYSICAL,)),
-        ("disk_mode", wish.disk_mode, ()),
-        ("sharing", wish.sharing, (_NOT_SHARED, MULTI_WRITER)),
-        ("datastore", wish.file_system, ()),
-    ):
-        if value is not None and value not in known:
-            ways = f"choose one of {', '.join(known)}, or leave it out" if known else "leave it out"
-            raise InvalidInput(f"{setting} {value} does not exist for a LUN that KVM passes through: {ways}.")

@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import attach, host_lun, hosts, machines, places, release
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import attach, host_lun, hosts, machines, release
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.access import access_to
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
@@ -72,8 +73,8 @@ class Kvm:
     def rescan(self, hosts: Sequence[str], name: ScsiName) -> None:
         host_lun.rescan(self._host, name)
 
-    def plan_attach(self, wish: AttachWish) -> Plan:
-        return attach.plan_attach(self._host, wish)
+    def plan_attach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
+        return attach.plan_attach(self._host, vm, wish)
 
     def plan_detach(self, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
         return attach.plan_detach(self._host, vm, name, timeout)
@@ -86,7 +87,7 @@ class Kvm:
             return None
         disk = observed.view.disk(machine, found, found.source)
         controller = machines.controller_of(machine, found) or Controller(disk.controller, found.bus, disk.bus or 0)
-        return Attachment(disk, controller, guest_address=places.place_name(disk.bus, disk.unit) if found.address else "")
+        return Attachment(disk, controller, guest_address=place_name(disk.bus, disk.unit) if found.address else "")
 
     def plan_release(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         return release.plan_release(self._host, name) if self._host.id in hosts else Plan()

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name, refuse_unit_without_bus
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Disk, Domain, DriveAddress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Slot
 
@@ -70,11 +71,6 @@ class Place:
         return MODELS[self.type].libvirt
 
 
-def place_name(bus: int | None, unit: int | None) -> str:
-    """How a place is written: `SCSI(1:3)`."""
-    return f"SCSI({bus}:{unit})"
-
-
 def controller_type(model: str) -> str:
     """The collection's word for libvirt's model of a controller."""
     return _TYPES.get(model, model or "scsi")
@@ -110,9 +106,8 @@ def choose(vm: str, domains: Sequence[Domain], slot: Slot, wished_type: str | No
     if wanted not in MODELS:
         raise InvalidInput(f"'{wanted}' is not a SCSI controller that QEMU passes LUNs through: choose one of {', '.join(MODELS)}.")
     there = _common_controllers(domains)
+    refuse_unit_without_bus(slot)
     if slot.bus is None:
-        if slot.unit is not None:
-            raise InvalidInput(f"Unit {slot.unit} was asked for without a bus: name both, such as {place_name(0, slot.unit)}, or none.")
         return _anywhere(vm, domains, there, wanted, only=wished_type is not None)
     return _on_bus(vm, domains, there, slot.bus, slot.unit, wanted)
 

@@ -2,14 +2,17 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What has to be done that a LUN is a disk of a VM as wished, by a raw device mapping, or is none any more."""
+"""The steps that make a LUN a disk of a VM by a raw device mapping, and those that take it from the VM again."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors import attach_rules
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import mapping_file, places, rdm, snapshots
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import Machine, Observed, datastore_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.disk_steps import AttachDisk, DetachDisk, EditDisk
@@ -20,14 +23,20 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Pl
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
 
+_KNOWN: Mapping[str, Sequence[str]] = MappingProxyType(
+    {"mode": tuple(rdm.COMPATIBILITY), "disk_mode": rdm.DISK_MODES, "sharing": tuple(rdm.SHARING)}
+)
+"""What vSphere knows of a raw disk; a datastore and a type of controller are looked up."""
 
-def plan_attach(session: VimSession, wish: AttachWish) -> Plan:
+
+def plan_attach(session: VimSession, vm: VirtualMachine, wish: DiskWish) -> Plan:
     """Steps that make the LUN a disk of the VM as wished; none when it is one already.
 
     Raises `InvalidInput` for a wish that cannot be met by any VM, `Refused` for one that this VM, as it is, cannot meet without a loss.
     """
+    attach_rules.refuse_unknown(wish, _KNOWN, "a raw disk on vSphere")
     settings = _settings(wish)
-    machine = Machine(session, wish.vm, wish.timeout)
+    machine = Machine(session, vm, wish.timeout)
     observed = machine.observe()
     disk = observed.disk_of(wish.name)
     if disk is not None:
@@ -59,22 +68,14 @@ def plan_detach(session: VimSession, vm: VirtualMachine, name: ScsiName, timeout
     return Plan([DetachDisk(machine, name, disk, _place_of(observed, disk), mapping_file.other_users(session, observed, disk))])
 
 
-def _settings(wish: AttachWish) -> rdm.Settings:
-    """How a new disk shall be. Raises `InvalidInput` for what does not exist or does not go together."""
+def _settings(wish: DiskWish) -> rdm.Settings:
+    """How a new disk shall be."""
     mode = wish.mode or rdm.PHYSICAL
     default = rdm.INDEPENDENT_PERSISTENT if mode == rdm.PHYSICAL else rdm.PERSISTENT
-    settings = rdm.Settings(mode, wish.disk_mode or default, wish.sharing or rdm.NOT_SHARED)
-    for setting, value, known in (
-        ("mode", settings.mode, rdm.COMPATIBILITY),
-        ("disk_mode", settings.disk_mode, rdm.DISK_MODES),
-        ("sharing", settings.sharing, rdm.SHARING),
-    ):
-        if value not in known:
-            raise InvalidInput(f"'{value}' is no {setting} of a raw disk on vSphere: choose one of {', '.join(known)}.")
-    return settings
+    return rdm.Settings(mode, wish.disk_mode or default, wish.sharing or rdm.NOT_SHARED)
 
 
-def _refuse_disk_mode_of_physical(wish: AttachWish, mode: str) -> None:
+def _refuse_disk_mode_of_physical(wish: DiskWish, mode: str) -> None:
     """Snapshots never include a disk in physical mode, so that it has no disk mode to choose."""
     if mode == rdm.PHYSICAL and wish.disk_mode not in (None, rdm.INDEPENDENT_PERSISTENT):
         raise InvalidInput(
@@ -83,7 +84,7 @@ def _refuse_disk_mode_of_physical(wish: AttachWish, mode: str) -> None:
         )
 
 
-def _share(machine: Machine, wish: AttachWish, place: Place, settings: rdm.Settings, owner: str, disk: VirtualDisk) -> AttachDisk:
+def _share(machine: Machine, wish: DiskWish, place: Place, settings: rdm.Settings, owner: str, disk: VirtualDisk) -> AttachDisk:
     """Attach by the mapping file of a VM that has the LUN already, whose mode and place are fixed, and which has to share it too."""
     differing = _fixed_otherwise(disk, wish)
     if differing:
@@ -100,15 +101,10 @@ def _share(machine: Machine, wish: AttachWish, place: Place, settings: rdm.Setti
     return AttachDisk(machine, wish.name, place, same_mode, MappingFile(disk.path, datastore_of(disk.path), create=False))
 
 
-def _plan_edit(machine: Machine, observed: Observed, disk: VirtualDisk, wish: AttachWish) -> Plan:
+def _plan_edit(machine: Machine, observed: Observed, disk: VirtualDisk, wish: DiskWish) -> Plan:
     """Steps that bring the LUN's settings to the wish. Raises `Refused` for what vSphere fixes when the disk is attached."""
-    is_at, wanted_at = places.address(disk.bus, disk.unit), _wished_place(wish, disk)
-    differing = _fixed_otherwise(disk, wish) if is_at == wanted_at else [f"place {is_at}, not {wanted_at}", *_fixed_otherwise(disk, wish)]
-    if differing:
-        raise Refused(
-            f"LUN {wish.name} is a disk of VM {observed.vm.name} already, with {', '.join(differing)}, which cannot be changed while it is "
-            "attached: detach it (state=absent), then attach it again."
-        )
+    elsewhere = attach_rules.other_place(wish.slot, disk.bus, disk.unit)
+    attach_rules.refuse_change(observed.vm.name, wish.name, [*elsewhere, *_fixed_otherwise(disk, wish)])
     _refuse_disk_mode_of_physical(wish, disk.mode)
     disk_mode = None if disk.mode == rdm.PHYSICAL or wish.disk_mode == disk.disk_mode else wish.disk_mode
     sharing = None if wish.sharing == (disk.sharing or rdm.NOT_SHARED) else wish.sharing
@@ -118,17 +114,11 @@ def _plan_edit(machine: Machine, observed: Observed, disk: VirtualDisk, wish: At
     return Plan([step])
 
 
-def _fixed_otherwise(disk: VirtualDisk, wish: AttachWish) -> list[str]:
+def _fixed_otherwise(disk: VirtualDisk, wish: DiskWish) -> list[str]:
     """What a mapping file fixes when it is created, and the wish wants otherwise."""
     datastore = datastore_of(disk.path)
     fixed = (("mode", disk.mode, wish.mode or disk.mode), ("datastore", datastore, wish.file_system or datastore))
     return [f"{setting} {has}, not {wanted}" for setting, has, wanted in fixed if has != wanted]
-
-
-def _wished_place(wish: AttachWish, disk: VirtualDisk) -> str:
-    bus = disk.bus if wish.slot.bus is None else wish.slot.bus
-    unit = disk.unit if wish.slot.unit is None else wish.slot.unit
-    return places.address(bus, unit)
 
 
 def _place_of(observed: Observed, disk: VirtualDisk) -> Place:

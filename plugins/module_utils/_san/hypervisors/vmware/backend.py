@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import (
     attach,
     machines,
@@ -27,7 +28,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vm
     nameless_hosts,
     with_names,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.places import SCSI_TYPES, address
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.places import SCSI_TYPES
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.rdm import COMPATIBILITY
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     About,
@@ -110,8 +111,8 @@ class VMware:
     def rescan(self, hosts: Sequence[str], name: ScsiName) -> None:
         rescan.rescan(self._session, hosts, name)
 
-    def plan_attach(self, wish: AttachWish) -> Plan:
-        return attach.plan_attach(self._session, wish)
+    def plan_attach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
+        return attach.plan_attach(self._session, vm, wish)
 
     def plan_detach(self, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
         return attach.plan_detach(self._session, vm, name, timeout)
@@ -122,7 +123,7 @@ class VMware:
             controllers = {controller.key: controller for controller in now.controllers}
             for disk in now.disks:
                 if disk.name == name and disk.controller in controllers:
-                    return Attachment(disk, controllers[disk.controller], guest_address=address(disk.bus, disk.unit))
+                    return Attachment(disk, controllers[disk.controller], guest_address=place_name(disk.bus, disk.unit))
         return None
 
     def plan_release(self, hosts: Sequence[str], name: ScsiName) -> Plan:

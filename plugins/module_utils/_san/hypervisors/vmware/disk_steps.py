@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, Refused, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import host_lun, mapping_file, places, rdm
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import Machine, Observed, datastore_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.faults import Subject
@@ -229,7 +230,7 @@ def _differences(disk: VirtualDisk, place: Place, settings: rdm.Settings) -> lis
     if settings.mode != rdm.PHYSICAL:
         asked["disk_mode"] = settings.disk_mode
     wrong = [f"{setting} is {_value(disk, setting)}, not {value}" for setting, value in asked.items() if _value(disk, setting) != value]
-    is_at = places.address(disk.bus, disk.unit)
+    is_at = place_name(disk.bus, disk.unit)
     return wrong if is_at == str(place) else [f"it is {is_at}, not {place}", *wrong]
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name, refuse_unit_without_bus
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Controller, Slot, VirtualMachine
 
 PVSCSI = "pvscsi"
@@ -36,12 +37,7 @@ class Place:
     controller: Controller | None
 
     def __str__(self) -> str:
-        return address(self.bus, self.unit)
-
-
-def address(bus: int | None, unit: int | None) -> str:
-    """How vSphere and its guests write a place: `SCSI(1:3)`."""
-    return f"SCSI({bus}:{unit})"
+        return place_name(self.bus, self.unit)
 
 
 def choose(vm: VirtualMachine, hardware: int, slot: Slot, controller_type: str | None = None) -> Place:
@@ -54,9 +50,8 @@ def choose(vm: VirtualMachine, hardware: int, slot: Slot, controller_type: str |
     wanted = controller_type or PVSCSI
     if wanted not in SCSI_TYPES:
         raise InvalidInput(f"'{wanted}' is not a type of SCSI controller that vSphere knows: choose one of {', '.join(SCSI_TYPES)}.")
+    refuse_unit_without_bus(slot)
     if slot.bus is None:
-        if slot.unit is not None:
-            raise InvalidInput(f"Unit {slot.unit} was asked for without a bus: name both, such as {address(0, slot.unit)}, or none.")
         return _anywhere(vm, hardware, wanted)
     return _on_bus(vm, hardware, slot.bus, slot.unit, wanted)
 
@@ -101,15 +96,15 @@ def _on_bus(vm: VirtualMachine, hardware: int, bus: int, unit: int | None, wante
         if unit is None:
             raise Refused(f"SCSI controller {bus} ({kind}) of VM {vm.name} is full: name another bus, or none to have one chosen.")
     elif unit == CONTROLLER_UNIT:
-        raise InvalidInput(f"{address(bus, unit)} is the controller itself: choose another unit from {possible[0]} to {possible[-1]}.")
+        raise InvalidInput(f"{place_name(bus, unit)} is the controller itself: choose another unit from {possible[0]} to {possible[-1]}.")
     elif unit not in possible:
         raise InvalidInput(
-            f"{address(bus, unit)} does not exist on VM {vm.name}: a {kind} controller under virtual hardware {hardware} has units "
+            f"{place_name(bus, unit)} does not exist on VM {vm.name}: a {kind} controller under virtual hardware {hardware} has units "
             f"{possible[0]} to {possible[-1]} without {CONTROLLER_UNIT}."
         )
     elif unit in used:
         raise Refused(
-            f"{address(bus, unit)} of VM {vm.name} is taken by {_occupant(vm, bus, unit)}: "
+            f"{place_name(bus, unit)} of VM {vm.name} is taken by {_occupant(vm, bus, unit)}: "
             "choose another unit, or leave it out for the first that is free."
         )
     return Place(bus, unit, kind, controller)

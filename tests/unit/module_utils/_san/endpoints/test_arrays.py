@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays import pool
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Descriptor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
@@ -24,7 +24,7 @@ def no_endpoint_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
     """The connections that a backend was opened with."""
     connections: list[Connection] = []
-    monkeypatch.setattr(pool, "open_array", connections.append)
+    monkeypatch.setattr(Descriptor, "open", lambda _self, connection: connections.append(connection))
     return connections
 
 

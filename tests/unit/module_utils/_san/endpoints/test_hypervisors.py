@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import hypervisors
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors import pool
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Descriptor
 from tests.unit.endpoint_module import module, told
 
 PASSWORD = "s3cret-of-the-endpoint"
@@ -31,7 +31,7 @@ def no_endpoint_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
     """The connections that a backend was opened with."""
     connections: list[Connection] = []
-    monkeypatch.setattr(pool, "open_hypervisor", connections.append)
+    monkeypatch.setattr(Descriptor, "open", lambda _self, connection: connections.append(connection))
     return connections
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, Refused, StepFailed
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FileSystem, Host, ScsiDevice, VirtualDisk, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
@@ -21,7 +22,11 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.attac
 from tests.unit.ports import NAME, MemoryHypervisor
 
 DISK = VirtualDisk("2001", "Hard disk 2", "passthrough", "1000", 0, 1, name=NAME)
-REQUEST = AttachRequest("app", NAME, timeout=5)
+REQUEST = AttachRequest("app", DiskWish(NAME, timeout=5))
+
+
+def asking(**settings: Any) -> AttachRequest:
+    return replace(REQUEST, wish=replace(REQUEST.wish, **settings))
 
 
 @pytest.fixture
@@ -51,15 +56,15 @@ def test_only_hosts_of_the_cluster_that_do_not_see_the_lun_are_rescanned(hypervi
 
 
 def test_what_a_cluster_has_to_know_is_handed_on(hypervisor: MemoryHypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
-    wishes: list[AttachWish] = []
+    wishes: list[DiskWish] = []
     plan_attach = hypervisor.plan_attach
 
-    def noting(wish: AttachWish) -> Plan:
+    def noting(vm: VirtualMachine, wish: DiskWish) -> Plan:
         wishes.append(wish)
-        return plan_attach(wish)
+        return plan_attach(vm, wish)
 
     monkeypatch.setattr(hypervisor, "plan_attach", noting)
-    attach.attach(hypervisor, replace(REQUEST, mount_point="C:\\mt1", initialize=True), check_mode=True)
+    attach.attach(hypervisor, asking(mount_point="C:\\mt1", initialize=True), check_mode=True)
     attach.attach(hypervisor, REQUEST, check_mode=True)
     assert [(wish.mount_point, wish.initialize) for wish in wishes] == [("C:\\mt1", True), ("", False)]
 
@@ -109,7 +114,7 @@ def test_a_rescan_whose_answer_is_lost_is_repeated(hypervisor: MemoryHypervisor)
 def test_a_host_that_sees_the_lun_before_it_grew_is_rescanned(hypervisor: MemoryHypervisor) -> None:
     seen_small = visible_on(hypervisor, "h1", "h2")
     with pytest.raises(StepFailed, match=r"smaller than 2147483648 bytes on esx1 \(1073741824 bytes\), esx2 .*: check its size"):
-        attach.attach(seen_small, replace(REQUEST, size_bytes=2 << 30, timeout=0), check_mode=False)
+        attach.attach(seen_small, replace(asking(timeout=0), size_bytes=2 << 30), check_mode=False)
     assert hypervisor.rescans == [("h1", "h2")]
     assert not attach.attach(with_disk(seen_small, "app"), replace(REQUEST, size_bytes=1 << 30), check_mode=False).outcome.changed
 
@@ -124,7 +129,7 @@ def test_a_host_that_sees_the_lun_in_two_ways_has_read_its_size_when_both_have(h
 def test_a_lun_that_stays_invisible_names_the_host_and_the_way_out(hypervisor: MemoryHypervisor) -> None:
     hypervisor.presented = {"h1": 1}
     with pytest.raises(StepFailed, match=r"is not visible on esx2 after 0 s: check that the array maps it .*hba_info"):
-        attach.attach(hypervisor, replace(REQUEST, timeout=0), check_mode=False)
+        attach.attach(hypervisor, asking(timeout=0), check_mode=False)
     assert hypervisor.attachment(hypervisor.machines[0], NAME) is None
 
 
@@ -135,14 +140,14 @@ def test_a_lun_of_another_vm_is_refused_by_name(hypervisor: MemoryHypervisor) ->
 
 def test_sharing_is_an_explicit_wish(hypervisor: MemoryHypervisor) -> None:
     with pytest.raises(Refused):
-        attach.attach(with_disk(hypervisor, "db"), replace(REQUEST, sharing="none"), check_mode=False)
-    assert attach.attach(hypervisor, replace(REQUEST, sharing="multi_writer"), check_mode=False).outcome.changed
+        attach.attach(with_disk(hypervisor, "db"), asking(sharing="none"), check_mode=False)
+    assert attach.attach(hypervisor, asking(sharing="multi_writer"), check_mode=False).outcome.changed
 
 
 def test_a_lun_under_a_datastore_is_refused_even_when_sharing_is_wished(hypervisor: MemoryHypervisor) -> None:
     hypervisor.file_systems = [FileSystem("ds-1", "gold", "vmfs", ["h1"], [str(NAME)])]
     with pytest.raises(Refused, match=r"vmfs file system gold \(ds-1\)"):
-        attach.attach(hypervisor, replace(REQUEST, sharing="multi_writer"), check_mode=False)
+        attach.attach(hypervisor, asking(sharing="multi_writer"), check_mode=False)
 
 
 def test_an_unreachable_host_of_the_cluster_stops_the_change(hypervisor: MemoryHypervisor) -> None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What has to be done that a LUN is a disk of a highly available VM and follows it from node to node, or is none any more.
+"""The steps that make a LUN a disk of a highly available VM which follows it from node to node, and those that take it away again.
 
 A plan is a list of steps, each with the question that tells from what was observed whether it is needed. So a run that was killed
 anywhere is finished by the next one: what is done is not done again. Whether the cluster's configuration of the VM was refreshed cannot
@@ -12,7 +12,7 @@ be read; it was exactly when the disk resource is in the VM's group, or in none 
 from __future__ import annotations
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import attach_rules
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.state import AVAILABLE_STORAGE
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.steps import (
@@ -47,13 +47,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Pl
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 
-def plan_attach(nodes: Nodes, wish: AttachWish) -> Plan:
+def plan_attach(nodes: Nodes, vm: VirtualMachine, wish: DiskWish) -> Plan:
     """Steps that make the LUN a disk of the VM and of the cluster; none when it is both already.
 
     Raises `Refused` when the LUN is another's or raw without the user's word, when the VM's node is down or the VM no whole role;
     `TimedOut` when the VM's group does not come to rest.
     """
-    there = ClusteredVm(nodes, wish.vm, _names(wish), wish.timeout)
+    there = ClusteredVm(nodes, vm, _names(vm, wish), wish.timeout)
     on_vm = _attach_steps(there, wish)
     _refuse_if_elsewhere(there)
     if not there.seen.settled:
@@ -105,14 +105,14 @@ def plan_detach(nodes: Nodes, vm: VirtualMachine, name: ScsiName, timeout: float
     )
 
 
-def _names(wish: AttachWish) -> Names:
+def _names(vm: VirtualMachine, wish: DiskWish) -> Names:
     mount_point = wish.mount_point.strip()
     if not mount_point.isprintable():
         raise InvalidInput(f"mount_point {mount_point!r} holds a character that no name in a cluster can have: remove it.")
-    return Names(wish.vm.name, wish.name, mount_point)
+    return Names(vm.name, wish.name, mount_point)
 
 
-def _attach_steps(there: ClusteredVm, wish: AttachWish) -> Plan:
+def _attach_steps(there: ClusteredVm, wish: DiskWish) -> Plan:
     """The steps on the VM itself, none when it has the LUN. Raises `Refused` when it has it elsewhere, or takes none."""
     disk = there.planned.disk_of(wish.name)
     if disk is not None:

@@ -24,17 +24,17 @@ def host() -> HyperVHost:
 
 
 def test_an_offline_disk_is_attached_and_a_second_run_changes_nothing(host: HyperVHost) -> None:
-    assert carry_out(attach.plan_attach(host.nodes, host.wish("hvapp01")), check_mode=False).actions == [
+    assert carry_out(attach.plan_attach(host.nodes, host.vm("hvapp01"), host.wish()), check_mode=False).actions == [
         f"attach LUN {SPARE} to VM hvapp01 as SCSI(0:2)"
     ]
     assert f"scsi0:02 raw {SPARE.naa}" in host.slots("hvapp01")
-    assert not carry_out(attach.plan_attach(host.nodes, host.wish("hvapp01")), check_mode=False).changed
+    assert not carry_out(attach.plan_attach(host.nodes, host.vm("hvapp01"), host.wish()), check_mode=False).changed
 
 
 def test_check_mode_changes_nothing_and_tells_what_would_change(host: HyperVHost) -> None:
     host.disk(SPARE).offline = False
     before = host.state()
-    outcome = carry_out(attach.plan_attach(host.nodes, host.wish("hvapp01", slot=Slot(0, 7))), check_mode=True)
+    outcome = carry_out(attach.plan_attach(host.nodes, host.vm("hvapp01"), host.wish(slot=Slot(0, 7))), check_mode=True)
     assert host.state() == before
     assert outcome.actions == [f"take LUN {SPARE} offline on host {HOST}", f"attach LUN {SPARE} to VM hvapp01 as SCSI(0:7)"]
     assert outcome.diff() == {
@@ -45,7 +45,7 @@ def test_check_mode_changes_nothing_and_tells_what_would_change(host: HyperVHost
 
 def test_a_lun_that_only_a_rescan_will_show_is_planned_all_the_same(host: HyperVHost) -> None:
     host.estate.disks.remove(host.disk(SPARE))
-    plan = attach.plan_attach(host.nodes, host.wish("hvapp01"))
+    plan = attach.plan_attach(host.nodes, host.vm("hvapp01"), host.wish())
     host.see_spare().offline = False
     assert [step.title for step in plan.run()] == [
         f"take LUN {SPARE} offline on host {HOST}",
@@ -55,16 +55,16 @@ def test_a_lun_that_only_a_rescan_will_show_is_planned_all_the_same(host: HyperV
 
 def test_a_vm_that_is_off_and_has_no_controller_gets_one(host: HyperVHost) -> None:
     host.simulated("hvide01").power = "off"
-    outcome = carry_out(attach.plan_attach(host.nodes, host.wish("hvide01")), check_mode=False)
+    outcome = carry_out(attach.plan_attach(host.nodes, host.vm("hvide01"), host.wish()), check_mode=False)
     assert outcome.actions == ["add SCSI controller 0 to VM hvide01", f"attach LUN {SPARE} to VM hvide01 as SCSI(0:0)"]
     assert f"scsi0:00 raw {SPARE.naa}" in host.slots("hvide01")
 
 
 def test_a_disk_that_is_attached_elsewhere_is_not_moved(host: HyperVHost) -> None:
-    assert not attach.plan_attach(host.nodes, host.wish("hvdb01", RAW, slot=Slot(0, 1))).steps
-    assert not attach.plan_attach(host.nodes, host.wish("hvdb01", RAW, slot=Slot(0))).steps
-    with pytest.raises(Refused, match=r"disk of VM hvdb01 already, as SCSI\(0:1\), not as SCSI\(0:5\)"):
-        attach.plan_attach(host.nodes, host.wish("hvdb01", RAW, slot=Slot(0, 5)))
+    assert not attach.plan_attach(host.nodes, host.vm("hvdb01"), host.wish(RAW, slot=Slot(0, 1))).steps
+    assert not attach.plan_attach(host.nodes, host.vm("hvdb01"), host.wish(RAW, slot=Slot(0))).steps
+    with pytest.raises(Refused, match=r"disk of VM hvdb01 already, with place SCSI\(0:1\), not SCSI\(0:5\)"):
+        attach.plan_attach(host.nodes, host.vm("hvdb01"), host.wish(RAW, slot=Slot(0, 5)))
 
 
 def test_the_lun_goes_from_the_vm_and_a_second_run_changes_nothing(host: HyperVHost) -> None:
@@ -80,17 +80,17 @@ def test_a_running_vm_without_a_free_slot_is_refused(host: HyperVHost) -> None:
     controller = vm.controllers[0]
     vm.attachments += [Attachment(DVD, controller, slot) for slot in places.UNITS if vm.at(controller, slot) is None]
     with pytest.raises(Refused, match=r"VM hvapp01 is running and it has no room on its SCSI controllers.*turn it off"):
-        attach.plan_attach(host.nodes, host.wish("hvapp01"))
+        attach.plan_attach(host.nodes, host.vm("hvapp01"), host.wish())
     vm.power = "off"
-    assert carry_out(attach.plan_attach(host.nodes, host.wish("hvapp01")), check_mode=False).changed
+    assert carry_out(attach.plan_attach(host.nodes, host.vm("hvapp01"), host.wish()), check_mode=False).changed
     assert f"scsi1:00 raw {SPARE.naa}" in host.slots("hvapp01")
 
 
 def test_a_saved_vm_is_refused_unless_there_is_nothing_to_do(host: HyperVHost) -> None:
     host.simulated("hvdb01").power = "saved"
     with pytest.raises(Refused, match="saved or paused"):
-        attach.plan_attach(host.nodes, host.wish("hvdb01"))
+        attach.plan_attach(host.nodes, host.vm("hvdb01"), host.wish())
     with pytest.raises(Refused, match="saved or paused"):
         attach.plan_detach(host.nodes, host.vm("hvdb01"), RAW, TIMEOUT)
-    assert not attach.plan_attach(host.nodes, host.wish("hvdb01", RAW)).steps
+    assert not attach.plan_attach(host.nodes, host.vm("hvdb01"), host.wish(RAW)).steps
     assert not attach.plan_detach(host.nodes, host.vm("hvdb01"), SPARE, TIMEOUT).steps

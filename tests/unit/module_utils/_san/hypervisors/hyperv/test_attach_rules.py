@@ -32,11 +32,11 @@ def host() -> HyperVHost:
 )
 def test_what_means_nothing_on_hyper_v_is_refused_by_name(host: HyperVHost, option: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidInput, match=says):
-        attach_rules.refuse_unknown(host.wish("hvapp01", **option))
+        attach_rules.refuse_unknown(host.wish(**option))
 
 
 def test_what_says_no_more_than_hyper_v_does_anyway_is_taken(host: HyperVHost) -> None:
-    attach_rules.refuse_unknown(host.wish("hvapp01", mode="physical", sharing="none", controller_type="scsi"))
+    attach_rules.refuse_unknown(host.wish(mode="physical", sharing="none", controller_type="scsi"))
 
 
 def test_a_host_that_has_volumes_on_the_lun_refuses_it_by_their_places(host: HyperVHost) -> None:
@@ -55,7 +55,7 @@ def test_a_vm_with_a_disk_that_its_host_cannot_name_is_refused(host: HyperVHost)
 
 def test_a_guest_whose_integration_services_are_silent_is_warned_of(host: HyperVHost) -> None:
     machine = host.machine("hvnoic01")
-    plan = attach_rules.attach_steps(machine, machine.observe(), host.wish("hvnoic01"))
+    plan = attach_rules.attach_steps(machine, machine.observe(), host.wish())
     (warning,) = plan.warnings
     assert warning.startswith(
         f"The integration services of VM hvnoic01 do not answer, so that nobody can tell whether its guest finds LUN {SPARE}"
@@ -65,4 +65,4 @@ def test_a_guest_whose_integration_services_are_silent_is_warned_of(host: HyperV
 @pytest.mark.parametrize("vm", ["hvapp01", "hvold01"])
 def test_a_guest_that_answers_or_is_off_is_not(host: HyperVHost, vm: str) -> None:
     machine = host.machine(vm)
-    assert attach_rules.attach_steps(machine, machine.observe(), host.wish(vm)).warnings == []
+    assert attach_rules.attach_steps(machine, machine.observe(), host.wish()).warnings == []

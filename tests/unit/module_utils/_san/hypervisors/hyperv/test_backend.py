@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import HYPERVISOR, Connection
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish, Hypervisor
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import backend
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.lab.hyperv.running import Lab
@@ -36,7 +36,7 @@ def test_a_lun_goes_into_a_vm_of_a_single_host_and_out_of_it_again(monkeypatch: 
     vm = next(vm for vm in there.inventory(devices=False).virtual_machines if vm.name == "hvapp01")
     there.rescan([vm.host], name)
     assert [device.host for device in there.devices([vm.host], name)] == ["HV01"]
-    there.plan_attach(AttachWish(vm=vm, name=name, timeout=5.0)).run()
+    there.plan_attach(vm, DiskWish(name=name, timeout=5.0)).run()
     attached = there.attachment(vm, name)
     assert attached is not None
     assert (attached.disk.name, attached.guest_address) == (name, "SCSI(0:2)")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, InvalidInput, Refused, StepFailed
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import attach, domain
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Disk, DriveAddress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
@@ -48,8 +48,11 @@ def host(target: IscsiTarget, app: Domain, tmp_path: Path) -> KvmHost:
     return libvirt.host(Connect([app], [libvirt.san_pool(target)]), tmp_path)
 
 
-def wish(**settings: object) -> AttachWish:
-    return AttachWish(VirtualMachine(uuid_of("app"), "app"), NAME, **{"timeout": 0.5, **settings})  # type: ignore[arg-type]
+VM = VirtualMachine(uuid_of("app"), "app")
+
+
+def wish(**settings: object) -> DiskWish:
+    return DiskWish(NAME, **{"timeout": 0.5, **settings})  # type: ignore[arg-type]
 
 
 def disks(xml: str) -> list[Disk]:
@@ -57,7 +60,7 @@ def disks(xml: str) -> list[Disk]:
 
 
 def test_a_lun_is_passed_through_at_an_explicit_address_in_both_parts(host: KvmHost, app: Domain) -> None:
-    attach.plan_attach(host, wish()).run()
+    attach.plan_attach(host, VM, wish()).run()
     for part in (app.live, app.config):
         (disk,) = disks(part)
         assert (disk.device, disk.target, disk.address, disk.recorded_name) == ("lun", "sda", DriveAddress(0, 0, 0), NAME)
@@ -66,26 +69,26 @@ def test_a_lun_is_passed_through_at_an_explicit_address_in_both_parts(host: KvmH
 
 
 def test_a_second_run_has_nothing_to_do(host: KvmHost) -> None:
-    attach.plan_attach(host, wish()).run()
-    assert attach.plan_attach(host, wish()).pending() == []
+    attach.plan_attach(host, VM, wish()).run()
+    assert attach.plan_attach(host, VM, wish()).pending() == []
 
 
 def test_a_vm_that_is_off_gets_it_for_the_next_start(host: KvmHost, app: Domain) -> None:
     app.live = ""
-    attach.plan_attach(host, wish()).run()
+    attach.plan_attach(host, VM, wish()).run()
     assert (app.calls, len(disks(app.config))) == (["attach disk 2"], 1)
 
 
 def test_a_transient_vm_gets_it_while_it_runs(host: KvmHost, app: Domain) -> None:
     app.config = ""
-    attach.plan_attach(host, wish()).run()
+    attach.plan_attach(host, VM, wish()).run()
     assert (app.calls, len(disks(app.live))) == (["attach disk 1"], 1)
 
 
 def test_what_an_interrupted_run_left_out_is_added_at_the_same_place(host: KvmHost, app: Domain) -> None:
-    attach.plan_attach(host, wish(slot=Slot(0, 5))).run()
+    attach.plan_attach(host, VM, wish(slot=Slot(0, 5))).run()
     app.config = WITH_SCSI
-    (step,) = attach.plan_attach(host, wish()).pending()
+    (step,) = attach.plan_attach(host, VM, wish()).pending()
     assert step.title == f"attach LUN {NAME} to VM app as it starts next time as SCSI(0:5)"
     step.do()
     step.verify()
@@ -94,7 +97,7 @@ def test_what_an_interrupted_run_left_out_is_added_at_the_same_place(host: KvmHo
 
 def test_a_missing_controller_is_added_first(host: KvmHost, app: Domain) -> None:
     app.live = app.config = WITH_A_PORT
-    plan = attach.plan_attach(host, wish())
+    plan = attach.plan_attach(host, VM, wish())
     assert [step.title for step in plan.run()] == [
         "add SCSI controller 0 (virtio-scsi) to VM app",
         f"attach LUN {NAME} to VM app as SCSI(0:0)",
@@ -106,39 +109,39 @@ def test_a_controller_of_a_failed_attach_is_taken_away_again(host: KvmHost, app:
     app.live = app.config = WITH_A_PORT
     app.refusal = LibvirtError("internal error: unable to execute QEMU command: LOGICAL_UNIT_NOT_SUPPORTED(0x2500)", 1)
     with pytest.raises(StepFailed, match=r"no longer shows it under the number.*; undone: add SCSI controller 0"):
-        attach.plan_attach(host, wish()).run()
+        attach.plan_attach(host, VM, wish()).run()
     assert [list(domain.parse(part).controllers) for part in (app.live, app.config)] == [[], []]
 
 
 def test_a_running_vm_without_a_free_port_is_refused_before_anything_changes(host: KvmHost, app: Domain) -> None:
     app.live = app.config = CROWDED
     with pytest.raises(Refused, match=r"VM app runs without a usable SCSI controller and without a free PCI Express port"):
-        attach.plan_attach(host, wish())
+        attach.plan_attach(host, VM, wish())
     assert app.calls == []
 
 
 def test_a_vm_that_is_off_needs_no_free_port(host: KvmHost, app: Domain) -> None:
     app.live, app.config = "", CROWDED
-    assert len(attach.plan_attach(host, wish()).run()) == 2
+    assert len(attach.plan_attach(host, VM, wish()).run()) == 2
 
 
 def test_a_lun_that_is_attached_elsewhere_is_not_moved(host: KvmHost) -> None:
-    attach.plan_attach(host, wish()).run()
+    attach.plan_attach(host, VM, wish()).run()
     with pytest.raises(Refused, match=r"with place SCSI\(0:0\), not SCSI\(0:3\), which cannot be changed while it is attached"):
-        attach.plan_attach(host, wish(slot=Slot(0, 3)))
+        attach.plan_attach(host, VM, wish(slot=Slot(0, 3)))
 
 
 def test_sharing_is_the_disks_own_property(host: KvmHost, app: Domain) -> None:
-    attach.plan_attach(host, wish(sharing="multi_writer")).run()
+    attach.plan_attach(host, VM, wish(sharing="multi_writer")).run()
     assert disks(app.config)[0].shareable
     with pytest.raises(Refused, match="with sharing multi_writer, not none"):
-        attach.plan_attach(host, wish(sharing="none"))
+        attach.plan_attach(host, VM, wish(sharing="none"))
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"mode": "virtual"}, "mode virtual does not exist for a LUN that KVM passes through: choose one of physical"),
+        ({"mode": "virtual"}, "mode virtual does not exist for a LUN that KVM passes through: ask for physical, or leave it out"),
         ({"disk_mode": "persistent"}, "disk_mode persistent does not exist.*leave it out"),
         ({"file_system": "ds1"}, "datastore ds1 does not exist"),
         ({"controller_type": "buslogic"}, "'buslogic' is not a SCSI controller"),
@@ -146,17 +149,17 @@ def test_sharing_is_the_disks_own_property(host: KvmHost, app: Domain) -> None:
 )
 def test_a_setting_of_another_platform_is_refused(host: KvmHost, settings: dict[str, str], words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
-        attach.plan_attach(host, wish(**settings))
+        attach.plan_attach(host, VM, wish(**settings))
 
 
 def test_a_vm_with_a_managed_save_image_is_refused(host: KvmHost, app: Domain) -> None:
     app.live, app.saved = "", True
     with pytest.raises(Refused, match="saved to disk with the devices that it had"):
-        attach.plan_attach(host, wish())
+        attach.plan_attach(host, VM, wish())
 
 
 def test_a_lun_that_nobody_shows_is_told_with_what_the_targets_say(host: KvmHost, target: IscsiTarget, app: Domain) -> None:
-    plan = attach.plan_attach(host, wish())
+    plan = attach.plan_attach(host, VM, wish())
     target.initiators.clear()
     with pytest.raises(StepFailed, match=r"Host kvm01 does not see LUN .*does not let initiator .* in \(status 515\)"):
         plan.run()
@@ -164,38 +167,38 @@ def test_a_lun_that_nobody_shows_is_told_with_what_the_targets_say(host: KvmHost
 
 
 def test_a_place_that_was_taken_since_the_plan_is_refused(host: KvmHost, app: Domain, target: IscsiTarget) -> None:
-    plan = attach.plan_attach(host, wish())
+    plan = attach.plan_attach(host, VM, wish())
     app.live = app.config = domain_xml("app", VIRTIO_SCSI + libvirt.network_lun(target, 7))
     with pytest.raises(StepFailed, match="VM app was changed by somebody else in the meantime"):
         plan.run()
 
 
 def test_detach_waits_until_the_guest_has_let_go_then_forgets_it(host: KvmHost, app: Domain) -> None:
-    attach.plan_attach(host, wish()).run()
+    attach.plan_attach(host, VM, wish()).run()
     app.calls.clear()
-    attach.plan_detach(host, wish().vm, NAME, 5).run()
+    attach.plan_detach(host, VM, NAME, 5).run()
     assert app.calls == ["detach disk 1", "detach disk 2"]
     assert (disks(app.live), disks(app.config)) == ([], [])
 
 
 def test_a_guest_that_does_not_let_go_keeps_the_disk_in_both_parts(host: KvmHost, app: Domain) -> None:
-    attach.plan_attach(host, wish()).run()
+    attach.plan_attach(host, VM, wish()).run()
     app.holds_on = True
     with pytest.raises(StepFailed, match=r"LUN .* is still in VM app after 0\.3 s, because the guest does not let go"):
-        attach.plan_detach(host, wish().vm, NAME, 0.3).run()
+        attach.plan_detach(host, VM, NAME, 0.3).run()
     assert (len(disks(app.live)), len(disks(app.config))) == (1, 1)
 
 
 def test_a_mounted_lun_is_not_taken_away(host: KvmHost, app: Domain) -> None:
-    attach.plan_attach(host, wish()).run()
+    attach.plan_attach(host, VM, wish()).run()
     app.mounted = [("/srv/data", "sda1", "ext4", ["sda"]), ("/", "vda1", "ext4", ["vda"])]
     with pytest.raises(Refused, match=r"LUN .* is mounted in VM app at /srv/data: unmount it there first"):
-        attach.plan_detach(host, wish().vm, NAME, 5)
+        attach.plan_detach(host, VM, NAME, 5)
 
 
 def test_a_mount_that_came_after_the_plan_is_seen_too(host: KvmHost, app: Domain) -> None:
-    attach.plan_attach(host, wish()).run()
-    plan = attach.plan_detach(host, wish().vm, NAME, 5)
+    attach.plan_attach(host, VM, wish()).run()
+    plan = attach.plan_detach(host, VM, NAME, 5)
     app.mounted = [("/srv/data", "sda1", "ext4", ["sda"])]
     with pytest.raises(StepFailed, match="is mounted in VM app"):
         plan.run()
@@ -203,33 +206,33 @@ def test_a_mount_that_came_after_the_plan_is_seen_too(host: KvmHost, app: Domain
 
 
 def test_detaching_what_is_not_there_is_done(host: KvmHost) -> None:
-    assert attach.plan_detach(host, wish().vm, NAME, 5).pending() == []
+    assert attach.plan_detach(host, VM, NAME, 5).pending() == []
 
 
 def test_a_disk_is_known_by_what_its_target_shows_now_not_by_what_was_noted(host: KvmHost, target: IscsiTarget) -> None:
-    attach.plan_attach(host, wish()).run()
+    attach.plan_attach(host, VM, wish()).run()
     target.luns[1] = OTHER
-    assert attach.plan_detach(host, wish().vm, NAME, 5).pending() == []
-    assert len(attach.plan_detach(host, wish().vm, OTHER, 5).pending()) == 1
+    assert attach.plan_detach(host, VM, NAME, 5).pending() == []
+    assert len(attach.plan_detach(host, VM, OTHER, 5).pending()) == 1
 
 
 def test_a_disk_whose_lun_the_array_has_unmapped_is_known_by_what_was_noted(host: KvmHost, target: IscsiTarget, app: Domain) -> None:
-    attach.plan_attach(host, wish()).run()
+    attach.plan_attach(host, VM, wish()).run()
     target.initiators.clear()
-    attach.plan_detach(host, wish().vm, NAME, 5).run()
+    attach.plan_detach(host, VM, NAME, 5).run()
     assert disks(app.live) == []
 
 
 def test_a_detach_is_undone_as_it_was(host: KvmHost, app: Domain) -> None:
-    attach.plan_attach(host, wish(slot=Slot(0, 9))).run()
-    (step,) = attach.plan_detach(host, wish().vm, NAME, 5).run()
+    attach.plan_attach(host, VM, wish(slot=Slot(0, 9))).run()
+    (step,) = attach.plan_detach(host, VM, NAME, 5).run()
     step.undo()
     assert [disk.address for part in (app.live, app.config) for disk in disks(part)] == [DriveAddress(0, 0, 9)] * 2
 
 
 def test_everything_is_told_before_it_is_done(host: KvmHost, app: Domain) -> None:
     before = app.live
-    plan = attach.plan_attach(host, wish())
+    plan = attach.plan_attach(host, VM, wish())
     assert [step.after() for step in plan.pending()] == [{"VM app": {"SCSI(0:0)": {"lun": str(NAME), "shareable": False}}}]
     assert app.live == before
 
@@ -239,4 +242,4 @@ def test_every_refusal_is_one_of_ours(host: KvmHost, app: Domain) -> None:
     with pytest.raises(
         CrossvisorError, match="was not attached to VM app: libvirt at qemu:///system could not attach the device: unexpected"
     ):
-        attach.plan_attach(host, wish()).run()
+        attach.plan_attach(host, VM, wish()).run()

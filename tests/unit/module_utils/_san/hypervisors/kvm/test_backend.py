@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import HYPERVISOR, Connection
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish, Hypervisor
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.backend import Kvm
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import IMAGE, PASSTHROUGH, Slot
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.attach import AttachRequest, attach, detach
@@ -84,7 +84,7 @@ def test_a_lun_under_a_volume_group_or_a_mount_has_a_user(kvm: Kvm) -> None:
 
 
 def test_a_lun_goes_through_the_services_and_back(kvm: Kvm, connect: Connect) -> None:
-    request = AttachRequest("app", NAME, slot=Slot(0, 6), timeout=2)
+    request = AttachRequest("app", DiskWish(NAME, Slot(0, 6), timeout=2))
     report = attach(kvm, request, check_mode=False)
     assert report.attachment is not None
     assert (report.attachment.guest_address, report.attachment.controller.type) == ("SCSI(0:6)", "virtio-scsi")
@@ -111,7 +111,7 @@ def test_closing_ends_the_connection(kvm: Kvm, connect: Connect) -> None:
 def test_a_vm_without_the_lun_has_no_attachment(kvm: Kvm) -> None:
     (app, _old) = kvm.inventory(devices=False).virtual_machines
     assert kvm.attachment(app, NAME) is None
-    assert len(kvm.plan_attach(AttachWish(app, NAME)).pending()) == 1
+    assert len(kvm.plan_attach(app, DiskWish(NAME)).pending()) == 1
     assert app.uuid == uuid_of("app")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, NotFound, Refused
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import AttachWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import attach
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.disk_steps import AttachDisk, DetachDisk, EditDisk
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.mapping_file import MappingFile
@@ -66,7 +66,7 @@ class World(Inventory):
         )
 
     def plan(self, **wish: Any) -> Plan:
-        return attach.plan_attach(self.session, AttachWish(vm=VirtualMachine(id="vm-1", name="db01"), name=LUN, **wish))
+        return attach.plan_attach(self.session, VirtualMachine(id="vm-1", name="db01"), DiskWish(LUN, **wish))
 
     def plan_detach(self) -> Plan:
         return attach.plan_detach(self.session, VirtualMachine(id="vm-1", name="db01"), LUN, 30.0)
@@ -104,9 +104,9 @@ class TestNewDisk:
     @pytest.mark.parametrize(
         ("wish", "error", "message"),
         [
-            ({"mode": "thin"}, InvalidInput, "'thin' is no mode of a raw disk on vSphere: choose one of physical, virtual"),
-            ({"disk_mode": "append"}, InvalidInput, "'append' is no disk_mode"),
-            ({"sharing": "all"}, InvalidInput, "'all' is no sharing"),
+            ({"mode": "thin"}, InvalidInput, "mode thin does not exist for a raw disk on vSphere: choose one of physical, virtual"),
+            ({"disk_mode": "append"}, InvalidInput, "disk_mode append does not exist for a raw disk on vSphere: choose one of persistent"),
+            ({"sharing": "all"}, InvalidInput, "sharing all does not exist for a raw disk on vSphere: choose one of none"),
             ({"disk_mode": "persistent"}, InvalidInput, "disk_mode persistent does not exist for LUN .* in physical mode"),
             ({"slot": Slot(0, 7)}, InvalidInput, "is the controller itself"),
             ({"file_system": "nfs"}, Refused, r"Datastore nfs for VM db01 is of type NFS.*\(big, ds\)"),
@@ -127,7 +127,7 @@ class TestNewDisk:
 
     def test_a_vm_that_is_gone_is_told(self) -> None:
         with pytest.raises(NotFound, match=r"VM db01 \(vm-1\) no longer exists"):
-            attach.plan_attach(Inventory().session, AttachWish(vm=VirtualMachine(id="vm-1", name="db01"), name=LUN))
+            attach.plan_attach(Inventory().session, VirtualMachine(id="vm-1", name="db01"), DiskWish(LUN))
 
 
 class TestExistingDisk:
