@@ -22,6 +22,10 @@ SUSPENDED = "suspended"
 IMAGE = "image"
 PASSTHROUGH = "passthrough"
 
+NOT_SHARED = "none"
+MULTI_WRITER = "multi_writer"
+"""Whether several VMs may write to a disk."""
+
 FIBRE_CHANNEL = "fc"
 FCOE = "fcoe"
 ISCSI_SOFTWARE = "iscsi_software"
@@ -221,6 +225,20 @@ class ClusterDisk:
 
 
 @dataclass(frozen=True)
+class Use:
+    """Evidence that something uses a LUN, or may use it, beside the VMs' disks and the file systems that an inventory lists anyway."""
+
+    kind: str
+    """`VM`, `host`, …: what it is to people."""
+    name: str
+    id: str
+    how: str
+    """How it has the LUN, or why nobody can tell what it has, as the end of a sentence that begins with its name."""
+    lun: ScsiName | None = None
+    """None when it may be any LUN: whoever asks about one cannot tell."""
+
+
+@dataclass(frozen=True)
 class Inventory:
     """What a hypervisor endpoint manages, observed in a bounded number of requests."""
 
@@ -229,6 +247,8 @@ class Inventory:
     file_systems: Sequence[FileSystem] = ()
     devices: Sequence[ScsiDevice] = ()
     cluster_disks: Sequence[ClusterDisk] = ()
+    uses: Sequence[Use] = ()
+    """Whatever else has a LUN, and whatever could not be looked into."""
     warnings: Sequence[str] = ()
     """What is missing because a host could not be asked, one sentence each."""
 
