@@ -416,7 +416,7 @@ def _absent(module: AnsibleModule) -> dict[str, Any]:
         made_by=params["made_by"],
         timeout=params["timeout"],
     )
-    vouched = params["assume_unused"] and not params["hypervisor"]
+    vouched = params["assume_unused"] and not hypervisors.names_hypervisor(module)
     ask = None if vouched else lambda: hypervisors.open_hypervisor(module)
     with closing(arrays.open_array(module, params["array"])) as array:
         return provision.withdraw(array, wish, ask, module.check_mode, params["assume_unused"], params["vm"]).result(wish.initiators)

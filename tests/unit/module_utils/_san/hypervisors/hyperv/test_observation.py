@@ -12,7 +12,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import observation
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ImageFile, Inventory, VirtualDisk
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import users
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import claims
 from tests.lab import world
 from tests.lab.hyperv.running import CLUSTER, Lab
 from tests.lab.hyperv_world import GIB, lun_path
@@ -144,16 +144,16 @@ def test_only_highly_available_vms_belong_to_the_cluster(lab: Lab) -> None:
 
 def test_the_witness_is_a_user_and_the_shared_volume_too(lab: Lab) -> None:
     found = inventory(lab, "hvc1n1.lab")
-    assert "cluster disk Cluster Disk Witness (hvc1:Cluster Disk Witness)" in map(str, users(name("hvc1_witness"), found))
-    assert [user.kind for user in users(name("hvc1_csv"), found)] == ["csv file system"]
+    assert "cluster disk Cluster Disk Witness (hvc1:Cluster Disk Witness)" in map(str, claims(name("hvc1_witness"), found))
+    assert [user.kind for user in claims(name("hvc1_csv"), found)] == ["csv file system"]
 
 
 def test_a_disk_in_available_storage_is_used_once_it_has_a_file_system(lab: Lab) -> None:
     lun = _available(lab)
-    assert users(lun, inventory(lab, "hvc1n1.lab")) == []
+    assert claims(lun, inventory(lab, "hvc1n1.lab")) == []
     (partition,) = lab.estate.medium(lun.naa).volumes()
     partition.file_system, partition.label = "NTFS", "old data"
-    kinds = {user.kind for user in users(lun, inventory(lab, "hvc1n1.lab"))}
+    kinds = {user.kind for user in claims(lun, inventory(lab, "hvc1n1.lab"))}
     assert kinds == {"ntfs file system", "cluster disk"}
 
 
