@@ -23,7 +23,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vm
     rescan,
     storage,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.observation import (
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.estate import (
     Observation,
     nameless_hosts,
     with_names,

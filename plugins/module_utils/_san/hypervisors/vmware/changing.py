@@ -24,8 +24,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     TimedOut,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import machines, properties, storage
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.estate import nameless_hosts, with_names
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.faults import Subject, explained
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.observation import nameless_hosts, with_names
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import PASSTHROUGH, SUSPENDED, VirtualDisk, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession

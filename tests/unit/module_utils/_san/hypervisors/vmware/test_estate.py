@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pyVmomi import vim
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.observation import (
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.estate import (
     Observation,
     nameless_hosts,
     with_names,
