@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import attach, estate, hosts, machines, release
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import attach, estate, hosts, machines, release, rescan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Nodes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     About,
@@ -56,7 +56,7 @@ class HyperV:
         return estate.devices(self._nodes, hosts, name)
 
     def rescan(self, hosts: Sequence[str], name: ScsiName) -> None:
-        release.rescan(self._nodes, hosts)
+        rescan.rescan(self._nodes, hosts)
 
     def plan_attach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
         return attach.plan_attach(self._nodes, vm, wish)

@@ -38,11 +38,11 @@ def plan_attach(host: KvmHost, vm: VirtualMachine, wish: DiskWish) -> Plan:
     """
     attach_rules.refuse_unknown(wish, _KNOWN, "a LUN that KVM passes through")
     change = VmChange(host, vm, wish.timeout)
-    seen = change.observe()
-    pair = seen.pair
+    observed = change.observe()
+    pair = observed.pair
     if host.session.is_saved(vm.id):
         raise Refused(f"VM {vm.name} is saved to disk with the devices that it had: start it, or discard its managed save image first.")
-    has = seen.disks_of(wish.name)
+    has = observed.disks_of(wish.name)
     if has:
         return _plan_rest(change, pair, has[0], wish)
     place = places.choose(vm.name, pair.domains, wish.slot, wish.controller_type)
@@ -56,12 +56,12 @@ def plan_detach(host: KvmHost, vm: VirtualMachine, name: ScsiName, timeout: floa
     Raises `Refused` while the guest agent says that it is mounted.
     """
     change = VmChange(host, vm, timeout)
-    seen = change.observe()
-    disks = seen.disks_of(name)
+    observed = change.observe()
+    disks = observed.disks_of(name)
     if not disks:
         return Plan()
     change.refuse_if_mounted(name)
-    return Plan([DetachDisk(change, name, disk, _parts_with(seen.pair, disk)) for disk in disks])
+    return Plan([DetachDisk(change, name, disk, _parts_with(observed.pair, disk)) for disk in disks])
 
 
 def _plan_rest(change: VmChange, pair: DomainPair, disk: Disk, wish: DiskWish) -> Plan:

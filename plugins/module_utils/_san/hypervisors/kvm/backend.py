@@ -61,7 +61,7 @@ class Kvm:
         return hosts.about(self._host)
 
     def hosts(self) -> list[Host]:
-        return [hosts.with_adapters(self._host)]
+        return [hosts.host_with_hbas(self._host)]
 
     def inventory(self, devices: bool = True, images: bool = False) -> Inventory:
         return estate.inventory(self._host, devices, images)

@@ -57,7 +57,7 @@ def host_of(host: KvmHost, adapters: Sequence[Hba] = ()) -> Host:
     return Host(id=host.id, name=host.name, product=_PRODUCT, version=qemu, uuid=host.id, hbas=adapters)
 
 
-def with_adapters(host: KvmHost) -> Host:
+def host_with_hbas(host: KvmHost) -> Host:
     """The host with its adapters. From libvirt alone come the names of Fibre Channel ports, without state, speed and paths."""
     root = host.access.root()
     own = hbas.hbas(root) if root else [hba for xml in host.session.node_devices(libvirt_session.FC_HOSTS) for hba in _fibre_channel(xml)]

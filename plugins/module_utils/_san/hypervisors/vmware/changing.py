@@ -77,7 +77,7 @@ class Observed:
             raise Refused(f"VM {self.vm.name} is {self.connection} in vCenter: bring its host and datastores back first.")
 
 
-class Machine:
+class VmChange:
     """A VM that is going to be changed."""
 
     def __init__(self, session: VimSession, vm: VirtualMachine, timeout: float) -> None:

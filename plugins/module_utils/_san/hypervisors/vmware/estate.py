@@ -26,7 +26,7 @@ _CONNECTED = "connected"
 _LUN_UUID = re.compile("(?:vml[.])?(?P<type>[0-9a-f]{2})[0-9a-f]{8}(?P<body>[0-9a-f]+)")
 
 
-class Observation:
+class Estate:
     """Hosts, VMs, datastores and host devices out of the records of one read."""
 
     def __init__(self, records: Iterable[ObjectRecord]) -> None:

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError, TimedOut
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.changing import Machine
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import state as cluster_state
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.changing import VmChange
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import state
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.resources import OFFLINE, ClusterResource
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.state import (
     OTHER_GROUP,
@@ -164,12 +164,12 @@ class ClusteredVm:
         self.node = nodes.entry.id
         self._clock = clock
         self._sleep = sleep
-        state = cluster_state.read(self.client)
-        self.seen = Observed(names, state, state.role(vm.id, vm.name), disk=None, attached=False)
+        now = state.read(self.client)
+        self.seen = Observed(names, now, now.role(vm.id, vm.name), disk=None, attached=False)
         self._rest()
         self.node = self.seen.role.group.node
         self.look_at_disk()
-        self.machine = Machine(nodes, replace(vm, host=self.node), timeout)
+        self.machine = VmChange(nodes, replace(vm, host=self.node), timeout)
         self.planned = self.machine.observe()
         """The VM when the plan was made."""
         self.note_attached(self.planned.disk_of(names.lun) is not None)
@@ -186,11 +186,11 @@ class ClusteredVm:
 
     def update(self) -> Observed:
         """Look at groups and resources, which is what the cluster's methods change."""
-        return self._seen_with(cluster_state.reread(self.client, self.seen.state))
+        return self._seen_with(state.reread(self.client, self.seen.state))
 
     def update_needs(self) -> Observed:
         """Look at the dependencies between resources."""
-        return self._seen_with(replace(self.seen.state, needs=cluster_state.needs(self.client)))
+        return self._seen_with(replace(self.seen.state, needs=state.needs(self.client)))
 
     def look_at_disk(self) -> HostDisk | None:
         """Look at the LUN as the node sees it. Raises `Refused` when it sees it as several disks."""
