@@ -17,21 +17,25 @@ from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, TimedOut
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Hypervisor
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Attachment, Host, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    DEVICE_OK,
+    NOT_SHARED,
+    UNREACHABLE,
+    Attachment,
+    Host,
+    VirtualMachine,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Outcome, Plan, Step, carry_out, read_back
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import (
-    UNREACHABLE,
     hosts_that_can_run,
     pick_vm,
     reachable,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import VIRTUAL_MACHINE, refuse_if_used, users
 
-_READY = "ok"
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 15.0
-_NOT_SHARED = frozenset({"", "none"})
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ class MakeVisible(Step):
         """Size in bytes that each host sees, on several ways the smallest, by `Host.id`; a host that does not see the LUN is missing."""
         sizes: dict[str, int] = {}
         for device in self.hypervisor.devices([host.id for host in self.hosts], self.name):
-            if device.state == _READY:
+            if device.state == DEVICE_OK:
                 sizes[device.host] = min(device.size_bytes, sizes.get(device.host, device.size_bytes))
         return sizes
 
@@ -159,7 +163,7 @@ def attach(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> 
     inventory = hypervisor.inventory(devices=False)
     vm = pick_vm(inventory.virtual_machines, request.vm)
     others = [user for user in users(wish.name, inventory) if user.id != vm.id]
-    if (wish.sharing or "") not in _NOT_SHARED:
+    if (wish.sharing or NOT_SHARED) != NOT_SHARED:
         others = [user for user in others if user.kind != VIRTUAL_MACHINE]
     refuse_if_used(
         wish.name, others, f"given to VM {vm.name}", "detach it there first, or ask for sharing if several VMs shall write to it"

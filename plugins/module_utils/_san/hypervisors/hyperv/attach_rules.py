@@ -14,13 +14,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.ba
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import hardware, host_lun, places
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.changing import Observed, VmChange
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.disk_steps import AddController, AttachDisk
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import POWERED_ON, VirtualDisk
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import NOT_SHARED, PHYSICAL, POWERED_ON, VirtualDisk
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import disks
 
 _KNOWN: Mapping[str, Sequence[str]] = MappingProxyType(
-    {"mode": (hardware.PHYSICAL,), "disk_mode": (), "sharing": ("none",), "datastore": (), "controller_type": (hardware.SCSI,)}
+    {"mode": (PHYSICAL,), "disk_mode": (), "sharing": (NOT_SHARED,), "datastore": (), "controller_type": (hardware.SCSI,)}
 )
 """Option → the one value that says what Hyper-V does anyway, if there is one."""
 

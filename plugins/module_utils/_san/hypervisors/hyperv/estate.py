@@ -23,6 +23,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hy
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.volumes import Directories, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     IMAGE,
+    UNREACHABLE,
     ClusterDisk,
     FileSystem,
     Host,
@@ -208,7 +209,7 @@ def _view(client: CimClient, node: Node, cluster: str) -> HostView:
 
 
 def _readers(nodes: Nodes, read: Iterable[Host]) -> dict[str, ImageReader]:
-    return {host.id: ImageReader(nodes.client(host.id), host.name) for host in read if host.state != hosts.UNREACHABLE}
+    return {host.id: ImageReader(nodes.client(host.id), host.name) for host in read if host.state != UNREACHABLE}
 
 
 def _missing(node: Node, why: str) -> str:

@@ -17,16 +17,15 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kv
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.disk_steps import AddController, AttachDisk, DetachDisk
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Disk
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.machines import MULTI_WRITER, PHYSICAL, DomainPair
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.machines import DomainPair
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.places import Place
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import MULTI_WRITER, NOT_SHARED, PHYSICAL, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import CONFIG, LIVE
 
-_NOT_SHARED = "none"
 _KNOWN: Mapping[str, Sequence[str]] = MappingProxyType(
-    {"mode": (PHYSICAL,), "disk_mode": (), "sharing": (_NOT_SHARED, MULTI_WRITER), "datastore": ()}
+    {"mode": (PHYSICAL,), "disk_mode": (), "sharing": (NOT_SHARED, MULTI_WRITER), "datastore": ()}
 )
 """What libvirt knows of a LUN; types of controllers are the business of `places`."""
 
@@ -70,7 +69,7 @@ def _plan_rest(change: VmChange, pair: DomainPair, disk: Disk, wish: DiskWish) -
         (places.controller_type(found.model) for part in pair.domains for found in part.controllers if _is_on(disk, found.index)), ""
     )
     bus, unit = disk.address.controller if disk.address else None, places.unit_of(disk, kind)
-    sharing = MULTI_WRITER if disk.shareable else _NOT_SHARED
+    sharing = MULTI_WRITER if disk.shareable else NOT_SHARED
     otherwise = [f"sharing {sharing}, not {wish.sharing}"] if wish.sharing not in (None, sharing) else []
     attach_rules.refuse_change(change.name, wish.name, [*attach_rules.other_place(wish.slot, bus, unit), *otherwise])
     missing = pair.record.targets & ~_parts_with(pair, disk)

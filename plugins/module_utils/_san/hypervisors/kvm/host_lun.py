@@ -9,10 +9,9 @@ from __future__ import annotations
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Source
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ScsiDevice
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DEVICE_OK, ScsiDevice
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
-OK = "ok"
 _MAPPER = "/dev/mapper/"
 _PATHS = "/dev/sd"
 
@@ -31,7 +30,7 @@ def source(host: KvmHost, name: ScsiName) -> Source:
     what the targets said.
     """
     device = host.storage(()).device_of(name)
-    if device and device.state == OK:
+    if device and device.state == DEVICE_OK:
         return Source("block", path=_link(device, name))
     shown, failures = host.shown(name)
     if shown:

@@ -15,7 +15,10 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kv
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.targets import Answers
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     IMAGE,
+    MULTI_WRITER,
     PASSTHROUGH,
+    PHYSICAL,
+    VIRTUAL,
     Controller,
     ImageFile,
     VirtualDisk,
@@ -23,10 +26,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import CONFIG, LIVE, DomainRecord, Volume
-
-PHYSICAL = "physical"
-VIRTUAL = "virtual"
-MULTI_WRITER = "multi_writer"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vm
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.disk_steps import AttachDisk, DetachDisk, EditDisk
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.mapping_file import MappingFile
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.places import Place
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import NOT_SHARED, PHYSICAL, VirtualDisk, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
@@ -44,7 +44,7 @@ def plan_attach(session: VimSession, vm: VirtualMachine, wish: DiskWish) -> Plan
     observed.refuse_if_hidden(wish.name)
     observed.refuse_unless_changeable()
     place = places.choose(observed.vm, observed.hardware, wish.slot, wish.controller_type)
-    if settings.sharing != rdm.NOT_SHARED:
+    if settings.sharing != NOT_SHARED:
         others = mapping_file.of_others(session, observed, wish.name)
         if others:
             return Plan([_share(change, wish, place, settings, *others[0])])
@@ -70,14 +70,14 @@ def plan_detach(session: VimSession, vm: VirtualMachine, name: ScsiName, timeout
 
 def _settings(wish: DiskWish) -> rdm.Settings:
     """How a new disk shall be."""
-    mode = wish.mode or rdm.PHYSICAL
-    default = rdm.INDEPENDENT_PERSISTENT if mode == rdm.PHYSICAL else rdm.PERSISTENT
-    return rdm.Settings(mode, wish.disk_mode or default, wish.sharing or rdm.NOT_SHARED)
+    mode = wish.mode or PHYSICAL
+    default = rdm.INDEPENDENT_PERSISTENT if mode == PHYSICAL else rdm.PERSISTENT
+    return rdm.Settings(mode, wish.disk_mode or default, wish.sharing or NOT_SHARED)
 
 
 def _refuse_disk_mode_of_physical(wish: DiskWish, mode: str) -> None:
     """Snapshots never include a disk in physical mode, so that it has no disk mode to choose."""
-    if mode == rdm.PHYSICAL and wish.disk_mode not in (None, rdm.INDEPENDENT_PERSISTENT):
+    if mode == PHYSICAL and wish.disk_mode not in (None, rdm.INDEPENDENT_PERSISTENT):
         raise InvalidInput(
             f"disk_mode {wish.disk_mode} does not exist for LUN {wish.name} in physical mode, which snapshots never include: "
             "ask for mode virtual, or leave disk_mode out."
@@ -94,7 +94,7 @@ def _share(change: VmChange, wish: DiskWish, place: Place, settings: rdm.Setting
         )
     if disk.sharing != settings.sharing:
         raise Refused(
-            f"VM {owner} has LUN {wish.name} with sharing {disk.sharing or rdm.NOT_SHARED}: set sharing to {settings.sharing} there first."
+            f"VM {owner} has LUN {wish.name} with sharing {disk.sharing or NOT_SHARED}: set sharing to {settings.sharing} there first."
         )
     _refuse_disk_mode_of_physical(wish, disk.mode)
     same_mode = _settings(replace(wish, mode=disk.mode))
@@ -106,8 +106,8 @@ def _plan_edit(change: VmChange, observed: Observed, disk: VirtualDisk, wish: Di
     elsewhere = attach_rules.other_place(wish.slot, disk.bus, disk.unit)
     attach_rules.refuse_change(observed.vm.name, wish.name, [*elsewhere, *_fixed_otherwise(disk, wish)])
     _refuse_disk_mode_of_physical(wish, disk.mode)
-    disk_mode = None if disk.mode == rdm.PHYSICAL or wish.disk_mode == disk.disk_mode else wish.disk_mode
-    sharing = None if wish.sharing == (disk.sharing or rdm.NOT_SHARED) else wish.sharing
+    disk_mode = None if disk.mode == PHYSICAL or wish.disk_mode == disk.disk_mode else wish.disk_mode
+    sharing = None if wish.sharing == (disk.sharing or NOT_SHARED) else wish.sharing
     step = EditDisk(change, wish.name, disk, disk_mode, sharing)
     if not step.done():
         observed.refuse_unless_changeable()

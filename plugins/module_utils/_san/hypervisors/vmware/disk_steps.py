@@ -20,7 +20,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vm
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.faults import Subject
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.mapping_file import MappingFile
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.places import Place
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Controller, VirtualDisk
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import NOT_SHARED, PHYSICAL, Controller, VirtualDisk
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
@@ -209,7 +209,7 @@ class DetachDisk(_VmStep):
         if now.disk_of(self.name) or self._removed is None:
             return
         lun = host_lun.in_service(self.vm.session, now.vm.host, self.name)
-        settings = rdm.Settings(self.disk.mode, self.disk.disk_mode, self.disk.sharing or rdm.NOT_SHARED)
+        settings = rdm.Settings(self.disk.mode, self.disk.disk_mode, self.disk.sharing or NOT_SHARED)
         create = not mapping_file.exists(self.vm, self.disk.path, self.disk.file_system)
         disk = rdm.add_disk(self.place, lun.uuid, lun.device_name, lun.size_bytes, settings, self.disk.path, create)
         self.vm.apply(now, [disk], _subject(self.vm, self.name, self.disk, lun.host_name))
@@ -225,7 +225,7 @@ class DetachDisk(_VmStep):
 def _differences(disk: VirtualDisk, place: Place, settings: rdm.Settings) -> list[str]:
     """What of a disk that was just attached is not as asked; a disk in physical mode has no disk mode."""
     asked = {"mode": settings.mode, "sharing": settings.sharing}
-    if settings.mode != rdm.PHYSICAL:
+    if settings.mode != PHYSICAL:
         asked["disk_mode"] = settings.disk_mode
     wrong = [f"{setting} is {_value(disk, setting)}, not {value}" for setting, value in asked.items() if _value(disk, setting) != value]
     is_at = place_name(disk.bus, disk.unit)
@@ -234,7 +234,7 @@ def _differences(disk: VirtualDisk, place: Place, settings: rdm.Settings) -> lis
 
 def _value(disk: VirtualDisk | None, setting: str) -> str:
     value = str(getattr(disk, setting)) if disk else ""
-    return value or (rdm.NOT_SHARED if setting == "sharing" else "unknown")
+    return value or (NOT_SHARED if setting == "sharing" else "unknown")
 
 
 def _refuse_if_left(change: VmChange, name: ScsiName, disk: VirtualDisk | None) -> None:

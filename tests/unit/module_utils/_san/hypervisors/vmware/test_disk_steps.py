@@ -19,7 +19,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vm
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.host_lun import HostLun
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.mapping_file import MappingFile
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.places import Place
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import PASSTHROUGH, Controller, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    DEVICE_OK,
+    PASSTHROUGH,
+    Controller,
+    VirtualDisk,
+    VirtualMachine,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 LUN = ScsiName("600a0980383030304f4b4f4c4e6f3175")
@@ -79,7 +85,7 @@ def steps_of(change: FakeVmChange) -> VmChange:
 def on_host(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The LUN is in service on the host; the set holds the paths of mapping files that exist."""
     files: set[str] = set()
-    lun = HostLun(cast(Any, None), "host-1", "esx01", "ss-1", "0200", f"naa.{LUN.naa}", 5 * 1024**3, host_lun.OK)
+    lun = HostLun(cast(Any, None), "host-1", "esx01", "ss-1", "0200", f"naa.{LUN.naa}", 5 * 1024**3, DEVICE_OK)
     monkeypatch.setattr(host_lun, "in_service", lambda _session, _host, _name: lun)
     monkeypatch.setattr(mapping_file, "exists", lambda _change, path, _datastore: path in files)
     monkeypatch.setattr(rdm, "remove_disk", lambda disk, destroy_file: ("remove", disk, destroy_file))
