@@ -19,6 +19,31 @@ POWERED_ON = "on"
 POWERED_OFF = "off"
 SUSPENDED = "suspended"
 
+CONNECTED = "connected"
+MAINTENANCE = "maintenance"
+UNREACHABLE = "unreachable"
+"""What a host is."""
+
+DEVICE_OK = "ok"
+DEVICE_OFF = "off"
+DEVICE_LOST = "lost"
+"""What a host's SCSI device is."""
+
+ONLINE = "online"
+OFFLINE = "offline"
+UNKNOWN = "unknown"
+"""What an adapter is, and, as far as a system tells nothing, anything else."""
+
+PATH_ACTIVE = "active"
+PATH_STANDBY = "standby"
+PATH_DISABLED = "disabled"
+PATH_DEAD = "dead"
+"""What a path is."""
+
+PHYSICAL = "physical"
+VIRTUAL = "virtual"
+"""Compatibility modes of a pass-through disk."""
+
 IMAGE = "image"
 PASSTHROUGH = "passthrough"
 
@@ -92,7 +117,7 @@ class Host:
     product: str = ""
     version: str = ""
     uuid: str = ""
-    state: str = "connected"
+    state: str = CONNECTED
     """`connected`, `maintenance`, or `unreachable`."""
     hbas: Sequence[Hba] = ()
 
@@ -109,7 +134,7 @@ class ScsiDevice:
     size_bytes: int
     vendor: str = ""
     product: str = ""
-    state: str = "ok"
+    state: str = DEVICE_OK
     """`ok`, `off` (detached by an administrator), `lost`, or the platform's own word."""
     aliases: Sequence[str] = ()
     """Other spellings of the same device on this host (`vml.…`, drive numbers, multipath names)."""
@@ -316,7 +341,7 @@ class Lun:
     os_type: str
     svm: str
     volume: str
-    state: str = "online"
+    state: str = ONLINE
     mappings: Sequence[LunMapping] = ()
     used_bytes: int | None = None
     """Bytes that the LUN's data takes on the array, where the array tells; 0 means that it holds nothing but zeros."""

@@ -17,11 +17,18 @@ from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, TimedOut
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Hypervisor
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import NOT_SHARED, Attachment, Host, Inventory, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    DEVICE_OK,
+    NOT_SHARED,
+    UNREACHABLE,
+    Attachment,
+    Host,
+    Inventory,
+    VirtualMachine,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Guard, Outcome, Plan, Step, carry_out, read_back
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import (
-    UNREACHABLE,
     hosts_that_can_run,
     pick_vm,
     reachable,
@@ -34,7 +41,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage
     without,
 )
 
-_READY = "ok"
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 15.0
 _RELEASED = "released by the hosts"
@@ -156,7 +162,7 @@ class MakeVisible(Step):
         """Size in bytes that each host sees, on several ways the smallest, by `Host.id`; a host that does not see the LUN is missing."""
         sizes: dict[str, int] = {}
         for device in self.hypervisor.devices([host.id for host in self.hosts], self.name):
-            if device.state == _READY:
+            if device.state == DEVICE_OK:
                 sizes[device.host] = min(device.size_bytes, sizes.get(device.host, device.size_bytes))
         return sizes
 
