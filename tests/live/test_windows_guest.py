@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import host_lun
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import rescan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim_login import open_client
 from tests.lab.hyperv_world import HOST, initiators
 from tests.live.commands import Commands
@@ -50,7 +50,7 @@ class Guest:
     def rescan_host(self) -> None:
         """Let the host notice what has changed about its LUNs."""
         client = open_client(Connection(role="hypervisor", **self.lab.host(HOST)))
-        host_lun.rescan(client)
+        rescan.rescan_host(client)
         client.session.close()
 
     def attach(self, state: str = "present") -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, RemoteError, StepFailed
-from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, Step, carry_out, read_back
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Guard, Plan, Step, carry_out, read_back
 
 
 @dataclass
@@ -170,3 +170,48 @@ def test_whichever_step_fails_the_world_is_as_it_was(there: list[str], wanted: l
         with pytest.raises(StepFailed):
             plan_of(world, *steps).run()
         assert world == there
+
+
+@dataclass
+class Look(Guard):
+    """Looks at the world, and stops the plan when it holds a word."""
+
+    world: list[str]
+    forbidden: str = ""
+    looks: int = 0
+    title: str = "look"
+
+    def look(self) -> None:
+        self.looks += 1
+        if self.forbidden in self.world:
+            raise RemoteError(f"{self.forbidden} has come")
+
+
+def test_a_guard_looks_before_what_is_still_to_do_and_is_no_change_itself() -> None:
+    world: list[str] = []
+    look = Look(world, "x")
+    outcome = carry_out(Plan([look, Put(world, "a")]), check_mode=False)
+    assert (outcome.actions, look.looks) == (["put a"], 1)
+
+
+def test_a_guard_looks_after_what_was_done() -> None:
+    world: list[str] = []
+    look = Look(world, "a")
+    with pytest.raises(StepFailed, match="Could not look: a has come; undone: put a"):
+        carry_out(Plan([Put(world, "a"), look]), check_mode=False)
+    assert world == []
+
+
+def test_a_guard_stops_the_plan_and_takes_back_what_was_done() -> None:
+    world: list[str] = []
+    with pytest.raises(StepFailed, match="a has come"):
+        carry_out(Plan([Put(world, "a"), Look(world, "a"), Put(world, "b")]), check_mode=False)
+    assert world == []
+
+
+def test_a_guard_does_not_look_where_nothing_is_to_do_or_only_told() -> None:
+    world = ["a"]
+    look = Look(world, "a")
+    assert not carry_out(Plan([look, Put(world, "a"), look]), check_mode=False).changed
+    assert carry_out(Plan([look, Put(world, "b"), look]), check_mode=True).actions == ["put b"]
+    assert look.looks == 0
