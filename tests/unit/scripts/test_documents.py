@@ -27,6 +27,7 @@ from scripts import documents
         ('"Not there." (Hyper-V) Look again.', ['"Not there."', "(Hyper-V) Look again."]),
         ("ONTAP 9.11.1 or later, e.g. `9.16`, i.e. REST.", ["ONTAP 9.11.1 or later, e.g. `9.16`, i.e. REST."]),
         ("The message `No. Not here.` says it.", ["The message `No. Not here.` says it."]),
+        ("It is **real**. [this](a.md) tells more.", ["It is **real**.", "[this](a.md) tells more."]),
         ("Names are not unique. vSphere has folders.", ["Names are not unique.", "vSphere has folders."]),
         ('It waits … and then it goes on. **"… undone"** is told.', ["It waits … and then it goes on.", '**"… undone"** is told.']),
     ],
