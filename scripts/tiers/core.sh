@@ -73,7 +73,7 @@ on_core() {
     fi
     pytest_run "$name" "$directory/bin/python" tests/unit "${NOT_OUR_PLUGINS[@]}"
     link_dependencies
-    local PATH=$directory/bin:$PATH ANSIBLE_COLLECTIONS_PATH=$ROOT/build/collections:$ROOT/build/dependencies
+    local -x PATH=$directory/bin:$PATH ANSIBLE_COLLECTIONS_PATH=$ROOT/build/collections:$ROOT/build/dependencies
     check "$name-syntax" check_syntax
     check "$name-documentation" check_documentation
     check "$name-run" check_run
