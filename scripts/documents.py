@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _FENCE = re.compile(r"^\s*(```|~~~)")
-_VERBATIM = re.compile(r"^\s*(\||#|<)|^\s*$")
+_VERBATIM = re.compile(r"^\s*(\||#|<)|^\s*([-*+>]|\d+\.)?\s*$")
 _BLOCK = re.compile(r"^(?P<indent>\s*(?:>\s?)*)(?P<marker>(?:[-*+]|\d+\.)\s+|)(?P<text>.*)$")
 _CODE = re.compile(r"`[^`]*`")
-_SENTENCE_END = re.compile(r"[.!?][\"')\]*_]*\s+(?=[\"'(\[*_]*(?:[A-Z0-9…\0]|[a-z]+[A-Z])|\[)")
+_SENTENCE_END = re.compile(r"[.!?][\"')\]*_]*\s+(?!(?:[-*+]|\d+\.)\s)(?=[\"'(\[*_]*[A-Za-z0-9…\0])")
 _ABBREVIATION = re.compile(r"(?:^|[\s(])(?:e\.g|i\.e|etc|cf|vs|No)\.$")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+\s+(.*?)\s*#*$")
