@@ -85,7 +85,7 @@ def broken_links(file: Path) -> Iterator[str]:
     """What is wrong with the relative links of a file, each in one sentence."""
     for number, (line, is_code) in enumerate(_lines(file.read_text()), 1):
         for target in [] if is_code else _LINK.findall(_CODE.sub("", line)):
-            path, _, anchor = target.partition("#")
+            path, _sharp, anchor = target.partition("#")
             there = file.parent / path if path else file
             if re.match(r"[a-z]+:", target):
                 continue

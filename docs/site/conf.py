@@ -62,7 +62,7 @@ def _lead_to_the_repository(app: Any, docname: str, source: list[str]) -> None:
     here = (Path(app.srcdir) / docname).parent
 
     def rewritten(link: re.Match[str]) -> str:
-        path, _, anchor = link[2].partition("#")
+        path, _sharp, anchor = link[2].partition("#")
         inside = os.path.relpath(here / path, app.srcdir)
         if not path or ":" in path or (here / path).is_file() or not (REPOSITORY / inside).exists():
             return link[0]
