@@ -118,7 +118,14 @@ def test_from_the_new_lun_to_the_volume_and_back(guest: Guest) -> None:
 
 def test_a_mount_point_and_refs_by_the_serial_number(guest: Guest) -> None:
     serial = bytes.fromhex(guest.naa[8:]).decode()
-    arguments = {"guest": guest.lab.host(VM), "serial": serial, "mount": "C:\\mt1", "file_system": "ReFS", "blank": True, "timeout": TIMEOUT}
+    arguments = {
+        "guest": guest.lab.host(VM),
+        "serial": serial,
+        "mount": "C:\\mt1",
+        "file_system": "ReFS",
+        "blank": True,
+        "timeout": TIMEOUT,
+    }
     made = guest.modules.succeed(MODULE, arguments)
     assert (made["volume"]["mount_points"], made["volume"]["drive_letter"], made["serial"]) == (["C:\\mt1"], None, serial)
     assert not guest.modules.succeed(MODULE, arguments)["changed"]
