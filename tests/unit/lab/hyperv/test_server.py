@@ -48,7 +48,7 @@ class Door:
         self.site = Site(service(lab.estate, HOST), lab.estate, PRODUCT, Credentials(USER, PASSWORD), self.faults, self.log)
         self.listener = listener(("127.0.0.1", 0), self.site, tls)
         self.port = int(self.listener.server_address[1])
-        threading.Thread(target=self.listener.serve_forever, daemon=True).start()
+        threading.Thread(target=self.listener.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def post(self, body: bytes, headers: dict[str, str], authority: Path | None = None) -> tuple[int, bytes]:
         """Send one message over a new connection."""
