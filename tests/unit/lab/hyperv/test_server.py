@@ -232,6 +232,14 @@ def test_an_answer_that_comes_too_late_is_a_timeout(secure: tuple[Door, Path], m
     assert slept == [20.0]
 
 
+def test_a_machine_that_boots_does_what_it_was_asked_all_the_same(lab: Lab, secure: tuple[Door, Path]) -> None:
+    lab.map_lun("hv_hv01")
+    before = [(disk.key, disk.number) for disk in lab.estate.machines[HOST].disks]
+    status, _body = play(secure, {"call": 1, "action": {"boot": True}})
+    assert status == 200
+    assert [(disk.key, disk.number) for disk in lab.estate.machines[HOST].disks] != before
+
+
 def test_a_machine_that_is_down_does_not_answer(lab: Lab, secure: tuple[Door, Path]) -> None:
     lab.estate.set_power(HOST, up=False)
     with pytest.raises((http.client.HTTPException, OSError)):
