@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, ProvisionWish, WithdrawWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
@@ -38,11 +38,18 @@ class Clock:
         self.now += seconds
 
 
+class Server(Protocol):
+    """An array of the lab, by its control port."""
+
+    def control(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the control port and return its JSON."""
+
+
 @dataclass
 class Bench:
     """The lab's array as one test sees it."""
 
-    server: Running
+    server: Server
     connection: Connection
     clock: Clock = field(default_factory=Clock)
 
@@ -56,6 +63,11 @@ class Bench:
                 "array", "ontap", "127.0.0.1", server.port, server.username, server.password, ca_path=str(server.authority), timeout=20.0
             ),
         )
+
+    def again(self) -> Bench:
+        """The array in its first state."""
+        self.server.control("POST", "/reset")
+        return self
 
     def backend(self) -> OntapRest:
         return OntapRest(self.connection, self.clock.time, self.clock.sleep)

@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from scripts import run_tiers
+
 ROOT = Path(__file__).resolve().parents[3]
 MATRIX: dict[str, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())["jobs"]["versions"]["strategy"]["matrix"]
 OLDEST, NEWEST = MATRIX["core"][0], MATRIX["core"][-1]
@@ -42,3 +44,10 @@ def test_there_is_an_environment_for_each_ansible_core_of_the_matrix() -> None:
 def test_the_python_of_the_floor_is_the_one_that_the_linter_minds() -> None:
     wanted = MATRIX["python"][0].replace(".", "")
     assert f'target-version = "py{wanted}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_every_tier_is_run_where_the_repository_is_hosted_and_told_of() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())["jobs"]
+    hosted = [*workflow["tier"]["strategy"]["matrix"]["tier"], "floor", "cores"]
+    told = re.findall(r"^\| `(\w+)` \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert sorted(hosted) == sorted(told) == sorted(run_tiers.TIERS)

@@ -59,8 +59,7 @@ def plan_provision(client: OntapClient, wish: ProvisionWish) -> Change:
         steps: list[OntapStep] = [_creation(site, wish), *_mapping_steps(site, wish)]
     else:
         _refuse_other_os_type(wish, lun)
-        # Growing first: nothing stands behind the mapping that could fail, and take it back from whoever attached the LUN meanwhile.
-        steps = [*_growth(site, wish, lun), *_mapping_steps(site, wish)]
+        steps = [*_mapping_steps(site, wish), *_growth(site, wish, lun)]
     return Change(Plan(steps), site.report, mark=site.mark)
 
 

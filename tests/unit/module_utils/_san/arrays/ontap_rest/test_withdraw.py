@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""From which igroups a LUN is taken, and which go with it. What the steps do to an array is in tests/live/test_ontap_provision.py."""
+"""From which igroups a LUN is taken, which go with it, and that nothing of anybody else's goes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base im
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import group_name
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, InvalidInput, Refused, StepFailed
-from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, carry_out
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from tests.ontap_backend import Bench, ids
 from tests.unit.module_utils._san.arrays.ontap_rest.test_lookup import LUN
-from tests.unit.ontap import Endpoint, Reply, address, records
+from tests.unit.module_utils._san.arrays.ontap_rest.test_provision import AS_JOB, BOTH, DROPPED_AFTER, DROPPED_BEFORE, GROUP
+from tests.unit.ontap import HOST_A, HOST_B, SVM, Endpoint, Reply, address, records, wish
 
 A, B = "iqn.1998-01.com.vmware:a", "iqn.1998-01.com.vmware:b"
 OURS = group_name([A])
@@ -174,3 +176,92 @@ class TestALunByName:
         array.answer(records(LUN, {**LUN, "uuid": "copy", "svm": {"name": "svm2"}}))
         with pytest.raises(Ambiguous, match=r"Several LUNs are named .*svm1:/vol/vol1/qtree1/lun1, svm2:/vol/vol1/qtree1/lun1; name one"):
             OntapRest(array.connection).plan_withdraw(WithdrawWish(ScsiName.from_ontap_serial(LUN["serial_number"])))
+
+
+class TestWithdrawing:
+    def test_a_lun_leaves_nothing_of_what_was_provisioned(self, bench: Bench) -> None:
+        before = bench.state()
+        bench.provision(wish())
+        outcome, lun = bench.withdraw(WithdrawWish(address(), initiators=HOST_A, delete=True))
+        assert (outcome.changed, lun, bench.state()) == (True, None, before)
+        assert [action.split()[0] for action in outcome.actions] == ["unmap", "delete", "delete"]
+        assert not bench.withdraw(WithdrawWish(address(), delete=True))[0].changed
+
+    def test_finds_the_lun_by_its_name(self, bench: Bench) -> None:
+        _first, made = bench.provision(wish())
+        assert made is not None
+        _first, lun = bench.withdraw(WithdrawWish(made.name))
+        assert (lun and lun.path, ids(lun)) == ("/vol/vol_prod/new", {})
+        bench.withdraw(WithdrawWish(made.name, delete=True))
+        assert bench.withdraw(WithdrawWish(made.name, delete=True))[0].changed is False
+
+    def test_is_only_promised_in_check_mode(self, bench: Bench) -> None:
+        _first, made = bench.provision(wish())
+        before = bench.state()
+        outcome, lun = bench.withdraw(WithdrawWish(address(), delete=True), check_mode=True)
+        assert (outcome.changed, lun, bench.state()) == (True, made, before)
+        assert outcome.diff()["before"]["svm_san:/vol/vol_prod/new"][f"LUN id in igroup {GROUP}"] == 0
+
+    def test_from_several_groups_must_be_said(self, bench: Bench) -> None:
+        bench.provision(wish())
+        bench.provision(wish(initiators=BOTH))
+        with pytest.raises(
+            Refused, match=rf"is mapped to several igroups \({GROUP}, {group_name(HOST_B)}|{group_name(HOST_B)}, {GROUP}\): say"
+        ):
+            bench.withdraw(WithdrawWish(address()))
+        _first, lun = bench.withdraw(WithdrawWish(address(), initiators=[HOST_B[0].upper()]))
+        assert ids(lun) == {GROUP: 0}
+
+    def test_keeps_groups_that_we_did_not_make_or_that_have_other_luns(self, bench: Bench) -> None:
+        bench.igroup("esx", HOST_B)
+        before = bench.state()
+        bench.provision(wish(address=address("other")))
+        bench.provision(wish())
+        bench.provision(wish(initiators=BOTH))
+        bench.withdraw(WithdrawWish(address(), initiators=BOTH, delete=True))
+        assert _groups(bench.state()) == {GROUP, *_groups(before)}
+        bench.withdraw(WithdrawWish(address("other"), delete=True))
+        assert bench.state() == before
+
+    def test_does_not_delete_what_another_group_has(self, bench: Bench) -> None:
+        bench.provision(wish())
+        bench.provision(wish(initiators=BOTH))
+        before = bench.state()
+        with pytest.raises(Refused, match=rf"also mapped to igroups that were not named \({group_name(HOST_B)}\) and is not deleted"):
+            bench.withdraw(WithdrawWish(address(), initiators=HOST_A, delete=True))
+        assert bench.state() == before
+
+    def test_does_not_delete_what_somebody_mapped_meanwhile(self, bench: Bench) -> None:
+        bench.provision(wish())
+        change = bench.backend().plan_withdraw(WithdrawWish(address(), delete=True))
+        bench.igroup("late", HOST_B)
+        bench.map("/vol/vol_prod/new", "late", 0)
+        before = bench.state()
+        with pytest.raises(
+            StepFailed, match=r"Could not delete LUN .*unmap it from its igroups first; undone: delete igroup .*, unmap LUN"
+        ):
+            carry_out(change.plan, False)
+        assert bench.state() == before
+
+    @pytest.mark.parametrize("write", [r"DELETE .*/lun-maps", r"DELETE .*/igroups", r"DELETE .*/storage/luns"])
+    @pytest.mark.parametrize(("action", "ends_well"), [(DROPPED_AFTER, True), (AS_JOB, True), (DROPPED_BEFORE, False)])
+    def test_survives_a_lost_connection(self, bench: Bench, write: str, action: dict[str, Any], ends_well: bool) -> None:
+        untouched = bench.state()
+        bench.provision(wish())
+        provisioned = bench.state()
+        bench.fail(write, action)
+        wanted = WithdrawWish(address(), delete=True)
+        if ends_well:
+            bench.withdraw(wanted)
+        else:
+            with pytest.raises(StepFailed, match="was lost before the answer to DELETE"):
+                bench.withdraw(wanted)
+            begun = write.endswith("luns")
+            assert (bench.state() == provisioned) is not begun, "what was before a deletion that may be under way is not undone"
+            assert bench.backend().plan_withdraw(wanted).lun() is not None, "the LUN and its data are there"
+            bench.withdraw(wanted)
+        assert bench.state() == untouched
+
+
+def _groups(state: Any) -> set[str]:
+    return {group["name"] for svm in state["svms"] if svm["name"] == SVM for group in svm["igroups"]}
