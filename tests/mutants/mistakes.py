@@ -91,10 +91,11 @@ def _own_lines(node: ast.AST) -> range:
 
 
 def _is_no_place(node: ast.AST, parent: ast.AST) -> bool:
-    """Whether nothing at or below a node may be changed: imports, docstrings, and the words of an f-string."""
+    """Whether nothing at or below a node may be changed: imports, docstrings, types, and the words of an f-string."""
     is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     is_word = isinstance(node, ast.Constant) and isinstance(parent, ast.JoinedStr)
-    return is_docstring or is_word or isinstance(node, (ast.Import, ast.ImportFrom))
+    is_type = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("TypeVar", "cast")
+    return is_docstring or is_word or is_type or isinstance(node, (ast.Import, ast.ImportFrom))
 
 
 def _line(node: ast.AST, parent: ast.AST) -> int:

@@ -170,3 +170,76 @@ def test_whichever_step_fails_the_world_is_as_it_was(there: list[str], wanted: l
         with pytest.raises(StepFailed):
             plan_of(world, *steps).run()
         assert world == there
+
+
+class Look(Step):
+    """Changes nothing that would have to be taken back, as a rescan does."""
+
+    title = "look"
+
+    def done(self) -> bool:
+        return False
+
+    def do(self) -> None:
+        """Look."""
+
+
+def test_a_step_that_says_nothing_of_itself_has_nothing_to_show_and_nothing_to_undo() -> None:
+    outcome = carry_out(Plan([Look()]), check_mode=True)
+    assert (outcome.diff(), list(outcome.actions)) == ({"before": {}, "after": {}}, ["look"])
+
+
+def test_a_step_without_an_undo_does_not_keep_those_before_it() -> None:
+    world: list[str] = []
+    with pytest.raises(StepFailed, match="undone: put a") as told:
+        Plan([Put(world, "a"), Look(), Put(world, "b", "refused")]).run()
+    assert world == []
+    assert "look" not in str(told.value)
+
+
+def test_a_lost_answer_is_settled_by_reading_back() -> None:
+    assert Put(["a"], "a").settled()
+    assert not Put([], "a").settled()
+
+
+def test_a_lost_answer_of_what_was_not_done_stops_the_plan() -> None:
+    world: list[str] = []
+    with pytest.raises(StepFailed, match=r"Could not put a: the connection was lost"):
+        plan_of(world, ("a", "lost before"), ("b", "")).run()
+    assert world == []
+
+
+def test_nothing_to_do_is_a_plan_too() -> None:
+    assert carry_out(Plan(), check_mode=False).changed is False
+
+
+def test_two_plans_are_one_after_the_other() -> None:
+    world: list[str] = []
+    both = Plan([Put(world, "a")], ["first"]) + Plan([Put(world, "b")], ["second"])
+    outcome = carry_out(both, check_mode=False)
+    assert (world, list(outcome.actions), list(outcome.warnings)) == (["a", "b"], ["put a", "put b"], ["first", "second"])
+
+
+def test_a_reason_that_is_a_sentence_has_one_full_stop() -> None:
+    class Wordy(Put):
+        def do(self) -> None:
+            raise RemoteError("The world is full.")
+
+    with pytest.raises(StepFailed) as told:
+        Plan([Wordy([], "a")]).run()
+    assert str(told.value) == "Could not put a: The world is full."
+
+
+def test_a_diff_has_the_last_word_on_what_is_no_group_of_values() -> None:
+    class Named(Put):
+        def before(self) -> dict[str, object]:
+            return {"name": None, "words": {self.word: False}}
+
+        def after(self) -> dict[str, object]:
+            return {"name": self.word if self.word == "a" else {"first": self.word}, "words": {self.word: True}}
+
+    world: list[str] = []
+    outcome = carry_out(Plan([Named(world, "a"), Named(world, "b")]), check_mode=True)
+    assert outcome.diff()["after"] == {"name": {"first": "b"}, "words": {"a": True, "b": True}}
+    backwards = carry_out(Plan([Named(world, "b"), Named(world, "a")]), check_mode=True)
+    assert backwards.diff()["after"]["name"] == "a"
