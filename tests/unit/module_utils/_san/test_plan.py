@@ -173,7 +173,7 @@ def test_whichever_step_fails_the_world_is_as_it_was(there: list[str], wanted: l
 
 
 @dataclass
-class Look(Guard):
+class LookAgain(Guard):
     """Looks at the world, and stops the plan when it holds a word."""
 
     world: list[str]
@@ -189,14 +189,14 @@ class Look(Guard):
 
 def test_a_guard_looks_before_what_is_still_to_do_and_is_no_change_itself() -> None:
     world: list[str] = []
-    look = Look(world, "x")
+    look = LookAgain(world, "x")
     outcome = carry_out(Plan([look, Put(world, "a")]), check_mode=False)
     assert (outcome.actions, look.looks) == (["put a"], 1)
 
 
 def test_a_guard_looks_after_what_was_done() -> None:
     world: list[str] = []
-    look = Look(world, "a")
+    look = LookAgain(world, "a")
     with pytest.raises(StepFailed, match="Could not look: a has come; undone: put a"):
         carry_out(Plan([Put(world, "a"), look]), check_mode=False)
     assert world == []
@@ -205,13 +205,86 @@ def test_a_guard_looks_after_what_was_done() -> None:
 def test_a_guard_stops_the_plan_and_takes_back_what_was_done() -> None:
     world: list[str] = []
     with pytest.raises(StepFailed, match="a has come"):
-        carry_out(Plan([Put(world, "a"), Look(world, "a"), Put(world, "b")]), check_mode=False)
+        carry_out(Plan([Put(world, "a"), LookAgain(world, "a"), Put(world, "b")]), check_mode=False)
     assert world == []
 
 
 def test_a_guard_does_not_look_where_nothing_is_to_do_or_only_told() -> None:
     world = ["a"]
-    look = Look(world, "a")
+    look = LookAgain(world, "a")
     assert not carry_out(Plan([look, Put(world, "a"), look]), check_mode=False).changed
     assert carry_out(Plan([look, Put(world, "b"), look]), check_mode=True).actions == ["put b"]
     assert look.looks == 0
+
+
+class Look(Step):
+    """Changes nothing that would have to be taken back, as a rescan does."""
+
+    title = "look"
+
+    def done(self) -> bool:
+        return False
+
+    def do(self) -> None:
+        """Look."""
+
+
+def test_a_step_that_says_nothing_of_itself_has_nothing_to_show_and_nothing_to_undo() -> None:
+    outcome = carry_out(Plan([Look()]), check_mode=True)
+    assert (outcome.diff(), list(outcome.actions)) == ({"before": {}, "after": {}}, ["look"])
+
+
+def test_a_step_without_an_undo_does_not_keep_those_before_it() -> None:
+    world: list[str] = []
+    with pytest.raises(StepFailed, match="undone: put a") as told:
+        Plan([Put(world, "a"), Look(), Put(world, "b", "refused")]).run()
+    assert world == []
+    assert "look" not in str(told.value)
+
+
+def test_a_lost_answer_is_settled_by_reading_back() -> None:
+    assert Put(["a"], "a").settled()
+    assert not Put([], "a").settled()
+
+
+def test_a_lost_answer_of_what_was_not_done_stops_the_plan() -> None:
+    world: list[str] = []
+    with pytest.raises(StepFailed, match=r"Could not put a: the connection was lost"):
+        plan_of(world, ("a", "lost before"), ("b", "")).run()
+    assert world == []
+
+
+def test_nothing_to_do_is_a_plan_too() -> None:
+    assert carry_out(Plan(), check_mode=False).changed is False
+
+
+def test_two_plans_are_one_after_the_other() -> None:
+    world: list[str] = []
+    both = Plan([Put(world, "a")], ["first"]) + Plan([Put(world, "b")], ["second"])
+    outcome = carry_out(both, check_mode=False)
+    assert (world, list(outcome.actions), list(outcome.warnings)) == (["a", "b"], ["put a", "put b"], ["first", "second"])
+
+
+def test_a_reason_that_is_a_sentence_has_one_full_stop() -> None:
+    class Wordy(Put):
+        def do(self) -> None:
+            raise RemoteError("The world is full.")
+
+    with pytest.raises(StepFailed) as told:
+        Plan([Wordy([], "a")]).run()
+    assert str(told.value) == "Could not put a: The world is full."
+
+
+def test_a_diff_has_the_last_word_on_what_is_no_group_of_values() -> None:
+    class Named(Put):
+        def before(self) -> dict[str, object]:
+            return {"name": None, "words": {self.word: False}}
+
+        def after(self) -> dict[str, object]:
+            return {"name": self.word if self.word == "a" else {"first": self.word}, "words": {self.word: True}}
+
+    world: list[str] = []
+    outcome = carry_out(Plan([Named(world, "a"), Named(world, "b")]), check_mode=True)
+    assert outcome.diff()["after"] == {"name": {"first": "b"}, "words": {"a": True, "b": True}}
+    backwards = carry_out(Plan([Named(world, "b"), Named(world, "a")]), check_mode=True)
+    assert backwards.diff()["after"]["name"] == "a"

@@ -198,12 +198,13 @@ class CreateLun(OntapStep):
             )
 
     def undo(self) -> None:
-        stored = lookup.lun_at(self.site.client, self.wish.address)
-        if stored is None and self.site.lun is None and (self._told_created or self._may_come):
+        known, client = self.site.lun, self.site.client
+        stored = lookup.lun_of(client, known.id) if known else lookup.lun_at(client, self.wish.address)
+        if stored is None and known is None and (self._told_created or self._may_come):
             raise TimedOut("it may still appear on the array; when it does, run this task again or delete the LUN")
-        if stored is None or not (self._told_created or self.site.mark in stored.comment):
+        if stored is None or not (known or self._told_created or self.site.mark in stored.comment):
             return
-        if stored.comment:
+        if stored.comment or known is None:
             refuse_others_work(stored, self.site.mark)
         refuse_written(stored)
         self.site.delete(f"/storage/luns/{stored.lun.id}", (codes.LUN_NOT_FOUND, codes.ENTRY_NOT_FOUND), allow_delete_while_mapped="false")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -33,6 +34,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
 from tests.ontap_backend import Bench, ids
 from tests.unit.ontap import GIB, HOST_A, HOST_B, SVM, Endpoint, address, records, wish
+from tests.unit.ontap_array import BenchInPlace
 
 BOTH = (*HOST_A, *HOST_B)
 GROUP = group_name(HOST_A)
@@ -474,3 +476,299 @@ class TestAJob:
         change = backend.plan_provision(wish())
         carry_out(change.plan, False)
         assert ids(change.lun()) == {GROUP: 0}
+
+
+NO_INTERFACE = {"error": {"code": 5374581, "message": "A node has no interface."}}
+NEW = "/vol/vol_prod/new"
+
+
+def grow_and_map(bench: BenchInPlace) -> Any:
+    """A wish that maps an old LUN to one more host and then lets it grow, which the array will refuse."""
+    bench.provision(wish(size_bytes=GIB, lun_id=4))
+    bench.fail(WRITES["grow"], NO_INTERFACE)
+    return wish(initiators=BOTH)
+
+
+class TestTheBounds:
+    def test_of_a_cylinder_are_those_of_ontap(self) -> None:
+        assert CYLINDER == 8_225_280
+
+    def test_of_a_comment_leave_room_for_the_mark(self, bench: BenchInPlace) -> None:
+        bench.provision(wish(comment="x" * 222))
+        assert len(bench.stored_lun().comment) == 254
+        with pytest.raises(InvalidInput, match=r"has 223 characters: shorten it to 222\."):
+            bench.provision(wish(address=address("other"), comment="x" * 223))
+
+    def test_of_a_lun_id_are_all_that_an_array_has(self, bench: BenchInPlace) -> None:
+        assert ids(bench.provision(wish(lun_id=0))[1]) == {GROUP: 0}
+        assert ids(bench.provision(wish(address=address("last"), lun_id=4095))[1]) == {GROUP: 4095}
+
+    def test_of_a_size_begin_at_one_byte(self, bench: BenchInPlace) -> None:
+        with pytest.raises(StepFailed, match="too small"):
+            bench.provision(wish(size_bytes=1))
+
+
+class TestADiff:
+    def test_shows_all_that_is_made(self, bench: BenchInPlace) -> None:
+        outcome, _none = bench.provision(wish(lun_id=3, comment="for app01"), check_mode=True)
+        lun, group = f"{SVM}:{NEW}", f"igroup {GROUP}"
+        assert outcome.diff() == {
+            "before": {lun: {"exists": False, f"LUN id in igroup {GROUP}": None}, group: {"exists": False}},
+            "after": {
+                lun: {
+                    "exists": True,
+                    "size_bytes": 10 * GIB,
+                    "os_type": "vmware",
+                    "thin": True,
+                    "comment": "for app01",
+                    f"LUN id in igroup {GROUP}": 3,
+                },
+                group: {"exists": True, "os_type": "vmware", "protocol": "mixed", "initiators": sorted(HOST_A)},
+            },
+        }
+
+    def test_shows_who_joins_a_group(self, bench: BenchInPlace) -> None:
+        bench.igroup("esx", HOST_A)
+        outcome, _lun = bench.provision(wish(initiators=BOTH, group="esx"), check_mode=True)
+        assert outcome.diff()["before"]["igroup esx"] == {"initiators": sorted(HOST_A)}
+        assert outcome.diff()["after"]["igroup esx"] == {"initiators": sorted(BOTH)}
+
+
+class TestALunOfSomebodyElse:
+    """Who put it at the same path while we were at it; its data are not ours."""
+
+    def test_is_not_taken_for_ours_when_our_answer_was_lost(self, bench: BenchInPlace) -> None:
+        bench.fail(WRITES["create LUN"], DROPPED_BEFORE)
+        bench.meanwhile(WRITES["create LUN"], lambda: bench.lun(NEW, 10 * GIB))
+        with pytest.raises(StepFailed, match="was lost before the answer"):
+            bench.provision(wish())
+        assert bench.stored_lun() is not None
+        assert bench.stored_lun().comment == ""
+
+    def test_is_not_deleted_when_ours_was_deleted_and_its_mapping_failed(self, bench: BenchInPlace) -> None:
+        def replaced() -> None:
+            bench.client().delete(f"/storage/luns/{bench.stored_lun().uuid}", 10)
+            bench.lun(NEW, GIB)
+
+        bench.fail(WRITES["map"], NO_INTERFACE)
+        bench.meanwhile(WRITES["map"], replaced)
+        with pytest.raises(StepFailed, match="A node has no interface"):
+            bench.provision(wish())
+        assert bench.stored_lun().size == GIB
+
+    def test_that_never_came_is_not_waited_for_when_it_is_undone(self, bench: BenchInPlace) -> None:
+        bench.fail(WRITES["create LUN"], DROPPED_BEFORE)
+        with pytest.raises(StepFailed) as told:
+            bench.provision(wish())
+        assert "could not be undone" not in str(told.value)
+
+    def test_or_nobody_is_left_when_ours_was_deleted_meanwhile(self, bench: BenchInPlace) -> None:
+        before = bench.state()
+        bench.fail(WRITES["map"], NO_INTERFACE)
+        bench.meanwhile(WRITES["map"], lambda: bench.client().delete(f"/storage/luns/{bench.stored_lun().uuid}", 10))
+        with pytest.raises(StepFailed) as told:
+            bench.provision(wish())
+        assert "could not be undone" not in str(told.value)
+        assert bench.state() == before
+
+
+class TestALunThatIsNotAsAsked:
+    @pytest.mark.parametrize(("what", "value"), [("size", GIB), ("os_type", "linux")])
+    def test_is_told_and_undone_when_it_was_just_made(self, bench: BenchInPlace, what: str, value: Any) -> None:
+        before = bench.state()
+        bench.meanwhile(WRITES["create LUN"], lambda: setattr(bench.stored_lun(), what, value), after=True)
+        with pytest.raises(StepFailed, match=r"was created with \d+ bytes and os_type \w+, not as asked"):
+            bench.provision(wish())
+        assert bench.state() == before
+
+    def test_is_told_when_it_did_not_grow(self, bench: BenchInPlace) -> None:
+        bench.provision(wish())
+        bench.meanwhile(WRITES["grow"], lambda: setattr(bench.stored_lun(), "size", 10 * GIB), after=True)
+        with pytest.raises(StepFailed, match="did not grow"):
+            bench.provision(wish(size_bytes=20 * GIB))
+
+    def test_is_told_when_it_is_gone_after_it_grew(self, bench: BenchInPlace) -> None:
+        bench.provision(wish(initiators=()))
+        bench.meanwhile(WRITES["grow"], lambda: bench.client().delete(f"/storage/luns/{bench.stored_lun().uuid}", 10), after=True)
+        with pytest.raises(StepFailed, match="did not grow"):
+            bench.provision(wish(size_bytes=20 * GIB, initiators=()))
+
+    @pytest.mark.parametrize("size", [40 * GIB, 20 * GIB // CYLINDER * CYLINDER], ids=["more by somebody else", "rounded down"])
+    def test_is_not_told_when_it_grew_otherwise(self, bench: BenchInPlace, size: int) -> None:
+        bench.provision(wish())
+        bench.meanwhile(WRITES["grow"], lambda: setattr(bench.stored_lun(), "size", size), after=True)
+        assert bench.provision(wish(size_bytes=20 * GIB))[0].changed
+
+    def test_is_as_asked_when_somebody_else_was_quicker(self, bench: BenchInPlace) -> None:
+        bench.provision(wish())
+        bench.meanwhile(WRITES["grow"], lambda: setattr(bench.stored_lun(), "size", 20 * GIB))
+        _outcome, lun = bench.provision(wish(size_bytes=20 * GIB))
+        assert lun is not None
+        assert lun.size_bytes == 20 * GIB
+
+
+class TestAGroupOfSomebodyElse:
+    def test_is_shared_and_stays_when_this_run_fails(self, bench: BenchInPlace) -> None:
+        bench.meanwhile(WRITES["create igroup"], lambda: bench.igroup(GROUP, HOST_A))
+        bench.fail(WRITES["map"], NO_INTERFACE)
+        with pytest.raises(StepFailed):
+            bench.provision(wish())
+        assert GROUP in _groups(bench.state())
+
+    @pytest.mark.parametrize(
+        ("members", "os_type"), [(HOST_A[:1], "vmware"), (HOST_A, "linux")], ids=["other initiators", "another os_type"]
+    )
+    def test_that_holds_others_is_not_shared(self, bench: BenchInPlace, members: tuple[str, ...], os_type: str) -> None:
+        bench.meanwhile(WRITES["create igroup"], lambda: bench.igroup(GROUP, members, os_type))
+        with pytest.raises(StepFailed, match="run the task again"):
+            bench.provision(wish())
+        assert GROUP in _groups(bench.state())
+        assert bench.stored_lun() is None
+
+    def test_is_no_excuse_for_another_refusal(self, bench: BenchInPlace) -> None:
+        bench.meanwhile(WRITES["create igroup"], lambda: bench.igroup(GROUP, HOST_A))
+        bench.fail(WRITES["create igroup"], NO_INTERFACE)
+        with pytest.raises(StepFailed, match="A node has no interface"):
+            bench.provision(wish())
+
+    def test_that_replaced_ours_stays(self, bench: BenchInPlace) -> None:
+        def replaced() -> None:
+            client = bench.client()
+            (ours,) = client.records("/protocols/san/igroups", ("uuid",), {"name": [GROUP]})
+            client.delete(f"/protocols/san/igroups/{ours['uuid']}", 10)
+            bench.igroup(GROUP, HOST_A)
+
+        bench.fail(WRITES["map"], NO_INTERFACE)
+        bench.meanwhile(WRITES["map"], replaced)
+        with pytest.raises(StepFailed):
+            bench.provision(wish())
+        assert GROUP in _groups(bench.state())
+
+    @pytest.mark.parametrize("name", [GROUP, "esx"], ids=["made", "extended"])
+    def test_who_deleted_it_leaves_nothing_to_undo(self, bench: BenchInPlace, name: str) -> None:
+        def deleted() -> None:
+            client = bench.client()
+            (ours,) = client.records("/protocols/san/igroups", ("uuid",), {"name": [name]})
+            client.delete(f"/protocols/san/igroups/{ours['uuid']}", 10)
+
+        if name == "esx":
+            bench.igroup(name, HOST_A)
+        bench.fail(WRITES["map"], NO_INTERFACE)
+        bench.meanwhile(WRITES["map"], deleted)
+        with pytest.raises(StepFailed) as told:
+            bench.provision(wish(initiators=BOTH, group="esx") if name == "esx" else wish())
+        assert "could not be undone" not in str(told.value)
+
+    def test_that_has_luns_gives_back_the_initiators_it_took(self, bench: BenchInPlace) -> None:
+        bench.igroup("esx", HOST_A)
+        bench.lun("/vol/vol_prod/other")
+        bench.map("/vol/vol_prod/other", "esx", 0)
+        before = bench.state()
+        bench.fail(WRITES["map"], NO_INTERFACE)
+        with pytest.raises(StepFailed, match="undone: add"):
+            bench.provision(wish(initiators=BOTH, group="esx"))
+        assert bench.state() == before
+
+    def test_that_is_deleted_before_it_is_extended_is_told(self, bench: BenchInPlace) -> None:
+        group = bench.igroup("esx", HOST_A)
+        bench.fail(WRITES["add initiators"], {"error": {"code": 5374035, "message": "Already a member."}})
+        bench.meanwhile(WRITES["add initiators"], lambda: bench.client().delete(f"/protocols/san/igroups/{group['uuid']}", 10))
+        with pytest.raises(StepFailed, match="Could not add"):
+            bench.provision(wish(initiators=BOTH, group="esx"))
+
+    def test_that_others_change_all_the_time_is_given_up(self, bench: BenchInPlace) -> None:
+        bench.igroup("esx", HOST_A)
+        already = {"error": {"code": 5374035, "message": "Already a member."}}
+        bench.server.control("POST", "/faults", {"match": WRITES["add initiators"], "times": 5, "action": already})
+        with pytest.raises(StepFailed, match="Igroup svm_san:esx is being changed by somebody else: run the task again"):
+            bench.provision(wish(initiators=BOTH, group="esx"))
+        assert bench.stored_lun() is None
+
+
+class TestAMapOfSomebodyElse:
+    def test_is_not_the_one_that_is_undone(self, bench: BenchInPlace) -> None:
+        wanted = grow_and_map(bench)
+        before = bench.state()
+        with pytest.raises(StepFailed, match="undone: map LUN"):
+            bench.provision(wanted)
+        assert bench.state() == before
+
+    def test_in_the_same_group_stays_when_this_run_did_not_map(self, bench: BenchInPlace) -> None:
+        bench.igroup("b", HOST_B)
+        wanted = grow_and_map(bench)
+        bench.meanwhile(WRITES["map"], lambda: bench.map(NEW, "b", 4))
+        with pytest.raises(StepFailed):
+            bench.provision(wanted)
+        assert {one.igroup.name for svm in bench.server.array.svms for one in svm.maps if one.lun is bench.stored_lun()} == {GROUP, "b"}
+
+    def test_under_another_id_is_not_the_one_that_is_undone(self, bench: BenchInPlace) -> None:
+        bench.igroup("b", HOST_B)
+        wanted = grow_and_map(bench)
+
+        def moved() -> None:
+            (ours,) = [one for svm in bench.server.array.svms for one in svm.maps if one.igroup.name == "b"]
+            ours.number = 9
+
+        bench.meanwhile(WRITES["grow"], moved)
+        with pytest.raises(StepFailed):
+            bench.provision(wanted)
+        assert [one.number for svm in bench.server.array.svms for one in svm.maps if one.igroup.name == "b"] == [9]
+
+    def test_whose_answer_was_lost_is_undone_too(self, bench: BenchInPlace) -> None:
+        wanted = grow_and_map(bench)
+        before = bench.state()
+        bench.fail(WRITES["map"], DROPPED_AFTER)
+        with pytest.raises(StepFailed, match="undone: map LUN"):
+            bench.provision(wanted)
+        assert bench.state() == before
+
+    def test_of_a_lun_that_is_gone_leaves_nothing_to_undo(self, bench: BenchInPlace) -> None:
+        wanted = grow_and_map(bench)
+        lun = bench.stored_lun()
+        force = {"allow_delete_while_mapped": "true"}
+        bench.meanwhile(WRITES["grow"], lambda: bench.client().delete(f"/storage/luns/{lun.uuid}", 10, **force))
+        with pytest.raises(StepFailed) as told:
+            bench.provision(wanted)
+        assert "could not be undone" not in str(told.value)
+
+    @pytest.mark.parametrize(
+        "action", [NO_INTERFACE, {"error": {"code": 1254206, "message": "LUN id in use."}}], ids=["refusal", "no race"]
+    )
+    def test_is_tried_once_when_nobody_took_the_id(self, bench: BenchInPlace, action: dict[str, Any]) -> None:
+        bench.fail(WRITES["map"], action)
+        with bench.counted() as sent, pytest.raises(StepFailed, match=action["error"]["message"].rstrip(".")):
+            bench.provision(wish())
+        assert sent.count("POST /api/protocols/san/lun-maps") == 1
+
+    def test_may_take_one_id_after_the_other_until_we_give_up(self, bench: BenchInPlace) -> None:
+        bench.igroup("a", HOST_A)
+
+        def take(number: int) -> Callable[[], object]:
+            return lambda: bench.map(f"/vol/vol_prod/faster{number}", "a", number)
+
+        for number in range(5):
+            bench.lun(f"/vol/vol_prod/faster{number}")
+            bench.meanwhile(WRITES["map"], take(number))
+        with pytest.raises(StepFailed, match=r"LUN id 5 and 4 before it were taken by somebody else meanwhile: run the task again"):
+            bench.provision(wish())
+        assert bench.stored_lun() is None
+
+    def test_through_another_group_ends_the_attempt(self, bench: BenchInPlace) -> None:
+        group = bench.igroup("mine", HOST_A)
+        bench.lun(NEW, 10 * GIB)
+
+        def exchanged() -> None:
+            bench.client().delete(f"/protocols/san/igroups/{group['uuid']}", 10)
+            bench.igroup("other", HOST_A)
+            bench.lun("/vol/vol_prod/faster")
+            bench.map("/vol/vol_prod/faster", "other", 0)
+
+        bench.meanwhile(WRITES["map"], exchanged)
+        bench.fail(WRITES["map"], {"error": {"code": 1254206, "message": "LUN id in use."}})
+        with bench.counted() as sent, pytest.raises(StepFailed, match="LUN id in use"):
+            bench.provision(wish())
+        assert sent.count("POST /api/protocols/san/lun-maps") == 2, "somebody else's and one of ours"
+
+
+def _groups(state: Any) -> set[str]:
+    return {group["name"] for svm in state["svms"] if svm["name"] == SVM for group in svm["igroups"]}
