@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, TimedOut
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, RemoteError, TimedOut
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     DEVICE_OK,
@@ -114,7 +114,7 @@ class MakeVisible(Step):
     sleep: Callable[[float], None] = time.sleep
 
     def __post_init__(self) -> None:
-        self._missing = self._without_lun()
+        self._missing = self.without_lun()
         self.title = f"rescan {', '.join(host.name for host in self._missing)} for LUN {self.name}"
 
     def done(self) -> bool:
@@ -126,7 +126,7 @@ class MakeVisible(Step):
         while self._missing:
             with contextlib.suppress(OutcomeUnknown):  # the next look tells, and a rescan may be repeated
                 self.hypervisor.rescan([host.id for host in self._missing], self.name)
-            self._missing = self._without_lun()
+            self._missing = self.without_lun()
             if not self._missing:
                 return
             if self.clock() >= deadline:
@@ -154,7 +154,8 @@ class MakeVisible(Step):
             "check its size on the array, and rescan these hosts by hand"
         )
 
-    def _without_lun(self) -> list[Host]:
+    def without_lun(self) -> list[Host]:
+        """The hosts that do not see the LUN now, or see it smaller than it shall be."""
         sizes = self._sizes()
         return [host for host in self.hosts if sizes.get(host.id, -1) < self.size_bytes]
 
@@ -183,6 +184,19 @@ class StillFree(Guard):
 
 
 @dataclass
+class StillMapped(StillFree):
+    """The same right after, and that the VM's hosts still see it: who looked before this run attached it may have unmapped it since."""
+
+    seen: MakeVisible
+
+    def look(self) -> None:
+        super().look()
+        lost = [host.name for host in self.seen.without_lun()]
+        if lost:
+            raise RemoteError(f"LUN {self.request.wish.name} is not visible on {', '.join(lost)} any more, so somebody took it away")
+
+
+@dataclass
 class Unused(Guard):
     """Make sure, right before hosts let go of a LUN, that no VM has got it since it was last looked at."""
 
@@ -206,11 +220,13 @@ def attach(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> 
     hosts = reachable(hosts_that_can_run(vm, inventory.hosts), request.ignore_hosts)
     seen = MakeVisible(hypervisor, hosts, wish.name, wish.timeout, request.size_bytes)
     given = hypervisor.plan_attach(vm, wish)
-    guard = StillFree(hypervisor, vm, request)
-    guarded = [guard, *given.steps, guard] if given.pending() else given.steps
+    before, after = StillFree(hypervisor, vm, request), StillMapped(hypervisor, vm, request, seen)
+    guarded = [before, *given.steps, after] if given.pending() else given.steps
     plan = Plan([seen, *guarded], [*warnings, *given.warnings])
     outcome = carry_out(plan, check_mode)
     attachment = read_back(outcome, check_mode, lambda: hypervisor.attachment(vm, wish.name))
+    if attachment is None and not check_mode:
+        raise RemoteError(f"LUN {wish.name} is no disk of VM {vm.name} any more, because somebody else took it away: run this task again.")
     return AttachReport(outcome, vm, _names(hosts), attachment)
 
 

@@ -127,13 +127,16 @@ def _mapping_steps(site: Site, wish: ProvisionWish) -> list[OntapStep]:
 
 
 def _refuse_if_others_see(lun: Lun, wish: ProvisionWish) -> None:
-    wanted = {name.lower() for name in wish.initiators}
-    strangers = sorted({name for mapping in lun.mappings for name in mapping.initiators} - wanted)
+    strangers = _strangers(lun, wish)
     if strangers:
         raise Refused(
             f"LUN {wish.address} is mapped to {', '.join(strangers)} too, and nobody can tell whether it is used there: unmap it from them "
             "if nothing uses it, ask for sharing, or vouch for it with assume_unused."
         )
+
+
+def _strangers(lun: Lun, wish: ProvisionWish) -> list[str]:
+    return sorted({name for mapping in lun.mappings for name in mapping.initiators} - {name.lower() for name in wish.initiators})
 
 
 def find_route(site: Site, wish: ProvisionWish) -> Route | None:
@@ -207,6 +210,8 @@ class CreateLun(OntapStep):
         if stored.comment or known is None:
             refuse_others_work(stored, self.site.mark)
         refuse_written(stored)
+        if self.site.others_see_it:
+            raise Refused(f"LUN {self.site.title} has been mapped to other initiators since it was made, and stays")
         self.site.delete(f"/storage/luns/{stored.lun.id}", (codes.LUN_NOT_FOUND, codes.ENTRY_NOT_FOUND), allow_delete_while_mapped="false")
         self.site.lun = None
 
@@ -396,6 +401,10 @@ class MapLun(OntapStep):
         blind = blind_initiators(self.wish, lun)
         if blind:
             raise RemoteError(f"LUN {self.site.title} was mapped to igroup {self.group}, but {', '.join(blind)} cannot see it: {_EVENTS}.")
+        if self.wish.exclusive and lun is not None:
+            # Of two runs that mapped it at once, each sees the other's mapping, and takes back its own and nothing else.
+            self.site.others_see_it = bool(_strangers(lun, self.wish))
+            _refuse_if_others_see(lun, self.wish)
 
     def undo(self) -> None:
         lun = self.site.read() if self._sent else None

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, Refused, StepFailed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, Refused, RemoteError, StepFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     FileSystem,
@@ -240,3 +240,17 @@ def test_hosts_let_go_of_a_lun_that_nobody_has(hypervisor: MemoryHypervisor) -> 
     assert len(hypervisor.seen) == 2
     assert attach.release(hypervisor, REQUEST, check_mode=False).outcome.changed
     assert (hypervisor.seen, attach.release(hypervisor, REQUEST, check_mode=False).outcome.changed) == ([], False)
+
+
+def test_a_success_is_never_told_of_a_disk_that_is_gone_by_then(hypervisor: MemoryHypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hypervisor, "attachment", lambda _vm, _name: None)
+    with pytest.raises(RemoteError, match=r"is no disk of VM app any more, because somebody else took it away: run this task again"):
+        attach.attach(hypervisor, REQUEST, check_mode=False)
+    assert attach.attach(hypervisor, REQUEST, check_mode=True).attachment is None
+
+
+def test_a_lun_that_was_unmapped_while_it_was_attached_is_given_back(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.meanwhile[3] = hypervisor.seen.clear
+    with pytest.raises(StepFailed, match=r"is not visible on esx1, esx2 any more, so somebody took it away; undone: attach LUN"):
+        attach.attach(hypervisor, REQUEST, check_mode=False)
+    assert hypervisor.attachment(hypervisor.machines[0], NAME) is None

@@ -772,3 +772,57 @@ class TestAMapOfSomebodyElse:
 
 def _groups(state: Any) -> set[str]:
     return {group["name"] for svm in state["svms"] if svm["name"] == SVM for group in svm["igroups"]}
+
+
+class TestALunThatNobodyElseShallSee:
+    """`exclusive`: what others see already may hold their data."""
+
+    def test_is_mapped_while_nobody_else_sees_it(self, bench: BenchInPlace) -> None:
+        assert bench.provision(wish(exclusive=True))[0].changed
+        assert not bench.provision(wish(exclusive=True))[0].changed
+
+    def test_is_not_mapped_to_others_than_those_who_see_it(self, bench: BenchInPlace) -> None:
+        bench.provision(wish())
+        before = bench.state()
+        with pytest.raises(Refused, match=rf"is mapped to {HOST_A[1]}, {HOST_A[0]} too, and nobody can tell whether it is used there"):
+            bench.provision(wish(initiators=HOST_B, exclusive=True))
+        assert bench.state() == before
+        assert bench.provision(wish(initiators=HOST_B))[0].changed
+
+    def test_is_mapped_to_more_hosts_of_those_who_see_it(self, bench: BenchInPlace) -> None:
+        bench.provision(wish())
+        assert bench.provision(wish(initiators=[*HOST_A, *HOST_B], exclusive=True))[0].changed
+
+    def test_is_taken_back_by_whoever_sees_that_another_run_has_mapped_it_at_once(self, bench: BenchInPlace) -> None:
+        bench.provision(wish(initiators=()))
+        bench.meanwhile(WRITES["map"], lambda: bench.provision(wish(initiators=HOST_B)))
+        with pytest.raises(StepFailed, match=r"nobody can tell whether it is used there.*undone: map LUN"):
+            bench.provision(wish(exclusive=True))
+        lun = bench.backend().plan_provision(wish(initiators=())).lun()
+        assert lun is not None
+        assert [set(mapping.initiators) for mapping in lun.mappings] == [set(HOST_B)]
+
+    def test_is_not_deleted_by_the_run_that_made_it_once_others_have_mapped_it(self, bench: BenchInPlace) -> None:
+        bench.meanwhile(WRITES["map"], lambda: bench.provision(wish(initiators=HOST_B)))
+        with pytest.raises(StepFailed, match=r"could not be undone .*: create LUN .*has been mapped to other initiators since"):
+            bench.provision(wish(exclusive=True))
+        assert bench.stored_lun() is not None
+
+
+class TestALunThatThisRunMade:
+    """What an undo deletes is what this run has made, as it has made it."""
+
+    @pytest.mark.parametrize(
+        ("change", "told"),
+        [
+            (lambda lun: setattr(lun, "used", 4096), "holds 4096 bytes that were written since it was made, and stays"),
+            (lambda lun: setattr(lun, "comment", "mine now"), "was not made by the run .* and stays"),
+        ],
+        ids=["written to", "marked by somebody else"],
+    )
+    def test_stays_once_somebody_has_made_something_of_it(self, bench: BenchInPlace, change: Callable[[Any], None], told: str) -> None:
+        bench.fail(WRITES["map"], NO_INTERFACE)
+        bench.meanwhile(WRITES["map"], lambda: change(bench.stored_lun()))
+        with pytest.raises(StepFailed, match=told):
+            bench.provision(wish())
+        assert bench.stored_lun() is not None
