@@ -96,12 +96,32 @@ options:
       - With O(state=absent), also delete the LUN and the data on it. Refused while another group maps it.
     type: bool
     default: false
+  made_by:
+    description:
+      - With O(state=absent) and O(delete=true), the mark of the run that made the LUN, RV(made_by); a LUN that another run has made, or
+        that somebody has written to since, is refused. This is how a run takes back what it made, and nothing else.
+    type: str
+    default: ""
+  exclusive:
+    description:
+      - With O(state=present), refuse to let O(initiators) see a LUN that other initiators see already, because nobody can tell what those
+        do with it. A LUN that is mapped as asked is left as it is.
+    type: bool
+    default: false
   hypervisor:
     description:
-      - With O(state=absent), the hypervisor to ask first whether a VM or a datastore uses the LUN, in which case nothing is done.
+      - With O(state=absent), the hypervisor to ask whether anything uses the LUN, or may use it, in which case nothing is done. It is asked
+        before the LUN is unmapped, after that, and right before it is deleted.
+      - The LUN's initiators have to belong to hosts of this hypervisor. What others do with the LUN, nobody can tell.
+  vm:
+    description:
+      - With O(state=absent) in check mode, the VM that has the LUN now, to learn whether the LUN could go once it is detached there.
+    type: str
+    default: ""
   assume_unused:
     description:
-      - With O(state=absent) and no O(hypervisor) that could be asked, your word that nothing uses the LUN.
+      - With O(state=absent), your word that nothing uses the LUN, where nobody can tell; what it overrides is a warning.
+      - Without O(hypervisor), nobody is asked. With it, a use that is known is refused all the same.
     type: bool
     default: false
   targets:
@@ -159,6 +179,11 @@ created:
   description: Whether this run created the LUN.
   returned: success
   type: bool
+made_by:
+  description: The mark of this run in the comment of the LUN that it created; null if it created none.
+  returned: success
+  type: str
+  sample: crossvisor.san:5c3a0e6f1b2d4a98
 mapped:
   description: Whether this run let initiators see the LUN that did not before.
   returned: success
@@ -336,6 +361,9 @@ def main() -> None:
             "igroup_os_type": {"type": "str", "choices": GROUP_OS_TYPES},
             "lun_id": {"type": "int"},
             "delete": {"type": "bool", "default": False},
+            "made_by": {"type": "str", "default": ""},
+            "vm": {"type": "str", "default": ""},
+            "exclusive": {"type": "bool", "default": False},
             "hypervisor": hypervisors.hypervisor_option(),
             "assume_unused": {"type": "bool", "default": False},
             "targets": {"type": "str", "choices": ["always", "changed", "never"], "default": "changed"},
@@ -363,6 +391,7 @@ def _present(module: AnsibleModule) -> dict[str, Any]:
         lun_id=params["lun_id"],
         thin=params["thin"],
         comment=params["comment"],
+        exclusive=params["exclusive"],
         timeout=params["timeout"],
     )
     with closing(arrays.open_array(module, params["array"])) as array:
@@ -375,16 +404,22 @@ def _absent(module: AnsibleModule) -> dict[str, Any]:
         raise InvalidInput(
             "Nobody was named who knows whether the LUN is in use: give the hypervisor to ask, or vouch for it with assume_unused=true."
         )
+    if params["vm"] and not module.check_mode:
+        raise InvalidInput(
+            "vm only tells in check mode whether the LUN could go once that VM has let go of it: detach it, then leave vm out."
+        )
     wish = WithdrawWish(
         lun=wishes.lun_name(params["naa"], None) if params["naa"] else LunAddress(params["svm"], params["volume"], params["name"]),
         initiators=provision.normalized(params["initiators"]),
         group=params["igroup"],
         delete=params["delete"],
+        made_by=params["made_by"],
         timeout=params["timeout"],
     )
-    ask = None if params["assume_unused"] else lambda: hypervisors.open_hypervisor(module)
+    vouched = params["assume_unused"] and not hypervisors.names_hypervisor(module)
+    ask = None if vouched else lambda: hypervisors.open_hypervisor(module)
     with closing(arrays.open_array(module, params["array"])) as array:
-        return provision.withdraw(array, wish, ask, module.check_mode).result(wish.initiators)
+        return provision.withdraw(array, wish, ask, module.check_mode, params["assume_unused"], params["vm"]).result(wish.initiators)
 
 
 if __name__ == "__main__":

@@ -45,9 +45,10 @@ options:
     description:
       - With V(present), the LUN is a disk of the VM.
       - With V(absent), it is not, and its mapping file is gone; the data on the LUN stays.
+      - With V(released), no host uses the LUN any more, so that it can be unmapped. It is refused while any VM has it, also O(vm).
       - With V(forgotten), after the array has unmapped a released LUN, no host remembers it.
     type: str
-    choices: [present, absent, forgotten]
+    choices: [present, absent, released, forgotten]
     default: present
   place:
     description:
@@ -102,6 +103,12 @@ options:
     description:
       - With O(state=absent), also take the LUN out of use on every host that sees it, so that unmapping it on the array causes no
         loss of paths.
+    type: bool
+    default: false
+  assume_unused:
+    description:
+      - Your word that nothing else uses the LUN, where nobody can tell, such as a VM that cannot be read; what it overrides is a warning.
+        A use that is known is refused all the same.
     type: bool
     default: false
   size_bytes:
@@ -288,7 +295,7 @@ def main() -> None:
             "vm": {"type": "str", "required": True},
             "naa": {"type": "str", "aliases": ["lun"]},
             "serial": {"type": "str"},
-            "state": {"type": "str", "choices": ["present", "absent", "forgotten"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "absent", "released", "forgotten"], "default": "present"},
             "place": {"type": "str"},
             "controller_type": {
                 "type": "str",
@@ -299,6 +306,7 @@ def main() -> None:
             "sharing": {"type": "str", "choices": ["none", "multi_writer"]},
             "datastore": {"type": "str"},
             "release": {"type": "bool", "default": False},
+            "assume_unused": {"type": "bool", "default": False},
             "size_bytes": {"type": "int", "default": 0},
             "ignore_hosts": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "float", "default": 300.0},
@@ -328,6 +336,7 @@ def _reach(module: AnsibleModule) -> dict[str, Any]:
             mount_point=params["mount_point"],
             initialize=params["initialize"],
         ),
+        assume_unused=params["assume_unused"],
         ignore_hosts=params["ignore_hosts"],
         size_bytes=params["size_bytes"],
     )
@@ -336,6 +345,8 @@ def _reach(module: AnsibleModule) -> dict[str, Any]:
             report = attach.attach(hypervisor, request, module.check_mode)
         elif params["state"] == "absent":
             report = attach.detach(hypervisor, request, params["release"], module.check_mode)
+        elif params["state"] == "released":
+            report = attach.release(hypervisor, request, module.check_mode)
         else:
             report = attach.forget(hypervisor, request, module.check_mode)
     return report.result(request.wish.name)

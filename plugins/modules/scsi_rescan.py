@@ -162,7 +162,8 @@ disk:
       sample: 600a0980524c4974612b44687143566b
     content:
       description:
-        - What the whole disk carries, read from the disk. A blank disk has neither partition table nor signatures.
+        - What the whole disk carries, read from the disk. A blank disk has neither partition table nor signatures, and no
+          RV(disk.content.data).
         - Null where that cannot be told - without root or C(wipefs) - and with O(state=absent).
       returned: success
       type: dict
@@ -178,6 +179,13 @@ disk:
           type: list
           elements: str
           sample: []
+        data:
+          description:
+            - Whether a disk that carries nothing known holds anything but zeros all the same, such as a database, or what is encrypted.
+              Looked for in its first and last MiB and in 63 places between.
+          returned: success
+          type: bool
+          sample: false
     partitions:
       description: The partitions that the kernel knows, in the order of their numbers.
       returned: success

@@ -194,23 +194,56 @@ def up(names: Iterable[str], directory: Path = DEFAULT_DIRECTORY, vms: int = 0, 
 
     Servers that already run there are kept when they are healthy and the world is the same. Raises ServerFailed.
     """
+    running, left_out = up_as_far_as_possible(names, directory, vms, disks)
+    for reason in left_out.values():
+        raise ServerFailed(reason)
+    return running
+
+
+def up_as_far_as_possible(
+    names: Iterable[str], directory: Path = DEFAULT_DIRECTORY, vms: int = 0, disks: int = 1
+) -> tuple[Endpoints, dict[str, str]]:
+    """What ``up`` does, with whatever cannot be started left out; return also why, by name.
+
+    Without the servers that want real LUNs the array needs no real disks, so that one that cannot make them is started without.
+    """
     names = list(names)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(directory):
-        running = read_endpoints(directory)
-        real_luns = any(SERVERS[name].real_luns for name in (*names, *running))
-        description = json.dumps(_world(directory, vms, disks, real_luns), indent=2)
-        world_file = directory / "world.json"
-        if not world_file.exists() or world_file.read_text() != description:
+        running, left_out = _start_on_one_world(names, directory, vms, disks)
+        wanting = [name for name in names if SERVERS[name].real_luns]
+        if wanting and any(need in left_out for name in wanting for need in SERVERS[name].needs):
+            why = {name: next(left_out[need] for need in SERVERS[name].needs if need in left_out) for name in wanting}
             _stop(running.values())
-            running = {}
-            world_file.write_text(description)
-        for name in _with_needs(names):
-            if name not in running or not running[name].healthy():
-                _stop(running.pop(stale) for stale in _dependents(name) if stale in running)
-                running[name] = _start(name, Lab(directory, running, real_luns))
-                _write_endpoints(running, directory)
-    return running
+            _write_endpoints({}, directory)
+            running, left_out = _start_on_one_world([name for name in names if name not in wanting], directory, vms, disks)
+            left_out = {**left_out, **why}
+    return running, left_out
+
+
+def _start_on_one_world(names: Sequence[str], directory: Path, vms: int, disks: int) -> tuple[Endpoints, dict[str, str]]:
+    running = read_endpoints(directory)
+    left_out: dict[str, str] = {}
+    real_luns = any(SERVERS[name].real_luns for name in (*names, *running))
+    description = json.dumps(_world(directory, vms, disks, real_luns), indent=2)
+    world_file = directory / "world.json"
+    if not world_file.exists() or world_file.read_text() != description:
+        _stop(running.values())
+        running = {}
+        world_file.write_text(description)
+    for name in _with_needs(names):
+        if name in running and running[name].healthy():
+            continue
+        _stop(running.pop(stale) for stale in _dependents(name) if stale in running)
+        missing = [need for need in SERVERS[name].needs if need in left_out]
+        try:
+            if missing:
+                raise ServerFailed(f"it needs {missing[0]}: {left_out[missing[0]]}")
+            running[name] = _start(name, Lab(directory, running, real_luns))
+        except (ServerFailed, OSError) as failure:
+            left_out[name] = str(failure)
+        _write_endpoints(running, directory)
+    return running, left_out
 
 
 def down(directory: Path = DEFAULT_DIRECTORY) -> None:
@@ -336,18 +369,27 @@ def main() -> None:
     start_command.add_argument("names", nargs="+", choices=SERVERS, metavar="NAME", help=", ".join(SERVERS))
     start_command.add_argument("--vms", type=int, default=0, help="total number of virtual machines")
     start_command.add_argument("--disks", type=int, default=1, help="disks of each additional virtual machine")
+    start_command.add_argument(
+        "--keep-going", action="store_true", help="leave out what cannot be started, and say why; fail only under CI"
+    )
     stop_command = commands.add_parser("down", help="stop all servers")
-    for command in (start_command, stop_command):
+    list_command = commands.add_parser("running", help="print the names of the servers that were started")
+    for command in (start_command, stop_command, list_command):
         command.add_argument("--dir", type=Path, default=DEFAULT_DIRECTORY, help="default: build/lab")
     options = parser.parse_args()
     directory = options.dir.resolve()
     if options.command == "down":
         down(directory)
         return
-    try:
-        endpoints = up(options.names, directory, options.vms, options.disks)
-    except ServerFailed as failure:
-        sys.exit(str(failure))
+    if options.command == "running":
+        print(*read_endpoints(directory))
+        return
+    endpoints, left_out = up_as_far_as_possible(options.names, directory, options.vms, options.disks)
+    for name, reason in left_out.items():
+        print(f"{name} is left out: {reason}", file=sys.stderr)
+    if left_out and not (options.keep_going and not os.environ.get("CI")):
+        down(directory)
+        sys.exit(1)
     for name, endpoint in endpoints.items():
         address = endpoint.uri or f"https://{endpoint.hostname}:{endpoint.port}"
         print(f"{name:<16} {address}  control {endpoint.control_url}")

@@ -12,7 +12,7 @@ from typing import Any
 import requests
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import HYPERVISOR, Connection
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import host_lun
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import rescan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim import CimClient
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim_login import open_client
 from tests.lab import world
@@ -111,4 +111,4 @@ class ClusterWay:
     def rescan(self, *nodes: str) -> None:
         """Let nodes look for disks."""
         for node in nodes:
-            host_lun.rescan(self.login(node))
+            rescan.rescan_host(self.login(node))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import HYPERVISOR, Connection
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import classes, host_lun
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import classes, host_lun, rescan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import disks
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import HostDisk
@@ -85,7 +85,7 @@ class HyperVWay:
 
     def rescan(self) -> None:
         """Let hv01 look for disks."""
-        host_lun.rescan(self.login())
+        rescan.rescan_host(self.login())
 
     def host_disk(self, naa: str) -> HostDisk:
         """A LUN as hv01 has it."""

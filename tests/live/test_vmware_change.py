@@ -26,7 +26,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import attach, rdm, release
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import Machine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import VmChange
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.faults import Subject
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Slot, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, Step, carry_out
@@ -437,11 +437,11 @@ class TestFaults:
             (plan + Plan([Breaking()])).run()
 
     def test_a_change_against_a_newer_configuration_is_refused(self, san: San) -> None:
-        machine = Machine(san.session, san.vm("app01"), TIMEOUT)
-        observed = machine.observe()
+        change = VmChange(san.session, san.vm("app01"), TIMEOUT)
+        observed = change.observe()
         san.attach("app01").run()
         with pytest.raises(RemoteError, match="VM app01 was changed by somebody else in the meantime, so nothing was done"):
-            machine.apply(observed, [rdm.add_controller("pvscsi", 3)], Subject(lun=str(SPARE), vm="app01"))
+            change.apply(observed, [rdm.add_controller("pvscsi", 3)], Subject(lun=str(SPARE), vm="app01"))
 
     def test_a_place_that_was_taken_since_the_plan_is_refused(self, san: San) -> None:
         plan = san.attach("app01")

@@ -13,7 +13,7 @@ from typing import Any
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import machines
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import attach as cluster_attach
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.vm import ClusteredVm, Names
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.vm import ClusteredVm, Names, Patience, observe
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Nodes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.release import plan_release
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualMachine
@@ -59,7 +59,7 @@ class ClusterLab:
         return nodes(self.lab, NODE2, self.wire)
 
     def there(self, mount_point: str = MOUNT_POINT, **timing: Any) -> ClusteredVm:
-        return ClusteredVm(self.nodes(), self.vm, Names(self.vm_name, self.naa, mount_point), TIMEOUT, **timing)
+        return observe(self.nodes(), self.vm, Names(self.vm_name, self.naa, mount_point), Patience(TIMEOUT, **timing))
 
     def plan_attach(self, **wish: Any) -> Plan:
         settings = {"mount_point": MOUNT_POINT, "initialize": True, "timeout": TIMEOUT, **wish}

@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError, StepFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.changing import Machine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.changing import VmChange
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Nodes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, Step
@@ -67,9 +67,9 @@ class HyperVHost:
         """A VM as a service names it."""
         return VirtualMachine(id=self.simulated(name).id, name=name, host=HOST_ID)
 
-    def machine(self, name: str) -> Machine:
+    def change(self, name: str) -> VmChange:
         """A VM to be changed."""
-        return Machine(self.nodes, self.vm(name), TIMEOUT)
+        return VmChange(self.nodes, self.vm(name), TIMEOUT)
 
     def wish(self, name: ScsiName = SPARE, **settings: Any) -> DiskWish:
         """A wish for a disk."""

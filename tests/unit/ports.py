@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, LunAddress, ProvisionWish, WithdrawWish
@@ -24,6 +24,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     LunMapping,
     ScsiDevice,
     Target,
+    Use,
     VirtualDisk,
     VirtualMachine,
     Volume,
@@ -41,15 +42,19 @@ class Act(Step):
 
     title: str
     is_done: bool
-    act: object
+    act: Callable[[], None]
+    back: Callable[[], None] = lambda: None
+    final: bool = False
 
     def done(self) -> bool:
         return self.is_done
 
     def do(self) -> None:
-        assert callable(self.act)
         self.act()
         self.is_done = True
+
+    def undo(self) -> None:
+        self.back()
 
 
 @dataclass
@@ -68,6 +73,9 @@ class MemoryHypervisor:
     type: str = "memory"
     address: str = "hv.example.com"
     warnings: list[str] = field(default_factory=list)
+    uses: list[Use] = field(default_factory=list)
+    meanwhile: dict[int, Callable[[], None]] = field(default_factory=dict)
+    """What somebody else does right before the n-th inventory is read."""
 
     def about(self) -> About:
         self.calls.append("about")
@@ -79,7 +87,9 @@ class MemoryHypervisor:
 
     def inventory(self, devices: bool = True, images: bool = False) -> Inventory:
         self.calls.append("inventory with images" if images else "inventory")
-        return Inventory(self.host_list, self.machines, self.file_systems, self.seen if devices else (), warnings=self.warnings)
+        self.meanwhile.get(sum(call.startswith("inventory") for call in self.calls), lambda: None)()
+        seen = self.seen if devices else ()
+        return Inventory(self.host_list, self.machines, self.file_systems, seen, uses=self.uses, warnings=self.warnings)
 
     def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:
         return [device for device in self.seen if device.host in hosts and device.name == name]
@@ -95,12 +105,17 @@ class MemoryHypervisor:
         def act() -> None:
             if self.attach_error:
                 raise RemoteError(self.attach_error)
-            self._replace(vm, [*vm.disks, VirtualDisk("2001", "Hard disk 2", "passthrough", "1000", 0, 1, name=wish.name)])
+            vm_now = next(found for found in self.machines if found.id == vm.id)
+            self._replace(vm, [*vm_now.disks, VirtualDisk("2001", "Hard disk 2", "passthrough", "1000", 0, 1, name=wish.name)])
+
+        def take_back() -> None:
+            self.plan_detach(vm, wish.name, wish.timeout).run()
 
         attached = any(disk.name == wish.name for disk in vm.disks)
-        return Plan([Act(f"attach LUN {wish.name} to VM {vm.name}", attached, act)])
+        return Plan([Act(f"attach LUN {wish.name} to VM {vm.name}", attached, act, take_back)])
 
     def plan_detach(self, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
+        vm = next(found for found in self.machines if found.id == vm.id)
         attached = any(disk.name == name for disk in vm.disks)
         rest = [disk for disk in vm.disks if disk.name != name]
         return Plan([Act(f"detach LUN {name} from VM {vm.name}", not attached, lambda: self._replace(vm, rest))])
@@ -118,6 +133,11 @@ class MemoryHypervisor:
 
     def close(self) -> None:
         self.calls.append("close")
+
+    def give(self, machine: str, name: ScsiName) -> None:
+        """What somebody else does: attach the LUN to a VM."""
+        vm = next(found for found in self.machines if found.name == machine)
+        self._replace(vm, [*vm.disks, VirtualDisk("2009", "Hard disk 9", "passthrough", "1000", 0, 9, name=name)])
 
     def _drop(self, verb: str, hosts: Sequence[str], name: ScsiName) -> Plan:
         def gone(host: str) -> None:
@@ -165,10 +185,20 @@ class MemoryArray:
         return Change(Plan([Act(f"create LUN {wish.address}", self.lun is not None, create)]), lambda: self.lun)
 
     def plan_withdraw(self, wish: WithdrawWish) -> Change:
+        def unmap() -> None:
+            self.lun = replace(self.lun, mappings=()) if self.lun else None
+
+        def map_again() -> None:
+            self.lun = before
+
         def delete() -> None:
             self.lun = None
 
-        return Change(Plan([Act("delete the LUN", self.lun is None, delete)]), lambda: self.lun)
+        before = self.lun
+        leaving = before.mappings if before else ()
+        steps = [Act("unmap the LUN", not leaving, unmap, map_again)]
+        steps += [Act("delete the LUN", before is None, delete, final=True)] if wish.delete else []
+        return Change(Plan(steps), lambda: self.lun, leaving)
 
     def close(self) -> None:
         self.calls.append("close")

@@ -86,7 +86,7 @@ class Bench:
 
     def wish(self, mount: str | None = "E:", **wished: Any) -> VolumeWish:
         """A wish for a volume on the LUN."""
-        settings: Mapping[str, Any] = {"timeout": 1.0, **wished}
+        settings: Mapping[str, Any] = {"timeout": 1.0, "blank": True, **wished}
         return VolumeWish(self.name, mount=AccessPath.parse(mount) if mount else None, **settings)
 
     def session(self) -> Session:

@@ -19,8 +19,37 @@ POWERED_ON = "on"
 POWERED_OFF = "off"
 SUSPENDED = "suspended"
 
+CONNECTED = "connected"
+MAINTENANCE = "maintenance"
+UNREACHABLE = "unreachable"
+"""What a host is."""
+
+DEVICE_OK = "ok"
+DEVICE_OFF = "off"
+DEVICE_LOST = "lost"
+"""What a host's SCSI device is."""
+
+ONLINE = "online"
+OFFLINE = "offline"
+UNKNOWN = "unknown"
+"""What an adapter is, and, as far as a system tells nothing, anything else."""
+
+PATH_ACTIVE = "active"
+PATH_STANDBY = "standby"
+PATH_DISABLED = "disabled"
+PATH_DEAD = "dead"
+"""What a path is."""
+
+PHYSICAL = "physical"
+VIRTUAL = "virtual"
+"""Compatibility modes of a pass-through disk."""
+
 IMAGE = "image"
 PASSTHROUGH = "passthrough"
+
+NOT_SHARED = "none"
+MULTI_WRITER = "multi_writer"
+"""Whether several VMs may write to a disk."""
 
 FIBRE_CHANNEL = "fc"
 FCOE = "fcoe"
@@ -88,7 +117,7 @@ class Host:
     product: str = ""
     version: str = ""
     uuid: str = ""
-    state: str = "connected"
+    state: str = CONNECTED
     """`connected`, `maintenance`, or `unreachable`."""
     hbas: Sequence[Hba] = ()
 
@@ -105,7 +134,7 @@ class ScsiDevice:
     size_bytes: int
     vendor: str = ""
     product: str = ""
-    state: str = "ok"
+    state: str = DEVICE_OK
     """`ok`, `off` (detached by an administrator), `lost`, or the platform's own word."""
     aliases: Sequence[str] = ()
     """Other spellings of the same device on this host (`vml.…`, drive numbers, multipath names)."""
@@ -221,6 +250,20 @@ class ClusterDisk:
 
 
 @dataclass(frozen=True)
+class Use:
+    """Evidence that something uses a LUN, or may use it, beside the VMs' disks and the file systems that an inventory lists anyway."""
+
+    kind: str
+    """`VM`, `host`, …: what it is to people."""
+    name: str
+    id: str
+    how: str
+    """How it has the LUN, or why nobody can tell what it has, as the end of a sentence that begins with its name."""
+    lun: ScsiName | None = None
+    """None when it may be any LUN: whoever asks about one cannot tell."""
+
+
+@dataclass(frozen=True)
 class Inventory:
     """What a hypervisor endpoint manages, observed in a bounded number of requests."""
 
@@ -229,6 +272,8 @@ class Inventory:
     file_systems: Sequence[FileSystem] = ()
     devices: Sequence[ScsiDevice] = ()
     cluster_disks: Sequence[ClusterDisk] = ()
+    uses: Sequence[Use] = ()
+    """Whatever else has a LUN, and whatever could not be looked into."""
     warnings: Sequence[str] = ()
     """What is missing because a host could not be asked, one sentence each."""
 
@@ -296,7 +341,7 @@ class Lun:
     os_type: str
     svm: str
     volume: str
-    state: str = "online"
+    state: str = ONLINE
     mappings: Sequence[LunMapping] = ()
     used_bytes: int | None = None
     """Bytes that the LUN's data takes on the array, where the array tells; 0 means that it holds nothing but zeros."""

@@ -65,6 +65,24 @@ class Step(ABC):
         return {}
 
 
+class Guard(Step):
+    """A last look, where it stands in a plan: what was true when the plan was made need not be true when the next step is done.
+
+    It changes nothing and is never counted. It looks only in a plan that changes something, after what has to be done before it; what it
+    raises stops the plan and takes back what was done so far.
+    """
+
+    @abstractmethod
+    def look(self) -> None:
+        """Ask the systems again. Raises a `CrossvisorError`, usually `Refused`, when the plan must not go on."""
+
+    def done(self) -> bool:
+        return True
+
+    def do(self) -> None:
+        self.look()
+
+
 @dataclass
 class Plan:
     """The steps from the observed world to the wished one, in the order that loses nothing."""
@@ -84,9 +102,12 @@ class Plan:
         (any other exception) passes through, but not before the undoing.
         """
         ran: list[Step] = []
-        for step in self.steps:
+        for position, step in enumerate(self.steps):
             try:
-                if not step.done():
+                if isinstance(step, Guard):
+                    if ran or any(not later.done() for later in self.steps[position:]):
+                        step.look()
+                elif not step.done():
                     _do(step, ran)
                     step.verify()
             except CrossvisorError as error:

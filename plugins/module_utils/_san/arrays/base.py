@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, Target, Volume
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, LunMapping, Target, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
@@ -49,6 +49,8 @@ class ProvisionWish:
     lun_id: int | None = None
     thin: bool = True
     comment: str = ""
+    exclusive: bool = False
+    """Refuse to let these initiators see a LUN that others see already: what those do with it, nobody can tell."""
     timeout: float = 300.0
 
 
@@ -61,6 +63,8 @@ class WithdrawWish:
     group: str | None = None
     delete: bool = False
     """Also delete the LUN with its data; refused while another group maps it."""
+    made_by: str = ""
+    """The mark of the run that made the LUN: one that another run has made, or that somebody has written to since, is not deleted."""
     timeout: float = 300.0
 
 
@@ -71,6 +75,10 @@ class Change:
     plan: Plan
     lun: Callable[[], Lun | None]
     """None while the LUN does not exist (also in check mode)."""
+    leaving: Sequence[LunMapping] = ()
+    """The mappings that the plan takes away."""
+    mark: str = ""
+    """What only this run writes into the comment of a LUN that it makes."""
 
 
 class Array(Protocol):

@@ -4,17 +4,17 @@
 
 """What a Linux host's file systems, volume groups and block devices lie on, by its sysfs and mount table.
 
-Names are those of Linux' drivers/base, drivers/md/dm-sysfs.c (`dm/name`, `dm/uuid`) and proc(5) (`mountinfo`). Only what is active shows: a
-volume group none of whose logical volumes is active is not seen here.
+Names are those of Linux' drivers/base and drivers/md/dm-sysfs.c (`dm/name`, `dm/uuid`). Only what is active shows: a volume group none of
+whose logical volumes is active is not seen here.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import scsi
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import mounts, scsi
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.mounts import Mount
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.scsi import value
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FileSystem, ScsiDevice
@@ -22,29 +22,10 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 
 _BLOCK = "/sys/class/block"
 _BY_NUMBER = "/sys/dev/block"
-_MOUNTS = ("/proc/1/mountinfo", "/proc/self/mountinfo")
-_SWAPS = "/proc/swaps"
 _REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "fuse.glusterfs"})
 _MULTIPATH = "mpath-"
 _LOGICAL_VOLUME = "LVM-"
-_OCTAL = re.compile(r"\\([0-7]{3})")
 _VOLUME_NAME = re.compile("(?P<group>(?:[^-]|--)+)-(?:[^-]|--)+")  # device-mapper doubles the hyphens of a name
-
-
-@dataclass(frozen=True)
-class Mount:
-    """A line of a mount table."""
-
-    place: str
-    device: str
-    """Its number, `8:1`."""
-    kind: str
-    source: str
-
-
-def parse_mounts(text: str) -> list[Mount]:
-    """The mounts in `/proc/*/mountinfo` (proc(5)), in their order."""
-    return [mount for line in text.splitlines() for mount in _mount(line)]
 
 
 class BlockDevices:
@@ -83,20 +64,25 @@ class BlockDevices:
         return [*self._mounted(), *self._swaps(), *self._groups()]
 
     def _mounted(self) -> Iterator[FileSystem]:
-        text = next(filter(None, (self._tree.text(path) for path in _MOUNTS)), "")
-        for mount in {mount.place: mount for mount in parse_mounts(text)}.values():
-            if mount.kind in _REMOTE:
-                yield FileSystem(mount.place, mount.place, mount.kind, [self._host], remote=mount.source)
-                continue
-            numbered = self._tree.real(f"{_BY_NUMBER}/{mount.device}").rpartition("/")[2]
-            block = numbered or (self._block_of(mount.source) if mount.source.startswith("/dev/") else "")
-            yield self._file_system(mount.place, mount.place, mount.kind, [block] if block else [])
+        """At each place what the first process sees. A mount that is hidden there holds its device all the same; no path leads to it."""
+        found = mounts.mounts(self._tree)
+        seen = {mount.place: mount for mount in found}
+        for mount in dict.fromkeys(found):
+            if mount == seen[mount.place]:
+                yield self._mount(mount, mount.place, mount.place)
+            else:
+                yield self._mount(mount, f"hidden:{mount.device}:{mount.place}", f"{mount.place} (hidden)")
+
+    def _mount(self, mount: Mount, key: str, name: str) -> FileSystem:
+        if mount.kind in _REMOTE:
+            return FileSystem(key, name, mount.kind, [self._host], remote=mount.source)
+        block = self._block_of(f"{_BY_NUMBER}/{mount.device}") or self._block_of(mounts.named_device(self._tree, mount))
+        return self._file_system(key, name, mount.kind, [block] if block else [])
 
     def _swaps(self) -> Iterator[FileSystem]:
-        for line in (self._tree.text(_SWAPS) or "").splitlines()[1:]:
-            path, kind, *_rest = [*line.split(), "", ""]
-            if kind == "partition":
-                yield self._file_system(f"swap:{path}", path, "swap", [self._block_of(path)])
+        for swap in mounts.swaps(self._tree):
+            if swap.kind == "partition":
+                yield self._file_system(f"swap:{swap.path}", swap.path, "swap", [self._block_of(swap.path)])
 
     def _groups(self) -> list[FileSystem]:
         volumes: dict[str, list[str]] = {}
@@ -149,14 +135,3 @@ def file_system_of(path: str, file_systems: Sequence[FileSystem]) -> str:
 
 def _is_below(path: str, place: str) -> bool:
     return place == "/" or path == place or path.startswith(place.rstrip("/") + "/")
-
-
-def _mount(line: str) -> Iterator[Mount]:
-    before, dash, after = line.partition(" - ")
-    own, kinds = before.split(), after.split()
-    if dash and len(own) >= 5 and len(kinds) >= 2:
-        yield Mount(_unescaped(own[4]), own[2], kinds[0], _unescaped(kinds[1]))
-
-
-def _unescaped(text: str) -> str:
-    return _OCTAL.sub(lambda found: chr(int(found[1], 8)), text)

@@ -24,14 +24,16 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     FIBRE_CHANNEL,
     ISCSI_HARDWARE,
     ISCSI_SOFTWARE,
+    OFFLINE,
+    ONLINE,
+    PATH_ACTIVE,
+    PATH_DEAD,
+    PATH_STANDBY,
+    UNKNOWN,
     Hba,
     LunPath,
     Portal,
 )
-
-_ONLINE = "online"
-_OFFLINE = "offline"
-_UNKNOWN = "unknown"
 
 _FC_HOSTS = "/sys/class/fc_host"
 _ISCSI_HOSTS = "/sys/class/iscsi_host"
@@ -46,7 +48,7 @@ _DEFAULT_ISCSI_DRIVER = "iscsi_tcp"
 _LOCAL_DRIVERS = re.compile("ahci.*|(ata|pata|sata)_.*|usb-storage|uas|sbp2|firewire_sbp2|rtsx_.*|ums-.*")
 _RAID_DRIVERS = frozenset({"megaraid_sas", "aacraid", "hpsa", "smartpqi", "arcmsr", "3w-sas", "mpi3mr", "cciss"})
 _VIRTUAL_PCI_VENDORS = frozenset({"0x15ad", "0x1af4", "0x1b36", "0x1414", "0x5853", "0x80ee", "0x1ab8"})  # VMware to Parallels, see pci.ids
-_PORT_STATES = {"Online": _ONLINE, "Marginal": _ONLINE, "Unknown": _UNKNOWN, "LINK UP": _ONLINE, "LINK DOWN": _OFFLINE}
+_PORT_STATES = {"Online": ONLINE, "Marginal": ONLINE, "Unknown": UNKNOWN, "LINK UP": ONLINE, "LINK DOWN": OFFLINE}
 _SYMBOLIC_MODELS = (re.compile(r"Emulex (?P<model>\S+)"), re.compile(r"(?P<model>QL[EA]\S+)"), re.compile(r"\w+ \((?P<model>[^)]+)\)"))
 
 _INITIATOR_NAME = "/etc/iscsi/initiatorname.iscsi"
@@ -55,8 +57,13 @@ _DISCOVERY_NAME = re.compile("(?P<address>[^,]+),(?P<port>[0-9]{1,5})(?:,.*)?")
 
 _NVME_KINDS = {"tcp": "nvme_tcp", "fc": "nvme_fc", "rdma": "nvme_rdma"}
 _NVME_NAMESPACE = re.compile("nvme(?P<subsystem>[0-9]+)(?:c[0-9]+)?n(?P<number>[0-9]+)")
-_NVME_STATES = {"live": "active", "dead": "dead", "deleting": "dead", "deleting (no IO)": "dead"}
-_ANA_STATES = {"optimized": "active", "non-optimized": "active", "inaccessible": "standby", "persistent-loss": "dead"}
+_NVME_STATES = {"live": PATH_ACTIVE, "dead": PATH_DEAD, "deleting": PATH_DEAD, "deleting (no IO)": PATH_DEAD}
+_ANA_STATES = {
+    "optimized": PATH_ACTIVE,
+    "non-optimized": PATH_ACTIVE,
+    "inaccessible": PATH_STANDBY,
+    "persistent-loss": PATH_DEAD,
+}
 
 
 def hbas(root: Path = Path("/")) -> list[Hba]:
@@ -112,7 +119,7 @@ def _fibre_channel(tree: Tree, host: ScsiHost, known: Sequence[Disk]) -> Hba:
     return Hba(
         name=host.name,
         kind=FCOE if _is_fcoe(tree, host, model) else FIBRE_CHANNEL,
-        status=_PORT_STATES.get(value(tree, f"{attributes}/port_state"), _OFFLINE),
+        status=_PORT_STATES.get(value(tree, f"{attributes}/port_state"), OFFLINE),
         driver=host.driver,
         model=model,
         pci=host.pci,
@@ -171,7 +178,7 @@ def _plain(tree: Tree, host: ScsiHost, kind: str, known: Sequence[Disk]) -> Hba:
 
 def _state_of(tree: Tree, host: ScsiHost) -> str:
     state = value(tree, f"/sys/class/scsi_host/{host.name}/state")
-    return _ONLINE if state == "running" else _OFFLINE if state else _UNKNOWN
+    return ONLINE if state == "running" else OFFLINE if state else UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -217,7 +224,7 @@ def _software_iscsi(tree: Tree, driver: str, initiator: str, hosts: Sequence[Scs
     return Hba(
         name=driver if initiator == own_name else f"{driver}:{initiator}",
         kind=ISCSI_SOFTWARE,
-        status=_status(sessions) if sessions else _ONLINE if loaded else _UNKNOWN,
+        status=_status(sessions) if sessions else ONLINE if loaded else UNKNOWN,
         driver=driver,
         model="Linux software iSCSI initiator",
         iqn=initiator,
@@ -262,8 +269,8 @@ def _discovery(tree: Tree) -> Iterator[Portal]:
 
 def _status(sessions: Sequence[_Session]) -> str:
     if not sessions:
-        return _UNKNOWN
-    return _ONLINE if any(session.logged_in for session in sessions) else _OFFLINE
+        return UNKNOWN
+    return ONLINE if any(session.logged_in for session in sessions) else OFFLINE
 
 
 def _unique(portals: Iterable[Portal]) -> list[Portal]:
@@ -284,7 +291,7 @@ def _nvme_hba(tree: Tree, transport: str, controllers: Sequence[str]) -> Hba:
     return Hba(
         name=f"nvme-{transport}",
         kind=_NVME_KINDS[transport],
-        status=_ONLINE if any(live) else _OFFLINE,
+        status=ONLINE if any(live) else OFFLINE,
         driver=f"nvme_{transport}",
         alias=next(filter(None, own_names), "") or value(tree, "/etc/nvme/hostnqn"),
         paths=[path for name in controllers for path in _nvme_paths(tree, name)],
@@ -293,12 +300,12 @@ def _nvme_hba(tree: Tree, transport: str, controllers: Sequence[str]) -> Hba:
 
 def _nvme_paths(tree: Tree, controller: str) -> Iterator[LunPath]:
     attributes = f"{_NVME}/{controller}"
-    state = _NVME_STATES.get(value(tree, f"{attributes}/state"), "unknown")
+    state = _NVME_STATES.get(value(tree, f"{attributes}/state"), UNKNOWN)
     for found in filter(None, map(_NVME_NAMESPACE.fullmatch, tree.children(attributes))):
         ana = value(tree, f"{attributes}/{found[0]}/ana_state")
         yield LunPath(
             name=None,
             device=f"/dev/nvme{found['subsystem']}n{found['number']}",
             target=value(tree, f"{attributes}/subsysnqn"),
-            state=_ANA_STATES.get(ana, "unknown") if state == "active" and ana else state,
+            state=_ANA_STATES.get(ana, UNKNOWN) if state == PATH_ACTIVE and ana else state,
         )

@@ -17,7 +17,18 @@ from dataclasses import dataclass
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils._san.initiator_name import normalize_iqn, normalize_wwpn
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import LunPath, ScsiDevice
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    DEVICE_LOST,
+    DEVICE_OFF,
+    DEVICE_OK,
+    PATH_ACTIVE,
+    PATH_DEAD,
+    PATH_DISABLED,
+    PATH_STANDBY,
+    UNKNOWN,
+    LunPath,
+    ScsiDevice,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 _SCSI_HOSTS = "/sys/class/scsi_host"
@@ -31,25 +42,25 @@ _GBIT = {"g": 1.0, "m": 0.001}
 _NULLS = frozenset({"(null)", "<NULL>"})
 
 _PATH_STATES = {
-    "running": "active",
-    "quiesce": "disabled",
-    "blocked": "dead",
-    "created-blocked": "dead",
-    "transport-offline": "dead",
-    "offline": "dead",
-    "cancel": "dead",
-    "deleted": "dead",
+    "running": PATH_ACTIVE,
+    "quiesce": PATH_DISABLED,
+    "blocked": PATH_DEAD,
+    "created-blocked": PATH_DEAD,
+    "transport-offline": PATH_DEAD,
+    "offline": PATH_DEAD,
+    "cancel": PATH_DEAD,
+    "deleted": PATH_DEAD,
 }
 _ALUA_STATES = {
-    "active/optimized": "active",
-    "active/non-optimized": "active",
-    "lba-dependent": "active",
-    "standby": "standby",
-    "unavailable": "dead",
-    "offline": "dead",
-    "transitioning": "unknown",
+    "active/optimized": PATH_ACTIVE,
+    "active/non-optimized": PATH_ACTIVE,
+    "lba-dependent": PATH_ACTIVE,
+    "standby": PATH_STANDBY,
+    "unavailable": PATH_DEAD,
+    "offline": PATH_DEAD,
+    "transitioning": UNKNOWN,
 }
-_DEVICE_STATES = {"active": "ok", "standby": "ok", "disabled": "off", "dead": "lost"}
+_DEVICE_STATES = {PATH_ACTIVE: DEVICE_OK, PATH_STANDBY: DEVICE_OK, PATH_DISABLED: DEVICE_OFF, PATH_DEAD: DEVICE_LOST}
 
 
 @dataclass(frozen=True)
@@ -187,9 +198,9 @@ def _name(tree: Tree, path: str) -> ScsiName | None:
 
 
 def _state(tree: Tree, path: str) -> str:
-    state = _PATH_STATES.get(value(tree, f"{path}/state"), "unknown")
+    state = _PATH_STATES.get(value(tree, f"{path}/state"), UNKNOWN)
     alua = value(tree, f"{path}/access_state")
-    return _ALUA_STATES.get(alua, "unknown") if state == "active" and alua else state
+    return _ALUA_STATES.get(alua, UNKNOWN) if state == PATH_ACTIVE and alua else state
 
 
 def _target(tree: Tree, disk: Disk) -> str:
@@ -213,7 +224,7 @@ def _scsi_device(tree: Tree, host_id: str, group: list[Disk]) -> ScsiDevice:
         size_bytes=_size_bytes(tree, first),
         vendor=value(tree, f"{first.path}/vendor"),
         product=value(tree, f"{first.path}/model"),
-        state=next(state for state in ("ok", "off", "lost", *sorted(states)) if state in states),
+        state=next(state for state in (DEVICE_OK, DEVICE_OFF, DEVICE_LOST, *sorted(states)) if state in states),
         aliases=[*(devices if first.name else []), *_multipath(tree, group)],
     )
 

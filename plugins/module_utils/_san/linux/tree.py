@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import BinaryIO, Callable
 
-_LARGEST = 1 << 20
+_LARGEST = 1 << 24
 _NUMBER = re.compile("([0-9]+)")
 
 
@@ -26,8 +26,8 @@ class Tree:
         """Path → why it could not be read, in the operating system's words."""
 
     def content(self, path: str) -> bytes | None:
-        """The content of a file, at most 1 MiB of it."""
-        return self._read(path, lambda stream: stream.read(_LARGEST))
+        """The content of a file, at most 16 MiB of it."""
+        return self._read(path, _whole)
 
     def piece(self, path: str, offset: int, length: int) -> bytes | None:
         """A piece of a file or of a character device."""
@@ -99,6 +99,14 @@ class Tree:
 
     def _note(self, path: str, error: OSError) -> None:
         self.unreadable[path] = error.strerror or type(error).__name__
+
+
+def _whole(stream: BinaryIO) -> bytes:
+    """A file of procfs comes in pages: one read gives no more than one, however long its table is (Linux' fs/seq_file.c)."""
+    content = bytearray()
+    while len(content) < _LARGEST and (page := stream.read(_LARGEST - len(content))):
+        content += page
+    return bytes(content)
 
 
 def _piece(stream: BinaryIO, offset: int, length: int) -> bytes:

@@ -17,21 +17,33 @@ from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, TimedOut
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Hypervisor
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Attachment, Host, VirtualMachine
-from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Outcome, Plan, Step, carry_out, read_back
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    DEVICE_OK,
+    NOT_SHARED,
+    UNREACHABLE,
+    Attachment,
+    Host,
+    Inventory,
+    VirtualMachine,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Guard, Outcome, Plan, Step, carry_out, read_back
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import (
-    UNREACHABLE,
     hosts_that_can_run,
     pick_vm,
     reachable,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import VIRTUAL_MACHINE, refuse_if_used, users
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import (
+    USED,
+    VIRTUAL_MACHINE,
+    claims,
+    refuse_unless_free,
+    without,
+)
 
-_READY = "ok"
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 15.0
-_NOT_SHARED = frozenset({"", "none"})
+_RELEASED = "released by the hosts"
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,8 @@ class AttachRequest:
 
     vm: str
     wish: DiskWish
+    assume_unused: bool = False
+    """The user's word for what nobody can tell; a use that is known it does not override."""
     ignore_hosts: Sequence[str] = ()
     size_bytes: int = 0
     """What the hosts shall see of the LUN at least, after it has grown; 0 for any size."""
@@ -148,9 +162,39 @@ class MakeVisible(Step):
         """Size in bytes that each host sees, on several ways the smallest, by `Host.id`; a host that does not see the LUN is missing."""
         sizes: dict[str, int] = {}
         for device in self.hypervisor.devices([host.id for host in self.hosts], self.name):
-            if device.state == _READY:
+            if device.state == DEVICE_OK:
                 sizes[device.host] = min(device.size_bytes, sizes.get(device.host, device.size_bytes))
         return sizes
+
+
+@dataclass
+class StillFree(Guard):
+    """Make sure, right before and right after the LUN is given to a VM, that nobody else has got it since it was last looked at."""
+
+    hypervisor: Hypervisor
+    vm: VirtualMachine
+    request: AttachRequest
+
+    def __post_init__(self) -> None:
+        self.title = f"give LUN {self.request.wish.name} to VM {self.vm.name}"
+
+    def look(self) -> None:
+        _refuse_strangers(self.vm, self.request, self.hypervisor.inventory(devices=False))
+
+
+@dataclass
+class Unused(Guard):
+    """Make sure, right before hosts let go of a LUN, that no VM has got it since it was last looked at."""
+
+    hypervisor: Hypervisor
+    request: AttachRequest
+    purpose: str
+
+    def __post_init__(self) -> None:
+        self.title = f"let the hosts go of LUN {self.request.wish.name}"
+
+    def look(self) -> None:
+        _refuse_users(self.request, self.hypervisor.inventory(devices=False), self.purpose)
 
 
 def attach(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> AttachReport:
@@ -158,14 +202,13 @@ def attach(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> 
     wish = request.wish
     inventory = hypervisor.inventory(devices=False)
     vm = pick_vm(inventory.virtual_machines, request.vm)
-    others = [user for user in users(wish.name, inventory) if user.id != vm.id]
-    if (wish.sharing or "") not in _NOT_SHARED:
-        others = [user for user in others if user.kind != VIRTUAL_MACHINE]
-    refuse_if_used(
-        wish.name, others, f"given to VM {vm.name}", "detach it there first, or ask for sharing if several VMs shall write to it"
-    )
+    warnings = [] if _has(vm, wish.name) else _refuse_strangers(vm, request, inventory)
     hosts = reachable(hosts_that_can_run(vm, inventory.hosts), request.ignore_hosts)
-    plan = Plan([MakeVisible(hypervisor, hosts, wish.name, wish.timeout, request.size_bytes)]) + hypervisor.plan_attach(vm, wish)
+    seen = MakeVisible(hypervisor, hosts, wish.name, wish.timeout, request.size_bytes)
+    given = hypervisor.plan_attach(vm, wish)
+    guard = StillFree(hypervisor, vm, request)
+    guarded = [guard, *given.steps, guard] if given.pending() else given.steps
+    plan = Plan([seen, *guarded], [*warnings, *given.warnings])
     outcome = carry_out(plan, check_mode)
     attachment = read_back(outcome, check_mode, lambda: hypervisor.attachment(vm, wish.name))
     return AttachReport(outcome, vm, _names(hosts), attachment)
@@ -181,12 +224,27 @@ def detach(hypervisor: Hypervisor, request: AttachRequest, release: bool, check_
     plan = hypervisor.plan_detach(vm, request.wish.name, request.wish.timeout)
     hosts: list[Host] = []
     if release:
-        others = [user for user in users(request.wish.name, inventory) if user.id != vm.id]
-        refuse_if_used(request.wish.name, others, "released by the hosts", "remove it there first, or leave release off")
-        hosts = _watched_hosts(vm, inventory.hosts, request.ignore_hosts)
-        plan = plan + hypervisor.plan_release([host.id for host in hosts], request.wish.name)
+        claimed = without(vm.id, claims(request.wish.name, inventory))
+        warnings = refuse_unless_free(
+            request.wish.name, claimed, _RELEASED, "remove it there first, or leave release off", request.assume_unused
+        )
+        hosts, let_go = _release(hypervisor, vm, request, inventory)
+        plan = Plan([*plan.steps, *let_go.steps], [*warnings, *plan.warnings, *let_go.warnings])
     attachment = hypervisor.attachment(vm, request.wish.name) if check_mode else None
     return AttachReport(carry_out(plan, check_mode), vm, _names(hosts), attachment)
+
+
+def release(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> AttachReport:
+    """Let every host go of a LUN that no VM has, so that it can be unmapped; a disk of a VM, also of the named one, is never taken.
+
+    This is how a run takes back what it has made: a disk that somebody attached meanwhile stays. Raises a `CrossvisorError`; `Refused`
+    while anybody uses the LUN.
+    """
+    inventory = hypervisor.inventory(devices=False)
+    vm = pick_vm(inventory.virtual_machines, request.vm)
+    warnings = _refuse_users(request, inventory, _RELEASED)
+    hosts, plan = _release(hypervisor, vm, request, inventory)
+    return AttachReport(carry_out(Plan(plan.steps, [*warnings, *plan.warnings]), check_mode), vm, _names(hosts), None)
 
 
 def forget(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> AttachReport:
@@ -196,10 +254,36 @@ def forget(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> 
     """
     inventory = hypervisor.inventory(devices=False)
     vm = pick_vm(inventory.virtual_machines, request.vm)
-    refuse_if_used(request.wish.name, users(request.wish.name, inventory), "forgotten by the hosts", "detach it first")
+    warnings = _refuse_users(request, inventory, "forgotten by the hosts")
     hosts = _watched_hosts(vm, inventory.hosts, request.ignore_hosts)
-    outcome = carry_out(hypervisor.plan_forget([host.id for host in hosts], request.wish.name), check_mode)
-    return AttachReport(outcome, vm, _names(hosts), None)
+    plan = hypervisor.plan_forget([host.id for host in hosts], request.wish.name)
+    return AttachReport(carry_out(Plan(plan.steps, [*warnings, *plan.warnings]), check_mode), vm, _names(hosts), None)
+
+
+def _has(vm: VirtualMachine, name: ScsiName) -> bool:
+    return any(disk.name == name for disk in vm.disks)
+
+
+def _refuse_strangers(vm: VirtualMachine, request: AttachRequest, inventory: Inventory) -> list[str]:
+    """Raise `Refused` when somebody else than the VM has the LUN; other VMs may, where the user asks for sharing."""
+    wish = request.wish
+    others = without(vm.id, claims(wish.name, inventory))
+    if (wish.sharing or NOT_SHARED) != NOT_SHARED:
+        others = [claim for claim in others if claim.kind != VIRTUAL_MACHINE or claim.verdict != USED]
+    way_out = "detach it there first, or ask for sharing if several VMs shall write to it"
+    return refuse_unless_free(wish.name, others, f"given to VM {vm.name}", way_out, request.assume_unused)
+
+
+def _refuse_users(request: AttachRequest, inventory: Inventory, purpose: str) -> list[str]:
+    found = claims(request.wish.name, inventory)
+    return refuse_unless_free(request.wish.name, found, purpose, "detach it first", request.assume_unused)
+
+
+def _release(hypervisor: Hypervisor, vm: VirtualMachine, request: AttachRequest, inventory: Inventory) -> tuple[list[Host], Plan]:
+    """The hosts that may see the LUN, and the steps by which they let go of it after a last look."""
+    hosts = _watched_hosts(vm, inventory.hosts, request.ignore_hosts)
+    plan = hypervisor.plan_release([host.id for host in hosts], request.wish.name)
+    return hosts, Plan([Unused(hypervisor, request, _RELEASED), *plan.steps], plan.warnings)
 
 
 def _watched_hosts(vm: VirtualMachine, hosts: Sequence[Host], ignored: Sequence[str]) -> list[Host]:

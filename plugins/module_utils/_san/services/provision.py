@@ -7,16 +7,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Array, ProvisionWish, WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Array, Change, ProvisionWish, WithdrawWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.initiator_name import initiator_kind, normalize_initiator
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Inventory, Lun, LunMapping, Target
-from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Outcome, carry_out, read_back
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, LunMapping, Target
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Guard, Outcome, Plan, carry_out, read_back
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.plain import plain
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import refuse_if_used, users
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import pick_vm
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import (
+    Claim,
+    claims,
+    claims_of_strangers,
+    refuse_unless_free,
+    without,
+)
 
 ALWAYS = "always"
 CHANGED = "changed"
@@ -38,6 +46,8 @@ class LunReport:
     """Nobody saw it before this run, and somebody does now."""
     targets: Sequence[Target] | None
     """None when they were not looked up."""
+    made_by: str | None = None
+    """The mark of this run, when it has created the LUN."""
 
     def result(self, initiators: Sequence[str]) -> dict[str, Any]:
         """The report as a module returns it; `lun_id` is the number that these initiators see."""
@@ -46,7 +56,9 @@ class LunReport:
             "changed": self.outcome.changed,
             "actions": list(self.outcome.actions),
             "diff": self.outcome.diff(),
+            "warnings": list(self.outcome.warnings),
             "created": self.created,
+            "made_by": self.made_by,
             "mapped": self.mapped,
             "first_mapped": self.first_mapped,
             "path": lun.path if lun else None,
@@ -92,44 +104,103 @@ def provision(array: Array, wish: ProvisionWish, targets: str, check_mode: bool)
     about = array.about()
     outcome = carry_out(change.plan, check_mode)
     lun = read_back(outcome, check_mode, change.lun)
+    created = observed is None and lun is not None
     with_access, with_access_before = initiators_with_access(lun), initiators_with_access(observed)
     return LunReport(
         outcome,
         about,
         lun,
-        created=observed is None and lun is not None,
+        created=created,
         mapped=bool(with_access - with_access_before),
         first_mapped=bool(with_access) and not with_access_before,
         targets=found,
+        made_by=change.mark if created else None,
     )
 
 
-def withdraw(array: Array, wish: WithdrawWish, open_hypervisor: Callable[[], Hypervisor] | None, check_mode: bool) -> LunReport:
+@dataclass
+class Asked:
+    """The hypervisor that knows who uses LUNs; it is asked as often as there is something to guard, over one login."""
+
+    open: Callable[[], Hypervisor]
+    leaving_vm: str = ""
+    """A VM from which the LUN is about to be taken: its own use is no reason to refuse."""
+    _hypervisor: Hypervisor | None = None
+
+    def claims(self, lun: Lun) -> list[Claim]:
+        """Whatever uses the LUN or may use it, by the hypervisor's word and by whom the array shows it to."""
+        if self._hypervisor is None:
+            self._hypervisor = self.open()
+        inventory = self._hypervisor.inventory(devices=False)
+        found = claims(lun.name, inventory)
+        if self.leaving_vm:
+            found = without(pick_vm(inventory.virtual_machines, self.leaving_vm).id, found)
+        return [*found, *claims_of_strangers(lun.mappings, self._initiators())] if lun.mappings else found
+
+    def _initiators(self) -> list[str]:
+        hypervisor = self._hypervisor
+        return [hba.initiator for host in hypervisor.hosts() for hba in host.hbas if hba.initiator] if hypervisor else []
+
+    def close(self) -> None:
+        """Log out, if anybody was asked. Never raises."""
+        if self._hypervisor is not None:
+            self._hypervisor.close()
+
+
+@dataclass
+class Nobody(Guard):
+    """Make sure, right before a LUN is deleted and right after it was unmapped, that nobody has got it since it was last looked at."""
+
+    asked: Asked
+    lun: Lun
+    purpose: str
+    assume_unused: bool
+
+    def __post_init__(self) -> None:
+        self.title = f"let LUN {self.lun.name} be {self.purpose}"
+
+    def look(self) -> None:
+        _refuse_used(self.asked, replace(self.lun, mappings=()), self.purpose, self.assume_unused)
+
+
+def withdraw(
+    array: Array,
+    wish: WithdrawWish,
+    open_hypervisor: Callable[[], Hypervisor] | None,
+    check_mode: bool,
+    assume_unused: bool = False,
+    leaving_vm: str = "",
+) -> LunReport:
     """Unmap and, if wished, delete a LUN. Raises a `CrossvisorError`.
 
-    The hypervisor is asked first whether a VM or a file system uses the LUN; None is the user's word that nobody does.
+    The hypervisor is asked whether anybody uses the LUN: first, after it was unmapped, and right before it is deleted. None is the user's
+    word that nobody does; beside a hypervisor, `assume_unused` overrides only what nobody can tell. `leaving_vm` is for check mode alone:
+    it tells whether the LUN could go once that VM has let go of it.
     """
     change = array.plan_withdraw(wish)
     lun = change.lun()
-    if lun is not None and change.plan.pending() and open_hypervisor is not None:
+    plan = change.plan
+    if lun is None or open_hypervisor is None or not plan.pending():
+        return _withdrawn(array, change, plan, check_mode)
+    with closing(Asked(open_hypervisor, leaving_vm)) as asked:
         purpose = "deleted" if wish.delete else "unmapped"
-        refuse_if_used(
-            lun.name, users(lun.name, _inventory(open_hypervisor)), purpose, "detach it there first (ptd_attach with state=absent)"
-        )
+        warnings = _refuse_used(asked, replace(lun, mappings=change.leaving), purpose, assume_unused)
+        guard = Nobody(asked, lun, purpose, assume_unused)
+        guarded = [kept for step in plan.steps for kept in ((guard, step) if step.final else (step,))]
+        return _withdrawn(array, change, Plan([*guarded, *([] if wish.delete else [guard])], [*warnings, *plan.warnings]), check_mode)
+
+
+def _withdrawn(array: Array, change: Change, plan: Plan, check_mode: bool) -> LunReport:
     about = array.about()
-    outcome = carry_out(change.plan, check_mode)
-    lun_now = read_back(outcome, check_mode, change.lun)
-    return LunReport(outcome, about, lun_now, created=False, mapped=False, first_mapped=False, targets=None)
+    outcome = carry_out(plan, check_mode)
+    lun = read_back(outcome, check_mode, change.lun)
+    return LunReport(outcome, about, lun, created=False, mapped=False, first_mapped=False, targets=None)
+
+
+def _refuse_used(asked: Asked, lun: Lun, purpose: str, assume_unused: bool) -> list[str]:
+    return refuse_unless_free(lun.name, asked.claims(lun), purpose, "detach it there first (ptd_attach with state=absent)", assume_unused)
 
 
 def initiators_with_access(lun: Lun | None) -> set[str]:
     """The initiators that see the LUN through any group, in lower case."""
     return {name.lower() for mapping in lun.mappings for name in mapping.initiators} if lun else set()
-
-
-def _inventory(open_hypervisor: Callable[[], Hypervisor]) -> Inventory:
-    hypervisor = open_hypervisor()
-    try:
-        return hypervisor.inventory(devices=False)
-    finally:
-        hypervisor.close()

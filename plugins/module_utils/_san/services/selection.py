@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, NotFound, Refused
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Host, Inventory, VirtualMachine
-
-UNREACHABLE = "unreachable"
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import UNREACHABLE, Host, Inventory, VirtualMachine
 
 
 def pick_vm(machines: Sequence[VirtualMachine], wanted: str) -> VirtualMachine:

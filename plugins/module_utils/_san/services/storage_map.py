@@ -19,6 +19,7 @@ from typing import Any
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     PASSTHROUGH,
+    UNKNOWN,
     ArrayAbout,
     FileSystem,
     Host,
@@ -40,7 +41,6 @@ UNRESOLVED = "unresolved"
 LUN = "lun"
 EXPORT = "export"
 LOCAL = "local"
-UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)

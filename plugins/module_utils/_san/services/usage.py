@@ -2,59 +2,117 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Who uses a LUN, by the hypervisor's own word: the guard in front of every change."""
+"""Who uses a LUN, by the word of everyone who can tell: the guard in front of every change.
+
+Each piece of evidence is a claim: that something uses the LUN, or that nobody can tell whether it does. Only a LUN on which there is no
+claim is free. What a user vouches for overrides that nobody can tell, and is named; it never overrides a use that is known.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Inventory
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Inventory, LunMapping, Use
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 VIRTUAL_MACHINE = "VM"
 FILE_SYSTEM = "file system"
 CLUSTER_DISK = "cluster disk"
 
+USED = "used"
+CANNOT_TELL = "cannot tell"
+
 
 @dataclass(frozen=True)
-class User:
-    """Something that holds data on a LUN."""
+class Claim:
+    """One reason why a LUN is not free."""
 
+    verdict: str
+    """`used` or `cannot tell`."""
     kind: str
     name: str
     id: str
+    how: str = ""
+    """The end of a sentence that begins with the name."""
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name} ({self.id})"
+        named = f"{self.kind} {self.name}" + (f" ({self.id})" if self.id else "")
+        return f"{named} {self.how}" if self.how else named
 
 
-def users(name: ScsiName, inventory: Inventory) -> list[User]:
-    """Every VM that has the LUN as a disk, every file system of the hosts that lies on it, and what a cluster keeps it for.
+def claims(name: ScsiName, inventory: Inventory) -> list[Claim]:
+    """Every VM that has the LUN as a disk, every file system of the hosts that lies on it, what a cluster keeps it for, and what else
+    has it or may have it.
 
     A disk that a cluster keeps for a VM bears that VM's id, so that it is no stranger to it. A file system on such a disk is the guest's
     own, unless image files lie on it.
     """
-    machines = [User(VIRTUAL_MACHINE, vm.name, vm.id) for vm in inventory.virtual_machines if any(disk.name == name for disk in vm.disks)]
+    machines = [_used(VIRTUAL_MACHINE, vm.name, vm.id) for vm in inventory.virtual_machines if any(disk.name == name for disk in vm.disks)]
     kept = [disk for disk in inventory.cluster_disks if disk.lun == name and not disk.available]
     guests_own = any(disk.vm for disk in kept)
     homes = {disk.file_system for vm in inventory.virtual_machines for disk in vm.disks} if guests_own else set()
     file_systems = [
-        User(f"{store.kind} {FILE_SYSTEM}", store.name, store.id)
+        _used(f"{store.kind} {FILE_SYSTEM}", store.name, store.id)
         for store in inventory.file_systems
         if any(ScsiName.try_parse(extent) == name for extent in store.extents) and (not guests_own or store.id in homes)
     ]
-    return [*machines, *file_systems, *(User(CLUSTER_DISK, disk.name, disk.vm or disk.id) for disk in kept)]
+    cluster_disks = [_used(CLUSTER_DISK, disk.name, disk.vm or disk.id) for disk in kept]
+    others = [_claim(use) for use in inventory.uses if use.lun in (None, name)]
+    return [*machines, *file_systems, *cluster_disks, *others]
 
 
-def refuse_if_used(name: ScsiName, found: Sequence[User], purpose: str, way_out: str) -> None:
-    """Raise `Refused`, naming the users, unless there are none; `way_out` is what to do about VMs."""
-    if not found:
-        return
-    kinds = {user.kind for user in found} - {VIRTUAL_MACHINE}
+def claims_of_strangers(mappings: Sequence[LunMapping], known_initiators: Collection[str]) -> list[Claim]:
+    """The initiators that see a LUN and belong to nobody who was asked: what they do with it, nobody can tell."""
+    known = {initiator.lower() for initiator in known_initiators}
+    return [
+        Claim(CANNOT_TELL, "initiator", initiator, "", f"of igroup {mapping.group} belongs to no host that was asked")
+        for mapping in mappings
+        for initiator in mapping.initiators
+        if initiator.lower() not in known
+    ]
+
+
+def without(owner: str, found: Iterable[Claim]) -> list[Claim]:
+    """The claims of all but the owner, a VM by its id, whose own use is no reason to refuse it anything."""
+    return [claim for claim in found if claim.id != owner]
+
+
+def refuse_unless_free(name: ScsiName, found: Sequence[Claim], purpose: str, way_out: str, assume_unused: bool = False) -> list[str]:
+    """Raise `Refused` when somebody uses the LUN, or when nobody can tell whether somebody does; `way_out` is what to do about VMs.
+
+    Returns, as warnings, what the user's `assume_unused` overrides.
+    """
+    used = [claim for claim in found if claim.verdict == USED]
+    if used:
+        names = ", ".join(str(claim) for claim in used)
+        raise Refused(f"LUN {name} is used by {names} and will not be {purpose}: {_way_out(used, way_out)}.")
+    doubts = "; ".join(str(claim) for claim in found)
+    if not doubts:
+        return []
+    if assume_unused:
+        return [f"Nobody could tell whether LUN {name} is used ({doubts}); it was {purpose} because assume_unused vouches for it."]
+    raise Refused(
+        f"LUN {name} will not be {purpose}, because nobody can tell whether it is used ({doubts}): mend that, or vouch for the LUN with "
+        "assume_unused=true."
+    )
+
+
+def _used(kind: str, name: str, identifier: str) -> Claim:
+    return Claim(USED, kind, name, identifier)
+
+
+def _claim(use: Use) -> Claim:
+    return Claim(CANNOT_TELL if use.lun is None else USED, use.kind, use.name, use.id, use.how)
+
+
+def _way_out(used: Sequence[Claim], way_out: str) -> str:
+    kinds = {claim.kind for claim in used} - {VIRTUAL_MACHINE}
     if CLUSTER_DISK in kinds:
-        way_out = "remove the disk from the cluster first if nobody needs what is on it, or name another LUN"
-    elif kinds:
-        way_out = "remove the file system first if nobody needs what is on it, or name another LUN"
-    raise Refused(f"LUN {name} is used by {', '.join(str(user) for user in found)} and will not be {purpose}: {way_out}.")
+        return "remove the disk from the cluster first if nobody needs what is on it, or name another LUN"
+    if any(kind.endswith(FILE_SYSTEM) for kind in kinds):
+        return "remove the file system first if nobody needs what is on it, or name another LUN"
+    if kinds:
+        return "end that use first, or name another LUN"
+    return way_out

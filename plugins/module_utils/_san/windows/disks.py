@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DEVICE_OK
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import storage_classes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim import CimClient
@@ -61,7 +62,7 @@ class HostDisk:
     bus: int = 0
     vendor: str = ""
     product: str = ""
-    state: str = "ok"
+    state: str = DEVICE_OK
     """`ok`, `not ready`, `no media` or `failed`."""
 
     @property
@@ -117,7 +118,7 @@ def _disk(found: CimInstance) -> HostDisk:
         bus=found.integer("BusType") or 0,
         vendor=found.text("Manufacturer").strip(),
         product=(found.text("Model") or found.text("FriendlyName")).strip(),
-        state=next((_FAULTY[status] for status in found.integers("OperationalStatus") if status in _FAULTY), "ok"),
+        state=next((_FAULTY[status] for status in found.integers("OperationalStatus") if status in _FAULTY), DEVICE_OK),
     )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Union
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_envelope import Reference, namespace_of, resource_uri
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_envelope import Reference, resource_uri
 
 Key = Union[str, int, bool]
 
@@ -51,17 +51,9 @@ class ObjectPath:
             return self.class_name
         return f"{self.class_name}.{','.join(f'{name}={_written(value)}' for name, value in self.keys.items())}"
 
-    def is_same(self, other: ObjectPath) -> bool:
-        """Tell whether both mean the same object in their hosts' namespaces: hosts, order of keys and case do not matter."""
-        return self._identity() == other._identity()
-
     def reference(self) -> Reference:
         """The endpoint reference to this object. The host is dropped: a reference means the host that is asked."""
         return Reference(resource_uri(self.namespace, self.class_name), {name: _selector(value) for name, value in self.keys.items()})
-
-    def _identity(self) -> tuple[str, str, frozenset[tuple[str, str]]]:
-        keys = frozenset((name.lower(), _selector(value).lower()) for name, value in self.keys.items())
-        return self.namespace.lower(), self.class_name.lower(), keys
 
 
 def parse_path(text: str) -> ObjectPath:
@@ -77,16 +69,6 @@ def parse_path(text: str) -> ObjectPath:
         namespace=prefix["namespace"].strip("\\/").replace("\\", "/") if prefix else "",
         host=(prefix["host"] or _LOCAL) if prefix else _LOCAL,
     )
-
-
-def path_of(reference: Reference, host: str = _LOCAL) -> ObjectPath:
-    """The path of what an endpoint reference means. Raises `ValueError` for the keys of an association."""
-    keys: dict[str, Key] = {}
-    for name, value in reference.selectors.items():
-        if isinstance(value, Reference):
-            raise ValueError(f"{name} is a reference, which a path is not built from")
-        keys[name] = value
-    return ObjectPath(reference.resource_uri.rpartition("/")[2], keys, namespace_of(reference.resource_uri), host)
 
 
 def _keys(text: str, position: int) -> dict[str, Key]:

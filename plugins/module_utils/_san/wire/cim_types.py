@@ -78,10 +78,6 @@ class CimInstance:
         """The items of an array of numbers; null or missing is empty."""
         return self._many(name, int)
 
-    def references(self, name: str) -> tuple[Reference, ...]:
-        """The items of an array of references; null or missing is empty."""
-        return self._many(name, Reference)
-
     def instances(self, name: str) -> tuple[CimInstance, ...]:
         """The items of an array of instances; null or missing is empty."""
         return self._many(name, CimInstance)

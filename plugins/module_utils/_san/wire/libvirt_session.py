@@ -32,8 +32,6 @@ LIVE = 1
 """VIR_DOMAIN_AFFECT_LIVE"""
 CONFIG = 2
 """VIR_DOMAIN_AFFECT_CONFIG"""
-NO_SUCH_DEVICE = ("9", "55", "99")
-"""OPERATION_FAILED (older libvirt), OPERATION_INVALID and DEVICE_MISSING: what detaching a device that is not there is answered with."""
 
 FC_HOSTS = 512
 """VIR_CONNECT_LIST_NODE_DEVICES_CAP_FC_HOST"""

@@ -49,21 +49,9 @@ def equals(column: str, value: Value) -> Condition:
     return Condition(f"{_name(column)} = {literal(value)}")
 
 
-def differs(column: str, value: Value) -> Condition:
-    """`column <> value`; for None, that it is set."""
-    if value is None:
-        return Condition(f"{_name(column)} IS NOT NULL")
-    return Condition(f"{_name(column)} <> {literal(value)}")
-
-
 def starts_with(column: str, text: str) -> Condition:
     """That the column's text begins with this one, whatever characters it holds."""
     return _like(column, f"{_unlike(text)}%")
-
-
-def contains(column: str, text: str) -> Condition:
-    """That the column's text holds this one, whatever characters it holds."""
-    return _like(column, f"%{_unlike(text)}%")
 
 
 def one_of(column: str, values: Iterable[Value]) -> Condition:

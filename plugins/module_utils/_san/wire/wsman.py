@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, OutcomeUnknown, RemoteError, TimedOut
@@ -19,7 +18,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import ws
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_envelope import (
     ENUMERATE,
     GET,
-    IDENTITY,
     PULL,
     PUT,
     RELEASE,
@@ -39,14 +37,6 @@ OLD_ENVELOPE_SIZE = 153_600
 """The default before, for a service that takes no more."""
 _SERVICE_SHARE = 0.9
 """How much of the time for one request the service may use up, so that its own word on a timeout still arrives."""
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What a service says of itself, such as `Microsoft Corporation` and `OS: 10.0.20348 SP: 0.0 Stack: 3.0`."""
-
-    vendor: str
-    version: str
 
 
 class WsmanSession:
@@ -72,14 +62,6 @@ class WsmanSession:
     def connection(self) -> Connection:
         """Where this session leads."""
         return self._connection
-
-    def identify(self) -> Identity:
-        """Log in and ask the service who it is: the cheapest request there is."""
-        answer = self._transport.send(wsman_envelope.identify_message(), "Identify", Effect.NONE, self._connection.timeout)
-        content = wsman_envelope.content_of(self._envelope(answer, "Identify", Effect.NONE))
-        if content is None or content.tag != f"{{{IDENTITY}}}IdentifyResponse":
-            raise self._transport.unreadable("Identify", Effect.NONE, "no IdentifyResponse")
-        return Identity(*((content.findtext(f"{{{IDENTITY}}}{name}") or "").strip() for name in ("ProductVendor", "ProductVersion")))
 
     def enumerate(self, uri: str, max_elements: int = MAX_ELEMENTS) -> Iterator[Element]:
         """All instances of the class that a resource URI names, page by page; giving up early tells the service so."""

@@ -36,7 +36,6 @@ ENUMERATION = "http://schemas.xmlsoap.org/ws/2004/09/enumeration"
 TRANSFER = "http://schemas.xmlsoap.org/ws/2004/09/transfer"
 WSMAN = "http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd"
 WSMAN_FAULT = "http://schemas.microsoft.com/wbem/wsman/1/wsmanfault"
-IDENTITY = "http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd"
 WMI = "http://schemas.microsoft.com/wbem/wsman/1/wmi"
 WQL_DIALECT = "http://schemas.microsoft.com/wbem/wsman/1/WQL"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
@@ -194,11 +193,6 @@ def pull_body(context: str, max_elements: int) -> Element:
 def release_body(context: str) -> Element:
     """Give up the rest of an enumeration."""
     return element("Release", ENUMERATION, children=[element("EnumerationContext", ENUMERATION, context)])
-
-
-def identify_message() -> bytes:
-    """The one message that is answered without a header, a resource or, where the endpoint allows it, a login (DSP0226, 11)."""
-    return _enveloped(element("Header", SOAP), element("Body", SOAP, children=[element("Identify", IDENTITY)]))
 
 
 def parse(message: bytes) -> Element:

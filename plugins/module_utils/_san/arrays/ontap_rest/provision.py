@@ -20,7 +20,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_r
     blind_initiators,
     route,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.site import SETTLE_SECONDS, OntapStep, Site
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.site import (
+    SETTLE_SECONDS,
+    OntapStep,
+    Site,
+    refuse_others_work,
+    refuse_written,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
     InvalidInput,
     NotFound,
@@ -54,7 +60,7 @@ def plan_provision(client: OntapClient, wish: ProvisionWish) -> Change:
     else:
         _refuse_other_os_type(wish, lun)
         steps = [*_mapping_steps(site, wish), *_growth(site, wish, lun)]
-    return Change(Plan(steps), site.report)
+    return Change(Plan(steps), site.report, mark=site.mark)
 
 
 def is_rounding(asked: int, actual: int) -> bool:
@@ -108,6 +114,8 @@ def _mapping_steps(site: Site, wish: ProvisionWish) -> list[OntapStep]:
     way = find_route(site, wish)
     if way is None:
         return []
+    if wish.exclusive and site.lun is not None:
+        _refuse_if_others_see(site.lun, wish)
     steps: list[OntapStep] = []
     if not way.group.id:
         steps.append(CreateGroup(site, way.group))
@@ -116,6 +124,16 @@ def _mapping_steps(site: Site, wish: ProvisionWish) -> list[OntapStep]:
     if not way.mapped:
         steps.append(MapLun(site, wish, way.group.name, way.lun_id))
     return steps
+
+
+def _refuse_if_others_see(lun: Lun, wish: ProvisionWish) -> None:
+    wanted = {name.lower() for name in wish.initiators}
+    strangers = sorted({name for mapping in lun.mappings for name in mapping.initiators} - wanted)
+    if strangers:
+        raise Refused(
+            f"LUN {wish.address} is mapped to {', '.join(strangers)} too, and nobody can tell whether it is used there: unmap it from them "
+            "if nothing uses it, ask for sharing, or vouch for it with assume_unused."
+        )
 
 
 def find_route(site: Site, wish: ProvisionWish) -> Route | None:
@@ -180,12 +198,15 @@ class CreateLun(OntapStep):
             )
 
     def undo(self) -> None:
-        if self.site.lun is None and not self._find():
-            if self._told_created or self._may_come:
-                raise TimedOut("it may still appear on the array; when it does, run this task again or delete the LUN")
+        stored = lookup.lun_at(self.site.client, self.wish.address)
+        if stored is None and self.site.lun is None and (self._told_created or self._may_come):
+            raise TimedOut("it may still appear on the array; when it does, run this task again or delete the LUN")
+        if stored is None or not (self._told_created or self.site.mark in stored.comment):
             return
-        path = f"/storage/luns/{self.site.require_lun().id}"
-        self.site.delete(path, (codes.LUN_NOT_FOUND, codes.ENTRY_NOT_FOUND), allow_delete_while_mapped="false")
+        if stored.comment:
+            refuse_others_work(stored, self.site.mark)
+        refuse_written(stored)
+        self.site.delete(f"/storage/luns/{stored.lun.id}", (codes.LUN_NOT_FOUND, codes.ENTRY_NOT_FOUND), allow_delete_while_mapped="false")
         self.site.lun = None
 
     def before(self) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import codes, lookup
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import Group
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Step
 
@@ -24,6 +24,27 @@ SETTLE_SECONDS = 5.0
 def new_mark() -> str:
     """A text that only this run writes into the comments of what it makes, to know its own things again."""
     return f"crossvisor.san:{secrets.token_hex(8)}"
+
+
+def refuse_others_work(stored: lookup.StoredLun, made_by: str) -> None:
+    """Raise `Refused` for a LUN that is not, as it was made, the work of the run with this mark."""
+    if made_by not in stored.comment:
+        raise Refused(f"LUN {_title(stored)} was not made by the run {made_by} and stays: remove it by its name when nobody needs it.")
+    refuse_written(stored)
+
+
+def refuse_written(stored: lookup.StoredLun) -> None:
+    """Raise `Refused` for a LUN that somebody has written to, or of which the array does not tell."""
+    used = stored.lun.used_bytes
+    if used != 0:
+        written = "an unknown number of" if used is None else str(used)
+        raise Refused(
+            f"LUN {_title(stored)} holds {written} bytes that were written since it was made, and stays: remove it when nobody needs them."
+        )
+
+
+def _title(stored: lookup.StoredLun) -> str:
+    return f"{stored.lun.svm}:{stored.lun.path}"
 
 
 @dataclass

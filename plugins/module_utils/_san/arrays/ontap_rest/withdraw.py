@@ -14,7 +14,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base im
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import codes, lookup
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import Group, is_ours
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.site import OntapStep, Site
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.site import OntapStep, Site, refuse_others_work
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, InvalidInput, Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
@@ -22,29 +22,46 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 
 
 def plan_withdraw(client: OntapClient, wish: WithdrawWish) -> Change:
-    """The steps to the wish, none when the LUN does not exist. At most two requests.
+    """The steps to the wish; of a LUN that does not exist, only what an earlier run left of its groups. At most two requests.
 
     Raises `Refused` when the LUN would be taken from initiators that the wish does not name.
     """
-    lun = _find(client, wish.lun)
-    if lun is None:
-        return Change(Plan(), lambda: None)
+    stored = _find(client, wish.lun)
+    if stored is None:
+        return Change(Plan(_sweep(client, wish)), lambda: None)
+    if wish.made_by:
+        refuse_others_work(stored, wish.made_by)
+    lun = stored.lun
     title = f"{lun.svm}:{lun.path}"
-    groups = lookup.groups_of(client, lun.svm) if lun.mappings else []
+    groups = lookup.groups_of(client, lun.svm) if lun.mappings or wish.initiators else []
     site = Site(client, lun.svm, title, wish.timeout, lookup.with_initiators(lun, groups))
     leaving = _leaving(wish, site.require_lun())
     steps: list[OntapStep] = [UnmapLun(site, mapping) for mapping in leaving]
-    steps += [DeleteGroup(site, group) for group in _orphans(groups, leaving, lun)]
+    steps += [DeleteGroup(site, group, wanted_by_others) for group, wanted_by_others in _own(groups, leaving, lun)]
+    steps += [DeleteGroup(site, group) for group in _left_over(groups, wish)]
     if wish.delete:
         _refuse_other_groups(lun, leaving)
-        steps.append(DeleteLun(site, lun))
-    return Change(Plan(steps), site.report)
+        steps.append(DeleteLun(site, lun, wish.made_by))
+    return Change(Plan(steps), site.report, leaving)
 
 
-def _find(client: OntapClient, wanted: LunAddress | ScsiName) -> Lun | None:
+def _sweep(client: OntapClient, wish: WithdrawWish) -> list[OntapStep]:
+    """What a run that was stopped after it had deleted the LUN left behind, as far as the wish tells where to look."""
+    if not isinstance(wish.lun, LunAddress) or not wish.initiators:
+        return []
+    site = Site(client, wish.lun.svm, str(wish.lun), wish.timeout)
+    return [DeleteGroup(site, group) for group in _left_over(lookup.groups_of(client, wish.lun.svm), wish)]
+
+
+def _left_over(groups: Sequence[Group], wish: WithdrawWish) -> list[Group]:
+    """The groups that we made for initiators of the wish, and to which no LUN is mapped: an earlier run did not get to delete them."""
+    named = {name.lower() for name in wish.initiators}
+    return [group for group in groups if is_ours(group) and not group.luns and group.initiators <= named]
+
+
+def _find(client: OntapClient, wanted: LunAddress | ScsiName) -> lookup.StoredLun | None:
     if isinstance(wanted, LunAddress):
-        stored = lookup.lun_at(client, wanted)
-        return stored.lun if stored else None
+        return lookup.lun_at(client, wanted)
     if wanted.ontap_serial is None:
         maker = wanted.vendor or "its maker is not known"
         raise InvalidInput(f"{wanted} is not the name of an ONTAP LUN ({maker}): look for it on another array.")
@@ -52,7 +69,7 @@ def _find(client: OntapClient, wanted: LunAddress | ScsiName) -> Lun | None:
     if len(found) > 1:
         places = ", ".join(f"{stored.lun.svm}:{stored.lun.path}" for stored in found)
         raise Ambiguous(f"Several LUNs are named {wanted} on array {client.connection}: {places}; name one of them by SVM, volume and LUN.")
-    return found[0].lun if found else None
+    return found[0] if found else None
 
 
 def _leaving(wish: WithdrawWish, lun: Lun) -> list[LunMapping]:
@@ -68,10 +85,10 @@ def _leaving(wish: WithdrawWish, lun: Lun) -> list[LunMapping]:
     return [mapping for mapping in lun.mappings if mapping.group == wish.group or named & set(mapping.initiators)]
 
 
-def _orphans(groups: Sequence[Group], leaving: Sequence[LunMapping], lun: Lun) -> list[Group]:
-    """The groups that we made and that have no other LUN."""
+def _own(groups: Sequence[Group], leaving: Sequence[LunMapping], lun: Lun) -> list[tuple[Group, bool]]:
+    """The groups that we made, each with whether other LUNs were mapped to it when it was looked at."""
     left = {mapping.group_id for mapping in leaving}
-    return [group for group in groups if group.id in left and is_ours(group) and set(group.luns.values()) <= {lun.path}]
+    return [(group, not set(group.luns.values()) <= {lun.path}) for group in groups if group.id in left and is_ours(group)]
 
 
 def _refuse_other_groups(lun: Lun, leaving: Sequence[LunMapping]) -> None:
@@ -121,13 +138,26 @@ class UnmapLun(OntapStep):
 
 @dataclass
 class DeleteGroup(OntapStep):
-    """Delete an igroup that we made, unless somebody has mapped another LUN to it by now."""
+    """Delete an igroup that we made, unless another LUN is mapped to it by then.
+
+    Runs that take the last LUNs of a group away side by side each see the other's LUN there, so that each has to look once its own is gone.
+    """
 
     group: Group
+    wanted_by_others: bool = False
+    """Whether another LUN was mapped to it when it was looked at first."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.title = f"delete igroup {self.site.svm}:{self.group.name}, to which no LUN is mapped any more"
+
+    def done(self) -> bool:
+        if super().done() or not self.wanted_by_others:
+            return super().done()
+        if not self.site.touched:
+            return True
+        found = self.site.group(self.group.name)
+        return found is None or bool(found.luns) or not is_ours(found)
 
     def change(self) -> None:
         path = f"/protocols/san/igroups/{self.group.id}"
@@ -164,6 +194,7 @@ class DeleteLun(OntapStep):
     """Delete a LUN that is mapped nowhere, with its data. It has no way back, and is therefore the last step."""
 
     lun: Lun
+    made_by: str = ""
     final = True
 
     def __post_init__(self) -> None:
@@ -171,6 +202,9 @@ class DeleteLun(OntapStep):
         self.title = f"delete LUN {self.site.title} with its data"
 
     def change(self) -> None:
+        stored = lookup.lun_of(self.site.client, self.lun.id) if self.made_by else None
+        if stored is not None:
+            refuse_others_work(stored, self.made_by)
         self.site.delete(f"/storage/luns/{self.lun.id}", (codes.LUN_NOT_FOUND, codes.ENTRY_NOT_FOUND), allow_delete_while_mapped="false")
 
     def check(self) -> None:

@@ -22,6 +22,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.k
 GPT = "gpt"
 _PROTECTION = "PMBR"  # the MBR that a GPT puts before itself
 _SECTOR = 512  # blkid counts in these, whatever the device's block size
+_END, _SAMPLE, _PLACES = 1 << 20, 1 << 16, 64  # bytes at either end, bytes in each place between, places
 _NOTHING_FOUND, _AMBIGUOUS = 2, 8  # exit codes of blkid
 _ESCAPED = re.compile(r"\\(.)")
 
@@ -42,7 +43,7 @@ class PartitionContents:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a disk carries. A blank one has neither partition table nor signatures."""
+    """What a disk carries. A blank one has neither partition table nor signatures, and no data that nobody knows."""
 
     partition_table: str = ""
     """`gpt`, or empty for none; other tables are signatures."""
@@ -50,11 +51,13 @@ class Contents:
     """On the whole disk."""
     partitions: Mapping[str, PartitionContents] = field(default_factory=dict)
     """By device, `/dev/sdb1`."""
+    data: bool = False
+    """Whether a disk that carries nothing known carries anything but zeros all the same: a database, or what is encrypted."""
 
     def result(self, disk: dict[str, Any]) -> dict[str, Any]:
         """What a module returns of the disk, completed."""
         partitions = [{**partition, **self._partition(partition["device"])} for partition in disk["partitions"]]
-        content = {"partition_table": self.partition_table, "signatures": list(self.signatures)}
+        content = {"partition_table": self.partition_table, "signatures": list(self.signatures), "data": self.data}
         return {**disk, "content": content, "partitions": partitions}
 
     def _partition(self, device: str) -> dict[str, Any]:
@@ -77,7 +80,15 @@ def read(kernel: Kernel, disk: GuestDisk) -> Contents | None:
         partition_table=GPT if is_gpt else "",
         signatures=tuple(type_ for type_ in own if not (is_gpt and type_ in (GPT, _PROTECTION))),
         partitions={device: _partition(kernel, device, found.get(_base(device), [])) for device in devices[1:]},
+        data=not own and len(devices) == 1 and _holds_data(kernel, disk),
     )
+
+
+def _holds_data(kernel: Kernel, disk: GuestDisk) -> bool:
+    """Look into the first and the last MiB and into places between: what never was written to is zeros on every array."""
+    last = max(disk.size_bytes - _END, 0)
+    places = {0: _END, last: _END, **{last * part // _PLACES: _SAMPLE for part in range(1, _PLACES)}}
+    return any(not kernel.is_zero(disk.device, offset // _SECTOR * _SECTOR, length) for offset, length in sorted(places.items()))
 
 
 def _signatures(said: str) -> dict[str, list[str]]:

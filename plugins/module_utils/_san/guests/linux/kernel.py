@@ -74,6 +74,17 @@ class Kernel:
             if error.errno not in _GONE:
                 raise CrossvisorError(f"The buffers of {device} cannot be written: {error.strerror}") from None
 
+    def is_zero(self, device: str, offset: int, length: int) -> bool:
+        """Tell whether a stretch of a block device, in bytes, holds nothing but zeros. Raises a `CrossvisorError`."""
+        try:
+            opened = os.open(device, os.O_RDONLY)
+            try:
+                return not any(os.pread(opened, length, offset))
+            finally:
+                os.close(opened)
+        except OSError as error:
+            raise CrossvisorError(f"{device} cannot be read: {error.strerror}") from None
+
     def may_read(self, device: str) -> bool:
         """Tell whether a block device can be opened by this user."""
         return os.access(device, os.R_OK)

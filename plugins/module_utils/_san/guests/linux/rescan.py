@@ -20,11 +20,11 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.k
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.usage import Use, uses
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import scsi
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.scsi import Disk, ScsiHost
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import PATH_DEAD
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
-_DEAD = "dead"
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class Rescan:
 
     def _without_stale_paths(self, disk: GuestDisk) -> list[str]:
         """Let go of what a LUN that was taken away without notice has left. dm-multipath looks after its own paths."""
-        stale = [] if disk.multipath else [path for path in disk.paths if path.state == _DEAD]
+        stale = [] if disk.multipath else [path for path in disk.paths if path.state == PATH_DEAD]
         if not stale:
             return []
         used = [use for use in uses(self.kernel.tree, disk) if any(use.device.startswith(path.device) for path in stale)]
@@ -143,7 +143,7 @@ class Rescan:
         """Let the kernel read size and identity from the LUN, which may have grown, or be another one behind the same address."""
         seen = self._find()
         for path in seen.paths if seen else ():
-            if path.state != _DEAD:
+            if path.state != PATH_DEAD:
                 self.kernel.order(f"{path.path}/rescan", "1")
         self._resize_map()
 
@@ -151,7 +151,7 @@ class Rescan:
         disk = self._find()
         if disk is None or not disk.map:
             return
-        sizes = {device_size(self.kernel.tree, path.block) for path in disk.paths if path.block and path.state != _DEAD}
+        sizes = {device_size(self.kernel.tree, path.block) for path in disk.paths if path.block and path.state != PATH_DEAD}
         if sizes and min(sizes) > disk.size_bytes:
             self._tool("multipathd", "resize", "map", disk.map_name)
 

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,17 +17,15 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.d
     dm_uuid,
     holders,
 )
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import mounts
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 
 MOUNT = "mount"
 SWAP = "swap"
 PROCESS = "process"
 
-_MOUNT_TABLES = ("/proc/self/mountinfo", "/proc/1/mountinfo")
-_SWAPS = "/proc/swaps"
 _DM_KINDS = {"LVM": "logical volume", "CRYPT": "encrypted device"}
 _WATCHERS = frozenset({"multipathd", "systemd-udevd", "(udev-worker)", "udevd"})  # they open every disk, and let go of one that leaves
-_OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ def _uses_of_block(tree: Tree, block: str, disk: GuestDisk, open_files: Sequence
     device = device_name(tree, block)
     for point in _mount_points(tree, block):
         yield Use(MOUNT, device, point, _processes_below(point, open_files))
-    if device in _swap_devices(tree) or f"/dev/{block}" in _swap_devices(tree):
+    if {device, f"/dev/{block}"} & {swap.path for swap in mounts.swaps(tree)}:
         yield Use(SWAP, device, device)
     for holder in holders(tree, block):
         if holder not in disk.blocks:
@@ -98,23 +95,8 @@ def _mount_points(tree: Tree, block: str) -> list[str]:
     """Where the device is mounted, in this namespace and in that of the first process. btrfs shows no device number, but the device."""
     number = device_number(tree, block)
     names = {f"/dev/{block}", device_name(tree, block)}
-    rows = (line.split() for table in _MOUNT_TABLES for line in (tree.text(table) or "").splitlines())
-    found = [_plain(row[4]) for row in rows if len(row) > 9 and (row[2] == number or _source(row) in names)]
-    return list(dict.fromkeys(found))
-
-
-def _source(row: Sequence[str]) -> str:
-    """proc(5): after a field `-`, the type of the file system and the source."""
-    return _plain(row[row.index("-") + 2]) if "-" in row[6:-2] else ""
-
-
-def _plain(text: str) -> str:
-    """proc(5) writes space, tab, line end and backslash as three octal digits."""
-    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), text)
-
-
-def _swap_devices(tree: Tree) -> list[str]:
-    return [_plain(line.split()[0]) for line in (tree.text(_SWAPS) or "").splitlines()[1:] if line.split()]
+    found = (mount for mount in mounts.mounts(tree) if mount.device == number or names & {mount.source, mounts.named_device(tree, mount)})
+    return list(dict.fromkeys(mount.place for mount in found))
 
 
 def _kind(tree: Tree, holder: str) -> str:

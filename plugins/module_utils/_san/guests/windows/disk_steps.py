@@ -421,9 +421,15 @@ def refuse_other_content(session: Session, wish: VolumeWish) -> None:
     """Raise `Refused` when the disk holds something else than the wished volume, and the user did not say that it may be lost."""
     if wish.force:
         return
+    disk = session.disk_in_words()
+    if session.layout.disk.style == RAW and not wish.blank:
+        raise Refused(
+            f"{disk[0].upper()}{disk[1:]} has no partition table that Windows knows, and Windows cannot tell whether it holds another "
+            "system's data, such as a Linux volume: say blank if the array knows that nothing was written to it, or force if all that is "
+            "on it may be lost."
+        )
     reason = objection(session.layout, wish)
     if reason:
-        disk = session.disk_in_words()
         raise Refused(f"{disk[0].upper()}{disk[1:]} holds {reason}: say force if all that is on it may be lost.")
     label = other_label(session.layout, wish)
     if label is not None:

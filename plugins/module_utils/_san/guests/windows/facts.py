@@ -4,7 +4,7 @@
 
 """Which hypervisor a Windows machine runs on, by what it shows of itself: firmware, registry, files.
 
-The firmware is judged by the rules of `hypervisors.local`, with Windows' names for the same sources. The guest tools of a hypervisor count
+The firmware is judged by the rules of `detection`, with Windows' names for the same sources. The guest tools of a hypervisor count
 only where the firmware names none, because they may be left from another hypervisor. `HypervisorPresent` proves nothing when it is true: it
 is on a Hyper-V host too, and wherever Windows protects itself by virtualization.
 """

@@ -31,6 +31,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.session import Session
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.wish import VolumeWish, objection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DEVICE_OK
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, Step
 
 
@@ -68,7 +69,7 @@ def _refuse_protected(session: Session) -> None:
             f"A failover cluster inside the guest keeps {session.disk_in_words()}: "
             "remove it from that cluster first, or let the cluster's own tools manage it."
         )
-    if disk.state != "ok":
+    if disk.state != DEVICE_OK:
         raise Refused(f"Windows says that {session.disk_in_words()} is {disk.state}: see that the VM can reach its LUN.")
 
 

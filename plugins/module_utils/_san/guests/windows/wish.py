@@ -25,6 +25,8 @@ class VolumeWish:
     allocation_unit_bytes: int | None = None
     """None takes the one of an existing volume, and for a new one lets Windows choose."""
     mount: AccessPath | None = None
+    blank: bool = False
+    """Somebody who can tell, such as the array, vouches that nothing was ever written to the LUN."""
     force: bool = False
     """The user's word that whatever is on the LUN may be lost."""
     timeout: float = 300.0

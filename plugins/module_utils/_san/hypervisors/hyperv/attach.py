@@ -4,14 +4,14 @@
 
 """The steps that make a LUN a pass-through disk of a VM, and those that take it from the VM again.
 
-A VM that a failover cluster keeps needs its disks in the cluster too: `cluster_attach`.
+A VM that a failover cluster keeps needs its disks in the cluster too: `cluster/attach.py`.
 """
 
 from __future__ import annotations
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import attach_rules
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.changing import Machine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.changing import VmChange
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import attach as cluster_attach
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.disk_steps import DetachDisk, TakeOffline
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Nodes
@@ -28,14 +28,14 @@ def plan_attach(nodes: Nodes, vm: VirtualMachine, wish: DiskWish) -> Plan:
     attach_rules.refuse_unknown(wish)
     if vm.cluster:
         return cluster_attach.plan_attach(nodes, vm, wish)
-    machine = Machine(nodes, vm, wish.timeout)
-    observed = machine.observe()
+    change = VmChange(nodes, vm, wish.timeout)
+    observed = change.observe()
     disk = observed.disk_of(wish.name)
     if disk is not None:
         attach_rules.refuse_elsewhere(observed, disk, wish)
         return Plan()
     attach_rules.refuse_unless_givable(observed, wish.name)
-    return Plan([TakeOffline(nodes, observed.vm.host, wish.name)]) + attach_rules.attach_steps(machine, observed, wish)
+    return Plan([TakeOffline(nodes, observed.vm.host, wish.name)]) + attach_rules.attach_steps(change, observed, wish)
 
 
 def plan_detach(nodes: Nodes, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
@@ -45,11 +45,11 @@ def plan_detach(nodes: Nodes, vm: VirtualMachine, name: ScsiName, timeout: float
     """
     if vm.cluster:
         return cluster_attach.plan_detach(nodes, vm, name, timeout)
-    machine = Machine(nodes, vm, timeout)
-    observed = machine.observe()
+    change = VmChange(nodes, vm, timeout)
+    observed = change.observe()
     disk = observed.disk_of(name)
     if disk is None:
         observed.refuse_if_hidden(name)
         return Plan()
     observed.refuse_unless_changeable()
-    return Plan([DetachDisk(machine, name, disk)])
+    return Plan([DetachDisk(change, name, disk)])

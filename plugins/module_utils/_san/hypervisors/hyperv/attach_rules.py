@@ -12,24 +12,24 @@ from types import MappingProxyType
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors import attach_rules
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import hardware, host_lun, places
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.changing import Machine, Observed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.changing import Observed, VmChange
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.disk_steps import AddController, AttachDisk
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import POWERED_ON, VirtualDisk
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import NOT_SHARED, PHYSICAL, POWERED_ON, VirtualDisk
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import disks
 
 _KNOWN: Mapping[str, Sequence[str]] = MappingProxyType(
-    {"mode": (hardware.PHYSICAL,), "disk_mode": (), "sharing": ("none",), "datastore": (), "controller_type": (hardware.SCSI,)}
+    {"mode": (PHYSICAL,), "disk_mode": (), "sharing": (NOT_SHARED,), "datastore": (), "controller_type": (hardware.SCSI,)}
 )
 """Option → the one value that says what Hyper-V does anyway, if there is one."""
 
 
-def attach_steps(machine: Machine, observed: Observed, wish: DiskWish) -> Plan:
+def attach_steps(change: VmChange, observed: Observed, wish: DiskWish) -> Plan:
     """The steps on the VM itself: a controller where one is needed, and the disk."""
     place = places.choose(observed.vm, wish.slot)
-    controller = [] if place.controller else [AddController(machine, place.bus)]
-    return Plan([*controller, AttachDisk(machine, wish.name, place)], warnings=_warnings(observed, wish.name))
+    controller = [] if place.controller else [AddController(change, place.bus)]
+    return Plan([*controller, AttachDisk(change, wish.name, place)], warnings=_warnings(observed, wish.name))
 
 
 def refuse_unknown(wish: DiskWish) -> None:

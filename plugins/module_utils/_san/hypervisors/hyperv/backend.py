@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import attach, hosts, machines, observation, release
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import attach, estate, hosts, machines, release, rescan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Nodes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     About,
@@ -50,13 +50,13 @@ class HyperV:
         return hosts.hosts_with_hbas(self._nodes)
 
     def inventory(self, devices: bool = True, images: bool = False) -> Inventory:
-        return observation.inventory(self._nodes, devices, images)
+        return estate.inventory(self._nodes, devices, images)
 
     def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:
-        return observation.devices(self._nodes, hosts, name)
+        return estate.devices(self._nodes, hosts, name)
 
     def rescan(self, hosts: Sequence[str], name: ScsiName) -> None:
-        release.rescan(self._nodes, hosts)
+        rescan.rescan(self._nodes, hosts)
 
     def plan_attach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
         return attach.plan_attach(self._nodes, vm, wish)

@@ -69,7 +69,7 @@ class Observed:
             raise Refused(f"VM {self.vm.name} is saved or paused, so that its disks cannot be changed: start it or turn it off first.")
 
 
-class Machine:
+class VmChange:
     """A VM that is going to be changed, wherever it is by then."""
 
     def __init__(self, nodes: Nodes, vm: VirtualMachine, timeout: float) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import IMAGE, PASSTHROUGH, Controller, VirtualDisk
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import IMAGE, PASSTHROUGH, PHYSICAL, Controller, VirtualDisk
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim_path import parse_path
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim_types import CimInstance
@@ -30,8 +30,6 @@ TYPE_IDE, TYPE_SCSI, TYPE_DVD_DRIVE, TYPE_DISK_DRIVE = 5, 6, 16, 17
 """ResourceType of everything that has, or takes, a slot for disks."""
 SCSI, IDE = "scsi", "ide"
 CONTROLLER_TYPES: Mapping[str, str] = MappingProxyType({SCSI_CONTROLLER: SCSI, IDE_CONTROLLER: IDE})
-PHYSICAL = "physical"
-"""The one mode of a pass-through disk: the guest's commands reach the LUN."""
 
 _PREFIX = "Microsoft:"
 

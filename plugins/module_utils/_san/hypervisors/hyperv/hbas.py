@@ -22,6 +22,11 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     FIBRE_CHANNEL,
     ISCSI_HARDWARE,
     ISCSI_SOFTWARE,
+    OFFLINE,
+    ONLINE,
+    PATH_ACTIVE,
+    PATH_DEAD,
+    UNKNOWN,
     Hba,
     LunPath,
     Portal,
@@ -40,7 +45,7 @@ _FC, _ISCSI, _SAS = 1, 2, 3
 _SOFTWARE_INITIATOR = "ROOT\\ISCSIPRT"
 """How the InstanceName of Microsoft's own iSCSI initiator begins."""
 _OK = 2
-_PORT_STATES: Mapping[int, str] = MappingProxyType({2: "online", 3: "offline", 4: "offline", 5: "offline", 6: "offline", 7: "offline"})
+_PORT_STATES: Mapping[int, str] = MappingProxyType({2: ONLINE, **dict.fromkeys(range(3, 8), OFFLINE)})
 """HBA_PORTSTATE of FC-HBA: online; offline, bypassed, diagnostics, link down, error."""
 _SPEEDS: Mapping[int, float] = MappingProxyType({1: 1.0, 2: 2.0, 4: 10.0, 8: 4.0, 16: 8.0, 32: 16.0, 64: 32.0})
 """HBA_PORTSPEED of FC-HBA, in Gbit/s."""
@@ -84,7 +89,7 @@ def fibre_ports(client: CimClient) -> dict[str, FibrePort]:
         if attributes and wwpn:
             adapter = adapters.get(port.text("InstanceName"), CimInstance(classes.FC_ADAPTER.name))
             found[wwpn] = FibrePort(
-                status=_PORT_STATES.get(attributes.integer("PortState") or 0, "unknown"),
+                status=_PORT_STATES.get(attributes.integer("PortState") or 0, UNKNOWN),
                 speed_gbit_s=_SPEEDS.get(attributes.integer("PortSpeed") or 0),
                 driver=" ".join(filter(None, (adapter.text("DriverName"), adapter.text("DriverVersion")))),
                 model=_model(adapter),
@@ -94,7 +99,7 @@ def fibre_ports(client: CimClient) -> dict[str, FibrePort]:
 
 def _hba(port: CimInstance, fibre: Mapping[str, FibrePort], iscsi: Iscsi) -> Hba:
     name = port.text("InstanceName")
-    status = "online" if port.integers("OperationalStatus")[:1] == (_OK,) else "offline"
+    status = ONLINE if port.integers("OperationalStatus")[:1] == (_OK,) else OFFLINE
     kind = port.integer("ConnectionType")
     if kind == _FC:
         wwpn = _wwn(port.text("PortAddress"))
@@ -141,7 +146,7 @@ def _paths(sessions: Mapping[str, CimInstance], links: Iterable[CimInstance], kn
     for link in links:
         session, disk = sessions.get(_key(link, "iSCSISession", "SessionIdentifier")), by_id.get(_key(link, "Disk", "ObjectId"))
         if session and disk:
-            state = "active" if session.flag("IsConnected") else "dead"
+            state = PATH_ACTIVE if session.flag("IsConnected") else PATH_DEAD
             path = LunPath(disk.name, disk.device, session.text("TargetNodeAddress"), state)
             paths[session.text("InitiatorNodeAddress").strip().lower()].append(path)
     return paths

@@ -20,11 +20,6 @@ GIVEN_TO_A_VM = "given to a VM"
 _VOLUME = "\\\\?\\Volume"
 
 
-def rescan(client: CimClient) -> None:
-    """Let the host look for disks. Raises `OutcomeUnknown` when the answer was lost; it may be repeated."""
-    call(client, storage_classes.STORAGE_SETTING, "UpdateHostStorageCache")
-
-
 def take_offline(client: CimClient, disk: HostDisk) -> None:
     """End the host's own use of a disk, which a disk with volumes does not survive unharmed: see `refuse_if_mounted`."""
     call(client, storage_classes.DISK, "Offline", {"ObjectId": disk.object_id})

@@ -10,13 +10,21 @@ from dataclasses import replace
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import classes, hardware, hbas, survey
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Node, Nodes
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import About, Capabilities, Cluster, Host
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    CONNECTED,
+    MAINTENANCE,
+    PHYSICAL,
+    UNREACHABLE,
+    About,
+    Capabilities,
+    Cluster,
+    Host,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim import CimClient
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim_types import CimClass, CimInstance
 
 TYPE = "hyperv"
-UNREACHABLE = "unreachable"
-_STATES = {"up": "connected", "paused": "maintenance"}
+_STATES = {"up": CONNECTED, "paused": MAINTENANCE}
 
 
 def about(nodes: Nodes) -> About:
@@ -39,7 +47,7 @@ def about(nodes: Nodes) -> About:
         capabilities=Capabilities(
             hot_add=True,
             hot_add_controller=False,
-            passthrough_modes=[hardware.PHYSICAL],
+            passthrough_modes=[PHYSICAL],
             controller_types=[hardware.SCSI, hardware.IDE],
             clustering=bool(clusters),
             shared_disks=False,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import host_lun
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import host_lun, rescan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.vm import ClusteredVm
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import disks, storage_call, storage_classes
@@ -96,7 +96,7 @@ class InitializeDisk(_RawDiskStep):
         self.title = f"initialize LUN {self.there.name} (GPT) on node {self.there.node}"
 
     def do(self) -> None:
-        host_lun.rescan(self.there.client)
+        rescan.rescan_host(self.there.client)
         disk = self._disk()
         self._refuse_unless_raw_everywhere()
         self._call(disk, "Initialize", {"PartitionStyle": GPT})
@@ -110,7 +110,7 @@ class InitializeDisk(_RawDiskStep):
             client = self.there.nodes.client(node.id)
             seen = disks.find(client, self.there.name, node.name)
             if seen and seen.guid != written.guid:
-                host_lun.rescan(client)
+                rescan.rescan_host(client)
                 seen = disks.find(client, self.there.name, node.name)
             if seen and seen.guid != written.guid:
                 raise RemoteError(

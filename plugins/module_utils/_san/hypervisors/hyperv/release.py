@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import host_lun
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import host_lun, rescan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Nodes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
@@ -22,12 +22,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import HostDisk
 
 _GONE, _OFFLINE, _ONLINE, _CLUSTERED = "not there", "offline", "online", "disk of the cluster"
-
-
-def rescan(nodes: Nodes, hosts: Sequence[str]) -> None:
-    """Make each of the hosts (ids) look for disks. Raises `OutcomeUnknown` for a lost answer; it may be repeated."""
-    for host in hosts:
-        host_lun.rescan(nodes.client(host))
 
 
 def plan_release(nodes: Nodes, hosts: Sequence[str], name: ScsiName) -> Plan:
@@ -121,7 +115,7 @@ class ForgetDisk(_HostStep):
                 f"LUN {self.name} is {state} on host {self._host_name}: release it (ptd_attach with state=absent and release=true) "
                 "and unmap it on the array first."
             )
-        host_lun.rescan(self.nodes.client(self.host))
+        rescan.rescan_host(self.nodes.client(self.host))
 
     def verify(self) -> None:
         if self._now():

@@ -13,24 +13,19 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors import attach_rules
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import places
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.disk_steps import (
-    AddController,
-    AttachDisk,
-    DetachDisk,
-    Guest,
-)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.changing import VmChange
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.disk_steps import AddController, AttachDisk, DetachDisk
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Disk
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.machines import MULTI_WRITER, PHYSICAL, Machine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.machines import DomainPair
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.places import Place
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import MULTI_WRITER, NOT_SHARED, PHYSICAL, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import CONFIG, LIVE
 
-_NOT_SHARED = "none"
 _KNOWN: Mapping[str, Sequence[str]] = MappingProxyType(
-    {"mode": (PHYSICAL,), "disk_mode": (), "sharing": (_NOT_SHARED, MULTI_WRITER), "datastore": ()}
+    {"mode": (PHYSICAL,), "disk_mode": (), "sharing": (NOT_SHARED, MULTI_WRITER), "datastore": ()}
 )
 """What libvirt knows of a LUN; types of controllers are the business of `places`."""
 
@@ -41,16 +36,17 @@ def plan_attach(host: KvmHost, vm: VirtualMachine, wish: DiskWish) -> Plan:
     Raises `InvalidInput` for a wish that cannot be met by any VM, `Refused` for one that this VM, as it is, cannot meet.
     """
     attach_rules.refuse_unknown(wish, _KNOWN, "a LUN that KVM passes through")
-    guest = Guest(host, vm.id, vm.name, wish.timeout)
-    machine, observed = guest.observe()
+    change = VmChange(host, vm, wish.timeout)
+    observed = change.observe()
+    pair = observed.pair
     if host.session.is_saved(vm.id):
         raise Refused(f"VM {vm.name} is saved to disk with the devices that it had: start it, or discard its managed save image first.")
-    has = [disk for disk in machine.disks if disk.target in observed.disks_of(wish.name, machine)]
+    has = observed.disks_of(wish.name)
     if has:
-        return _plan_rest(guest, machine, has[0], wish)
-    place = places.choose(vm.name, machine.domains, wish.slot, wish.controller_type)
-    attach = AttachDisk(guest, wish.name, place, machine.record.targets, shareable=wish.sharing == MULTI_WRITER)
-    return Plan([*_controller(guest, machine, place, machine.record.targets), attach])
+        return _plan_rest(change, pair, has[0], wish)
+    place = places.choose(vm.name, pair.domains, wish.slot, wish.controller_type)
+    attach = AttachDisk(change, wish.name, place, pair.record.targets, shareable=wish.sharing == MULTI_WRITER)
+    return Plan([*_controller(change, pair, place, pair.record.targets), attach])
 
 
 def plan_detach(host: KvmHost, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
@@ -58,48 +54,47 @@ def plan_detach(host: KvmHost, vm: VirtualMachine, name: ScsiName, timeout: floa
 
     Raises `Refused` while the guest agent says that it is mounted.
     """
-    guest = Guest(host, vm.id, vm.name, timeout)
-    machine, observed = guest.observe()
-    targets = observed.disks_of(name, machine)
-    if not targets:
+    change = VmChange(host, vm, timeout)
+    observed = change.observe()
+    disks = observed.disks_of(name)
+    if not disks:
         return Plan()
-    guest.refuse_if_mounted(name)
-    disks = [disk for disk in machine.disks if disk.target in targets]
-    return Plan([DetachDisk(guest, name, disk, _parts_with(machine, disk)) for disk in disks])
+    change.refuse_if_mounted(name)
+    return Plan([DetachDisk(change, name, disk, _parts_with(observed.pair, disk)) for disk in disks])
 
 
-def _plan_rest(guest: Guest, machine: Machine, disk: Disk, wish: DiskWish) -> Plan:
+def _plan_rest(change: VmChange, pair: DomainPair, disk: Disk, wish: DiskWish) -> Plan:
     """What is missing when the VM has the LUN, perhaps only in what runs or in what starts next time."""
     kind = next(
-        (places.controller_type(found.model) for part in machine.domains for found in part.controllers if _is_on(disk, found.index)), ""
+        (places.controller_type(found.model) for part in pair.domains for found in part.controllers if _is_on(disk, found.index)), ""
     )
     bus, unit = disk.address.controller if disk.address else None, places.unit_of(disk, kind)
-    sharing = MULTI_WRITER if disk.shareable else _NOT_SHARED
+    sharing = MULTI_WRITER if disk.shareable else NOT_SHARED
     otherwise = [f"sharing {sharing}, not {wish.sharing}"] if wish.sharing not in (None, sharing) else []
-    attach_rules.refuse_change(guest.name, wish.name, [*attach_rules.other_place(wish.slot, bus, unit), *otherwise])
-    missing = machine.record.targets & ~_parts_with(machine, disk)
+    attach_rules.refuse_change(change.name, wish.name, [*attach_rules.other_place(wish.slot, bus, unit), *otherwise])
+    missing = pair.record.targets & ~_parts_with(pair, disk)
     if not missing or disk.bus != "scsi" or bus is None or unit is None or kind not in places.MODELS:
         return Plan()
     place = Place(bus, unit, kind, add=True)
-    return Plan([*_controller(guest, machine, place, missing), AttachDisk(guest, wish.name, place, missing, disk.shareable, disk.target)])
+    return Plan([*_controller(change, pair, place, missing), AttachDisk(change, wish.name, place, missing, disk.shareable, disk.target)])
 
 
-def _controller(guest: Guest, machine: Machine, place: Place, parts: int) -> list[Step]:
+def _controller(change: VmChange, pair: DomainPair, place: Place, parts: int) -> list[Step]:
     """The step that adds the place's controller where it is missing. Raises `Refused` when a running VM has no port for one."""
-    lacking = (LIVE if machine.live.controller(place.bus) is None else 0) | (CONFIG if machine.config.controller(place.bus) is None else 0)
+    lacking = (LIVE if pair.live.controller(place.bus) is None else 0) | (CONFIG if pair.config.controller(place.bus) is None else 0)
     lacking &= parts
     if not place.add or not lacking:
         return []
-    if lacking & LIVE and machine.live.pcie and not machine.live.free_ports:
+    if lacking & LIVE and pair.live.pcie and not pair.live.free_ports:
         raise Refused(
-            f"VM {guest.name} runs without a usable SCSI controller and without a free PCI Express port for one: power it off and run "
+            f"VM {change.name} runs without a usable SCSI controller and without a free PCI Express port for one: power it off and run "
             "this task again, or give it a virtio-scsi controller or more pcie-root-ports first."
         )
-    return [AddController(guest, place, lacking)]
+    return [AddController(change, place, lacking)]
 
 
-def _parts_with(machine: Machine, disk: Disk) -> int:
-    return machine.targets_with(lambda other: (other.target, other.source) == (disk.target, disk.source))
+def _parts_with(pair: DomainPair, disk: Disk) -> int:
+    return pair.targets_with(lambda other: (other.target, other.source) == (disk.target, disk.source))
 
 
 def _is_on(disk: Disk, index: int) -> bool:

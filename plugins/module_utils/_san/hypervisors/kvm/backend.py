@@ -15,7 +15,16 @@ from collections.abc import Sequence
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import attach, host_lun, hosts, machines, release
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import (
+    attach,
+    changing,
+    estate,
+    host_lun,
+    hosts,
+    machines,
+    release,
+    rescan,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.access import access_to
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
@@ -52,26 +61,16 @@ class Kvm:
         return hosts.about(self._host)
 
     def hosts(self) -> list[Host]:
-        return [hosts.with_adapters(self._host)]
+        return [hosts.host_with_hbas(self._host)]
 
     def inventory(self, devices: bool = True, images: bool = False) -> Inventory:
-        found, observed = self._host.inventory(devices, images)
-        used = {disk.file_system for vm in found for disk in vm.disks} | {
-            parent.file_system for vm in found for disk in vm.disks for parent in disk.parents
-        }
-        return Inventory(
-            hosts=[hosts.host_of(self._host)],
-            virtual_machines=found,
-            file_systems=observed.view.storage.file_systems(used),
-            devices=observed.devices() if devices else (),
-            warnings=[str(failure) for failure in observed.view.answers.failures.values()],
-        )
+        return estate.inventory(self._host, devices, images)
 
     def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:
         return host_lun.devices(self._host, name) if self._host.id in hosts else []
 
     def rescan(self, hosts: Sequence[str], name: ScsiName) -> None:
-        host_lun.rescan(self._host, name)
+        rescan.rescan(self._host, name)
 
     def plan_attach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
         return attach.plan_attach(self._host, vm, wish)
@@ -80,13 +79,12 @@ class Kvm:
         return attach.plan_detach(self._host, vm, name, timeout)
 
     def attachment(self, vm: VirtualMachine, name: ScsiName) -> Attachment | None:
-        machine = self._host.machine(vm.id)
-        observed = self._host.observe([machine])
-        found = next((disk for disk in machine.disks if disk.is_disk and observed.view.name_of(disk) == name), None)
+        seen = changing.observe(self._host, vm.id)
+        found = next(iter(seen.disks_of(name)), None)
         if found is None or found.source is None:
             return None
-        disk = observed.view.disk(machine, found, found.source)
-        controller = machines.controller_of(machine, found) or Controller(disk.controller, found.bus, disk.bus or 0)
+        disk = seen.view.disk(seen.pair, found, found.source)
+        controller = machines.controller_of(seen.pair, found) or Controller(disk.controller, found.bus, disk.bus or 0)
         return Attachment(disk, controller, guest_address=place_name(disk.bus, disk.unit) if found.address else "")
 
     def plan_release(self, hosts: Sequence[str], name: ScsiName) -> Plan:

@@ -7,37 +7,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import machines, pools, qcow2, targets
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.access import HostAccess, tree_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Login, Source, root_of
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.machines import Machine, View
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.machines import DomainPair, View
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.pools import Pool
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.storage import HostStorage
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.targets import Answers
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import POWERED_ON, ScsiDevice, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import POWERED_ON
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import libvirt_session
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import LibvirtSession
-
-
-@dataclass(frozen=True)
-class Observed:
-    """VMs, and what is needed to know which LUNs are under their disks."""
-
-    machines: Sequence[Machine]
-    view: View
-
-    def disks_of(self, name: ScsiName, machine: Machine) -> list[str]:
-        """The targets of the VM's disks that are this LUN."""
-        return [disk.target for disk in machine.disks if disk.is_disk and self.view.name_of(disk) == name]
-
-    def devices(self) -> list[ScsiDevice]:
-        """What the host sees, and what the targets of QEMU's own initiator show."""
-        return [*self.view.storage.devices, *self.view.answers.devices(self.view.host)]
 
 
 class KvmHost:
@@ -71,30 +54,33 @@ class KvmHost:
         """What these iSCSI targets show."""
         return targets.ask(self.session, self.access.dial, logins)
 
-    def machine(self, uuid: str) -> Machine:
+    def pair(self, uuid: str) -> DomainPair:
         """One VM as it is now. Raises `NotFound`."""
-        return machines.machine(self.session.domain(uuid))
+        return machines.pair_of(self.session.domain(uuid))
 
-    def observe(self, found: Sequence[Machine], with_pools: bool = False, images: bool = False) -> Observed:
+    def pairs(self) -> list[DomainPair]:
+        """Every VM as it is now."""
+        return [machines.pair_of(record) for record in self.session.domains()]
+
+    def view(self, pairs: Sequence[DomainPair], with_pools: bool = False, images: bool = False) -> View:
         """Everything that is needed to know the LUNs of these VMs and, if wished, those that the host's iSCSI pools reach."""
         known = self.pools()
-        logins = machines.logins(found)
+        logins = machines.logins(pairs)
         answers = self.ask([*logins, *(pool_logins(known) if with_pools else ())])
         tree = tree_of(self.access)
-        view = View(
+        return View(
             self.id,
             self.storage(known),
             answers,
             capacities=self.session.capacities(),
             volume=self.session.volume,
             images=(lambda path: qcow2.chain(tree, path)) if images and tree else (lambda _path: ()),
-            mounts=self._mounts(found) if images else {},
+            mounts=self._mounts(pairs) if images else {},
         )
-        return Observed(found, view)
 
-    def _mounts(self, found: Sequence[Machine]) -> dict[str, dict[str, list[str]]]:
+    def _mounts(self, pairs: Sequence[DomainPair]) -> dict[str, dict[str, list[str]]]:
         """What the guests that run have mounted, several asked at a time; those whose agent does not tell are left out."""
-        running = [machine.record.uuid for machine in found if machine.record.state == POWERED_ON]
+        running = [pair.record.uuid for pair in pairs if pair.record.state == POWERED_ON]
         return dict(zip(running, self.session.each(running, self._mounted)))
 
     def _mounted(self, uuid: str) -> dict[str, list[str]]:
@@ -102,11 +88,6 @@ class KvmHost:
             return self.session.mounts(uuid) or {}
         except CrossvisorError:
             return {}
-
-    def inventory(self, devices: bool, images: bool) -> tuple[list[VirtualMachine], Observed]:
-        """Every VM, and the observation from which they were told."""
-        observed = self.observe([machines.machine(record) for record in self.session.domains()], with_pools=devices, images=images)
-        return [observed.view.machine(found) for found in observed.machines], observed
 
     def san(self) -> Answers:
         """What the targets of the host's iSCSI pools show."""

@@ -23,7 +23,7 @@ _ATTRIBUTES = (
     "node_name partition persistent_address persistent_port port_name port_speed port_state proc_name protocol sas_address size speed "
     "state subsysnqn subsystem_vendor symbolic_name targetname transport type uuid vendor wwid"
 )
-_COPIED = "proc/1/mountinfo proc/swaps etc/iscsi/initiatorname.iscsi etc/os-release etc/nvme/hostnqn"
+_COPIED = "proc/self/mountinfo proc/1/mountinfo proc/swaps etc/iscsi/initiatorname.iscsi etc/os-release etc/nvme/hostnqn"
 
 SCRIPT = f"""cd / || exit 1
 copy=$(mktemp -d) || exit 1

@@ -12,12 +12,16 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import places
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Login, root_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost, pool_logins
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.machines import PHYSICAL
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.targets import Answers, source_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import hbas, scsi
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     FIBRE_CHANNEL,
     ISCSI_SOFTWARE,
+    OFFLINE,
+    ONLINE,
+    PATH_ACTIVE,
+    PHYSICAL,
+    UNKNOWN,
     About,
     Capabilities,
     Hba,
@@ -57,7 +61,7 @@ def host_of(host: KvmHost, adapters: Sequence[Hba] = ()) -> Host:
     return Host(id=host.id, name=host.name, product=_PRODUCT, version=qemu, uuid=host.id, hbas=adapters)
 
 
-def with_adapters(host: KvmHost) -> Host:
+def host_with_hbas(host: KvmHost) -> Host:
     """The host with its adapters. From libvirt alone come the names of Fibre Channel ports, without state, speed and paths."""
     root = host.access.root()
     own = hbas.hbas(root) if root else [hba for xml in host.session.node_devices(libvirt_session.FC_HOSTS) for hba in _fibre_channel(xml)]
@@ -75,7 +79,7 @@ def _fibre_channel(xml: str) -> Iterator[Hba]:
     yield Hba(
         name=f"host{adapter.findtext('host', '')}",
         kind=FIBRE_CHANNEL,
-        status="unknown",
+        status=UNKNOWN,
         pci=_pci(root.findtext("parent", "")),
         node_wwn=scsi.wwn(f"0x{port.findtext('wwnn', '')}"),
         port_wwn=scsi.wwn(f"0x{port.findtext('wwpn', '')}"),
@@ -99,7 +103,7 @@ def _pool_initiators(logins: Iterable[Login], answers: Answers) -> Iterator[Hba]
         yield Hba(
             name=f"qemu:{initiator}",
             kind=ISCSI_SOFTWARE,
-            status="offline" if silent else "online",
+            status=OFFLINE if silent else ONLINE,
             driver="libiscsi",
             model="QEMU's own iSCSI initiator",
             iqn=scsi.iqn(initiator),
@@ -110,4 +114,4 @@ def _pool_initiators(logins: Iterable[Login], answers: Answers) -> Iterator[Hba]
 
 def _paths(login: Login, answers: Answers) -> Iterator[LunPath]:
     for lun in answers.luns.get(login, ()):
-        yield LunPath(name=lun.name, device=str(source_of(login, lun)), target=login.target, state="active", lun_id=lun.number)
+        yield LunPath(name=lun.name, device=str(source_of(login, lun)), target=login.target, state=PATH_ACTIVE, lun_id=lun.number)

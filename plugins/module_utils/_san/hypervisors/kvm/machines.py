@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Domains as VMs with their disks: the running one and the one that starts next time, seen as one machine."""
+"""Domains as VMs with their disks: the running one and the one that starts next time, seen as one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kv
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.targets import Answers
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     IMAGE,
+    MULTI_WRITER,
     PASSTHROUGH,
+    PHYSICAL,
+    VIRTUAL,
     Controller,
     ImageFile,
     VirtualDisk,
@@ -24,14 +27,10 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import CONFIG, LIVE, DomainRecord, Volume
 
-PHYSICAL = "physical"
-VIRTUAL = "virtual"
-MULTI_WRITER = "multi_writer"
-
 
 @dataclass(frozen=True)
-class Machine:
-    """A domain with what its XMLs say."""
+class DomainPair:
+    """A VM as libvirt has it: a domain that runs and one that starts next time, or one of them."""
 
     record: DomainRecord
     live: Domain
@@ -85,9 +84,9 @@ class View:
             return lun.name if lun else disk.recorded_name
         return self._under(disk.source).name
 
-    def disk(self, machine: Machine, disk: Disk, source: Source) -> VirtualDisk:
+    def disk(self, pair: DomainPair, disk: Disk, source: Source) -> VirtualDisk:
         """A disk as the model has it."""
-        kind = _controller_kind(machine, disk)
+        kind = _controller_kind(pair, disk)
         under = Under(name=self.name_of(disk), device=str(source)) if source.login else self._under(source)
         passed = disk.device == domain.LUN or under.name is not None or source.login is not None
         parents = [self._parent(parent) for parent in disk.backing] or [self._parent(Source("file", path)) for path in self._based_on(disk)]
@@ -98,7 +97,7 @@ class View:
             controller=_controller_key(disk),
             bus=disk.address.controller if disk.address else None,
             unit=places.unit_of(disk, kind),
-            size_bytes=self._size(machine, disk, source, under.name),
+            size_bytes=self._size(pair, disk, source, under.name),
             path="" if passed else self._path(source) or str(source),
             file_system="" if passed else under.file_system,
             device=under.device if passed else "",
@@ -106,20 +105,20 @@ class View:
             mode=(PHYSICAL if disk.device == domain.LUN else VIRTUAL) if passed else "",
             sharing=MULTI_WRITER if disk.shareable else "",
             parents=parents,
-            mounts=self.mounts.get(machine.record.uuid, {}).get(disk.target, ()),
+            mounts=self.mounts.get(pair.record.uuid, {}).get(disk.target, ()),
         )
 
-    def machine(self, machine: Machine) -> VirtualMachine:
+    def virtual_machine(self, pair: DomainPair) -> VirtualMachine:
         """A VM as the model has it."""
-        disks = [(disk, disk.source) for disk in machine.disks if disk.is_disk and disk.source]
+        disks = [(disk, disk.source) for disk in pair.disks if disk.is_disk and disk.source]
         return VirtualMachine(
-            id=machine.record.uuid,
-            name=machine.record.name,
-            uuid=machine.record.uuid,
+            id=pair.record.uuid,
+            name=pair.record.name,
+            uuid=pair.record.uuid,
             host=self.host,
-            power=machine.record.state,
-            controllers=list(_controllers(machine)),
-            disks=[self.disk(machine, disk, source) for disk, source in disks],
+            power=pair.record.state,
+            controllers=list(_controllers(pair)),
+            disks=[self.disk(pair, disk, source) for disk, source in disks],
         )
 
     def _path(self, source: Source) -> str:
@@ -136,9 +135,9 @@ class View:
         path = self._path(disk.source) if disk.source and disk.format == "qcow2" else ""
         return self.images(path) if path else ()
 
-    def _size(self, machine: Machine, disk: Disk, source: Source, name: ScsiName | None) -> int:
+    def _size(self, pair: DomainPair, disk: Disk, source: Source, name: ScsiName | None) -> int:
         """Bytes, by whoever knows: QEMU or the image's header, the array, the pool, the host."""
-        known = self.capacities.get((machine.record.uuid, disk.target), 0)
+        known = self.capacities.get((pair.record.uuid, disk.target), 0)
         lun = self.answers.lun(source)
         device = self.storage.device_of(name) if name else None
         sizes = (
@@ -150,31 +149,33 @@ class View:
         return next(filter(None, sizes), 0)
 
 
-def machine(record: DomainRecord) -> Machine:
-    """The domain of a record."""
-    return Machine(record, domain.parse(record.live) if record.live else NOTHING, domain.parse(record.config) if record.config else NOTHING)
+def pair_of(record: DomainRecord) -> DomainPair:
+    """The domains of a record."""
+    return DomainPair(
+        record, domain.parse(record.live) if record.live else NOTHING, domain.parse(record.config) if record.config else NOTHING
+    )
 
 
-def logins(machines: Iterable[Machine]) -> list[Login]:
+def logins(pairs: Iterable[DomainPair]) -> list[Login]:
     """Every iSCSI target that a disk of the VMs is on."""
-    return [login for found in machines for login in found.logins]
+    return [login for pair in pairs for login in pair.logins]
 
 
-def controller_of(machine: Machine, disk: Disk) -> Controller | None:
+def controller_of(pair: DomainPair, disk: Disk) -> Controller | None:
     """The controller of a disk."""
-    return next((controller for controller in _controllers(machine) if controller.key == _controller_key(disk)), None)
+    return next((controller for controller in _controllers(pair) if controller.key == _controller_key(disk)), None)
 
 
-def _controllers(machine: Machine) -> Iterator[Controller]:
+def _controllers(pair: DomainPair) -> Iterator[Controller]:
     """SCSI controllers; disks on others (virtio-blk is its own) have none in the model."""
-    found = {controller.index: controller for part in reversed(machine.domains) for controller in part.controllers}
+    found = {controller.index: controller for part in reversed(pair.domains) for controller in part.controllers}
     for index, controller in sorted(found.items()):
         kind = places.controller_type(controller.model)
-        yield Controller(f"scsi{index}", kind, index, units=sorted(places.used_units(machine.domains, index, kind)))
+        yield Controller(f"scsi{index}", kind, index, units=sorted(places.used_units(pair.domains, index, kind)))
 
 
-def _controller_kind(machine: Machine, disk: Disk) -> str:
-    controller = controller_of(machine, disk)
+def _controller_kind(pair: DomainPair, disk: Disk) -> str:
+    controller = controller_of(pair, disk)
     return controller.type if controller else ""
 
 

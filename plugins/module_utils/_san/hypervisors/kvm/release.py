@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import host_lun
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import host_lun, rescan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ScsiDevice
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, Step
@@ -56,7 +56,7 @@ class RemoveDevice(Step):
             )
 
     def undo(self) -> None:
-        host_lun.rescan(self.host, self.name)
+        rescan.rescan(self.host, self.name)
 
     def before(self) -> Mapping[str, Any]:
         return {f"LUN {self.name}": {self.host.name: self.device.device}}

@@ -14,11 +14,11 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors import attach_rules
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import mapping_file, places, rdm, snapshots
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import Machine, Observed, datastore_of
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import Observed, VmChange, datastore_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.disk_steps import AttachDisk, DetachDisk, EditDisk
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.mapping_file import MappingFile
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.places import Place
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import NOT_SHARED, PHYSICAL, VirtualDisk, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
@@ -36,20 +36,20 @@ def plan_attach(session: VimSession, vm: VirtualMachine, wish: DiskWish) -> Plan
     """
     attach_rules.refuse_unknown(wish, _KNOWN, "a raw disk on vSphere")
     settings = _settings(wish)
-    machine = Machine(session, vm, wish.timeout)
-    observed = machine.observe()
+    change = VmChange(session, vm, wish.timeout)
+    observed = change.observe()
     disk = observed.disk_of(wish.name)
     if disk is not None:
-        return _plan_edit(machine, observed, disk, wish)
+        return _plan_edit(change, observed, disk, wish)
     observed.refuse_if_hidden(wish.name)
     observed.refuse_unless_changeable()
     place = places.choose(observed.vm, observed.hardware, wish.slot, wish.controller_type)
-    if settings.sharing != rdm.NOT_SHARED:
+    if settings.sharing != NOT_SHARED:
         others = mapping_file.of_others(session, observed, wish.name)
         if others:
-            return Plan([_share(machine, wish, place, settings, *others[0])])
+            return Plan([_share(change, wish, place, settings, *others[0])])
     _refuse_disk_mode_of_physical(wish, settings.mode)
-    return Plan([AttachDisk(machine, wish.name, place, settings, mapping_file.new(session, observed, wish.file_system))])
+    return Plan([AttachDisk(change, wish.name, place, settings, mapping_file.new(session, observed, wish.file_system))])
 
 
 def plan_detach(session: VimSession, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
@@ -57,34 +57,34 @@ def plan_detach(session: VimSession, vm: VirtualMachine, name: ScsiName, timeout
 
     A controller that becomes empty stays: nobody knows whose it is. Raises `Refused` while a snapshot refers to the LUN.
     """
-    machine = Machine(session, vm, timeout)
-    observed = machine.observe()
+    change = VmChange(session, vm, timeout)
+    observed = change.observe()
     disk = observed.disk_of(name)
     if disk is None:
         observed.refuse_if_hidden(name)
         return Plan()
     observed.refuse_unless_changeable()
     snapshots.refuse_if_any_has(session, observed.vm, name)
-    return Plan([DetachDisk(machine, name, disk, _place_of(observed, disk), mapping_file.other_users(session, observed, disk))])
+    return Plan([DetachDisk(change, name, disk, _place_of(observed, disk), mapping_file.other_users(session, observed, disk))])
 
 
 def _settings(wish: DiskWish) -> rdm.Settings:
     """How a new disk shall be."""
-    mode = wish.mode or rdm.PHYSICAL
-    default = rdm.INDEPENDENT_PERSISTENT if mode == rdm.PHYSICAL else rdm.PERSISTENT
-    return rdm.Settings(mode, wish.disk_mode or default, wish.sharing or rdm.NOT_SHARED)
+    mode = wish.mode or PHYSICAL
+    default = rdm.INDEPENDENT_PERSISTENT if mode == PHYSICAL else rdm.PERSISTENT
+    return rdm.Settings(mode, wish.disk_mode or default, wish.sharing or NOT_SHARED)
 
 
 def _refuse_disk_mode_of_physical(wish: DiskWish, mode: str) -> None:
     """Snapshots never include a disk in physical mode, so that it has no disk mode to choose."""
-    if mode == rdm.PHYSICAL and wish.disk_mode not in (None, rdm.INDEPENDENT_PERSISTENT):
+    if mode == PHYSICAL and wish.disk_mode not in (None, rdm.INDEPENDENT_PERSISTENT):
         raise InvalidInput(
             f"disk_mode {wish.disk_mode} does not exist for LUN {wish.name} in physical mode, which snapshots never include: "
             "ask for mode virtual, or leave disk_mode out."
         )
 
 
-def _share(machine: Machine, wish: DiskWish, place: Place, settings: rdm.Settings, owner: str, disk: VirtualDisk) -> AttachDisk:
+def _share(change: VmChange, wish: DiskWish, place: Place, settings: rdm.Settings, owner: str, disk: VirtualDisk) -> AttachDisk:
     """Attach by the mapping file of a VM that has the LUN already, whose mode and place are fixed, and which has to share it too."""
     differing = _fixed_otherwise(disk, wish)
     if differing:
@@ -94,21 +94,21 @@ def _share(machine: Machine, wish: DiskWish, place: Place, settings: rdm.Setting
         )
     if disk.sharing != settings.sharing:
         raise Refused(
-            f"VM {owner} has LUN {wish.name} with sharing {disk.sharing or rdm.NOT_SHARED}: set sharing to {settings.sharing} there first."
+            f"VM {owner} has LUN {wish.name} with sharing {disk.sharing or NOT_SHARED}: set sharing to {settings.sharing} there first."
         )
     _refuse_disk_mode_of_physical(wish, disk.mode)
     same_mode = _settings(replace(wish, mode=disk.mode))
-    return AttachDisk(machine, wish.name, place, same_mode, MappingFile(disk.path, datastore_of(disk.path), create=False))
+    return AttachDisk(change, wish.name, place, same_mode, MappingFile(disk.path, datastore_of(disk.path), create=False))
 
 
-def _plan_edit(machine: Machine, observed: Observed, disk: VirtualDisk, wish: DiskWish) -> Plan:
+def _plan_edit(change: VmChange, observed: Observed, disk: VirtualDisk, wish: DiskWish) -> Plan:
     """Steps that bring the LUN's settings to the wish. Raises `Refused` for what vSphere fixes when the disk is attached."""
     elsewhere = attach_rules.other_place(wish.slot, disk.bus, disk.unit)
     attach_rules.refuse_change(observed.vm.name, wish.name, [*elsewhere, *_fixed_otherwise(disk, wish)])
     _refuse_disk_mode_of_physical(wish, disk.mode)
-    disk_mode = None if disk.mode == rdm.PHYSICAL or wish.disk_mode == disk.disk_mode else wish.disk_mode
-    sharing = None if wish.sharing == (disk.sharing or rdm.NOT_SHARED) else wish.sharing
-    step = EditDisk(machine, wish.name, disk, disk_mode, sharing)
+    disk_mode = None if disk.mode == PHYSICAL or wish.disk_mode == disk.disk_mode else wish.disk_mode
+    sharing = None if wish.sharing == (disk.sharing or NOT_SHARED) else wish.sharing
+    step = EditDisk(change, wish.name, disk, disk_mode, sharing)
     if not step.done():
         observed.refuse_unless_changeable()
     return Plan([step])

@@ -10,31 +10,27 @@ Whatever is read of the inventory is one RetrievePropertiesEx with its pages, wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import (
     attach,
+    hosts,
     machines,
     properties,
     release,
     rescan,
     storage,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.observation import (
-    Observation,
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.estate import (
+    Estate,
     nameless_hosts,
     with_names,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.places import SCSI_TYPES
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.rdm import COMPATIBILITY
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     About,
     Attachment,
-    Capabilities,
-    Cluster,
     Host,
     Inventory,
     ScsiDevice,
@@ -43,10 +39,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
-
-TYPE = "vmware"
-_HOSTS_PER_PAGE = 50
-"""A host's paths to a few hundred LUNs are megabytes of XML."""
 
 
 class VMware:
@@ -59,50 +51,25 @@ class VMware:
 
     @property
     def type(self) -> str:
-        return TYPE
+        return hosts.TYPE
 
     @property
     def address(self) -> str:
         return str(self._connection.hostname)
 
     def about(self) -> About:
-        product = self._session.content.about
-        seen = Observation(self._session.retrieve(properties.HOSTS))
-        hosts = seen.hosts
-        clusters = [Cluster(name, [host.name for host in hosts if host.cluster == name]) for name in seen.tree.clusters().values()]
-        return About(
-            type=self.type,
-            product=str(product.name),
-            version=str(product.version),
-            address=self.address,
-            uuid=str(product.instanceUuid or ""),
-            clusters=clusters,
-            hosts=[host.name for host in hosts],
-            capabilities=Capabilities(
-                hot_add=True,
-                hot_add_controller=True,
-                passthrough_modes=list(COMPATIBILITY),
-                controller_types=list(SCSI_TYPES),
-                clustering=bool(clusters),
-                shared_disks=True,
-            ),
-        )
+        return hosts.about(self._session, self.address)
 
     def hosts(self) -> list[Host]:
-        hosts = Observation(self._session.retrieve(properties.HOSTS)).hosts
-        read = self._session.retrieve(
-            {properties.HOST: properties.HOST_ADAPTERS}, {properties.HOST: [host.id for host in hosts]}, page_size=_HOSTS_PER_PAGE
-        )
-        adapters = {record.moid: storage.adapters(record) for record in read}
-        return [replace(host, hbas=adapters.get(host.id, ())) for host in hosts]
+        return hosts.hosts_with_hbas(self._session)
 
     def inventory(self, devices: bool = True, images: bool = False) -> Inventory:
-        seen = Observation(self._session.retrieve(properties.INVENTORY_WITH_LUNS if devices else properties.INVENTORY))
+        estate = Estate(self._session.retrieve(properties.INVENTORY_WITH_LUNS if devices else properties.INVENTORY))
         return Inventory(
-            hosts=seen.hosts,
-            virtual_machines=self._with_names(seen.virtual_machines, seen.devices),
-            file_systems=seen.file_systems,
-            devices=seen.devices,
+            hosts=estate.hosts,
+            virtual_machines=self._with_names(estate.virtual_machines, estate.devices),
+            file_systems=estate.file_systems,
+            devices=estate.devices,
         )
 
     def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:

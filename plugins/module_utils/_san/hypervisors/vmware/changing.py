@@ -24,9 +24,15 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     TimedOut,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import machines, properties, storage
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.estate import nameless_hosts, with_names
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.faults import Subject, explained
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.observation import nameless_hosts, with_names
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import PASSTHROUGH, SUSPENDED, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    CONNECTED,
+    PASSTHROUGH,
+    SUSPENDED,
+    VirtualDisk,
+    VirtualMachine,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import ObjectRecord
@@ -34,7 +40,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml i
 with contextlib.suppress(ImportError):  # told by VimSession
     from pyVmomi import vim
 
-_CONNECTED = "connected"
 _PATHS = ("config.changeVersion", "config.version", "config.files.vmPathName", "runtime.connectionState")
 _DATASTORE = re.compile(r"\[(?P<name>[^]]+)\]")
 _CANCEL_GRACE = 10.0
@@ -73,11 +78,11 @@ class Observed:
             raise Refused(f"VM {self.vm.name} is a template, whose disks cannot be changed: convert it to a virtual machine first.")
         if self.vm.power == SUSPENDED:
             raise Refused(f"VM {self.vm.name} is suspended, its disks cannot be changed: power it on or off first.")
-        if self.connection != _CONNECTED:
+        if self.connection != CONNECTED:
             raise Refused(f"VM {self.vm.name} is {self.connection} in vCenter: bring its host and datastores back first.")
 
 
-class Machine:
+class VmChange:
     """A VM that is going to be changed."""
 
     def __init__(self, session: VimSession, vm: VirtualMachine, timeout: float) -> None:

@@ -13,12 +13,11 @@ from typing import Any
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import properties, storage
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.tree import name_of
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DEVICE_OK
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import ObjectRecord
 
-OK = "ok"
-OFF = "off"
 GONE = "not there"
 _PATHS = ("name", properties.STORAGE_SYSTEM, properties.LUNS)
 _DEVICES = "/vmfs/devices/disks/"
@@ -73,7 +72,7 @@ def in_service(session: VimSession, host: str, name: ScsiName) -> HostLun:
             f"Host {lun.host_name} does not see LUN {name}: "
             "check that the array maps it to the initiators of that host, then run this task again."
         )
-    if lun.state != OK:
+    if lun.state != DEVICE_OK:
         raise Refused(
             f"LUN {name} is {lun.state} on host {lun.host_name}: attach the device there, or repair its paths, then run this task again."
         )

@@ -15,9 +15,11 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vm
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     IMAGE,
     PASSTHROUGH,
+    PHYSICAL,
     POWERED_OFF,
     POWERED_ON,
     SUSPENDED,
+    VIRTUAL,
     Controller,
     VirtualDisk,
     VirtualMachine,
@@ -39,7 +41,7 @@ CONTROLLER_TYPES: Mapping[str, str] = {
 _DISK = "VirtualDisk"
 _RAW_DEVICE_MAPPING = "VirtualDiskRawDiskMappingVer1BackingInfo"
 _POWER_STATES: Mapping[str, str] = {"poweredOn": POWERED_ON, "poweredOff": POWERED_OFF, "suspended": SUSPENDED}
-_BUS_SHARING: Mapping[str, str] = {"physicalSharing": "physical", "virtualSharing": "virtual"}
+_BUS_SHARING: Mapping[str, str] = {"physicalSharing": PHYSICAL, "virtualSharing": VIRTUAL}
 _MODES: Mapping[str, str] = {word: mode for mode, word in COMPATIBILITY.items()}
 _DISK_SHARING: Mapping[str, str] = {word: sharing for sharing, word in SHARING.items()}
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import machines, properties
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import Machine, Observed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import Observed, VmChange
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualDisk
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
@@ -102,16 +102,16 @@ def of_others(session: VimSession, observed: Observed, name: ScsiName) -> list[t
     return [(vm.name, disk) for vm in everyone if vm.id != observed.vm.id for disk in vm.disks if disk.name == name]
 
 
-def exists(machine: Machine, path: str, datastore: str) -> bool:
+def exists(change: VmChange, path: str, datastore: str) -> bool:
     """Look whether the datastore (by id) holds the file `[datastore] directory/file`."""
-    session = machine.session
+    session = change.session
     folder, slash, file = path.rpartition("/")
     if not slash:
         folder, _space, file = path.rpartition(" ")
     browser = session.read(session.managed("Datastore", datastore), "browser")["browser"]
     try:
         found = session.wait(
-            browser.SearchDatastore_Task(folder, vim.host.DatastoreBrowser.SearchSpec(matchPattern=[file])), machine.timeout
+            browser.SearchDatastore_Task(folder, vim.host.DatastoreBrowser.SearchSpec(matchPattern=[file])), change.timeout
         )
     except RemoteError as error:
         if error.code == "FileNotFound":

@@ -16,15 +16,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.places import Place
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import MULTI_WRITER, NOT_SHARED, PHYSICAL, VIRTUAL
 
 with contextlib.suppress(ImportError):  # told by VimSession, without which nobody comes here
     from pyVmomi import vim
 
-PHYSICAL = "physical"
-VIRTUAL = "virtual"
 COMPATIBILITY: Mapping[str, str] = {PHYSICAL: "physicalMode", VIRTUAL: "virtualMode"}
-NOT_SHARED = "none"
-SHARING: Mapping[str, str] = {NOT_SHARED: "sharingNone", "multi_writer": "sharingMultiWriter"}
+SHARING: Mapping[str, str] = {NOT_SHARED: "sharingNone", MULTI_WRITER: "sharingMultiWriter"}
 PERSISTENT = "persistent"
 INDEPENDENT_PERSISTENT = "independent_persistent"
 DISK_MODES = (PERSISTENT, INDEPENDENT_PERSISTENT, "independent_nonpersistent")

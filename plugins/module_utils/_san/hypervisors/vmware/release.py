@@ -23,7 +23,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vm
     rescan,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.faults import Subject, explained
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.host_lun import GONE, OFF, OK, HostLun
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.host_lun import GONE, HostLun
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DEVICE_OFF, DEVICE_OK
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
@@ -61,7 +62,7 @@ class NoticeLoss(Step):
         return not self.listed
 
     def do(self) -> None:
-        in_service = [lun.host_name for lun in self.listed if lun.state == OK]
+        in_service = [lun.host_name for lun in self.listed if lun.state == DEVICE_OK]
         if in_service:
             raise Refused(
                 f"LUN {self.name} is in service on {', '.join(in_service)}: release it (ptd_attach with state=absent and release=true) "
@@ -97,7 +98,7 @@ class DetachDevice(_DeviceStep):
         self.title = f"detach LUN {self.name} from host {self.lun.host_name}"
 
     def done(self) -> bool:
-        return self.lun.state in (OFF, GONE)
+        return self.lun.state in (DEVICE_OFF, GONE)
 
     def do(self) -> None:
         try:
@@ -110,19 +111,19 @@ class DetachDevice(_DeviceStep):
 
     def verify(self) -> None:
         state = self._now().state
-        if state not in (OFF, GONE):
+        if state not in (DEVICE_OFF, GONE):
             raise RemoteError(
                 f"LUN {self.name} is {state} on host {self.lun.host_name} after it was detached: look at the host's recent tasks."
             )
 
     def undo(self) -> None:
         now = self._now()
-        if now.state == OFF:
+        if now.state == DEVICE_OFF:
             with explained(self._subject):
                 now.storage_system.AttachScsiLun(now.uuid)
 
     def after(self) -> Mapping[str, Any]:
-        return {f"LUN {self.name}": {self.lun.host_name: OFF}}
+        return {f"LUN {self.name}": {self.lun.host_name: DEVICE_OFF}}
 
     def _in_use(self, error: RemoteError) -> str:
         users = _users(self.lun.session, self.lun.host, self.name)
@@ -164,7 +165,7 @@ class ForgetDevice(_DeviceStep):
         return {f"LUN {self.name}": {self.lun.host_name: GONE}}
 
     def _refuse_if_there(self, now: HostLun) -> None:
-        if now.state in (OFF, OK):
+        if now.state in (DEVICE_OFF, DEVICE_OK):
             raise Refused(
                 f"LUN {self.name} is still presented by the array to host {now.host_name}: unmap it there first; "
                 f"until then it stays {now.state}."

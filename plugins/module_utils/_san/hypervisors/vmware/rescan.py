@@ -13,6 +13,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import host_lun, properties
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.faults import Subject, explained
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.tree import name_of
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DEVICE_OFF
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
 
@@ -25,7 +26,7 @@ def rescan(session: VimSession, hosts: Sequence[str], name: ScsiName) -> None:
     """Rescan the hosts (ids), then attach the LUN where it is detached. Raises what `rescan_hbas` raises."""
     rescan_hbas(session, hosts)
     for lun in host_lun.observe(session, hosts, name):
-        if lun.state == host_lun.OFF:
+        if lun.state == DEVICE_OFF:
             _attach(lun, name)
 
 

@@ -14,10 +14,19 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import properties
 from ansible_collections.crossvisor.san.plugins.module_utils._san.initiator_name import normalize_wwpn
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    DEVICE_LOST,
+    DEVICE_OK,
     FCOE,
     FIBRE_CHANNEL,
     ISCSI_HARDWARE,
     ISCSI_SOFTWARE,
+    OFFLINE,
+    ONLINE,
+    PATH_ACTIVE,
+    PATH_DEAD,
+    PATH_DISABLED,
+    PATH_STANDBY,
+    UNKNOWN,
     Hba,
     LunPath,
     Portal,
@@ -46,9 +55,9 @@ _KINDS: Mapping[str, str] = {
     "HostRdmaHba": "nvme_rdma",
 }
 _NVME_KINDS: Mapping[str, str] = {FIBRE_CHANNEL: "nvme_fc"}
-_STATUSES: Mapping[str, str] = {"online": "online", "offline": "offline", "unbound": "offline"}
-_PATH_STATES = frozenset({"active", "standby", "disabled", "dead"})
-_DEVICE_STATES: Mapping[str, str] = {"": "ok", "lostCommunication": "lost"}
+_STATUSES: Mapping[str, str] = {"online": ONLINE, "offline": OFFLINE, "unbound": OFFLINE}
+_PATH_STATES = frozenset({PATH_ACTIVE, PATH_STANDBY, PATH_DISABLED, PATH_DEAD})
+_DEVICE_STATES: Mapping[str, str] = {"": DEVICE_OK, "lostCommunication": DEVICE_LOST}
 _DEVICE_OF_PATH = re.compile(r".*-(?P<device>(?:naa|eui|t10|mpx|uuid|vml)\..+)")
 _BITS_PER_GBIT = 10**9
 _NO_GBIT = 10**6
@@ -76,7 +85,7 @@ def _adapter(hba: Element, paths: list[LunPath]) -> Hba:
     return Hba(
         name=text(hba, "device"),
         kind=_kind(hba),
-        status=_STATUSES.get(text(hba, "status").lower(), "unknown"),
+        status=_STATUSES.get(text(hba, "status").lower(), UNKNOWN),
         driver=text(hba, "driver").strip(),
         model=text(hba, "model").strip(),
         pci=text(hba, "pci"),
@@ -155,7 +164,7 @@ def _path(path: Element, name: ScsiName | None, target: str, number: int | None)
         name=name or ScsiName.try_parse(device),
         device=device,
         target=target,
-        state=state if state in _PATH_STATES else "unknown",
+        state=state if state in _PATH_STATES else UNKNOWN,
         lun_id=number,
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.block import BlockDevices, Mount, file_system_of, parse_mounts
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.block import BlockDevices, file_system_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FileSystem
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
@@ -84,6 +84,26 @@ def test_the_nearest_mount_holds_a_file() -> None:
     assert file_system_of("/srv/images/a.qcow2", []) == ""
 
 
-def test_a_mount_table_is_read_with_its_escapes_and_without_what_is_no_line_of_one() -> None:
-    assert parse_mounts(MOUNTS)[-1] == Mount("/srv/with space", "0:51", "tmpfs", "tmpfs")
-    assert parse_mounts("nonsense\n1 2 3") == []
+def test_a_mount_that_another_one_covers_still_holds_its_lun(tmp_path: Path) -> None:
+    covered = {"/proc/1/mountinfo": f"{MOUNTS}\n50 40 0:60 / /srv/images rw - tmpfs tmpfs rw"}
+    stores = {store.id: store for store in BlockDevices(Tree(plant(tmp_path, SAN_HOST, covered)), "h1").file_systems()}
+    assert list(stores["/srv/images"].extents) == []
+    assert (stores["hidden:8:65:/srv/images"].name, list(stores["hidden:8:65:/srv/images"].extents)) == (
+        "/srv/images (hidden)",
+        by_id(MOUNTED),
+    )
+    assert file_system_of("/srv/images/a.qcow2", list(stores.values())) == "/srv/images"
+
+
+def test_what_only_this_process_has_mounted_holds_its_lun_and_the_first_process_says_what_a_place_is(tmp_path: Path) -> None:
+    own = {"/proc/self/mountinfo": "60 1 8:0 / /mnt rw - xfs /dev/sda rw\n61 1 8:32 / /srv/images rw - xfs /dev/sdc rw"}
+    stores = {store.id: store for store in BlockDevices(Tree(plant(tmp_path, SAN_HOST, own)), "h1").file_systems()}
+    assert list(stores["/mnt"].extents) == by_id(NAME.naa)
+    assert list(stores["/srv/images"].extents) == by_id(MOUNTED)
+    assert list(stores["hidden:8:32:/srv/images"].extents) == by_id(OTHER.naa)
+
+
+def test_btrfs_which_has_a_number_of_its_own_lies_on_the_device_that_it_names(tmp_path: Path) -> None:
+    table = {"/proc/1/mountinfo": f"27 1 0:47 /@ /data rw - btrfs /dev/disk/by-id/{OTHER.wwn} rw"}
+    (store,) = [store for store in BlockDevices(Tree(plant(tmp_path, SAN_HOST, table)), "h1").file_systems() if store.id == "/data"]
+    assert list(store.extents) == by_id(OTHER.naa)

@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -17,6 +19,15 @@ from tests.unit.module_utils._san.linux.machines import Link, plant
 def test_text_comes_without_what_is_around_it(tmp_path: Path) -> None:
     assert Tree(plant(tmp_path, {"/sys/a": b" QEMU \n", "/proc/b": b"linux,kvm\0"})).text("/sys/a") == "QEMU"
     assert Tree(tmp_path).text("/proc/b") == "linux,kvm"
+
+
+def test_a_file_that_comes_in_pieces_as_the_tables_of_procfs_do_is_read_to_its_end(tmp_path: Path) -> None:
+    table = bytes(range(256)) * 4096  # more than a pipe holds, so that one read cannot give it
+    os.mkfifo(tmp_path / "table")
+    writer = Thread(target=(tmp_path / "table").write_bytes, args=(table,))
+    writer.start()
+    assert Tree(tmp_path).content("/table") == table
+    writer.join()
 
 
 def test_bytes_that_are_no_text_are_still_read(tmp_path: Path) -> None:

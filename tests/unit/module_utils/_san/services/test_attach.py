@@ -14,7 +14,14 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, Refused, StepFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FileSystem, Host, ScsiDevice, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    FileSystem,
+    Host,
+    ScsiDevice,
+    Use,
+    VirtualDisk,
+    VirtualMachine,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach
@@ -182,3 +189,54 @@ def test_a_lun_that_another_vm_has_is_not_released(hypervisor: MemoryHypervisor)
 def test_a_lun_in_use_is_not_forgotten(hypervisor: MemoryHypervisor) -> None:
     with pytest.raises(Refused, match="will not be forgotten"):
         attach.forget(with_disk(hypervisor, "db"), REQUEST, check_mode=False)
+
+
+def test_somebody_who_got_the_lun_while_it_was_waited_for_is_seen_right_before_it_is_given(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.meanwhile[2] = lambda: hypervisor.give("db", NAME)
+    with pytest.raises(StepFailed, match=r"is used by VM db \(vm-2\) and will not be given to VM app"):
+        attach.attach(hypervisor, REQUEST, check_mode=False)
+    assert hypervisor.attachment(hypervisor.machines[0], NAME) is None
+
+
+def test_of_two_who_got_a_lun_at_once_this_run_steps_back(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.meanwhile[3] = lambda: hypervisor.give("db", NAME)
+    with pytest.raises(StepFailed, match=r"is used by VM db .*; undone: attach LUN"):
+        attach.attach(hypervisor, REQUEST, check_mode=False)
+    assert hypervisor.attachment(hypervisor.machines[0], NAME) is None
+    assert hypervisor.attachment(hypervisor.machines[1], NAME) is not None
+
+
+def test_a_lun_of_which_nobody_can_tell_is_given_only_on_the_users_word(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.uses.append(Use("VM", "lost", "vm-9", "cannot be read because it is inaccessible"))
+    with pytest.raises(Refused, match="nobody can tell whether it is used"):
+        attach.attach(hypervisor, REQUEST, check_mode=False)
+    report = attach.attach(hypervisor, replace(REQUEST, assume_unused=True), check_mode=False)
+    assert report.outcome.changed
+    assert "VM lost (vm-9)" in report.outcome.warnings[0]
+
+
+def test_what_nobody_can_tell_does_not_trouble_a_run_that_changes_nothing(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.uses.append(Use("VM", "lost", "vm-9", "cannot be read because it is inaccessible"))
+    assert not attach.attach(visible_on(with_disk(hypervisor, "app"), "h1", "h2"), REQUEST, check_mode=False).outcome.changed
+
+
+def test_hosts_do_not_let_go_of_a_lun_that_somebody_got_while_it_was_detached(hypervisor: MemoryHypervisor) -> None:
+    visible_on(with_disk(hypervisor, "app"), "h1", "h2").meanwhile[2] = lambda: hypervisor.give("db", NAME)
+    with pytest.raises(StepFailed, match=r"is used by VM db \(vm-2\) and will not be released by the hosts"):
+        attach.detach(hypervisor, REQUEST, release=True, check_mode=False)
+    assert len(hypervisor.seen) == 2
+
+
+def test_a_run_that_takes_back_its_own_work_takes_no_disk_from_any_vm(hypervisor: MemoryHypervisor) -> None:
+    visible_on(with_disk(hypervisor, "app"), "h1", "h2")
+    with pytest.raises(Refused, match=r"is used by VM app \(vm-1\) and will not be released by the hosts: detach it first"):
+        attach.release(hypervisor, REQUEST, check_mode=False)
+    assert (len(hypervisor.seen), len(hypervisor.machines[0].disks)) == (2, 1)
+
+
+def test_hosts_let_go_of_a_lun_that_nobody_has(hypervisor: MemoryHypervisor) -> None:
+    visible_on(hypervisor, "h1", "h2")
+    assert attach.release(hypervisor, REQUEST, check_mode=True).outcome.changed
+    assert len(hypervisor.seen) == 2
+    assert attach.release(hypervisor, REQUEST, check_mode=False).outcome.changed
+    assert (hypervisor.seen, attach.release(hypervisor, REQUEST, check_mode=False).outcome.changed) == ([], False)

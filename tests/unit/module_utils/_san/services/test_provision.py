@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, ProvisionWish, WithdrawWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import LunMapping, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused, StepFailed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Hba, Host, LunMapping, VirtualDisk, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import provision
 from tests.unit.ports import ADDRESS, NAME, Act, MemoryArray, MemoryHypervisor, lun
@@ -93,8 +94,52 @@ def test_a_lun_that_a_vm_uses_is_not_unmapped() -> None:
     assert hypervisor.calls[-1] == "close"
 
 
+KNOWN_HOST = Host("h1", "esx1", hbas=[Hba("vmhba1", "iscsi_software", "online", iqn="iqn.2026-01.com.example:a")])
+
+
+def a_host(**settings: Any) -> MemoryHypervisor:
+    return MemoryHypervisor([KNOWN_HOST], [VirtualMachine("vm-1", "app", host="h1")], **settings)
+
+
+def test_a_lun_that_initiators_of_nobody_who_was_asked_see_stays() -> None:
+    array = MemoryArray(lun(NAME, initiators=["iqn.2026-01.com.example:a", "iqn.2026-01.com.example:stranger"]))
+    with pytest.raises(Refused, match=r"nobody can tell whether .* \(initiator iqn.2026-01.com.example:stranger of igroup g1"):
+        provision.withdraw(array, WithdrawWish(NAME, delete=True), a_host, check_mode=False)
+    assert array.lun is not None
+    report = provision.withdraw(array, WithdrawWish(NAME, delete=True), a_host, check_mode=False, assume_unused=True)
+    assert (array.lun, "stranger" in report.outcome.warnings[0]) == (None, True)
+
+
+def test_users_are_asked_again_right_before_the_deletion() -> None:
+    array, hypervisor = MemoryArray(lun(NAME)), a_host()
+    hypervisor.meanwhile[2] = lambda: hypervisor.give("app", NAME)
+    with pytest.raises(StepFailed, match=r"is used by VM app \(vm-1\) and will not be deleted.*; undone: unmap the LUN"):
+        provision.withdraw(array, WithdrawWish(NAME, delete=True), lambda: hypervisor, check_mode=False)
+    assert array.lun == lun(NAME)
+    assert hypervisor.calls[-1] == "close"
+
+
+def test_a_lun_that_somebody_got_while_it_was_unmapped_is_mapped_again() -> None:
+    array, hypervisor = MemoryArray(lun(NAME)), a_host()
+    hypervisor.meanwhile[2] = lambda: hypervisor.give("app", NAME)
+    with pytest.raises(StepFailed, match="undone: unmap the LUN"):
+        provision.withdraw(array, WithdrawWish(NAME), lambda: hypervisor, check_mode=False)
+    assert array.lun == lun(NAME)
+
+
+def test_check_mode_tells_whether_a_lun_could_go_once_its_vm_has_let_go_of_it() -> None:
+    array, hypervisor = MemoryArray(lun(NAME)), a_host()
+    hypervisor.machines.append(VirtualMachine("vm-2", "db", host="h1"))
+    hypervisor.give("app", NAME)
+    wish = WithdrawWish(NAME, delete=True)
+    assert provision.withdraw(array, wish, lambda: hypervisor, check_mode=True, leaving_vm="app").outcome.changed
+    hypervisor.give("db", NAME)
+    with pytest.raises(Refused, match=r"used by VM db \(vm-2\) and will"):
+        provision.withdraw(array, wish, lambda: hypervisor, check_mode=True, leaving_vm="app")
+
+
 def test_an_unused_lun_is_withdrawn_and_a_second_run_does_not_even_ask() -> None:
-    array, hypervisor = MemoryArray(lun(NAME)), MemoryHypervisor()
+    array, hypervisor = MemoryArray(lun(NAME)), a_host()
     assert provision.withdraw(array, WithdrawWish(NAME), lambda: hypervisor, check_mode=False).outcome.changed
     asked = len(hypervisor.calls)
     assert not provision.withdraw(array, WithdrawWish(NAME), lambda: hypervisor, check_mode=False).outcome.changed

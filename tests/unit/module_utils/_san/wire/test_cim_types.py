@@ -110,7 +110,6 @@ class TestAnInstance:
             "Object": inner,
             "Texts": ("a", "b"),
             "Numbers": (1, 2),
-            "Refs": (target,),
             "Objects": (inner,),
             "One": "a",
             "Null": None,
@@ -123,7 +122,7 @@ class TestAnInstance:
         assert (it.moment("Time"), it.interval("Span")) == (NOON, timedelta(hours=1))
         assert (it.reference("Ref"), it.instance("Object")) == (self.target, self.inner)
         assert (it.texts("Texts"), it.integers("Numbers")) == (("a", "b"), (1, 2))
-        assert (it.references("Refs"), it.instances("Objects")) == ((self.target,), (self.inner,))
+        assert it.instances("Objects") == (self.inner,)
 
     def test_takes_one_undeclared_value_for_an_array_of_one(self) -> None:
         assert self.instance.texts("One") == ("a",)
@@ -133,7 +132,7 @@ class TestAnInstance:
         it = self.instance
         assert (it.text(name), it.text(name, "?"), it.integer(name), it.flag(name)) == ("", "?", None, False)
         assert (it.moment(name), it.interval(name), it.reference(name), it.instance(name)) == (None, None, None, None)
-        assert (it.texts(name), it.integers(name), it.references(name), it.instances(name)) == ((), (), (), ())
+        assert (it.texts(name), it.integers(name), it.instances(name)) == ((), (), ())
 
     def test_does_not_give_one_type_as_another(self) -> None:
         with pytest.raises(TypeError, match=r"X\.Text holds 'a', which is no int: declare its type"):

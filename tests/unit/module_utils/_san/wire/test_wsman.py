@@ -20,7 +20,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     TimedOut,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import wsman_envelope, wsman_fault
-from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman import Identity, WsmanSession
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman import WsmanSession
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_envelope import Element, element, resource_uri
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_transport import NTLM
 from tests.unit.wsman import Answer, Endpoint, fault, instance, message, output, page
@@ -28,11 +28,6 @@ from tests.unit.wsman import Answer, Endpoint, fault, instance, message, output,
 V2 = "root/virtualization/v2"
 VM = resource_uri(V2, "Msvm_ComputerSystem")
 LOST = Answer(drop=True)
-IDENTITY = message(
-    '<i:IdentifyResponse xmlns:i="http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd"><i:ProtocolVersion>w</i:ProtocolVersion>'
-    "<i:ProductVendor>Microsoft Corporation</i:ProductVendor><i:ProductVersion>OS: 10.0.20348 SP: 0.0 Stack: 3.0</i:ProductVersion>"
-    "</i:IdentifyResponse>"
-)
 TOO_LARGE_TO_ASK_FOR = fault(2150858823, "The maximum envelope size in the request is too large.", "w:EncodingLimit")
 LATE = fault(2150858793, "The operation timed out.", "w:TimedOut")
 
@@ -55,18 +50,6 @@ def vms(*elements: str) -> str:
 def asked(windows: Endpoint, pattern: str) -> list[str]:
     found = [re.search(pattern, text.decode()) for text in windows.messages]
     return [match[1] if match else "" for match in found]
-
-
-class TestIdentify:
-    def test_tells_who_answers(self, windows: Endpoint, session: WsmanSession) -> None:
-        windows.answer(IDENTITY)
-        assert session.identify() == Identity("Microsoft Corporation", "OS: 10.0.20348 SP: 0.0 Stack: 3.0")
-        assert windows.actions == ["Identify"]
-
-    def test_of_something_else_is_told(self, windows: Endpoint, session: WsmanSession) -> None:
-        windows.answer(message("<Other/>"))
-        with pytest.raises(ConnectionFailed, match=r"to Identify is not WS-Management \(no IdentifyResponse\)"):
-            session.identify()
 
 
 class TestEnumerate:

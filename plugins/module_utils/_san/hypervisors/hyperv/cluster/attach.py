@@ -33,7 +33,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hy
     TakeOffline,
     refuse_if_taken,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.vm import ClusteredVm, Names, Observed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.vm import (
+    ClusteredVm,
+    Names,
+    Observed,
+    Patience,
+    observe,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.disk_steps import DetachDisk
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.disk_steps import TakeOffline as TakeOfflineOnHost
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.initialize import (
@@ -53,10 +59,10 @@ def plan_attach(nodes: Nodes, vm: VirtualMachine, wish: DiskWish) -> Plan:
     Raises `Refused` when the LUN is another's or raw without the user's word, when the VM's node is down or the VM no whole role;
     `TimedOut` when the VM's group does not come to rest.
     """
-    there = ClusteredVm(nodes, vm, _names(vm, wish), wish.timeout)
+    there = observe(nodes, vm, _names(vm, wish), Patience(wish.timeout))
     on_vm = _attach_steps(there, wish)
-    _refuse_if_elsewhere(there)
     if not there.seen.settled:
+        _refuse_if_elsewhere(there)
         refuse_raw_unless(wish.initialize, there)
         refuse_if_taken(there.seen)
     steps: list[Step] = [
@@ -86,7 +92,7 @@ def plan_detach(nodes: Nodes, vm: VirtualMachine, name: ScsiName, timeout: float
 
     Also ends what a killed run began with any LUN of this VM. Raises what `plan_attach` raises.
     """
-    there = ClusteredVm(nodes, vm, Names(vm.name, name), timeout)
+    there = observe(nodes, vm, Names(vm.name, name), Patience(timeout))
     detach = _detach_steps(there)
     return Plan(
         [
@@ -119,7 +125,7 @@ def _attach_steps(there: ClusteredVm, wish: DiskWish) -> Plan:
         attach_rules.refuse_elsewhere(there.planned, disk, wish)
         return Plan()
     attach_rules.refuse_unless_givable(there.planned, wish.name)
-    plan = attach_rules.attach_steps(there.machine, there.planned, wish)
+    plan = attach_rules.attach_steps(there.change, there.planned, wish)
     *before, attach = plan.steps
     return Plan([*before, InStep(there, attach, attaches=True)], plan.warnings)
 
@@ -131,7 +137,7 @@ def _detach_steps(there: ClusteredVm) -> list[Step]:
         there.planned.refuse_if_hidden(there.name)
         return []
     there.planned.refuse_unless_changeable()
-    return [InStep(there, DetachDisk(there.machine, there.name, disk), attaches=False)]
+    return [InStep(there, DetachDisk(there.change, there.name, disk), attaches=False)]
 
 
 def _is_on_another_node(now: Observed) -> bool:
@@ -161,20 +167,23 @@ def _has_to_serve_again(now: Observed) -> bool:
 
 def _refuse_if_elsewhere(there: ClusteredVm) -> None:
     """Raise `Refused` when the LUN is a disk of the cluster for something else than this VM."""
-    now = there.seen
-    resource = now.resource
-    if resource is None or now.in_role or now.in_temporary:
-        return
+    use = _use_elsewhere(there.seen)
+    if use:
+        raise Refused(
+            f"LUN {there.name} is {use} in cluster {there.nodes.cluster} and will not be given to VM {there.vm.name}: name another LUN, or "
+            "take it out of that use first."
+        )
+
+
+def _use_elsewhere(now: Observed) -> str:
+    """What the cluster keeps the LUN for besides this VM; empty when for nothing, or when it is a disk that nothing uses."""
+    resource = None if now.in_role or now.in_temporary else now.resource
+    if resource is None:
+        return ""
     group = now.state.group(resource.group)
-    if resource.shared_volume:
-        use = f"the Cluster Shared Volume '{resource.name}'"
-    elif resource.core:
-        use = f"the cluster's own disk '{resource.name}' (its witness)"
-    elif group is None or group.type != AVAILABLE_STORAGE:
-        use = f"resource '{resource.name}' of group '{resource.group}'"
-    else:
-        return
-    raise Refused(
-        f"LUN {there.name} is {use} in cluster {there.nodes.cluster} and will not be given to VM {there.vm.name}: name another LUN, or "
-        "take it out of that use first."
-    )
+    uses = {
+        f"the Cluster Shared Volume '{resource.name}'": resource.shared_volume,
+        f"the cluster's own disk '{resource.name}' (its witness)": resource.core,
+        f"resource '{resource.name}' of group '{resource.group}'": group is None or group.type != AVAILABLE_STORAGE,
+    }
+    return next((use for use, applies in uses.items() if applies), "")

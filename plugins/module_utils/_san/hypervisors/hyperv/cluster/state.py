@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import classes
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import resources as cluster_resources
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import resources
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.resources import (
     VIRTUAL_MACHINE,
     VM_CONFIGURATION,
@@ -136,7 +136,7 @@ def reread(client: CimClient, known: ClusterState) -> ClusterState:
     return replace(
         known,
         groups={group.name.lower(): group for group in groups},
-        resources={resource.name.lower(): resource for resource in cluster_resources.resources_of(client)},
+        resources={resource.name.lower(): resource for resource in resources.resources_of(client)},
     )
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import calls as cluster_calls
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import calls
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.resources import OFFLINE, ClusterResource
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.state import Group
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.vm import ClusteredVm, Observed
@@ -56,7 +56,7 @@ class CreateTemporaryGroup(ClusterStep):
     def do(self) -> None:
         now = self.there.at_rest()
         if now.temporary is None:
-            cluster_calls.create_group(self.there.client, now.temporary_name)
+            calls.create_group(self.there.client, now.temporary_name)
 
     def verify(self) -> None:
         self.there.wait_for(lambda now: now.temporary is not None, f"group '{self.there.seen.temporary_name}'")
@@ -76,7 +76,7 @@ class MoveTemporaryGroup(ClusterStep):
 
     def do(self) -> None:
         now = self.there.at_rest()
-        cluster_calls.move_group(self.there.client, now.temporary_name, self.there.node, self.there.timeout)
+        calls.move_group(self.there.client, now.temporary_name, self.there.node, self.there.timeout)
 
     def verify(self) -> None:
         self.there.wait_for(
@@ -99,8 +99,8 @@ class CreateResource(ClusterStep):
             raise Refused(f"Node {self.there.node} does not see LUN {self.there.name} any more: check zoning and the array's mapping.")
         refuse_if_taken(now)
         if now.state.resource(name) is None:
-            cluster_calls.create_disk_resource(self.there.client, now.temporary_name, name)
-        cluster_calls.set_disk(self.there.client, name, disk)
+            calls.create_disk_resource(self.there.client, now.temporary_name, name)
+        calls.set_disk(self.there.client, name, disk)
 
     def verify(self) -> None:
         self.there.wait_for(lambda now: now.in_temporary, f"disk resource '{self.there.names.resource}'")
@@ -110,7 +110,7 @@ class CreateResource(ClusterStep):
         made = now.state.resource(self.there.names.resource)
         if made and self.there.names.is_temporary(made.group):
             take_offline(self.there, made)
-            cluster_calls.delete_resource(self.there.client, made.name)
+            calls.delete_resource(self.there.client, made.name)
 
     def after(self) -> Mapping[str, Any]:
         return {"cluster_disk": self.there.names.resource}
@@ -155,7 +155,7 @@ class _MoveResource(ClusterStep):
         return {"group": self._target(self.there.seen)}
 
     def _move(self, resource: ClusterResource, group: str) -> None:
-        cluster_calls.move_resource(self.there.client, resource.name, group)
+        calls.move_resource(self.there.client, resource.name, group)
 
 
 @dataclass
@@ -207,7 +207,7 @@ class BringOnline(ClusterStep):
 
     def do(self) -> None:
         self.there.at_rest()
-        cluster_calls.bring_online(self.there.client, self._resource().name, self.there.timeout)
+        calls.bring_online(self.there.client, self._resource().name, self.there.timeout)
 
     def verify(self) -> None:
         self.there.wait_for(lambda now: now.online, f"bringing resource '{self.there.seen.resource_name}' online")
@@ -246,7 +246,7 @@ class TakeOffline(ClusterStep):
     def undo(self) -> None:
         now = self.there.update()
         if now.resource and self._was_online and not now.online:
-            cluster_calls.bring_online(self.there.client, now.resource.name, self.there.timeout)
+            calls.bring_online(self.there.client, now.resource.name, self.there.timeout)
             self.there.wait_for(lambda later: later.online, f"bringing resource '{now.resource.name}' online again")
 
 
@@ -259,7 +259,7 @@ class RefreshConfiguration(ClusterStep):
 
     def do(self) -> None:
         now = self.there.at_rest()
-        cluster_calls.refresh_configuration(self.there.client, now.role.configuration)
+        calls.refresh_configuration(self.there.client, now.role.configuration)
 
     def verify(self) -> None:
         """All that can be seen: the VM has not moved."""
@@ -282,7 +282,7 @@ class AddDependency(ClusterStep):
         self.there.at_rest()
         now = self.there.update_needs()
         if not now.needed:
-            cluster_calls.add_dependency(self.there.client, now.role.machine, self._resource().name)
+            calls.add_dependency(self.there.client, now.role.machine, self._resource().name)
 
     def verify(self) -> None:
         self.there.update_needs()
@@ -292,7 +292,7 @@ class AddDependency(ClusterStep):
         self.there.update()
         now = self.there.update_needs()
         if now.resource and now.needed:
-            cluster_calls.remove_dependency(self.there.client, now.role.machine, now.resource.name)
+            calls.remove_dependency(self.there.client, now.role.machine, now.resource.name)
 
 
 @dataclass
@@ -307,7 +307,7 @@ class RemoveDependency(ClusterStep):
         self.there.at_rest()
         now = self.there.update_needs()
         if now.needed:
-            cluster_calls.remove_dependency(self.there.client, now.role.machine, self._resource().name)
+            calls.remove_dependency(self.there.client, now.role.machine, self._resource().name)
 
     def verify(self) -> None:
         self.there.update_needs()
@@ -317,7 +317,7 @@ class RemoveDependency(ClusterStep):
         self.there.update()
         now = self.there.update_needs()
         if now.resource and not now.needed:
-            cluster_calls.add_dependency(self.there.client, now.role.machine, now.resource.name)
+            calls.add_dependency(self.there.client, now.role.machine, now.resource.name)
 
 
 @dataclass
@@ -334,7 +334,7 @@ class DeleteResource(ClusterStep):
         now = self.there.update_needs()
         resource = self._resource()
         refuse_other_dependents(now, resource)
-        cluster_calls.delete_resource(self.there.client, resource.name)
+        calls.delete_resource(self.there.client, resource.name)
 
     def verify(self) -> None:
         self.there.wait_for(lambda now: now.resource is None, "the deletion of the disk resource")
@@ -368,7 +368,7 @@ class DeleteTemporaryGroups(ClusterStep):
         """The way back of a disk that is in the VM's group leads through the temporary group."""
         now = self.there.update()
         if now.in_role and now.temporary is None:
-            cluster_calls.create_group(self.there.client, now.temporary_name)
+            calls.create_group(self.there.client, now.temporary_name)
             self.there.update()
 
     def _left(self) -> list[Group]:
@@ -407,7 +407,7 @@ class InStep(Step):
     def undo(self) -> None:
         self.inner.undo()
         self.there.note_attached(not self.attaches)
-        cluster_calls.refresh_configuration(self.there.client, self.there.update().role.configuration)
+        calls.refresh_configuration(self.there.client, self.there.update().role.configuration)
 
     def before(self) -> Mapping[str, Any]:
         return self.inner.before()
@@ -432,7 +432,7 @@ def stop(there: ClusteredVm, resource: ClusterResource) -> None:
             f"Resource '{resource.name}' will not be taken offline, because {_quoted(dependents)} would be stopped too: "
             "remove the dependency first."
         )
-    cluster_calls.take_offline(there.client, resource.name, there.timeout)
+    calls.take_offline(there.client, resource.name, there.timeout)
 
 
 def delete_group(there: ClusteredVm, group: Group) -> None:
@@ -442,8 +442,8 @@ def delete_group(there: ClusteredVm, group: Group) -> None:
     if kept:
         raise Refused(f"The temporary group '{group.name}' still holds {_quoted(kept)} and will not be deleted: run this task again.")
     for member in members:
-        cluster_calls.delete_resource(there.client, member.name)
-    cluster_calls.delete_group(there.client, group.name)
+        calls.delete_resource(there.client, member.name)
+    calls.delete_group(there.client, group.name)
 
 
 def refuse_if_taken(now: Observed) -> None:

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError, TimedOut
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.changing import Machine
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import state as cluster_state
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import changing
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.changing import VmChange
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import state
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.resources import OFFLINE, ClusterResource
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.state import (
     OTHER_GROUP,
@@ -69,6 +70,8 @@ class Names:
 class Observed:
     """What was seen at one moment."""
 
+    vm: VirtualMachine
+    """Which VM; what its cluster tells of it is `role`."""
     names: Names
     state: ClusterState
     role: Role
@@ -135,48 +138,89 @@ class Observed:
         found = (group for group in self.state.groups.values() if group.type == OTHER_GROUP and self.names.is_temporary(group.name))
         return [group for group in found if all(self.is_blank_of(group, member) for member in self.state.members(group.name))]
 
+    def with_state(self, now: ClusterState) -> Observed:
+        """The same with what the cluster tells now. Raises `Refused` when the VM is no whole role any more."""
+        return replace(self, state=now, role=now.role(self.vm.id, self.vm.name))
+
     @staticmethod
     def is_blank_of(group: Group, member: ClusterResource) -> bool:
         """Whether a member of a temporary group is the disk resource that a run made for it but did not come to give a disk."""
         return member.blank and (member.name + _GROUP_SUFFIX).lower() == group.name.lower()
 
 
+@dataclass(frozen=True)
+class Patience:
+    """How long, in seconds, and how it is waited for the cluster."""
+
+    timeout: float
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    def until_idle(self, seen: Observed, client: CimClient, cluster: str) -> Observed:
+        """Look until nothing of the VM or LUN is pending. Raises `TimedOut`."""
+        deadline, pause = self.clock() + self.timeout, _FIRST_PAUSE
+        while _busy(seen):
+            if self.clock() >= deadline:
+                raise TimedOut(
+                    f"{_busy(seen)} of cluster {cluster} is still pending after {self.timeout:g} s: "
+                    "wait until it has come to rest, or see in Failover Cluster Manager what holds it up, then run this task again."
+                )
+            self.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            seen = seen.with_state(state.reread(client, seen.state))
+        return seen
+
+
+def observe(nodes: Nodes, vm: VirtualMachine, names: Names, patience: Patience) -> ClusteredVm:
+    """The VM, the LUN and their cluster now, once nothing of them is pending: what a plan is made from.
+
+    The named node tells which one has the VM, and that one the rest. Raises `Refused` when the VM is no whole role of the cluster, its
+    node is down or shows the LUN as several disks, and `TimedOut`.
+    """
+    named = nodes.client(nodes.entry.id)
+    cluster = state.read(named)
+    first = Observed(vm, names, cluster, cluster.role(vm.id, vm.name), disk=None, attached=False)
+    idle = patience.until_idle(first, named, nodes.cluster)
+    node = idle.role.group.node
+    disk = disks.find(nodes.client(node), names.lun, node)
+    change = VmChange(nodes, replace(vm, host=node), patience.timeout)
+    planned = change.observe()
+    seen = replace(idle, disk=disk, attached=planned.disk_of(names.lun) is not None)
+    return ClusteredVm(nodes, node, patience, change, planned, seen)
+
+
+@dataclass
 class ClusteredVm:
-    """The VM, the LUN and their cluster, observed again and again; `seen` is what was observed last."""
+    """The VM, the LUN and their cluster while they are changed."""
 
-    def __init__(
-        self,
-        nodes: Nodes,
-        vm: VirtualMachine,
-        names: Names,
-        timeout: float,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        """Observe, once nothing of the VM is pending.
+    nodes: Nodes
+    node: str
+    """`Node.id` of the node that had the VM when the plan was made; every change goes to it."""
+    patience: Patience
+    change: VmChange
+    planned: changing.Observed
+    """The VM when the plan was made."""
+    seen: Observed
+    """What was observed last."""
 
-        Raises `Refused` when the VM is no whole role of the cluster or its node is down, and `TimedOut`.
-        """
-        self.nodes = nodes
-        self.vm = vm
-        self.names = names
-        self.timeout = timeout
-        self.node = nodes.entry.id
-        self._clock = clock
-        self._sleep = sleep
-        state = cluster_state.read(self.client)
-        self.seen = Observed(names, state, state.role(vm.id, vm.name), disk=None, attached=False)
-        self._rest()
-        self.node = self.seen.role.group.node
-        self.look_at_disk()
-        self.machine = Machine(nodes, replace(vm, host=self.node), timeout)
-        self.planned = self.machine.observe()
-        """The VM when the plan was made."""
-        self.note_attached(self.planned.disk_of(names.lun) is not None)
+    @property
+    def vm(self) -> VirtualMachine:
+        """The VM."""
+        return self.seen.vm
+
+    @property
+    def names(self) -> Names:
+        """How the cluster's objects are called."""
+        return self.seen.names
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that a change of the cluster may take."""
+        return self.patience.timeout
 
     @property
     def client(self) -> CimClient:
-        """The session with the node that had the VM when this plan was made; every change goes to it."""
+        """The session with that node."""
         return self.nodes.client(self.node)
 
     @property
@@ -186,11 +230,13 @@ class ClusteredVm:
 
     def update(self) -> Observed:
         """Look at groups and resources, which is what the cluster's methods change."""
-        return self._seen_with(cluster_state.reread(self.client, self.seen.state))
+        self.seen = self.seen.with_state(state.reread(self.client, self.seen.state))
+        return self.seen
 
     def update_needs(self) -> Observed:
         """Look at the dependencies between resources."""
-        return self._seen_with(replace(self.seen.state, needs=cluster_state.needs(self.client)))
+        self.seen = self.seen.with_state(replace(self.seen.state, needs=state.needs(self.client)))
+        return self.seen
 
     def look_at_disk(self) -> HostDisk | None:
         """Look at the LUN as the node sees it. Raises `Refused` when it sees it as several disks."""
@@ -203,7 +249,6 @@ class ClusteredVm:
 
     def at_rest(self) -> Observed:
         """Wait until nothing of the VM or LUN is pending. Raises `TimedOut`, and `Refused` when the VM has another node by then."""
-        self.update()
         self._rest()
         now = self.seen.role.group
         if now.node != self.node:
@@ -215,7 +260,6 @@ class ClusteredVm:
 
     def wait_for(self, reached: Callable[[Observed], bool], wanted: str) -> None:
         """Look until the cluster has come to rest. Raises `RemoteError` when that is not in the wanted state, and `TimedOut`."""
-        self.update()
         self._rest()
         if not reached(self.seen):
             resource = self.seen.resource
@@ -226,28 +270,13 @@ class ClusteredVm:
                 f"Cluster {self.nodes.cluster} took the request, but {wanted} did not come about: {is_now}, so look at its cluster events."
             )
 
-    def _seen_with(self, state: ClusterState) -> Observed:
-        self.seen = replace(self.seen, state=state, role=state.role(self.vm.id, self.vm.name))
-        return self.seen
-
     def _rest(self) -> None:
-        deadline, pause = self._clock() + self.timeout, _FIRST_PAUSE
-        while True:
-            busy = self._busy()
-            if not busy:
-                return
-            if self._clock() >= deadline:
-                raise TimedOut(
-                    f"{busy} of cluster {self.nodes.cluster} is still pending after {self.timeout:g} s: "
-                    "wait until it has come to rest, or see in Failover Cluster Manager what holds it up, then run this task again."
-                )
-            self._sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
-            self.update()
+        self.seen = self.patience.until_idle(self.update(), self.client, self.nodes.cluster)
 
-    def _busy(self) -> str:
-        """What is pending, or nothing."""
-        resource, groups = self.seen.resource, (self.seen.role.group, self.seen.temporary)
-        if resource and resource.pending:
-            return f"Resource '{resource.name}'"
-        return next((f"Group '{group.name}'" for group in groups if group and group.pending), "")
+
+def _busy(seen: Observed) -> str:
+    """What is pending, or nothing."""
+    resource, groups = seen.resource, (seen.role.group, seen.temporary)
+    if resource and resource.pending:
+        return f"Resource '{resource.name}'"
+    return next((f"Group '{group.name}'" for group in groups if group and group.pending), "")

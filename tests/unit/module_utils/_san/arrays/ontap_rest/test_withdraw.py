@@ -18,12 +18,12 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_r
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.withdraw import UnmapLun
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, InvalidInput, Refused, StepFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import LunMapping
-from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, carry_out
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.ontap_backend import Bench, ids
 from tests.unit.module_utils._san.arrays.ontap_rest.test_lookup import LUN
 from tests.unit.module_utils._san.arrays.ontap_rest.test_provision import AS_JOB, BOTH, DROPPED_AFTER, DROPPED_BEFORE, GROUP, NEW
-from tests.unit.ontap import GIB, HOST_A, HOST_B, SVM, Endpoint, address, records, wish
+from tests.unit.ontap import GIB, HOST_A, HOST_B, SVM, Endpoint, Reply, address, records, wish
 from tests.unit.ontap_array import BenchInPlace
 
 A, B = "iqn.1998-01.com.vmware:a", "iqn.1998-01.com.vmware:b"
@@ -90,6 +90,79 @@ def test_a_group_of_ours_goes_with_its_last_lun(array: Endpoint) -> None:
 )
 def test_other_groups_stay(array: Endpoint, kept: dict[str, Any]) -> None:
     assert len(titles(array, kept)) == 1
+
+
+def steps(array: Endpoint, *groups: dict[str, Any], lun: dict[str, Any] | None = None, **settings: Any) -> Plan:
+    array.answer(records(lun or mapped(*groups)), *([records(*groups)] if groups else []))
+    return OntapRest(array.connection).plan_withdraw(WithdrawWish(PLACE, **settings)).plan
+
+
+def test_a_group_of_ours_goes_when_another_run_has_taken_its_other_lun_meanwhile(array: Endpoint) -> None:
+    shared = group(OURS, A, luns=(LUN["name"], "/vol/vol1/other"))
+    plan = steps(array, shared)
+    # unmap, what the LUN is mapped to now, the group now, deleted, gone
+    array.answer(Reply(), records(mapped()), records(group(OURS, A, luns=())), Reply(), records())
+    assert [step.title.split()[0] for step in plan.run()] == ["unmap", "delete"]
+
+
+@pytest.mark.parametrize(
+    "now",
+    [group(OURS, A, luns=("/vol/vol1/other",)), group(OURS, A, B, luns=())],
+    ids=["another LUN is mapped to it", "somebody has changed it"],
+)
+def test_a_group_of_ours_that_others_need_stays(array: Endpoint, now: dict[str, Any]) -> None:
+    plan = steps(array, group(OURS, A, luns=(LUN["name"], "/vol/vol1/other")))
+    array.answer(Reply(), records(mapped()), records(now))
+    assert [step.title.split()[0] for step in plan.run()] == ["unmap"]
+
+
+def test_what_an_earlier_run_left_of_its_groups_goes(array: Endpoint) -> None:
+    left = group(OURS, A, luns=())
+    strangers = group(group_name([A, B]), A, B, luns=()), group("esx", A, luns=()), group(group_name([B]), B, luns=("/vol/vol1/x",))
+    array.answer(records(mapped()), records(left, *strangers))
+    change = OntapRest(array.connection).plan_withdraw(WithdrawWish(PLACE, initiators=[A]))
+    assert [step.title for step in change.plan.pending()] == [f"delete igroup svm1:{OURS}, to which no LUN is mapped any more"]
+
+
+def test_what_a_run_left_that_was_stopped_after_the_deletion_goes_too(array: Endpoint) -> None:
+    array.answer(records(), records(group(OURS, A, luns=())))
+    change = OntapRest(array.connection).plan_withdraw(WithdrawWish(PLACE, initiators=[A.upper()], delete=True))
+    assert [step.title.split()[:2] for step in change.plan.pending()] == [["delete", "igroup"]]
+
+
+MADE = {**LUN, "lun_maps": [], "comment": "crossvisor.san:mine data", "space": {"size": 10, "used": 0}}
+
+
+class TestALunThatOnlyTheRunThatMadeItMayDelete:
+    def test_goes_as_it_was_made(self, array: Endpoint) -> None:
+        plan = steps(array, lun=MADE, delete=True, made_by="crossvisor.san:mine")
+        array.answer(records(MADE), Reply(), records())
+        assert [step.title.split()[0] for step in plan.run()] == ["delete"]
+
+    @pytest.mark.parametrize(
+        ("now", "told"),
+        [
+            ({"comment": "crossvisor.san:other"}, "was not made by the run crossvisor.san:mine and stays"),
+            ({"comment": ""}, "was not made by the run crossvisor.san:mine and stays"),
+            ({"space": {"size": 10, "used": 4096}}, "holds 4096 bytes that were written since it was made, and stays"),
+            ({"space": {"size": 10}}, "holds an unknown number of bytes that were written since it was made, and stays"),
+        ],
+    )
+    def test_stays_when_it_is_anything_else(self, array: Endpoint, now: dict[str, Any], told: str) -> None:
+        with pytest.raises(Refused, match=told):
+            steps(array, lun={**MADE, **now}, delete=True, made_by="crossvisor.san:mine")
+        plan = steps(array, lun=MADE, delete=True, made_by="crossvisor.san:mine")
+        array.answer(records({**MADE, **now}))
+        with pytest.raises(StepFailed, match=told):
+            plan.run()
+
+    def test_is_not_even_unmapped_once_it_was_written_to(self, array: Endpoint) -> None:
+        with pytest.raises(Refused, match="holds 4096 bytes"):
+            steps(
+                array,
+                lun={**mapped(group("x", A)), "comment": "crossvisor.san:mine", "space": {"size": 10, "used": 4096}},
+                made_by="crossvisor.san:mine",
+            )
 
 
 def test_a_lun_is_not_deleted_under_another_group(array: Endpoint) -> None:

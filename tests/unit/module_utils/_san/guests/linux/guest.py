@@ -73,6 +73,8 @@ class PlayedKernel(Kernel):
         self.claimed: set[str] = set()
         self.flushed: list[str] = []
         self.readable = True
+        self.written: dict[str, list[int]] = {}
+        """Offsets of bytes that are not zero, by device."""
         self.forbidden = False
         self.links = True
         self.says: dict[str, str] = {"wipefs": "", "blkid": ""}
@@ -134,6 +136,9 @@ class PlayedKernel(Kernel):
 
     def is_claimed(self, device: str) -> bool:
         return device in self.claimed
+
+    def is_zero(self, device: str, offset: int, length: int) -> bool:
+        return not any(offset <= place < offset + length for place in self.written.get(device, ()))
 
     def may_read(self, device: str) -> bool:
         return self.readable

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.contents import Contents, PartitionContents, read
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.disk import GuestDisk, find
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.kernel import Kernel
 from tests.unit.module_utils._san.guests.linux.guest import NAME, Attached, PlayedKernel, wipefs
 
 LUN = Attached("2:0:0:1", "sdb")
@@ -79,3 +81,29 @@ def test_it_is_not_guessed_where_the_disk_may_not_be_read(kernel: PlayedKernel) 
 def test_it_is_not_guessed_without_wipefs(kernel: PlayedKernel) -> None:
     del kernel.says["wipefs"]
     assert read(kernel, disk(kernel)) is None
+
+
+GIB = 1 << 30
+
+
+@pytest.mark.parametrize("offset", [0, (1 << 20) - 1, GIB - 1, GIB - (1 << 20), (GIB - (1 << 20)) // 2])
+def test_a_disk_that_carries_nothing_known_may_hold_data_all_the_same(kernel: PlayedKernel, offset: int) -> None:
+    kernel.written["/dev/sdb"] = [offset]
+    assert read(kernel, disk(kernel)) == Contents(data=True)
+
+
+def test_what_is_known_is_not_looked_into_further(kernel: PlayedKernel) -> None:
+    kernel.written["/dev/sdb"] = [0]
+    for types in (["gpt", "PMBR"], ["ext4"]):
+        kernel.says["wipefs"] = wipefs({"sdb": types})
+        contents = read(kernel, disk(kernel))
+        assert contents is not None
+        assert not contents.data
+
+
+def test_a_stretch_of_a_real_device_is_read(tmp_path: Path) -> None:
+    device = tmp_path / "disk"
+    device.write_bytes(bytes(4096) + b"\x01" + bytes(4095))
+    assert [Kernel().is_zero(str(device), offset, 1024) for offset in (0, 3072, 4096, 4097, 8192)] == [True, True, False, True, True]
+    with pytest.raises(CrossvisorError, match="/nowhere cannot be read: No such file"):
+        Kernel().is_zero("/nowhere", 0, 512)

@@ -333,7 +333,7 @@ def test_gathering_tells_the_disk_its_contents_and_its_users_and_changes_nothing
     kernel.says["wipefs"] = wipefs({"sdb": ["swap"]})
     kernel.add({"/proc/swaps": "Filename Type\n/dev/sdb partition"})
     result = work(kernel).gathered().result()
-    assert (result["changed"], result["disk"]["content"]) == (False, {"partition_table": "", "signatures": ["swap"]})
+    assert (result["changed"], result["disk"]["content"]) == (False, {"partition_table": "", "signatures": ["swap"], "data": False})
     assert result["used_by"] == [{"kind": "swap", "device": "/dev/sdb", "name": "/dev/sdb", "processes": []}]
     kernel.readable = False
     assert work(kernel).gathered().result()["disk"]["content"] is None

@@ -72,6 +72,17 @@ def test_a_mount_that_shows_the_device_and_not_its_number_as_btrfs_does(kernel: 
     assert [use.name for use in users(kernel)] == ["/data"]
 
 
+def test_btrfs_that_names_a_link_to_the_device(kernel: PlayedKernel) -> None:
+    kernel.add({"/dev/sdb1": "", "/dev/disk/by-label/data": Link("../../sdb1")})
+    mount(kernel, "0:47", "/data", "/dev/disk/by-label/data")
+    assert [use.name for use in users(kernel)] == ["/data"]
+
+
+def test_a_mount_point_with_what_only_unicode_takes_for_a_line_end(kernel: PlayedKernel) -> None:
+    mount(kernel, "8:1", "/my\u2028data", "/dev/sdb1")
+    assert [use.name for use in users(kernel)] == ["/my\u2028data"]
+
+
 def test_swap_space(kernel: PlayedKernel) -> None:
     kernel.add({"/proc/swaps": "Filename Type Size Used Priority\n/dev/sdb1 partition 1048572 0 -2"})
     assert [str(use) for use in users(kernel)] == ["/dev/sdb1 is swap space"]

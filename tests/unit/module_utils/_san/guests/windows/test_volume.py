@@ -157,6 +157,14 @@ class TestADiskThatIsNeverTouched:
         with pytest.raises(Refused, match=r"Windows says that disk 1 .* is failed: see that the VM can reach its LUN"):
             plan_present(session, bench.wish())
 
+    def test_is_a_raw_one_that_nobody_vouches_for(self, bench: Bench) -> None:
+        told = "has no partition table that Windows knows, and Windows cannot tell whether it holds another system's data"
+        assert told in refusal(bench, blank=False)
+        assert bench.present(blank=True).outcome.changed
+
+    def test_is_no_raw_one_whose_data_may_be_lost(self, bench: Bench) -> None:
+        assert bench.present(blank=False, force=True).outcome.changed
+
     @pytest.mark.parametrize("force", [False, True])
     def test_is_one_whose_lun_was_made_smaller(self, bench: Bench, force: bool) -> None:
         bench.present()

@@ -40,7 +40,7 @@ def test_what_says_no_more_than_hyper_v_does_anyway_is_taken(host: HyperVHost) -
 
 
 def test_a_host_that_has_volumes_on_the_lun_refuses_it_by_their_places(host: HyperVHost) -> None:
-    observed = host.machine("hvapp01").observe()
+    observed = host.change("hvapp01").observe()
     number = host.disk(DATA).number
     with pytest.raises(Refused, match=rf"Host {HOST} has LUN {DATA} in use as disk {number} with E:\\, so it will not be given to a VM"):
         attach_rules.refuse_unless_givable(observed, DATA)
@@ -48,14 +48,14 @@ def test_a_host_that_has_volumes_on_the_lun_refuses_it_by_their_places(host: Hyp
 
 def test_a_vm_with_a_disk_that_its_host_cannot_name_is_refused(host: HyperVHost) -> None:
     host.estate.disks.remove(host.disk(RAW))
-    observed = host.machine("hvdb01").observe()
+    observed = host.change("hvdb01").observe()
     with pytest.raises(Refused, match=r"pass-through disks whose LUN host hv01.lab does not see \(SCSI\(0:1\)\)"):
         attach_rules.refuse_unless_givable(observed, SPARE)
 
 
 def test_a_guest_whose_integration_services_are_silent_is_warned_of(host: HyperVHost) -> None:
-    machine = host.machine("hvnoic01")
-    plan = attach_rules.attach_steps(machine, machine.observe(), host.wish())
+    change = host.change("hvnoic01")
+    plan = attach_rules.attach_steps(change, change.observe(), host.wish())
     (warning,) = plan.warnings
     assert warning.startswith(
         f"The integration services of VM hvnoic01 do not answer, so that nobody can tell whether its guest finds LUN {SPARE}"
@@ -64,5 +64,5 @@ def test_a_guest_whose_integration_services_are_silent_is_warned_of(host: HyperV
 
 @pytest.mark.parametrize("vm", ["hvapp01", "hvold01"])
 def test_a_guest_that_answers_or_is_off_is_not(host: HyperVHost, vm: str) -> None:
-    machine = host.machine(vm)
-    assert attach_rules.attach_steps(machine, machine.observe(), host.wish()).warnings == []
+    change = host.change(vm)
+    assert attach_rules.attach_steps(change, change.observe(), host.wish()).warnings == []

@@ -39,15 +39,15 @@ def run(*steps: Step) -> list[str]:
 
 
 def attach(host: HyperVHost, vm: str = "hvapp01", slot: Slot = Slot(), name: ScsiName = SPARE) -> AttachDisk:  # noqa: B008  # immutable
-    machine = host.machine(vm)
-    return AttachDisk(machine, name, places.choose(machine.observe().vm, slot))
+    change = host.change(vm)
+    return AttachDisk(change, name, places.choose(change.observe().vm, slot))
 
 
 def detach(host: HyperVHost, vm: str = "hvdb01") -> DetachDisk:
-    machine = host.machine(vm)
-    disk = machine.observe().disk_of(RAW)
+    change = host.change(vm)
+    disk = change.observe().disk_of(RAW)
     assert disk is not None
-    return DetachDisk(machine, RAW, disk)
+    return DetachDisk(change, RAW, disk)
 
 
 class TestTakeOffline:
@@ -183,7 +183,7 @@ class TestAddController:
     @pytest.fixture
     def step(self, host: HyperVHost) -> AddController:
         host.simulated("hvide01").power = "off"
-        return AddController(host.machine("hvide01"), 0)
+        return AddController(host.change("hvide01"), 0)
 
     def test_the_vm_has_one_more(self, host: HyperVHost, step: AddController) -> None:
         assert run(step) == ["add SCSI controller 0 to VM hvide01"]

@@ -30,12 +30,6 @@ def unmap(host: HyperVHost) -> None:
     group["maps"] = [row for row in group["maps"] if row["lun"] != SPARE_PATH]
 
 
-def test_a_rescan_shows_a_new_lun() -> None:
-    host = HyperVHost()
-    release.rescan(host.nodes, [HOST_ID])
-    assert host.disk(SPARE).offline
-
-
 class TestRelease:
     def test_a_disk_that_is_offline_or_not_there_is_released(self, host: HyperVHost) -> None:
         assert not carry_out(release.plan_release(host.nodes, [HOST_ID], SPARE), check_mode=False).changed

@@ -16,7 +16,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.ba
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.backend import Kvm
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import IMAGE, PASSTHROUGH, Slot
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.attach import AttachRequest, attach, detach
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import users
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import claims
 from tests.unit import libvirt
 from tests.unit.iscsi_target import INITIATOR, IscsiTarget, listening
 from tests.unit.kvm_host import SAN_HOST, WWPN
@@ -80,7 +80,7 @@ def test_a_lun_under_a_volume_group_or_a_mount_has_a_user(kvm: Kvm) -> None:
     used = {extent for store in inventory.file_systems for extent in store.extents}
     assert inventory.devices == ()
     assert len(used) >= 2
-    assert users(OTHER, inventory) == []
+    assert claims(OTHER, inventory) == []
 
 
 def test_a_lun_goes_through_the_services_and_back(kvm: Kvm, connect: Connect) -> None:
@@ -89,7 +89,7 @@ def test_a_lun_goes_through_the_services_and_back(kvm: Kvm, connect: Connect) ->
     assert report.attachment is not None
     assert (report.attachment.guest_address, report.attachment.controller.type) == ("SCSI(0:6)", "virtio-scsi")
     assert (report.attachment.disk.kind, report.attachment.disk.name, report.attachment.disk.size_bytes) == (PASSTHROUGH, NAME, 1 << 30)
-    assert users(NAME, kvm.inventory(devices=False))[0].name == "app"
+    assert claims(NAME, kvm.inventory(devices=False))[0].name == "app"
     assert detach(kvm, request, release=True, check_mode=False).outcome.changed
     assert 'device="lun"' not in connect.domains[0].live + connect.domains[0].config
 

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError, TimedOut
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import domain
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.disk_steps import AddController, Guest
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.changing import VmChange
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.disk_steps import AddController
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.places import Place
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import CONFIG, LIVE
 from tests.unit import libvirt
 from tests.unit.libvirt import Connect, Domain, domain_xml, uuid_of
@@ -31,29 +33,20 @@ def app() -> Domain:
 
 
 @pytest.fixture
-def guest(app: Domain, tmp_path: Path) -> Guest:
-    """A VM for which time passes only by sleeping."""
-    now = [0.0]
-    return Guest(
-        libvirt.host(Connect([app]), tmp_path),
-        uuid_of("app"),
-        "app",
-        timeout=30,
-        clock=lambda: now[0],
-        sleep=lambda seconds: now.__setitem__(0, now[0] + seconds),
-    )
+def vm(app: Domain, tmp_path: Path) -> VmChange:
+    return VmChange(libvirt.host(Connect([app]), tmp_path), VirtualMachine(uuid_of("app"), "app"), timeout=30)
 
 
-def controller(guest: Guest, parts: int = LIVE | CONFIG) -> AddController:
-    return AddController(guest, Place(0, 0, "virtio-scsi", add=True), parts)
+def controller(vm: VmChange, parts: int = LIVE | CONFIG) -> AddController:
+    return AddController(vm, Place(0, 0, "virtio-scsi", add=True), parts)
 
 
 def indexes(xml: str) -> list[int]:
     return [found.index for found in domain.parse(xml).controllers]
 
 
-def test_a_controller_is_added_and_taken_away_again(guest: Guest, app: Domain) -> None:
-    step = controller(guest)
+def test_a_controller_is_added_and_taken_away_again(vm: VmChange, app: Domain) -> None:
+    step = controller(vm)
     step.do()
     step.verify()
     assert (indexes(app.live), indexes(app.config)) == ([0], [0])
@@ -61,35 +54,26 @@ def test_a_controller_is_added_and_taken_away_again(guest: Guest, app: Domain) -
     assert (indexes(app.live), indexes(app.config)) == ([], [])
 
 
-def test_a_controller_that_is_missing_afterwards_is_told(guest: Guest) -> None:
+def test_a_controller_that_is_missing_afterwards_is_told(vm: VmChange) -> None:
     with pytest.raises(RemoteError, match="VM app has no SCSI controller 0 after the change"):
-        controller(guest).verify()
+        controller(vm).verify()
 
 
-def test_a_controller_that_somebody_uses_meanwhile_stays(guest: Guest, app: Domain) -> None:
-    step = controller(guest)
+def test_a_controller_that_somebody_uses_meanwhile_stays(vm: VmChange, app: Domain) -> None:
+    step = controller(vm)
     step.do()
-    guest.host.session.attach(uuid_of("app"), OCCUPANT, LIVE | CONFIG)
+    vm.host.session.attach(uuid_of("app"), OCCUPANT, LIVE | CONFIG)
     step.undo()
     assert (indexes(app.live), indexes(app.config)) == ([0], [0])
 
 
-def test_a_controller_that_somebody_added_meanwhile_is_not_ours(guest: Guest) -> None:
-    controller(guest).do()
+def test_a_controller_that_somebody_added_meanwhile_is_not_ours(vm: VmChange) -> None:
+    controller(vm).do()
     with pytest.raises(Refused, match="was added to VM app by somebody else in the meantime"):
-        controller(guest).do()
+        controller(vm).do()
 
 
-def test_a_guest_that_keeps_a_device_is_waited_for_as_long_as_allowed(guest: Guest, app: Domain) -> None:
-    step = controller(guest)
-    step.do()
-    app.holds_on = True
-    with pytest.raises(TimedOut, match="SCSI controller 0 is still in VM app after 30 s"):
-        step.undo()
-    assert indexes(app.config) == [0]
-
-
-def test_a_change_is_told_before_and_after(guest: Guest) -> None:
-    step = controller(guest)
+def test_a_change_is_told_before_and_after(vm: VmChange) -> None:
+    step = controller(vm)
     assert step.before() == {"VM app": {"SCSI controller 0": None}}
     assert step.after() == {"VM app": {"SCSI controller 0": "virtio-scsi"}}

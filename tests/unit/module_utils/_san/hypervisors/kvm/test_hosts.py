@@ -43,18 +43,18 @@ def remote(connect: Connect) -> KvmHost:
 
 
 def qemus_own(host: KvmHost) -> Hba:
-    (found,) = (hba for hba in hosts.with_adapters(host).hbas if hba.driver == "libiscsi")
+    (found,) = (hba for hba in hosts.host_with_hbas(host).hbas if hba.driver == "libiscsi")
     return found
 
 
 def test_the_hosts_files_tell_speed_and_state(tmp_path: Path) -> None:
-    adapters = hosts.with_adapters(libvirt.host(Connect(), plant(tmp_path, SAN_HOST))).hbas
+    adapters = hosts.host_with_hbas(libvirt.host(Connect(), plant(tmp_path, SAN_HOST))).hbas
     fibre = next(hba for hba in adapters if hba.kind == FIBRE_CHANNEL)
     assert (fibre.initiator, fibre.speed_gbit_s, fibre.status) == (WWPN, 16.0, "online")
 
 
 def test_libvirt_alone_tells_names_and_leaves_out_what_belongs_to_a_vm() -> None:
-    (fibre,) = hosts.with_adapters(remote(Connect(node_devices={FC_HOSTS: [FC_NODE, OF_A_VM]}))).hbas
+    (fibre,) = hosts.host_with_hbas(remote(Connect(node_devices={FC_HOSTS: [FC_NODE, OF_A_VM]}))).hbas
     assert (fibre.name, fibre.kind, fibre.initiator, fibre.pci) == ("host7", FIBRE_CHANNEL, WWPN, "0000:04:00.0")
     assert (fibre.status, fibre.speed_gbit_s, list(fibre.paths)) == ("unknown", None, [])
 

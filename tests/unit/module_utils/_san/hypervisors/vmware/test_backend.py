@@ -14,7 +14,7 @@ from pyVmomi import vim
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.backend import VMware
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Attachment, Cluster, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Attachment, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.unit import vsphere
 from tests.unit.vsphere import Endpoint
@@ -63,37 +63,6 @@ CLUSTER = vsphere.contents("ClusterComputeResource", "domain-c7", {"name": "prod
 def test_it_fulfils_the_port(vmware: VMware) -> None:
     port: Hypervisor = vmware
     assert {name for name in vars(Hypervisor) if not name.startswith("_")} <= set(dir(port))
-
-
-def test_the_endpoint_tells_who_it_is_with_its_clusters_and_hosts(vmware: VMware, endpoint: Endpoint) -> None:
-    endpoint.answer("RetrievePropertiesEx", vsphere.page([host(1), host(2), CLUSTER]))
-    about = vmware.about()
-    assert (about.type, about.product, about.version, about.address) == ("vmware", "VMware vCenter Server", "8.0.2", "127.0.0.1")
-    assert about.uuid == "dbed6e0c-bd88-4ef6-b594-21283e1c677f"
-    assert (about.clusters, about.hosts) == ([Cluster("prod", ["esx01", "esx02"])], ["esx01", "esx02"])
-    assert about.capabilities is not None
-    assert about.capabilities.clustering
-    assert endpoint.calls == VIEW
-
-
-def test_an_esxi_host_on_its_own_has_no_clusters(vmware: VMware, endpoint: Endpoint) -> None:
-    alone = vsphere.contents("HostSystem", "ha-host", {"name": "esx99", "parent": vsphere.managed("ComputeResource", "ha-compute-res")})
-    endpoint.answer("RetrievePropertiesEx", vsphere.page([alone]))
-    about = vmware.about()
-    assert (about.clusters, about.hosts) == ([], ["esx99"])
-    assert about.capabilities is not None
-    assert not about.capabilities.clustering
-
-
-def test_adapters_of_all_hosts_take_one_read_more(vmware: VMware, endpoint: Endpoint) -> None:
-    hba = vim.host.BlockHba(key="k", device="vmhba0", bus=0, status="online", model="AHCI")
-    adapters = {"config.storageDevice.hostBusAdapter": vsphere.array("HostHostBusAdapter", [hba])}
-    endpoint.answer("RetrievePropertiesEx", vsphere.page([host(1), host(2), CLUSTER]), vsphere.page([host(2, **adapters), host(1)]))
-    assert [(it.name, it.cluster, [hba.name for hba in it.hbas]) for it in vmware.hosts()] == [
-        ("esx01", "prod", []),
-        ("esx02", "prod", ["vmhba0"]),
-    ]
-    assert endpoint.calls == [*VIEW, "RetrievePropertiesEx"]
 
 
 @pytest.mark.parametrize("devices", [True, False])

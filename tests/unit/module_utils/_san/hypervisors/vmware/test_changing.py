@@ -22,8 +22,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     TimedOut,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import (
-    Machine,
     Observed,
+    VmChange,
     datastore_of,
     hardware_version,
 )
@@ -60,7 +60,7 @@ class FakeTask:
 
 @dataclass
 class FakeSession:
-    """Of a VimSession, what a Machine needs to change a VM."""
+    """Of a VimSession, what a VmChange needs to change a VM."""
 
     task: FakeTask
     spec: Any = None
@@ -97,14 +97,14 @@ def ending() -> Any:
 
 def change(*looks: Callable[[], Any]) -> FakeSession:
     session = FakeSession(FakeTask(list(looks)))
-    Machine(cast(VimSession, session), DB01, 30.0).apply(observed(), [], SUBJECT)
+    VmChange(cast(VimSession, session), DB01, 30.0).apply(observed(), [], SUBJECT)
     return session
 
 
 def failing_change(*looks: Callable[[], Any]) -> tuple[FakeTask, CrossvisorError]:
     session = FakeSession(FakeTask(list(looks)))
     with pytest.raises(CrossvisorError) as failure:
-        Machine(cast(VimSession, session), DB01, 30.0).apply(observed(), [], SUBJECT)
+        VmChange(cast(VimSession, session), DB01, 30.0).apply(observed(), [], SUBJECT)
     return session.task, failure.value
 
 
@@ -173,13 +173,13 @@ class TestSettle:
     def test_every_task_of_the_vm_is_waited_for_whatever_its_end(self) -> None:
         tasks = [FakeTask([raising(RemoteError("failed", "X"))]), FakeTask([ending])]
         session = FakeSession(FakeTask([]), recent=tasks)
-        Machine(cast(VimSession, session), DB01, 30.0).settle()
+        VmChange(cast(VimSession, session), DB01, 30.0).settle()
         assert session.waited_for == tasks
 
     def test_a_task_that_does_not_end_is_told(self) -> None:
         session = FakeSession(FakeTask([]), recent=[FakeTask([raising(TimedOut("late"))])])
         with pytest.raises(TimedOut):
-            Machine(cast(VimSession, session), DB01, 30.0).settle()
+            VmChange(cast(VimSession, session), DB01, 30.0).settle()
 
 
 @pytest.mark.parametrize(("text", "version"), [("vmx-14", 14), ("vmx-21", 21), ("", 0), ("vmx-", 0)])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import calls as cluster_calls
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import calls
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import disks
 from tests.lab.hyperv.clusters import OFFLINE, ONLINE
 from tests.unit.hyperv_cluster import DISK, GROUP, VM, ClusterLab
@@ -30,24 +30,24 @@ def test_a_disk_of_the_cluster_is_made_served_and_taken_away(there: ClusterLab) 
     login = client(there.lab, NODE1, there.wire)
     disk = disks.find(login, there.naa, NODE1)
     assert disk is not None
-    cluster_calls.create_group(login, GROUP)
-    cluster_calls.create_disk_resource(login, GROUP, DISK)
-    cluster_calls.set_disk(login, DISK, disk)
+    calls.create_group(login, GROUP)
+    calls.create_disk_resource(login, GROUP, DISK)
+    calls.set_disk(login, DISK, disk)
     assert (there.cluster.groups[GROUP].owner, there.cluster.groups[GROUP].kind) == (NODE1, 9999)
     assert there.cluster.resources[DISK].private == {"DiskIdType": 1, "DiskIdGuid": disk.guid}
-    cluster_calls.bring_online(login, DISK, 5)
+    calls.bring_online(login, DISK, 5)
     assert there.cluster.resources[DISK].state == ONLINE
-    cluster_calls.move_resource(login, DISK, VM)
-    cluster_calls.add_dependency(login, f"Virtual Machine {VM}", DISK)
+    calls.move_resource(login, DISK, VM)
+    calls.add_dependency(login, f"Virtual Machine {VM}", DISK)
     assert there.cluster.resources[f"Virtual Machine {VM}"].needs[-1] == DISK
-    cluster_calls.remove_dependency(login, f"Virtual Machine {VM}", DISK)
-    cluster_calls.move_resource(login, DISK, GROUP)
-    cluster_calls.take_offline(login, DISK, 5)
+    calls.remove_dependency(login, f"Virtual Machine {VM}", DISK)
+    calls.move_resource(login, DISK, GROUP)
+    calls.take_offline(login, DISK, 5)
     assert there.cluster.resources[DISK].state == OFFLINE
-    cluster_calls.move_group(login, GROUP, "HVC1N2", 5)
+    calls.move_group(login, GROUP, "HVC1N2", 5)
     assert there.cluster.groups[GROUP].owner == "hvc1n2.lab"
-    cluster_calls.delete_resource(login, DISK)
-    cluster_calls.delete_group(login, GROUP)
+    calls.delete_resource(login, DISK)
+    calls.delete_group(login, GROUP)
     assert not {GROUP, DISK} & {*there.cluster.groups, *there.cluster.resources}
 
 
@@ -55,15 +55,15 @@ def test_other_private_properties_stay(there: ClusterLab) -> None:
     login = client(there.lab, NODE1)
     disk = disks.find(login, there.naa, NODE1)
     assert disk is not None
-    cluster_calls.create_disk_resource(login, VM, DISK)
+    calls.create_disk_resource(login, VM, DISK)
     there.cluster.resources[DISK].private["DiskUniqueIds"] = "kept"
-    cluster_calls.set_disk(login, DISK, disk)
+    calls.set_disk(login, DISK, disk)
     assert there.cluster.resources[DISK].private["DiskUniqueIds"] == "kept"
 
 
 def test_a_configuration_is_refreshed(there: ClusterLab) -> None:
     name = f"Virtual Machine Configuration {VM}"
-    cluster_calls.refresh_configuration(client(there.lab, NODE1), name)
+    calls.refresh_configuration(client(there.lab, NODE1), name)
     expected = {"cluster": "hvc1", "resource": name, "type": "Virtual Machine Configuration", "code": CODE}
     assert there.lab.estate.controls() == [expected]
 
@@ -71,7 +71,7 @@ def test_a_configuration_is_refreshed(there: ClusterLab) -> None:
 @pytest.mark.parametrize("name", [f"Virtual Machine {VM}", "Cluster Disk 1", "Cluster Name"])
 def test_no_other_type_ever_gets_the_code(there: ClusterLab, name: str) -> None:
     with pytest.raises(Refused, match="not a Virtual Machine Configuration, and will not be refreshed"):
-        cluster_calls.refresh_configuration(client(there.lab, NODE1, there.wire), name)
+        calls.refresh_configuration(client(there.lab, NODE1, there.wire), name)
     assert there.lab.estate.controls() == []
     assert there.wire.count("ExecuteResourceControl") == 0
     assert there.wire.asked == [f"{NODE1} Get MSCluster_Resource"]
@@ -80,9 +80,9 @@ def test_no_other_type_ever_gets_the_code(there: ClusterLab, name: str) -> None:
 @pytest.mark.parametrize("code", ["0x800703E5", "0x80070102"])
 def test_a_change_that_is_still_pending_is_no_failure(there: ClusterLab, code: str) -> None:
     there.wire.before[0] = refusing(RemoteError("Overlapped I/O operation is in progress.", code))
-    cluster_calls.bring_online(client(there.lab, NODE1, there.wire), "Cluster Disk Witness", 5)
+    calls.bring_online(client(there.lab, NODE1, there.wire), "Cluster Disk Witness", 5)
 
 
 def test_what_the_cluster_refuses_is_told_in_its_words(there: ClusterLab) -> None:
     with pytest.raises(RemoteError, match=r"0x800713A2.*core resource|0x80070091.*not empty"):
-        cluster_calls.delete_group(client(there.lab, NODE1), VM)
+        calls.delete_group(client(there.lab, NODE1), VM)

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import state as cluster_state
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import state
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.state import ClusterState
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import disks
@@ -32,7 +32,7 @@ def there() -> ClusterLab:
 
 
 def state_of(there: ClusterLab, wire: Wire | None = None) -> ClusterState:
-    return cluster_state.read(client(there.lab, NODE1, wire))
+    return state.read(client(there.lab, NODE1, wire))
 
 
 def disk_of(there: ClusterLab, name: ScsiName) -> HostDisk:
@@ -43,21 +43,21 @@ def disk_of(there: ClusterLab, name: ScsiName) -> HostDisk:
 
 def test_everything_is_read_in_five_enumerations_and_looked_at_again_in_two(there: ClusterLab) -> None:
     wire = Wire()
-    state = state_of(there, wire)
+    before = state_of(there, wire)
     assert len(wire.asked) == 5
-    again = cluster_state.reread(client(there.lab, NODE1, wire), state)
+    again = state.reread(client(there.lab, NODE1, wire), before)
     assert len(wire.asked) == 7
-    assert again == state
+    assert again == before
 
 
 def test_groups_and_resources_are_found_in_whatever_case(there: ClusterLab) -> None:
-    state = state_of(there)
-    group, resource = state.group(VM.upper()), state.resource("cluster disk 1")
+    found = state_of(there)
+    group, resource = found.group(VM.upper()), found.resource("cluster disk 1")
     assert group is not None
     assert resource is not None
     assert (group.name, group.node, group.condition, group.pending) == (VM, "HVC1N1", "online", False)
     assert (resource.shared_volume, resource.online, resource.condition) == (True, True, "online")
-    assert (state.group("none"), state.resource("none")) == (None, None)
+    assert (found.group("none"), found.resource("none")) == (None, None)
 
 
 def test_available_storage_is_known_by_its_type_not_by_its_name_in_some_language(there: ClusterLab) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import steps as cluster_steps
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import steps
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.vm import ClusteredVm, Observed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Step
 from tests.lab.hyperv.clusters import OFFLINE, ONLINE
@@ -44,22 +44,22 @@ def go(*steps: Step) -> None:
 def to_the_role(there: ClusteredVm) -> None:
     """Make the LUN a disk of the VM's group, as the plan does but for the VM itself."""
     go(
-        cluster_steps.CreateTemporaryGroup(there, always),
-        cluster_steps.CreateResource(there, always),
-        cluster_steps.BringOnline(there, always),
-        cluster_steps.MoveToRole(there, always),
+        steps.CreateTemporaryGroup(there, always),
+        steps.CreateResource(there, always),
+        steps.BringOnline(there, always),
+        steps.MoveToRole(there, always),
     )
 
 
 def test_a_step_is_done_when_what_was_observed_does_not_need_it(there: ClusteredVm) -> None:
-    step = cluster_steps.CreateTemporaryGroup(there, lambda now: now.temporary is None)
+    step = steps.CreateTemporaryGroup(there, lambda now: now.temporary is None)
     assert not step.done()
     go(step)
     assert step.done()
 
 
 def test_the_temporary_group_comes_and_goes(lab: ClusterLab, there: ClusteredVm) -> None:
-    step = cluster_steps.CreateTemporaryGroup(there, always)
+    step = steps.CreateTemporaryGroup(there, always)
     go(step)
     assert lab.cluster.groups[GROUP].owner == "hvc1n1.lab"
     step.undo()
@@ -68,38 +68,38 @@ def test_the_temporary_group_comes_and_goes(lab: ClusterLab, there: ClusteredVm)
 
 
 def test_a_temporary_group_with_a_disk_in_it_stays(lab: ClusterLab, there: ClusteredVm) -> None:
-    step = cluster_steps.CreateTemporaryGroup(there, always)
-    go(step, cluster_steps.CreateResource(there, always))
+    step = steps.CreateTemporaryGroup(there, always)
+    go(step, steps.CreateResource(there, always))
     with pytest.raises(Refused, match=f"still holds '{DISK.replace(chr(92), chr(92) * 2)}' and will not be deleted"):
         step.undo()
     assert DISK in lab.cluster.resources
 
 
 def test_a_disk_resource_is_made_and_deleted_even_when_it_has_come_online(lab: ClusterLab, there: ClusteredVm) -> None:
-    step = cluster_steps.CreateResource(there, always)
-    go(cluster_steps.CreateTemporaryGroup(there, always), step, cluster_steps.BringOnline(there, always))
+    step = steps.CreateResource(there, always)
+    go(steps.CreateTemporaryGroup(there, always), step, steps.BringOnline(there, always))
     assert lab.cluster.resources[DISK].state == ONLINE
     step.undo()
     assert DISK not in lab.cluster.resources
 
 
 def test_a_resource_that_a_killed_run_left_without_a_disk_is_used(lab: ClusterLab, there: ClusteredVm) -> None:
-    go(cluster_steps.CreateTemporaryGroup(there, always))
+    go(steps.CreateTemporaryGroup(there, always))
     lab.cluster.create_resource(DISK, "Physical Disk", lab.cluster.groups[GROUP])
-    go(cluster_steps.CreateResource(there, always))
+    go(steps.CreateResource(there, always))
     assert lab.cluster.resources[DISK].private["DiskIdType"] == 1
 
 
 def test_a_temporary_group_that_is_another_luns_is_refused(lab: ClusterLab, there: ClusteredVm) -> None:
-    go(cluster_steps.CreateTemporaryGroup(there, always))
+    go(steps.CreateTemporaryGroup(there, always))
     lab.cluster.create_resource("stranger", "Physical Disk", lab.cluster.groups[GROUP])
     with pytest.raises(Refused, match="holds 'stranger', which is not LUN"):
-        cluster_steps.CreateResource(there, always).do()
+        steps.CreateResource(there, always).do()
 
 
 def test_going_online_and_offline_is_undone(lab: ClusterLab, there: ClusteredVm) -> None:
-    go(cluster_steps.CreateTemporaryGroup(there, always), cluster_steps.CreateResource(there, always))
-    online, offline = cluster_steps.BringOnline(there, always), cluster_steps.TakeOffline(there, always)
+    go(steps.CreateTemporaryGroup(there, always), steps.CreateResource(there, always))
+    online, offline = steps.BringOnline(there, always), steps.TakeOffline(there, always)
     go(online, offline)
     offline.undo()
     assert lab.cluster.resources[DISK].state == ONLINE
@@ -108,15 +108,15 @@ def test_going_online_and_offline_is_undone(lab: ClusterLab, there: ClusteredVm)
 
 
 def test_a_resource_that_does_not_come_online_is_told(lab: ClusterLab, there: ClusteredVm) -> None:
-    go(cluster_steps.CreateTemporaryGroup(there, always), cluster_steps.CreateResource(there, always))
+    go(steps.CreateTemporaryGroup(there, always), steps.CreateResource(there, always))
     lab.node.machine.disks = [disk for disk in lab.node.machine.disks if disk.key != lab.naa.naa]
     with pytest.raises(RemoteError, match="could not be brought online"):
-        cluster_steps.BringOnline(there, always).do()
+        steps.BringOnline(there, always).do()
 
 
 def test_a_move_is_undone(lab: ClusterLab, there: ClusteredVm) -> None:
-    step = cluster_steps.MoveToRole(there, always)
-    go(cluster_steps.CreateTemporaryGroup(there, always), cluster_steps.CreateResource(there, always), step)
+    step = steps.MoveToRole(there, always)
+    go(steps.CreateTemporaryGroup(there, always), steps.CreateResource(there, always), step)
     assert lab.cluster.resources[DISK].group == VM
     step.undo()
     assert lab.cluster.resources[DISK].group == GROUP
@@ -124,20 +124,20 @@ def test_a_move_is_undone(lab: ClusterLab, there: ClusteredVm) -> None:
 
 def test_a_disk_that_the_vm_needs_is_neither_moved_nor_stopped(lab: ClusterLab, there: ClusteredVm) -> None:
     to_the_role(there)
-    go(cluster_steps.AddDependency(there, always))
+    go(steps.AddDependency(there, always))
     with pytest.raises(Refused, match=f"'{MACHINE}' in the cluster depends on resource"):
-        cluster_steps.MoveToTemporary(there, always).do()
+        steps.MoveToTemporary(there, always).do()
     with pytest.raises(Refused, match=f"'{MACHINE}' would be stopped too"):
-        cluster_steps.TakeOffline(there, always).do()
+        steps.TakeOffline(there, always).do()
     with pytest.raises(Refused, match="depends on resource"):
-        cluster_steps.DeleteResource(there, always).do()
+        steps.DeleteResource(there, always).do()
     assert lab.lab.estate.vms[lab.vm.id].power == "on"
 
 
 def test_a_dependency_is_added_removed_and_both_are_undone(lab: ClusterLab, there: ClusteredVm) -> None:
     to_the_role(there)
     needs = lab.cluster.resources[MACHINE].needs
-    added, removed = cluster_steps.AddDependency(there, always), cluster_steps.RemoveDependency(there, always)
+    added, removed = steps.AddDependency(there, always), steps.RemoveDependency(there, always)
     go(added)
     assert DISK in needs
     go(removed)
@@ -149,7 +149,7 @@ def test_a_dependency_is_added_removed_and_both_are_undone(lab: ClusterLab, ther
 
 
 def test_a_refresh_that_was_not_answered_does_not_count(lab: ClusterLab, there: ClusteredVm) -> None:
-    step = cluster_steps.RefreshConfiguration(there, always)
+    step = steps.RefreshConfiguration(there, always)
     go(step)
     assert len(lab.lab.estate.controls()) == 1
     assert not step.settled()
@@ -159,10 +159,10 @@ def test_leftovers_of_other_luns_go_only_when_everything_of_the_vm_shall_go(lab:
     other = f"Disk VM {VM} LUN 1 Group"
     lab.cluster.create_group(other, 9999, "hvc1n1.lab")
     lab.cluster.create_group(GROUP, 9999, "hvc1n1.lab")
-    go(cluster_steps.DeleteTemporaryGroups(there, always))
+    go(steps.DeleteTemporaryGroups(there, always))
     assert other in lab.cluster.groups
     assert GROUP not in lab.cluster.groups
-    go(cluster_steps.DeleteTemporaryGroups(there, always, all_of_vm=True))
+    go(steps.DeleteTemporaryGroups(there, always, all_of_vm=True))
     assert other not in lab.cluster.groups
 
 
@@ -188,7 +188,7 @@ class OnVm(Step):
 
 def test_a_change_of_the_vm_that_is_undone_is_told_to_the_cluster(lab: ClusterLab, there: ClusteredVm) -> None:
     inner = OnVm()
-    step = cluster_steps.InStep(there, inner, attaches=True)
+    step = steps.InStep(there, inner, attaches=True)
     assert not step.done()
     go(step)
     assert step.done()
@@ -198,7 +198,7 @@ def test_a_change_of_the_vm_that_is_undone_is_told_to_the_cluster(lab: ClusterLa
 
 
 def test_a_lost_answer_is_read_back(lab: ClusterLab, there: ClusteredVm) -> None:
-    step = cluster_steps.CreateTemporaryGroup(there, always)
+    step = steps.CreateTemporaryGroup(there, always)
     lab.wire.after[len(lab.wire.asked) + 2] = lost
     with pytest.raises(Exception, match="may have been carried out"):
         step.do()

@@ -9,10 +9,10 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import observation
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import estate
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ImageFile, Inventory, VirtualDisk
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import users
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import claims
 from tests.lab import world
 from tests.lab.hyperv.running import CLUSTER, Lab
 from tests.lab.hyperv_world import GIB, lun_path
@@ -34,7 +34,7 @@ def name(lun: str) -> ScsiName:
 
 
 def inventory(lab: Lab, entry: str = "hv01.lab", *, devices: bool = True, images: bool = False, wire: Wire | None = None) -> Inventory:
-    return observation.inventory(nodes(lab, entry, wire), devices, images)
+    return estate.inventory(nodes(lab, entry, wire), devices, images)
 
 
 def disks_of(found: Inventory, vm_name: str) -> list[VirtualDisk]:
@@ -144,16 +144,16 @@ def test_only_highly_available_vms_belong_to_the_cluster(lab: Lab) -> None:
 
 def test_the_witness_is_a_user_and_the_shared_volume_too(lab: Lab) -> None:
     found = inventory(lab, "hvc1n1.lab")
-    assert "cluster disk Cluster Disk Witness (hvc1:Cluster Disk Witness)" in map(str, users(name("hvc1_witness"), found))
-    assert [user.kind for user in users(name("hvc1_csv"), found)] == ["csv file system"]
+    assert "cluster disk Cluster Disk Witness (hvc1:Cluster Disk Witness)" in map(str, claims(name("hvc1_witness"), found))
+    assert [user.kind for user in claims(name("hvc1_csv"), found)] == ["csv file system"]
 
 
 def test_a_disk_in_available_storage_is_used_once_it_has_a_file_system(lab: Lab) -> None:
     lun = _available(lab)
-    assert users(lun, inventory(lab, "hvc1n1.lab")) == []
+    assert claims(lun, inventory(lab, "hvc1n1.lab")) == []
     (partition,) = lab.estate.medium(lun.naa).volumes()
     partition.file_system, partition.label = "NTFS", "old data"
-    kinds = {user.kind for user in users(lun, inventory(lab, "hvc1n1.lab"))}
+    kinds = {user.kind for user in claims(lun, inventory(lab, "hvc1n1.lab"))}
     assert kinds == {"ntfs file system", "cluster disk"}
 
 
@@ -162,19 +162,19 @@ def test_a_lun_that_a_host_shows_twice_is_a_warning(lab: Lab) -> None:
     machine.mpio = False
     lab.estate.rescan(machine)
     there = nodes(lab, "hv01.lab")
-    warnings = observation.inventory(there, False, False).warnings
+    warnings = estate.inventory(there, False, False).warnings
     assert f"Host hv01.lab shows LUN {name('hv01_data')} as several disks: let MPIO claim the array's disks there." in warnings
     with pytest.raises(Refused, match=r"hv01\.lab shows LUN"):
-        observation.devices(there, ["HV01"], name("hv01_data"))
+        estate.devices(there, ["HV01"], name("hv01_data"))
 
 
 def test_one_lun_is_looked_up_on_the_named_hosts(lab: Lab) -> None:
-    found = observation.devices(nodes(lab, "hvc1n1.lab"), ["HVC1N1", "HVC1N2"], name("hvc1_csv"))
+    found = estate.devices(nodes(lab, "hvc1n1.lab"), ["HVC1N1", "HVC1N2"], name("hvc1_csv"))
     assert [(device.host, device.name, device.state) for device in found] == [
         ("HVC1N1", name("hvc1_csv"), "ok"),
         ("HVC1N2", name("hvc1_csv"), "ok"),
     ]
-    assert observation.devices(nodes(lab, "hv01.lab"), ["HV01"], name("hvc1_csv")) == []
+    assert estate.devices(nodes(lab, "hv01.lab"), ["HV01"], name("hvc1_csv")) == []
 
 
 def _available(lab: Lab) -> ScsiName:

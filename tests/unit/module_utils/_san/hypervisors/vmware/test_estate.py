@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from pyVmomi import vim
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.observation import (
-    Observation,
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.estate import (
+    Estate,
     nameless_hosts,
     with_names,
 )
@@ -49,7 +49,7 @@ def vm(parent: Any = None, **properties: Any) -> Any:
 
 
 def test_a_host_is_told_with_its_cluster() -> None:
-    (found,) = Observation([host(), CLUSTER]).hosts
+    (found,) = Estate([host(), CLUSTER]).hosts
     assert (found.id, found.name, found.cluster, found.product, found.version, found.uuid, found.state, found.hbas) == (
         "host-9", "esx01.lab", "prod", "VMware ESXi", "8.0.2", "4c4c", "connected", (),
     )  # fmt: skip
@@ -65,23 +65,23 @@ def test_a_host_is_told_with_its_cluster() -> None:
     ],
 )
 def test_states_of_hosts(runtime: dict[str, Any], state: str) -> None:
-    assert Observation([host(**runtime)]).hosts[0].state == state
+    assert Estate([host(**runtime)]).hosts[0].state == state
 
 
 def test_a_vm_has_the_cluster_of_its_host_and_its_folder_in_whatever_order_they_came() -> None:
     for records in ([vm(), host(), CLUSTER, FOLDER], [FOLDER, CLUSTER, host(), vm()]):
-        (found,) = Observation(records).virtual_machines
+        (found,) = Estate(records).virtual_machines
         assert (found.cluster, found.folder, found.host) == ("prod", "/apps", "host-9")
 
 
 def test_a_vm_in_a_vapp_has_the_vapps_path() -> None:
     vapp = vsphere.record("VirtualApp", "resgroup-v1", {"name": "shop", "parentFolder": vsphere.managed("Folder", "group-v3")})
     inside = vsphere.record("VirtualMachine", "vm-42", {"name": "db01", "parentVApp": vsphere.managed("VirtualApp", "resgroup-v1")})
-    assert Observation([inside, vapp, FOLDER]).virtual_machines[0].folder == "/apps/shop"
+    assert Estate([inside, vapp, FOLDER]).virtual_machines[0].folder == "/apps/shop"
 
 
 def test_a_vm_that_is_nowhere_still_appears() -> None:
-    (found,) = Observation([vsphere.record("VirtualMachine", "vm-7", {"name": "orphan"})]).virtual_machines
+    (found,) = Estate([vsphere.record("VirtualMachine", "vm-7", {"name": "orphan"})]).virtual_machines
     assert (found.name, found.host, found.cluster, found.folder) == ("orphan", "", "", "")
 
 
@@ -97,7 +97,7 @@ def test_datastores_and_the_devices_of_hosts_are_collected() -> None:
         operationalState=["ok"],
     )
     with_disk = vsphere.record("HostSystem", "host-9", {"name": "esx01", "config.storageDevice.scsiLun": vsphere.array("ScsiLun", [lun])})
-    seen = Observation([with_disk, vsphere.record("Datastore", "datastore-5", {"name": "ds"})])
+    seen = Estate([with_disk, vsphere.record("Datastore", "datastore-5", {"name": "ds"})])
     assert [(device.host, device.device) for device in seen.devices] == [("host-9", "mpx.vmhba0")]
     assert [store.name for store in seen.file_systems] == ["ds"]
 

@@ -13,7 +13,10 @@ from dataclasses import replace
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import datastores, machines, properties, storage
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.tree import Tree, name_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    CONNECTED,
+    MAINTENANCE,
     PASSTHROUGH,
+    UNREACHABLE,
     FileSystem,
     Host,
     ScsiDevice,
@@ -22,11 +25,10 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import ObjectRecord
 
-_CONNECTED = "connected"
 _LUN_UUID = re.compile("(?:vml[.])?(?P<type>[0-9a-f]{2})[0-9a-f]{8}(?P<body>[0-9a-f]+)")
 
 
-class Observation:
+class Estate:
     """Hosts, VMs, datastores and host devices out of the records of one read."""
 
     def __init__(self, records: Iterable[ObjectRecord]) -> None:
@@ -104,6 +106,6 @@ def _host(record: ObjectRecord) -> Host:
 
 
 def _state(record: ObjectRecord) -> str:
-    if record.text("runtime.connectionState") != _CONNECTED:
-        return "unreachable"
-    return "maintenance" if record.flag("runtime.inMaintenanceMode") else "connected"
+    if record.text("runtime.connectionState") != CONNECTED:
+        return UNREACHABLE
+    return MAINTENANCE if record.flag("runtime.inMaintenanceMode") else CONNECTED

@@ -23,6 +23,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hy
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.volumes import Directories, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     IMAGE,
+    UNREACHABLE,
     ClusterDisk,
     FileSystem,
     Host,
@@ -66,19 +67,19 @@ def inventory(nodes: Nodes, devices: bool, images: bool) -> Inventory:
     """Everything that the endpoint's hosts have; one that cannot be asked costs what it has, and a warning. Raises a `CrossvisorError`."""
     cluster = _cluster(nodes)
     found = survey.ask(nodes, partial(_view, cluster=cluster.name))
-    observed = Observation(list(found.answers.values()), cluster, [node.id for node in found.nodes])
+    estate = Estate(list(found.answers.values()), cluster, [node.id for node in found.nodes])
     read = [found.answers[node.id].host if node.id in found.answers else hosts.lost_host(node, cluster.name) for node in found.nodes]
     readers = _readers(nodes, read) if images else {}
-    virtual_machines = [observed.with_homes(vm, readers.get(vm.host)) for vm in observed.virtual_machines()]
+    virtual_machines = [estate.with_homes(vm, readers.get(vm.host)) for vm in estate.virtual_machines()]
     return Inventory(
         hosts=read,
         virtual_machines=virtual_machines,
-        file_systems=observed.file_systems,
-        devices=observed.devices() if devices else (),
-        cluster_disks=observed.cluster_disks(virtual_machines),
+        file_systems=estate.file_systems,
+        devices=estate.devices() if devices else (),
+        cluster_disks=estate.cluster_disks(virtual_machines),
         warnings=[
             *(_missing(node, found.lost[node.id]) for node in found.nodes if node.id in found.lost),
-            *observed.warnings(),
+            *estate.warnings(),
             *(failure for reader in readers.values() for failure in reader.failures),
         ],
     )
@@ -105,7 +106,7 @@ def device(host: str, disk: HostDisk) -> ScsiDevice:
     )
 
 
-class Observation:
+class Estate:
     """What hosts and cluster told, joined."""
 
     def __init__(self, views: Sequence[HostView], cluster: ClusterView, all_hosts: Sequence[str]) -> None:
@@ -208,7 +209,7 @@ def _view(client: CimClient, node: Node, cluster: str) -> HostView:
 
 
 def _readers(nodes: Nodes, read: Iterable[Host]) -> dict[str, ImageReader]:
-    return {host.id: ImageReader(nodes.client(host.id), host.name) for host in read if host.state != hosts.UNREACHABLE}
+    return {host.id: ImageReader(nodes.client(host.id), host.name) for host in read if host.state != UNREACHABLE}
 
 
 def _missing(node: Node, why: str) -> str:
