@@ -74,6 +74,8 @@ class MemoryHypervisor:
     address: str = "hv.example.com"
     warnings: list[str] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
+    device_reads: int = 0
+    """How often the whole inventory of SCSI devices was read, which is dear."""
     meanwhile: dict[int, Callable[[], None]] = field(default_factory=dict)
     """What somebody else does right before the n-th inventory is read."""
 
@@ -88,6 +90,7 @@ class MemoryHypervisor:
     def inventory(self, devices: bool = True, images: bool = False) -> Inventory:
         self.calls.append("inventory with images" if images else "inventory")
         self.meanwhile.get(sum(call.startswith("inventory") for call in self.calls), lambda: None)()
+        self.device_reads += devices
         seen = self.seen if devices else ()
         return Inventory(self.host_list, self.machines, self.file_systems, seen, uses=self.uses, warnings=self.warnings)
 
@@ -182,7 +185,7 @@ class MemoryArray:
         def create() -> None:
             self.lun = lun(NAME, initiators=wish.initiators)
 
-        return Change(Plan([Act(f"create LUN {wish.address}", self.lun is not None, create)]), lambda: self.lun)
+        return Change(Plan([Act(f"create LUN {wish.address}", self.lun is not None, create)]), lambda: self.lun, mark="run:1")
 
     def plan_withdraw(self, wish: WithdrawWish) -> Change:
         def unmap() -> None:

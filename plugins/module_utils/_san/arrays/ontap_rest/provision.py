@@ -205,7 +205,7 @@ class CreateLun(OntapStep):
         stored = lookup.lun_of(client, known.id) if known else lookup.lun_at(client, self.wish.address)
         if stored is None and known is None and (self._told_created or self._may_come):
             raise TimedOut("it may still appear on the array; when it does, run this task again or delete the LUN")
-        if stored is None or not (known or self._told_created or self.site.mark in stored.comment):
+        if stored is None or not self._is_ours(stored):
             return
         if stored.comment or known is None:
             refuse_others_work(stored, self.site.mark)
@@ -222,10 +222,16 @@ class CreateLun(OntapStep):
         settings = {"os_type": self.wish.os_type, "thin": self.wish.thin, "comment": self.wish.comment}
         return {self.site.title: {"exists": True, "size_bytes": self.size_bytes, **settings}}
 
+    def _is_ours(self, stored: lookup.StoredLun) -> bool:
+        """Tell whether this run made a LUN: once ours was seen, by its id, because another may have come to its path since."""
+        if self.site.lun is not None:
+            return stored.lun.id == self.site.lun.id
+        return self._told_created or self.site.mark in stored.comment
+
     def _find(self) -> bool:
         """Look for the LUN that this run made; one that somebody else put at its path is none of ours."""
         stored = lookup.lun_at(self.site.client, self.wish.address)
-        if stored is None or not (self._told_created or self.site.mark in stored.comment):
+        if stored is None or not self._is_ours(stored):
             return False
         self.site.lun = stored.lun
         return True

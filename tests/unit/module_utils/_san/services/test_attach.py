@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, Refused, RemoteError, StepFailed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, Refused, RemoteError, StepFailed, TimedOut
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     FileSystem,
@@ -254,3 +254,94 @@ def test_a_lun_that_was_unmapped_while_it_was_attached_is_given_back(hypervisor:
     with pytest.raises(StepFailed, match=r"is not visible on esx1, esx2 any more, so somebody took it away; undone: attach LUN"):
         attach.attach(hypervisor, REQUEST, check_mode=False)
     assert hypervisor.attachment(hypervisor.machines[0], NAME) is None
+
+
+def test_everything_that_a_module_returns(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.machines[0] = replace(hypervisor.machines[0], uuid="u-1")
+    result = attach.attach(visible_on(hypervisor, "h1"), REQUEST, check_mode=False).result(NAME)
+    assert result == {
+        "changed": True,
+        "actions": [f"rescan esx2 for LUN {NAME}", f"attach LUN {NAME} to VM app"],
+        "diff": {"before": {"visible": {"esx2": False}}, "after": {"visible": {"esx2": True}}},
+        "warnings": [],
+        "vm": {"name": "app", "id": "vm-1", "uuid": "u-1"},
+        "naa": NAME.naa,
+        "hosts": ["esx1", "esx2"],
+        "disk": {
+            "label": "Hard disk 2",
+            "key": "2001",
+            "controller_type": "pvscsi",
+            "controller_key": "1000",
+            "bus": 0,
+            "unit": 1,
+            "guest_address": "SCSI(0:1)",
+            "mapping_file": DISK.path,
+            "device": DISK.device,
+            "size_bytes": DISK.size_bytes,
+            "mode": DISK.mode,
+            "disk_mode": DISK.disk_mode,
+            "sharing": DISK.sharing,
+        },
+    }
+
+
+def test_there_is_no_disk_to_return_when_there_is_none(hypervisor: MemoryHypervisor) -> None:
+    assert attach.detach(hypervisor, REQUEST, release=False, check_mode=False).result(NAME)["disk"] is None
+
+
+def test_check_mode_returns_the_disk_that_would_go(hypervisor: MemoryHypervisor) -> None:
+    assert attach.detach(with_disk(hypervisor, "app"), REQUEST, release=False, check_mode=True).result(NAME)["disk"]["key"] == "2001"
+
+
+def test_no_change_reads_the_whole_inventory_of_devices(hypervisor: MemoryHypervisor) -> None:
+    attach.attach(hypervisor, REQUEST, check_mode=False)
+    attach.detach(hypervisor, REQUEST, release=True, check_mode=False)
+    attach.release(visible_on(hypervisor, "h1"), REQUEST, check_mode=False)
+    attach.forget(hypervisor, REQUEST, check_mode=False)
+    assert hypervisor.device_reads == 0
+
+
+def test_a_lun_that_the_vm_has_already_costs_no_further_look(hypervisor: MemoryHypervisor) -> None:
+    attach.attach(visible_on(with_disk(hypervisor, "app"), "h1", "h2"), REQUEST, check_mode=False)
+    assert hypervisor.calls.count("inventory") == 1
+
+
+def test_a_lun_is_visible_whatever_its_size_when_none_is_asked_for(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.seen = [ScsiDevice(host, str(NAME), NAME, 0) for host in ("h1", "h2")]
+    attach.attach(hypervisor, REQUEST, check_mode=False)
+    assert hypervisor.rescans == []
+
+
+def test_the_pauses_grow_to_a_quarter_of_a_minute_and_the_last_look_is_at_the_end(hypervisor: MemoryHypervisor) -> None:
+    now, slept = [0.0], []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    step = MakeVisible(hypervisor, hypervisor.host_list[2:], NAME, 61.0, clock=lambda: now[0], sleep=sleep)
+    with pytest.raises(TimedOut, match="is not visible on esx3 after 61 s"):
+        step.do()
+    assert slept == [1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0, 15.0]
+    step = MakeVisible(hypervisor, hypervisor.host_list[2:], NAME, 3.0, clock=lambda: now[0], sleep=sleep)
+    slept.clear()
+    with pytest.raises(TimedOut):
+        step.do()
+    assert slept == [1.0, 2.0]
+
+
+def test_what_is_forgotten_is_told(hypervisor: MemoryHypervisor) -> None:
+    report = attach.forget(visible_on(hypervisor, "h1", "h3"), REQUEST, check_mode=False)
+    assert (report.vm.name, list(report.hosts), report.attachment) == ("app", ["esx1", "esx2", "esx3"], None)
+    assert list(report.outcome.actions) == [f"forget LUN {NAME} on h1", f"forget LUN {NAME} on h3"]
+
+
+def test_a_host_of_another_cluster_that_cannot_be_asked_is_in_nobodys_way(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.host_list[2] = replace(hypervisor.host_list[2], state="unreachable")
+    assert list(attach.forget(hypervisor, REQUEST, check_mode=False).hosts) == ["esx1", "esx2"]
+
+
+def test_sharing_does_not_vouch_for_what_nobody_can_tell(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.uses = [Use("VM", "ghost", "vm-9", "does not tell its disks")]
+    with pytest.raises(Refused, match="nobody can tell whether it is used"):
+        attach.attach(hypervisor, asking(sharing="multi_writer"), check_mode=False)

@@ -144,3 +144,115 @@ def test_an_unused_lun_is_withdrawn_and_a_second_run_does_not_even_ask() -> None
     asked = len(hypervisor.calls)
     assert not provision.withdraw(array, WithdrawWish(NAME), lambda: hypervisor, check_mode=False).outcome.changed
     assert len(hypervisor.calls) == asked
+
+
+ARRAY = {"type": "ontap", "name": "lab", "address": "ontap.example.com", "version": "9.16.1", "uuid": ""}
+
+
+def test_everything_that_a_module_returns_of_a_lun() -> None:
+    result = provision.provision(MemoryArray(), WISH, provision.NEVER, check_mode=False).result(WISH.initiators)
+    assert result == {
+        "changed": True,
+        "actions": [f"create LUN {ADDRESS}"],
+        "diff": {"before": {}, "after": {}},
+        "warnings": [],
+        "created": True,
+        "made_by": "run:1",
+        "mapped": True,
+        "first_mapped": True,
+        "path": "/vol/v1/l1",
+        "uuid": "uuid-1",
+        "serial": NAME.serial,
+        "naa": NAME.naa,
+        "size_bytes": 1 << 30,
+        "used_bytes": None,
+        "svm": "svm1",
+        "volume": "v1",
+        "lun_id": 3,
+        "igroups": [{"name": "g1", "uuid": "id-g1", "lun_id": 3, "initiators": WISH.initiators}],
+        "targets": None,
+        "array": ARRAY,
+    }
+
+
+def test_everything_that_a_module_returns_of_a_lun_that_is_not_there() -> None:
+    result = provision.provision(MemoryArray(), WISH, provision.NEVER, check_mode=True).result(WISH.initiators)
+    nothing = ("made_by", "path", "uuid", "serial", "naa", "size_bytes", "used_bytes", "svm", "volume", "lun_id", "targets")
+    assert {name: result[name] for name in nothing} == dict.fromkeys(nothing)
+    assert (result["igroups"], result["first_mapped"]) == ([], False)
+
+
+def test_a_lun_that_was_there_was_made_by_no_run_of_ours() -> None:
+    assert provision.provision(MemoryArray(lun(NAME)), WISH, provision.NEVER, check_mode=False).made_by is None
+
+
+def test_a_lun_that_nobody_saw_before_and_nobody_sees_now_was_not_mapped() -> None:
+    report = provision.provision(MemoryArray(lun(NAME, initiators=())), WISH, provision.NEVER, check_mode=False)
+    assert (report.mapped, report.first_mapped) == (False, False)
+
+
+def test_the_number_is_none_where_there_is_not_one() -> None:
+    several = replace(lun(NAME), mappings=[LunMapping("g1", "1", 3, ["iqn.x:a"]), LunMapping("g2", "2", 7, ["iqn.x:b"])])
+
+    def number(*initiators: str) -> object:
+        return provision.provision(MemoryArray(several), WISH, provision.NEVER, check_mode=False).result(initiators)["lun_id"]
+
+    assert (number("iqn.x:b"), number("iqn.x:a", "iqn.x:b"), number(), number("iqn.x:c")) == (7, None, None, None)
+    one = MemoryArray(lun(NAME))
+    assert provision.provision(one, WISH, provision.NEVER, check_mode=False).result([])["lun_id"] == 3
+
+
+def test_targets_of_a_changed_lun_are_looked_up_when_changes_are_worth_it() -> None:
+    words = {"always": True, "changed": True, "never": False}
+    for word, asked in words.items():
+        array = MemoryArray()
+        provision.provision(array, WISH, word, check_mode=False)
+        assert ("targets" in array.calls) == asked, word
+
+
+def test_what_is_withdrawn_was_neither_created_nor_mapped() -> None:
+    result = provision.withdraw(MemoryArray(lun(NAME)), WithdrawWish(NAME), None, check_mode=False).result([])
+    assert [result[name] for name in ("created", "mapped", "first_mapped")] == [False, False, False]
+
+
+def test_the_word_for_what_is_not_done_is_the_right_one() -> None:
+    hypervisor = a_host()
+    hypervisor.give("app", NAME)
+    with pytest.raises(Refused, match="will not be unmapped"):
+        provision.withdraw(MemoryArray(lun(NAME)), WithdrawWish(NAME), lambda: hypervisor, check_mode=False)
+
+
+def test_only_whom_the_lun_is_taken_from_has_to_be_known() -> None:
+    """A mapping that stays is nobody's loss."""
+
+    class Keeping(MemoryArray):
+        def plan_withdraw(self, wish: WithdrawWish) -> Change:
+            change = super().plan_withdraw(wish)
+            return replace(change, leaving=change.leaving[:1])
+
+    stays = LunMapping("g2", "id-g2", 3, ["iqn.2026-01.com.example:stranger"])
+    array = Keeping(replace(lun(NAME), mappings=[*lun(NAME).mappings, stays]))
+    hypervisor = a_host()
+    assert provision.withdraw(array, WithdrawWish(NAME), lambda: hypervisor, check_mode=False).outcome.changed
+    assert hypervisor.device_reads == 0
+
+
+def test_after_it_was_unmapped_nobody_is_asked_who_its_initiators_are() -> None:
+    array, hypervisor = MemoryArray(lun(NAME)), a_host()
+    provision.withdraw(array, WithdrawWish(NAME, delete=True), lambda: hypervisor, check_mode=False)
+    assert (hypervisor.calls.count("hosts"), hypervisor.calls.count("inventory"), hypervisor.calls[-1]) == (1, 2, "close")
+
+
+def test_an_adapter_without_an_initiator_is_nobody() -> None:
+    hypervisor = a_host()
+    hypervisor.host_list = [replace(KNOWN_HOST, hbas=[*KNOWN_HOST.hbas, Hba("vmhba0", "sas", "online")])]
+    with pytest.raises(Refused, match="initiator  of igroup g1 belongs to no host"):
+        provision.withdraw(MemoryArray(lun(NAME, initiators=[""])), WithdrawWish(NAME, delete=True), lambda: hypervisor, check_mode=False)
+
+
+@pytest.mark.parametrize("there", [None, replace(lun(NAME), mappings=())], ids=["gone", "unmapped"])
+def test_where_nothing_is_to_be_done_no_hypervisor_is_opened(there: Any) -> None:
+    def opened() -> MemoryHypervisor:
+        raise AssertionError("a hypervisor was asked")
+
+    assert not provision.withdraw(MemoryArray(there), WithdrawWish(NAME), opened, check_mode=False).outcome.changed

@@ -83,3 +83,38 @@ def test_vms_are_selected_by_any_of_their_names() -> None:
     assert len(select_vms(inventory, [], [])) == 4
     with pytest.raises(NotFound, match="no VM 'nobody'"):
         select_vms(inventory, ["twin", "nobody"], [])
+
+
+def test_a_name_is_no_other_in_which_it_is_contained() -> None:
+    with pytest.raises(NotFound) as told:
+        pick_vm(VMS, "nobody")
+    assert "did you mean" not in str(told.value)
+
+
+def test_a_cluster_that_does_not_exist_is_told_with_those_that_do() -> None:
+    for told in (lambda: pick_hosts(HOSTS, [], ["typo"]), lambda: select_vms(Inventory(HOSTS, VMS), [], ["typo"])):
+        with pytest.raises(NotFound, match=r"There is no cluster 'typo' on this hypervisor; it has: dev, prod\."):
+            told()
+
+
+def test_a_host_that_does_not_exist_is_told_even_beside_one_that_does_by_its_identifier() -> None:
+    assert [host.id for host in pick_hosts(HOSTS, ["h1", "esx2"], [])] == ["h1", "h2"]
+    with pytest.raises(NotFound, match=r"There is no host 'typo' on this hypervisor; it has: esx1, esx2, esx3, esx4\."):
+        pick_hosts(HOSTS, ["h1", "typo"], [])
+
+
+def test_a_hypervisor_without_clusters_says_so() -> None:
+    with pytest.raises(NotFound, match=r"There is no cluster 'prod' on this hypervisor; it has: none\."):
+        pick_hosts([Host("h4", "esx4")], [], ["prod"])
+
+
+def test_a_vm_outside_of_a_cluster_runs_on_no_other_host_outside_of_one() -> None:
+    alone = [Host("h4", "esx4"), Host("h5", "esx5")]
+    assert [host.id for host in hosts_that_can_run(VirtualMachine("vm-4", "x", host="h4"), alone)] == ["h4"]
+
+
+def test_candidates_of_which_little_is_known_are_told_apart_all_the_same() -> None:
+    with pytest.raises(Ambiguous) as told:
+        pick_vm([VirtualMachine("1", "x"), VirtualMachine("2", "x", "u2"), VirtualMachine("3", "x", "u3", "i3")], "x")
+    for words in ("1 (UUID unknown, folder /, no cluster)", "2 (UUID u2, folder /,", "3 (UUID i3, folder /,"):
+        assert words in str(told.value)
