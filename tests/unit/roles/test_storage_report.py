@@ -59,7 +59,7 @@ def test_the_file_has_every_column_of_the_map(render: Render) -> None:
         '"=1+1',
         "'=1+1",
         "\u00a0=1+1",
-        "＝1+1",
+        "\uff1d1+1",
         "--1",
         "-1;=1+1",
     ],
