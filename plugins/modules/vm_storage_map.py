@@ -26,7 +26,7 @@ options:
       - The arrays that may lie underneath.
   vms:
     description:
-      - Names, UUIDs or identifiers of the VMs to map; all if the list is empty.
+      - Identifiers, UUIDs or names of the VMs to map, names as they are written; all if the list is empty.
     type: list
     elements: str
     default: []
