@@ -24,7 +24,7 @@ from tests.lab.ontap.data_plane.tgt import LUN_IDS as DATA_PLANE_LUN_IDS
 from tests.lab.ontap.data_plane.views import Account
 from tests.lab.ontap.jobs import Jobs
 from tests.lab.ontap.server import ACTIONS, Site, listener
-from tests.lab.ontap.state import LUN_IDS, Array
+from tests.lab.ontap.state import LUN_IDS, Array, Mirror
 from tests.lab.world import build
 
 
@@ -105,7 +105,18 @@ def _switches(array: Array, plane: DataPlane | None) -> dict[str, Callable[[Any]
                 f"CHAP is wanted of an 'initiator' with 'username' and 'password', or without both; {error} is missing"
             ) from error
 
-    return {"hide_luns": hide_luns, "chap": chap}
+    def mirror(wanted: Any) -> None:
+        try:
+            made = Mirror(
+                wanted["source"], wanted["destination"], tuple(wanted["volumes"]), wanted["policy"], wanted["type"], wanted["partner"],
+                bool(wanted["is_source"]),
+            )  # fmt: skip
+        except (KeyError, TypeError) as error:
+            raise BadFault(f"a mirror has source, destination, volumes, policy, type, partner and is_source: {error}") from error
+        with array.lock:
+            array.mirrors.append(made)
+
+    return {"hide_luns": hide_luns, "chap": chap, "mirror": mirror}
 
 
 def _serve(options: argparse.Namespace, world: dict[str, Any], credentials: Credentials, stop: threading.Event) -> None:
