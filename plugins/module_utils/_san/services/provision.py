@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Array, Change, ProvisionWish, WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.initiator_name import initiator_kind, normalize_initiator
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, LunMapping, Target
@@ -67,6 +68,7 @@ class LunReport:
             "naa": lun.name.naa if lun else None,
             "size_bytes": lun.size_bytes if lun else None,
             "used_bytes": lun.used_bytes if lun else None,
+            "state": lun.state if lun else None,
             "svm": lun.svm if lun else None,
             "volume": lun.volume if lun else None,
             "lun_id": _lun_id(lun, initiators) if lun else None,
@@ -95,14 +97,16 @@ def normalized(initiators: Sequence[str]) -> list[str]:
 def provision(array: Array, wish: ProvisionWish, targets: str, check_mode: bool) -> LunReport:
     """Create, grow and map a LUN as wished. Raises a `CrossvisorError`; nothing is left half-made.
 
+    Where the targets are looked up and none of them is in service, nothing is done: hosts would wait for the LUN in vain.
     `targets` says when the targets are looked up, which costs requests: `always`, `changed` (by this run) or `never`.
     """
     change = array.plan_provision(wish)
     observed = change.lun()
     wanted = targets == ALWAYS or (targets == CHANGED and bool(change.plan.pending()))
     found = array.targets(wish.address.svm, {initiator_kind(name) for name in wish.initiators}) if wanted else None
+    unserved = [] if found is None else _refuse_unless_served(wish, found)
     about = array.about()
-    outcome = carry_out(change.plan, check_mode)
+    outcome = carry_out(change.plan + Plan(warnings=unserved), check_mode)
     lun = read_back(outcome, check_mode, change.lun)
     created = observed is None and lun is not None
     with_access, with_access_before = initiators_with_access(lun), initiators_with_access(observed)
@@ -116,6 +120,30 @@ def provision(array: Array, wish: ProvisionWish, targets: str, check_mode: bool)
         targets=found,
         made_by=change.mark if created else None,
     )
+
+
+def _refuse_unless_served(wish: ProvisionWish, targets: Sequence[Target]) -> list[str]:
+    """Raise `Refused` when no target is in service for any of the initiators; returns, as a warning, for which of them none is."""
+    kinds = sorted({initiator_kind(name) for name in wish.initiators})
+    unserved = [kind for kind in kinds if not any(target.kind == kind and target.serves for target in targets)]
+    if not unserved:
+        return []
+    reasons = " and ".join(_why_unserved(kind, [target for target in targets if target.kind == kind]) for kind in unserved)
+    trouble = f"SVM {wish.address.svm} has {reasons}, so that hosts cannot see LUN {wish.address} that way"
+    way_out = "start the SVM if it is stopped, its service and its network interfaces, or leave these initiators out"
+    if unserved == kinds:
+        raise Refused(f"{trouble}: {way_out}.")
+    return [f"{trouble}: {way_out}."]
+
+
+def _why_unserved(kind: str, targets: Sequence[Target]) -> str:
+    named = "iSCSI target" if kind == "iscsi" else "Fibre Channel port"
+    if not targets:
+        return f"no {named}"
+    names = ", ".join(target.name for target in targets)
+    if kind == "iscsi" and any(target.enabled for target in targets):
+        return f"no network interface up for its {named} {names}"
+    return f"its {named} {names} out of service"
 
 
 @dataclass

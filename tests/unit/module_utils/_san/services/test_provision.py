@@ -14,7 +14,15 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, ProvisionWish, WithdrawWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused, StepFailed
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Hba, Host, LunMapping, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    Hba,
+    Host,
+    LunMapping,
+    Portal,
+    Target,
+    VirtualDisk,
+    VirtualMachine,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import provision
 from tests.unit.ports import ADDRESS, NAME, Act, MemoryArray, MemoryHypervisor, lun
@@ -37,7 +45,9 @@ def test_a_new_lun_is_reported_whole() -> None:
     assert result["naa"] == NAME.naa
     assert result["lun_id"] == 3
     assert result["igroups"] == [{"name": "g1", "uuid": "id-g1", "lun_id": 3, "initiators": WISH.initiators}]
-    assert result["targets"] == [{"kind": "iscsi", "name": "iscsi.svm1", "portals": [], "enabled": True}]
+    assert result["targets"] == [
+        {"kind": "iscsi", "name": "iscsi.svm1", "portals": [{"address": "192.0.2.11", "port": 3260}], "enabled": True}
+    ]
     assert result["array"]["name"] == "lab"
 
 
@@ -64,6 +74,46 @@ def test_a_lun_that_others_see_already_is_not_mapped_for_the_first_time(before: 
     array = Widening(None if before is None else lun(NAME, initiators=before))
     result = provision.provision(array, WISH, provision.NEVER, check_mode=False).result(WISH.initiators)
     assert (result["mapped"], result["first_mapped"]) == (True, first)
+
+
+WWPN = "10:00:00:90:fa:00:00:01"
+IN_SERVICE = Target("iscsi", "iqn.a", [Portal("192.0.2.11")])
+
+
+@pytest.mark.parametrize(
+    ("initiators", "targets", "sentence"),
+    [
+        (WISH.initiators, [], "SVM svm1 has no iSCSI target, so that hosts cannot see LUN svm1:/vol/v1/l1 that way: start the SVM"),
+        (WISH.initiators, [replace(IN_SERVICE, enabled=False)], "SVM svm1 has its iSCSI target iqn.a out of service"),
+        (WISH.initiators, [replace(IN_SERVICE, portals=())], "SVM svm1 has no network interface up for its iSCSI target iqn.a"),
+        ([WWPN], [], "SVM svm1 has no Fibre Channel port"),
+        ([WWPN], [Target("fc", "20:01", enabled=False)], "SVM svm1 has its Fibre Channel port 20:01 out of service"),
+        ([WWPN, *WISH.initiators], [], "SVM svm1 has no Fibre Channel port and no iSCSI target"),
+    ],
+)
+def test_nothing_is_done_where_no_target_serves_the_initiators(initiators: Sequence[str], targets: list[Target], sentence: str) -> None:
+    array = MemoryArray(served_by=targets)
+    with pytest.raises(Refused, match=sentence):
+        provision.provision(array, replace(WISH, initiators=initiators), provision.CHANGED, check_mode=False)
+    assert array.lun is None
+
+
+def test_a_protocol_without_a_target_is_a_warning_where_another_one_serves() -> None:
+    array = MemoryArray(served_by=[IN_SERVICE])
+    result = provision.provision(array, replace(WISH, initiators=[WWPN, *WISH.initiators]), provision.CHANGED, check_mode=False).result([])
+    assert [sentence.partition(", so")[0] for sentence in result["warnings"]] == ["SVM svm1 has no Fibre Channel port"]
+    assert array.lun is not None
+
+
+def test_targets_that_are_not_looked_up_refuse_nothing() -> None:
+    array = MemoryArray(served_by=[])
+    assert provision.provision(array, WISH, provision.NEVER, check_mode=False).outcome.changed
+
+
+@pytest.mark.parametrize("state", ["online", "offline"])
+def test_the_state_of_a_lun_is_reported_as_the_array_tells_it(state: str) -> None:
+    array = MemoryArray(replace(lun(NAME), state=state))
+    assert provision.provision(array, WISH, provision.NEVER, check_mode=False).result([])["state"] == state
 
 
 @pytest.mark.parametrize("used", [0, 4096, None])
