@@ -418,7 +418,8 @@ class Attachment:
 class StorageMapping:
     """One row of the storage map: a virtual disk on one LUN, exported volume or local device.
 
-    An image file on a file system with several extents has one row for each. `naa` is bare hex.
+    An image file on a file system with several extents has one row for each, and a LUN that several arrays present under one name one for
+    each of them. `naa` is bare hex.
     """
 
     hypervisor_type: str
@@ -441,6 +442,8 @@ class StorageMapping:
     volume: str
     lun_path: str
     lun_id: int | None
+    storage_state: str
+    """Of the LUN or volume on its array, in the array's word (`online`, `offline`, …); empty while no array told it."""
     status: str
     """`mapped` down to an array, else `unresolved` with a `reason`."""
     reason: str
