@@ -95,7 +95,8 @@ options:
     type: int
   delete:
     description:
-      - With O(state=absent), also delete the LUN and the data on it. Refused while another group maps it.
+      - With O(state=absent), also delete the LUN and the data on it. Refused while another group maps it,
+        and while another array presents it too, as SnapMirror active sync does.
     type: bool
     default: false
   made_by:

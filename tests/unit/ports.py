@@ -160,6 +160,7 @@ class MemoryArray:
     exports: list[Volume] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     error: str = ""
+    mirrors: list[Use] = field(default_factory=list)
     served_by: list[Target] | None = None
     """The targets, None for one of each kind."""
 
@@ -176,6 +177,10 @@ class MemoryArray:
     def volumes(self) -> list[Volume]:
         self.calls.append("volumes")
         return self.exports
+
+    def uses(self, lun: Lun) -> list[Use]:
+        self.calls.append("uses")
+        return self.mirrors
 
     def targets(self, svm: str, kinds: Collection[str]) -> list[Target]:
         self.calls.append("targets")

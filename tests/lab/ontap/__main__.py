@@ -24,7 +24,7 @@ from tests.lab.ontap.data_plane.tgt import LUN_IDS as DATA_PLANE_LUN_IDS
 from tests.lab.ontap.data_plane.views import Account
 from tests.lab.ontap.jobs import Jobs
 from tests.lab.ontap.server import ACTIONS, Site, listener
-from tests.lab.ontap.state import LUN_IDS, Array, Mirror
+from tests.lab.ontap.state import LUN_IDS, Array
 from tests.lab.world import build
 
 
@@ -106,15 +106,11 @@ def _switches(array: Array, plane: DataPlane | None) -> dict[str, Callable[[Any]
             ) from error
 
     def mirror(wanted: Any) -> None:
-        try:
-            made = Mirror(
-                wanted["source"], wanted["destination"], tuple(wanted["volumes"]), wanted["policy"], wanted["type"], wanted["partner"],
-                bool(wanted["is_source"]),
-            )  # fmt: skip
-        except (KeyError, TypeError) as error:
-            raise BadFault(f"a mirror has source, destination, volumes, policy, type, partner and is_source: {error}") from error
         with array.lock:
-            array.mirrors.append(made)
+            try:
+                array.add_mirror(wanted)
+            except KeyError as error:
+                raise BadFault(f"a mirror has no {error}") from error
 
     return {"hide_luns": hide_luns, "chap": chap, "mirror": mirror}
 

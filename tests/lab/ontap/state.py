@@ -208,6 +208,12 @@ class Array:
         for lun in (lun for svm in self.svms for lun in svm.luns if lun.hidden_reads):
             lun.hidden_reads -= 1
 
+    def add_mirror(self, wanted: World) -> None:
+        """Note a relationship as the control port describes it; raises KeyError for what is missing."""
+        names = ("source", "destination", "volumes", "policy", "type", "partner", "is_source")
+        source, destination, volumes, policy, kind, partner, is_source = (wanted[name] for name in names)
+        self.mirrors.append(Mirror(source, destination, tuple(volumes), policy, kind, partner, is_source))
+
     def canonical(self) -> dict[str, Any]:
         """Return the state without what differs between two equal labs (UUIDs, times)."""
         return {"name": self.name, "svms": [_canonical_svm(svm) for svm in self.svms]}

@@ -23,6 +23,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage
     Claim,
     claims,
     claims_of_strangers,
+    claims_of_uses,
     refuse_unless_free,
     without,
 )
@@ -148,26 +149,33 @@ def _why_unserved(kind: str, targets: Sequence[Target]) -> str:
 
 @dataclass
 class Asked:
-    """The hypervisor that knows who uses LUNs; it is asked as often as there is something to guard, over one login."""
+    """The array and the hypervisor that know who uses a LUN; they are asked as often as there is something to guard, over one login."""
 
-    open: Callable[[], Hypervisor]
+    array: Array
+    deleting: bool
+    """Only a deletion takes the LUN from who has it beside its initiators."""
+    open: Callable[[], Hypervisor] | None
+    """None when the user vouches for what a hypervisor could tell."""
     leaving_vm: str = ""
     """A VM from which the LUN is about to be taken: its own use is no reason to refuse."""
     _hypervisor: Hypervisor | None = None
 
     def claims(self, lun: Lun) -> list[Claim]:
-        """Whatever uses the LUN or may use it, by the hypervisor's word and by whom the array shows it to."""
-        if self._hypervisor is None:
+        """Whatever uses the LUN or may use it, by the word of the array and of the hypervisor, and by whom the array shows it to."""
+        elsewhere = claims_of_uses(lun.name, self.array.uses(lun)) if self.deleting else []
+        if self._hypervisor is None and self.open is not None:
             self._hypervisor = self.open()
-        inventory = self._hypervisor.inventory(devices=False)
+        return [*elsewhere, *self._claims_here(lun, self._hypervisor)] if self._hypervisor else elsewhere
+
+    def _claims_here(self, lun: Lun, hypervisor: Hypervisor) -> list[Claim]:
+        inventory = hypervisor.inventory(devices=False)
         found = claims(lun.name, inventory)
         if self.leaving_vm:
             found = without(pick_vm(inventory.virtual_machines, self.leaving_vm).id, found)
-        return [*found, *claims_of_strangers(lun.mappings, self._initiators())] if lun.mappings else found
-
-    def _initiators(self) -> list[str]:
-        hypervisor = self._hypervisor
-        return [hba.initiator for host in hypervisor.hosts() for hba in host.hbas if hba.initiator] if hypervisor else []
+        if not lun.mappings:
+            return found
+        known = [hba.initiator for host in hypervisor.hosts() for hba in host.hbas if hba.initiator]
+        return [*found, *claims_of_strangers(lun.mappings, known)]
 
     def close(self) -> None:
         """Log out, if anybody was asked. Never raises."""
@@ -201,16 +209,17 @@ def withdraw(
 ) -> LunReport:
     """Unmap and, if wished, delete a LUN. Raises a `CrossvisorError`.
 
-    The hypervisor is asked whether anybody uses the LUN: first, after it was unmapped, and right before it is deleted. None is the user's
-    word that nobody does; beside a hypervisor, `assume_unused` overrides only what nobody can tell. `leaving_vm` is for check mode alone:
-    it tells whether the LUN could go once that VM has let go of it.
+    The hypervisor is asked whether anybody uses the LUN: first, after it was unmapped, and right before it is deleted; so is the array,
+    of a LUN that shall be deleted, whether another one presents it too. No hypervisor is the user's word that no VM and no host uses it;
+    `assume_unused` overrides only what nobody can tell. `leaving_vm` is for check mode alone: it tells whether the LUN could go once that
+    VM has let go of it.
     """
     change = array.plan_withdraw(wish)
     lun = change.lun()
     plan = change.plan
-    if lun is None or open_hypervisor is None or not plan.pending():
+    if lun is None or not plan.pending():
         return _withdrawn(array, change, plan, check_mode)
-    with closing(Asked(open_hypervisor, leaving_vm)) as asked:
+    with closing(Asked(array, wish.delete, open_hypervisor, leaving_vm)) as asked:
         purpose = "deleted" if wish.delete else "unmapped"
         warnings = _refuse_used(asked, replace(lun, mappings=change.leaving), purpose, assume_unused)
         guard = Nobody(asked, lun, purpose, assume_unused)

@@ -17,9 +17,11 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     Hba,
     Host,
+    Lun,
     LunMapping,
     Portal,
     Target,
+    Use,
     VirtualDisk,
     VirtualMachine,
 )
@@ -158,6 +160,49 @@ def test_a_lun_that_initiators_of_nobody_who_was_asked_see_stays() -> None:
     assert array.lun is not None
     report = provision.withdraw(array, WithdrawWish(NAME, delete=True), a_host, check_mode=False, assume_unused=True)
     assert (array.lun, "stranger" in report.outcome.warnings[0]) == (None, True)
+
+
+MIRROR = Use("SnapMirror relationship", "of svm1:/cg/app with svm2:/cg/app", "r-1", "presents it there too", NAME)
+NOT_TOLD = replace(MIRROR, lun=None, how="does not tell whether it has it")
+
+
+@pytest.mark.parametrize("ask", [a_host, None], ids=["hypervisor", "vouched"])
+def test_a_lun_that_another_array_presents_too_is_not_deleted_whatever_is_vouched(ask: Any) -> None:
+    array = MemoryArray(lun(NAME), mirrors=[MIRROR])
+    with pytest.raises(
+        Refused, match=r"is used by SnapMirror relationship of svm1:/cg/app with svm2:/cg/app \(r-1\) presents it there too"
+    ):
+        provision.withdraw(array, WithdrawWish(NAME, delete=True), ask, check_mode=False, assume_unused=True)
+    assert array.lun == lun(NAME)
+
+
+@pytest.mark.parametrize("ask", [a_host, None], ids=["hypervisor", "vouched"])
+def test_a_lun_of_which_nobody_can_tell_whether_it_is_mirrored_is_deleted_only_on_the_users_word(ask: Any) -> None:
+    array = MemoryArray(lun(NAME), mirrors=[NOT_TOLD])
+    wish = WithdrawWish(NAME, delete=True)
+    with pytest.raises(Refused, match=r"nobody can tell whether it is used \(SnapMirror .* does not tell whether it has it\)"):
+        provision.withdraw(array, wish, ask, check_mode=False)
+    assert array.lun == lun(NAME)
+    report = provision.withdraw(array, wish, ask, check_mode=False, assume_unused=True)
+    assert (array.lun, "svm2:/cg/app" in report.outcome.warnings[0]) == (None, True)
+
+
+def test_a_mirror_that_was_made_meanwhile_keeps_the_lun() -> None:
+    class Late(MemoryArray):
+        def uses(self, lun: Lun) -> list[Use]:
+            found = super().uses(lun)
+            return found if self.calls.count("uses") > 1 else []
+
+    array = Late(lun(NAME), mirrors=[MIRROR])
+    with pytest.raises(StepFailed, match=r"presents it there too.*undone: unmap the LUN"):
+        provision.withdraw(array, WithdrawWish(NAME, delete=True), a_host, check_mode=False)
+    assert array.lun == lun(NAME)
+
+
+def test_a_mirrored_lun_is_unmapped_here_without_a_question_about_there() -> None:
+    array = MemoryArray(lun(NAME), mirrors=[MIRROR])
+    assert provision.withdraw(array, WithdrawWish(NAME), a_host, check_mode=False).outcome.changed
+    assert "uses" not in array.calls
 
 
 def test_users_are_asked_again_right_before_the_deletion() -> None:

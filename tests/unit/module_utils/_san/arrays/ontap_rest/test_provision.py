@@ -33,7 +33,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     StepFailed,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.provision import CHANGED, provision
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.provision import CHANGED, provision, withdraw
 from tests.ontap_backend import Bench, ids
 from tests.unit.module_utils._san.arrays.ontap_rest.test_lookup import LUN
 from tests.unit.ontap import GIB, HOST_A, HOST_B, SVM, Endpoint, address, records, wish
@@ -45,6 +45,15 @@ GROUP = group_name(HOST_A)
 DROPPED_BEFORE = {"drop": "before"}
 DROPPED_AFTER = {"drop": "after"}
 AS_JOB = {"job": True}
+MIRROR = {
+    "source": "svm_san:/cg/app",
+    "destination": "svm_b:/cg/app",
+    "volumes": ["vol_prod"],
+    "policy": "AutomatedFailOverDuplex",
+    "type": "sync",
+    "partner": "lab-ontap-b",
+    "is_source": True,
+}
 SLOW_JOB = {"job": True, "seconds": 3}
 
 
@@ -375,6 +384,30 @@ class TestALunThatNoHostCanSee:
         bench.client().patch(f"{path}/{lifs[-1]['uuid']}", {"enabled": False}, 10)
         with pytest.raises(Refused, match="hosts cannot see LUN"):
             provision(bench.backend(), wish(initiators=initiators), CHANGED, check_mode=False)
+        assert bench.state() == before
+
+
+class TestALunThatAnotherArrayPresentsToo:
+    @pytest.mark.parametrize("turned", [False, True])
+    def test_is_unmapped_but_not_deleted(self, bench: Bench, turned: bool) -> None:
+        ends = {"source": "svm_b:/cg/app", "destination": "svm_san:/cg/app", "is_source": False} if turned else {}
+        bench.provision(wish())
+        bench.server.control("POST", "/faults", {"mirror": {**MIRROR, **ends}})
+        before = bench.state()
+        refusal = (
+            r"SnapMirror relationship of svm_san:/cg/app with svm_b:/cg/app of cluster lab-ontap-b .*presents it there too and will not be"
+        )
+        with pytest.raises(Refused, match=refusal):
+            withdraw(bench.backend(), WithdrawWish(address(), HOST_A, delete=True), None, check_mode=False, assume_unused=True)
+        assert bench.state() == before
+        assert withdraw(bench.backend(), WithdrawWish(address(), HOST_A), None, check_mode=False, assume_unused=True).outcome.changed
+
+    @pytest.mark.parametrize("changes", [{"type": "async", "policy": "Asynchronous"}, {"volumes": ["vol_dev"]}])
+    def test_is_not_one_that_is_mirrored_for_recovery_or_lies_elsewhere(self, bench: Bench, changes: dict[str, Any]) -> None:
+        before = bench.state()
+        bench.provision(wish())
+        bench.server.control("POST", "/faults", {"mirror": {**MIRROR, **changes}})
+        withdraw(bench.backend(), WithdrawWish(address(), HOST_A, delete=True), None, check_mode=False)
         assert bench.state() == before
 
 
