@@ -135,13 +135,13 @@ class Api:
             (
                 "PATCH",
                 f"storage/volumes{ID}",
-                self._change(r.VOLUME_MODIFY, r.VOLUME, lambda ids, values: o.modify_volume(a, *ids, values)),
+                self._change(r.VOLUME_MODIFY, r.VOLUME, lambda ids, values: o.modify_volume(a, ids[0], values)),
             ),
-            ("PATCH", f"svm/svms{ID}", self._change(r.SVM_MODIFY, r.SVMS, lambda ids, values: o.modify_svm(a, *ids, values))),
+            ("PATCH", f"svm/svms{ID}", self._change(r.SVM_MODIFY, r.SVMS, lambda ids, values: o.modify_svm(a, ids[0], values))),
             (
                 "PATCH",
                 service + ID,
-                self._change(r.ENABLED, r.SAN_SERVICE, lambda ids, values: o.modify_iscsi_service(a, *ids, values)),
+                self._change(r.ENABLED, r.SAN_SERVICE, lambda ids, values: o.modify_iscsi_service(a, ids[0], values)),
             ),
             ("PATCH", ip + ID, self._change(r.ENABLED, r.IP_INTERFACE, self._switch_lif(r.ip_interface_records, "ip.address"))),
             ("PATCH", fc + ID, self._change(r.ENABLED, r.FC_INTERFACE, self._switch_lif(r.fc_interface_records, "wwpn"))),

@@ -27,7 +27,7 @@ Render = Callable[..., str]
 
 
 def rendered(render: Render, template: str, *mappings: dict[str, Any]) -> str:
-    maps = [{"virtual_machines": [], "storage_resources": []}]
+    maps: list[dict[str, Any]] = [{"virtual_machines": [], "storage_resources": []}]
     return render((TEMPLATES / template).read_text(), storage_report_mappings=mappings, storage_report_maps=maps)
 
 

@@ -159,7 +159,8 @@ def test_a_lun_that_initiators_of_nobody_who_was_asked_see_stays() -> None:
         provision.withdraw(array, WithdrawWish(NAME, delete=True), a_host, check_mode=False)
     assert array.lun is not None
     report = provision.withdraw(array, WithdrawWish(NAME, delete=True), a_host, check_mode=False, assume_unused=True)
-    assert (array.lun, "stranger" in report.outcome.warnings[0]) == (None, True)
+    assert "stranger" in report.outcome.warnings[0]
+    assert array.lun is None
 
 
 MIRROR = Use("SnapMirror relationship", "of svm1:/cg/app with svm2:/cg/app", "r-1", "presents it there too", NAME)
@@ -184,7 +185,8 @@ def test_a_lun_of_which_nobody_can_tell_whether_it_is_mirrored_is_deleted_only_o
         provision.withdraw(array, wish, ask, check_mode=False)
     assert array.lun == lun(NAME)
     report = provision.withdraw(array, wish, ask, check_mode=False, assume_unused=True)
-    assert (array.lun, "svm2:/cg/app" in report.outcome.warnings[0]) == (None, True)
+    assert "svm2:/cg/app" in report.outcome.warnings[0]
+    assert array.lun is None
 
 
 def test_a_mirror_that_was_made_meanwhile_keeps_the_lun() -> None:
