@@ -171,6 +171,7 @@ class TestTheWholePath:
             "svm": "svm_san",
             "volume": journey.platform.volume,
             "lun_id": lun["lun_id"],
+            "storage_state": "online",
             "status": "mapped",
             "reason": "",
         }

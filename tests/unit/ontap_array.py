@@ -165,7 +165,7 @@ class ArrayInPlace:
         self.array, self.jobs = Array(WORLD), PromptJobs(clock)
         self.faults, self.log = Faults(ACTIONS), RequestLog()
         self.wire = Wire(Api(self.array, self.jobs), self.jobs, self.faults, self.log)
-        switches: Mapping[str, Callable[[Any], None]] = {"hide_luns": self._hide_luns}
+        switches: Mapping[str, Callable[[Any], None]] = {"hide_luns": self._hide_luns, "mirror": self.array.add_mirror}
         self._control = Control(self.log, self.faults, self.array.canonical, lambda: None, Path(), {}, switches)
 
     def control(self, method: str, path: str, body: Any = None) -> Any:

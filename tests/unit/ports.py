@@ -22,6 +22,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     Inventory,
     Lun,
     LunMapping,
+    Portal,
     ScsiDevice,
     Target,
     Use,
@@ -162,6 +163,9 @@ class MemoryArray:
     exports: list[Volume] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     error: str = ""
+    mirrors: list[Use] = field(default_factory=list)
+    served_by: list[Target] | None = None
+    """The targets, None for one of each kind."""
 
     def about(self) -> ArrayAbout:
         self.calls.append("about")
@@ -177,9 +181,15 @@ class MemoryArray:
         self.calls.append("volumes")
         return self.exports
 
+    def uses(self, lun: Lun) -> list[Use]:
+        self.calls.append("uses")
+        return self.mirrors
+
     def targets(self, svm: str, kinds: Collection[str]) -> list[Target]:
         self.calls.append("targets")
-        return [Target(kind, f"{kind}.{svm}") for kind in sorted(kinds)]
+        if self.served_by is not None:
+            return self.served_by
+        return [Target(kind, f"{kind}.{svm}", [Portal("192.0.2.11")] if kind == "iscsi" else []) for kind in sorted(kinds)]
 
     def plan_provision(self, wish: ProvisionWish) -> Change:
         def create() -> None:

@@ -32,7 +32,7 @@ DEVICE_LOST = "lost"
 ONLINE = "online"
 OFFLINE = "offline"
 UNKNOWN = "unknown"
-"""What an adapter is, and, as far as a system tells nothing, anything else."""
+"""What an adapter, a LUN or a volume of an array is, and, as far as a system tells nothing, anything else."""
 
 PATH_ACTIVE = "active"
 PATH_STANDBY = "standby"
@@ -342,9 +342,13 @@ class Lun:
     svm: str
     volume: str
     state: str = ONLINE
+    """`online`, `unknown`, or the array's own word for why no host can see it, such as `offline`."""
     mappings: Sequence[LunMapping] = ()
     used_bytes: int | None = None
     """Bytes that the LUN's data takes on the array, where the array tells; 0 means that it holds nothing but zeros."""
+    svm_id: str = ""
+    """The array's own identifier of the SVM (UUID), the same at whatever address the array is asked."""
+    read_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -359,6 +363,8 @@ class Volume:
     addresses: Sequence[str] = ()
     """Addresses that serve it."""
     size_bytes: int = 0
+    state: str = ONLINE
+    """`online`, `unknown`, or the array's own word for why no client can reach it, such as `offline`."""
 
 
 @dataclass(frozen=True)
@@ -370,7 +376,13 @@ class Target:
     name: str
     """IQN of the target, or WWPN of the port."""
     portals: Sequence[Portal] = ()
+    """Where an iSCSI target listens, as far as that is in service."""
     enabled: bool = True
+
+    @property
+    def serves(self) -> bool:
+        """Whether any initiator can log in there."""
+        return self.enabled and (self.kind != "iscsi" or bool(self.portals))
 
 
 @dataclass(frozen=True)
@@ -406,7 +418,8 @@ class Attachment:
 class StorageMapping:
     """One row of the storage map: a virtual disk on one LUN, exported volume or local device.
 
-    An image file on a file system with several extents has one row for each. `naa` is bare hex.
+    An image file on a file system with several extents has one row for each, and a LUN that several arrays present under one name one for
+    each of them. `naa` is bare hex.
     """
 
     hypervisor_type: str
@@ -429,6 +442,8 @@ class StorageMapping:
     volume: str
     lun_path: str
     lun_id: int | None
+    storage_state: str
+    """Of the LUN or volume on its array, in the array's word (`online`, `offline`, …); empty while no array told it."""
     status: str
     """`mapped` down to an array, else `unresolved` with a `reason`."""
     reason: str

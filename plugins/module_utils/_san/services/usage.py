@@ -59,8 +59,12 @@ def claims(name: ScsiName, inventory: Inventory) -> list[Claim]:
         if any(ScsiName.try_parse(extent) == name for extent in store.extents) and (not guests_own or store.id in homes)
     ]
     cluster_disks = [_used(CLUSTER_DISK, disk.name, disk.vm or disk.id) for disk in kept]
-    others = [_claim(use) for use in inventory.uses if use.lun in (None, name)]
-    return [*machines, *file_systems, *cluster_disks, *others]
+    return [*machines, *file_systems, *cluster_disks, *claims_of_uses(name, inventory.uses)]
+
+
+def claims_of_uses(name: ScsiName, uses: Sequence[Use]) -> list[Claim]:
+    """What else has the LUN, or may have it."""
+    return [_claim(use) for use in uses if use.lun in (None, name)]
 
 
 def claims_of_strangers(mappings: Sequence[LunMapping], known_initiators: Collection[str]) -> list[Claim]:

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Collection, Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, ProvisionWish, WithdrawWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import lookup, provision, withdraw
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import lookup, mirrors, provision, withdraw
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient, value_at
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, Target, Volume
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, Target, Use, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 OLDEST = (9, 11, 1)
@@ -62,6 +62,10 @@ class OntapRest:
         """The iSCSI target and the Fibre Channel ports of an SVM."""
         iscsi = lookup.iscsi_targets(self._client, svm) if "iscsi" in kinds else []
         return iscsi + (lookup.fc_targets(self._client, svm) if "fc" in kinds else [])
+
+    def uses(self, lun: Lun) -> list[Use]:
+        """The mirrors of the LUN that another array presents too."""
+        return mirrors.uses_of(self._client, lun)
 
     def plan_provision(self, wish: ProvisionWish) -> Change:
         """Create, grow and map a LUN."""

@@ -83,11 +83,13 @@ class OntapClient:
             raise self._stranger(f"GET /api{path} gave no {fields[0]}")
         return answer
 
-    def records(self, path: str, fields: Sequence[str], match: Match) -> list[Record]:
-        """The records of a collection that match exactly, of all its pages."""
+    def records(self, path: str, fields: Sequence[str], match: Match, parameters: Mapping[str, str] | None = None) -> list[Record]:
+        """The records of a collection that match exactly, of all its pages; `parameters` are the collection's own."""
         filters = {name: "|".join(literal(value) for value in values) for name, values in match.items()}
         found: list[Record] = []
-        href: str | None = f"/api{path}?{_encoded({**filters, 'fields': ','.join(fields), 'max_records': str(self._page_size)})}"
+        href: str | None = (
+            f"/api{path}?{_encoded({**filters, **(parameters or {}), 'fields': ','.join(fields), 'max_records': str(self._page_size)})}"
+        )
         while href:
             page = self._send("GET", href.removeprefix("/api"))
             found.extend(self._page(page, path))

@@ -19,14 +19,15 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_r
     value_at,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import Group
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.states import refuse_volume_unless_online
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping, Portal, Target, Volume
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ONLINE, UNKNOWN, Lun, LunMapping, Portal, Target, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 _LUNS = "/storage/luns"
 _LUN_FIELDS = (
-    "name", "svm.name", "serial_number", "os_type", "space.size", "space.used", "status.state", "comment", "location.volume.name",
-    "lun_maps",
+    "name", "svm.name", "svm.uuid", "serial_number", "os_type", "space.size", "space.used", "status.state", "status.container_state",
+    "status.read_only", "comment", "location.volume.name", "lun_maps",
 )  # fmt: skip
 _GROUPS = "/protocols/san/igroups"
 _MEMBER_FIELDS = ("name", "os_type", "protocol", "initiators.name")
@@ -96,9 +97,10 @@ def with_initiators(lun: Lun, groups: Sequence[Group]) -> Lun:
 
 
 def require_place(client: OntapClient, address: LunAddress) -> None:
-    """Raises `NotFound` when the SVM or the volume of a LUN-to-be does not exist."""
-    if client.records("/storage/volumes", ("name",), {"svm.name": [address.svm], "name": [address.volume]}):
-        return
+    """Raises `NotFound` when the SVM or the volume of a LUN-to-be does not exist, `Refused` when the volume is not online."""
+    volume = _only(client.records("/storage/volumes", ("name", "state"), {"svm.name": [address.svm], "name": [address.volume]}))
+    if volume is not None:
+        return refuse_volume_unless_online(address, str(volume.get("state") or UNKNOWN))
     if not client.records("/svm/svms", ("name",), {"name": [address.svm]}):
         raise NotFound(f"There is no SVM {address.svm} on array {client.connection}: correct its name.")
     raise NotFound(
@@ -111,7 +113,7 @@ def exported_volumes(client: OntapClient) -> list[Volume]:
     addresses: dict[str, list[str]] = {}
     for record in client.records("/network/ip/interfaces", ("svm.name", "ip.address"), {"services": ["data_nfs"]}):
         addresses.setdefault(str(value_at(record, "svm.name")), []).append(str(value_at(record, "ip.address")))
-    records = client.records("/storage/volumes", ("name", "svm.name", "nas.path", "space.size"), {})
+    records = client.records("/storage/volumes", ("name", "svm.name", "nas.path", "space.size", "state"), {})
     return [
         Volume(
             id=str(record["uuid"]),
@@ -120,6 +122,7 @@ def exported_volumes(client: OntapClient) -> list[Volume]:
             export=str(path),
             addresses=tuple(addresses.get(svm, ())),
             size_bytes=int(value_at(record, "space.size") or 0),
+            state=str(record.get("state") or UNKNOWN),
         )
         for record in records
         for svm, path in [(str(value_at(record, "svm.name")), value_at(record, "nas.path"))]
@@ -160,11 +163,19 @@ def _stored_lun(record: Record) -> StoredLun:
         os_type=str(record.get("os_type", "")),
         svm=str(value_at(record, "svm.name")),
         volume=str(value_at(record, "location.volume.name") or ""),
-        state=str(value_at(record, "status.state") or "unknown"),
+        state=_state(record),
         mappings=tuple(_mapping(entry) for entry in record.get("lun_maps") or ()),
         used_bytes=_number(value_at(record, "space.used")),
+        svm_id=str(value_at(record, "svm.uuid") or ""),
+        read_only=bool(value_at(record, "status.read_only")),
     )
     return StoredLun(lun, str(record.get("comment") or ""))
+
+
+def _state(record: Record) -> str:
+    """The LUN's state, or its volume's or aggregate's where these keep it from everybody."""
+    container = str(value_at(record, "status.container_state") or ONLINE)
+    return container if container != ONLINE else str(value_at(record, "status.state") or UNKNOWN)
 
 
 def _mapping(entry: Record) -> LunMapping:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, ProvisionWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import codes, lookup
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import codes, lookup, states
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import JobUnfinished, OntapClient, segment
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import (
     LUN_IDS,
@@ -49,7 +49,7 @@ _EVENTS = "look at the array's event log"
 def plan_provision(client: OntapClient, wish: ProvisionWish) -> Change:
     """The steps to the wish. One request when nothing has to be done, two before ONTAP 9.16.
 
-    Raises `NotFound`, `InvalidInput` or `Refused` when the wish cannot be fulfilled.
+    Raises `NotFound`, `InvalidInput` or `Refused` when the wish cannot be fulfilled, also for a LUN that its array keeps from its hosts.
     """
     _check(wish)
     stored = lookup.lun_at(client, wish.address)
@@ -58,9 +58,10 @@ def plan_provision(client: OntapClient, wish: ProvisionWish) -> Change:
     if lun is None:
         steps: list[OntapStep] = [_creation(site, wish), *_mapping_steps(site, wish)]
     else:
+        states.refuse_unless_online(lun)
         _refuse_other_os_type(wish, lun)
         steps = [*_mapping_steps(site, wish), *_growth(site, wish, lun)]
-    return Change(Plan(steps), site.report, mark=site.mark)
+    return Change(Plan(steps, states.warnings(lun) if lun else ()), site.report, mark=site.mark)
 
 
 def is_rounding(asked: int, actual: int) -> bool:

@@ -24,7 +24,7 @@ LUN: dict[str, Any] = {
     "serial_number": "wf0Iq+N4uck3",
     "os_type": "linux",
     "space": {"size": 322163441664, "used": 1073741824},
-    "status": {"state": "online"},
+    "status": {"state": "online", "container_state": "online", "read_only": False},
     "location": {"volume": {"name": "vol1", "uuid": "71cd0dba-2a1c-11e9-b682-005056bbc17d"}},
     "comment": "Data for the finance department.",
     "lun_maps": [
@@ -58,6 +58,31 @@ class TestALun:
         stored = lookup.lun_of(client, LUN["uuid"])
         assert stored is not None
         assert (stored.comment, stored.lun.mappings, stored.lun.state) == ("", (), "unknown")
+
+    def test_is_of_the_svm_that_has_the_same_uuid_at_every_address(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(records(LUN))
+        stored = lookup.lun_of(client, LUN["uuid"])
+        assert stored is not None
+        assert stored.lun.svm_id == LUN["svm"]["uuid"]
+
+    @pytest.mark.parametrize(
+        ("status", "state"),
+        [
+            *(({"state": word}, word) for word in ("offline", "nvfail", "space_error", "foreign_lun_error")),
+            ({"state": "offline", "container_state": "volume_offline"}, "volume_offline"),
+            ({"state": "online", "container_state": "aggregate_offline"}, "aggregate_offline"),
+            ({"state": "online", "container_state": "online"}, "online"),
+            ({}, "unknown"),
+        ],
+    )
+    def test_is_in_the_state_that_keeps_it_from_its_hosts(
+        self, client: OntapClient, array: Endpoint, status: dict[str, str], state: str
+    ) -> None:
+        array.answer(records({**LUN, "status": status}))
+        stored = lookup.lun_of(client, LUN["uuid"])
+        assert stored is not None
+        assert stored.lun.state == state
+        assert {"status.state", "status.container_state"} <= set(array.asked[0].query["fields"].split(","))
 
     @pytest.mark.parametrize(("space", "used"), [({"used": 0}, 0), ({}, None)], ids=["never written", "not told"])
     def test_that_is_empty_is_not_one_of_which_nothing_is_known(
@@ -138,14 +163,14 @@ def test_an_exported_volume_has_the_addresses_of_its_svm(client: OntapClient, ar
     array.answer(
         records(*({"svm": {"name": svm}, "ip": {"address": one}, "services": ["data_core", "data_nfs"]} for svm, one in lifs)),
         records(
-            {"uuid": "1", "name": "nfs01", "svm": {"name": "svm1"}, "nas": {"path": "/nfs01"}, "space": {"size": 10}},
+            {"uuid": "1", "name": "nfs01", "svm": {"name": "svm1"}, "nas": {"path": "/nfs01"}, "space": {"size": 10}, "state": "online"},
             {"uuid": "2", "name": "luns", "svm": {"name": "svm1"}, "space": {"size": 20}},
-            {"uuid": "3", "name": "lonely", "svm": {"name": "svm3"}, "nas": {"path": "/lonely"}, "space": {"size": 30}},
+            {"uuid": "3", "name": "lonely", "svm": {"name": "svm3"}, "nas": {"path": "/lonely"}, "space": {"size": 30}, "state": "offline"},
         ),
     )
     assert lookup.exported_volumes(client) == [
         Volume("1", "nfs01", "svm1", "/nfs01", ("192.0.2.21", "192.0.2.22"), 10),
-        Volume("3", "lonely", "svm3", "/lonely", (), 30),
+        Volume("3", "lonely", "svm3", "/lonely", (), 30, "offline"),
     ]
 
 

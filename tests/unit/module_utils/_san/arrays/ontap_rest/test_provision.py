@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import WithdrawWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.codes import CREATED_INCOMPLETE
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import group_name
@@ -32,7 +33,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     StepFailed,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.provision import CHANGED, provision, withdraw
 from tests.ontap_backend import Bench, ids
+from tests.unit.module_utils._san.arrays.ontap_rest.test_lookup import LUN
 from tests.unit.ontap import GIB, HOST_A, HOST_B, SVM, Endpoint, address, records, wish
 from tests.unit.ontap_array import BenchInPlace
 
@@ -42,6 +45,15 @@ GROUP = group_name(HOST_A)
 DROPPED_BEFORE = {"drop": "before"}
 DROPPED_AFTER = {"drop": "after"}
 AS_JOB = {"job": True}
+MIRROR = {
+    "source": "svm_san:/cg/app",
+    "destination": "svm_b:/cg/app",
+    "volumes": ["vol_prod"],
+    "policy": "AutomatedFailOverDuplex",
+    "type": "sync",
+    "partner": "lab-ontap-b",
+    "is_source": True,
+}
 SLOW_JOB = {"job": True, "seconds": 3}
 
 
@@ -88,6 +100,53 @@ def test_a_comment_that_does_not_fit_is_refused_before_anything_is_created(array
     array.answer(records(), records({"name": "vol_prod", "svm": {"name": "svm_san"}}))
     with pytest.raises(InvalidInput, match=r"The comment for LUN svm_san:/vol/vol_prod/new has 250 characters: shorten it to \d+"):
         OntapRest(array.connection).plan_provision(wish(comment="x" * 250, initiators=()))
+
+
+HERE = address("qtree1/lun1", "vol1", "svm1")
+
+
+def planned(array: Endpoint, **status: Any) -> Any:
+    array.answer(records({**LUN, "status": {"state": "online", "container_state": "online", "read_only": False, **status}}))
+    return OntapRest(array.connection).plan_provision(wish(address=HERE, size_bytes=None, os_type="linux", initiators=()))
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (
+            {"state": "offline"},
+            r"is in state offline, in which no host can see it: see why .* -path /vol/vol1/qtree1/lun1 -state online`\.$",
+        ),
+        ({"state": "nvfail"}, r"state nvfail.*may have lost.*`lun modify -vserver svm1"),
+        ({"state": "space_error"}, r"state space_error.*make room in volume vol1"),
+        ({"state": "foreign_lun_error"}, r"state foreign_lun_error.*`lun import show`"),
+        ({"state": "offline", "container_state": "volume_offline"}, r"volume_offline.*`volume online -vserver svm1 -volume vol1`"),
+        ({"container_state": "aggregate_offline"}, r"state aggregate_offline.*bring the aggregate of volume vol1 online"),
+        ({"state": "of_a_later_release"}, r"state of_a_later_release.*look at it on the array"),
+    ],
+)
+def test_a_lun_that_no_host_can_see_is_refused_at_once(array: Endpoint, status: dict[str, str], sentence: str) -> None:
+    with pytest.raises(Refused, match=rf"^LUN svm1:/vol/vol1/qtree1/lun1 .*{sentence}"):
+        planned(array, **status)
+    assert [asked.method for asked in array.asked] == ["GET"]
+
+
+def test_a_lun_whose_state_the_array_does_not_tell_is_not_refused(array: Endpoint) -> None:
+    assert planned(array, state=None).plan.pending() == []
+
+
+@pytest.mark.parametrize(("read_only", "warnings"), [(True, 1), (False, 0)])
+def test_a_lun_to_which_nobody_can_write_is_a_warning(array: Endpoint, read_only: bool, warnings: int) -> None:
+    plan = planned(array, read_only=read_only).plan
+    assert len(plan.warnings) == warnings
+    assert all("LUN svm1:/vol/vol1/qtree1/lun1 is read-only on its array" in sentence for sentence in plan.warnings)
+
+
+@pytest.mark.parametrize("state", ["offline", "restricted", "error", "mixed"])
+def test_no_lun_is_made_in_a_volume_that_is_not_online(array: Endpoint, state: str) -> None:
+    array.answer(records(), records({"name": "vol_prod", "svm": {"name": "svm_san"}, "state": state}))
+    with pytest.raises(Refused, match=rf"^Volume vol_prod of SVM svm_san is {state} .*`volume online -vserver svm_san -volume vol_prod`"):
+        OntapRest(array.connection).plan_provision(wish(initiators=()))
 
 
 class TestALun:
@@ -266,6 +325,90 @@ class TestInitiators:
         assert lun is not None
         assert set(lun.mappings[0].initiators) == set(HOST_A)
         assert sent == ["GET /api/storage/luns", "GET /api/protocols/san/igroups"]
+
+
+class TestALunThatNoHostCanSee:
+    def test_because_it_is_offline_is_refused_at_once_and_stays_as_it_is(self, bench: Bench) -> None:
+        _first, made = bench.provision(wish())
+        assert made is not None
+        bench.client().patch(f"/storage/luns/{made.id}", {"enabled": False}, 10)
+        before = bench.state()
+        for more in ({}, {"size_bytes": 20 * GIB}, {"initiators": BOTH}):
+            with pytest.raises(
+                Refused, match=r"LUN svm_san:/vol/vol_prod/new is in state offline, in which no host can see it: .*`lun modify"
+            ):
+                bench.provision(wish(**more))
+        assert bench.state() == before
+
+    def test_can_be_withdrawn_all_the_same(self, bench: Bench) -> None:
+        before = bench.state()
+        _first, made = bench.provision(wish())
+        assert made is not None
+        bench.client().patch(f"/storage/luns/{made.id}", {"enabled": False}, 10)
+        bench.withdraw(WithdrawWish(address(), HOST_A, delete=True))
+        assert bench.state() == before
+
+    @pytest.mark.parametrize("state", ["offline", "restricted"])
+    def test_because_of_its_volume_names_the_volume(self, bench: Bench, state: str) -> None:
+        bench.provision(wish())
+        (volume,) = bench.client().records("/storage/volumes", ("uuid",), {"name": ["vol_prod"]})
+        bench.client().patch(f"/storage/volumes/{volume['uuid']}", {"state": state}, 10)
+        with pytest.raises(Refused, match=r"is in state volume_offline.*`volume online -vserver svm_san -volume vol_prod`"):
+            bench.provision(wish())
+        with pytest.raises(Refused, match=rf"^Volume vol_prod of SVM svm_san is {state} and can hold no LUN"):
+            bench.provision(wish(address=address("another")))
+
+    @pytest.mark.parametrize(
+        ("path", "name", "change", "reason"),
+        [
+            ("/svm/svms", "name", {"state": "stopped"}, "no network interface up for its iSCSI target iqn"),
+            ("/protocols/san/iscsi/services", "svm.name", {"enabled": False}, "its iSCSI target iqn.* out of service"),
+        ],
+    )
+    def test_because_nobody_serves_it_is_not_made(self, bench: Bench, path: str, name: str, change: dict[str, Any], reason: str) -> None:
+        before = bench.state()
+        (record,) = bench.client().records(path, (name,), {name: [SVM]})
+        bench.client().patch(f"{path}/{record.get('uuid') or record['svm']['uuid']}", change, 10)
+        with pytest.raises(Refused, match=rf"SVM svm_san has .*{reason}.*hosts cannot see LUN svm_san:/vol/vol_prod/new that way: start"):
+            provision(bench.backend(), wish(initiators=HOST_A[:1]), CHANGED, check_mode=False)
+        assert bench.state() == before
+
+    @pytest.mark.parametrize(("path", "initiators"), [("/network/ip/interfaces", HOST_A[:1]), ("/network/fc/interfaces", HOST_A[1:])])
+    def test_because_every_interface_is_down_is_not_made(self, bench: Bench, path: str, initiators: tuple[str, ...]) -> None:
+        before = bench.state()
+        lifs = bench.client().records(path, ("name",), {"svm.name": [SVM]})
+        for lif in lifs[:-1]:
+            bench.client().patch(f"{path}/{lif['uuid']}", {"enabled": False}, 10)
+        if path == "/network/fc/interfaces":
+            assert provision(bench.backend(), wish(initiators=initiators), CHANGED, check_mode=True).outcome.changed
+        bench.client().patch(f"{path}/{lifs[-1]['uuid']}", {"enabled": False}, 10)
+        with pytest.raises(Refused, match="hosts cannot see LUN"):
+            provision(bench.backend(), wish(initiators=initiators), CHANGED, check_mode=False)
+        assert bench.state() == before
+
+
+class TestALunThatAnotherArrayPresentsToo:
+    @pytest.mark.parametrize("turned", [False, True])
+    def test_is_unmapped_but_not_deleted(self, bench: Bench, turned: bool) -> None:
+        ends = {"source": "svm_b:/cg/app", "destination": "svm_san:/cg/app", "is_source": False} if turned else {}
+        bench.provision(wish())
+        bench.server.control("POST", "/faults", {"mirror": {**MIRROR, **ends}})
+        before = bench.state()
+        refusal = (
+            r"SnapMirror relationship of svm_san:/cg/app with svm_b:/cg/app of cluster lab-ontap-b .*presents it there too and will not be"
+        )
+        with pytest.raises(Refused, match=refusal):
+            withdraw(bench.backend(), WithdrawWish(address(), HOST_A, delete=True), None, check_mode=False, assume_unused=True)
+        assert bench.state() == before
+        assert withdraw(bench.backend(), WithdrawWish(address(), HOST_A), None, check_mode=False, assume_unused=True).outcome.changed
+
+    @pytest.mark.parametrize("changes", [{"type": "async", "policy": "Asynchronous"}, {"volumes": ["vol_dev"]}])
+    def test_is_not_one_that_is_mirrored_for_recovery_or_lies_elsewhere(self, bench: Bench, changes: dict[str, Any]) -> None:
+        before = bench.state()
+        bench.provision(wish())
+        bench.server.control("POST", "/faults", {"mirror": {**MIRROR, **changes}})
+        withdraw(bench.backend(), WithdrawWish(address(), HOST_A, delete=True), None, check_mode=False)
+        assert bench.state() == before
 
 
 class TestBadInput:
