@@ -16,7 +16,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vm
     nameless_hosts,
     with_names,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import IMAGE, PASSTHROUGH, ScsiDevice, Use, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    IMAGE,
+    PASSTHROUGH,
+    ScsiDevice,
+    Use,
+    VirtualDisk,
+    VirtualMachine,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.unit import vsphere
 
