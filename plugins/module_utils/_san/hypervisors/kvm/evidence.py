@@ -123,7 +123,7 @@ def _is_idle_group(built: Built, busy: Collection[Built]) -> bool:
     return built.kind == VOLUME_GROUP and built not in busy
 
 
-def _built(host: str, name: str, stack: Stack, busy: Collection[Built], owners: Mapping[ScsiName | None, VirtualMachine]) -> Iterator[Use]:
+def _built(host: str, name: str, stack: Stack, busy: Collection[Built], owners: Mapping[ScsiName, VirtualMachine]) -> Iterator[Use]:
     owner = owners.get(stack.lun)
     whose = f"which VM {owner.name} has made on it and nothing on the host uses" if owner else "though nothing on the host uses it"
     for built in stack.built:

@@ -18,7 +18,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kv
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import places
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.backend import Kvm
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Inventory, Slot
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Inventory, Slot, Use
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach, storage_map
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import CANNOT_TELL, USED, Claim, claims
@@ -58,6 +58,10 @@ def told(name: ScsiName, found: Inventory) -> list[str]:
 
 def verdicts(name: ScsiName, found: Inventory) -> list[str]:
     return [claim.verdict for claim in claims(name, found)]
+
+
+def of_vms(found: Inventory) -> list[Use]:
+    return [use for use in found.uses if use.kind == "VM"]
 
 
 def by_vm(name: str, how: str) -> str:
@@ -116,7 +120,7 @@ class TestScsiDevicesOfTheHost:
 
     def test_one_that_is_no_disk_is_no_doubt(self, tmp_path: Path) -> None:
         tape = {"/sys/class/scsi_device/7:0:0:9/device/type": "1"}
-        assert kvm(tmp_path, vm("db", scsi_device(lun=9)), files=tape).inventory().uses == []
+        assert of_vms(kvm(tmp_path, vm("db", scsi_device(lun=9)), files=tape).inventory()) == []
 
 
 def pci(address: str = "domain='0x0000' bus='0x04' slot='0x00' function='0x1'") -> str:
@@ -138,10 +142,10 @@ class TestAdapters:
     @pytest.mark.parametrize("kind", ["0x020000", "0x030000", "0x010802", "0x010601"], ids=["network", "graphics", "NVMe", "SATA"])
     def test_another_device_reaches_none(self, tmp_path: Path, kind: str) -> None:
         found = kvm(tmp_path, vm("db", pci()), files=of_class(kind)).inventory(devices=False)
-        assert (found.uses, found.warnings) == ([], [])
+        assert (of_vms(found), found.warnings) == ([], [])
 
     def test_a_device_of_which_nobody_knows_what_it_is_may_be_one(self, tmp_path: Path) -> None:
-        (use,) = kvm(tmp_path, vm("db", pci())).inventory(devices=False).uses
+        (use,) = of_vms(kvm(tmp_path, vm("db", pci())).inventory(devices=False))
         assert (use.lun, use.how) == (None, "has the PCI device 0000:04:00.1, and nobody can tell whether that is a storage adapter")
 
     def test_without_the_hosts_files_libvirt_tells_the_class(self) -> None:
@@ -221,13 +225,12 @@ class TestAnyOtherMention:
 
     def test_prose_is_no_use(self, tmp_path: Path) -> None:
         prose = f"<emulator/></devices><description>never {LINK}</description><devices>"
-        assert kvm(tmp_path, vm("db", prose)).inventory().uses == []
+        assert of_vms(kvm(tmp_path, vm("db", prose)).inventory()) == []
 
 
 class TestTheHostsKernel:
-    def test_a_lun_that_nobody_touches_has_no_claim(self, tmp_path: Path) -> None:
-        assert kvm(tmp_path, files=PARTITION).inventory().uses == kvm(tmp_path / "b").inventory().uses
-        assert claims(OTHER, kvm(tmp_path / "c", files=PARTITION).inventory()) == []
+    def test_partitions_that_the_host_has_scanned_are_no_use(self, tmp_path: Path) -> None:
+        assert claims(OTHER, kvm(tmp_path, files=PARTITION).inventory()) == []
 
     def test_what_only_an_exclusive_claim_shows_is_a_use(self, tmp_path: Path) -> None:
         pool = {**PARTITION, "/proc/1/mountinfo": MOUNTS + "\n43 27 0:60 / /tank rw - zfs tank rw,xattr"}
@@ -246,10 +249,9 @@ class TestTheHostsKernel:
         assert claims(NAME, found) == []
 
     def test_a_host_whose_kernel_nobody_can_ask_is_a_doubt_about_its_own_luns(self) -> None:
-        device = f"<device><capability type='storage'><block>/dev/sdc</block><drive_type>disk</drive_type><serial>{OTHER.wwid}</serial></capability></device>"
-        found = Kvm(
-            Connection("hypervisor"), KvmHost(libvirt.session(Connect(node_devices={256: [device]})), libvirt.without_files())
-        ).inventory()
+        disk = f"<block>/dev/sdc</block><drive_type>disk</drive_type><serial>{OTHER.wwid}</serial>"
+        connect = Connect(node_devices={256: [f"<device><capability type='storage'>{disk}</capability></device>"]})
+        found = Kvm(Connection("hypervisor"), KvmHost(libvirt.session(connect), libvirt.without_files())).inventory()
         assert verdicts(OTHER, found) == [CANNOT_TELL]
         assert claims(NAME, found) == []
 
