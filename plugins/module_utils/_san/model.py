@@ -179,6 +179,8 @@ class ImageFile:
     path: str
     file_system: str = ""
     """`FileSystem.id` of what holds it."""
+    name: ScsiName | None = None
+    """The LUN that it is, where it is no file but a whole LUN."""
 
 
 @dataclass(frozen=True)
@@ -261,6 +263,10 @@ class Use:
     """How it has the LUN, or why nobody can tell what it has, as the end of a sentence that begins with its name."""
     lun: ScsiName | None = None
     """None when it may be any LUN: whoever asks about one cannot tell."""
+    doubt: bool = False
+    """Nobody can tell whether it uses this LUN either."""
+    way_out: str = ""
+    """How this use is ended, where that takes more than to end it."""
 
 
 @dataclass(frozen=True)

@@ -34,10 +34,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selec
     reachable,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import (
+    HOST,
     USED,
     VIRTUAL_MACHINE,
+    Claim,
     claims,
     refuse_unless_free,
+    vouched_for,
     without,
 )
 
@@ -216,7 +219,7 @@ def attach(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> 
     wish = request.wish
     inventory = hypervisor.inventory(devices=False)
     vm = pick_vm(inventory.virtual_machines, request.vm)
-    warnings = [] if _has(vm, wish.name) else _refuse_strangers(vm, request, inventory)
+    warnings = _warnings_about_hosts(vm, request, inventory) if _has(vm, wish.name) else _refuse_strangers(vm, request, inventory)
     hosts = reachable(hosts_that_can_run(vm, inventory.hosts), request.ignore_hosts)
     seen = MakeVisible(hypervisor, hosts, wish.name, wish.timeout, request.size_bytes)
     given = hypervisor.plan_attach(vm, wish)
@@ -240,7 +243,7 @@ def detach(hypervisor: Hypervisor, request: AttachRequest, release: bool, check_
     plan = hypervisor.plan_detach(vm, request.wish.name, request.wish.timeout)
     hosts: list[Host] = []
     if release:
-        claimed = without(vm.id, claims(request.wish.name, inventory))
+        claimed = without(vm.id, _claims(request, inventory))
         warnings = refuse_unless_free(
             request.wish.name, claimed, _RELEASED, "remove it there first, or leave release off", request.assume_unused
         )
@@ -280,18 +283,29 @@ def _has(vm: VirtualMachine, name: ScsiName) -> bool:
     return any(disk.name == name for disk in vm.disks)
 
 
+def _claims(request: AttachRequest, inventory: Inventory) -> list[Claim]:
+    """Who uses the LUN, or may use it, apart from hosts that the user said cannot be asked."""
+    return vouched_for(request.ignore_hosts, claims(request.wish.name, inventory))
+
+
 def _refuse_strangers(vm: VirtualMachine, request: AttachRequest, inventory: Inventory) -> list[str]:
-    """Raise `Refused` when somebody else than the VM has the LUN; other VMs may, where the user asks for sharing."""
+    """Raise `Refused` when somebody else than the VM has the LUN; other VMs may as a disk, where the user asks for sharing."""
     wish = request.wish
-    others = without(vm.id, claims(wish.name, inventory))
+    others = without(vm.id, _claims(request, inventory))
     if (wish.sharing or NOT_SHARED) != NOT_SHARED:
-        others = [claim for claim in others if claim.kind != VIRTUAL_MACHINE or claim.verdict != USED]
+        others = [claim for claim in others if claim.kind != VIRTUAL_MACHINE or claim.verdict != USED or claim.how]
     way_out = "detach it there first, or ask for sharing if several VMs shall write to it"
     return refuse_unless_free(wish.name, others, f"given to VM {vm.name}", way_out, request.assume_unused)
 
 
+def _warnings_about_hosts(vm: VirtualMachine, request: AttachRequest, inventory: Inventory) -> list[str]:
+    """What hosts do with a LUN that is the VM's already: no reason to refuse what changes nothing, but somebody should know."""
+    found = [claim for claim in claims(request.wish.name, inventory) if claim.kind == HOST and claim.verdict == USED]
+    return [f"LUN {request.wish.name} is a disk of VM {vm.name}, and {claim}: {claim.way_out or 'end that use'}." for claim in found]
+
+
 def _refuse_users(request: AttachRequest, inventory: Inventory, purpose: str) -> list[str]:
-    found = claims(request.wish.name, inventory)
+    found = _claims(request, inventory)
     return refuse_unless_free(request.wish.name, found, purpose, "detach it first", request.assume_unused)
 
 

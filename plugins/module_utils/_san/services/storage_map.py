@@ -23,6 +23,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     ArrayAbout,
     FileSystem,
     Host,
+    ImageFile,
     Inventory,
     Lun,
     ScsiDevice,
@@ -219,7 +220,8 @@ class _Resources:
         seen = {device.name for device in self._inventory.devices}
         extents = {ScsiName.try_parse(extent) for store in self._inventory.file_systems for extent in store.extents}
         disks = {disk.name for vm in self._inventory.virtual_machines for disk in vm.disks}
-        return {name for name in seen | extents | disks if name is not None}
+        parents = {file.name for vm in self._inventory.virtual_machines for disk in vm.disks for file in disk.parents}
+        return {name for name in seen | extents | disks | parents if name is not None}
 
     def resolve(self, answers: ArrayView) -> None:
         """Take the arrays' answers into account."""
@@ -231,7 +233,10 @@ class _Resources:
         if disk.kind == PASSTHROUGH:
             return [_File(disk.path, self._of_passthrough(vm, disk))]
         own = _File(disk.path, self._under_file(disk.path, disk.file_system))
-        return [own, *(_File(parent.path, self._under_file(parent.path, parent.file_system)) for parent in disk.parents)]
+        return [own, *(_File(parent.path, self._under_parent(parent)) for parent in disk.parents)]
+
+    def _under_parent(self, parent: ImageFile) -> Sequence[Resource]:
+        return [self._of_lun(parent.path, parent.name)] if parent.name else self._under_file(parent.path, parent.file_system)
 
     def _under_file(self, path: str, file_system: str) -> Sequence[Resource]:
         known = self._on_file_system.get(file_system)

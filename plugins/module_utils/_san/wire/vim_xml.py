@@ -78,13 +78,15 @@ def type_of(element: Element) -> str:
 
 @dataclass(frozen=True)
 class ObjectRecord:
-    """Properties of one managed object. A property that is unset, or that the user may not read, is absent."""
+    """Properties of one managed object. A property that is unset is absent; one that could not be read is in `missing`."""
 
     type: str
     """The object's own type, which may be a subtype of the one asked for."""
     moid: str
     properties: Mapping[str, Element] = field(default_factory=dict)
     """Property path → its `val` element; valid until the next record is taken."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Property path → why it could not be read (ObjectContent.missingSet): the fault's message, or its type, such as `NoPermission`."""
 
     def text(self, path: str, default: str = "") -> str:
         """The text of a property; for a reference to a managed object this is its id."""
@@ -146,4 +148,11 @@ def _record(objects: Element) -> ObjectRecord:
         type=str(obj.get("type", "")) if obj is not None else "",
         moid=(obj.text or "") if obj is not None else "",
         properties={name: value for name, value in pairs if value is not None},
+        missing={text(item, "path"): _reason(child(item, "fault")) for item in objects.iterfind(f"{_VIM}missingSet")},
     )
+
+
+def _reason(fault: Element | None) -> str:
+    """What a LocalizedMethodFault says, without an end of a sentence."""
+    kind = child(fault, "fault")
+    return text(fault, "localizedMessage").strip().rstrip(".") or (type_of(kind) if kind is not None else "")

@@ -13,15 +13,13 @@ from typing import Any
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import devices, host_lun, places
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.changing import VmChange
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Disk, Domain, DriveAddress, Source
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Disk, Domain, Source
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.faults import explained
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.machines import DomainPair
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.places import Place
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import CONFIG, LIVE
-
-_NO_ADDRESS = DriveAddress(0, 0, 0)
 
 
 @dataclass
@@ -62,9 +60,9 @@ class AddController(Step):
         return {f"VM {self.vm.name}": {f"SCSI controller {self.place.bus}": self.place.type}}
 
     def _own(self, part: Domain) -> str | None:
-        """The controller, unless somebody has put a disk on it meanwhile."""
+        """The controller, unless somebody has put something on it meanwhile."""
         controller = part.controller(self.place.bus)
-        occupied = any(disk.bus == "scsi" and (disk.address or _NO_ADDRESS).controller == self.place.bus for disk in part.disks)
+        occupied = any(address.controller == self.place.bus for _what, address in part.seats)
         return controller.xml if controller and not occupied else None
 
 

@@ -21,6 +21,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     SUSPENDED,
     VIRTUAL,
     Controller,
+    Use,
     VirtualDisk,
     VirtualMachine,
 )
@@ -42,6 +43,7 @@ _DISK = "VirtualDisk"
 _RAW_DEVICE_MAPPING = "VirtualDiskRawDiskMappingVer1BackingInfo"
 _POWER_STATES: Mapping[str, str] = {"poweredOn": POWERED_ON, "poweredOff": POWERED_OFF, "suspended": SUSPENDED}
 _BUS_SHARING: Mapping[str, str] = {"physicalSharing": PHYSICAL, "virtualSharing": VIRTUAL}
+_CONNECTED = "connected"
 _MODES: Mapping[str, str] = {word: mode for mode, word in COMPATIBILITY.items()}
 _DISK_SHARING: Mapping[str, str] = {word: sharing for sharing, word in SHARING.items()}
 
@@ -63,6 +65,19 @@ def machine(record: ObjectRecord) -> VirtualMachine:
         controllers=controllers,
         disks=disks,
     )
+
+
+def unreadable(record: ObjectRecord) -> Use | None:
+    """What a VM is to a LUN when its hardware was not told: it may have any. None when it was.
+
+    VirtualMachineConnectionState: of an inaccessible or invalid VM vCenter knows no configuration, of one on a lost host perhaps none.
+    """
+    if properties.DEVICES_OF_VM in record.properties:
+        return None
+    state = record.text("runtime.connectionState", _CONNECTED)
+    refused = (why for path, why in record.missing.items() if properties.DEVICES_OF_VM.startswith(path))
+    because = f"it is {state}" if state != _CONNECTED else next(refused, "") or "its configuration is not there"
+    return Use("VM", name_of(record), record.moid, f"cannot be read because {because}")
 
 
 def hardware(devices: Iterable[Element]) -> tuple[list[Controller], list[VirtualDisk]]:

@@ -165,6 +165,39 @@ def test_an_unreachable_host_of_the_cluster_stops_the_change(hypervisor: MemoryH
     assert hypervisor.rescans == [("h1",)]
 
 
+def test_naming_a_host_that_cannot_be_asked_vouches_for_what_it_may_use(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.uses = [Use("host", "esx2", "h2", "cannot be asked because it is down")]
+    with pytest.raises(Refused, match=r"nobody can tell whether it is used \(host esx2 \(h2\) cannot be asked"):
+        attach.attach(hypervisor, REQUEST, check_mode=False)
+    assert attach.attach(hypervisor, replace(REQUEST, ignore_hosts=["esx2"]), check_mode=False).outcome.changed
+
+
+GUESTS_GROUP = Use("host", "esx1", "h1", "has the guest's volume group vg-a active", NAME, way_out="deactivate it there")
+
+
+def test_what_a_host_does_with_a_disk_that_a_vm_has_is_a_warning_of_a_run_that_changes_nothing(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.uses = [GUESTS_GROUP, Use("VM", "lost", "vm-9", "cannot be read")]
+    report = attach.attach(with_disk(visible_on(hypervisor, "h1", "h2"), "app"), REQUEST, check_mode=False)
+    assert not report.outcome.changed
+    assert report.outcome.warnings == [
+        f"LUN {NAME} is a disk of VM app, and host esx1 (h1) has the guest's volume group vg-a active: deactivate it there."
+    ]
+
+
+def test_what_a_host_does_with_a_disk_that_a_vm_has_stops_the_release_before_the_vm_loses_it(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.uses = [GUESTS_GROUP]
+    with pytest.raises(Refused, match=r"will not be released by the hosts: deactivate it there\.$"):
+        attach.detach(with_disk(visible_on(hypervisor, "h1"), "app"), REQUEST, release=True, check_mode=False)
+    assert hypervisor.attachment(hypervisor.machines[0], NAME)
+
+
+def test_a_lun_that_a_vm_has_below_a_disk_is_not_shared_and_not_given_to_it_again(hypervisor: MemoryHypervisor) -> None:
+    for vm, name in (("vm-1", "app"), ("vm-2", "db")):
+        hypervisor.uses = [Use("VM", name, vm, "has it below its disk vda", NAME)]
+        with pytest.raises(Refused, match=rf"VM {name} \({vm}\) has it below its disk vda"):
+            attach.attach(hypervisor, asking(sharing="multi_writer"), check_mode=False)
+
+
 def test_detaching_twice_changes_once(hypervisor: MemoryHypervisor) -> None:
     with_disk(visible_on(hypervisor, "h1", "h2", "h3"), "app")
     first = attach.detach(hypervisor, REQUEST, release=True, check_mode=False)

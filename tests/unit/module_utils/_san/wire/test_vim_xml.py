@@ -61,13 +61,14 @@ def test_an_absent_property_reads_as_empty() -> None:
     )
 
 
-def test_a_property_that_may_not_be_read_is_absent() -> None:
-    reply = vsphere.page([vsphere.contents("VirtualMachine", "vm-1", {"name": "a"})])
+def test_a_property_that_may_not_be_read_is_absent_and_says_why() -> None:
+    reply = vsphere.page([vsphere.contents("VirtualMachine", "vm-1", {"name": "a"}, {"config.hardware": "Permission was denied."})])
     missing = (
         b"<missingSet><path>config.uuid</path><fault><fault xsi:type='NoPermission'/><localizedMessage/></fault></missingSet></objects>"
     )
     (found,) = records(reply.replace(b"</objects>", missing))
     assert set(found.properties) == {"name"}
+    assert found.missing == {"config.hardware": "Permission was denied", "config.uuid": "NoPermission"}
 
 
 def test_arrays_and_their_items_are_read_by_path() -> None:
