@@ -49,6 +49,8 @@ PASSTHROUGH = "passthrough"
 
 NOT_SHARED = "none"
 MULTI_WRITER = "multi_writer"
+PHYSICAL_BUS = "physical_bus"
+VIRTUAL_BUS = "virtual_bus"
 """Whether several VMs may write to a disk."""
 
 FIBRE_CHANNEL = "fc"

@@ -10,10 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import properties
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.rdm import COMPATIBILITY, SHARING
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.rdm import BY_BUS, COMPATIBILITY
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.tree import name_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     IMAGE,
+    MULTI_WRITER,
+    NOT_SHARED,
     PASSTHROUGH,
     PHYSICAL,
     POWERED_OFF,
@@ -45,7 +47,7 @@ _POWER_STATES: Mapping[str, str] = {"poweredOn": POWERED_ON, "poweredOff": POWER
 _BUS_SHARING: Mapping[str, str] = {"physicalSharing": PHYSICAL, "virtualSharing": VIRTUAL}
 _CONNECTED = "connected"
 _MODES: Mapping[str, str] = {word: mode for mode, word in COMPATIBILITY.items()}
-_DISK_SHARING: Mapping[str, str] = {word: sharing for sharing, word in SHARING.items()}
+_DISK_SHARING: Mapping[str, str] = {"sharingNone": NOT_SHARED, "sharingMultiWriter": MULTI_WRITER}
 
 
 def machine(record: ObjectRecord) -> VirtualMachine:
@@ -123,8 +125,15 @@ def _disk(device: Element, controllers: Mapping[str, Controller]) -> VirtualDisk
         name=None if mapping is None else _lun(mapping),
         mode=_MODES.get(mode, mode),
         disk_mode=text(backing, "diskMode"),
-        sharing=_DISK_SHARING.get(text(backing, "sharing"), text(backing, "sharing")),
+        sharing=_sharing(text(backing, "sharing"), controller),
     )
+
+
+def _sharing(word: str, controller: Controller | None) -> str:
+    """How other VMs may have the disk too: by its own setting, or else because its controller shares its bus."""
+    own = _DISK_SHARING.get(word, word)
+    by_bus = BY_BUS.get(controller.shared, own) if controller else own
+    return by_bus if own in ("", NOT_SHARED) else own
 
 
 def _lun(mapping: Element) -> ScsiName | None:
