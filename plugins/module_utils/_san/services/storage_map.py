@@ -236,7 +236,7 @@ class _Resources:
         return [own, *(_File(parent.path, self._under_parent(parent)) for parent in disk.parents)]
 
     def _under_parent(self, parent: ImageFile) -> Sequence[Resource]:
-        return [self._of_lun(parent.path, parent.name)] if parent.name else self._under_file(parent.path, parent.file_system)
+        return self._of_lun(parent.path, parent.name) if parent.name else self._under_file(parent.path, parent.file_system)
 
     def _under_file(self, path: str, file_system: str) -> Sequence[Resource]:
         known = self._on_file_system.get(file_system)

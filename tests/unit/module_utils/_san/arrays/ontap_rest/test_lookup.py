@@ -6,14 +6,22 @@
 
 from __future__ import annotations
 
+import copy
+import re
+from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import lookup
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import Match, OntapClient, Record
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import Group
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed, NotFound
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import LunMapping, Portal, Target, Volume
 from tests.unit.ontap import Endpoint, address, records
 
@@ -208,3 +216,82 @@ class TestTargets:
             Target("fc", "20:01:00:a0:98:c0:ff:e1", (), enabled=True),
             Target("fc", "20:02:00:a0:98:c0:ff:e2", (), enabled=False),
         ]
+
+
+GROUP: dict[str, Any] = {
+    "uuid": "ig-1",
+    "name": "ig1",
+    "os_type": "vmware",
+    "protocol": "mixed",
+    "comment": "",
+    "initiators": [{"name": "iqn.1998-01.com.vmware:esx01", "comment": "x"}],
+    "lun_maps": [{"logical_unit_number": 0, "lun": {"name": "/vol/v/l"}}],
+}
+VOLUME: dict[str, Any] = {"uuid": "1", "name": "vol1", "svm": {"name": "svm1"}, "nas": {"path": "/vol1"}, "space": {"size": 1}}
+INTERFACE: dict[str, Any] = {"svm": {"name": "svm1"}, "ip": {"address": "192.0.2.1"}, "enabled": True, "state": "up"}
+SERVICE: dict[str, Any] = {"enabled": True, "target": {"name": "iqn.1992-08.com.netapp:sn.1"}}
+PORT: dict[str, Any] = {"wwpn": "20:00:00:00:00:00:00:01", "enabled": True, "state": "up", "data_protocol": "fcp"}
+JUNK: st.SearchStrategy[Any] = st.sampled_from(
+    [None, 0, -1, 1.5, float("nan"), True, "", "x", "é" * 12, [], [[]], ["x"], [{}], {}, {"name": {}}, {"name": None}]
+)
+READERS: dict[str, tuple[dict[str, Any], Callable[[OntapClient], object]]] = {
+    "LUN": (LUN, lambda client: lookup.lun_of(client, "1")),
+    "group": (GROUP, lambda client: lookup.groups_of(client, "svm1")),
+    "volume": (VOLUME, lookup.exported_volumes),
+    "interface": (INTERFACE, lookup.exported_volumes),
+    "portal": (INTERFACE, lambda client: lookup.iscsi_targets(client, "svm1")),
+    "iSCSI service": (SERVICE, lambda client: lookup.iscsi_targets(client, "svm1")),
+    "FC port": (PORT, lambda client: lookup.fc_targets(client, "svm1")),
+}
+
+
+_SENTENCE = re.compile(
+    r"The endpoint array\.example:443 does not answer as ONTAP \(GET /api/\S+ gave a record [^()]+\): check array\.hostname, .*\."
+)
+
+
+class Canned(OntapClient):
+    """A client that is told the same records whatever it asks."""
+
+    def __init__(self, found: list[Record]) -> None:
+        super().__init__(Connection("array", "ontap", "array.example", 443, "admin", "secret"))
+        self._found = found
+
+    def records(self, path: str, fields: Sequence[str], match: Match) -> list[Record]:
+        return self._found
+
+
+def places(value: Any) -> list[list[Any]]:
+    """The way to every value inside of a record."""
+    keys = value.keys() if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    return [[key, *rest] for key in keys for rest in [[], *places(value[key])]]
+
+
+@pytest.mark.parametrize(("record", "read"), READERS.values(), ids=READERS)
+@given(st.data())
+def test_a_record_of_any_other_shape_is_understood_or_told(
+    record: dict[str, Any], read: Callable[[OntapClient], object], data: st.DataObject
+) -> None:
+    garbled = copy.deepcopy(record)
+    *way, last = data.draw(st.sampled_from(places(garbled)))
+    inside = reduce(getitem, way, garbled)
+    if data.draw(st.booleans()):
+        del inside[last]
+    else:
+        inside[last] = data.draw(JUNK)
+    told = _told(lambda: read(Canned([garbled])))
+    assert told is None or _SENTENCE.fullmatch(told)
+
+
+def _told(action: Callable[[], object]) -> str | None:
+    try:
+        action()
+    except ConnectionFailed as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("read", [read for _record, read in READERS.values()], ids=READERS)
+def test_a_record_with_nothing_in_it_is_told(read: Callable[[OntapClient], object]) -> None:
+    with pytest.raises(ConnectionFailed, match="gave a record without"):
+        read(Canned([{"enabled": True}]))
