@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, LunAddress, ProvisionWish, WithdrawWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
@@ -148,7 +149,7 @@ class MemoryHypervisor:
             self.seen = [device for device in self.seen if (device.host, device.name) != (host, name)]
 
         seeing = {device.host for device in self.devices(hosts, name)}
-        return Plan([Act(f"{verb} LUN {name} on {host}", host not in seeing, lambda host=host: gone(host)) for host in hosts])
+        return Plan([Act(f"{verb} LUN {name} on {host}", host not in seeing, partial(gone, host)) for host in hosts])
 
     def _replace(self, vm: VirtualMachine, disks: Sequence[VirtualDisk]) -> None:
         self.machines = [replace(machine, disks=disks) if machine.id == vm.id else machine for machine in self.machines]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from operator import getitem
 from typing import Any
@@ -257,7 +257,7 @@ class Canned(OntapClient):
         super().__init__(Connection("array", "ontap", "array.example", 443, "admin", "secret"))
         self._found = found
 
-    def records(self, path: str, fields: Sequence[str], match: Match) -> list[Record]:
+    def records(self, path: str, fields: Sequence[str], match: Match, parameters: Mapping[str, str] | None = None) -> list[Record]:
         return self._found
 
 

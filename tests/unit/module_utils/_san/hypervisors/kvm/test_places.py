@@ -127,8 +127,8 @@ def test_a_disk_on_a_pvscsi_controller_is_counted_by_its_target() -> None:
 
 def test_a_disk_that_no_unit_can_name_takes_none() -> None:
     (odd,) = vm(controller(0), disk("sda", 0, 5, target=1)).disks
-    assert places.unit_of(odd, "virtio-scsi") is None
-    assert places.unit_of(odd, "buslogic") is None
+    assert places.unit_at(odd.address, "virtio-scsi") is None
+    assert places.unit_at(odd.address, "buslogic") is None
 
 
 def test_a_disk_on_another_bus_takes_no_unit() -> None:
