@@ -112,7 +112,12 @@ def load_libraries() -> None:
 def _forked_pipe(work: Callable[[int], None]) -> Iterator[str]:
     """Do work in a fork, and return the lines that it writes to the pipe it gets."""
     read, write = os.pipe()
-    child = _fork(lambda: work(write) or 0)
+
+    def done() -> int:
+        work(write)
+        return SURVIVED
+
+    child = _fork(done)
     os.close(write)
     with os.fdopen(read) as lines:
         yield from lines
@@ -221,7 +226,7 @@ def _watched(source: str, lines: set[int]) -> Iterator[None]:
         yield
     finally:
         sys.settrace(None)
-        threading.settrace(None)  # type: ignore[arg-type]
+        threading.settrace(None)
 
 
 def _run(items: Sequence[pytest.Item], session: pytest.Session) -> int:
@@ -257,7 +262,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
         spec = importlib.machinery.PathFinder.find_spec(name, path, target) if name == self._module else None
         if spec is not None and isinstance(spec.loader, importlib.machinery.SourceFileLoader):
-            spec.loader.get_code = lambda _name: self._code  # type: ignore[method-assign]
+            spec.loader.get_code = lambda fullname: self._code  # type: ignore[method-assign]
         return spec
 
 
