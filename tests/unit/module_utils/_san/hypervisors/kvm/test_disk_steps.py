@@ -158,7 +158,7 @@ def test_a_disk_that_a_part_lacks_afterwards_is_told(given: tuple[Domain, Attach
     app, step = given
     step.do()
     app.config = WITH_SCSI
-    with pytest.raises(RemoteError, match="does not have LUN .* everywhere after the change"):
+    with pytest.raises(RemoteError, match=r"does not have LUN .* everywhere after the change"):
         step.verify()
 
 
@@ -214,7 +214,7 @@ def test_a_disk_that_is_still_there_is_told(given: tuple[Domain, AttachDisk]) ->
     app, step = given
     step.do()
     (disk,) = domain.parse(app.live).disks
-    with pytest.raises(RemoteError, match="VM app still has LUN .* after the change"):
+    with pytest.raises(RemoteError, match=r"VM app still has LUN .* after the change"):
         DetachDisk(step.vm, NAME, disk, LIVE | CONFIG).verify()
 
 
