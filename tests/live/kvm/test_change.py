@@ -166,7 +166,7 @@ def test_an_initiator_that_the_array_does_not_know_is_told(kvm: KvmLab, modules:
 def test_a_lun_that_is_not_mapped_is_not_attached(kvm: KvmLab, modules: ModuleRunner) -> None:
     message = modules.fail("ptd_attach", disk(kvm, GUEST, "600a0980" + "41" * 12, timeout=0.5))
     assert "is not visible on" in message
-    assert "check that the array maps it to the initiators" in message
+    assert "check that it is online on the array and mapped to the initiators" in message
 
 
 def test_a_chap_secret_that_the_target_does_not_take_is_told(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:
