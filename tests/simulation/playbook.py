@@ -25,6 +25,7 @@ from jinja2 import Environment, StrictUndefined
 from jinja2.runtime import Context, missing
 
 ROLE = "crossvisor.san."
+_GENERATORS = ("map", "select", "reject", "selectattr", "rejectattr", "unique")
 KEYWORDS = frozenset({"name", "when", "register", "vars", "block", "rescue", "check_mode", "changed_when"})
 OMIT = object()
 
@@ -50,9 +51,20 @@ class _Lazy(Context):
         return super().resolve_or_missing(key) if found is missing else found
 
 
+def _listed(made: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter whose result is a list, as Ansible's are."""
+
+    @functools.wraps(made)
+    def listed(*arguments: Any, **options: Any) -> list[Any]:
+        return list(made(*arguments, **options))
+
+    return listed
+
+
 def _environment() -> Environment:
     environment = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 - no HTML is made
     environment.context_class = _Lazy
+    environment.filters.update({name: _listed(environment.filters[name]) for name in _GENERATORS})
     environment.filters.update(regex_replace=regex_replace, bool=boolean)
     environment.tests.update(truthy=tests.truthy, falsy=tests.falsy, changed=tests.changed)
     return environment

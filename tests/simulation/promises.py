@@ -88,6 +88,10 @@ class Promises:
     changes: dict[str, tuple[int, str]] = field(default_factory=dict)
     """By fact, the last request that changed it and who sent it."""
     debts: list[Debt] = field(default_factory=list)
+    intruders: list[tuple[str, User, str]] = field(default_factory=list)
+    """Who gave a VM a LUN that another one had just got, which they have to notice before they end."""
+    strangers: set[str] = field(default_factory=set)
+    """LUNs of which no actor takes care."""
     estate: Estate = field(init=False)
     array: ArrayInPlace = field(init=False)
 
@@ -195,7 +199,17 @@ class Promises:
             self.broken("every success is true", f"{self.stage.who()} was told that {vm} has LUN {self._name(naa)}")
         users = list(self.estate.users(naa))
         if len(users) > 1 and not is_shared(users) and not sharing:
-            self.broken("no LUN has two writers unasked", f"{self.stage.who()} was told that {vm} has LUN {self._name(naa)}, as {_names(users)} have")
+            self._shared(vm, naa, [user for user in users if user.vm is not now])
+
+    def _shared(self, vm: str, naa: str, others: Sequence[User]) -> None:
+        """Somebody was told that a VM has a LUN that others have, too: could they have known? Who came after their last look will know."""
+        who = self.stage.who()
+        for other in others:
+            looked = self.looks.get((who, other.endpoint.name))
+            if looked is None or looked > other.disk.since:
+                self.broken("no LUN has two writers unasked", f"{who} was told that {vm} has LUN {self._name(naa)}, as {other} has")
+            else:
+                self.intruders.append((other.disk.by, other, naa))
 
     def told_detached(self, endpoint: EndpointNow, vm: str, naa: str, since: int) -> None:
         """Somebody was told that the LUN is no disk of the VM."""
@@ -239,6 +253,11 @@ class Promises:
             if not killed and vm.disk(debt.naa) and self._cut_off(debt.user, debt.naa, [host.iqn for host in debt.user.endpoint.hosts.values()]):
                 self.broken("nothing in use is unmapped", f"{who} unmapped LUN {self._name(debt.naa)}, and has not mapped it again for {debt.user}")
 
+        for by, user, naa in self.intruders:
+            users = list(self.estate.users(naa))
+            if by == who and not killed and user.vm.disk(naa) is user.disk and len(users) > 1 and not is_shared(users):
+                self.broken("no LUN has two writers unasked", f"{who} has left {user} with LUN {self._name(naa)}, which {_names(users)} have")
+
     def left_over(self) -> None:
         """Nothing is left when everybody has got what they wanted: groups without LUNs, devices and memories of LUNs that are gone."""
         for group in self.array.svm.igroups:
@@ -247,7 +266,7 @@ class Promises:
         for endpoint in self.estate.endpoints.values():
             for host in endpoint.hosts.values():
                 shown = self.array.presented([host.iqn])
-                for naa in sorted({*host.devices, *host.remembered} - shown.keys()):
+                for naa in sorted({*host.devices, *host.remembered} - shown.keys() - self.strangers):
                     state = host.devices[naa].state if naa in host.devices else "remembered"
                     self.broken("nothing is left over", f"host {host.name} has LUN {self._name(naa)}, which it does not see any more, as {state}")
         for endpoint in self.estate.endpoints.values():

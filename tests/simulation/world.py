@@ -124,6 +124,7 @@ class World:
         raw = self._naa("raw")
         assert raw is not None
         self.promises.contents[raw] = Contents("a database", DATA)
+        self.promises.strangers = {naa_of(lun) for lun in self.array.svm.luns if lun.base_name.startswith(ADMIN)}
         for endpoint in self.estate.endpoints.values():
             for host in endpoint.hosts.values():
                 self.estate.rescan(host)
