@@ -16,9 +16,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DEVICE_LOST, DEVICE_OFF, DEVICE_OK, MULTI_WRITER
 from tests.simulation.array import ArrayInPlace
 
+DEVICE_OK, DEVICE_OFF, DEVICE_LOST = "ok", "off", "lost"
+"""What the port says of a device; said here in its words, so that older revisions of the product can be tried, too."""
+MULTI_WRITER = "multi_writer"
 UNITS = range(1, 7)
 """Of the one controller of a VM; 0 is the disk with its system."""
 

@@ -23,13 +23,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     RemoteError,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
-    DEVICE_OFF,
-    DEVICE_OK,
-    ISCSI_SOFTWARE,
-    ONLINE,
-    PASSTHROUGH,
-    PHYSICAL,
-    POWERED_ON,
     About,
     Attachment,
     Cluster,
@@ -44,7 +37,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
-from tests.simulation.estate import UNITS, DiskNow, EndpointNow, Estate, HostNow, VmNow
+from tests.simulation.estate import DEVICE_OFF, DEVICE_OK, UNITS, DiskNow, EndpointNow, Estate, HostNow, VmNow
 from tests.simulation.stage import Stage
 
 T = TypeVar("T")
@@ -177,7 +170,7 @@ def _copy(vm: VmNow) -> VmNow:
 
 
 def _host(host: HostNow, with_hbas: bool = False) -> Host:
-    hbas = [Hba("vmhba64", ISCSI_SOFTWARE, ONLINE, iqn=host.iqn)] if with_hbas else []
+    hbas = [Hba("vmhba64", "iscsi_software", "online", iqn=host.iqn)] if with_hbas else []
     return Host(host.id, host.name, host.cluster, hbas=hbas)
 
 
@@ -187,7 +180,7 @@ def _machine(vm: VmNow, endpoint: EndpointNow) -> VirtualMachine:
         name=vm.name,
         host=endpoint.hosts[vm.host].id,
         cluster=vm.cluster,
-        power=POWERED_ON,
+        power="on",
         controllers=[Controller("1000", "pvscsi", 0, [0, *vm.disks])],
         disks=[_disk(disk) for disk in vm.disks.values()],
     )
@@ -195,8 +188,8 @@ def _machine(vm: VmNow, endpoint: EndpointNow) -> VirtualMachine:
 
 def _disk(disk: DiskNow) -> VirtualDisk:
     return VirtualDisk(
-        str(2000 + disk.unit), f"Hard disk {disk.unit + 1}", PASSTHROUGH, "1000", 0, disk.unit, 1 << 30, device=f"naa.{disk.naa}",
-        name=ScsiName(disk.naa), mode=PHYSICAL, sharing=disk.sharing,
+        str(2000 + disk.unit), f"Hard disk {disk.unit + 1}", "passthrough", "1000", 0, disk.unit, 1 << 30, device=f"naa.{disk.naa}",
+        name=ScsiName(disk.naa), mode="physical", sharing=disk.sharing,
     )  # fmt: skip
 
 

@@ -184,30 +184,29 @@ class Promises:
         held = self.contents.setdefault(real, Contents())
         if held.layout not in ("", BEGUN):
             self.broken("only blank disks are written to", f"the guest of {vm.name} wrote over what {held.owner} has on LUN {self._name(real)}")
-        users = list(self.estate.users(real))
-        if len(users) > 1 and not is_shared(users):
-            self.broken("no LUN has two writers unasked", f"the guest of {vm.name} wrote to LUN {self._name(real)}, which {_names(users)} have")
+        self._shared(vm, real)
         held.owner, held.layout = vm.name, layout
         self.array.state.write(real, 4096)
 
     # What is told
 
-    def told_attached(self, endpoint: EndpointNow, vm: str, naa: str, since: int, sharing: bool) -> None:
+    def told_attached(self, endpoint: EndpointNow, vm: str, naa: str, since: int, sharing: bool = False) -> None:
         """Somebody was told that the LUN is a disk of the VM."""
         now = endpoint.vms[vm]
         if not now.disk(naa) and not self._overturned(_disk(now, naa), since):
             self.broken("every success is true", f"{self.stage.who()} was told that {vm} has LUN {self._name(naa)}")
-        users = list(self.estate.users(naa))
-        if len(users) > 1 and not is_shared(users) and not sharing:
-            self._shared(vm, naa, [user for user in users if user.vm is not now])
+        if not sharing:
+            self._shared(now, naa)
 
-    def _shared(self, vm: str, naa: str, others: Sequence[User]) -> None:
-        """Somebody was told that a VM has a LUN that others have, too: could they have known? Who came after their last look will know."""
-        who = self.stage.who()
-        for other in others:
+    def _shared(self, vm: VmNow, naa: str) -> None:
+        """Somebody takes a LUN for their VM's own that others have, too: could they have known? Who came after their last look has to notice."""
+        who, users = self.stage.who(), list(self.estate.users(naa))
+        for other in [] if is_shared(users) else users:
             looked = self.looks.get((who, other.endpoint.name))
+            if other.vm is vm:
+                continue
             if looked is None or looked > other.disk.since:
-                self.broken("no LUN has two writers unasked", f"{who} was told that {vm} has LUN {self._name(naa)}, as {other} has")
+                self.broken("no LUN has two writers unasked", f"{who} takes LUN {self._name(naa)} of {vm.name} for its own, which {other} has too")
             else:
                 self.intruders.append((other.disk.by, other, naa))
 

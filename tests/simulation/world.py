@@ -211,7 +211,7 @@ class World:
     def _told_provisioned(self, wish: Wish, since: int) -> None:
         naa = self._naa(wish.lun)
         if naa:
-            self.promises.told_attached(self.estate.endpoints[wish.endpoint], wish.vm, naa, since, sharing=False)
+            self.promises.told_attached(self.estate.endpoints[wish.endpoint], wish.vm, naa, since, sharing=True)
 
     # What the modules tell
 
