@@ -16,6 +16,8 @@ description:
   - Creates a LUN, or grows it, and maps it to all given initiators under one number; or unmaps it and, only if asked, deletes it.
   - Returns everything that the next step needs - identity, size, number, initiator groups and targets.
   - A LUN is never made smaller. A size that the array rounded is no difference.
+  - A LUN that is not online is refused with its state, because no host can see it; none is brought online silently. So is a LUN whose
+    initiators find no target in service, where the targets are looked up, see O(targets).
   - If a step fails, what this run has done is undone.
 options:
   array:
@@ -93,7 +95,8 @@ options:
     type: int
   delete:
     description:
-      - With O(state=absent), also delete the LUN and the data on it. Refused while another group maps it.
+      - With O(state=absent), also delete the LUN and the data on it. Refused while another group maps it,
+        and while another array presents it too, as SnapMirror active sync does.
     type: bool
     default: false
   made_by:
@@ -222,6 +225,15 @@ used_bytes:
     - Null if the LUN does not exist, or the array does not tell.
   returned: success
   type: int
+state:
+  description:
+    - The LUN's state, V(online) or V(unknown) with O(state=present), because a LUN in another one is refused. With O(state=absent), also
+      ONTAP's word for why no host can see it, V(offline), V(nvfail), V(space_error), V(foreign_lun_error), V(volume_offline) or
+      V(aggregate_offline).
+    - Null if the LUN does not exist.
+  returned: success
+  type: str
+  sample: online
 svm:
   description: The storage virtual machine; null if the LUN does not exist.
   returned: success

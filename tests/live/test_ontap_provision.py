@@ -19,6 +19,8 @@ from tests.ontap_backend import Bench, ids
 from tests.unit.module_utils._san.arrays.ontap_rest.test_provision import (  # noqa: F401 - they run here with the fixtures of this file
     TestAJob,
     TestALun,
+    TestALunThatAnotherArrayPresentsToo,
+    TestALunThatNoHostCanSee,
     TestBadInput,
     TestEveryChange,
     TestInitiators,

@@ -20,6 +20,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     CrossvisorError,
     InvalidInput,
     NotFound,
+    Overtaken,
     Refused,
     RemoteError,
     StepFailed,
@@ -440,7 +441,7 @@ class TestFaults:
         change = VmChange(san.session, san.vm("app01"), TIMEOUT)
         observed = change.observe()
         san.attach("app01").run()
-        with pytest.raises(RemoteError, match="VM app01 was changed by somebody else in the meantime, so nothing was done"):
+        with pytest.raises(Overtaken, match="VM app01 was changed by somebody else in the meantime, so nothing was done"):
             change.apply(observed, [rdm.add_controller("pvscsi", 3)], Subject(lun=str(SPARE), vm="app01"))
 
     def test_a_place_that_was_taken_since_the_plan_is_refused(self, san: San) -> None:

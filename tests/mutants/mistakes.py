@@ -51,6 +51,8 @@ class Mutant:
     where: str
     """The class and function it is in, such as ``Plan.run``, or nothing at the top of the module."""
     line: int
+    lines: range
+    """Those of the statement it is in, without the block below."""
     what: str
     """What is wrong, without a line number: a name that lasts."""
     apply: Callable[[], Callable[[], None]]
@@ -64,26 +66,36 @@ class Mutant:
 
 def mutants(tree: ast.Module) -> Iterator[Mutant]:
     """Return every single mutant of the tree, which is changed in place while a mutant is applied."""
-    yield from _inside(tree, "")
+    yield from _inside(tree, "", range(0))
 
 
-def _inside(node: ast.AST, where: str) -> Iterator[Mutant]:
+def _inside(node: ast.AST, where: str, lines: range) -> Iterator[Mutant]:
     for field, value in ast.iter_fields(node):
         if field in ("annotation", "returns", "decorator_list", "type_params"):
             continue
         for index, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
             if isinstance(child, ast.AST) and not _is_no_place(child, node):
                 scope = ".".join(filter(None, (where, child.name))) if isinstance(child, (ast.ClassDef, *Function)) else where
+                own = _own_lines(child) or lines
                 for what, other in _mistakes(child):
-                    yield Mutant(scope, _line(child, node), what, _swap(node, field, index, other))
-                yield from _inside(child, scope)
+                    yield Mutant(scope, _line(child, node), own, what, _swap(node, field, index, other))
+                yield from _inside(child, scope, own)
+
+
+def _own_lines(node: ast.AST) -> range:
+    """Return the lines of a statement or handler, of a compound one its head; none for what is neither."""
+    if not isinstance(node, (ast.stmt, ast.ExceptHandler)):
+        return range(0)
+    body = getattr(node, "body", None)
+    return range(node.lineno, max(node.lineno, body[0].lineno - 1) + 1) if body else range(node.lineno, int(node.end_lineno or 0) + 1)
 
 
 def _is_no_place(node: ast.AST, parent: ast.AST) -> bool:
-    """Whether nothing at or below a node may be changed: imports, docstrings, and the words of an f-string."""
+    """Whether nothing at or below a node may be changed: imports, docstrings, types, and the words of an f-string."""
     is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     is_word = isinstance(node, ast.Constant) and isinstance(parent, ast.JoinedStr)
-    return is_docstring or is_word or isinstance(node, (ast.Import, ast.ImportFrom))
+    is_type = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("TypeVar", "cast")
+    return is_docstring or is_word or is_type or isinstance(node, (ast.Import, ast.ImportFrom))
 
 
 def _line(node: ast.AST, parent: ast.AST) -> int:
@@ -102,7 +114,9 @@ def _swap(parent: ast.AST, field: str, index: int | None, other: ast.AST) -> Cal
     def apply() -> Callable[[], None]:
         held = getattr(parent, field)
         before = held if index is None else held[index]
-        put(ast.fix_missing_locations(ast.copy_location(other, before)))
+        if not hasattr(other, "lineno"):
+            ast.copy_location(other, before)
+        put(ast.fix_missing_locations(other))
         return lambda: put(before)
 
     return apply

@@ -12,17 +12,21 @@ from __future__ import annotations
 
 import ast
 import functools
+import gc
 import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import json
 import os
 import signal
 import sys
+import threading
+import time
 import types
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +38,16 @@ LIBRARIES = ("hypothesis", "lxml.etree", "pyVmomi", "requests", "trustme", "winr
 LEAST_SECONDS = 20
 SURVIVED, KILLED = 0, 1
 AS_IT_IS = -1
-OPTIONS = ("-x", "-q", "-o", "cache_dir=build/.pytest_cache/mutants", "-W", "ignore::pytest.PytestAssertRewriteWarning")
+OPTIONS = (
+    "-x",
+    "-q",
+    "--tb=no",
+    "--show-capture=no",
+    "-o",
+    "cache_dir=build/.pytest_cache/mutants",
+    "-W",
+    "ignore::pytest.PytestAssertRewriteWarning",
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +69,11 @@ class Trial:
         """Every single mutant."""
         return tuple(mutants(self.tree))
 
+    @functools.cached_property
+    def codes(self) -> Mapping[tuple[str, int], types.CodeType]:
+        """The code of every function as it is."""
+        return _codes(compile(self.tree, str(self.source), "exec"))
+
     def compiled(self, mutant: Mutant) -> types.CodeType:
         """The module with this mistake in it."""
         take_back = mutant.apply()
@@ -72,7 +90,7 @@ class TestsFail(Exception):
 def survivors(trial: Trial, chosen: Sequence[Mutant], jobs: int) -> list[Mutant]:
     """Return which of the chosen mutants no test notices. Raises `TestsFail` when the tests fail by themselves."""
     lines = _forked_pipe(lambda write: _collect_and_try(trial, chosen, jobs, write))
-    known = {number: verdict == SURVIVED for number, verdict in (map(int, line.split()) for line in lines)}
+    known = {number: verdict == SURVIVED for number, verdict in map(json.loads, lines)}
     if not known.pop(AS_IT_IS, False):
         raise TestsFail(f"the unit tests of {trial.module} do not pass as it is: {' '.join(trial.tests)}")
     rest = [number for number in range(len(chosen)) if number not in known]
@@ -91,10 +109,15 @@ def load_libraries() -> None:
     hypothesis.settings.load_profile("mutants")
 
 
+def _done(work: Callable[[int], None], pipe: int) -> int:
+    work(pipe)
+    return 0
+
+
 def _forked_pipe(work: Callable[[int], None]) -> Iterator[str]:
     """Do work in a fork, and return the lines that it writes to the pipe it gets."""
     read, write = os.pipe()
-    child = _fork(lambda: work(write) or 0)
+    child = _fork(lambda: _done(work, write))
     os.close(write)
     with os.fdopen(read) as lines:
         yield from lines
@@ -139,7 +162,6 @@ class _Fork:
     chosen: Sequence[Mutant]
     jobs: int
     write: int
-    seconds: int = field(default=LEAST_SECONDS)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -147,23 +169,77 @@ class _Fork:
             return True
         module = importlib.import_module(self.trial.module)
         patches = {number: patch for number, mutant in enumerate(self.chosen) if (patch := _patch(self.trial, mutant, module))}
-        patches[AS_IT_IS] = lambda: None
-        for number, verdict in _each_in_a_process(list(patches), self.jobs, lambda number: self._run(session, patches[number])):
-            os.write(self.write, f"{number} {verdict}\n".encode())
+        gc.freeze()
+        seen = self._observed(session)
+        if seen is None:
+            return True
+        self._tell(AS_IT_IS, SURVIVED)
+        order = sorted(range(len(session.items)), key=lambda test: seen[test][0])
+
+        def attempt(number: int) -> int:
+            lines = set(self.chosen[number].lines)
+            patches[number]()
+            return _run([session.items[test] for test in order if lines & seen[test][1]], session)
+
+        for number, verdict in _each_in_a_process(list(patches), self.jobs, attempt):
+            self._tell(number, verdict)
         return True
 
-    def _run(self, session: pytest.Session, patch: Callable[[], None]) -> int:
-        signal.alarm(self.seconds)
-        patch()
-        try:
-            for index, item in enumerate(session.items):
-                following = session.items[index + 1] if index + 1 < len(session.items) else None
-                item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-                if session.testsfailed:
-                    return KILLED
-        except BaseException:  # noqa: BLE001 - whatever ends a run has noticed the mutant
-            return KILLED
-        return SURVIVED
+    def _tell(self, number: int, verdict: int) -> None:
+        os.write(self.write, f"[{number}, {verdict}]\n".encode())
+
+    def _observed(self, session: pytest.Session) -> list[tuple[float, set[int]]] | None:
+        """Run the tests as they are; return of each how long it took, and which lines of the module it ran. None when one fails."""
+        source = str(self.trial.source.resolve())
+
+        def watch(write: int) -> None:
+            for item in session.items:
+                begin, lines = time.perf_counter(), set[int]()
+                with _watched(source, lines):
+                    verdict = _run([item], session)
+                os.write(write, (json.dumps([verdict, time.perf_counter() - begin, sorted(lines)]) + "\n").encode())
+
+        told = [json.loads(line) for line in _forked_pipe(watch)]
+        if len(told) != len(session.items) or any(verdict != SURVIVED for verdict, _seconds, _lines in told):
+            return None
+        return [(seconds, set(lines)) for _verdict, seconds, lines in told]
+
+
+@contextmanager
+def _watched(source: str, lines: set[int]) -> Iterator[None]:
+    """Note the lines of a file that run meanwhile, in whatever thread."""
+    ours: dict[str, bool] = {}
+
+    def on_line(frame: types.FrameType, event: str, _argument: object) -> Any:
+        lines.add(frame.f_lineno)
+        return on_line
+
+    def on_call(frame: types.FrameType, _event: str, _argument: object) -> Any:
+        name = frame.f_code.co_filename
+        if name not in ours:
+            ours[name] = os.path.realpath(name) == source
+        return on_line if ours[name] else None
+
+    threading.settrace(on_call)
+    sys.settrace(on_call)
+    try:
+        yield
+    finally:
+        sys.settrace(None)
+        threading.settrace(None)
+
+
+def _run(items: Sequence[pytest.Item], session: pytest.Session) -> int:
+    """Run tests until one fails."""
+    signal.alarm(LEAST_SECONDS)
+    try:
+        for index, item in enumerate(items):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=items[index + 1] if index + 1 < len(items) else None)
+            if session.testsfailed:
+                return KILLED
+    except BaseException:  # noqa: BLE001 - whatever ends a run has noticed the mutant
+        return KILLED
+    return SURVIVED
 
 
 def _collect_and_try(trial: Trial, chosen: Sequence[Mutant], jobs: int, write: int) -> None:
@@ -186,7 +262,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
         spec = importlib.machinery.PathFinder.find_spec(name, path, target) if name == self._module else None
         if spec is not None and isinstance(spec.loader, importlib.machinery.SourceFileLoader):
-            spec.loader.get_code = lambda _name: self._code  # type: ignore[method-assign]
+            spec.loader.get_code = lambda fullname: self._code  # type: ignore[method-assign]
         return spec
 
 
@@ -195,8 +271,7 @@ def _patch(trial: Trial, mutant: Mutant, module: types.ModuleType) -> Callable[[
     function = _function(module, mutant.where)
     if function is None or not mutant.line > function.__code__.co_firstlineno:
         return None
-    before = trial_codes(compile(trial.tree, str(trial.source), "exec"))
-    after = trial_codes(trial.compiled(mutant))
+    before, after = trial.codes, _codes(trial.compiled(mutant))
     differing = [place for place in after if before.get(place) != after[place]]
     place = (function.__code__.co_qualname, function.__code__.co_firstlineno)
     if differing != [place] or after[place].co_freevars != function.__code__.co_freevars:
@@ -204,12 +279,12 @@ def _patch(trial: Trial, mutant: Mutant, module: types.ModuleType) -> Callable[[
     return lambda: setattr(function, "__code__", after[place])
 
 
-def trial_codes(module: types.CodeType) -> dict[tuple[str, int], types.CodeType]:
+def _codes(module: types.CodeType) -> dict[tuple[str, int], types.CodeType]:
     """Return the code of every function of a module and of its classes, not of those inside functions."""
     found: dict[tuple[str, int], types.CodeType] = {}
     for code in module.co_consts:
         if isinstance(code, types.CodeType):
-            found.update(trial_codes(code) if not code.co_flags & 1 else {(code.co_qualname, code.co_firstlineno): code})
+            found.update(_codes(code) if not code.co_flags & 1 else {(code.co_qualname, code.co_firstlineno): code})
     return found
 
 

@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -88,6 +89,15 @@ class PromptJobs(Jobs):
 
 
 @dataclass
+class Interruption:
+    """What somebody else does right before, or right after, the first request that matches."""
+
+    match: str
+    act: Callable[[], object]
+    after: bool
+
+
+@dataclass
 class Wire(BaseAdapter):
     """Carries a request of `requests` to the array, with the faults that were asked for."""
 
@@ -95,6 +105,9 @@ class Wire(BaseAdapter):
     jobs: PromptJobs
     faults: Faults
     log: RequestLog
+    others: list[Interruption] = field(default_factory=list)
+    acting: bool = False
+    """Somebody else acts, whom nobody interrupts."""
 
     def send(self, request: requests.PreparedRequest, *_arguments: Any, **_options: Any) -> requests.Response:
         """Return the array's answer. Raises what `requests` raises when a connection breaks."""
@@ -102,9 +115,11 @@ class Wire(BaseAdapter):
         method, target = str(request.method), f"{url.path}?{url.query}" if url.query else url.path
         action = self.faults.take(f"{method} {target}")
         self.jobs.pass_time()
+        self._let_others_act(f"{method} {target}", after=False)
         if action.get("drop") == "before":
             raise self._broken(method, target)
         answer = forced(action) or self._answer(method, target, request, action)
+        self._let_others_act(f"{method} {target}", after=True)
         if action.get("drop") == "after":
             raise self._broken(method, target)
         self.log.add(method, target, answer.status)
@@ -112,6 +127,14 @@ class Wire(BaseAdapter):
 
     def close(self) -> None:
         """There is nothing to close."""
+
+    def _let_others_act(self, signature: str, after: bool) -> None:
+        others = [] if self.acting else [other for other in self.others if other.after == after and re.search(other.match, signature)]
+        for other in others[:1]:
+            self.others.remove(other)
+            self.acting = True
+            other.act()
+            self.acting = False
 
     def _answer(self, method: str, target: str, request: requests.PreparedRequest, action: Action) -> Answer:
         body = request.body if isinstance(request.body, bytes) else str(request.body or "").encode()
@@ -142,7 +165,7 @@ class ArrayInPlace:
         self.array, self.jobs = Array(WORLD), PromptJobs(clock)
         self.faults, self.log = Faults(ACTIONS), RequestLog()
         self.wire = Wire(Api(self.array, self.jobs), self.jobs, self.faults, self.log)
-        switches: Mapping[str, Callable[[Any], None]] = {"hide_luns": self._hide_luns}
+        switches: Mapping[str, Callable[[Any], None]] = {"hide_luns": self._hide_luns, "mirror": self.array.add_mirror}
         self._control = Control(self.log, self.faults, self.array.canonical, lambda: None, Path(), {}, switches)
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
@@ -169,6 +192,14 @@ class BenchInPlace(Bench):
     def again(self) -> BenchInPlace:
         """Another array."""
         return fresh()
+
+    def meanwhile(self, match: str, act: Callable[[], object], after: bool = False) -> None:
+        """Let somebody else act right before the array does the next request that matches, or right after."""
+        self.server.wire.others.append(Interruption(match, act, after))
+
+    def stored_lun(self, path: str = "/vol/vol_prod/new") -> Any:
+        """The LUN in the array's memory."""
+        return next((lun for svm in self.server.array.svms for lun in svm.luns if lun.path == path), None)
 
     def backend(self) -> OntapRest:
         backend = super().backend()

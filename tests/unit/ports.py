@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, LunAddress, ProvisionWish, WithdrawWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
@@ -22,6 +23,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     Inventory,
     Lun,
     LunMapping,
+    Portal,
     ScsiDevice,
     Target,
     Use,
@@ -74,6 +76,8 @@ class MemoryHypervisor:
     address: str = "hv.example.com"
     warnings: list[str] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
+    device_reads: int = 0
+    """How often the whole inventory of SCSI devices was read, which is dear."""
     meanwhile: dict[int, Callable[[], None]] = field(default_factory=dict)
     """What somebody else does right before the n-th inventory is read."""
 
@@ -88,6 +92,7 @@ class MemoryHypervisor:
     def inventory(self, devices: bool = True, images: bool = False) -> Inventory:
         self.calls.append("inventory with images" if images else "inventory")
         self.meanwhile.get(sum(call.startswith("inventory") for call in self.calls), lambda: None)()
+        self.device_reads += devices
         seen = self.seen if devices else ()
         return Inventory(self.host_list, self.machines, self.file_systems, seen, uses=self.uses, warnings=self.warnings)
 
@@ -144,7 +149,7 @@ class MemoryHypervisor:
             self.seen = [device for device in self.seen if (device.host, device.name) != (host, name)]
 
         seeing = {device.host for device in self.devices(hosts, name)}
-        return Plan([Act(f"{verb} LUN {name} on {host}", host not in seeing, lambda host=host: gone(host)) for host in hosts])
+        return Plan([Act(f"{verb} LUN {name} on {host}", host not in seeing, partial(gone, host)) for host in hosts])
 
     def _replace(self, vm: VirtualMachine, disks: Sequence[VirtualDisk]) -> None:
         self.machines = [replace(machine, disks=disks) if machine.id == vm.id else machine for machine in self.machines]
@@ -159,6 +164,9 @@ class MemoryArray:
     exports: list[Volume] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     error: str = ""
+    mirrors: list[Use] = field(default_factory=list)
+    served_by: list[Target] | None = None
+    """The targets, None for one of each kind."""
 
     def about(self) -> ArrayAbout:
         self.calls.append("about")
@@ -174,15 +182,21 @@ class MemoryArray:
         self.calls.append("volumes")
         return self.exports
 
+    def uses(self, lun: Lun) -> list[Use]:
+        self.calls.append("uses")
+        return self.mirrors
+
     def targets(self, svm: str, kinds: Collection[str]) -> list[Target]:
         self.calls.append("targets")
-        return [Target(kind, f"{kind}.{svm}") for kind in sorted(kinds)]
+        if self.served_by is not None:
+            return self.served_by
+        return [Target(kind, f"{kind}.{svm}", [Portal("192.0.2.11")] if kind == "iscsi" else []) for kind in sorted(kinds)]
 
     def plan_provision(self, wish: ProvisionWish) -> Change:
         def create() -> None:
             self.lun = lun(NAME, initiators=wish.initiators)
 
-        return Change(Plan([Act(f"create LUN {wish.address}", self.lun is not None, create)]), lambda: self.lun)
+        return Change(Plan([Act(f"create LUN {wish.address}", self.lun is not None, create)]), lambda: self.lun, mark="run:1")
 
     def plan_withdraw(self, wish: WithdrawWish) -> Change:
         def unmap() -> None:

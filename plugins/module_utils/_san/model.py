@@ -32,7 +32,7 @@ DEVICE_LOST = "lost"
 ONLINE = "online"
 OFFLINE = "offline"
 UNKNOWN = "unknown"
-"""What an adapter is, and, as far as a system tells nothing, anything else."""
+"""What an adapter, a LUN or a volume of an array is, and, as far as a system tells nothing, anything else."""
 
 PATH_ACTIVE = "active"
 PATH_STANDBY = "standby"
@@ -49,6 +49,8 @@ PASSTHROUGH = "passthrough"
 
 NOT_SHARED = "none"
 MULTI_WRITER = "multi_writer"
+PHYSICAL_BUS = "physical_bus"
+VIRTUAL_BUS = "virtual_bus"
 """Whether several VMs may write to a disk."""
 
 FIBRE_CHANNEL = "fc"
@@ -179,6 +181,8 @@ class ImageFile:
     path: str
     file_system: str = ""
     """`FileSystem.id` of what holds it."""
+    name: ScsiName | None = None
+    """The LUN that it is, where it is no file but a whole LUN."""
 
 
 @dataclass(frozen=True)
@@ -261,6 +265,10 @@ class Use:
     """How it has the LUN, or why nobody can tell what it has, as the end of a sentence that begins with its name."""
     lun: ScsiName | None = None
     """None when it may be any LUN: whoever asks about one cannot tell."""
+    doubt: bool = False
+    """Nobody can tell whether it uses this LUN either."""
+    way_out: str = ""
+    """How this use is ended, where that takes more than to end it."""
 
 
 @dataclass(frozen=True)
@@ -342,9 +350,13 @@ class Lun:
     svm: str
     volume: str
     state: str = ONLINE
+    """`online`, `unknown`, or the array's own word for why no host can see it, such as `offline`."""
     mappings: Sequence[LunMapping] = ()
     used_bytes: int | None = None
     """Bytes that the LUN's data takes on the array, where the array tells; 0 means that it holds nothing but zeros."""
+    svm_id: str = ""
+    """The array's own identifier of the SVM (UUID), the same at whatever address the array is asked."""
+    read_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -359,6 +371,8 @@ class Volume:
     addresses: Sequence[str] = ()
     """Addresses that serve it."""
     size_bytes: int = 0
+    state: str = ONLINE
+    """`online`, `unknown`, or the array's own word for why no client can reach it, such as `offline`."""
 
 
 @dataclass(frozen=True)
@@ -370,7 +384,13 @@ class Target:
     name: str
     """IQN of the target, or WWPN of the port."""
     portals: Sequence[Portal] = ()
+    """Where an iSCSI target listens, as far as that is in service."""
     enabled: bool = True
+
+    @property
+    def serves(self) -> bool:
+        """Whether any initiator can log in there."""
+        return self.enabled and (self.kind != "iscsi" or bool(self.portals))
 
 
 @dataclass(frozen=True)
@@ -406,7 +426,8 @@ class Attachment:
 class StorageMapping:
     """One row of the storage map: a virtual disk on one LUN, exported volume or local device.
 
-    An image file on a file system with several extents has one row for each. `naa` is bare hex.
+    An image file on a file system with several extents has one row for each, and a LUN that several arrays present under one name one for
+    each of them. `naa` is bare hex.
     """
 
     hypervisor_type: str
@@ -429,6 +450,8 @@ class StorageMapping:
     volume: str
     lun_path: str
     lun_id: int | None
+    storage_state: str
+    """Of the LUN or volume on its array, in the array's word (`online`, `offline`, …); empty while no array told it."""
     status: str
     """`mapped` down to an array, else `unresolved` with a `reason`."""
     reason: str

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, LunMapping, Target, Volume
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, LunMapping, Target, Use, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
@@ -95,6 +95,12 @@ class Array(Protocol):
 
     def targets(self, svm: str, kinds: Collection[str]) -> list[Target]:
         """Where initiators of these kinds (`iscsi`, `fc`) find the LUNs of an SVM."""
+
+    def uses(self, lun: Lun) -> list[Use]:
+        """What would lose the LUN if it were deleted here, beside the initiators of its mappings: a mirror that presents it elsewhere.
+
+        What the array cannot tell is a use of any LUN.
+        """
 
     def plan_provision(self, wish: ProvisionWish) -> Change:
         """Create, grow and map a LUN."""

@@ -10,22 +10,18 @@ whose logical volumes is active is not seen here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import mounts, scsi
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import devices, mounts, scsi, stacks
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.mounts import Mount
-from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.scsi import value
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.stacks import Stack
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FileSystem, ScsiDevice
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
-_BLOCK = "/sys/class/block"
 _BY_NUMBER = "/sys/dev/block"
 _REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "fuse.glusterfs"})
 _MULTIPATH = "mpath-"
-_LOGICAL_VOLUME = "LVM-"
-_VOLUME_NAME = re.compile("(?P<group>(?:[^-]|--)+)-(?:[^-]|--)+")  # device-mapper doubles the hyphens of a name
 
 
 class BlockDevices:
@@ -35,11 +31,24 @@ class BlockDevices:
         """`host` is `Host.id`."""
         self._tree = tree
         self._host = host
-        self._disks = {disk.block: disk for disk in scsi.disks(tree) if disk.block}
+        self._known = scsi.disks(tree)
+        self._disks = {disk.block: disk for disk in self._known if disk.block}
 
     def devices(self) -> list[ScsiDevice]:
         """The LUNs and local disks that the host sees."""
         return scsi.scsi_devices(self._tree, self._host)
+
+    def stacks(self) -> list[Stack]:
+        """What the kernel has built on each LUN."""
+        return stacks.stacks(self._tree, self._known)
+
+    def name_at(self, address: str) -> ScsiName | None:
+        """The LUN at a SCSI address (host, channel, target, LUN: `7:0:0:2`); None where there is none."""
+        return next((disk.name for disk in self._known if disk.address == address), None)
+
+    def has(self, address: str) -> bool:
+        """Whether anything, also what is no disk, is at a SCSI address."""
+        return self._tree.exists(f"/sys/class/scsi_device/{address}")
 
     def whole(self, path: str) -> ScsiName | None:
         """The LUN that a path stands for as a whole, by one of its paths or by multipath; None for a partition, a volume or no LUN."""
@@ -54,7 +63,7 @@ class BlockDevices:
         block = self._block_of(path)
         if not block:
             return None
-        group = self._group(block)
+        group = stacks.group_of(self._tree, block)
         if group:
             return self._file_system(f"vg:{group}", group, "lvm", [block])
         return self._file_system(f"block:{path}", path, "block device", [block])
@@ -86,8 +95,8 @@ class BlockDevices:
 
     def _groups(self) -> list[FileSystem]:
         volumes: dict[str, list[str]] = {}
-        for block in self._tree.children(_BLOCK):
-            group = self._group(block)
+        for block in self._tree.children(devices.CLASS):
+            group = stacks.group_of(self._tree, block)
             if group:
                 volumes.setdefault(group, []).append(block)
         return [self._file_system(f"vg:{group}", group, "lvm", blocks) for group, blocks in volumes.items()]
@@ -100,30 +109,23 @@ class BlockDevices:
         disk = self._disks.get(leaf)
         return f"/dev/disk/by-id/{disk.name.wwn}" if disk and disk.name else f"/dev/{leaf}"
 
-    def _group(self, block: str) -> str:
-        """The volume group of a logical volume, else empty."""
-        if not self._uuid(block).startswith(_LOGICAL_VOLUME):
-            return ""
-        found = _VOLUME_NAME.match(value(self._tree, f"{_BLOCK}/{block}/dm/name"))
-        return found["group"].replace("--", "-") if found else ""
-
     def _uuid(self, block: str) -> str:
-        return value(self._tree, f"{_BLOCK}/{block}/dm/uuid") if block else ""
+        return devices.dm_uuid(self._tree, block) if block else ""
 
     def _block_of(self, path: str) -> str:
         """The kernel's name of a block device, whatever link names it; empty if it is none."""
         name = self._tree.real(path).rpartition("/")[2] if path else ""
-        return name if name and self._tree.exists(f"{_BLOCK}/{name}") else ""
+        return name if name and self._tree.exists(f"{devices.CLASS}/{name}") else ""
 
     def _below(self, block: str) -> list[scsi.Disk]:
         return [self._disks[leaf] for leaf in self._leaves(block) if leaf in self._disks]
 
     def _leaves(self, block: str) -> list[str]:
         """The devices at the bottom of a stack of partitions, multipath, volumes and RAID."""
-        place = f"{_BLOCK}/{block}"
-        if self._tree.exists(f"{place}/partition"):
-            return self._leaves(self._tree.real(place).split("/")[-2])
-        slaves = self._tree.children(f"{place}/slaves")
+        parent = stacks.parent_of(self._tree, block)
+        if parent:
+            return self._leaves(parent)
+        slaves = self._tree.children(f"{devices.CLASS}/{block}/slaves")
         return [leaf for slave in slaves for leaf in self._leaves(slave)] if slaves else [block]
 
 

@@ -14,8 +14,11 @@ from functools import cache
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Array
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, Volume
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ONLINE, UNKNOWN, ArrayAbout, Lun, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+
+_MOST_NAMED = 10
+"""LUNs that one warning names; the rows tell all."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,33 @@ class ArraySource:
 class ArrayView:
     """The answers of all arrays, and the failures of those that gave none."""
 
-    luns: dict[ScsiName, tuple[ArrayAbout, Lun]] = field(default_factory=dict)
+    luns: dict[ScsiName, list[tuple[ArrayAbout, Lun]]] = field(default_factory=dict)
+    """Every LUN of that name: arrays that mirror a LUN may present both ends under one."""
     volumes: list[tuple[ArrayAbout, Volume]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+
+    def add(self, about: ArrayAbout, lun: Lun) -> None:
+        """Note a LUN, once also when its array is asked at several addresses."""
+        known = self.luns.setdefault(lun.name, [])
+        if _identity(about, lun) not in [_identity(*found) for found in known]:
+            known.append((about, lun))
+
+    def warnings(self) -> list[str]:
+        """What a user should know of the LUNs that were found, in one sentence each."""
+        mirrored = [
+            f"LUN {name} ({' and '.join(_place(*found) for found in known)})" for name, known in sorted(self.luns.items()) if len(known) > 1
+        ]
+        dark = [
+            f"LUN {name} ({_place(about, lun)}) is {lun.state}"
+            for name, known in sorted(self.luns.items())
+            for about, lun in known
+            if lun.state not in (ONLINE, UNKNOWN)
+        ]
+        return [
+            *_sentence("Several LUNs have one name, as SnapMirror active sync gives it to both ends of a mirror, and a row each", mirrored),
+            *_sentence("Not online on their array, so that no host can see them", dark),
+        ]
 
     def absence(self, what: str, vendor: str | None = None) -> str:
         """Why nothing was found: the reason of an unresolved row."""
@@ -71,11 +97,28 @@ def _ask(source: ArraySource, names: Collection[ScsiName], with_exports: bool, a
     array = source.open()
     try:
         about = array.about()
-        answers.luns.update({lun.name: (about, lun) for lun in array.luns(sorted(names))})
+        for lun in array.luns(sorted(names)):
+            answers.add(about, lun)
         if with_exports:
             answers.volumes.extend((about, volume) for volume in array.volumes())
     finally:
         array.close()
+
+
+def _identity(about: ArrayAbout, lun: Lun) -> tuple[str, str]:
+    """What no other LUN has, of this array or of another one that mirrors it."""
+    return lun.svm_id or f"{about.uuid or about.address} {lun.svm}", lun.id
+
+
+def _place(about: ArrayAbout, lun: Lun) -> str:
+    return f"{about.name} {lun.svm}:{lun.path}"
+
+
+def _sentence(what: str, named: Sequence[str]) -> list[str]:
+    if not named:
+        return []
+    more = f"; and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
+    return [f"{what}: {'; '.join(named[:_MOST_NAMED])}{more}."]
 
 
 @cache

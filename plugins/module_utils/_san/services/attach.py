@@ -12,10 +12,16 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, TimedOut
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    OutcomeUnknown,
+    Refused,
+    RemoteError,
+    StepFailed,
+    TimedOut,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     DEVICE_OK,
@@ -34,16 +40,21 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selec
     reachable,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import (
+    HOST,
     USED,
     VIRTUAL_MACHINE,
+    Claim,
     claims,
     refuse_unless_free,
+    vouched_for,
     without,
 )
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 15.0
 _RELEASED = "released by the hosts"
+_PAUSES = (1.0, 2.0, 4.0)
+"""Seconds before each time that something is planned anew. Of several runs that change one VM at once, one gets ahead each time."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +125,7 @@ class MakeVisible(Step):
     sleep: Callable[[float], None] = time.sleep
 
     def __post_init__(self) -> None:
-        self._missing = self._without_lun()
+        self._missing = self.without_lun()
         self.title = f"rescan {', '.join(host.name for host in self._missing)} for LUN {self.name}"
 
     def done(self) -> bool:
@@ -126,7 +137,7 @@ class MakeVisible(Step):
         while self._missing:
             with contextlib.suppress(OutcomeUnknown):  # the next look tells, and a rescan may be repeated
                 self.hypervisor.rescan([host.id for host in self._missing], self.name)
-            self._missing = self._without_lun()
+            self._missing = self.without_lun()
             if not self._missing:
                 return
             if self.clock() >= deadline:
@@ -146,7 +157,8 @@ class MakeVisible(Step):
         if absent:
             return (
                 f"LUN {self.name} is not visible on {', '.join(absent)} after {self.timeout:g} s: "
-                "check that the array maps it to the initiators of these hosts (hba_info lists them), zoning, and iSCSI sessions"
+                "check that it is online on the array and mapped to the initiators of these hosts (hba_info lists them), zoning, and iSCSI "
+                "sessions"
             )
         small = ", ".join(f"{host.name} ({sizes[host.id]} bytes)" for host in self._missing)
         return (
@@ -154,7 +166,8 @@ class MakeVisible(Step):
             "check its size on the array, and rescan these hosts by hand"
         )
 
-    def _without_lun(self) -> list[Host]:
+    def without_lun(self) -> list[Host]:
+        """The hosts that do not see the LUN now, or see it smaller than it shall be."""
         sizes = self._sizes()
         return [host for host in self.hosts if sizes.get(host.id, -1) < self.size_bytes]
 
@@ -183,6 +196,19 @@ class StillFree(Guard):
 
 
 @dataclass
+class StillMapped(StillFree):
+    """The same right after, and that the VM's hosts still see it: who looked before this run attached it may have unmapped it since."""
+
+    seen: MakeVisible
+
+    def look(self) -> None:
+        super().look()
+        lost = [host.name for host in self.seen.without_lun()]
+        if lost:
+            raise RemoteError(f"LUN {self.request.wish.name} is not visible on {', '.join(lost)} any more, so somebody took it away")
+
+
+@dataclass
 class Unused(Guard):
     """Make sure, right before hosts let go of a LUN, that no VM has got it since it was last looked at."""
 
@@ -197,34 +223,91 @@ class Unused(Guard):
         _refuse_users(self.request, self.hypervisor.inventory(devices=False), self.purpose)
 
 
-def attach(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> AttachReport:
+@dataclass
+class _Attach:
+    """One attempt after the other to make a LUN a disk of a VM, each from what is observed then."""
+
+    hypervisor: Hypervisor
+    request: AttachRequest
+    check_mode: bool
+    _lacking: str = ""
+    """`VirtualMachine.id` of the VM, once it was seen without the LUN."""
+
+    def __call__(self) -> AttachReport:
+        hypervisor, request, wish = self.hypervisor, self.request, self.request.wish
+        inventory = hypervisor.inventory(devices=False)
+        vm = pick_vm(inventory.virtual_machines, self._lacking or request.vm)
+        warnings = _warnings_about_hosts(vm, request, inventory) if self._had(vm) else _refuse_strangers(vm, request, inventory)
+        hosts = reachable(hosts_that_can_run(vm, inventory.hosts), request.ignore_hosts)
+        seen = MakeVisible(hypervisor, hosts, wish.name, wish.timeout, request.size_bytes)
+        given = hypervisor.plan_attach(vm, wish)
+        before, after = StillFree(hypervisor, vm, request), StillMapped(hypervisor, vm, request, seen)
+        guarded = [before, *given.steps, after] if given.pending() else given.steps
+        plan = Plan([seen, *guarded], [*warnings, *given.warnings])
+        outcome = carry_out(plan, self.check_mode)
+        attachment = read_back(outcome, self.check_mode, lambda: hypervisor.attachment(vm, wish.name))
+        if attachment is None and not self.check_mode:
+            raise RemoteError(f"LUN {wish.name} is no disk of VM {vm.name} any more, because somebody else took it away: run this again.")
+        return AttachReport(outcome, vm, _names(hosts), attachment)
+
+    def _had(self, vm: VirtualMachine) -> bool:
+        """Whether the VM has the LUN already. Raises `Refused` when it got it from somebody else since the first attempt."""
+        has = _has(vm, self.request.wish.name)
+        if has and self._lacking:
+            raise Refused(
+                f"LUN {self.request.wish.name} was attached to VM {vm.name} by somebody else in the meantime: run this task again."
+            )
+        self._lacking = "" if has else vm.id
+        return has
+
+
+def attach(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool, sleep: Callable[[float], None] = time.sleep) -> AttachReport:
     """Make the LUN a disk of the VM. Raises a `CrossvisorError`; nothing is left half-made."""
-    wish = request.wish
-    inventory = hypervisor.inventory(devices=False)
-    vm = pick_vm(inventory.virtual_machines, request.vm)
-    warnings = [] if _has(vm, wish.name) else _refuse_strangers(vm, request, inventory)
-    hosts = reachable(hosts_that_can_run(vm, inventory.hosts), request.ignore_hosts)
-    seen = MakeVisible(hypervisor, hosts, wish.name, wish.timeout, request.size_bytes)
-    given = hypervisor.plan_attach(vm, wish)
-    guard = StillFree(hypervisor, vm, request)
-    guarded = [guard, *given.steps, guard] if given.pending() else given.steps
-    plan = Plan([seen, *guarded], [*warnings, *given.warnings])
-    outcome = carry_out(plan, check_mode)
-    attachment = read_back(outcome, check_mode, lambda: hypervisor.attachment(vm, wish.name))
-    return AttachReport(outcome, vm, _names(hosts), attachment)
+    return _planned_anew(_Attach(hypervisor, request, check_mode), sleep)
 
 
-def detach(hypervisor: Hypervisor, request: AttachRequest, release: bool, check_mode: bool) -> AttachReport:
+def detach(
+    hypervisor: Hypervisor, request: AttachRequest, release: bool, check_mode: bool, sleep: Callable[[float], None] = time.sleep
+) -> AttachReport:
     """Take the LUN from the VM and, if wished, out of use on every host that sees it, so that it can be unmapped.
 
     Raises a `CrossvisorError`; `Refused` when the hosts shall release a LUN that somebody else uses.
     """
+    return _planned_anew(lambda: _detach(hypervisor, request, release, check_mode), sleep)
+
+
+def _planned_anew(attempt: Callable[[], AttachReport], sleep: Callable[[float], None]) -> AttachReport:
+    """Observe, plan and act; do all of it again, three times at most, when somebody else changed the VM in between."""
+    kept: list[str] = []
+    for pause in _PAUSES:
+        try:
+            return _with_actions(kept, attempt())
+        except StepFailed as failed:
+            if not failed.overtaken:
+                raise
+            kept += failed.kept
+        sleep(pause)
+    try:
+        return _with_actions(kept, attempt())
+    except StepFailed as failed:
+        if not failed.overtaken:
+            raise
+        raise StepFailed(f"{str(failed).rstrip('.')}; it was planned anew {len(_PAUSES)} times.") from failed
+
+
+def _with_actions(kept: Sequence[str], report: AttachReport) -> AttachReport:
+    """The report, with what earlier attempts did and had no reason to undo."""
+    actions = [*dict.fromkeys([*kept, *report.outcome.actions])]
+    return replace(report, outcome=replace(report.outcome, changed=bool(actions), actions=actions)) if kept else report
+
+
+def _detach(hypervisor: Hypervisor, request: AttachRequest, release: bool, check_mode: bool) -> AttachReport:
     inventory = hypervisor.inventory(devices=False)
     vm = pick_vm(inventory.virtual_machines, request.vm)
     plan = hypervisor.plan_detach(vm, request.wish.name, request.wish.timeout)
     hosts: list[Host] = []
     if release:
-        claimed = without(vm.id, claims(request.wish.name, inventory))
+        claimed = without(vm.id, _claims(request, inventory))
         warnings = refuse_unless_free(
             request.wish.name, claimed, _RELEASED, "remove it there first, or leave release off", request.assume_unused
         )
@@ -264,18 +347,29 @@ def _has(vm: VirtualMachine, name: ScsiName) -> bool:
     return any(disk.name == name for disk in vm.disks)
 
 
+def _claims(request: AttachRequest, inventory: Inventory) -> list[Claim]:
+    """Who uses the LUN, or may use it, apart from hosts that the user said cannot be asked."""
+    return vouched_for(request.ignore_hosts, claims(request.wish.name, inventory))
+
+
 def _refuse_strangers(vm: VirtualMachine, request: AttachRequest, inventory: Inventory) -> list[str]:
-    """Raise `Refused` when somebody else than the VM has the LUN; other VMs may, where the user asks for sharing."""
+    """Raise `Refused` when somebody else than the VM has the LUN; other VMs may as a disk, where the user asks for sharing."""
     wish = request.wish
-    others = without(vm.id, claims(wish.name, inventory))
+    others = without(vm.id, _claims(request, inventory))
     if (wish.sharing or NOT_SHARED) != NOT_SHARED:
-        others = [claim for claim in others if claim.kind != VIRTUAL_MACHINE or claim.verdict != USED]
+        others = [claim for claim in others if claim.kind != VIRTUAL_MACHINE or claim.verdict != USED or claim.how]
     way_out = "detach it there first, or ask for sharing if several VMs shall write to it"
     return refuse_unless_free(wish.name, others, f"given to VM {vm.name}", way_out, request.assume_unused)
 
 
+def _warnings_about_hosts(vm: VirtualMachine, request: AttachRequest, inventory: Inventory) -> list[str]:
+    """What hosts do with a LUN that is the VM's already: no reason to refuse what changes nothing, but somebody should know."""
+    found = [claim for claim in claims(request.wish.name, inventory) if claim.kind == HOST and claim.verdict == USED]
+    return [f"LUN {request.wish.name} is a disk of VM {vm.name}, and {claim}: {claim.way_out or 'end that use'}." for claim in found]
+
+
 def _refuse_users(request: AttachRequest, inventory: Inventory, purpose: str) -> list[str]:
-    found = claims(request.wish.name, inventory)
+    found = _claims(request, inventory)
     return refuse_unless_free(request.wish.name, found, purpose, "detach it first", request.assume_unused)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Array, Change, ProvisionWish, WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.initiator_name import initiator_kind, normalize_initiator
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, LunMapping, Target
@@ -22,6 +23,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage
     Claim,
     claims,
     claims_of_strangers,
+    claims_of_uses,
     refuse_unless_free,
     without,
 )
@@ -67,6 +69,7 @@ class LunReport:
             "naa": lun.name.naa if lun else None,
             "size_bytes": lun.size_bytes if lun else None,
             "used_bytes": lun.used_bytes if lun else None,
+            "state": lun.state if lun else None,
             "svm": lun.svm if lun else None,
             "volume": lun.volume if lun else None,
             "lun_id": _lun_id(lun, initiators) if lun else None,
@@ -95,14 +98,16 @@ def normalized(initiators: Sequence[str]) -> list[str]:
 def provision(array: Array, wish: ProvisionWish, targets: str, check_mode: bool) -> LunReport:
     """Create, grow and map a LUN as wished. Raises a `CrossvisorError`; nothing is left half-made.
 
+    Where the targets are looked up and none of them is in service, nothing is done: hosts would wait for the LUN in vain.
     `targets` says when the targets are looked up, which costs requests: `always`, `changed` (by this run) or `never`.
     """
     change = array.plan_provision(wish)
     observed = change.lun()
     wanted = targets == ALWAYS or (targets == CHANGED and bool(change.plan.pending()))
     found = array.targets(wish.address.svm, {initiator_kind(name) for name in wish.initiators}) if wanted else None
+    unserved = [] if found is None else _refuse_unless_served(wish, found)
     about = array.about()
-    outcome = carry_out(change.plan, check_mode)
+    outcome = carry_out(change.plan + Plan(warnings=unserved), check_mode)
     lun = read_back(outcome, check_mode, change.lun)
     created = observed is None and lun is not None
     with_access, with_access_before = initiators_with_access(lun), initiators_with_access(observed)
@@ -118,28 +123,59 @@ def provision(array: Array, wish: ProvisionWish, targets: str, check_mode: bool)
     )
 
 
+def _refuse_unless_served(wish: ProvisionWish, targets: Sequence[Target]) -> list[str]:
+    """Raise `Refused` when no target is in service for any of the initiators; returns, as a warning, for which of them none is."""
+    kinds = sorted({initiator_kind(name) for name in wish.initiators})
+    unserved = [kind for kind in kinds if not any(target.kind == kind and target.serves for target in targets)]
+    if not unserved:
+        return []
+    reasons = " and ".join(_why_unserved(kind, [target for target in targets if target.kind == kind]) for kind in unserved)
+    trouble = f"SVM {wish.address.svm} has {reasons}, so that hosts cannot see LUN {wish.address} that way"
+    way_out = "start the SVM if it is stopped, its service and its network interfaces, or leave these initiators out"
+    if unserved == kinds:
+        raise Refused(f"{trouble}: {way_out}.")
+    return [f"{trouble}: {way_out}."]
+
+
+def _why_unserved(kind: str, targets: Sequence[Target]) -> str:
+    named = "iSCSI target" if kind == "iscsi" else "Fibre Channel port"
+    if not targets:
+        return f"no {named}"
+    names = ", ".join(target.name for target in targets)
+    if kind == "iscsi" and any(target.enabled for target in targets):
+        return f"no network interface up for its {named} {names}"
+    return f"its {named} {names} out of service"
+
+
 @dataclass
 class Asked:
-    """The hypervisor that knows who uses LUNs; it is asked as often as there is something to guard, over one login."""
+    """The array and the hypervisor that know who uses a LUN; they are asked as often as there is something to guard, over one login."""
 
-    open: Callable[[], Hypervisor]
+    array: Array
+    deleting: bool
+    """Only a deletion takes the LUN from who has it beside its initiators."""
+    open: Callable[[], Hypervisor] | None
+    """None when the user vouches for what a hypervisor could tell."""
     leaving_vm: str = ""
     """A VM from which the LUN is about to be taken: its own use is no reason to refuse."""
     _hypervisor: Hypervisor | None = None
 
     def claims(self, lun: Lun) -> list[Claim]:
-        """Whatever uses the LUN or may use it, by the hypervisor's word and by whom the array shows it to."""
-        if self._hypervisor is None:
+        """Whatever uses the LUN or may use it, by the word of the array and of the hypervisor, and by whom the array shows it to."""
+        elsewhere = claims_of_uses(lun.name, self.array.uses(lun)) if self.deleting else []
+        if self._hypervisor is None and self.open is not None:
             self._hypervisor = self.open()
-        inventory = self._hypervisor.inventory(devices=False)
+        return [*elsewhere, *self._claims_here(lun, self._hypervisor)] if self._hypervisor else elsewhere
+
+    def _claims_here(self, lun: Lun, hypervisor: Hypervisor) -> list[Claim]:
+        inventory = hypervisor.inventory(devices=False)
         found = claims(lun.name, inventory)
         if self.leaving_vm:
             found = without(pick_vm(inventory.virtual_machines, self.leaving_vm).id, found)
-        return [*found, *claims_of_strangers(lun.mappings, self._initiators())] if lun.mappings else found
-
-    def _initiators(self) -> list[str]:
-        hypervisor = self._hypervisor
-        return [hba.initiator for host in hypervisor.hosts() for hba in host.hbas if hba.initiator] if hypervisor else []
+        if not lun.mappings:
+            return found
+        known = [hba.initiator for host in hypervisor.hosts() for hba in host.hbas if hba.initiator]
+        return [*found, *claims_of_strangers(lun.mappings, known)]
 
     def close(self) -> None:
         """Log out, if anybody was asked. Never raises."""
@@ -173,16 +209,17 @@ def withdraw(
 ) -> LunReport:
     """Unmap and, if wished, delete a LUN. Raises a `CrossvisorError`.
 
-    The hypervisor is asked whether anybody uses the LUN: first, after it was unmapped, and right before it is deleted. None is the user's
-    word that nobody does; beside a hypervisor, `assume_unused` overrides only what nobody can tell. `leaving_vm` is for check mode alone:
-    it tells whether the LUN could go once that VM has let go of it.
+    The hypervisor is asked whether anybody uses the LUN: first, after it was unmapped, and right before it is deleted; so is the array,
+    of a LUN that shall be deleted, whether another one presents it too. No hypervisor is the user's word that no VM and no host uses it;
+    `assume_unused` overrides only what nobody can tell. `leaving_vm` is for check mode alone: it tells whether the LUN could go once that
+    VM has let go of it.
     """
     change = array.plan_withdraw(wish)
     lun = change.lun()
     plan = change.plan
-    if lun is None or open_hypervisor is None or not plan.pending():
+    if lun is None or not plan.pending():
         return _withdrawn(array, change, plan, check_mode)
-    with closing(Asked(open_hypervisor, leaving_vm)) as asked:
+    with closing(Asked(array, wish.delete, open_hypervisor, leaving_vm)) as asked:
         purpose = "deleted" if wish.delete else "unmapped"
         warnings = _refuse_used(asked, replace(lun, mappings=change.leaving), purpose, assume_unused)
         guard = Nobody(asked, lun, purpose, assume_unused)

@@ -6,23 +6,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import difflib
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, NotFound, Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import UNREACHABLE, Host, Inventory, VirtualMachine
 
+_UUID = re.compile(r"[0-9a-f]{8}(-?)(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}", re.IGNORECASE)
+_MOST_HINTS = 3
+_NEAR = 0.7
+"""Of `difflib`, from 0 to 1: a typing error in a name of five characters is near, two are not."""
+
 
 def pick_vm(machines: Sequence[VirtualMachine], wanted: str) -> VirtualMachine:
     """The VM with this identifier, UUID or name, in this order. Raises `NotFound` or `Ambiguous`."""
-    by_id = [vm for vm in machines if vm.id == wanted]
-    by_instance = [vm for vm in machines if _bare(vm.instance_uuid) == _bare(wanted) != ""]
-    by_uuid = [vm for vm in machines if _bare(vm.uuid) == _bare(wanted) != ""]
-    by_name = [vm for vm in machines if vm.name == wanted]
-    found = by_id or by_instance or by_uuid or by_name
+    found = _finder(machines)(wanted)
     if not found:
-        similar = sorted(vm.name for vm in machines if vm.name.lower() == wanted.lower())
-        hint = f"; did you mean {', '.join(similar)}" if similar else ""
-        raise NotFound(f"{_no_vm(_quoted([wanted]), machines)}{hint}.")
+        raise NotFound(_no_vm([wanted], machines))
     if len(found) > 1:
         candidates = "; ".join(_described(vm) for vm in found)
         raise Ambiguous(f"'{wanted}' stands for {len(found)} VMs, name one of them by its identifier or UUID: {candidates}.")
@@ -58,11 +59,12 @@ def select_vms(inventory: Inventory, names: Collection[str], clusters: Collectio
     """The VMs with these names, UUIDs or identifiers and in these clusters; an empty collection means all. Raises `NotFound`."""
     machines = inventory.virtual_machines
     _all_known("cluster", clusters, {host.cluster for host in inventory.hosts})
-    wanted = {_bare(name) for name in names}
-    found = [vm for vm in machines if not names or wanted & _words(vm)]
-    missing = wanted - {word for vm in found for word in _words(vm)}
+    find = _finder(machines)
+    missing = [name for name in names if not find(name)]
     if missing:
-        raise NotFound(f"{_no_vm(_quoted(name for name in names if _bare(name) in missing), machines)}.")
+        raise NotFound(_no_vm(missing, machines))
+    named = {vm.id for name in names for vm in find(name)}
+    found = [vm for vm in machines if not names or vm.id in named]
     return [vm for vm in found if not clusters or vm.cluster in clusters]
 
 
@@ -75,14 +77,28 @@ def _all_known(kind: str, wanted: Collection[str], known: Collection[str]) -> No
     missing = [name for name in wanted if name not in known]
     if missing:
         there = ", ".join(sorted(name for name in known if name)) or "none"
-        raise NotFound(f"There is no {kind} {_quoted(missing)} on this hypervisor; it has: {there}.")
+        raise NotFound(f"There is no {kind} {_quoted(missing)} on this hypervisor; it has: {there}{_meant(missing, known)}")
 
 
-def _no_vm(names: str, machines: Sequence[VirtualMachine]) -> str:
+def _no_vm(names: Sequence[str], machines: Sequence[VirtualMachine]) -> str:
     return (
-        f"There is no VM {names} among the {len(machines)} VMs that the account sees on this hypervisor, neither by name nor by UUID or "
-        "identifier: correct it, or give the account the right to see it"
+        f"There is no VM {_quoted(names)} among the {len(machines)} VMs that the account sees on this hypervisor, neither by name nor by "
+        f"UUID or identifier: correct it, or give the account the right to see it{_meant(names, {vm.name for vm in machines})}"
     )
+
+
+def _meant(names: Sequence[str], known: Collection[str]) -> str:
+    """The end of a sentence about names that nobody has, with those that are near, whatever their case."""
+    spellings: dict[str, list[str]] = {}
+    for name in sorted(known):
+        spellings.setdefault(name.casefold(), []).append(name)
+    near = [
+        name
+        for wanted in names
+        for found in difflib.get_close_matches(wanted.casefold(), spellings, _MOST_HINTS, _NEAR)
+        for name in spellings[found]
+    ]
+    return f"; did you mean {', '.join(dict.fromkeys(near))}?" if near else "."
 
 
 def _described(vm: VirtualMachine) -> str:
@@ -95,9 +111,31 @@ def _quoted(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
 
 
-def _words(vm: VirtualMachine) -> set[str]:
-    return {_bare(word) for word in (vm.name, vm.id, vm.uuid, vm.instance_uuid)}
+def _finder(machines: Sequence[VirtualMachine]) -> Callable[[str], list[VirtualMachine]]:
+    """Find the VMs that a word stands for: by identifier, the endpoint's UUID, the guest's UUID or name, whichever comes first.
+
+    All are compared as they are written, except that a UUID has several spellings.
+    """
+    by_id = _table(machines, lambda vm: _spelled(vm.id))
+    by_instance = _table(machines, lambda vm: _spelled(vm.instance_uuid))
+    by_uuid = _table(machines, lambda vm: _spelled(vm.uuid))
+    by_name = _table(machines, lambda vm: vm.name)
+
+    def find(wanted: str) -> list[VirtualMachine]:
+        word = _spelled(wanted)
+        return by_id.get(word) or by_instance.get(word) or by_uuid.get(word) or by_name.get(wanted) or []
+
+    return find
 
 
-def _bare(word: str) -> str:
-    return word.replace("-", "").lower()
+def _table(machines: Iterable[VirtualMachine], word: Callable[[VirtualMachine], str]) -> dict[str, list[VirtualMachine]]:
+    found: dict[str, list[VirtualMachine]] = {}
+    for vm in machines:
+        if word(vm):
+            found.setdefault(word(vm), []).append(vm)
+    return found
+
+
+def _spelled(word: str) -> str:
+    """A UUID in one spelling; anything else as it is."""
+    return word.replace("-", "").lower() if _UUID.fullmatch(word) else word

@@ -23,6 +23,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     ArrayAbout,
     FileSystem,
     Host,
+    ImageFile,
     Inventory,
     Lun,
     ScsiDevice,
@@ -58,6 +59,8 @@ class Resource:
     svm: str = ""
     volume: str = ""
     lun: Lun | None = None
+    state: str = ""
+    """Of the LUN or volume on its array; empty while no array told it."""
     reason: str = ""
 
     @property
@@ -75,6 +78,7 @@ class Resource:
             "svm": self.svm,
             "volume": self.volume,
             "lun_path": self.lun.path if self.lun else "",
+            "storage_state": self.state,
             "status": self.status,
             "reason": self.reason,
         }
@@ -128,7 +132,7 @@ def storage_map(
     resources = _Resources(inventory)
     answers = view(arrays, resources.lun_names(), any(store.remote for store in inventory.file_systems))
     resources.resolve(answers)
-    numbers = _LunNumbers(hypervisor, inventory, (lun for _about, lun in answers.luns.values()))
+    numbers = _LunNumbers(hypervisor, inventory, answers)
     joined = [(vm, [_Disk(disk, resources.files(vm, disk)) for disk in vm.disks]) for vm in machines]
     host_names = {host.id: host.name for host in inventory.hosts}
     return StorageMap(
@@ -141,7 +145,7 @@ def storage_map(
         ],
         virtual_machines=[_nested_vm(host_names, vm, disks) for vm, disks in joined],
         storage_resources=resources.nested(joined, host_names),
-        warnings=[*inventory.warnings, *answers.failures],
+        warnings=[*inventory.warnings, *answers.failures, *answers.warnings()],
     )
 
 
@@ -216,7 +220,8 @@ class _Resources:
         seen = {device.name for device in self._inventory.devices}
         extents = {ScsiName.try_parse(extent) for store in self._inventory.file_systems for extent in store.extents}
         disks = {disk.name for vm in self._inventory.virtual_machines for disk in vm.disks}
-        return {name for name in seen | extents | disks if name is not None}
+        parents = {file.name for vm in self._inventory.virtual_machines for disk in vm.disks for file in disk.parents}
+        return {name for name in seen | extents | disks | parents if name is not None}
 
     def resolve(self, answers: ArrayView) -> None:
         """Take the arrays' answers into account."""
@@ -226,9 +231,12 @@ class _Resources:
     def files(self, vm: VirtualMachine, disk: VirtualDisk) -> list[_File]:
         """The disk's own file, or the disk itself, and those that it is based on, each with what lies under it, which is never nothing."""
         if disk.kind == PASSTHROUGH:
-            return [_File(disk.path, (self._of_passthrough(vm, disk),))]
+            return [_File(disk.path, self._of_passthrough(vm, disk))]
         own = _File(disk.path, self._under_file(disk.path, disk.file_system))
-        return [own, *(_File(parent.path, self._under_file(parent.path, parent.file_system)) for parent in disk.parents)]
+        return [own, *(_File(parent.path, self._under_parent(parent)) for parent in disk.parents)]
+
+    def _under_parent(self, parent: ImageFile) -> Sequence[Resource]:
+        return self._of_lun(parent.path, parent.name) if parent.name else self._under_file(parent.path, parent.file_system)
 
     def _under_file(self, path: str, file_system: str) -> Sequence[Resource]:
         known = self._on_file_system.get(file_system)
@@ -249,9 +257,9 @@ class _Resources:
         seen_by: dict[str, list[ScsiDevice]] = defaultdict(list)
         everything: dict[str, Resource] = {}
         for device in self._inventory.devices:
-            resource = self._of_device(device.device, device.name, [device.host])
-            everything.setdefault(_key(resource), resource)
-            seen_by[_key(resource)].append(device)
+            for resource in self._of_device(device.device, device.name, [device.host]):
+                everything.setdefault(_key(resource), resource)
+                seen_by[_key(resource)].append(device)
         for _vm, disks in joined:
             everything.update({_key(resource): resource for found in disks for resource in found.under if resource.kind != UNKNOWN})
         for resources in self._on_file_system.values():
@@ -268,47 +276,48 @@ class _Resources:
             for key, resource in sorted(everything.items())
         ]
 
-    def _of_passthrough(self, vm: VirtualMachine, disk: VirtualDisk) -> Resource:
+    def _of_passthrough(self, vm: VirtualMachine, disk: VirtualDisk) -> Sequence[Resource]:
         seen = self._devices.get((vm.host, disk.device))
         name = disk.name or (seen.name if seen else None)
         if name is None:
-            return Resource(
-                UNKNOWN,
-                disk.device,
-                reason=f"the device {disk.device or 'of the disk'} is not visible on the VM's host, so its LUN is unknown",
-            )
+            reason = f"the device {disk.device or 'of the disk'} is not visible on the VM's host, so its LUN is unknown"
+            return [Resource(UNKNOWN, disk.device, reason=reason)]
         return self._of_lun(seen.device if seen else disk.device, name)
 
     def _of_file_system(self, store: FileSystem) -> Iterable[Resource]:
         if store.remote:
             return [self._of_export(store)]
         if store.extents:
-            return [self._of_device(extent, ScsiName.try_parse(extent), store.hosts) for extent in store.extents]
+            return [under for extent in store.extents for under in self._of_device(extent, ScsiName.try_parse(extent), store.hosts)]
         return [Resource(UNKNOWN, "", reason=f"the {store.kind} file system {store.name} does not tell on which devices it lies")]
 
-    def _of_device(self, device: str, name: ScsiName | None, hosts: Sequence[str]) -> Resource:
+    def _of_device(self, device: str, name: ScsiName | None, hosts: Sequence[str]) -> Sequence[Resource]:
         if name:
             return self._of_lun(device, name)
         host = hosts[0] if len(hosts) == 1 else ""
-        return Resource(LOCAL, device, host=host, reason=f"{device} is a local disk of its host, on no array")
+        return [Resource(LOCAL, device, host=host, reason=f"{device} is a local disk of its host, on no array")]
 
-    def _of_lun(self, device: str, name: ScsiName) -> Resource:
+    def _of_lun(self, device: str, name: ScsiName) -> Sequence[Resource]:
+        """The LUN on every array that has it."""
         found = self._answers.luns.get(name)
-        if found is None:
-            return Resource(LUN, device, name, reason=self._answers.absence(f"LUN {name}", name.vendor))
-        about, lun = found
-        return Resource(LUN, device, name, array=about, svm=lun.svm, volume=lun.volume, lun=lun)
+        if not found:
+            return [Resource(LUN, device, name, reason=self._answers.absence(f"LUN {name}", name.vendor))]
+        return [Resource(LUN, device, name, array=about, svm=lun.svm, volume=lun.volume, lun=lun, state=lun.state) for about, lun in found]
 
     def _of_export(self, store: FileSystem) -> Resource:
         found = self._answers.volume_of(store.remote)
         if found is None:
             return Resource(EXPORT, store.remote, reason=self._answers.absence(f"export {store.remote}"))
         about, volume = found
-        return Resource(EXPORT, store.remote, array=about, svm=volume.svm, volume=volume.name)
+        return Resource(EXPORT, store.remote, array=about, svm=volume.svm, volume=volume.name, state=volume.state)
 
 
 def _key(resource: Resource) -> str:
-    return str(resource.name) if resource.name else f"{resource.device} {resource.host}".rstrip()
+    if resource.name is None:
+        return f"{resource.device} {resource.host}".rstrip()
+    if resource.array is None or resource.lun is None:
+        return str(resource.name)
+    return f"{resource.name} {resource.array.address} {resource.svm}:{resource.lun.path}"
 
 
 def _seen(devices: Sequence[ScsiDevice], resource: Resource, host_names: dict[str, str]) -> dict[str, Any]:
@@ -323,10 +332,15 @@ def _seen(devices: Sequence[ScsiDevice], resource: Resource, host_names: dict[st
 
 
 class _LunNumbers:
-    """Under which number a host sees a LUN; the hosts' initiators are read only if the array maps a LUN under several."""
+    """Under which number a host sees a LUN.
 
-    def __init__(self, hypervisor: Hypervisor, inventory: Inventory, luns: Iterable[Lun]) -> None:
-        several = any(len({mapping.lun_id for mapping in lun.mappings}) > 1 for lun in luns)
+    The hosts' initiators are read only if an array maps a LUN under several numbers, or if several arrays have it.
+    """
+
+    def __init__(self, hypervisor: Hypervisor, inventory: Inventory, answers: ArrayView) -> None:
+        luns = [lun for found in answers.luns.values() for _about, lun in found]
+        self._mirrored = {name for name, found in answers.luns.items() if len(found) > 1}
+        several = bool(self._mirrored) or any(len({mapping.lun_id for mapping in lun.mappings}) > 1 for lun in luns)
         hosts: Sequence[Host] = hypervisor.hosts() if several else inventory.hosts
         self._initiators = {host.id: {hba.initiator.lower() for hba in host.hbas if hba.initiator} for host in hosts}
 
@@ -335,7 +349,7 @@ class _LunNumbers:
         if lun is None:
             return None
         numbers = {mapping.lun_id for mapping in lun.mappings}
-        if len(numbers) > 1:
+        if len(numbers) > 1 or lun.name in self._mirrored:
             mine = self._initiators.get(host, set())
             numbers = {mapping.lun_id for mapping in lun.mappings if mine & {name.lower() for name in mapping.initiators}}
         return numbers.pop() if len(numbers) == 1 else None

@@ -18,6 +18,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import I
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 VIRTUAL_MACHINE = "VM"
+HOST = "host"
 FILE_SYSTEM = "file system"
 CLUSTER_DISK = "cluster disk"
 
@@ -36,6 +37,8 @@ class Claim:
     id: str
     how: str = ""
     """The end of a sentence that begins with the name."""
+    way_out: str = ""
+    """What to do about it, where that is special."""
 
     def __str__(self) -> str:
         named = f"{self.kind} {self.name}" + (f" ({self.id})" if self.id else "")
@@ -59,8 +62,12 @@ def claims(name: ScsiName, inventory: Inventory) -> list[Claim]:
         if any(ScsiName.try_parse(extent) == name for extent in store.extents) and (not guests_own or store.id in homes)
     ]
     cluster_disks = [_used(CLUSTER_DISK, disk.name, disk.vm or disk.id) for disk in kept]
-    others = [_claim(use) for use in inventory.uses if use.lun in (None, name)]
-    return [*machines, *file_systems, *cluster_disks, *others]
+    return [*machines, *file_systems, *cluster_disks, *claims_of_uses(name, inventory.uses)]
+
+
+def claims_of_uses(name: ScsiName, uses: Sequence[Use]) -> list[Claim]:
+    """What else has the LUN, or may have it."""
+    return [_claim(use) for use in uses if use.lun in (None, name)]
 
 
 def claims_of_strangers(mappings: Sequence[LunMapping], known_initiators: Collection[str]) -> list[Claim]:
@@ -75,8 +82,16 @@ def claims_of_strangers(mappings: Sequence[LunMapping], known_initiators: Collec
 
 
 def without(owner: str, found: Iterable[Claim]) -> list[Claim]:
-    """The claims of all but the owner, a VM by its id, whose own use is no reason to refuse it anything."""
-    return [claim for claim in found if claim.id != owner]
+    """The claims of all but the owner, a VM by its id, whose own disk is no reason to refuse it anything.
+
+    What it is known to have in another way than as a disk stays: it would have the LUN twice.
+    """
+    return [claim for claim in found if claim.id != owner or (claim.verdict == USED and claim.how)]
+
+
+def vouched_for(hosts: Collection[str], found: Iterable[Claim]) -> list[Claim]:
+    """The claims without the doubts about hosts, by name or identifier, of which the user said that they cannot be asked."""
+    return [claim for claim in found if claim.verdict == USED or claim.kind != HOST or not {claim.name, claim.id} & set(hosts)]
 
 
 def refuse_unless_free(name: ScsiName, found: Sequence[Claim], purpose: str, way_out: str, assume_unused: bool = False) -> list[str]:
@@ -104,10 +119,13 @@ def _used(kind: str, name: str, identifier: str) -> Claim:
 
 
 def _claim(use: Use) -> Claim:
-    return Claim(CANNOT_TELL if use.lun is None else USED, use.kind, use.name, use.id, use.how)
+    return Claim(CANNOT_TELL if use.lun is None or use.doubt else USED, use.kind, use.name, use.id, use.how, use.way_out)
 
 
 def _way_out(used: Sequence[Claim], way_out: str) -> str:
+    special = [claim.way_out for claim in used if claim.way_out]
+    if special:
+        return "; ".join(dict.fromkeys(special))
     kinds = {claim.kind for claim in used} - {VIRTUAL_MACHINE}
     if CLUSTER_DISK in kinds:
         return "remove the disk from the cluster first if nobody needs what is on it, or name another LUN"

@@ -4,23 +4,27 @@
 
 """One HTTPS session to one endpoint, with every failure of the transport told in one sentence.
 
-Knows nothing of what is spoken over it. A lost answer to a request that may have changed something is
-`OutcomeUnknown`, never an error that sounds as if nothing had happened.
+Knows nothing of what is spoken over it; `http_guard.py` says what is taken for an answer. A lost answer to a request that may have changed
+something is `OutcomeUnknown`, never an error that sounds as if nothing had happened.
 """
 
 from __future__ import annotations
 
 import re
+import socket
 import ssl
 import traceback
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed, MissingLibrary, OutcomeUnknown
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.limits import LARGEST_ANSWER, Excess
 
 try:
     import requests
     import urllib3
+
+    from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.http_guard import Redirection, guard
 
     REQUESTS_IMPORT_ERROR: str | None = None
 except ImportError:
@@ -34,11 +38,20 @@ _FILE_LIBRARIES = frozenset({"X509", "PEM"})
 class HttpsSession:
     """A keep-alive session; certificates are verified as the connection says, whatever the environment holds."""
 
-    def __init__(self, connection: Connection, headers: dict[str, str] | None = None, authenticate: bool = False) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        headers: dict[str, str] | None = None,
+        authenticate: bool = False,
+        largest: int = LARGEST_ANSWER,
+    ) -> None:
+        """Nothing is sent. `largest` is in bytes, for an answer that is read whole. Raises `MissingLibrary` or `InvalidInput`."""
         if REQUESTS_IMPORT_ERROR:
             raise MissingLibrary("The Python library 'requests' is not installed where this task runs: pip install requests.")
         self._connection = connection
-        self._session = requests.Session()
+        self._base = f"https://{_bracketed(str(connection.hostname))}:{connection.port}"
+        self._session = guard(requests.Session(), largest)
+        self._session.proxies.update(requests.utils.get_environ_proxies(self._base))
         self._session.headers.update(headers or {})
         if authenticate:
             self._session.auth = (connection.required("username"), connection.required("password"))
@@ -54,12 +67,12 @@ class HttpsSession:
             return self._send(method, path, arguments)
         except OSError as error:
             safe = method in _SAFE_METHODS
-            if never_sent(error) or (safe and isinstance(error, requests.exceptions.Timeout)):
+            if nothing_done(error) or (safe and not worth_repeating(error)):
                 raise connection_failure(self._connection, error) from error
             if not safe:
+                asked = f"{method} {path.partition('?')[0]}"
                 raise OutcomeUnknown(
-                    f"{_loss(self._connection, error)} before the answer to {method} {path.partition('?')[0]} came; "
-                    "look there whether it was done, then run this task again."
+                    f"{_broken_off(self._connection, error, asked)}; look there whether it was done, then run this task again."
                 ) from error
         try:
             return self._send(method, path, arguments)
@@ -72,9 +85,8 @@ class HttpsSession:
 
     def _send(self, method: str, path: str, arguments: dict[str, Any]) -> requests.Response:
         connection = self._connection
-        url = f"https://{_bracketed(str(connection.hostname))}:{connection.port}{path}"
         arguments = {"timeout": connection.timeout, **arguments}
-        return self._session.request(method, url, verify=connection.verify, **arguments)
+        return self._session.request(method, f"{self._base}{path}", verify=connection.verify, **arguments)
 
 
 def connection_failure(connection: Connection, error: Exception) -> ConnectionFailed:
@@ -93,7 +105,9 @@ def connection_failure(connection: Connection, error: Exception) -> ConnectionFa
         return ConnectionFailed(
             f"The {role} {connection} does not speak TLS as it should ({_cause(error)}): check {role}.hostname and {role}.port."
         )
-    if isinstance(error, requests.exceptions.Timeout):
+    if isinstance(root, Excess):
+        return ConnectionFailed(f"The {role} {connection} {root.told(role)}.")
+    if _timed_out(error):
         return ConnectionFailed(
             f"The {role} {connection} did not answer within {connection.timeout:g} s: "
             f"check the address and firewalls, or raise {role}.timeout."
@@ -101,20 +115,40 @@ def connection_failure(connection: Connection, error: Exception) -> ConnectionFa
     return ConnectionFailed(f"The {role} {connection} cannot be reached ({_cause(error)}): check {role}.hostname and {role}.port.")
 
 
-def _loss(connection: Connection, error: OSError) -> str:
-    if isinstance(error, requests.exceptions.Timeout):
-        return f"The time for one request to {connection} was over"
-    return f"The connection to {connection} was lost"
+def no_answer(connection: Connection, error: OSError, request: str) -> str:
+    """That the answer to a request was not heard, as the beginning of a sentence that says what that means."""
+    root = _root(error)
+    if isinstance(root, Excess):
+        return f"The {connection.role} {connection} {root}, instead of answering {request}"
+    return f"No answer to {request} came from {connection} before the connection was lost or the time over"
 
 
-def never_sent(error: OSError) -> bool:
-    """Tell whether the connection was not even made, so that nothing can have happened at the other end."""
+def _broken_off(connection: Connection, error: OSError, request: str) -> str:
+    if isinstance(_root(error), Excess):
+        return no_answer(connection, error, request)
+    if _timed_out(error):
+        return f"The time for one request to {connection} was over before the answer to {request} came"
+    return f"The connection to {connection} was lost before the answer to {request} came"
+
+
+def nothing_done(error: OSError) -> bool:
+    """Tell whether nothing can have happened at the other end: the connection was not even made, or the request was sent away."""
     root = _root(error)
     return (
         _is_missing_file(error)
         or isinstance(error, (requests.exceptions.ConnectTimeout, requests.exceptions.InvalidURL))
         or isinstance(root, (ssl.SSLCertVerificationError, urllib3.exceptions.NewConnectionError))
+        or (isinstance(root, Redirection) and root.nothing_done)
     )
+
+
+def worth_repeating(error: OSError) -> bool:
+    """Tell whether a read that failed may well succeed when it is sent again: not where it was waited for, or answered with an excess."""
+    return not (_timed_out(error) or isinstance(_root(error), Excess))
+
+
+def _timed_out(error: BaseException) -> bool:
+    return isinstance(error, requests.exceptions.Timeout) or isinstance(_root(error), (urllib3.exceptions.ReadTimeoutError, socket.timeout))
 
 
 def _is_missing_file(error: Exception) -> bool:

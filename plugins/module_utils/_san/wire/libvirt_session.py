@@ -194,6 +194,13 @@ class LibvirtSession:
         devices = self._call("list the host's devices", lambda: self._optional(lambda: self._raw.listAllDevices(capability)))
         return [xml for xml in self.each(devices, lambda device: self._xml("device", device)) if xml]
 
+    def node_device(self, name: str) -> str:
+        """XML of one device of the host by libvirt's name for it, such as `pci_0000_04_00_0`; empty when it is not there."""
+        try:
+            return str(self._call(f"look up the device {name}", lambda: self._raw.nodeDeviceLookupByName(name).XMLDesc(0)))
+        except (NotFound, RemoteError):
+            return ""
+
     def secret(self, usage: str, uuid: str) -> str:
         """The value of an iSCSI secret, by its usage name or UUID. Raises `NotFound`; `RemoteError` for a private one."""
 

@@ -14,7 +14,6 @@ import contextlib
 import traceback
 from collections.abc import Sequence
 from typing import Any
-from xml.parsers.expat import ExpatError
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
@@ -24,8 +23,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     NotFound,
     OutcomeUnknown,
     RemoteError,
+    in_one_sentence,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.https import HttpsSession, connection_failure
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.https import (
+    HttpsSession,
+    connection_failure,
+    no_answer,
+    worth_repeating,
+)
 
 try:
     import requests
@@ -63,6 +68,10 @@ _REPEATABLE = _READS - {_CONTINUATION}
 _LOOK = "so that it may have been carried out: look there, then run this task again."
 _PATIENCE = {"RescanAllHba": 600.0}
 """Seconds that a call may take, where that is more than for others: it answers only when it is done."""
+_LOGOUT_SECONDS = 10.0
+"""Seconds that a logout may take: whoever ends this run does not wait for long before it is killed."""
+_DOCTYPE = b"<!DOCTYPE"
+_LONGEST_REASON = 200
 
 
 class VimStub(SoapStubAdapterBase):  # type: ignore[misc]
@@ -99,8 +108,8 @@ class VimStub(SoapStubAdapterBase):  # type: ignore[misc]
 
     def unreadable(self, info: Any, error: Exception) -> CrossvisorError:
         """The error for an answer that breaks off, or that is not XML."""
-        if isinstance(error, (SyntaxError, ExpatError)):
-            return self._not_soap(info, str(error))
+        if isinstance(error, SyntaxError):
+            return self._garbled(info, str(error))
         return connection_failure(self._connection, error)
 
     def _refusal(self, info: Any, response: requests.Response) -> CrossvisorError:
@@ -119,6 +128,12 @@ class VimStub(SoapStubAdapterBase):  # type: ignore[misc]
             return OutcomeUnknown(f"{self._connection} answered {info.wsdlName} with {status}, {_LOOK}")
         return RemoteError(f"{self._connection} answered {info.wsdlName} with {status}.", str(response.status_code))
 
+    def _garbled(self, info: Any, reason: str) -> CrossvisorError:
+        """The error for an answer that says nothing, whatever its status."""
+        if info.wsdlName in _READS:
+            return self._not_soap(info, reason)
+        return OutcomeUnknown(f"What {self._connection} answered to {info.wsdlName} cannot be read ({reason}), {_LOOK}")
+
     def _not_soap(self, info: Any, reason: str) -> ConnectionFailed:
         role = self._connection.role
         return ConnectionFailed(
@@ -130,7 +145,7 @@ class VimStub(SoapStubAdapterBase):  # type: ignore[misc]
         try:
             return self._request(method, envelope, stream)
         except OutcomeUnknown as lost:
-            if method not in _REPEATABLE or isinstance(lost.__cause__, requests.exceptions.Timeout):
+            if method not in _REPEATABLE or not worth_repeating(_cause(lost)):
                 raise self._lost(method, lost) from lost
         try:
             return self._request(method, envelope, stream)
@@ -139,25 +154,29 @@ class VimStub(SoapStubAdapterBase):  # type: ignore[misc]
 
     def _request(self, method: str, envelope: bytes, stream: bool) -> requests.Response:
         headers = {"SOAPAction": self.versionId, "Content-Type": "text/xml; charset=UTF-8"}
-        timeout = max(self._connection.timeout, _PATIENCE.get(method, 0))
-        return self._https.request("POST", _PATH, data=envelope, headers=headers, stream=stream, timeout=timeout)
+        return self._https.request("POST", _PATH, data=envelope, headers=headers, stream=stream, timeout=self._patience(method))
+
+    def _patience(self, method: str) -> float:
+        """Seconds that the answer to a call may take."""
+        usual = self._connection.timeout
+        return min(usual, _LOGOUT_SECONDS) if method == "Logout" else max(usual, _PATIENCE.get(method, 0))
 
     def _lost(self, method: str, lost: OutcomeUnknown) -> CrossvisorError:
-        if method in _READS and isinstance(lost.__cause__, Exception):
-            return connection_failure(self._connection, lost.__cause__)
-        return OutcomeUnknown(
-            f"No answer to {method} came from {self._connection} before the connection was lost or the time over, {_LOOK}"
-        )
+        if method in _READS:
+            return connection_failure(self._connection, _cause(lost))
+        return OutcomeUnknown(f"{no_answer(self._connection, _cause(lost), method)}, {_LOOK}")
 
     def _result(self, info: Any, reply: bytes) -> Any:
+        if _DOCTYPE in reply:
+            raise self._garbled(info, "a document type declaration")
         try:
             result = SoapResponseDeserializer(self).Deserialize(reply, info.result)
-        except ExpatError as error:
-            raise self.unreadable(info, error) from error
+        except Exception as error:  # pyvmomi has no class for an answer that is not of its types
+            raise self._garbled(info, in_one_sentence(str(error) or type(error).__name__)[:_LONGEST_REASON]) from error
         if isinstance(result, vmodl.MethodFault):
             raise self._error(info, result) from result
         if result is None and f"{info.wsdlName}Response".encode() not in reply:  # pyvmomi takes any text for an answer without a result
-            raise self._not_soap(info, "neither a result nor a fault")
+            raise self._garbled(info, "neither a result nor a fault")
         return result
 
     def _error(self, info: Any, fault: Any) -> CrossvisorError:
@@ -177,6 +196,11 @@ class VimStub(SoapStubAdapterBase):  # type: ignore[misc]
         if isinstance(fault, vmodl.fault.ManagedObjectNotFound):
             return NotFound(f"The object {reference(fault.obj)} no longer exists at {connection}.")
         return RemoteError(f"{connection} refused {info.wsdlName} ({fault_code(fault)}): {fault_message(fault)}", fault_code(fault))
+
+
+def _cause(lost: OutcomeUnknown) -> OSError:
+    """What went wrong on the connection."""
+    return lost.__cause__ if isinstance(lost.__cause__, OSError) else OSError(str(lost))
 
 
 def fault_code(fault: Any) -> str:
@@ -213,4 +237,4 @@ def _newest_common(api_version: str) -> str:
 def _numbers(version: str) -> tuple[int, ...]:
     """`8.0.2.0` as numbers; empty for the names of unreleased versions."""
     parts = version.split(".")
-    return tuple(int(part) for part in parts) if all(part.isdigit() for part in parts) else ()
+    return tuple(int(part) for part in parts) if all(part.isdecimal() for part in parts) else ()

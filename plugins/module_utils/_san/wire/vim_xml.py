@@ -12,7 +12,9 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.limits import LARGEST_RECORD, Excess, in_units
 
 try:
     from lxml import etree
@@ -78,13 +80,15 @@ def type_of(element: Element) -> str:
 
 @dataclass(frozen=True)
 class ObjectRecord:
-    """Properties of one managed object. A property that is unset, or that the user may not read, is absent."""
+    """Properties of one managed object. A property that is unset is absent; one that could not be read is in `missing`."""
 
     type: str
     """The object's own type, which may be a subtype of the one asked for."""
     moid: str
     properties: Mapping[str, Element] = field(default_factory=dict)
     """Property path → its `val` element; valid until the next record is taken."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Property path → why it could not be read (ObjectContent.missingSet): the fault's message, or its type, such as `NoPermission`."""
 
     def text(self, path: str, default: str = "") -> str:
         """The text of a property; for a reference to a managed object this is its id."""
@@ -111,22 +115,24 @@ class ReplyStream:
     """One page of a RetrievePropertiesEx or ContinueRetrievePropertiesEx reply; iterate it once, then read `token`."""
 
     def __init__(self, source: IO[bytes]) -> None:
-        self._source = source
+        self._source = _Portion(source)
         self.token = ""
         """For the next page; empty on the last."""
+        self.count = 0
+        """Records so far."""
 
     def __iter__(self) -> Iterator[ObjectRecord]:
-        """Raises whatever reading the source raises, and `lxml.etree.XMLSyntaxError`."""
+        """Raises whatever reading the source raises, `Excess` for a record that is too large, and `SyntaxError` for what is no reply."""
         events = etree.iterparse(
-            self._source,
+            cast(Any, self._source),
             events=("end",),
             tag=(_OBJECTS, _TOKEN),
             resolve_entities=False,
             no_network=True,
             load_dtd=False,
-            huge_tree=True,
         )
         for _event, element in events:
+            _refuse_doctype(element)
             parent = element.getparent()
             if parent is None or parent.tag != _RETURN_VALUE:
                 continue
@@ -134,9 +140,36 @@ class ReplyStream:
                 self.token = element.text or ""
                 continue
             yield _record(element)
+            self.count += 1
+            self._source.begin()
             element.clear()
             while element.getprevious() is not None:
                 del parent[0]
+
+
+class _Portion:
+    """A source of which no more is read at a time than one record may have."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self._source = source
+        self._count = 0
+
+    def begin(self) -> None:
+        """A new record begins."""
+        self._count = 0
+
+    def read(self, size: int) -> bytes:
+        piece = self._source.read(size)
+        self._count += len(piece)
+        if self._count > LARGEST_RECORD:
+            raise Excess(f"answers with a record of more than {in_units(LARGEST_RECORD)}")
+        return piece
+
+
+def _refuse_doctype(element: Element) -> None:
+    docinfo: Any = element.getroottree().docinfo  # whose stubs lack the doctype
+    if docinfo.doctype:
+        raise SyntaxError("a document type declaration")
 
 
 def _record(objects: Element) -> ObjectRecord:
@@ -146,4 +179,11 @@ def _record(objects: Element) -> ObjectRecord:
         type=str(obj.get("type", "")) if obj is not None else "",
         moid=(obj.text or "") if obj is not None else "",
         properties={name: value for name, value in pairs if value is not None},
+        missing={text(item, "path"): _reason(child(item, "fault")) for item in objects.iterfind(f"{_VIM}missingSet")},
     )
+
+
+def _reason(fault: Element | None) -> str:
+    """What a LocalizedMethodFault says, without an end of a sentence."""
+    kind = child(fault, "fault")
+    return text(fault, "localizedMessage").strip().rstrip(".") or (type_of(kind) if kind is not None else "")

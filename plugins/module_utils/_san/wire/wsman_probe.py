@@ -11,17 +11,21 @@ import traceback
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import MissingLibrary
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.https import connection_failure
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.limits import LARGEST_PROBE
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_endpoint import endpoint_url
 
 try:
     import requests
     import urllib3
 
+    from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.http_guard import guard
+
     REQUESTS_IMPORT_ERROR: str | None = None
 except ImportError:
     REQUESTS_IMPORT_ERROR = traceback.format_exc()
 
 _IDENTITY = "http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd"
+_SIGNS = (_IDENTITY.encode(), b"IdentifyResponse")
 _IDENTIFY = (
     f'<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:i="{_IDENTITY}">'
     "<s:Header/><s:Body><i:Identify/></s:Body></s:Envelope>"
@@ -40,14 +44,14 @@ def is_wsman(connection: Connection, scheme: str | None = None) -> bool:
     if connection.verify is False:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     try:
-        response = requests.post(
-            endpoint_url(connection, scheme),
-            data=_IDENTIFY,
-            headers=_HEADERS,
-            timeout=connection.timeout,
-            verify=connection.verify,
-            allow_redirects=False,
-        )
+        with guard(requests.Session(), LARGEST_PROBE) as session:
+            response = session.post(
+                endpoint_url(connection, scheme),
+                data=_IDENTIFY,
+                headers=_HEADERS,
+                timeout=connection.timeout,
+                verify=connection.verify,
+            )
     except OSError as error:
         raise connection_failure(connection, error) from error
-    return response.status_code == 200 and _IDENTITY in response.text and "IdentifyResponse" in response.text
+    return response.status_code == 200 and all(sign in response.content for sign in _SIGNS)

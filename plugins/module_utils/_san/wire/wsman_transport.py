@@ -28,7 +28,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     OutcomeUnknown,
     RemoteError,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.https import connection_failure, never_sent
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.https import (
+    connection_failure,
+    no_answer,
+    nothing_done,
+    worth_repeating,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.limits import MIB
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_endpoint import HTTPS_PORT, endpoint_url
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_envelope import LXML_IMPORT_ERROR
 
@@ -37,6 +43,14 @@ try:
     from spnego.exceptions import SpnegoError
     from winrm import transport as pywinrm
     from winrm.exceptions import InvalidCredentialsError, WinRMError, WinRMTransportError
+
+    from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.http_guard import guard
+
+    class _Wire(pywinrm.Transport):
+        """pywinrm's transport. Where messages are encrypted, it logs in while it builds the session, so that the guard comes in between."""
+
+        def setup_encryption(self, session: requests.Session) -> None:
+            super().setup_encryption(guard(session, _LARGEST_ANSWER))
 
     WINRM_IMPORT_ERROR: str | None = None
     _login_failures: list[type[Exception]] = [InvalidCredentialsError, SpnegoError, PermissionError]
@@ -56,6 +70,9 @@ with contextlib.suppress(ImportError):
 
 _LOGIN_FAILURES = tuple(_login_failures)
 """What pywinrm's logins raise; requests_ntlm has a `PermissionError` for an endpoint that does not offer NTLM."""
+
+_LARGEST_ANSWER = 8 * MIB
+"""Bytes. A service is told that a message may have half a MB."""
 
 CERTIFICATE = "certificate"
 NTLM = "ntlm"
@@ -115,12 +132,10 @@ class WsmanTransport:
         try:
             return self._deliver(message, name, effect, timeout)
         except OSError as error:
-            if never_sent(error) or (effect is not Effect.CHANGE and isinstance(error, requests.exceptions.Timeout)):
+            if nothing_done(error) or (effect is not Effect.CHANGE and not worth_repeating(error)):
                 raise connection_failure(self._connection, error) from error
             if effect is Effect.CHANGE:
-                raise OutcomeUnknown(
-                    f"No answer to {name} came from {self._connection} before the connection was lost or the time over, {_LOOK}"
-                ) from error
+                raise OutcomeUnknown(f"{no_answer(self._connection, error, name)}, {_LOOK}") from error
             if effect is Effect.CURSOR:
                 raise connection_failure(self._connection, error) from error
         try:
@@ -193,13 +208,15 @@ class WsmanTransport:
             session = wire.build_session()
             if self._encrypts:
                 session.hooks["response"].append(_require_sealed)
+            else:
+                guard(session, _LARGEST_ANSWER)
             self._wire = wire
         self._wire.read_timeout_sec = timeout
         return self._wire
 
     def _new_wire(self, timeout: float) -> Any:
         connection, certificate = self._connection, self._certificate
-        return pywinrm.Transport(
+        return _Wire(
             endpoint=self.endpoint,
             username=connection.username,
             password=connection.password,

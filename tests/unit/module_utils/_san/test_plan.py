@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, RemoteError, StepFailed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, Overtaken, RemoteError, StepFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Guard, Plan, Step, carry_out, read_back
 
 
@@ -34,6 +34,8 @@ class Put(Step):
     def do(self) -> None:
         if self.trouble == "refused":
             raise RemoteError("the world is full")
+        if self.trouble == "overtaken":
+            raise Overtaken("somebody else was faster")
         if self.trouble == "lost before":
             raise OutcomeUnknown("the connection was lost")
         self.world.append(self.word)
@@ -124,6 +126,33 @@ def test_what_cannot_be_undone_is_told() -> None:
     assert world == ["b"]
 
 
+@pytest.mark.parametrize(
+    ("first", "trouble", "overtaken"),
+    [("", "overtaken", True), ("", "refused", False), ("", "lost before", False), ("", "wrong", False), ("stuck", "overtaken", False)],
+)
+def test_only_what_was_overtaken_and_undone_may_be_planned_anew(first: str, trouble: str, overtaken: bool) -> None:
+    with pytest.raises(StepFailed) as failure:
+        plan_of([], ("a", first), ("b", trouble)).run()
+    assert failure.value.overtaken is overtaken
+
+
+def test_what_has_no_way_back_is_not_planned_anew() -> None:
+    steps = plan_of([], ("a", ""), ("b", "overtaken")).steps
+    steps[0].final = True
+    with pytest.raises(StepFailed) as failure:
+        Plan(steps).run()
+    assert not failure.value.overtaken
+
+
+def test_steps_that_have_nothing_to_undo_are_told_to_have_been_done() -> None:
+    class Stays(Put):
+        undo = Step.undo
+
+    with pytest.raises(StepFailed) as failure:
+        Plan([Stays([], "a"), *plan_of([], ("b", ""), ("c", "overtaken")).steps]).run()
+    assert failure.value.kept == ["put a"]
+
+
 def test_what_has_no_way_back_keeps_the_steps_before_it() -> None:
     world: list[str] = []
     steps = plan_of(world, ("a", ""), ("b", "wrong")).steps
@@ -170,6 +199,79 @@ def test_whichever_step_fails_the_world_is_as_it_was(there: list[str], wanted: l
         with pytest.raises(StepFailed):
             plan_of(world, *steps).run()
         assert world == there
+
+
+class Rescan(Step):
+    """Changes nothing that would have to be taken back, as a rescan does."""
+
+    title = "rescan"
+
+    def done(self) -> bool:
+        return False
+
+    def do(self) -> None:
+        """Look for what is new."""
+
+
+def test_a_step_that_says_nothing_of_itself_has_nothing_to_show_and_nothing_to_undo() -> None:
+    outcome = carry_out(Plan([Rescan()]), check_mode=True)
+    assert (outcome.diff(), list(outcome.actions)) == ({"before": {}, "after": {}}, ["rescan"])
+
+
+def test_a_step_without_an_undo_does_not_keep_those_before_it() -> None:
+    world: list[str] = []
+    with pytest.raises(StepFailed, match="undone: put a") as told:
+        Plan([Put(world, "a"), Rescan(), Put(world, "b", "refused")]).run()
+    assert world == []
+    assert "rescan" not in str(told.value)
+
+
+def test_a_lost_answer_is_settled_by_reading_back() -> None:
+    assert Put(["a"], "a").settled()
+    assert not Put([], "a").settled()
+
+
+def test_a_lost_answer_of_what_was_not_done_stops_the_plan() -> None:
+    world: list[str] = []
+    with pytest.raises(StepFailed, match=r"Could not put a: the connection was lost"):
+        plan_of(world, ("a", "lost before"), ("b", "")).run()
+    assert world == []
+
+
+def test_nothing_to_do_is_a_plan_too() -> None:
+    assert carry_out(Plan(), check_mode=False).changed is False
+
+
+def test_two_plans_are_one_after_the_other() -> None:
+    world: list[str] = []
+    both = Plan([Put(world, "a")], ["first"]) + Plan([Put(world, "b")], ["second"])
+    outcome = carry_out(both, check_mode=False)
+    assert (world, list(outcome.actions), list(outcome.warnings)) == (["a", "b"], ["put a", "put b"], ["first", "second"])
+
+
+def test_a_reason_that_is_a_sentence_has_one_full_stop() -> None:
+    class Wordy(Put):
+        def do(self) -> None:
+            raise RemoteError("The world is full.")
+
+    with pytest.raises(StepFailed) as told:
+        Plan([Wordy([], "a")]).run()
+    assert str(told.value) == "Could not put a: The world is full."
+
+
+def test_a_diff_has_the_last_word_on_what_is_no_group_of_values() -> None:
+    class Named(Put):
+        def before(self) -> dict[str, object]:
+            return {"name": None, "words": {self.word: False}}
+
+        def after(self) -> dict[str, object]:
+            return {"name": self.word if self.word == "a" else {"first": self.word}, "words": {self.word: True}}
+
+    world: list[str] = []
+    outcome = carry_out(Plan([Named(world, "a"), Named(world, "b")]), check_mode=True)
+    assert outcome.diff()["after"] == {"name": {"first": "b"}, "words": {"a": True, "b": True}}
+    backwards = carry_out(Plan([Named(world, "b"), Named(world, "a")]), check_mode=True)
+    assert backwards.diff()["after"]["name"] == "a"
 
 
 @dataclass

@@ -10,11 +10,16 @@ import time
 from collections.abc import Callable, Collection, Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, ProvisionWish, WithdrawWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import lookup, provision, withdraw
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient, value_at
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import lookup, mirrors, provision, withdraw
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import (
+    OntapClient,
+    Record,
+    number_at,
+    text_at,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, Target, Volume
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, Target, Use, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 OLDEST = (9, 11, 1)
@@ -31,18 +36,17 @@ class OntapRest:
     def about(self) -> ArrayAbout:
         """Who the array is. Raises `RemoteError` when its ONTAP is too old."""
         connection = self._client.connection
-        cluster = self._client.get("/cluster", ("version", "name", "uuid"))
-        version = tuple(int(value_at(cluster, f"version.{part}") or 0) for part in ("generation", "major", "minor"))
+        version, name, uuid = self._client.read_one("/cluster", ("version", "name", "uuid"), _identity)
         text = ".".join(str(part) for part in version)
         if version < OLDEST:
             oldest = ".".join(str(part) for part in OLDEST)
             raise RemoteError(f"The array {connection} runs ONTAP {text}, and this collection needs {oldest} or later: upgrade the array.")
         return ArrayAbout(
             type=connection.type,
-            name=str(cluster.get("name") or connection.hostname),
+            name=name or str(connection.hostname),
             address=str(connection.hostname),
             version=text,
-            uuid=str(cluster.get("uuid") or ""),
+            uuid=uuid,
         )
 
     def luns(self, names: Sequence[ScsiName]) -> list[Lun]:
@@ -63,6 +67,10 @@ class OntapRest:
         iscsi = lookup.iscsi_targets(self._client, svm) if "iscsi" in kinds else []
         return iscsi + (lookup.fc_targets(self._client, svm) if "fc" in kinds else [])
 
+    def uses(self, lun: Lun) -> list[Use]:
+        """The mirrors of the LUN that another array presents too."""
+        return mirrors.uses_of(self._client, lun)
+
     def plan_provision(self, wish: ProvisionWish) -> Change:
         """Create, grow and map a LUN."""
         return provision.plan_provision(self._client, wish)
@@ -74,3 +82,9 @@ class OntapRest:
     def close(self) -> None:
         """Close the connection; ONTAP keeps no session."""
         self._client.close()
+
+
+def _identity(cluster: Record) -> tuple[tuple[int, ...], str, str]:
+    """Version, name and UUID."""
+    version = tuple(number_at(cluster, f"version.{part}") for part in ("generation", "major", "minor"))
+    return version, text_at(cluster, "name", ""), text_at(cluster, "uuid", "")

@@ -9,10 +9,12 @@ Source: "Getting started with the ONTAP REST API" in NetApp's reference.
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from textwrap import shorten
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import codes
@@ -24,11 +26,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     OutcomeUnknown,
     RemoteError,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.https import HttpsSession
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.https import HttpsSession, connection_failure
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.limits import Excess, Pages
 
 Record = Mapping[str, Any]
 Match = Mapping[str, Sequence[str]]
 """By dotted field, the values of which a record must have one."""
+
+T = TypeVar("T")
 
 PAGE_SIZE = 1000
 LONGEST_QUERY_VALUE = 3000
@@ -40,6 +45,8 @@ _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 _OPERATORS = re.compile(r'[*|!<>"]|\.\.')
 _JOB_ENDS = {"success", "failure"}
+_LONGEST_MESSAGE = 1000
+"""Characters of what an array says."""
 
 
 def literal(value: str) -> str:
@@ -50,6 +57,10 @@ def literal(value: str) -> str:
 def segment(value: str) -> str:
     """The value as one segment of a path."""
     return quote(value, safe="")
+
+
+class Unexpected(ValueError):
+    """A record that is not as ONTAP documents it. Its text says which field, and what it holds."""
 
 
 class JobUnfinished(OutcomeUnknown):
@@ -83,23 +94,41 @@ class OntapClient:
             raise self._stranger(f"GET /api{path} gave no {fields[0]}")
         return answer
 
-    def records(self, path: str, fields: Sequence[str], match: Match) -> list[Record]:
-        """The records of a collection that match exactly, of all its pages."""
+    def read(
+        self,
+        path: str,
+        fields: Sequence[str],
+        match: Match,
+        parse: Callable[[Record], T],
+        parameters: Mapping[str, str] | None = None,
+    ) -> list[T]:
+        """The records of a collection that match exactly, as `parse` understands them; its `Unexpected` becomes a `ConnectionFailed`."""
+        records = self.records(path, fields, match, parameters)
+        return self._understood(path, lambda: [parse(record) for record in records])
+
+    def read_one(self, path: str, fields: Sequence[str], parse: Callable[[Record], T]) -> T:
+        """One object as `parse` understands it. The first of the fields is one without which it is not ONTAP's."""
+        record = self.get(path, fields)
+        return self._understood(path, lambda: parse(record))
+
+    def records(self, path: str, fields: Sequence[str], match: Match, parameters: Mapping[str, str] | None = None) -> list[Record]:
+        """The records of a collection that match exactly, of all its pages; `parameters` are the collection's own."""
         filters = {name: "|".join(literal(value) for value in values) for name, values in match.items()}
         found: list[Record] = []
-        href: str | None = f"/api{path}?{_encoded({**filters, 'fields': ','.join(fields), 'max_records': str(self._page_size)})}"
+        pages = Pages(path)
+        href = f"/api{path}?{_encoded({**filters, **(parameters or {}), 'fields': ','.join(fields), 'max_records': str(self._page_size)})}"
         while href:
             page = self._send("GET", href.removeprefix("/api"))
-            found.extend(self._page(page, path))
-            href = value_at(page, "_links.next.href")
-            if href and not href.startswith("/api/"):
-                raise self._stranger(f"a page's link is {href!r:.100}")
+            records = self._page(page, path)
+            found.extend(records)
+            href = self._following(page, href, len(records), pages)
         return [record for record in found if _matches(record, match)]
 
     def post(self, path: str, body: Record, timeout: float) -> list[Record]:
         """Create something; the records that the answer tells, which are none where a job did the work."""
         answer = self._change("POST", path, {"return_records": "true"}, body, timeout)
-        return list(answer.get("records") or ())
+        records = answer.get("records")
+        return records if isinstance(records, list) else []
 
     def patch(self, path: str, body: Record, timeout: float) -> None:
         """Change something."""
@@ -149,14 +178,18 @@ class OntapClient:
                 "follow it with `job show`, and run this task again when it has ended."
             )
         if job["state"] == "failure":
-            raise self._refusal(job.get("error") or job)
+            told = job.get("error")
+            raise self._refusal(told if isinstance(told, Mapping) else job)
 
     def _send(self, method: str, path: str, body: Record | None = None) -> Record:
         arguments = {} if body is None else {"json": body}
-        response = self._http.request(method, f"/api{path}", allow_redirects=False, **arguments)
+        response = self._http.request(method, f"/api{path}", **arguments)
         content = _json_object(response)
-        if content is not None and 200 <= response.status_code < 300:
-            return content
+        if 200 <= response.status_code < 300:
+            if content is not None:
+                return content
+            if method != "GET":
+                raise self._disturbance(response.status_code, method, f"{method} /api{path.partition('?')[0]}")
         raise self._failure(response, content or {}, method, f"{method} /api{path.partition('?')[0]}")
 
     def _failure(self, response: Any, content: Record, method: str, request: str) -> CrossvisorError:
@@ -179,14 +212,34 @@ class OntapClient:
             return self._disturbance(status, method, request)
         return self._stranger(f"{request} gave HTTP {status} with {response.headers.get('Content-Type', 'no content')}")
 
+    def _understood(self, path: str, parse: Callable[[], T]) -> T:
+        try:
+            return parse()
+        except Unexpected as error:
+            raise self._stranger(f"GET /api{path} gave {error}") from error
+
     def _page(self, answer: Record, path: str) -> list[Record]:
         records = answer.get("records")
-        if not isinstance(records, list):
+        if not isinstance(records, list) or not all(isinstance(record, Mapping) for record in records):
             raise self._stranger(f"GET /api{path} gave no records")
         return records
 
+    def _following(self, page: Record, here: str, records: int, pages: Pages) -> str:
+        """The link to the next page; empty on the last."""
+        href = value_at(page, "_links.next.href") or ""
+        if href and not (isinstance(href, str) and href.startswith("/api/")):
+            raise self._stranger(f"a page's link is {_shown(href)}")
+        try:
+            if href:
+                pages.follow(here, href, records)
+        except Excess as excess:
+            raise connection_failure(self.connection, excess) from excess
+        return str(href)
+
     def _refusal(self, error: Record) -> RemoteError:
-        code, message = _code(error), str(error.get("message") or "no reason given").rstrip(".")
+        told = error.get("message")
+        message = shorten(told, _LONGEST_MESSAGE, placeholder=" …").rstrip(".") if isinstance(told, str) and told else "no reason given"
+        code = _code(error)
         hint = codes.way_out(code, message)
         return RemoteError(f"{message} (array {self.connection}, error {code}){f': {hint}' if hint else ''}.", code)
 
@@ -211,6 +264,45 @@ def value_at(record: Any, path: str) -> Any:
     for name in path.split("."):
         record = record.get(name) if isinstance(record, Mapping) else None
     return record
+
+
+def text_at(record: Record, path: str, default: str | None = None) -> str:
+    """The text at a dotted path. Raises `Unexpected` for anything else, and where there is none and no default for it."""
+    value = value_at(record, path)
+    if value is None and default is not None:
+        return default
+    if not isinstance(value, str):
+        raise Unexpected(_misfit(path, value))
+    return value
+
+
+def number_at(record: Record, path: str, default: int | None = None) -> int:
+    """The whole number at a dotted path. Raises `Unexpected` for anything else, and where there is none and no default for it."""
+    value = value_at(record, path)
+    if value is None and default is not None:
+        return default
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise Unexpected(_misfit(path, value))
+    return value
+
+
+def entries_at(record: Record, path: str) -> list[Record]:
+    """The records in the list at a dotted path, none where there is none. Raises `Unexpected` for anything else."""
+    value = value_at(record, path)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(entry, Mapping) for entry in value):
+        raise Unexpected(_misfit(path, value))
+    return value
+
+
+def _misfit(path: str, value: Any) -> str:
+    return f"a record without {path}" if value is None else f"a record whose {path} is {_shown(value)}"
+
+
+def _shown(value: Any) -> str:
+    """A value in a message: of lists and objects, which may be nested deeply, only what they are."""
+    return f"{value!r:.100}" if isinstance(value, (str, int, float)) else f"a {type(value).__name__}"
 
 
 def in_chunks(values: Sequence[str], limit: int = LONGEST_QUERY_VALUE) -> list[list[str]]:
@@ -241,13 +333,14 @@ def _one_of(value: Any, wanted: Sequence[str]) -> bool:
 
 
 def _code(error: Record) -> str:
-    return str(error.get("code", ""))
+    code = error.get("code", "")
+    return f"{code:.40}" if isinstance(code, str) else _shown(code)
 
 
 def _json_object(response: Any) -> Record | None:
-    """The body as an object; an empty body is an empty object, and None is what is no object at all."""
+    """The body as an object; an empty body is an empty object, and None is what is no object at all, or nested too deeply."""
     try:
-        parsed = response.json() if response.content else {}
-    except ValueError:
+        parsed = json.loads(response.content) if response.content else {}
+    except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, Mapping) else None

@@ -8,25 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import (
     Match,
     OntapClient,
     Record,
+    Unexpected,
+    entries_at,
     in_chunks,
+    number_at,
+    text_at,
     value_at,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import Group
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping, Portal, Target, Volume
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.states import refuse_volume_unless_online
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, NotFound
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ONLINE, UNKNOWN, Lun, LunMapping, Portal, Target, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 _LUNS = "/storage/luns"
 _LUN_FIELDS = (
-    "name", "svm.name", "serial_number", "os_type", "space.size", "space.used", "status.state", "comment", "location.volume.name",
-    "lun_maps",
+    "name", "svm.name", "svm.uuid", "serial_number", "os_type", "space.size", "space.used", "status.state", "status.container_state",
+    "status.read_only", "comment", "location.volume.name", "lun_maps",
 )  # fmt: skip
 _GROUPS = "/protocols/san/igroups"
 _MEMBER_FIELDS = ("name", "os_type", "protocol", "initiators.name")
@@ -64,22 +69,22 @@ def luns_with_serials(client: OntapClient, serials: Sequence[str]) -> list[Store
 
 
 def _luns(client: OntapClient, match: Match) -> list[StoredLun]:
-    return [_stored_lun(record) for record in client.records(_LUNS, _LUN_FIELDS, match)]
+    return client.read(_LUNS, _LUN_FIELDS, match, _stored_lun)
 
 
 def groups_of(client: OntapClient, svm: str) -> list[Group]:
     """Every igroup of an SVM with its members, those of nested groups among them, and its LUNs."""
-    return [_group(record) for record in client.records(_GROUPS, _GROUP_FIELDS, {"svm.name": [svm]})]
+    return client.read(_GROUPS, _GROUP_FIELDS, {"svm.name": [svm]}, _group)
 
 
 def group_named(client: OntapClient, svm: str, name: str) -> Group | None:
     """One igroup."""
-    return _only([_group(record) for record in client.records(_GROUPS, _GROUP_FIELDS, {"svm.name": [svm], "name": [name]})])
+    return _only(client.read(_GROUPS, _GROUP_FIELDS, {"svm.name": [svm], "name": [name]}, _group))
 
 
 def members(client: OntapClient, svms: Collection[str]) -> list[Group]:
     """Every igroup of these SVMs with its members, without its LUNs."""
-    return [_group(record) for record in client.records(_GROUPS, _MEMBER_FIELDS, {"svm.name": sorted(svms)})]
+    return client.read(_GROUPS, _MEMBER_FIELDS, {"svm.name": sorted(svms)}, _group)
 
 
 def tells_initiators(lun: Lun) -> bool:
@@ -96,9 +101,10 @@ def with_initiators(lun: Lun, groups: Sequence[Group]) -> Lun:
 
 
 def require_place(client: OntapClient, address: LunAddress) -> None:
-    """Raises `NotFound` when the SVM or the volume of a LUN-to-be does not exist."""
-    if client.records("/storage/volumes", ("name",), {"svm.name": [address.svm], "name": [address.volume]}):
-        return
+    """Raises `NotFound` when the SVM or the volume of a LUN-to-be does not exist, `Refused` when the volume is not online."""
+    volume = _only(client.records("/storage/volumes", ("name", "state"), {"svm.name": [address.svm], "name": [address.volume]}))
+    if volume is not None:
+        return refuse_volume_unless_online(address, str(volume.get("state") or UNKNOWN))
     if not client.records("/svm/svms", ("name",), {"name": [address.svm]}):
         raise NotFound(f"There is no SVM {address.svm} on array {client.connection}: correct its name.")
     raise NotFound(
@@ -109,40 +115,57 @@ def require_place(client: OntapClient, address: LunAddress) -> None:
 def exported_volumes(client: OntapClient) -> list[Volume]:
     """The volumes that are mounted in an SVM's name space, with the SVM's NFS addresses. Two requests."""
     addresses: dict[str, list[str]] = {}
-    for record in client.records("/network/ip/interfaces", ("svm.name", "ip.address"), {"services": ["data_nfs"]}):
-        addresses.setdefault(str(value_at(record, "svm.name")), []).append(str(value_at(record, "ip.address")))
-    records = client.records("/storage/volumes", ("name", "svm.name", "nas.path", "space.size"), {})
-    return [
-        Volume(
-            id=str(record["uuid"]),
-            name=str(record["name"]),
-            svm=svm,
-            export=str(path),
-            addresses=tuple(addresses.get(svm, ())),
-            size_bytes=int(value_at(record, "space.size") or 0),
-        )
-        for record in records
-        for svm, path in [(str(value_at(record, "svm.name")), value_at(record, "nas.path"))]
-        if path
-    ]
+    for svm, address in client.read("/network/ip/interfaces", ("svm.name", "ip.address"), {"services": ["data_nfs"]}, _interface):
+        addresses.setdefault(svm, []).append(address)
+    volumes = client.read("/storage/volumes", ("name", "svm.name", "nas.path", "space.size", "state"), {}, _volume)
+    return [replace(volume, addresses=tuple(addresses.get(volume.svm, ()))) for volume in volumes if volume.export]
 
 
 def iscsi_targets(client: OntapClient, svm: str) -> list[Target]:
     """The iSCSI target of an SVM with the portals that are up, none when it has no iSCSI service. Two requests."""
-    services = client.records("/protocols/san/iscsi/services", ("enabled", "target.name"), {"svm.name": [svm]})
+    services = client.read("/protocols/san/iscsi/services", ("enabled", "target.name"), {"svm.name": [svm]}, _iscsi_service)
     if not services:
         return []
     match = {"svm.name": [svm], "services": ["data_iscsi"]}
-    interfaces = client.records("/network/ip/interfaces", ("ip.address", "enabled", "state"), match)
-    portals = tuple(Portal(str(value_at(record, "ip.address"))) for record in interfaces if _is_up(record))
-    return [Target("iscsi", str(value_at(service, "target.name")), portals, bool(service.get("enabled"))) for service in services]
+    interfaces = client.read("/network/ip/interfaces", ("ip.address", "enabled", "state"), match, _portal)
+    portals = tuple(portal for portal in interfaces if portal)
+    return [replace(service, portals=portals) for service in services]
 
 
 def fc_targets(client: OntapClient, svm: str) -> list[Target]:
     """The Fibre Channel ports of an SVM that serve SCSI. One request."""
-    records = client.records("/network/fc/interfaces", ("wwpn", "enabled", "state", "data_protocol"), {"svm.name": [svm]})
-    scsi = [record for record in records if record.get("data_protocol", "fcp") == "fcp"]
-    return [Target("fc", str(record["wwpn"]).lower(), (), _is_up(record)) for record in scsi]
+    ports = client.read("/network/fc/interfaces", ("wwpn", "enabled", "state", "data_protocol"), {"svm.name": [svm]}, _fc_port)
+    return [port for port in ports if port]
+
+
+def _interface(record: Record) -> tuple[str, str]:
+    return text_at(record, "svm.name", ""), text_at(record, "ip.address")
+
+
+def _volume(record: Record) -> Volume:
+    return Volume(
+        id=text_at(record, "uuid"),
+        name=text_at(record, "name"),
+        svm=text_at(record, "svm.name"),
+        export=text_at(record, "nas.path", ""),
+        addresses=(),
+        size_bytes=number_at(record, "space.size", 0),
+        state=text_at(record, "state", UNKNOWN),
+    )
+
+
+def _iscsi_service(record: Record) -> Target:
+    return Target("iscsi", text_at(record, "target.name"), (), bool(record.get("enabled")))
+
+
+def _portal(record: Record) -> Portal | None:
+    return Portal(text_at(record, "ip.address")) if _is_up(record) else None
+
+
+def _fc_port(record: Record) -> Target | None:
+    if record.get("data_protocol", "fcp") != "fcp":
+        return None
+    return Target("fc", text_at(record, "wwpn").lower(), (), _is_up(record))
 
 
 def _is_up(record: Record) -> bool:
@@ -150,53 +173,68 @@ def _is_up(record: Record) -> bool:
 
 
 def _stored_lun(record: Record) -> StoredLun:
-    serial = str(record["serial_number"])
+    serial = text_at(record, "serial_number")
     lun = Lun(
-        id=str(record["uuid"]),
-        path=str(record["name"]),
-        name=ScsiName.from_ontap_serial(serial),
+        id=text_at(record, "uuid"),
+        path=text_at(record, "name"),
+        name=_naa(serial),
         serial=serial,
-        size_bytes=int(value_at(record, "space.size")),
-        os_type=str(record.get("os_type", "")),
-        svm=str(value_at(record, "svm.name")),
-        volume=str(value_at(record, "location.volume.name") or ""),
-        state=str(value_at(record, "status.state") or "unknown"),
-        mappings=tuple(_mapping(entry) for entry in record.get("lun_maps") or ()),
-        used_bytes=_number(value_at(record, "space.used")),
+        size_bytes=number_at(record, "space.size"),
+        os_type=text_at(record, "os_type", ""),
+        svm=text_at(record, "svm.name"),
+        volume=text_at(record, "location.volume.name", ""),
+        state=_state(record),
+        mappings=tuple(_mapping(entry) for entry in entries_at(record, "lun_maps")),
+        used_bytes=_number(record, "space.used"),
+        svm_id=text_at(record, "svm.uuid", ""),
+        read_only=value_at(record, "status.read_only") is True,
     )
-    return StoredLun(lun, str(record.get("comment") or ""))
+    return StoredLun(lun, text_at(record, "comment", ""))
+
+
+def _naa(serial: str) -> ScsiName:
+    try:
+        return ScsiName.from_ontap_serial(serial)
+    except InvalidInput as error:
+        raise Unexpected(f"a record whose serial_number is {serial!r:.40}") from error
+
+
+def _state(record: Record) -> str:
+    """The LUN's state, or its volume's or aggregate's where these keep it from everybody."""
+    container = text_at(record, "status.container_state", ONLINE)
+    return container if container != ONLINE else text_at(record, "status.state", UNKNOWN)
 
 
 def _mapping(entry: Record) -> LunMapping:
     return LunMapping(
-        group=str(value_at(entry, "igroup.name")),
-        group_id=str(value_at(entry, "igroup.uuid")),
-        lun_id=_number(entry.get("logical_unit_number")),
-        initiators=tuple(sorted(_remarks(value_at(entry, "igroup.initiators")))),
+        group=text_at(entry, "igroup.name"),
+        group_id=text_at(entry, "igroup.uuid"),
+        lun_id=_number(entry, "logical_unit_number"),
+        initiators=tuple(sorted(_remarks(entry, "igroup.initiators"))),
     )
 
 
 def _group(record: Record) -> Group:
-    remarks = _remarks(record.get("initiators"))
+    remarks = _remarks(record, "initiators")
     return Group(
-        id=str(record["uuid"]),
-        name=str(record["name"]),
-        os_type=str(record.get("os_type", "")),
-        protocol=str(record.get("protocol", "")),
+        id=text_at(record, "uuid"),
+        name=text_at(record, "name"),
+        os_type=text_at(record, "os_type", ""),
+        protocol=text_at(record, "protocol", ""),
         initiators=frozenset(remarks),
-        luns={int(entry["logical_unit_number"]): str(value_at(entry, "lun.name")) for entry in record.get("lun_maps") or ()},
-        comment=str(record.get("comment") or ""),
+        luns={number_at(entry, "logical_unit_number"): text_at(entry, "lun.name") for entry in entries_at(record, "lun_maps")},
+        comment=text_at(record, "comment", ""),
         remarks=remarks,
     )
 
 
-def _remarks(initiators: Sequence[Record] | None) -> dict[str, str]:
+def _remarks(record: Record, path: str) -> dict[str, str]:
     """Comments by lower-case initiator name."""
-    return {str(entry["name"]).lower(): str(entry.get("comment") or "") for entry in initiators or ()}
+    return {text_at(entry, "name").lower(): text_at(entry, "comment", "") for entry in entries_at(record, path)}
 
 
-def _number(value: Any) -> int | None:
-    return None if value is None else int(value)
+def _number(record: Record, path: str) -> int | None:
+    return None if value_at(record, path) is None else number_at(record, path)
 
 
 def _only(found: Sequence[_T]) -> _T | None:

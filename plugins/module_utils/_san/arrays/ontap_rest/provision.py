@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, ProvisionWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import codes, lookup
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import codes, lookup, states
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import JobUnfinished, OntapClient, segment
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import (
     LUN_IDS,
@@ -49,7 +49,7 @@ _EVENTS = "look at the array's event log"
 def plan_provision(client: OntapClient, wish: ProvisionWish) -> Change:
     """The steps to the wish. One request when nothing has to be done, two before ONTAP 9.16.
 
-    Raises `NotFound`, `InvalidInput` or `Refused` when the wish cannot be fulfilled.
+    Raises `NotFound`, `InvalidInput` or `Refused` when the wish cannot be fulfilled, also for a LUN that its array keeps from its hosts.
     """
     _check(wish)
     stored = lookup.lun_at(client, wish.address)
@@ -58,9 +58,10 @@ def plan_provision(client: OntapClient, wish: ProvisionWish) -> Change:
     if lun is None:
         steps: list[OntapStep] = [_creation(site, wish), *_mapping_steps(site, wish)]
     else:
+        states.refuse_unless_online(lun)
         _refuse_other_os_type(wish, lun)
         steps = [*_mapping_steps(site, wish), *_growth(site, wish, lun)]
-    return Change(Plan(steps), site.report, mark=site.mark)
+    return Change(Plan(steps, states.warnings(lun) if lun else ()), site.report, mark=site.mark)
 
 
 def is_rounding(asked: int, actual: int) -> bool:
@@ -127,13 +128,16 @@ def _mapping_steps(site: Site, wish: ProvisionWish) -> list[OntapStep]:
 
 
 def _refuse_if_others_see(lun: Lun, wish: ProvisionWish) -> None:
-    wanted = {name.lower() for name in wish.initiators}
-    strangers = sorted({name for mapping in lun.mappings for name in mapping.initiators} - wanted)
+    strangers = _strangers(lun, wish)
     if strangers:
         raise Refused(
             f"LUN {wish.address} is mapped to {', '.join(strangers)} too, and nobody can tell whether it is used there: unmap it from them "
             "if nothing uses it, ask for sharing, or vouch for it with assume_unused."
         )
+
+
+def _strangers(lun: Lun, wish: ProvisionWish) -> list[str]:
+    return sorted({name for mapping in lun.mappings for name in mapping.initiators} - {name.lower() for name in wish.initiators})
 
 
 def find_route(site: Site, wish: ProvisionWish) -> Route | None:
@@ -198,14 +202,17 @@ class CreateLun(OntapStep):
             )
 
     def undo(self) -> None:
-        stored = lookup.lun_at(self.site.client, self.wish.address)
-        if stored is None and self.site.lun is None and (self._told_created or self._may_come):
+        known, client = self.site.lun, self.site.client
+        stored = lookup.lun_of(client, known.id) if known else lookup.lun_at(client, self.wish.address)
+        if stored is None and known is None and (self._told_created or self._may_come):
             raise TimedOut("it may still appear on the array; when it does, run this task again or delete the LUN")
-        if stored is None or not (self._told_created or self.site.mark in stored.comment):
+        if stored is None or not self._is_ours(stored):
             return
-        if stored.comment:
+        if stored.comment or known is None:
             refuse_others_work(stored, self.site.mark)
         refuse_written(stored)
+        if self.site.others_see_it:
+            raise Refused(f"LUN {self.site.title} has been mapped to other initiators since it was made, and stays")
         self.site.delete(f"/storage/luns/{stored.lun.id}", (codes.LUN_NOT_FOUND, codes.ENTRY_NOT_FOUND), allow_delete_while_mapped="false")
         self.site.lun = None
 
@@ -216,10 +223,16 @@ class CreateLun(OntapStep):
         settings = {"os_type": self.wish.os_type, "thin": self.wish.thin, "comment": self.wish.comment}
         return {self.site.title: {"exists": True, "size_bytes": self.size_bytes, **settings}}
 
+    def _is_ours(self, stored: lookup.StoredLun) -> bool:
+        """Tell whether this run made a LUN: once ours was seen, by its id, because another may have come to its path since."""
+        if self.site.lun is not None:
+            return stored.lun.id == self.site.lun.id
+        return self._told_created or self.site.mark in stored.comment
+
     def _find(self) -> bool:
         """Look for the LUN that this run made; one that somebody else put at its path is none of ours."""
         stored = lookup.lun_at(self.site.client, self.wish.address)
-        if stored is None or not (self._told_created or self.site.mark in stored.comment):
+        if stored is None or not self._is_ours(stored):
             return False
         self.site.lun = stored.lun
         return True
@@ -395,6 +408,10 @@ class MapLun(OntapStep):
         blind = blind_initiators(self.wish, lun)
         if blind:
             raise RemoteError(f"LUN {self.site.title} was mapped to igroup {self.group}, but {', '.join(blind)} cannot see it: {_EVENTS}.")
+        if self.wish.exclusive and lun is not None:
+            # Of two runs that mapped it at once, each sees the other's mapping, and takes back its own and nothing else.
+            self.site.others_see_it = bool(_strangers(lun, self.wish))
+            _refuse_if_others_see(lun, self.wish)
 
     def undo(self) -> None:
         lun = self.site.read() if self._sent else None

@@ -59,6 +59,8 @@ class Site:
     lun: Lun | None = None
     mark: str = field(default_factory=new_mark)
     touched: bool = False
+    others_see_it: bool = False
+    """Somebody else was found to have mapped the LUN while this run was at work."""
 
     def require_lun(self) -> Lun:
         """The LUN that the steps work on. Raises `NotFound` while there is none."""

@@ -12,6 +12,13 @@ from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import scsi
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.devices import (
+    device_name,
+    device_number,
+    device_size,
+    dm_uuid,
+    holders,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.scsi import Disk, value
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName, from_vpd80
@@ -19,7 +26,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 _BLOCK = "/sys/class/block"
 _BY_ID = "/dev/disk/by-id"
 _UDEV = "/run/udev"
-_SECTOR = 512  # sysfs counts in these, whatever the device's block size
 
 
 @dataclass(frozen=True)
@@ -118,33 +124,6 @@ def find(tree: Tree, name: ScsiName) -> GuestDisk | None:
 def udev_runs(tree: Tree) -> bool:
     """Tell whether links in `/dev/disk` are to be expected."""
     return tree.exists(f"{_UDEV}/control")
-
-
-def holders(tree: Tree, block: str) -> list[str]:
-    """The block devices that are built on this one."""
-    return tree.children(f"{_BLOCK}/{block}/holders")
-
-
-def dm_uuid(tree: Tree, block: str) -> str:
-    """What device mapper calls a device: `mpath-3600a…`, `part1-mpath-…`, `LVM-…`; empty for other devices."""
-    return value(tree, f"{_BLOCK}/{block}/dm/uuid")
-
-
-def device_number(tree: Tree, block: str) -> str:
-    """Major and minor number, `8:17`."""
-    return value(tree, f"{_BLOCK}/{block}/dev")
-
-
-def device_name(tree: Tree, block: str) -> str:
-    """`/dev/sda1`, or for device mapper `/dev/mapper/mpathb`."""
-    mapped = value(tree, f"{_BLOCK}/{block}/dm/name")
-    return f"/dev/mapper/{mapped}" if mapped else f"/dev/{block}"
-
-
-def device_size(tree: Tree, block: str) -> int:
-    """The size of a block device in bytes, 0 if it is not known."""
-    sectors = value(tree, f"{_BLOCK}/{block}/size")
-    return int(sectors) * _SECTOR if sectors.isdecimal() else 0
 
 
 def _maps(tree: Tree, paths: Sequence[Disk]) -> list[str]:

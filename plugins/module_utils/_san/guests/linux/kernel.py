@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import exclusive
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 
 _BLKFLSBUF = 0x1261  # linux/fs.h: write and drop the buffers of a block device
@@ -45,21 +46,13 @@ class Kernel:
             self.order(f"{path}/delete", "1")
 
     def is_claimed(self, device: str) -> bool:
-        """Tell whether anything holds a block device: a mount in whatever namespace, swap, md, device mapper. Raises a `CrossvisorError`.
-
-        Linux lets nobody open a block device exclusively that such a holder has claimed, a partition's holder claims the disk too.
-        """
+        """Tell whether anything holds a block device (`linux.exclusive`). Raises a `CrossvisorError`."""
         try:
-            os.close(os.open(device, os.O_RDONLY | os.O_EXCL))
+            return exclusive.is_claimed(device)
         except PermissionError:
             raise CrossvisorError(f"Only root may open {device}: run the task with become: true") from None
         except OSError as error:
-            if error.errno in _GONE:
-                return False
-            if error.errno == errno.EBUSY:
-                return True
             raise CrossvisorError(f"{device} cannot be opened: {error.strerror}") from None
-        return False
 
     def flush(self, device: str) -> None:
         """Write what is buffered for a block device; one that is gone has nothing left to write to. Raises a `CrossvisorError`."""

@@ -15,10 +15,11 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux import contents, controllers
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.address import ANYWHERE, Address
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.contents import Contents
-from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.disk import GuestDisk, device_size, find, udev_runs
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.disk import GuestDisk, find, udev_runs
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.kernel import Kernel
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.usage import Use, uses
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import scsi
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.devices import device_size
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.scsi import Disk, ScsiHost
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import PATH_DEAD
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName

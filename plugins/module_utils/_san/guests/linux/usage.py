@@ -10,21 +10,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.disk import (
-    GuestDisk,
-    device_name,
-    device_number,
-    dm_uuid,
-    holders,
-)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.disk import GuestDisk
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import mounts
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.devices import device_name, device_number, holders, kind_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 
 MOUNT = "mount"
 SWAP = "swap"
 PROCESS = "process"
 
-_DM_KINDS = {"LVM": "logical volume", "CRYPT": "encrypted device"}
 _WATCHERS = frozenset({"multipathd", "systemd-udevd", "(udev-worker)", "udevd"})  # they open every disk, and let go of one that leaves
 
 
@@ -86,7 +80,7 @@ def _uses_of_block(tree: Tree, block: str, disk: GuestDisk, open_files: Sequence
         yield Use(SWAP, device, device)
     for holder in holders(tree, block):
         if holder not in disk.blocks:
-            yield Use(_kind(tree, holder), device, device_name(tree, holder))
+            yield Use(kind_of(tree, holder), device, device_name(tree, holder))
     for process in _processes_with(f"/dev/{block}", open_files):
         yield Use(PROCESS, device, str(process))
 
@@ -97,13 +91,6 @@ def _mount_points(tree: Tree, block: str) -> list[str]:
     names = {f"/dev/{block}", device_name(tree, block)}
     found = (mount for mount in mounts.mounts(tree) if mount.device == number or names & {mount.source, mounts.named_device(tree, mount)})
     return list(dict.fromkeys(mount.place for mount in found))
-
-
-def _kind(tree: Tree, holder: str) -> str:
-    uuid = dm_uuid(tree, holder)
-    if uuid:
-        return _DM_KINDS.get(uuid.partition("-")[0], "device-mapper device")
-    return "RAID" if tree.exists(f"/sys/class/block/{holder}/md") else "block device"
 
 
 def _open_files(tree: Tree) -> Iterator[tuple[Process, str]]:

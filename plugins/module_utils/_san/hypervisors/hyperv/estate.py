@@ -30,6 +30,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     ImageFile,
     Inventory,
     ScsiDevice,
+    Use,
     VirtualDisk,
     VirtualMachine,
 )
@@ -77,6 +78,7 @@ def inventory(nodes: Nodes, devices: bool, images: bool) -> Inventory:
         file_systems=estate.file_systems,
         devices=estate.devices() if devices else (),
         cluster_disks=estate.cluster_disks(virtual_machines),
+        uses=[_unasked(node, found.lost[node.id]) for node in found.nodes if node.id in found.lost],
         warnings=[
             *(_missing(node, found.lost[node.id]) for node in found.nodes if node.id in found.lost),
             *estate.warnings(),
@@ -210,6 +212,11 @@ def _view(client: CimClient, node: Node, cluster: str) -> HostView:
 
 def _readers(nodes: Nodes, read: Iterable[Host]) -> dict[str, ImageReader]:
     return {host.id: ImageReader(nodes.client(host.id), host.name) for host in read if host.state != UNREACHABLE}
+
+
+def _unasked(node: Node, why: str) -> Use:
+    """VMs that only a lost host has may have any LUN."""
+    return Use("host", node.name, node.id, f"cannot be asked because {why}")
 
 
 def _missing(node: Node, why: str) -> str:

@@ -6,16 +6,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import socket
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import host_copy
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import exclusive
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Portal
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import iscsi
@@ -34,6 +36,12 @@ class HostAccess(Protocol):
 
     def root(self) -> Path | None:
         """A directory with the host's `/sys`, `/proc` and `/etc` in it as they are now; None where they cannot be read."""
+
+    def claimed(self, blocks: Sequence[str]) -> Mapping[str, bool]:
+        """Whether anything there holds each of these block devices (names in `/sys/class/block`), when `root` was last asked.
+
+        Those of which the kernel does not tell, such as to somebody who is not root, are left out.
+        """
 
     def write(self, path: str, text: str) -> None:
         """Write to an attribute of the host's sysfs. Raises `RemoteError` or `Refused`."""
@@ -54,6 +62,15 @@ class ThisMachine:
 
     def root(self) -> Path | None:
         return self._root
+
+    def claimed(self, blocks: Sequence[str]) -> Mapping[str, bool]:
+        found: dict[str, bool] = {}
+        for block in blocks:
+            node = self._root / "dev" / block.replace("!", "/")
+            with contextlib.suppress(OSError):
+                if node.exists():
+                    found[block] = exclusive.is_claimed(str(node))
+        return found
 
     def write(self, path: str, text: str) -> None:
         try:
@@ -87,6 +104,10 @@ class OverSsh:
         copy = tempfile.TemporaryDirectory(prefix="crossvisor-")
         self._copies.append(copy)
         return Path(copy.name) if host_copy.unpack(archive, Path(copy.name)) else None
+
+    def claimed(self, blocks: Sequence[str]) -> Mapping[str, bool]:
+        found = host_copy.claimed(Path(self._copies[-1].name)) if self._copies else {}
+        return {block: found[block] for block in blocks if block in found}
 
     def write(self, path: str, text: str) -> None:
         self._ssh([f"cat > {shlex.quote(path)}"], text.encode("ascii"), self._patience)
@@ -128,6 +149,9 @@ class OnlyLibvirt:
 
     def root(self) -> Path | None:
         return None
+
+    def claimed(self, blocks: Sequence[str]) -> Mapping[str, bool]:
+        return {}
 
     def write(self, path: str, text: str) -> None:
         raise self._refused()

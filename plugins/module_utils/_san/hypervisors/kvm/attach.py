@@ -41,6 +41,7 @@ def plan_attach(host: KvmHost, vm: VirtualMachine, wish: DiskWish) -> Plan:
     pair = observed.pair
     if host.session.is_saved(vm.id):
         raise Refused(f"VM {vm.name} is saved to disk with the devices that it had: start it, or discard its managed save image first.")
+    observed.refuse_scsi_device(vm.name, wish.name, host.name)
     has = observed.disks_of(wish.name)
     if has:
         return _plan_rest(change, pair, has[0], wish)
@@ -56,6 +57,7 @@ def plan_detach(host: KvmHost, vm: VirtualMachine, name: ScsiName, timeout: floa
     """
     change = VmChange(host, vm, timeout)
     observed = change.observe()
+    observed.refuse_scsi_device(vm.name, name, host.name)
     disks = observed.disks_of(name)
     if not disks:
         return Plan()
@@ -68,7 +70,7 @@ def _plan_rest(change: VmChange, pair: DomainPair, disk: Disk, wish: DiskWish) -
     kind = next(
         (places.controller_type(found.model) for part in pair.domains for found in part.controllers if _is_on(disk, found.index)), ""
     )
-    bus, unit = disk.address.controller if disk.address else None, places.unit_of(disk, kind)
+    bus, unit = disk.address.controller if disk.address else None, places.unit_at(disk.address, kind)
     sharing = MULTI_WRITER if disk.shareable else NOT_SHARED
     otherwise = [f"sharing {sharing}, not {wish.sharing}"] if wish.sharing not in (None, sharing) else []
     attach_rules.refuse_change(change.name, wish.name, [*attach_rules.other_place(wish.slot, bus, unit), *otherwise])

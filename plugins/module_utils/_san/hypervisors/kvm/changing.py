@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, TimedOut
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import domain
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Disk, Domain
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.faults import explained
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
@@ -36,6 +37,16 @@ class Observed:
     def parts_with(self, name: ScsiName) -> int:
         """Which parts of the VM (`LIVE`, `CONFIG`) have the LUN."""
         return self.pair.targets_with(lambda disk: self._is(disk, name))
+
+    def refuse_scsi_device(self, vm: str, name: ScsiName, host: str) -> None:
+        """Raise `Refused` when the VM has the LUN as a SCSI device of the host, which nobody who wanted a disk has given to it."""
+        devices = (device for device in self.pair.host_devices if device.type == domain.SCSI_DEVICE)
+        found = next((device for device in devices if self.view.device_name(device) == name), None)
+        if found:
+            raise Refused(
+                f"VM {vm} has LUN {name} as the SCSI device {found.alias or found} of host {host} (a hostdev), which is left as it is: "
+                "take it from the VM with virsh detach-device first, or name another LUN."
+            )
 
     def _is(self, disk: Disk, name: ScsiName) -> bool:
         return disk.is_disk and self.view.name_of(disk) == name

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -18,10 +19,18 @@ with contextlib.suppress(ImportError):  # told by wire.libvirt_session.open_sess
 
 LUN = "lun"
 ISCSI = "iscsi"
+SCSI_DEVICE = "scsi"
+VHOST_ADAPTER = "scsi_host"
+PCI_DEVICE = "pci"
+"""Types of `<hostdev>`."""
 _ISCSI_PORT = 3260
 _DISKS = frozenset({"disk", LUN})
 _QEMU_INITIATOR = "iqn.2008-11.org.linux-kvm"
 _NAME_ALIAS = "ua-naa-"
+_DEVICE_NODE = re.compile(r"""/dev/[^\s,;"'<>&]+""")
+_NO_DATA = frozenset({"reservations"})
+"""Elements whose `<source>` is none of data: the socket of a helper."""
+_PROSE = frozenset({"name", "title", "description", "metadata"})
 _HOT_PLUG_PORTS = frozenset({"pcie-root-port", "pcie-switch-downstream-port"})
 
 
@@ -95,7 +104,7 @@ class Disk:
     alias: str
     shareable: bool
     backing: Sequence[Source]
-    """Images that it is based on, nearest first, as far as libvirt tells."""
+    """What else its data lies on, as far as libvirt tells: the images that it is based on, nearest first, mirrors, data stores."""
     xml: str = field(repr=False)
 
     @property
@@ -107,6 +116,24 @@ class Disk:
     def recorded_name(self) -> ScsiName | None:
         """The LUN that was noted in the alias when the disk was attached."""
         return ScsiName.try_parse(self.alias[len(_NAME_ALIAS) :]) if self.alias.startswith(_NAME_ALIAS) else None
+
+
+@dataclass(frozen=True)
+class HostDevice:
+    """A device or adapter of the host that a domain has for itself (`<hostdev>`)."""
+
+    type: str
+    """`scsi`, `scsi_host`, `pci`, `usb`, `mdev`, …"""
+    alias: str
+    host_address: str
+    """What it is on the host: `7:0:0:2` (host, channel, target, LUN), `0000:04:00.0`, or the name of a vhost target."""
+    source: Source | None
+    """Of a SCSI device over iSCSI."""
+    address: DriveAddress | None
+    shareable: bool
+
+    def __str__(self) -> str:
+        return str(self.source) if self.source else self.host_address
 
 
 @dataclass(frozen=True)
@@ -129,6 +156,16 @@ class Domain:
     """Whether devices are added to PCI Express ports, which there is a fixed number of."""
     free_ports: int
     """PCI Express ports that take a device while the domain runs, and have none."""
+    host_devices: Sequence[HostDevice] = ()
+    device_nodes: frozenset[str] = frozenset()
+    """Every `/dev/…` that the XML names, wherever: also drives for media, firmware, and QEMU's own command line."""
+
+    @property
+    def seats(self) -> list[tuple[str, DriveAddress]]:
+        """What sits on SCSI controllers, and where: disks, drives and devices of the host."""
+        disks = [(f"{disk.target} ({disk.source or 'empty'})", disk.address) for disk in self.disks if disk.bus == "scsi"]
+        devices = [(f"host device {device}", device.address) for device in self.host_devices]
+        return [(what, address) for what, address in (*disks, *devices) if address is not None]
 
     def disk_at(self, target: str) -> Disk | None:
         return next((disk for disk in self.disks if disk.target == target), None)
@@ -163,6 +200,8 @@ def parse(xml: str) -> Domain:
         ],
         pcie=root.find("devices/controller[@model='pcie-root']") is not None,
         free_ports=len(ports - taken),
+        host_devices=[_host_device(element) for element in root.iterfind("devices/hostdev")],
+        device_nodes=frozenset(word for part in root if part.tag not in _PROSE for word in _DEVICE_NODE.findall(_text(part))),
     )
 
 
@@ -229,12 +268,40 @@ def _network(source: etree._Element) -> Source:
 
 
 def _backing(disk: etree._Element) -> Iterator[Source]:
-    below = disk.find("backingStore")
-    while below is not None:
-        source = _source(below)
+    """Every source below a disk's element but its own."""
+    for element in disk.iter("source"):
+        holder = element.getparent()
+        if holder is disk or holder is None or holder.tag in _NO_DATA:
+            continue
+        source = _source(holder)
         if source is not None:
             yield source
-        below = below.find("backingStore")
+
+
+def _host_device(element: etree._Element) -> HostDevice:
+    """Libvirt's `<hostdev>` (formatdomain.html): a SCSI device is named by adapter and address, or like a network disk."""
+    source, alias = element.find("source"), element.find("alias")
+    return HostDevice(
+        type=element.get("type", ""),
+        alias=alias.get("name", "") if alias is not None else "",
+        host_address=_host_address(element.get("type", ""), source) if source is not None else "",
+        source=_network(source) if source is not None and source.get("protocol") == ISCSI else None,
+        address=_address(element.find("address")),
+        shareable=element.find("shareable") is not None,
+    )
+
+
+def _host_address(kind: str, source: etree._Element) -> str:
+    adapter, address = source.find("adapter"), source.find("address")
+    if kind == VHOST_ADAPTER:
+        return source.get("wwpn", "")
+    if address is None:
+        return ""
+    if kind == PCI_DEVICE:
+        domain, bus, slot, function = (int(address.get(part, "0"), 0) for part in ("domain", "bus", "slot", "function"))
+        return f"{domain:04x}:{bus:02x}:{slot:02x}.{function:x}"
+    host = adapter.get("name", "")[len("scsi_host") :] if adapter is not None else ""
+    return ":".join([host, *(address.get(part, "0") for part in ("bus", "target", "unit"))])
 
 
 def _address(element: etree._Element | None) -> DriveAddress | None:

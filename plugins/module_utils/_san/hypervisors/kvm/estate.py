@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import hosts
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import evidence, hosts
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.machines import DomainPair, View
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FileSystem, Inventory, ScsiDevice, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FileSystem, Inventory, ScsiDevice, Use, VirtualMachine
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,25 @@ class Estate:
         """Why targets that did not answer did not."""
         return [str(failure) for failure in self.view.answers.failures.values()]
 
+    def uses(self, virtual_machines: Sequence[VirtualMachine]) -> list[Use]:
+        """What VMs have in other ways than as a disk."""
+        return [use for pair, vm in zip(self.pairs, virtual_machines) for use in evidence.of_machine(self.view, pair, vm)]
+
 
 def inventory(host: KvmHost, devices: bool, images: bool) -> Inventory:
     """Everything that the host has; a target that does not answer costs the names of its LUNs, and a warning."""
     pairs = host.pairs()
     estate = Estate(pairs, host.view(pairs, with_pools=devices, images=images))
     virtual_machines = estate.virtual_machines()
+    uses = estate.uses(virtual_machines)
+    file_systems = estate.file_systems(virtual_machines)
+    kernel = evidence.of_host(estate.view, host.name, virtual_machines, file_systems)
+    doubts = [f"{use.kind} {use.name} {use.how}." for use in uses if use.lun is None]
     return Inventory(
         hosts=[hosts.host_of(host)],
         virtual_machines=virtual_machines,
-        file_systems=estate.file_systems(virtual_machines),
+        file_systems=[store for store in file_systems if store.id not in kernel.idle_groups],
         devices=estate.devices() if devices else (),
-        warnings=estate.warnings(),
+        uses=[*uses, *kernel.uses],
+        warnings=[*estate.warnings(), *doubts],
     )

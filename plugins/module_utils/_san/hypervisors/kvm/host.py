@@ -17,6 +17,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kv
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.pools import Pool
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.storage import HostStorage
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.targets import Answers
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import POWERED_ON
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import libvirt_session
@@ -46,9 +47,11 @@ class KvmHost:
 
     def storage(self, known: Sequence[Pool]) -> HostStorage:
         """Its storage as it is now."""
-        tree = tree_of(self.access)
+        return self._storage(tree_of(self.access), known)
+
+    def _storage(self, tree: Tree | None, known: Sequence[Pool]) -> HostStorage:
         nodes = [] if tree else self.session.node_devices(libvirt_session.STORAGE)
-        return HostStorage(self.id, tree, known, nodes)
+        return HostStorage(self.id, tree, known, nodes, self.access.claimed)
 
     def ask(self, logins: Sequence[Login]) -> Answers:
         """What these iSCSI targets show."""
@@ -70,11 +73,12 @@ class KvmHost:
         tree = tree_of(self.access)
         return View(
             self.id,
-            self.storage(known),
+            self._storage(tree, known),
             answers,
             capacities=self.session.capacities(),
             volume=self.session.volume,
-            images=(lambda path: qcow2.chain(tree, path)) if images and tree else (lambda _path: ()),
+            images=(lambda path: qcow2.chain(tree, path)) if tree else (lambda _path: ()),
+            pci_class=lambda address: self._pci_class(tree, address),
             mounts=self._mounts(pairs) if images else {},
         )
 
@@ -88,6 +92,13 @@ class KvmHost:
             return self.session.mounts(uuid) or {}
         except CrossvisorError:
             return {}
+
+    def _pci_class(self, tree: Tree | None, address: str) -> str:
+        """The class of a PCI function, by the host's files or by libvirt; empty when neither tells."""
+        if tree:
+            return tree.text(f"/sys/bus/pci/devices/{address}/class") or ""
+        xml = self.session.node_device(f"pci_{address.replace(':', '_').replace('.', '_')}")
+        return root_of(xml).findtext("capability/class", "") if xml else ""
 
     def san(self) -> Answers:
         """What the targets of the host's iSCSI pools show."""

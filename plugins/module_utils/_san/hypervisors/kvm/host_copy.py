@@ -15,6 +15,8 @@ import os
 import tarfile
 from pathlib import Path, PurePosixPath
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
+
 _CLASSES = (
     "block fc_host fc_remote_ports iscsi_connection iscsi_host iscsi_session iscsi_transport nvme sas_host sas_phy scsi_device scsi_host"
 )
@@ -25,17 +27,36 @@ _ATTRIBUTES = (
 )
 _COPIED = "proc/self/mountinfo proc/1/mountinfo proc/swaps etc/iscsi/initiatorname.iscsi etc/os-release etc/nvme/hostnqn"
 
+_CLAIMED = "crossvisor-claimed"
+_CLAIMS = """
+import errno, os
+for block in sorted(os.listdir("/sys/class/block")):
+    if block.startswith(("fd", "loop", "nbd", "ram", "sr", "zram")):
+        continue
+    try:
+        os.close(os.open("/dev/" + block.replace("!", "/"), os.O_RDONLY | os.O_EXCL))
+        print(block, 0)
+    except OSError as error:
+        if error.errno in (errno.EBUSY, errno.ENODEV, errno.ENXIO, errno.EIO):
+            print(block, int(error.errno == errno.EBUSY))
+"""
+"""Which block devices nobody can open exclusively (`linux.exclusive`), for the host's own Python, which no shell could replace."""
+
 SCRIPT = f"""cd / || exit 1
 copy=$(mktemp -d) || exit 1
 trap 'rm -rf "$copy" "$copy.list"' EXIT
 for file in {_COPIED}; do
     if [ -r "$file" ]; then mkdir -p "$copy/${{file%/*}}" && cat "$file" >"$copy/$file"; fi
 done
+for python in python3 /usr/libexec/platform-python; do
+    command -v "$python" >/dev/null 2>&1 && "$python" -c '{_CLAIMS}' >"$copy/{_CLAIMED}" 2>/dev/null && break
+done
 set -- -name size
 for name in {_ATTRIBUTES}; do set -- "$@" -o -name "$name"; done
 {{
     for class in {_CLASSES}; do find "sys/class/$class" -mindepth 1 -maxdepth 1; done
-    find sys/block sys/dev/block dev/disk/by-id dev/mapper -type l
+    find sys/block sys/dev/block sys/bus/pci/devices dev/disk/by-id dev/mapper -type l
+    find sys/devices/pci* -type f -name class
     find dev -maxdepth 2 -type l -lname '*dm-*'
     find sys/devices -type l '(' -name device -o -name driver -o -path '*/slaves/*' -o -path '*/holders/*' ')' \
         -o -type f ! -path '*/power/*' '(' "$@" ')'
@@ -59,6 +80,12 @@ def unpack(archive: bytes, root: Path) -> bool:
         if member.issym():
             _link(member, root)
     return True
+
+
+def claimed(root: Path) -> dict[str, bool]:
+    """Whether anything held each block device of a copy when it was made; those of which the host could not tell are missing."""
+    found = Tree(root).text(f"/{_CLAIMED}") or ""
+    return {words[0]: words[1] == "1" for words in map(str.split, found.splitlines()) if len(words) == 2}
 
 
 def _write(packed: tarfile.TarFile, member: tarfile.TarInfo, root: Path) -> None:

@@ -10,7 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import domain, places
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import NOTHING, Disk, Domain, Login, Source
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import (
+    NOTHING,
+    Disk,
+    Domain,
+    HostDevice,
+    Login,
+    Source,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.storage import HostStorage, Under
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.targets import Answers
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
@@ -48,9 +55,16 @@ class DomainPair:
         return [*self.live.disks, *(disk for disk in self.config.disks if _identity(disk) not in seen)]
 
     @property
+    def host_devices(self) -> list[HostDevice]:
+        """The host's devices that what runs or what starts next time has, each once."""
+        return list({(device.type, str(device), device.address): device for part in self.domains for device in part.host_devices}.values())
+
+    @property
     def logins(self) -> Iterator[Login]:
-        """Every iSCSI target that a disk is on."""
-        return (disk.source.login for disk in self.disks if disk.source and disk.source.login)
+        """Every iSCSI target that a disk, or anything below one, is on."""
+        below_disks = (source for disk in self.disks for source in (disk.source, *disk.backing))
+        sources = (*below_disks, *(device.source for device in self.host_devices))
+        return (source.login for source in sources if source and source.login)
 
     def targets_with(self, has: Callable[[Disk], bool]) -> int:
         """The flags (`LIVE`, `CONFIG`) of those parts that have such a disk."""
@@ -68,7 +82,9 @@ class View:
     capacities: Mapping[tuple[str, str], int] = field(default_factory=dict)
     volume: Callable[[str, str], Volume] = lambda _pool, _volume: Volume()
     images: Callable[[str], Sequence[str]] = lambda _path: ()
-    """Paths that an image of a VM that is off is based on."""
+    """Paths that an image is based on, by its own word."""
+    pci_class: Callable[[str], str] = lambda _address: ""
+    """PCI class of a function of the host, `0x0c0400`; empty when it is not told."""
     mounts: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
     """UUID of the domain → target → where the guest has mounted file systems on the disk."""
 
@@ -79,24 +95,27 @@ class View:
         """
         if disk.source is None:
             return None
-        if disk.source.login:
-            lun = self.answers.lun(disk.source)
-            return lun.name if lun else disk.recorded_name
-        return self._under(disk.source).name
+        return self.name_at(disk.source) or (disk.recorded_name if disk.source.login else None)
+
+    def name_at(self, source: Source) -> ScsiName | None:
+        """The LUN that a source is, as a whole."""
+        if source.login:
+            lun = self.answers.lun(source)
+            return lun.name if lun else None
+        return self._under(source).name
 
     def disk(self, pair: DomainPair, disk: Disk, source: Source) -> VirtualDisk:
         """A disk as the model has it."""
         kind = _controller_kind(pair, disk)
         under = Under(name=self.name_of(disk), device=str(source)) if source.login else self._under(source)
         passed = disk.device == domain.LUN or under.name is not None or source.login is not None
-        parents = [self._parent(parent) for parent in disk.backing] or [self._parent(Source("file", path)) for path in self._based_on(disk)]
         return VirtualDisk(
             key=disk.target,
             label=disk.target,
             kind=PASSTHROUGH if passed else IMAGE,
             controller=_controller_key(disk),
             bus=disk.address.controller if disk.address else None,
-            unit=places.unit_of(disk, kind),
+            unit=places.unit_at(disk.address, kind),
             size_bytes=self._size(pair, disk, source, under.name),
             path="" if passed else self._path(source) or str(source),
             file_system="" if passed else under.file_system,
@@ -104,7 +123,7 @@ class View:
             name=under.name,
             mode=(PHYSICAL if disk.device == domain.LUN else VIRTUAL) if passed else "",
             sharing=MULTI_WRITER if disk.shareable else "",
-            parents=parents,
+            parents=[self._parent(parent) for parent in self.below(pair, disk)],
             mounts=self.mounts.get(pair.record.uuid, {}).get(disk.target, ()),
         )
 
@@ -118,7 +137,43 @@ class View:
             host=self.host,
             power=pair.record.state,
             controllers=list(_controllers(pair)),
-            disks=[self.disk(pair, disk, source) for disk, source in disks],
+            disks=[*(self.disk(pair, disk, source) for disk, source in disks), *self._scsi_devices(pair)],
+        )
+
+    def below(self, pair: DomainPair, disk: Disk) -> list[Source]:
+        """What else a disk's data lies on: by libvirt's word for what runs, by the images' own for what starts next time."""
+        if disk.backing or disk in pair.live.disks:
+            return list(disk.backing)
+        path = self._path(disk.source) if disk.source and disk.format == "qcow2" else ""
+        return [Source("file", below) for below in self.images(path)] if path else []
+
+    def device_name(self, device: HostDevice) -> ScsiName | None:
+        """The LUN that a SCSI device of the host is."""
+        if device.source:
+            return self.name_at(device.source)
+        return self.storage.name_at(device.host_address)
+
+    def _scsi_devices(self, pair: DomainPair) -> Iterator[VirtualDisk]:
+        """The LUNs that the VM has as SCSI devices of the host."""
+        named = ((device, self.device_name(device)) for device in pair.host_devices if device.type == domain.SCSI_DEVICE)
+        return (self._scsi_device(pair, device, name) for device, name in named if name)
+
+    def _scsi_device(self, pair: DomainPair, device: HostDevice, name: ScsiName) -> VirtualDisk:
+        index = device.address.controller if device.address else None
+        controller = next((found for found in _controllers(pair) if found.bus == index), None)
+        seen = self.storage.device_of(name)
+        return VirtualDisk(
+            key=device.alias or str(device),
+            label=device.alias or str(device),
+            kind=PASSTHROUGH,
+            controller=controller.key if controller else "",
+            bus=index,
+            unit=places.unit_at(device.address, controller.type if controller else ""),
+            size_bytes=seen.size_bytes if seen else 0,
+            device=seen.device if seen else str(device),
+            name=name,
+            mode=PHYSICAL,
+            sharing=MULTI_WRITER if device.shareable else "",
         )
 
     def _path(self, source: Source) -> str:
@@ -129,11 +184,7 @@ class View:
         return self.storage.under(path) if path else Under(device=str(source))
 
     def _parent(self, source: Source) -> ImageFile:
-        return ImageFile(self._path(source) or str(source), self._under(source).file_system)
-
-    def _based_on(self, disk: Disk) -> Sequence[str]:
-        path = self._path(disk.source) if disk.source and disk.format == "qcow2" else ""
-        return self.images(path) if path else ()
+        return ImageFile(self._path(source) or str(source), self._under(source).file_system, self.name_at(source))
 
     def _size(self, pair: DomainPair, disk: Disk, source: Source, name: ScsiName | None) -> int:
         """Bytes, by whoever knows: QEMU or the image's header, the array, the pool, the host."""

@@ -18,7 +18,7 @@ from types import MappingProxyType
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name, refuse_unit_without_bus
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Disk, Domain, DriveAddress
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Domain, DriveAddress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Slot
 
 VIRTIO_SCSI = "virtio-scsi"
@@ -76,24 +76,19 @@ def controller_type(model: str) -> str:
     return _TYPES.get(model, model or "scsi")
 
 
-def unit_of(disk: Disk, kind: str) -> int | None:
-    """The unit of a disk on a controller of this type; None for one that is elsewhere than where a unit can name it."""
-    if disk.address is None:
+def unit_at(address: DriveAddress | None, kind: str) -> int | None:
+    """The unit of an address on a controller of this type; None for one that is elsewhere than where a unit can name it."""
+    if address is None:
         return None
     by_target = kind in MODELS and MODELS[kind].by_target
-    named, other = (disk.address.target, disk.address.unit) if by_target else (disk.address.unit, disk.address.target)
+    named, other = (address.target, address.unit) if by_target else (address.unit, address.target)
     return named if other == 0 else None
 
 
 def used_units(domains: Iterable[Domain], index: int, kind: str) -> set[int]:
-    """The units of a controller that any disk or drive sits on, in any of the domain's XMLs."""
-    there = (
-        disk
-        for domain in domains
-        for disk in domain.disks
-        if disk.bus == "scsi" and disk.address is not None and disk.address.controller == index
-    )
-    return {unit for disk in there if (unit := unit_of(disk, kind)) is not None}
+    """The units of a controller that any disk, drive or device of the host sits on, in any of the domain's XMLs."""
+    there = (address for domain in domains for _what, address in domain.seats if address.controller == index)
+    return {unit for address in there if (unit := unit_at(address, kind)) is not None}
 
 
 def choose(vm: str, domains: Sequence[Domain], slot: Slot, wished_type: str | None) -> Place:
@@ -170,5 +165,5 @@ def _first_free(used: Collection[int], possible: Iterable[int]) -> int | None:
 
 
 def _occupant(domains: Sequence[Domain], bus: int, unit: int, kind: str) -> str:
-    disks = (disk for domain in domains for disk in domain.disks if disk.address and disk.address.controller == bus)
-    return next((f"{disk.target} ({disk.source or 'empty'})" for disk in disks if unit_of(disk, kind) == unit), "another device")
+    seats = (seat for domain in domains for seat in domain.seats if seat[1].controller == bus)
+    return next((what for what, address in seats if unit_at(address, kind) == unit), "another device")

@@ -10,12 +10,13 @@ that no pool describes are not known.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import root_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.pools import Pool
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.block import BlockDevices, file_system_of
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.stacks import Stack
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FileSystem, ScsiDevice
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
@@ -37,11 +38,24 @@ class Under:
 class HostStorage:
     """One observation of a host's storage."""
 
-    def __init__(self, host: str, tree: Tree | None, pools: Sequence[Pool], node_devices: Iterable[str] = ()) -> None:
-        """`node_devices` is the XML of libvirt's node devices of capability `storage`; they are for hosts without `tree`."""
+    def __init__(
+        self,
+        host: str,
+        tree: Tree | None,
+        pools: Sequence[Pool],
+        node_devices: Sequence[str] = (),
+        claimed: Callable[[Sequence[str]], Mapping[str, bool]] = lambda _blocks: {},
+    ) -> None:
+        """`node_devices` is the XML of libvirt's node devices of capability `storage`; they are for hosts without `tree`.
+
+        `claimed` is `HostAccess.claimed`.
+        """
         self._host = host
+        self._claimed = claimed
+        self._pools = pools
         self._blocks = BlockDevices(tree, host) if tree else None
         self.devices = self._blocks.devices() if self._blocks else [device for xml in node_devices for device in _node_device(xml, host)]
+        self._addresses = dict(_address_and_name(xml) for xml in node_devices)
         self._known = {store.id: store for store in self._found(pools)}
 
     def file_systems(self, used: Collection[str]) -> list[FileSystem]:
@@ -64,6 +78,29 @@ class HostStorage:
     def device_of(self, name: ScsiName) -> ScsiDevice | None:
         """The LUN as the host sees it."""
         return next((device for device in self.devices if device.name == name), None)
+
+    def name_at(self, address: str) -> ScsiName | None:
+        """The LUN at a SCSI address of the host (host, channel, target, LUN: `7:0:0:2`); None for what is no LUN, or not there."""
+        return self._blocks.name_at(address) if self._blocks else self._addresses.get(address)
+
+    def shows(self, address: str) -> bool:
+        """Whether anything is at a SCSI address of the host."""
+        return self._blocks.has(address) if self._blocks else address in self._addresses
+
+    def stacks(self) -> list[Stack]:
+        """What the kernel has built on each LUN that it has as a block device; of a host without files only which LUNs these are."""
+        return (
+            self._blocks.stacks() if self._blocks else [Stack(device.name, (), [device.device]) for device in self.devices if device.name]
+        )
+
+    def claimed(self, stack: Stack) -> bool | None:
+        """Whether anything on the host holds what is built on a LUN, or the LUN itself; None when the host does not tell of all of it."""
+        found = self._claimed(stack.tops)
+        return True if any(found.values()) else (None if set(stack.tops) - set(found) else False)
+
+    def is_pooled(self, group: str) -> bool:
+        """Whether a storage pool describes a volume group."""
+        return any(pool.group == group for pool in self._pools)
 
     def _whole(self, path: str) -> ScsiName | None:
         return self._blocks.whole(path) if self._blocks else self._by_spelling(path)
@@ -91,6 +128,13 @@ class HostStorage:
         extents = [f"/dev/disk/by-id/{name.wwn}" if (name := self._whole(device)) else device for device in pool.devices]
         place = pool.path.rstrip("/") + "/" if pool.path else ""
         return FileSystem(f"pool:{pool.name}", pool.name, f"{pool.type} pool", [self._host], extents, remote=pool.remote, url=place)
+
+
+def _address_and_name(xml: str) -> tuple[str, ScsiName | None]:
+    """Where a `storage` node device is, by its parent's name, `scsi_7_0_0_2`, and which LUN it is."""
+    root = root_of(xml)
+    name = ScsiName.try_parse(root.findtext("capability/serial", ""))
+    return root.findtext("parent", "").partition("_")[2].replace("_", ":"), name
 
 
 def _node_device(xml: str, host: str) -> list[ScsiDevice]:

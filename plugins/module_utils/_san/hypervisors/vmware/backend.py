@@ -70,6 +70,8 @@ class VMware:
             virtual_machines=self._with_names(estate.virtual_machines, estate.devices),
             file_systems=estate.file_systems,
             devices=estate.devices,
+            uses=estate.uses,
+            warnings=estate.warnings(),
         )
 
     def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:

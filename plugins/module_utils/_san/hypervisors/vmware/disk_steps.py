@@ -13,7 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, Refused, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    CrossvisorError,
+    Overtaken,
+    Refused,
+    RemoteError,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import host_lun, mapping_file, places, rdm
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import Observed, VmChange, datastore_of
@@ -61,7 +66,7 @@ class AttachDisk(_VmStep):
         self._refuse_if_overtaken(now)
         lun = host_lun.in_service(self.vm.session, now.vm.host, self.name)
         disk = rdm.add_disk(self.place, lun.uuid, lun.device_name, lun.size_bytes, self.settings, self.file.path, self.file.create)
-        controllers = [] if self.place.controller else [rdm.add_controller(self.place.type, self.place.bus)]
+        controllers = [] if self.place.controller else [rdm.add_controller(self.place.type, self.place.bus, self.place.shared)]
         subject = Subject(lun=str(self.name), vm=self.vm.name, host=lun.host_name, datastore=self.file.datastore)
         self.vm.apply(now, [*controllers, disk], subject)
 
@@ -80,13 +85,14 @@ class AttachDisk(_VmStep):
         disk = now.disk_of(self.name)
         if disk is None:
             now.refuse_if_hidden(self.name)
-        removals = [rdm.remove_disk(self.vm.device(disk.key), destroy_file=self.file.create)] if disk else []
+        destroy = disk is not None and self.file.create and not mapping_file.other_users(self.vm.session, now, disk)
+        removals = [rdm.remove_disk(self.vm.device(disk.key), destroy)] if disk else []
         controller = self._own_controller(now, disk)
         if controller:
             removals.append(rdm.remove_controller(self.vm.device(controller.key)))
         if removals:
             self.vm.apply(now, removals, Subject(lun=str(self.name), vm=self.vm.name, datastore=self.file.datastore))
-        if self.file.create:
+        if destroy:
             _refuse_if_left(self.vm, self.name, disk)
 
     def before(self) -> Mapping[str, Any]:
@@ -94,17 +100,21 @@ class AttachDisk(_VmStep):
 
     def after(self) -> Mapping[str, Any]:
         disk = {"lun": str(self.name), "mapping_file_on": self.file.datastore, **vars(self.settings)}
-        added = {} if self.place.controller else {_controller(self.place): self.place.type}
+        sharing = f", {self.place.shared} bus sharing" if self.place.shared else ""
+        added = {} if self.place.controller else {_controller(self.place): f"{self.place.type}{sharing}"}
         return {f"VM {self.vm.name}": {str(self.place): disk, **added}}
 
     def _refuse_if_overtaken(self, now: Observed) -> None:
-        """Raise `Refused` when the VM has changed since the plan so that this step would do something else than it says."""
+        """Raise `Overtaken` when the VM has changed since the plan so that this step would do something else than it says.
+
+        A LUN that somebody else attached is `Refused`: what is on it by now is theirs.
+        """
         if now.disk_of(self.name):
             raise Refused(f"LUN {self.name} was attached to VM {self.vm.name} by somebody else in the meantime: run this task again.")
         there = _controller_on(now, self.place.bus)
         planned = self.place.controller
-        if (there and there.key) != (planned and planned.key) or (there and self.place.unit in there.units):
-            raise Refused(f"{self.place} of VM {self.vm.name} was changed by somebody else in the meantime: run this task again.")
+        if _sharing(there) != _sharing(planned) or (there and self.place.unit in there.units):
+            raise Overtaken(f"{self.place} of VM {self.vm.name} was changed by somebody else in the meantime: run this task again.")
 
     def _own_controller(self, now: Observed, disk: VirtualDisk | None) -> Controller | None:
         """The controller that this step added, if nothing but this step's disk is on it."""
@@ -171,16 +181,17 @@ class EditDisk(_VmStep):
 
 @dataclass
 class DetachDisk(_VmStep):
-    """Take the LUN from the VM; the mapping file goes too, unless another VM uses it."""
+    """Take the LUN from the VM; the mapping file goes too, unless another VM uses it by then."""
 
     disk: VirtualDisk
     place: Place
     other_users: Sequence[str]
-    """Names of the VMs that use the mapping file too."""
+    """Names of the VMs that used the mapping file too when the plan was made."""
     _removed: Any = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         keeping = f", keeping its mapping file for {', '.join(self.other_users)}" if self.other_users else ""
+        self._keeps_file = bool(self.other_users)
         self.title = f"detach LUN {self.name} ({self.place}) from VM {self.vm.name}{keeping}"
 
     def done(self) -> bool:
@@ -193,13 +204,14 @@ class DetachDisk(_VmStep):
         if disk is None:
             return
         self._removed = self.vm.device(disk.key)
-        self.vm.apply(now, [rdm.remove_disk(self._removed, not self.other_users)], _subject(self.vm, self.name, disk))
+        self._keeps_file = bool(mapping_file.other_users(self.vm.session, now, disk))
+        self.vm.apply(now, [rdm.remove_disk(self._removed, not self._keeps_file)], _subject(self.vm, self.name, disk))
 
     def verify(self) -> None:
         now = self.vm.observe()
         if now.disk_of(self.name) or any(disk.path == self.disk.path for disk in now.vm.disks):
             raise RemoteError(f"VM {self.vm.name} still has LUN {self.name} after the change: look at its recent tasks in vCenter.")
-        if not self.other_users:
+        if not self._keeps_file:
             _refuse_if_left(self.vm, self.name, self.disk)
 
     def undo(self) -> None:
@@ -245,6 +257,11 @@ def _refuse_if_left(change: VmChange, name: ScsiName, disk: VirtualDisk | None) 
 def _controller_on(observed: Observed, bus: int) -> Controller | None:
     there = (controller for controller in observed.vm.controllers if controller.type in places.SCSI_TYPES)
     return next((controller for controller in there if controller.bus == bus), None)
+
+
+def _sharing(controller: Controller | None) -> tuple[str, str] | None:
+    """Which controller it is, and with whom its disks are shared."""
+    return (controller.key, controller.shared) if controller else None
 
 
 def _controller(place: Place) -> str:

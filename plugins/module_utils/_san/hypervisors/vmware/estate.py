@@ -20,6 +20,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     FileSystem,
     Host,
     ScsiDevice,
+    Use,
     VirtualDisk,
     VirtualMachine,
 )
@@ -35,6 +36,8 @@ class Estate:
         self.tree = Tree()
         self.devices: list[ScsiDevice] = []
         self.file_systems: list[FileSystem] = []
+        self.uses: list[Use] = []
+        """The VMs whose disks are not known."""
         self._hosts: list[Host] = []
         self._machines: list[tuple[VirtualMachine, str]] = []
         takers: Mapping[str, Callable[[ObjectRecord], None]] = {
@@ -57,7 +60,14 @@ class Estate:
         clusters = self.tree.clusters_of_hosts()
         return [replace(vm, cluster=clusters.get(vm.host, ""), folder=self.tree.path(parent)) for vm, parent in self._machines]
 
+    def warnings(self) -> list[str]:
+        """What is missing."""
+        return [f"{use.kind} {use.name} ({use.id}) {use.how}: its disks are missing." for use in self.uses]
+
     def _take_machine(self, record: ObjectRecord) -> None:
+        unreadable = machines.unreadable(record)
+        if unreadable:
+            self.uses.append(unreadable)
         self._machines.append((machines.machine(record), record.text("parent") or record.text("parentVApp")))
 
     def _take_host(self, record: ObjectRecord) -> None:

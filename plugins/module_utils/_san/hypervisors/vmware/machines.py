@@ -10,10 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import properties
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.rdm import COMPATIBILITY, SHARING
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.rdm import BY_BUS, COMPATIBILITY
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.tree import name_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     IMAGE,
+    MULTI_WRITER,
+    NOT_SHARED,
     PASSTHROUGH,
     PHYSICAL,
     POWERED_OFF,
@@ -21,6 +23,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     SUSPENDED,
     VIRTUAL,
     Controller,
+    Use,
     VirtualDisk,
     VirtualMachine,
 )
@@ -42,8 +45,9 @@ _DISK = "VirtualDisk"
 _RAW_DEVICE_MAPPING = "VirtualDiskRawDiskMappingVer1BackingInfo"
 _POWER_STATES: Mapping[str, str] = {"poweredOn": POWERED_ON, "poweredOff": POWERED_OFF, "suspended": SUSPENDED}
 _BUS_SHARING: Mapping[str, str] = {"physicalSharing": PHYSICAL, "virtualSharing": VIRTUAL}
+_CONNECTED = "connected"
 _MODES: Mapping[str, str] = {word: mode for mode, word in COMPATIBILITY.items()}
-_DISK_SHARING: Mapping[str, str] = {word: sharing for sharing, word in SHARING.items()}
+_DISK_SHARING: Mapping[str, str] = {"sharingNone": NOT_SHARED, "sharingMultiWriter": MULTI_WRITER}
 
 
 def machine(record: ObjectRecord) -> VirtualMachine:
@@ -63,6 +67,19 @@ def machine(record: ObjectRecord) -> VirtualMachine:
         controllers=controllers,
         disks=disks,
     )
+
+
+def unreadable(record: ObjectRecord) -> Use | None:
+    """What a VM is to a LUN when its hardware was not told: it may have any. None when it was.
+
+    VirtualMachineConnectionState: of an inaccessible or invalid VM vCenter knows no configuration, of one on a lost host perhaps none.
+    """
+    if properties.DEVICES_OF_VM in record.properties:
+        return None
+    state = record.text("runtime.connectionState", _CONNECTED)
+    refused = (why for path, why in record.missing.items() if properties.DEVICES_OF_VM.startswith(path))
+    because = f"it is {state}" if state != _CONNECTED else next(refused, "") or "its configuration is not there"
+    return Use("VM", name_of(record), record.moid, f"cannot be read because {because}")
 
 
 def hardware(devices: Iterable[Element]) -> tuple[list[Controller], list[VirtualDisk]]:
@@ -108,8 +125,15 @@ def _disk(device: Element, controllers: Mapping[str, Controller]) -> VirtualDisk
         name=None if mapping is None else _lun(mapping),
         mode=_MODES.get(mode, mode),
         disk_mode=text(backing, "diskMode"),
-        sharing=_DISK_SHARING.get(text(backing, "sharing"), text(backing, "sharing")),
+        sharing=_sharing(text(backing, "sharing"), controller),
     )
+
+
+def _sharing(word: str, controller: Controller | None) -> str:
+    """How other VMs may have the disk too: by its own setting, or else because its controller shares its bus."""
+    own = _DISK_SHARING.get(word, word)
+    by_bus = BY_BUS.get(controller.shared, own) if controller else own
+    return by_bus if own in ("", NOT_SHARED) else own
 
 
 def _lun(mapping: Element) -> ScsiName | None:

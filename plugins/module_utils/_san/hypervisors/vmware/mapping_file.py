@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import machines, properties
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import Observed, VmChange
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualDisk
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import Observed, VmChange, datastore_of
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualDisk, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import ObjectRecord, flag, text
@@ -96,10 +96,21 @@ def new(session: VimSession, observed: Observed, wished: str | None) -> MappingF
     return MappingFile("" if name == observed.home else f"[{name}]", name, create=True)
 
 
-def of_others(session: VimSession, observed: Observed, name: ScsiName) -> list[tuple[str, VirtualDisk]]:
-    """Every other VM that has the LUN, by name, with its disk; VMs that share a LUN share its mapping file."""
+def existing(session: VimSession, observed: Observed, owner: str, path: str) -> MappingFile:
+    """The mapping file by which another VM has the LUN. Raises `Refused` when the VM's host does not mount its datastore."""
+    name = datastore_of(path)
+    if not any(home.name == name and home.usable for home in _homes(session, observed.vm.host)):
+        raise Refused(
+            f"The mapping file {path} of VM {owner} is on datastore {name}, which is not accessible from the host of VM "
+            f"{observed.vm.name}: mount the datastore there, or move the VM to a host that has it."
+        )
+    return MappingFile(path, name, create=False)
+
+
+def of_others(session: VimSession, observed: Observed, name: ScsiName) -> list[tuple[VirtualMachine, VirtualDisk]]:
+    """Every other VM that has the LUN, with its disk; VMs that share a LUN share its mapping file."""
     everyone = map(machines.machine, session.retrieve({properties.VIRTUAL_MACHINE: properties.MACHINE}))
-    return [(vm.name, disk) for vm in everyone if vm.id != observed.vm.id for disk in vm.disks if disk.name == name]
+    return [(vm, disk) for vm in everyone if vm.id != observed.vm.id for disk in vm.disks if disk.name == name]
 
 
 def exists(change: VmChange, path: str, datastore: str) -> bool:

@@ -27,6 +27,7 @@ MACHINE = (
     "parentVApp",
     "runtime.host",
     "runtime.powerState",
+    "runtime.connectionState",
     "config.uuid",
     "config.instanceUuid",
     "config.template",

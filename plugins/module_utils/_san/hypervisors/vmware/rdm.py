@@ -16,13 +16,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.places import Place
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import MULTI_WRITER, NOT_SHARED, PHYSICAL, VIRTUAL
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    MULTI_WRITER,
+    NOT_SHARED,
+    PHYSICAL,
+    PHYSICAL_BUS,
+    VIRTUAL,
+    VIRTUAL_BUS,
+)
 
 with contextlib.suppress(ImportError):  # told by VimSession, without which nobody comes here
     from pyVmomi import vim
 
 COMPATIBILITY: Mapping[str, str] = {PHYSICAL: "physicalMode", VIRTUAL: "virtualMode"}
-SHARING: Mapping[str, str] = {NOT_SHARED: "sharingNone", MULTI_WRITER: "sharingMultiWriter"}
+SHARING: Mapping[str, str] = {
+    NOT_SHARED: "sharingNone",
+    MULTI_WRITER: "sharingMultiWriter",
+    PHYSICAL_BUS: "sharingNone",
+    VIRTUAL_BUS: "sharingNone",
+}
+"""What is sent for a disk; one that is shared by its bus is not shared by itself."""
+BY_BUS: Mapping[str, str] = {PHYSICAL: PHYSICAL_BUS, VIRTUAL: VIRTUAL_BUS}
+"""Bus sharing of a controller → how its disks are shared."""
+_SHARED_BUS: Mapping[str, str] = {"": "noSharing", PHYSICAL: "physicalSharing"}
 PERSISTENT = "persistent"
 INDEPENDENT_PERSISTENT = "independent_persistent"
 DISK_MODES = (PERSISTENT, INDEPENDENT_PERSISTENT, "independent_nonpersistent")
@@ -41,15 +57,15 @@ class Settings:
     sharing: str
 
 
-def add_controller(kind: str, bus: int) -> Any:
-    """A SCSI controller of this type on this bus, not shared, with a key that `add_disk` knows."""
+def add_controller(kind: str, bus: int, shared: str = "") -> Any:
+    """A SCSI controller of this type on this bus, with a key that `add_disk` knows; `shared` as `Controller.shared`."""
     types = {
         "pvscsi": vim.vm.device.ParaVirtualSCSIController,
         "lsilogic": vim.vm.device.VirtualLsiLogicController,
         "lsilogicsas": vim.vm.device.VirtualLsiLogicSASController,
         "buslogic": vim.vm.device.VirtualBusLogicController,
     }
-    controller = types[kind](key=_NEW_CONTROLLER, busNumber=bus, sharedBus="noSharing")
+    controller = types[kind](key=_NEW_CONTROLLER, busNumber=bus, sharedBus=_SHARED_BUS[shared])
     return vim.vm.device.VirtualDeviceSpec(operation="add", device=controller)
 
 

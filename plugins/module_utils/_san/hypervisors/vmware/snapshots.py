@@ -21,14 +21,31 @@ _SNAPSHOT = "VirtualMachineSnapshot"
 
 def refuse_if_any_has(session: VimSession, vm: VirtualMachine, name: ScsiName) -> None:
     """Raise `Refused`, naming the snapshots whose hardware includes the LUN."""
-    read = session.retrieve({properties.VIRTUAL_MACHINE: [_TREE]}, {properties.VIRTUAL_MACHINE: [vm.id]})
-    names = {moid: snapshot for record in read for moid, snapshot in _all(record.items(_TREE))}
+    names = _names(session, vm)
     if not names:
         return
     hardware = session.retrieve({_SNAPSHOT: [properties.DEVICES_OF_VM]}, {_SNAPSHOT: list(names)})
     holding = [names[record.moid] for record in hardware if any(disk.name == name for disk in machines.machine(record).disks)]
     if holding:
         raise Refused(f"LUN {name} is part of the snapshots {', '.join(sorted(holding))} of VM {vm.name}: remove these snapshots first.")
+
+
+def refuse_bus_sharing(session: VimSession, vm: VirtualMachine) -> None:
+    """Raise `Refused` when the VM has any snapshot: vSphere has none of a VM that shares a bus, and shares no bus of a VM that has one.
+
+    VMware's documentation ("Snapshot Limitations", vSphere Virtual Machine Administration).
+    """
+    names = sorted(_names(session, vm).values())
+    if names:
+        raise Refused(
+            f"VM {vm.name} has the snapshots {', '.join(names)}, with which it cannot share a SCSI bus: remove these snapshots first."
+        )
+
+
+def _names(session: VimSession, vm: VirtualMachine) -> dict[str, str]:
+    """Id → name of every snapshot."""
+    read = session.retrieve({properties.VIRTUAL_MACHINE: [_TREE]}, {properties.VIRTUAL_MACHINE: [vm.id]})
+    return {moid: snapshot for record in read for moid, snapshot in _all(record.items(_TREE))}
 
 
 def _all(trees: Iterable[Element]) -> Iterator[tuple[str, str]]:

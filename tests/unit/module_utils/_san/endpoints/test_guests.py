@@ -13,20 +13,20 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import guests
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows import guest as windows
 from tests.unit.endpoint_module import told
+from tests.unit.module_arguments import module_arguments
 
 PASSWORD = "s3cret-of-the-guest"
 
 
 @contextmanager
 def module(**arguments: Any) -> Iterator[AnsibleModule]:
-    with patch_module_args(arguments):
+    with module_arguments(arguments):
         yield AnsibleModule(argument_spec={"guest": guests.guest_option()})
 
 

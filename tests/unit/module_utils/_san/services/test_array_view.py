@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Volume
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource, ArrayView, view
 from tests.unit.ports import NAME, OTHER, MemoryArray, lun
 
@@ -62,3 +65,18 @@ def test_an_array_that_fails_is_noted_and_the_next_is_asked(fails_at: str) -> No
     assert NAME in answers.luns
     assert answers.failures == ["array bad could not be asked: no route to it"]
     assert answers.absence("LUN x") == "LUN x is on none of the arrays bad, good; array bad could not be asked: no route to it"
+
+
+@pytest.mark.parametrize(("luns", "more"), [(10, ""), (13, "; and 3 more")])
+def test_a_warning_names_ten_luns_and_counts_the_rest(luns: int, more: str) -> None:
+    dark = [replace(lun(ScsiName.from_ontap_serial(f"80Lab-aaaa{n:02}")), state="offline") for n in range(luns)]
+    answers = view([ArraySource("one", lambda: MemoryArray(others=dark))], [one.name for one in dark], with_exports=False)
+    (warning,) = answers.warnings()
+    assert warning.count(" is offline") == 10
+    assert warning.endswith(f" is offline{more}.")
+
+
+def test_two_luns_of_one_name_on_one_array_are_two() -> None:
+    twice = [replace(lun(NAME), svm=svm, path="/vol/v1/l1", id=f"uuid-{svm}") for svm in ("svm1", "svm2")]
+    answers = view([ArraySource("one", lambda: MemoryArray(others=twice))], {NAME}, with_exports=False)
+    assert [one.svm for _about, one in answers.luns[NAME]] == ["svm1", "svm2"]

@@ -6,13 +6,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, Refused, StepFailed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    CrossvisorError,
+    OutcomeUnknown,
+    Overtaken,
+    Refused,
+    RemoteError,
+    StepFailed,
+    TimedOut,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     FileSystem,
@@ -26,7 +34,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Pl
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.attach import AttachRequest, MakeVisible
-from tests.unit.ports import NAME, MemoryHypervisor
+from tests.unit.ports import NAME, Act, MemoryHypervisor
 
 DISK = VirtualDisk("2001", "Hard disk 2", "passthrough", "1000", 0, 1, name=NAME)
 REQUEST = AttachRequest("app", DiskWish(NAME, timeout=5))
@@ -165,6 +173,39 @@ def test_an_unreachable_host_of_the_cluster_stops_the_change(hypervisor: MemoryH
     assert hypervisor.rescans == [("h1",)]
 
 
+def test_naming_a_host_that_cannot_be_asked_vouches_for_what_it_may_use(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.uses = [Use("host", "esx2", "h2", "cannot be asked because it is down")]
+    with pytest.raises(Refused, match=r"nobody can tell whether it is used \(host esx2 \(h2\) cannot be asked"):
+        attach.attach(hypervisor, REQUEST, check_mode=False)
+    assert attach.attach(hypervisor, replace(REQUEST, ignore_hosts=["esx2"]), check_mode=False).outcome.changed
+
+
+GUESTS_GROUP = Use("host", "esx1", "h1", "has the guest's volume group vg-a active", NAME, way_out="deactivate it there")
+
+
+def test_what_a_host_does_with_a_disk_that_a_vm_has_is_a_warning_of_a_run_that_changes_nothing(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.uses = [GUESTS_GROUP, Use("VM", "lost", "vm-9", "cannot be read")]
+    report = attach.attach(with_disk(visible_on(hypervisor, "h1", "h2"), "app"), REQUEST, check_mode=False)
+    assert not report.outcome.changed
+    assert report.outcome.warnings == [
+        f"LUN {NAME} is a disk of VM app, and host esx1 (h1) has the guest's volume group vg-a active: deactivate it there."
+    ]
+
+
+def test_what_a_host_does_with_a_disk_that_a_vm_has_stops_the_release_before_the_vm_loses_it(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.uses = [GUESTS_GROUP]
+    with pytest.raises(Refused, match=r"will not be released by the hosts: deactivate it there\.$"):
+        attach.detach(with_disk(visible_on(hypervisor, "h1"), "app"), REQUEST, release=True, check_mode=False)
+    assert hypervisor.attachment(hypervisor.machines[0], NAME)
+
+
+def test_a_lun_that_a_vm_has_below_a_disk_is_not_shared_and_not_given_to_it_again(hypervisor: MemoryHypervisor) -> None:
+    for vm, name in (("vm-1", "app"), ("vm-2", "db")):
+        hypervisor.uses = [Use("VM", name, vm, "has it below its disk vda", NAME)]
+        with pytest.raises(Refused, match=rf"VM {name} \({vm}\) has it below its disk vda"):
+            attach.attach(hypervisor, asking(sharing="multi_writer"), check_mode=False)
+
+
 def test_detaching_twice_changes_once(hypervisor: MemoryHypervisor) -> None:
     with_disk(visible_on(hypervisor, "h1", "h2", "h3"), "app")
     first = attach.detach(hypervisor, REQUEST, release=True, check_mode=False)
@@ -240,3 +281,196 @@ def test_hosts_let_go_of_a_lun_that_nobody_has(hypervisor: MemoryHypervisor) -> 
     assert len(hypervisor.seen) == 2
     assert attach.release(hypervisor, REQUEST, check_mode=False).outcome.changed
     assert (hypervisor.seen, attach.release(hypervisor, REQUEST, check_mode=False).outcome.changed) == ([], False)
+
+
+def test_a_success_is_never_told_of_a_disk_that_is_gone_by_then(hypervisor: MemoryHypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hypervisor, "attachment", lambda _vm, _name: None)
+    with pytest.raises(RemoteError, match=r"is no disk of VM app any more, because somebody else took it away: run this again"):
+        attach.attach(hypervisor, REQUEST, check_mode=False)
+    assert attach.attach(hypervisor, REQUEST, check_mode=True).attachment is None
+
+
+def test_a_lun_that_was_unmapped_while_it_was_attached_is_given_back(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.meanwhile[3] = hypervisor.seen.clear
+    with pytest.raises(StepFailed, match=r"is not visible on esx1, esx2 any more, so somebody took it away; undone: attach LUN"):
+        attach.attach(hypervisor, REQUEST, check_mode=False)
+    assert hypervisor.attachment(hypervisor.machines[0], NAME) is None
+
+
+def test_everything_that_a_module_returns(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.machines[0] = replace(hypervisor.machines[0], uuid="u-1")
+    result = attach.attach(visible_on(hypervisor, "h1"), REQUEST, check_mode=False).result(NAME)
+    assert result == {
+        "changed": True,
+        "actions": [f"rescan esx2 for LUN {NAME}", f"attach LUN {NAME} to VM app"],
+        "diff": {"before": {"visible": {"esx2": False}}, "after": {"visible": {"esx2": True}}},
+        "warnings": [],
+        "vm": {"name": "app", "id": "vm-1", "uuid": "u-1"},
+        "naa": NAME.naa,
+        "hosts": ["esx1", "esx2"],
+        "disk": {
+            "label": "Hard disk 2",
+            "key": "2001",
+            "controller_type": "pvscsi",
+            "controller_key": "1000",
+            "bus": 0,
+            "unit": 1,
+            "guest_address": "SCSI(0:1)",
+            "mapping_file": DISK.path,
+            "device": DISK.device,
+            "size_bytes": DISK.size_bytes,
+            "mode": DISK.mode,
+            "disk_mode": DISK.disk_mode,
+            "sharing": DISK.sharing,
+        },
+    }
+
+
+def test_there_is_no_disk_to_return_when_there_is_none(hypervisor: MemoryHypervisor) -> None:
+    assert attach.detach(hypervisor, REQUEST, release=False, check_mode=False).result(NAME)["disk"] is None
+
+
+def test_check_mode_returns_the_disk_that_would_go(hypervisor: MemoryHypervisor) -> None:
+    assert attach.detach(with_disk(hypervisor, "app"), REQUEST, release=False, check_mode=True).result(NAME)["disk"]["key"] == "2001"
+
+
+def test_no_change_reads_the_whole_inventory_of_devices(hypervisor: MemoryHypervisor) -> None:
+    attach.attach(hypervisor, REQUEST, check_mode=False)
+    attach.detach(hypervisor, REQUEST, release=True, check_mode=False)
+    attach.release(visible_on(hypervisor, "h1"), REQUEST, check_mode=False)
+    attach.forget(hypervisor, REQUEST, check_mode=False)
+    assert hypervisor.device_reads == 0
+
+
+def test_a_lun_that_the_vm_has_already_costs_no_further_look(hypervisor: MemoryHypervisor) -> None:
+    attach.attach(visible_on(with_disk(hypervisor, "app"), "h1", "h2"), REQUEST, check_mode=False)
+    assert hypervisor.calls.count("inventory") == 1
+
+
+def test_a_lun_is_visible_whatever_its_size_when_none_is_asked_for(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.seen = [ScsiDevice(host, str(NAME), NAME, 0) for host in ("h1", "h2")]
+    attach.attach(hypervisor, REQUEST, check_mode=False)
+    assert hypervisor.rescans == []
+
+
+def test_the_pauses_grow_to_a_quarter_of_a_minute_and_the_last_look_is_at_the_end(hypervisor: MemoryHypervisor) -> None:
+    now, slept = [0.0], []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    step = MakeVisible(hypervisor, hypervisor.host_list[2:], NAME, 61.0, clock=lambda: now[0], sleep=sleep)
+    with pytest.raises(TimedOut, match="is not visible on esx3 after 61 s"):
+        step.do()
+    assert slept == [1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0, 15.0]
+    step = MakeVisible(hypervisor, hypervisor.host_list[2:], NAME, 3.0, clock=lambda: now[0], sleep=sleep)
+    slept.clear()
+    with pytest.raises(TimedOut):
+        step.do()
+    assert slept == [1.0, 2.0]
+
+
+def test_what_is_forgotten_is_told(hypervisor: MemoryHypervisor) -> None:
+    report = attach.forget(visible_on(hypervisor, "h1", "h3"), REQUEST, check_mode=False)
+    assert (report.vm.name, list(report.hosts), report.attachment) == ("app", ["esx1", "esx2", "esx3"], None)
+    assert list(report.outcome.actions) == [f"forget LUN {NAME} on h1", f"forget LUN {NAME} on h3"]
+
+
+def test_a_host_of_another_cluster_that_cannot_be_asked_is_in_nobodys_way(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.host_list[2] = replace(hypervisor.host_list[2], state="unreachable")
+    assert list(attach.forget(hypervisor, REQUEST, check_mode=False).hosts) == ["esx1", "esx2"]
+
+
+def test_sharing_does_not_vouch_for_what_nobody_can_tell(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.uses = [Use("VM", "ghost", "vm-9", "does not tell its disks")]
+    with pytest.raises(Refused, match="nobody can tell whether it is used"):
+        attach.attach(hypervisor, asking(sharing="multi_writer"), check_mode=False)
+
+
+@dataclass
+class Contended(MemoryHypervisor):
+    """Somebody else changes the VM right before each of the next changes of its disks."""
+
+    losses: int = 0
+    theirs: Callable[[], None] = lambda: None
+    error: type[CrossvisorError] = Overtaken
+
+    def plan_attach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
+        return self._contended(super().plan_attach(vm, wish))
+
+    def plan_detach(self, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
+        return self._contended(super().plan_detach(vm, name, timeout))
+
+    def _contended(self, plan: Plan) -> Plan:
+        (step,) = plan.steps
+        assert isinstance(step, Act)
+        return Plan([replace(step, act=lambda: self._lose(step.act))])
+
+    def _lose(self, act: Callable[[], None]) -> None:
+        if not self.losses:
+            return act()
+        self.losses -= 1
+        self.theirs()
+        raise self.error("VM app was changed by somebody else in the meantime: run this task again.")
+
+
+def contended(hypervisor: MemoryHypervisor, losses: int, **settings: Any) -> Contended:
+    return Contended(hypervisor.host_list, hypervisor.machines, presented=hypervisor.presented, losses=losses, **settings)
+
+
+@pytest.mark.parametrize("losses", [0, 1, 2, 3])
+def test_a_vm_that_somebody_changed_meanwhile_is_planned_anew(hypervisor: MemoryHypervisor, losses: int) -> None:
+    there, pauses = contended(hypervisor, losses), list[float]()
+    report = attach.attach(there, REQUEST, check_mode=False, sleep=pauses.append)
+    assert [action.split()[0] for action in report.outcome.actions] == ["rescan", "attach"], "the rescan of the first attempt counts"
+    assert (report.outcome.changed, len(pauses)) == (True, losses)
+    assert pauses == sorted(pauses)
+    assert attach._has(there.machines[0], NAME)
+
+
+def test_after_the_third_time_it_is_an_error(hypervisor: MemoryHypervisor) -> None:
+    there, pauses = contended(hypervisor, 4), list[float]()
+    with pytest.raises(StepFailed, match=r"VM app was changed by somebody else in the meantime.*; it was planned anew 3 times\.$"):
+        attach.attach(there, REQUEST, check_mode=False, sleep=pauses.append)
+    assert len(pauses) == 3
+    assert not attach._has(there.machines[0], NAME)
+
+
+@pytest.mark.parametrize("error", [RemoteError, Refused])
+def test_another_failure_is_told_at_once(hypervisor: MemoryHypervisor, error: type[CrossvisorError]) -> None:
+    pauses: list[float] = []
+    with pytest.raises(StepFailed):
+        attach.attach(contended(hypervisor, 1, error=error), REQUEST, check_mode=False, sleep=pauses.append)
+    assert pauses == []
+
+
+def test_users_are_looked_for_again_each_time(hypervisor: MemoryHypervisor) -> None:
+    there = contended(hypervisor, 1)
+    there.theirs = lambda: there.give("db", NAME)
+    with pytest.raises(Refused, match=r"used by VM db"):
+        attach.attach(there, REQUEST, check_mode=False, sleep=lambda _seconds: None)
+    assert not attach._has(there.machines[0], NAME)
+
+
+def test_a_lun_that_somebody_else_gave_the_vm_meanwhile_is_theirs(hypervisor: MemoryHypervisor) -> None:
+    there = contended(hypervisor, 1)
+    there.theirs = lambda: there.give("app", NAME)
+    with pytest.raises(Refused, match="was attached to VM app by somebody else in the meantime"):
+        attach.attach(there, REQUEST, check_mode=False, sleep=lambda _seconds: None)
+
+
+def test_the_vm_of_the_first_look_is_meant_also_when_its_name_is_another_ones_by_then(hypervisor: MemoryHypervisor) -> None:
+    there = contended(hypervisor, 1)
+
+    def rename() -> None:
+        there.machines = [replace(vm, name={"app": "old", "db": "app"}[vm.name]) for vm in there.machines]
+
+    there.theirs = rename
+    assert attach.attach(there, REQUEST, check_mode=False, sleep=lambda _seconds: None).vm.id == "vm-1"
+
+
+def test_a_detach_is_planned_anew_too(hypervisor: MemoryHypervisor) -> None:
+    there = contended(with_disk(visible_on(hypervisor, "h1"), "app"), 2)
+    report = attach.detach(there, REQUEST, release=False, check_mode=False, sleep=lambda _seconds: None)
+    assert (report.outcome.changed, attach._has(there.machines[0], NAME)) == (True, False)

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, NotFound, Refused
@@ -46,9 +48,62 @@ def test_an_ambiguous_name_lists_the_candidates() -> None:
         assert word in str(error.value)
 
 
-def test_an_unknown_name_says_so_and_hints_at_a_different_case() -> None:
-    with pytest.raises(NotFound, match=r"no VM 'APP' among the 4 VMs .*: correct it.*did you mean app"):
-        pick_vm(VMS, "APP")
+NAMESAKES = [VirtualMachine(f"vm-{n}", name) for n, name in enumerate(("app01", "app-01", "APP01", "4217e5a41c3e", "db"))]
+
+
+@pytest.mark.parametrize("name", ["app01", "app-01", "APP01"])
+def test_a_name_is_taken_as_it_is_written(name: str) -> None:
+    assert pick_vm(NAMESAKES, name).name == name
+    assert [vm.name for vm in select_vms(Inventory([], NAMESAKES), [name], [])] == [name]
+
+
+@pytest.mark.parametrize("name", ["ap-p01", "App01", "4217-e5a4-1c3e", "VM-0"])
+def test_a_name_in_another_spelling_is_none(name: str) -> None:
+    for choose in (lambda: pick_vm(NAMESAKES, name), lambda: select_vms(Inventory([], NAMESAKES), [name], [])):
+        with pytest.raises(NotFound, match=f"no VM '{name}'"):
+            choose()
+
+
+def test_hosts_and_clusters_are_taken_as_they_are_written_too() -> None:
+    for choose in (
+        lambda: pick_hosts(HOSTS, ["ESX1"], []),
+        lambda: pick_hosts(HOSTS, [], ["Prod"]),
+        lambda: reachable(HOSTS, ["es-x3"]),
+        lambda: select_vms(Inventory(HOSTS, VMS), [], ["pr-od"]),
+    ):
+        with pytest.raises(NotFound):
+            choose()
+
+
+def test_a_name_of_the_form_of_a_uuid_is_a_name_where_no_uuid_is_the_same() -> None:
+    named = VirtualMachine("vm-9", "4217e5a4-1c3e-4d5a-9f4e-000000000009", "4217e5a4-1c3e-4d5a-9f4e-000000000008")
+    assert pick_vm([*VMS, named], named.name) is named
+    with pytest.raises(NotFound):
+        pick_vm([*VMS, named], named.name.replace("-", ""))
+
+
+def test_an_identifier_goes_before_a_name_for_every_module() -> None:
+    assert pick_vm(VMS, "vm-1").name == "app"
+    assert [vm.name for vm in select_vms(Inventory(HOSTS, VMS), ["vm-1"], [])] == ["app"]
+
+
+@pytest.mark.parametrize(
+    ("choose", "sentence"),
+    [
+        (lambda: pick_vm(VMS, "APP"), r"There is no VM 'APP' among the 4 VMs .*: correct it.* see it; did you mean app\?$"),
+        (lambda: select_vms(Inventory(HOSTS, VMS), ["twinn"], []), r"no VM 'twinn' among .*; did you mean twin\?$"),
+        (lambda: pick_vm(NAMESAKES, "ap-p01"), r"; did you mean APP01, app01, app-01\?$"),
+        (lambda: pick_hosts(HOSTS, ["esx01"], []), r"no host 'esx01' .* it has: esx1, .*; did you mean esx1\?$"),
+        (lambda: reachable(HOSTS, ["EXS2"]), r"no host 'EXS2' .*; did you mean esx2\?$"),
+        (lambda: pick_hosts(HOSTS, [], ["Prod"]), r"no cluster 'Prod' .* it has: dev, prod; did you mean prod\?$"),
+        (lambda: select_vms(Inventory(HOSTS, VMS), [], ["prud"]), r"no cluster 'prud' .*; did you mean prod\?$"),
+        (lambda: pick_vm(VMS, "nobody"), r"the right to see it\.$"),
+        (lambda: pick_hosts(HOSTS, [], ["test"]), r"it has: dev, prod\.$"),
+    ],
+)
+def test_a_name_that_nobody_has_hints_at_those_that_are_near(choose: Callable[[], object], sentence: str) -> None:
+    with pytest.raises(NotFound, match=sentence):
+        choose()
 
 
 def test_a_vm_without_uuid_is_not_found_by_nothing() -> None:
@@ -83,3 +138,38 @@ def test_vms_are_selected_by_any_of_their_names() -> None:
     assert len(select_vms(inventory, [], [])) == 4
     with pytest.raises(NotFound, match="no VM 'nobody'"):
         select_vms(inventory, ["twin", "nobody"], [])
+
+
+def test_a_name_is_no_other_in_which_it_is_contained() -> None:
+    with pytest.raises(NotFound) as told:
+        pick_vm(VMS, "nobody")
+    assert "did you mean" not in str(told.value)
+
+
+def test_a_cluster_that_does_not_exist_is_told_with_those_that_do() -> None:
+    for told in (lambda: pick_hosts(HOSTS, [], ["typo"]), lambda: select_vms(Inventory(HOSTS, VMS), [], ["typo"])):
+        with pytest.raises(NotFound, match=r"There is no cluster 'typo' on this hypervisor; it has: dev, prod\."):
+            told()
+
+
+def test_a_host_that_does_not_exist_is_told_even_beside_one_that_does_by_its_identifier() -> None:
+    assert [host.id for host in pick_hosts(HOSTS, ["h1", "esx2"], [])] == ["h1", "h2"]
+    with pytest.raises(NotFound, match=r"There is no host 'typo' on this hypervisor; it has: esx1, esx2, esx3, esx4\."):
+        pick_hosts(HOSTS, ["h1", "typo"], [])
+
+
+def test_a_hypervisor_without_clusters_says_so() -> None:
+    with pytest.raises(NotFound, match=r"There is no cluster 'prod' on this hypervisor; it has: none\."):
+        pick_hosts([Host("h4", "esx4")], [], ["prod"])
+
+
+def test_a_vm_outside_of_a_cluster_runs_on_no_other_host_outside_of_one() -> None:
+    alone = [Host("h4", "esx4"), Host("h5", "esx5")]
+    assert [host.id for host in hosts_that_can_run(VirtualMachine("vm-4", "x", host="h4"), alone)] == ["h4"]
+
+
+def test_candidates_of_which_little_is_known_are_told_apart_all_the_same() -> None:
+    with pytest.raises(Ambiguous) as told:
+        pick_vm([VirtualMachine("1", "x"), VirtualMachine("2", "x", "u2"), VirtualMachine("3", "x", "u3", "i3")], "x")
+    for words in ("1 (UUID unknown, folder /, no cluster)", "2 (UUID u2, folder /,", "3 (UUID i3, folder /,"):
+        assert words in str(told.value)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +14,12 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed, NotFound
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    ArrayAbout,
     FileSystem,
     Hba,
     Host,
     ImageFile,
+    Lun,
     LunMapping,
     ScsiDevice,
     VirtualDisk,
@@ -88,6 +91,7 @@ def test_an_image_file_is_mapped_to_the_lun_under_its_datastore() -> None:
             "volume": "v1",
             "lun_path": "/vol/v1/l1",
             "lun_id": 3,
+            "storage_state": "online",
             "status": "mapped",
             "reason": "",
         }
@@ -176,6 +180,82 @@ def test_the_number_is_the_one_that_the_vms_host_sees() -> None:
     ]
     found = storage_map(endpoint, [source(MemoryArray(replace(lun(NAME), mappings=mappings)))])
     assert rows(found, "lun_id") == [(3,)]
+
+
+class Site(MemoryArray):
+    """One of two arrays that present both ends of a mirror under one serial number."""
+
+    site = ""
+
+    def about(self) -> ArrayAbout:
+        return ArrayAbout("ontap", self.site, f"{self.site}.example.com", "9.16.1", uuid=f"uuid-{self.site}")
+
+
+def site(name: str, number: int, *initiators: str, extra: Sequence[Lun] = ()) -> ArraySource:
+    array = Site(replace(lun(NAME, number, initiators), svm=f"svm_{name}", path=f"/vol/{name}/l1", svm_id=f"id-{name}"), list(extra))
+    array.site = name
+    return ArraySource(name, lambda: array)
+
+
+def seeing(endpoint: MemoryHypervisor, host: str, initiator: str) -> MemoryHypervisor:
+    hba = Hba("vmhba64", "iscsi_software", "online", iqn=initiator)
+    endpoint.host_list = [replace(one, hbas=[hba]) if one.id == host else one for one in endpoint.host_list]
+    return endpoint
+
+
+@pytest.mark.parametrize("disk", [image("ds-1"), VirtualDisk("2001", "Hard disk 1", "passthrough", device=str(NAME), name=NAME)])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_lun_of_one_name_on_two_arrays_has_a_row_for_each_in_whatever_order(disk: VirtualDisk, turned: bool) -> None:
+    arrays = [site("a", 3, "iqn.a:1"), site("b", 7, "iqn.a:1")]
+    found = storage_map(seeing(hypervisor(disk), "h1", "iqn.A:1"), arrays[::-1] if turned else arrays)
+    assert sorted(rows(found, "array", "svm", "lun_path", "lun_id", "naa", "status")) == [
+        ("a", "svm_a", "/vol/a/l1", 3, NAME.naa, "mapped"),
+        ("b", "svm_b", "/vol/b/l1", 7, NAME.naa, "mapped"),
+    ]
+    (warning,) = found.warnings
+    assert warning.startswith("Several LUNs have one name, as SnapMirror active sync gives it to both ends of a mirror, and a row each: ")
+    assert all(place in warning for place in (str(NAME), "a svm_a:/vol/a/l1", "b svm_b:/vol/b/l1"))
+
+
+def test_the_number_of_a_mirrored_lun_is_one_that_the_vms_host_sees_at_that_array() -> None:
+    arrays = [site("a", 3, "iqn.a:elsewhere"), site("b", 7, "iqn.a:1")]
+    found = storage_map(seeing(hypervisor(image("ds-1")), "h1", "iqn.a:1"), arrays)
+    assert rows(found, "array", "lun_id") == [("a", None), ("b", 7)]
+
+
+def test_a_mirrored_lun_is_two_storage_resources_with_what_uses_them() -> None:
+    found = storage_map(hypervisor(image("ds-1")), [site("a", 3), site("b", 7)])
+    both = [resource for resource in found.storage_resources if resource["naa"] == NAME.naa]
+    assert [(one["array"], one["hosts"], one["file_systems"], one["virtual_machines"]) for one in both] == [
+        ("a", ["esx1", "esx2"], ["gold", "span"], ["app"]),
+        ("b", ["esx1", "esx2"], ["gold", "span"], ["app"]),
+    ]
+    (disk,) = found.virtual_machines[0]["disks"]
+    assert [one["array"] for one in disk["storage"]] == ["a", "b"]
+
+
+def test_an_array_that_is_given_by_two_addresses_is_one() -> None:
+    found = storage_map(hypervisor(image("ds-1")), [site("a", 3), site("a", 3)])
+    assert (rows(found, "array"), found.warnings) == ([("a",)], [])
+
+
+def test_a_lun_that_no_host_can_see_is_told_by_its_row_and_by_a_warning() -> None:
+    found = storage_map(hypervisor(image("ds-1")), [source(MemoryArray(replace(lun(NAME), state="nvfail")))])
+    assert rows(found, "storage_state", "status") == [("nvfail", "mapped")]
+    assert found.virtual_machines[0]["disks"][0]["storage"][0]["storage_state"] == "nvfail"
+    assert found.warnings == [f"Not online on their array, so that no host can see them: LUN {NAME} (lab svm1:/vol/v1/l1) is nvfail."]
+
+
+@pytest.mark.parametrize("state", ["online", "unknown"])
+def test_a_state_in_which_hosts_may_see_a_lun_is_no_warning(state: str) -> None:
+    found = storage_map(hypervisor(image("ds-1")), [source(MemoryArray(replace(lun(NAME), state=state)))])
+    assert (rows(found, "storage_state"), found.warnings) == ([(state,)], [])
+
+
+def test_the_state_of_an_exported_volume_is_told_and_of_nothing_else() -> None:
+    exports = [Volume("2", "vm", "svm1", "/exports/vm", ["192.0.2.21"], state="offline")]
+    found = storage_map(hypervisor(image("ds-3"), image("ds-4")), [source(MemoryArray(exports=exports))])
+    assert rows(found, "storage_state") == [("offline",), ("",)]
 
 
 def test_only_the_selected_vms_are_mapped_and_an_unknown_one_is_an_error() -> None:

@@ -24,6 +24,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage
     claims,
     claims_of_strangers,
     refuse_unless_free,
+    vouched_for,
     without,
 )
 from tests.unit.ports import NAME, OTHER
@@ -119,6 +120,34 @@ def test_an_owners_use_is_no_reason_to_refuse_it_anything() -> None:
     found = claims(NAME, Inventory(virtual_machines=[APP], uses=[HOSTDEV, UNREADABLE]))
     assert [claim.id for claim in without(APP.id, found)] == ["vm-3", "vm-4"]
     assert [claim.id for claim in without("vm-4", found)] == ["vm-1", "vm-3"]
+
+
+def test_what_an_owner_has_in_another_way_than_as_a_disk_is_not_its_own_use() -> None:
+    below = Use("VM", "app", APP.id, "has it below its disk vda", NAME)
+    assert [str(claim) for claim in without(APP.id, claims(NAME, Inventory(virtual_machines=[APP], uses=[below])))] == [
+        "VM app (vm-1) has it below its disk vda"
+    ]
+
+
+def test_a_doubt_about_one_lun_is_no_doubt_about_another() -> None:
+    unseen = Use("host", "kvm01", "kvm01", "does not tell who has it open", NAME, doubt=True)
+    assert [claim.verdict for claim in claims(NAME, Inventory(uses=[unseen]))] == [CANNOT_TELL]
+    assert claims(OTHER, Inventory(uses=[unseen])) == []
+
+
+def test_only_doubts_about_hosts_are_vouched_for_by_naming_them() -> None:
+    lost = Use("host", "kvm01.lab", "kvm01", "cannot be asked")
+    busy = Use("host", "kvm01.lab", "kvm01", "has it in md array md0", NAME)
+    found = claims(NAME, Inventory(uses=[lost, busy, UNREADABLE]))
+    for word in ("kvm01", "kvm01.lab"):
+        assert [claim.how for claim in vouched_for([word], found)] == [busy.how, UNREADABLE.how]
+    assert vouched_for(["lost", "vm-4"], found) == found
+
+
+def test_a_use_that_is_ended_in_a_special_way_says_so() -> None:
+    use = Use("host", "kvm01", "kvm01", "has volume group vg-a active", NAME, way_out="deactivate it (vgchange -an vg-a)")
+    with pytest.raises(Refused, match=r"will not be deleted: deactivate it \(vgchange -an vg-a\)\.$"):
+        refuse_unless_free(NAME, claims(NAME, Inventory(uses=[use])), "deleted", "detach it")
 
 
 def test_a_refusal_over_a_hosts_own_use_says_to_end_it() -> None:

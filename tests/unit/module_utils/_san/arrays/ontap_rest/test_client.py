@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import MappingProxyType
 from urllib.parse import quote
 
 import pytest
@@ -16,9 +18,14 @@ from hypothesis import strategies as st
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import (
     JobUnfinished,
     OntapClient,
+    Record,
+    Unexpected,
+    entries_at,
     in_chunks,
     literal,
+    number_at,
     segment,
+    text_at,
     value_at,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
@@ -27,9 +34,11 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     OutcomeUnknown,
     RemoteError,
 )
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.limits import MOST_EMPTY_PAGES
 from tests.unit.ontap import PASSWORD, Endpoint, Reply, error, job, records
 
 SERIALS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=12, max_size=12)
+DEEP = '{"records": ' + "[" * 200_000 + "]" * 200_000 + "}"
 JOB = Reply(202, {"job": {"uuid": "job-1"}})
 
 
@@ -105,6 +114,28 @@ class TestRecords:
         assert client.records("/storage/luns", (), {}) == [{"n": 1}, {"n": 2}]
         assert [asked.target for asked in array.asked[1:]] == [following, following]
 
+    def test_in_a_circle_are_given_up(self, client: OntapClient, array: Endpoint) -> None:
+        first, second = (f"/api/storage/luns?start.uuid={number}" for number in (1, 2))
+        array.answer(records({"n": 1}, next_href=first), records({"n": 2}, next_href=second), records({"n": 3}, next_href=first))
+        with pytest.raises(ConnectionFailed, match=r"The array 127\.0\.0\.1:\d+ lists /storage/luns in a circle, .*: check that array"):
+            client.records("/storage/luns", (), {})
+
+    def test_of_a_page_that_leads_to_itself_are_given_up(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(*[records({"n": 1}, next_href="/api/storage/luns?start.uuid=1")] * 2)
+        with pytest.raises(ConnectionFailed, match="in a circle"):
+            client.records("/storage/luns", (), {})
+
+    def test_that_never_come_are_given_up(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(*[records(next_href="/api/storage/luns?start.uuid=1")] * MOST_EMPTY_PAGES)
+        with pytest.raises(ConnectionFailed, match="lists /storage/luns in 10 empty pages, one after the other"):
+            client.records("/storage/luns", (), {})
+
+    @pytest.mark.parametrize("href", [7, ["/api/x"], {"href": "/api/x"}])
+    def test_whose_link_is_none_are_not_fetched(self, client: OntapClient, array: Endpoint, href: object) -> None:
+        array.answer(records(next_href=href))  # type: ignore[arg-type]
+        with pytest.raises(ConnectionFailed, match="does not answer as ONTAP"):
+            client.records("/storage/luns", (), {})
+
     @pytest.mark.parametrize("href", ["https://elsewhere/api/x", "@elsewhere/api", "//elsewhere/api"])
     def test_are_never_fetched_from_elsewhere(self, client: OntapClient, array: Endpoint, href: str) -> None:
         array.answer(records(next_href=href))
@@ -123,15 +154,23 @@ class TestTheWrongProduct:
             Reply(200, {"status": "ok"}),
             Reply(200, ["records"]),
             Reply(400, {"error": "bad request"}),
-            Reply(302, text="", headers={"Location": "https://elsewhere/login"}),
+            Reply(200, {"records": ["a", "b"]}),
+            Reply(200, {"records": {}}),
+            Reply(text=DEEP),
+            Reply(400, text=DEEP),
         ],
-        ids=["page", "no such page", "other error", "other object", "list", "other refusal", "redirection"],
+        ids=["page", "no such page", "other error", "other object", "list", "other refusal", "texts", "no list", "deep", "deep refusal"],
     )
     def test_is_told_from_ontap(self, client: OntapClient, array: Endpoint, reply: Reply) -> None:
         array.answer(reply)
         with pytest.raises(ConnectionFailed, match=r"The endpoint 127\.0\.0\.1:\d+ does not answer as ONTAP \(.+\): check array\.hostname"):
             client.records("/storage/luns", (), {})
-        assert len(array.asked) == 1, "credentials follow no redirection"
+        assert len(array.asked) == 1
+
+    def test_is_no_refusal_of_a_write_that_it_says_was_done(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(Reply(text=DEEP))
+        with pytest.raises(OutcomeUnknown, match=r"answered POST /api/storage/luns with HTTP 200, which does not tell"):
+            client.post("/storage/luns", {}, 10)
 
 
 class TestARefusal:
@@ -218,6 +257,39 @@ class TestAJob:
         array.answer(JOB, lost)
         with pytest.raises(JobUnfinished, match="was started, but cannot be followed"):
             client.delete("/storage/luns/1", 60)
+
+    def test_that_fails_without_words_is_a_refusal(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(JOB, job("failure", error="broken", message=["x"], code={}))
+        with pytest.raises(RemoteError, match=r"no reason given .*error a dict"):
+            client.post("/storage/luns", {}, 60)
+
+
+class TestAValue:
+    record: Record = MappingProxyType({"name": "x", "size": 1, "yes": True, "list": [{"n": 1}], "deep": [[[]]], "null": None})
+
+    def test_is_of_its_type(self) -> None:
+        assert (text_at(self.record, "name"), number_at(self.record, "size")) == ("x", 1)
+        assert entries_at(self.record, "list") == [{"n": 1}]
+
+    def test_may_have_a_default(self) -> None:
+        assert (text_at(self.record, "null", ""), number_at(self.record, "name.size", 0), entries_at(self.record, "none")) == ("", 0, [])
+
+    @pytest.mark.parametrize(
+        ("read", "path", "text"),
+        [
+            (text_at, "none", "a record without none"),
+            (text_at, "size", "a record whose size is 1"),
+            (text_at, "list", "a record whose list is a list"),
+            (number_at, "null", "a record without null"),
+            (number_at, "name", "a record whose name is 'x'"),
+            (number_at, "yes", "a record whose yes is True"),
+            (entries_at, "name", "a record whose name is 'x'"),
+            (entries_at, "deep", "a record whose deep is a list"),
+        ],
+    )
+    def test_of_another_type_is_told(self, read: Callable[[Record, str], object], path: str, text: str) -> None:
+        with pytest.raises(Unexpected, match=f"^{text}$"):
+            read(self.record, path)
 
 
 def test_a_dotted_path_leads_into_a_record_or_nowhere() -> None:

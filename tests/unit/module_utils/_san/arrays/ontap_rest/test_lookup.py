@@ -6,14 +6,22 @@
 
 from __future__ import annotations
 
+import copy
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import lookup
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import Match, OntapClient, Record
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import Group
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed, NotFound
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import LunMapping, Portal, Target, Volume
 from tests.unit.ontap import Endpoint, address, records
 
@@ -24,7 +32,7 @@ LUN: dict[str, Any] = {
     "serial_number": "wf0Iq+N4uck3",
     "os_type": "linux",
     "space": {"size": 322163441664, "used": 1073741824},
-    "status": {"state": "online"},
+    "status": {"state": "online", "container_state": "online", "read_only": False},
     "location": {"volume": {"name": "vol1", "uuid": "71cd0dba-2a1c-11e9-b682-005056bbc17d"}},
     "comment": "Data for the finance department.",
     "lun_maps": [
@@ -58,6 +66,31 @@ class TestALun:
         stored = lookup.lun_of(client, LUN["uuid"])
         assert stored is not None
         assert (stored.comment, stored.lun.mappings, stored.lun.state) == ("", (), "unknown")
+
+    def test_is_of_the_svm_that_has_the_same_uuid_at_every_address(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(records(LUN))
+        stored = lookup.lun_of(client, LUN["uuid"])
+        assert stored is not None
+        assert stored.lun.svm_id == LUN["svm"]["uuid"]
+
+    @pytest.mark.parametrize(
+        ("status", "state"),
+        [
+            *(({"state": word}, word) for word in ("offline", "nvfail", "space_error", "foreign_lun_error")),
+            ({"state": "offline", "container_state": "volume_offline"}, "volume_offline"),
+            ({"state": "online", "container_state": "aggregate_offline"}, "aggregate_offline"),
+            ({"state": "online", "container_state": "online"}, "online"),
+            ({}, "unknown"),
+        ],
+    )
+    def test_is_in_the_state_that_keeps_it_from_its_hosts(
+        self, client: OntapClient, array: Endpoint, status: dict[str, str], state: str
+    ) -> None:
+        array.answer(records({**LUN, "status": status}))
+        stored = lookup.lun_of(client, LUN["uuid"])
+        assert stored is not None
+        assert stored.lun.state == state
+        assert {"status.state", "status.container_state"} <= set(array.asked[0].query["fields"].split(","))
 
     @pytest.mark.parametrize(("space", "used"), [({"used": 0}, 0), ({}, None)], ids=["never written", "not told"])
     def test_that_is_empty_is_not_one_of_which_nothing_is_known(
@@ -138,14 +171,14 @@ def test_an_exported_volume_has_the_addresses_of_its_svm(client: OntapClient, ar
     array.answer(
         records(*({"svm": {"name": svm}, "ip": {"address": one}, "services": ["data_core", "data_nfs"]} for svm, one in lifs)),
         records(
-            {"uuid": "1", "name": "nfs01", "svm": {"name": "svm1"}, "nas": {"path": "/nfs01"}, "space": {"size": 10}},
+            {"uuid": "1", "name": "nfs01", "svm": {"name": "svm1"}, "nas": {"path": "/nfs01"}, "space": {"size": 10}, "state": "online"},
             {"uuid": "2", "name": "luns", "svm": {"name": "svm1"}, "space": {"size": 20}},
-            {"uuid": "3", "name": "lonely", "svm": {"name": "svm3"}, "nas": {"path": "/lonely"}, "space": {"size": 30}},
+            {"uuid": "3", "name": "lonely", "svm": {"name": "svm3"}, "nas": {"path": "/lonely"}, "space": {"size": 30}, "state": "offline"},
         ),
     )
     assert lookup.exported_volumes(client) == [
         Volume("1", "nfs01", "svm1", "/nfs01", ("192.0.2.21", "192.0.2.22"), 10),
-        Volume("3", "lonely", "svm3", "/lonely", (), 30),
+        Volume("3", "lonely", "svm3", "/lonely", (), 30, "offline"),
     ]
 
 
@@ -183,3 +216,82 @@ class TestTargets:
             Target("fc", "20:01:00:a0:98:c0:ff:e1", (), enabled=True),
             Target("fc", "20:02:00:a0:98:c0:ff:e2", (), enabled=False),
         ]
+
+
+GROUP: dict[str, Any] = {
+    "uuid": "ig-1",
+    "name": "ig1",
+    "os_type": "vmware",
+    "protocol": "mixed",
+    "comment": "",
+    "initiators": [{"name": "iqn.1998-01.com.vmware:esx01", "comment": "x"}],
+    "lun_maps": [{"logical_unit_number": 0, "lun": {"name": "/vol/v/l"}}],
+}
+VOLUME: dict[str, Any] = {"uuid": "1", "name": "vol1", "svm": {"name": "svm1"}, "nas": {"path": "/vol1"}, "space": {"size": 1}}
+INTERFACE: dict[str, Any] = {"svm": {"name": "svm1"}, "ip": {"address": "192.0.2.1"}, "enabled": True, "state": "up"}
+SERVICE: dict[str, Any] = {"enabled": True, "target": {"name": "iqn.1992-08.com.netapp:sn.1"}}
+PORT: dict[str, Any] = {"wwpn": "20:00:00:00:00:00:00:01", "enabled": True, "state": "up", "data_protocol": "fcp"}
+JUNK: st.SearchStrategy[Any] = st.sampled_from(
+    [None, 0, -1, 1.5, float("nan"), True, "", "x", "é" * 12, [], [[]], ["x"], [{}], {}, {"name": {}}, {"name": None}]
+)
+READERS: dict[str, tuple[dict[str, Any], Callable[[OntapClient], object]]] = {
+    "LUN": (LUN, lambda client: lookup.lun_of(client, "1")),
+    "group": (GROUP, lambda client: lookup.groups_of(client, "svm1")),
+    "volume": (VOLUME, lookup.exported_volumes),
+    "interface": (INTERFACE, lookup.exported_volumes),
+    "portal": (INTERFACE, lambda client: lookup.iscsi_targets(client, "svm1")),
+    "iSCSI service": (SERVICE, lambda client: lookup.iscsi_targets(client, "svm1")),
+    "FC port": (PORT, lambda client: lookup.fc_targets(client, "svm1")),
+}
+
+
+_SENTENCE = re.compile(
+    r"The endpoint array\.example:443 does not answer as ONTAP \(GET /api/\S+ gave a record [^()]+\): check array\.hostname, .*\."
+)
+
+
+class Canned(OntapClient):
+    """A client that is told the same records whatever it asks."""
+
+    def __init__(self, found: list[Record]) -> None:
+        super().__init__(Connection("array", "ontap", "array.example", 443, "admin", "secret"))
+        self._found = found
+
+    def records(self, path: str, fields: Sequence[str], match: Match, parameters: Mapping[str, str] | None = None) -> list[Record]:
+        return self._found
+
+
+def places(value: Any) -> list[list[Any]]:
+    """The way to every value inside of a record."""
+    keys = value.keys() if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    return [[key, *rest] for key in keys for rest in [[], *places(value[key])]]
+
+
+@pytest.mark.parametrize(("record", "read"), READERS.values(), ids=READERS)
+@given(st.data())
+def test_a_record_of_any_other_shape_is_understood_or_told(
+    record: dict[str, Any], read: Callable[[OntapClient], object], data: st.DataObject
+) -> None:
+    garbled = copy.deepcopy(record)
+    *way, last = data.draw(st.sampled_from(places(garbled)))
+    inside = reduce(getitem, way, garbled)
+    if data.draw(st.booleans()):
+        del inside[last]
+    else:
+        inside[last] = data.draw(JUNK)
+    told = _told(lambda: read(Canned([garbled])))
+    assert told is None or _SENTENCE.fullmatch(told)
+
+
+def _told(action: Callable[[], object]) -> str | None:
+    try:
+        action()
+    except ConnectionFailed as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("read", [read for _record, read in READERS.values()], ids=READERS)
+def test_a_record_with_nothing_in_it_is_told(read: Callable[[OntapClient], object]) -> None:
+    with pytest.raises(ConnectionFailed, match="gave a record without"):
+        read(Canned([{"enabled": True}]))

@@ -12,17 +12,23 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import WithdrawWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import group_name
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.site import Site
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.withdraw import UnmapLun
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, InvalidInput, Refused, StepFailed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import LunMapping
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, carry_out
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.ontap_backend import Bench, ids
 from tests.unit.module_utils._san.arrays.ontap_rest.test_lookup import LUN
-from tests.unit.module_utils._san.arrays.ontap_rest.test_provision import AS_JOB, BOTH, DROPPED_AFTER, DROPPED_BEFORE, GROUP
-from tests.unit.ontap import HOST_A, HOST_B, SVM, Endpoint, Reply, address, records, wish
+from tests.unit.module_utils._san.arrays.ontap_rest.test_provision import AS_JOB, BOTH, DROPPED_AFTER, DROPPED_BEFORE, GROUP, NEW
+from tests.unit.ontap import GIB, HOST_A, HOST_B, SVM, Endpoint, Reply, address, records, wish
+from tests.unit.ontap_array import BenchInPlace
 
 A, B = "iqn.1998-01.com.vmware:a", "iqn.1998-01.com.vmware:b"
 OURS = group_name([A])
+REFUSED = {"error": {"code": 393271, "message": "The node is in takeover."}}
 PLACE = address("qtree1/lun1", "vol1", "svm1")
 
 
@@ -261,6 +267,63 @@ class TestWithdrawing:
             assert bench.backend().plan_withdraw(wanted).lun() is not None, "the LUN and its data are there"
             bench.withdraw(wanted)
         assert bench.state() == untouched
+
+
+class TestWhatSomebodyElseDoesMeanwhile:
+    def test_a_group_of_ours_that_this_run_did_not_empty_stays(self, bench: BenchInPlace) -> None:
+        """Another run may be about to map its LUN there."""
+        bench.provision(wish())
+        bench.igroup(group_name(HOST_B), HOST_B)
+        bench.withdraw(WithdrawWish(address(), delete=True))
+        assert group_name(HOST_B) in _groups(bench.state())
+
+    def test_a_lun_that_was_mapped_again_is_not_mapped_twice_on_the_way_back(self, bench: BenchInPlace) -> None:
+        bench.provision(wish())
+        before = bench.state()
+        bench.fail("DELETE .*/igroups", REFUSED)
+        bench.meanwhile("DELETE .*/igroups", lambda: bench.map(NEW, GROUP, 0))
+        with pytest.raises(StepFailed) as told:
+            bench.withdraw(WithdrawWish(address(), delete=True))
+        assert "could not be undone" not in str(told.value)
+        assert bench.state() == before
+
+    def test_a_lun_that_is_deleted_while_it_is_unmapped_is_unmapped(self, bench: BenchInPlace) -> None:
+        before = bench.state()
+        bench.provision(wish())
+        bench.meanwhile("DELETE .*/lun-maps", lambda: bench.client().delete(f"/storage/luns/{bench.stored_lun().uuid}", 10), after=True)
+        assert bench.withdraw(WithdrawWish(address(), delete=True))[0].changed
+        assert bench.state() == before
+
+    def test_a_group_to_which_another_lun_was_mapped_stays(self, bench: BenchInPlace) -> None:
+        bench.provision(wish())
+        bench.lun("/vol/vol_prod/late")
+        bench.meanwhile("DELETE .*/igroups", lambda: bench.map("/vol/vol_prod/late", GROUP, 5))
+        bench.withdraw(WithdrawWish(address(), delete=True))
+        assert GROUP in _groups(bench.state())
+        assert bench.stored_lun() is None
+
+    def test_a_map_without_an_id_is_not_made_again(self, array: Endpoint) -> None:
+        site = Site(OntapClient(array.connection), "svm1", "LUN", 1.0)
+        UnmapLun(site, LunMapping("esx", "id-esx", None, ())).undo()
+        assert array.asked == []
+
+
+def test_a_diff_shows_all_that_goes(bench: BenchInPlace) -> None:
+    bench.provision(wish())
+    outcome, _lun = bench.withdraw(WithdrawWish(address(), delete=True), check_mode=True)
+    lun, group = f"{SVM}:{NEW}", f"igroup {GROUP}"
+    assert outcome.diff() == {
+        "before": {
+            lun: {f"LUN id in igroup {GROUP}": 0, "exists": True, "size_bytes": 10 * GIB, "os_type": "vmware"},
+            group: {"exists": True, "initiators": sorted(HOST_A)},
+        },
+        "after": {lun: {f"LUN id in igroup {GROUP}": None, "exists": False}, group: {"exists": False}},
+    }
+
+
+def test_a_name_whose_maker_nobody_knows_is_refused_as_well(array: Endpoint) -> None:
+    with pytest.raises(InvalidInput, match=r"is not the name of an ONTAP LUN \(its maker is not known\)"):
+        OntapRest(array.connection).plan_withdraw(WithdrawWish(ScsiName("5000c5004f2d0bb3")))
 
 
 def _groups(state: Any) -> set[str]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import attach, places
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Slot
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
 from tests.lab.hyperv.vms import DVD, Attachment
+from tests.unit.hyperv_cluster import ClusterLab
 from tests.unit.hyperv_host import HOST, RAW, SPARE, TIMEOUT, HyperVHost
 
 
@@ -94,3 +96,26 @@ def test_a_saved_vm_is_refused_unless_there_is_nothing_to_do(host: HyperVHost) -
         attach.plan_detach(host.nodes, host.vm("hvdb01"), RAW, TIMEOUT)
     assert not attach.plan_attach(host.nodes, host.vm("hvdb01"), host.wish(RAW)).steps
     assert not attach.plan_detach(host.nodes, host.vm("hvdb01"), SPARE, TIMEOUT).steps
+
+
+def test_a_disk_whose_lun_the_host_does_not_see_might_be_this_one(host: HyperVHost) -> None:
+    host.estate.disks.remove(host.disk(RAW))
+    with pytest.raises(Refused, match="nobody can tell whether one of them is LUN"):
+        attach.plan_detach(host.nodes, host.vm("hvdb01"), SPARE, TIMEOUT)
+
+
+def test_a_wish_of_another_platform_is_refused_before_anything_is_asked(host: HyperVHost) -> None:
+    asked = len(host.wire.asked)
+    with pytest.raises(InvalidInput, match="mode virtual does not exist"):
+        attach.plan_attach(host.nodes, host.vm("hvapp01"), host.wish(mode="virtual"))
+    assert len(host.wire.asked) == asked
+
+
+def test_a_vm_of_a_cluster_gets_and_loses_its_disk_through_the_cluster() -> None:
+    there = ClusterLab()
+    wish = DiskWish(there.naa, timeout=3.0, initialize=True)
+    carry_out(attach.plan_attach(there.nodes(), there.vm, wish), check_mode=False)
+    assert there.follows()
+    carry_out(attach.plan_detach(there.nodes(), there.vm, there.naa, 3.0), check_mode=False)
+    assert not there.attached()
+    assert f"Disk VM {there.vm_name} LUN {there.naa.naa}" not in there.cluster.resources

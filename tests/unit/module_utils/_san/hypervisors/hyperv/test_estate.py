@@ -12,7 +12,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import estate
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ImageFile, Inventory, VirtualDisk
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import claims
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import CANNOT_TELL, claims
 from tests.lab import world
 from tests.lab.hyperv.running import CLUSTER, Lab
 from tests.lab.hyperv_world import GIB, lun_path
@@ -135,6 +135,16 @@ def test_a_node_that_is_down_costs_what_only_it_has_and_a_warning(lab: Lab) -> N
     assert found.warnings == [
         "Host hvc1n2.lab was not asked (the cluster says that it is down): the VMs, disks and volumes that only it has are missing."
     ]
+
+
+def test_a_node_that_is_down_may_use_any_lun(lab: Lab) -> None:
+    assert inventory(lab, "hvc1n1.lab").uses == []
+    lab.estate.set_power("hvc1n2.lab", False)
+    (doubt,) = claims(name("spare"), inventory(lab, "hvc1n1.lab"))
+    assert (doubt.verdict, str(doubt)) == (
+        CANNOT_TELL,
+        "host hvc1n2.lab (HVC1N2) cannot be asked because the cluster says that it is down",
+    )
 
 
 def test_only_highly_available_vms_belong_to_the_cluster(lab: Lab) -> None:

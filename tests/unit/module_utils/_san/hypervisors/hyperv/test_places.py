@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,7 +25,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     VirtualDisk,
     VirtualMachine,
 )
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
+LUN = ScsiName("600a0980383030304f4b4f4c4e6f3175")
 ALL = tuple(places.UNITS)
 IDE = Controller("ide", "ide", 0, (0,))
 
@@ -114,3 +117,30 @@ def test_a_full_controller_is_refused_when_it_is_asked_for() -> None:
 def test_a_running_vm_without_a_controller_is_told_the_way_out() -> None:
     with pytest.raises(Refused, match=r"VM db01 is running and it has no SCSI controller.*turn it off"):
         places.choose(machine(IDE), Slot())
+
+
+def test_why_a_running_vm_needs_a_controller_is_told() -> None:
+    with pytest.raises(Refused, match="running and it has no room on its SCSI controllers, and"):
+        places.choose(machine(scsi(0, ALL)), Slot())
+    with pytest.raises(Refused, match="running and it has no SCSI controller, and"):
+        places.choose(machine(), Slot())
+
+
+def test_on_a_new_controller_that_was_asked_for_the_first_unit_is_taken() -> None:
+    assert places.choose(machine(power=POWERED_OFF), Slot(0)) == places.Place(0, 0, None)
+    assert places.choose(machine(power=POWERED_OFF), Slot(0, 5)) == places.Place(0, 5, None)
+
+
+@pytest.mark.parametrize(
+    ("backing", "named"),
+    [({"path": "a.vhdx"}, "a.vhdx"), ({"device": "Disk 7"}, "Disk 7"), ({"name": LUN, "device": "Disk 7"}, str(LUN))],
+    ids=["an image", "a device", "a LUN"],
+)
+def test_what_sits_in_a_taken_place_is_named_by_what_is_known_of_it(backing: dict[str, Any], named: str) -> None:
+    there = [
+        VirtualDisk("d0", "SCSI(0:1)", IMAGE, controller="scsi0", bus=0, unit=1, path="other.vhdx"),
+        VirtualDisk("d1", "SCSI(1:0)", IMAGE, controller="scsi1", bus=1, unit=0, path="other.vhdx"),
+        VirtualDisk("d2", "SCSI(1:1)", IMAGE, controller="scsi1", bus=1, unit=1, **backing),
+    ]
+    with pytest.raises(Refused, match=rf"taken by SCSI\(1:1\) \({named}\)"):
+        places.choose(machine(scsi(0, (1,)), scsi(1, (0, 1)), disks=there), Slot(1, 1))

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def test_a_lun_is_passed_through_at_an_explicit_address_in_both_parts(host: KvmH
 
 def test_a_second_run_has_nothing_to_do(host: KvmHost) -> None:
     attach.plan_attach(host, VM, wish()).run()
-    assert attach.plan_attach(host, VM, wish()).pending() == []
+    assert list(attach.plan_attach(host, VM, wish()).steps) == []
 
 
 def test_a_vm_that_is_off_gets_it_for_the_next_start(host: KvmHost, app: Domain) -> None:
@@ -169,8 +170,58 @@ def test_a_lun_that_nobody_shows_is_told_with_what_the_targets_say(host: KvmHost
 def test_a_place_that_was_taken_since_the_plan_is_refused(host: KvmHost, app: Domain, target: IscsiTarget) -> None:
     plan = attach.plan_attach(host, VM, wish())
     app.live = app.config = domain_xml("app", VIRTIO_SCSI + libvirt.network_lun(target, 7))
-    with pytest.raises(StepFailed, match="VM app was changed by somebody else in the meantime"):
+    with pytest.raises(StepFailed, match="VM app was changed by somebody else in the meantime") as failure:
         plan.run()
+    assert failure.value.overtaken
+
+
+@pytest.mark.parametrize(
+    "occupant",
+    [
+        "<target dev='sdz' bus='scsi'/><address type='drive' controller='0' bus='0' target='0' unit='0'/>",
+        "<target dev='sda' bus='scsi'/><address type='drive' controller='0' bus='0' target='0' unit='5'/>",
+    ],
+    ids=["place", "name"],
+)
+def test_a_place_or_name_that_is_taken_at_the_last_moment_is_planned_anew(
+    host: KvmHost, app: Domain, occupant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = attach.plan_attach(host, VM, wish())
+    libvirts_own = app.attachDeviceFlags
+
+    def overtaken(xml: str, flags: int) -> int:
+        app.live = app.config = domain_xml("app", f"{VIRTIO_SCSI}<disk type='file' device='disk'><source file='/a'/>{occupant}</disk>")
+        return libvirts_own(xml, flags)
+
+    monkeypatch.setattr(app, "attachDeviceFlags", overtaken)
+    with pytest.raises(StepFailed, match="VM app was changed by somebody else in the meantime") as failure:
+        plan.run()
+    assert failure.value.overtaken
+    monkeypatch.undo()
+    attach.plan_attach(host, VM, wish()).run()
+    assert len(disks(app.live)) == len(disks(app.config)) == 2
+
+
+def test_a_controller_that_came_at_the_last_moment_is_planned_anew(host: KvmHost, app: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
+    app.live = app.config = WITH_A_PORT
+    plan = attach.plan_attach(host, VM, wish())
+    libvirts_own = app.attachDeviceFlags
+
+    def overtaken(xml: str, flags: int) -> int:
+        app.live = app.config = domain_xml("app", PCIE + ROOT_PORT.format(1) + VIRTIO_SCSI)
+        return libvirts_own(xml, flags)
+
+    monkeypatch.setattr(app, "attachDeviceFlags", overtaken)
+    with pytest.raises(StepFailed, match="SCSI controller 0 was added to VM app by somebody else") as failure:
+        plan.run()
+    assert failure.value.overtaken
+
+
+def test_a_refusal_for_another_reason_is_told_as_it_is(host: KvmHost, app: Domain) -> None:
+    app.refusal = LibvirtError("unexpected", 1)
+    with pytest.raises(StepFailed, match="unexpected") as failure:
+        attach.plan_attach(host, VM, wish()).run()
+    assert not failure.value.overtaken
 
 
 def test_detach_waits_until_the_guest_has_let_go_then_forgets_it(host: KvmHost, app: Domain) -> None:
@@ -243,3 +294,69 @@ def test_every_refusal_is_one_of_ours(host: KvmHost, app: Domain) -> None:
         CrossvisorError, match="was not attached to VM app: libvirt at qemu:///system could not attach the device: unexpected"
     ):
         attach.plan_attach(host, VM, wish()).run()
+
+
+# -- a disk that is there already
+
+
+PVSCSI = "<controller type='scsi' index='1' model='vmpvscsi'/>"
+
+
+def as_virtio(text: str) -> str:
+    """The same LUN on virtio-blk, which has no place on a SCSI controller."""
+    return re.sub(r"<address type='drive'[^>]*/>", "", text).replace("bus='scsi'", "bus='virtio'").replace("sda", "vdb")
+
+
+def test_an_unshared_disk_is_not_called_shared(host: KvmHost) -> None:
+    attach.plan_attach(host, VM, wish()).run()
+    with pytest.raises(Refused, match="with sharing none, not multi_writer"):
+        attach.plan_attach(host, VM, wish(sharing="multi_writer"))
+    assert attach.plan_attach(host, VM, wish(sharing="none")).pending() == []
+
+
+def test_a_disk_is_where_its_own_controller_counts_it(host: KvmHost, app: Domain) -> None:
+    app.live = app.config = domain_xml("app", VIRTIO_SCSI + PVSCSI)
+    attach.plan_attach(host, VM, wish(slot=Slot(1, 9))).run()
+    assert [disk.address for disk in disks(app.live)] == [DriveAddress(1, 9, 0)]
+    assert attach.plan_attach(host, VM, wish(slot=Slot(1, 9))).pending() == []
+    with pytest.raises(Refused, match=r"with place SCSI\(1:9\), not SCSI\(1:0\)"):
+        attach.plan_attach(host, VM, wish(slot=Slot(1, 0)))
+
+
+@pytest.mark.parametrize("parts", ["both", "what runs"])
+def test_a_lun_that_somebody_gave_as_another_kind_of_disk_is_left_as_it_is(
+    host: KvmHost, app: Domain, target: IscsiTarget, parts: str
+) -> None:
+    given = domain_xml("app", VIRTIO_SCSI + as_virtio(libvirt.network_lun(target, 1)))
+    app.live, app.config = given, given if parts == "both" else WITH_SCSI
+    assert attach.plan_attach(host, VM, wish()).pending() == []
+
+
+def test_what_starts_next_time_gets_the_controller_that_it_lacks(host: KvmHost, app: Domain) -> None:
+    attach.plan_attach(host, VM, wish()).run()
+    app.config = domain_xml("app", "")
+    app.calls.clear()
+    assert [step.title for step in attach.plan_attach(host, VM, wish()).run()] == [
+        "add SCSI controller 0 (virtio-scsi) to VM app",
+        f"attach LUN {NAME} to VM app as it starts next time as SCSI(0:0)",
+    ]
+    assert [call.split()[-1] for call in app.calls] == ["2", "2"], "what runs is not touched"
+
+
+def test_a_running_vm_without_a_free_port_may_lack_a_controller_at_its_next_start(host: KvmHost, app: Domain) -> None:
+    devices = PCIE + ROOT_PORT.format(1) + DISK_ON_THE_PORT
+    app.live = app.config = domain_xml("app", devices + VIRTIO_SCSI)
+    attach.plan_attach(host, VM, wish()).run()
+    app.config = domain_xml("app", devices)
+    assert len(attach.plan_attach(host, VM, wish()).run()) == 2
+
+
+def test_a_vm_without_pci_express_needs_no_port(host: KvmHost, app: Domain) -> None:
+    app.live = app.config = domain_xml("app", "")
+    assert len(attach.plan_attach(host, VM, wish()).run()) == 2
+
+
+def test_a_vm_that_runs_otherwise_than_it_starts_gets_a_controller_that_is_the_same_in_both(host: KvmHost, app: Domain) -> None:
+    app.config = domain_xml("app", "")
+    attach.plan_attach(host, VM, wish()).run()
+    assert [disk.address for part in (app.live, app.config) for disk in disks(part)] == [DriveAddress(1, 0, 0)] * 2

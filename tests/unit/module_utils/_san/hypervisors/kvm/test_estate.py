@@ -50,8 +50,11 @@ def test_with_devices_a_login_that_disks_and_pools_share_is_one(host: KvmHost, t
     assert (target.logouts, other_target.logouts) == (1, 1)
 
 
-def test_a_target_that_does_not_answer_is_a_warning(host: KvmHost, target: IscsiTarget) -> None:
+def test_a_target_that_does_not_answer_is_a_warning_and_what_is_on_it_may_be_any_lun(host: KvmHost, target: IscsiTarget) -> None:
     target.initiators.clear()
     found = estate.inventory(host, devices=False, images=False)
     assert [disk.name for disk in found.virtual_machines[0].disks] == [None]
-    assert ["does not let initiator" in warning for warning in found.warnings] == [True]
+    silent, doubt = found.warnings
+    assert "does not let initiator" in silent
+    assert doubt == "VM app has its disk sda from an iSCSI target that does not tell which LUN it is."
+    assert [(use.name, use.lun) for use in found.uses] == [("app", None)]

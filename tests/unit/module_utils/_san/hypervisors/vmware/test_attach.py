@@ -20,7 +20,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import S
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.unit import vsphere
-from tests.unit.vsphere_inventory import Inventory, devices, raw_disk, refs
+from tests.unit.module_utils._san.hypervisors.vmware.test_snapshots import tree
+from tests.unit.vsphere_inventory import DEVICE, Inventory, devices, raw_disk, refs
 
 NAA = "600a0980383030304f4b4f4c4e6f3175"
 LUN = ScsiName(NAA)
@@ -169,6 +170,19 @@ class TestExistingDisk:
         with pytest.raises(InvalidInput, match="in physical mode"):
             World(raw_disk(NAA)).plan(disk_mode="persistent")
 
+    def test_a_virtual_one_is_changed_only_where_it_differs(self) -> None:
+        virtual = raw_disk(NAA, compatibilityMode="virtualMode", diskMode="persistent", sharing="sharingMultiWriter")
+        step = editing(World(virtual).plan(disk_mode="persistent", sharing="none"))
+        assert (step.disk_mode, step.sharing) == (None, "none")
+        assert editing(World(virtual).plan(disk_mode="persistent", sharing="multi_writer")).done()
+
+    def test_one_in_physical_mode_keeps_the_disk_mode_that_it_has(self) -> None:
+        step = editing(World(raw_disk(NAA, diskMode="persistent")).plan(disk_mode="independent_persistent"))
+        assert step.disk_mode is None
+
+    def test_one_whose_sharing_vsphere_does_not_tell_is_not_shared(self) -> None:
+        assert editing(World(raw_disk(NAA, sharing=None)).plan(sharing="none")).done()
+
     def test_an_edit_of_a_suspended_vm_is_refused(self) -> None:
         with pytest.raises(Refused, match="is suspended"):
             World(raw_disk(NAA), runtime_powerState="suspended").plan(sharing="multi_writer")
@@ -184,6 +198,15 @@ class TestSharedDisk:
 
     def test_the_first_vm_to_share_creates_the_mapping_file(self) -> None:
         assert attaching(World().plan(sharing="multi_writer")).file.create
+
+    def test_a_physical_one_has_no_disk_mode_for_the_second_vm_either(self) -> None:
+        shared = raw_disk(NAA, fileName=OTHER_FILE, sharing="sharingMultiWriter")
+        with pytest.raises(InvalidInput, match="in physical mode"):
+            World(neighbour=(shared,)).plan(sharing="multi_writer", disk_mode="persistent")
+
+    def test_a_vm_of_which_vsphere_tells_no_sharing_does_not_share_it(self) -> None:
+        with pytest.raises(Refused, match=f"VM db02 has LUN {LUN} with sharing none: set"):
+            World(neighbour=(raw_disk(NAA, fileName=OTHER_FILE, sharing=None),)).plan(sharing="multi_writer")
 
     def test_a_vm_that_does_not_share_it_is_named(self) -> None:
         with pytest.raises(Refused, match=f"VM db02 has LUN {LUN} with sharing none: set sharing to multi_writer there first"):
@@ -214,3 +237,22 @@ class TestDetach:
     def test_a_suspended_vm_is_refused(self) -> None:
         with pytest.raises(Refused, match="is suspended"):
             World(raw_disk(NAA), runtime_powerState="suspended").plan_detach()
+
+    def test_a_lun_that_a_snapshot_holds_is_not_taken_away(self) -> None:
+        world = World(raw_disk(NAA), snapshot_rootSnapshotList=vsphere.array("VirtualMachineSnapshotTree", [tree(1, "before update")]))
+        world.add("VirtualMachineSnapshot", "snapshot-1", config_hardware_device=devices(raw_disk(NAA)))
+        with pytest.raises(Refused, match="is part of the snapshots before update of VM db01: remove these snapshots first"):
+            world.plan_detach()
+
+    def test_it_is_taken_from_the_controller_it_is_on(self) -> None:
+        both = vsphere.array(
+            "VirtualDevice",
+            [
+                DEVICE.ParaVirtualSCSIController(key=1000, busNumber=0, sharedBus="noSharing"),
+                DEVICE.ParaVirtualSCSIController(key=1001, busNumber=1, sharedBus="noSharing"),
+                raw_disk(NAA, unit=0, controller=1001),
+            ],
+        )
+        (step,) = World(config_hardware_device=both).plan_detach().steps
+        assert isinstance(step, DetachDisk)
+        assert str(step.place) == "SCSI(1:0)"

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Overtaken, Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import disk_steps, host_lun, mapping_file, rdm
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import Observed, VmChange
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.disk_steps import AttachDisk, DetachDisk, EditDisk
@@ -106,21 +106,22 @@ class TestAttach:
         assert changes[0].device.busNumber == 1
 
     @pytest.mark.parametrize(
-        ("now", "place"),
+        ("now", "place", "again"),
         [
-            (vm(DISK), THERE),
-            (vm(controllers=[replace(BUS_0, units=(0, 3))]), THERE),
-            (vm(controllers=[replace(BUS_0, key="1007")]), THERE),
-            (vm(controllers=[]), THERE),
-            (vm(controllers=[BUS_0, Controller("1001", "pvscsi", 1)]), TO_ADD),
+            (vm(DISK), THERE, False),
+            (vm(controllers=[replace(BUS_0, units=(0, 3))]), THERE, True),
+            (vm(controllers=[replace(BUS_0, key="1007")]), THERE, True),
+            (vm(controllers=[]), THERE, True),
+            (vm(controllers=[BUS_0, Controller("1001", "pvscsi", 1)]), TO_ADD, True),
         ],
         ids=["LUN attached", "unit taken", "other controller", "controller gone", "controller came"],
     )
-    def test_a_vm_that_was_changed_since_the_plan_is_left_alone(self, now: Observed, place: Place) -> None:
+    def test_a_vm_that_was_changed_since_the_plan_is_left_alone(self, now: Observed, place: Place, again: bool) -> None:
         step, change = self.attach(now, place=place)
-        with pytest.raises(Refused, match="in the meantime: run this task again"):
+        with pytest.raises(Refused, match="in the meantime: run this task again") as refusal:
             step.do()
         assert change.applied == []
+        assert isinstance(refusal.value, Overtaken) == again, "a LUN that somebody else attached is theirs"
 
     @pytest.mark.parametrize(
         ("disk", "message"),

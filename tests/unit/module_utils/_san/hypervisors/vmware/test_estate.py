@@ -16,7 +16,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vm
     nameless_hosts,
     with_names,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import IMAGE, PASSTHROUGH, ScsiDevice, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    IMAGE,
+    PASSTHROUGH,
+    ScsiDevice,
+    Use,
+    VirtualDisk,
+    VirtualMachine,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.unit import vsphere
 
@@ -100,6 +107,30 @@ def test_datastores_and_the_devices_of_hosts_are_collected() -> None:
     seen = Estate([with_disk, vsphere.record("Datastore", "datastore-5", {"name": "ds"})])
     assert [(device.host, device.device) for device in seen.devices] == [("host-9", "mpx.vmhba0")]
     assert [store.name for store in seen.file_systems] == ["ds"]
+
+
+@pytest.mark.parametrize(
+    ("properties", "missing", "because"),
+    [
+        ({"runtime.connectionState": "inaccessible"}, {}, "it is inaccessible"),
+        ({"runtime.connectionState": "disconnected"}, {"config.hardware.device": "x"}, "it is disconnected"),
+        ({"runtime.connectionState": "connected"}, {"config.hardware.device": "Permission was denied"}, "Permission was denied"),
+        ({"runtime.connectionState": "connected"}, {"config": "Permission was denied"}, "Permission was denied"),
+        ({}, {"config.uuid": "Permission was denied"}, "its configuration is not there"),
+    ],
+)
+def test_a_vm_whose_hardware_cannot_be_read_may_have_any_lun_and_is_a_warning(
+    properties: dict[str, str], missing: dict[str, str], because: str
+) -> None:
+    seen = Estate([vsphere.record("VirtualMachine", "vm-42", {"name": "db01", **properties}, missing)])
+    assert seen.uses == [Use("VM", "db01", "vm-42", f"cannot be read because {because}")]
+    assert seen.warnings() == [f"VM db01 (vm-42) cannot be read because {because}: its disks are missing."]
+
+
+def test_a_vm_whose_hardware_was_read_is_no_doubt_whatever_its_state() -> None:
+    hardware = {"config.hardware.device": vsphere.array("VirtualDevice", [])}
+    seen = Estate([vsphere.record("VirtualMachine", "vm-42", {"name": "db01", "runtime.connectionState": "orphaned", **hardware})])
+    assert (seen.uses, seen.warnings()) == ([], [])
 
 
 def machine(*disks: VirtualDisk, host: str = "host-9") -> VirtualMachine:

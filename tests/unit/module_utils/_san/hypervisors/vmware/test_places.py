@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -164,12 +165,12 @@ def test_an_asked_full_bus_is_refused_although_others_have_room() -> None:
 def test_the_last_unit_depends_on_controller_and_hardware(hardware: int, kind: str, last: int) -> None:
     vm = machine(scsi(0, kind=kind))
     assert places.choose(vm, hardware, Slot(0, last)).unit == last
-    with pytest.raises(InvalidInput, match=rf"SCSI\(0:{last + 1}\) does not exist on VM db01"):
+    with pytest.raises(InvalidInput, match=rf"SCSI\(0:{last + 1}\) does not exist on VM db01: .* has units 0 to {last} without 7\."):
         places.choose(vm, hardware, Slot(0, last + 1))
 
 
 def test_unit_7_is_the_controller_itself() -> None:
-    with pytest.raises(InvalidInput, match=r"SCSI\(0:7\) is the controller itself"):
+    with pytest.raises(InvalidInput, match=r"SCSI\(0:7\) is the controller itself: choose another unit from 0 to 63\."):
         places.choose(machine(scsi(0)), NEW, Slot(0, 7))
 
 
@@ -188,7 +189,7 @@ def test_a_disk_on_an_ide_bus_of_that_number_is_not_named_in_its_stead() -> None
 
 @pytest.mark.parametrize("bus", [-1, 4])
 def test_there_are_four_buses(bus: int) -> None:
-    with pytest.raises(InvalidInput, match=f"SCSI bus {bus} does not exist"):
+    with pytest.raises(InvalidInput, match=rf"SCSI bus {bus} does not exist: a VM has buses 0 to 3\."):
         places.choose(machine(), NEW, Slot(bus, 0))
 
 
@@ -203,5 +204,30 @@ def test_a_controller_type_that_vsphere_does_not_know_is_refused() -> None:
 
 
 def test_four_full_controllers_are_refused_by_name() -> None:
-    with pytest.raises(Refused, match="All 4 SCSI controllers of VM db01 are full"):
+    with pytest.raises(Refused, match="All 4 SCSI controllers of VM db01 are full: detach"):
         places.choose(machine(*(scsi(bus, FIFTEEN) for bus in range(4))), OLD, Slot())
+
+
+def test_controllers_that_share_their_bus_are_named_as_such_when_there_is_no_room() -> None:
+    vm = machine(*(scsi(bus, FIFTEEN) for bus in range(3)), scsi(3, shared="physical"))
+    with pytest.raises(Refused, match="All 4 SCSI controllers of VM db01 are full or share their bus with other VMs: detach"):
+        places.choose(vm, OLD, Slot())
+
+
+@pytest.mark.parametrize(
+    ("backing", "named"),
+    [
+        ({"path": "[ds] a.vmdk"}, r"\[ds\] a\.vmdk"),
+        ({"device": "vmhba1:0:1"}, "vmhba1:0:1"),
+        ({"name": LUN, "path": "[ds] a.vmdk"}, str(LUN)),
+    ],
+    ids=["an image", "a device", "a LUN"],
+)
+def test_what_sits_in_a_taken_place_is_named_by_what_is_known_of_it(backing: dict[str, Any], named: str) -> None:
+    there = [
+        VirtualDisk(key="2000", label="Hard disk 1", kind="image", controller="1000", bus=0, unit=3, path="[ds] other.vmdk"),
+        VirtualDisk(key="2001", label="Hard disk 2", kind="image", controller="1001", bus=1, unit=2, path="[ds] other.vmdk"),
+        VirtualDisk(key="2003", label="Hard disk 4", kind="image", controller="1001", bus=1, unit=3, **backing),
+    ]
+    with pytest.raises(Refused, match=rf"SCSI\(1:3\) of VM db01 is taken by Hard disk 4 \({named}\)"):
+        places.choose(machine(scsi(0, [3]), scsi(1, [2, 3]), disks=there), NEW, Slot(1, 3))

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Filters are tested as a playbook uses them: by full name, through Ansible's templating."""
+"""Filters and templates are tested as a playbook uses them: by full name, through Ansible's templating."""
 
 from __future__ import annotations
 
