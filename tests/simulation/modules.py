@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -60,7 +60,9 @@ class Modules:
             patch(arrays, "open_array", lambda module, params: self.open_array(params["hostname"]))
             patch(hypervisors, "open_hypervisor", lambda module: self.open_hypervisor(module.params["hypervisor"]["hostname"]))
             patch(hypervisors, "names_hypervisor", lambda module: module.params["hypervisor"] is not None)
-            patch(attach, "MakeVisible", partial(attach.MakeVisible, clock=self.stage.time, sleep=self.stage.sleep))
+            clock = {time.monotonic: self.stage.time, time.sleep: self.stage.sleep}
+            for waiting in _waiting(attach):
+                patch(waiting, "__defaults__", tuple(clock.get(value, value) if callable(value) else value for value in waiting.__defaults__))
             for name in NAMES:
                 patch(_module(name), "AnsibleModule", self._stand_in)
             yield
@@ -90,6 +92,14 @@ class StandIn:
     def fail_json(self, msg: str, **_more: Any) -> None:
         """End badly. Raises `TaskFailed`."""
         raise TaskFailed(msg)
+
+
+def _waiting(module: Any) -> Iterator[Any]:
+    """The functions of a module that take a clock, which is the machine's unless they are given another one."""
+    for thing in vars(module).values():
+        function = thing.__init__ if isinstance(thing, type) else thing
+        if {time.monotonic, time.sleep} & set(filter(callable, getattr(function, "__defaults__", None) or ())):
+            yield function
 
 
 def _module(name: str) -> Any:

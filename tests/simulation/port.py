@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san import errors
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
     ConnectionFailed,
     CrossvisorError,
@@ -42,6 +43,8 @@ from tests.simulation.stage import Stage
 
 T = TypeVar("T")
 GONE = "not there"
+OVERTAKEN: type[CrossvisorError] = getattr(errors, "Overtaken", Refused)
+"""What a backend says when a VM has changed since the plan; revisions from before there was a word for it refuse."""
 
 
 @dataclass
@@ -135,6 +138,13 @@ class Port:
         lost = f"The connection to {self.address} was lost before the answer to {what} came"
         return self.stage.request(f"{self.address} {what}", effect, lambda: OutcomeUnknown(lost))
 
+    def reconfigure(self, what: str, effect: Callable[[], T]) -> T:
+        """Change a VM against the version of its configuration that was seen."""
+        try:
+            return self.change(what, effect)
+        except RemoteError as error:
+            raise OVERTAKEN(str(error)) if error.code == "ConcurrentAccess" else error from error
+
     def observe(self, vm: str) -> VmNow:
         """A VM as it is at this moment. Raises `NotFound`."""
         return self.read(f"observe {vm}", lambda: _copy(self.endpoint.vm(vm)))
@@ -218,20 +228,20 @@ class AttachDisk(_VmStep):
         if now.disk(self.name.naa):
             raise Refused(f"LUN {self.name} was attached to VM {self.vm} by somebody else in the meantime: run this task again.")
         if self.unit in now.disks:
-            raise Refused(f"SCSI(0:{self.unit}) of VM {self.vm} was changed by somebody else in the meantime: run this task again.")
+            raise OVERTAKEN(f"SCSI(0:{self.unit}) of VM {self.vm} was changed by somebody else in the meantime: run this task again.")
         self._give(now)
 
     def _give(self, now: VmNow) -> None:
         port, estate, endpoint = self.port, self.port.estate, self.port.endpoint
         what = f"attach {_short(self.name)} to {self.vm} at {self.unit}"
         if not endpoint.numbered:
-            port.change(what, lambda: self._apply(now, self.name.naa))
+            port.reconfigure(what, lambda: self._apply(now, self.name.naa))
             return
         host = endpoint.hosts[now.host]
         number = self._number(host)
         if self._number(host) != number:
-            raise Refused(f"The disks of host {host.name} are being numbered anew: run this task again.")
-        port.change(f"{what} by number {number}", lambda: self._apply(now, estate.at_number(host, number)))
+            raise OVERTAKEN(f"The disks of host {host.name} are being numbered anew: run this task again.")
+        port.reconfigure(f"{what} by number {number}", lambda: self._apply(now, estate.at_number(host, number)))
 
     def _number(self, host: HostNow) -> int:
         def look() -> int | None:
@@ -280,7 +290,7 @@ class DetachDisk(_VmStep):
         disk = now.disk(self.name.naa)
         if disk:
             unit = disk.unit
-            self.port.change(f"detach {_short(self.name)} from {self.vm}", lambda: self._take(unit, now.version))
+            self.port.reconfigure(f"detach {_short(self.name)} from {self.vm}", lambda: self._take(unit, now.version))
 
     def _take(self, unit: int, version: int) -> None:
         self.port.estate.detach(self.port.endpoint.vm(self.vm), unit, version)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -31,6 +31,8 @@ from tests.simulation.stage import Actor, Killed, Stage
 ROOT = Path(groups.__file__).resolve().parents[5]
 """Of the collection that is tried."""
 ARRAY = {"hostname": "ontap.lab"}
+PATIENCE = {"provision_timeout": 10, "deprovision_timeout": 10}
+"""Seconds, so that nobody waits through hundreds of requests for what will not come."""
 ADMIN = "admin1"
 
 
@@ -169,7 +171,7 @@ class World:
     def _playbook(self, wish: Wish, name: str, more: Mapping[str, Any]) -> bool:
         endpoint = self.estate.endpoints[wish.endpoint]
         guest = Guest(self.stage, self.promises, endpoint, endpoint.vms[wish.vm], self.root)
-        common = {"vm": wish.vm, "hypervisor": {"hostname": wish.endpoint}, "array": ARRAY, "guest_os": "linux"}
+        common = {"vm": wish.vm, "hypervisor": {"hostname": wish.endpoint}, "array": ARRAY, "guest_os": "linux", **PATIENCE}
         given = {**common, "guest": {"host": wish.vm} if wish.guest else {}, **more}
         playbook = Playbook(self.root, self._module, {"guest_disk": guest.guest_disk})
         playbook.play(name, given)
@@ -196,7 +198,7 @@ class World:
         naa = self._naa(wish.lun)
         if naa is None:
             return False
-        given = {"hypervisor": {"hostname": wish.endpoint}, "vm": wish.vm, "naa": naa, "timeout": 60, **more}
+        given = {"hypervisor": {"hostname": wish.endpoint}, "vm": wish.vm, "naa": naa, "timeout": 10, **more}
         return bool(self._module("ptd_attach", given, False)["changed"])
 
     def _map(self, wish: Wish, naa: str | None) -> bool:
@@ -327,6 +329,15 @@ class World:
             self.stage.note_all(f"once more {actor.name}")
             if self._alone(actor, wish) and self._alone(actor, wish):
                 self.promises.broken("every run converges", f"{actor.name} has changed something again, although all was done")
+        for position, wish in enumerate(self.scenario.wishes):
+            if wish.kind == PROVISION and self._in_vain(wish) and not self.promises.violations:
+                self.stage.note_all(f"{wish.vm} does not get {wish.lun}, so what there is of it is taken back")
+                self._alone(self._actor(f"end{position}", replace(wish, kind=REMOVE, delete=False)), replace(wish, kind=REMOVE))
+
+    def _in_vain(self, wish: Wish) -> bool:
+        """Whether a VM was to get a LUN and has not got it."""
+        naa = self._naa(wish.lun)
+        return naa is not None and not self.estate.endpoints[wish.endpoint].vms[wish.vm].disk(naa)
 
     def _alone(self, actor: Actor, wish: Wish) -> bool:
         excused = self._may_fail(wish)
