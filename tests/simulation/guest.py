@@ -22,6 +22,7 @@ from tests.simulation.playbook import Scope, TaskFailed
 from tests.simulation.promises import BEGUN, Promises
 from tests.simulation.stage import Stage
 
+JUDGEMENT = "roles/guest_disk/tasks/linux_disk.yml"
 FILE_SYSTEM = "xfs"
 BLANK, READY, DATA = "", FILE_SYSTEM, "raw"
 
@@ -31,8 +32,8 @@ class Unreachable(TaskFailed):
 
 
 @functools.lru_cache(maxsize=None)
-def _judgement(root: Path) -> Sequence[Mapping[str, Any]]:
-    judge, leave_alone = yaml.safe_load((root / "roles/guest_disk/tasks/linux_disk.yml").read_text())[:2]
+def _judgement(file: Path) -> Sequence[Mapping[str, Any]]:
+    judge, leave_alone = yaml.safe_load(file.read_text())[:2]
     return judge, leave_alone
 
 
@@ -44,8 +45,8 @@ class Guest:
     promises: Promises
     endpoint: EndpointNow
     vm: VmNow
-    root: Path
-    """Of the collection whose role is run."""
+    judgement: Path
+    """The file of the role that judges what is on a disk."""
     changed: bool = False
 
     def guest_disk(self, scope: Scope) -> None:
@@ -74,7 +75,7 @@ class Guest:
             self._do("unmount", naa, lambda: self._unmount(naa))
 
     def _verdict(self, seen: Mapping[str, Any], scope: Scope) -> str:
-        judge, leave_alone = _judgement(self.root)
+        judge, leave_alone = _judgement(self.judgement)
         told = {
             "guest_disk_seen": seen,
             "guest_disk_linux_file_system": FILE_SYSTEM,

@@ -132,6 +132,8 @@ class Playbook:
     """Of the collection whose roles and playbooks are run."""
     run: Run
     replaced: Mapping[str, Replaced]
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """What is read instead of a file of the collection."""
     check_mode: bool = False
     facts: dict[str, Any] = field(default_factory=dict)
     changed: bool = False
@@ -159,7 +161,8 @@ class Playbook:
             self._tasks(home, "main.yml", layers)
 
     def _tasks(self, home: Path, file: str, layers: Sequence[Mapping[str, Any]]) -> None:
-        for task in _tasks(home / "tasks" / file):
+        path = home / "tasks" / file
+        for task in _tasks(self.files.get(str(path.relative_to(self.root)), path)):
             self._task(home, task, layers)
 
     def _task(self, home: Path, task: Task, layers: Sequence[Mapping[str, Any]]) -> None:

@@ -57,6 +57,7 @@ class Intent:
 
     kind: str
     """What is run: `provision`, `remove`, `attach`, `detach` or `map`."""
+    endpoint: str = ""
     vm: str = ""
     lun: str = ""
     """Its name on the array."""
@@ -90,6 +91,8 @@ class Promises:
     debts: list[Debt] = field(default_factory=list)
     intruders: list[tuple[str, User, str]] = field(default_factory=list)
     """Who gave a VM a LUN that another one had just got, which they have to notice before they end."""
+    deleted_from: dict[str, str] = field(default_factory=dict)
+    """By NAA, the endpoint of whoever had a LUN deleted: hosts of others, which nobody asked, may remember it."""
     strangers: set[str] = field(default_factory=set)
     """LUNs of which no actor takes care."""
     estate: Estate = field(init=False)
@@ -139,6 +142,7 @@ class Promises:
         if not asked and self.makers.get(naa) != who:
             self.broken("only own work is undone", f"{who} deleted LUN {lun.base_name}, which {self.makers.get(naa, 'somebody')} made")
         self.contents.pop(naa, None)
+        self.deleted_from[naa] = intent.endpoint if intent else ""
 
     def _unmapped(self, lun_map: LunMap) -> None:
         naa, who = naa_of(lun_map.lun), self.stage.who()
@@ -266,6 +270,8 @@ class Promises:
             for host in endpoint.hosts.values():
                 shown = self.array.presented([host.iqn])
                 for naa in sorted({*host.devices, *host.remembered} - shown.keys() - self.strangers):
+                    if self.deleted_from.get(naa, endpoint.name) != endpoint.name:
+                        continue
                     state = host.devices[naa].state if naa in host.devices else "remembered"
                     self.broken("nothing is left over", f"host {host.name} has LUN {self._name(naa)}, which it does not see any more, as {state}")
         for endpoint in self.estate.endpoints.values():

@@ -10,7 +10,7 @@ A schedule is asked at every request of every actor. All that it knows of the ru
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
@@ -36,6 +36,10 @@ PASSES = Fate()
 
 class Schedule(Protocol):
     """Who goes on, and what happens to whom."""
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing happens but what the actors do."""
 
     def next(self, names: Sequence[str], current: str) -> str:
         """One of the actors that could go on."""
@@ -83,6 +87,11 @@ class Seeded:
         self._random = Random(f"schedule {seed}")
         self.temper = Temper.drawn(self._random)
 
+    @property
+    def quiet(self) -> bool:
+        """As its temper is."""
+        return self.temper.quiet
+
     def next(self, names: Sequence[str], current: str) -> str:
         """The actor that is at work, most of the time."""
         if current in names and self._random.random() >= self.temper.restless:
@@ -129,6 +138,11 @@ class Written:
     def __post_init__(self) -> None:
         self._left = list(self.turns)
 
+    @property
+    def quiet(self) -> bool:
+        """Whether no turn ends with anything but the next one."""
+        return all(turn.fate == PASSES for turn in self.turns)
+
     def next(self, names: Sequence[str], current: str) -> str:
         """The actor of the turn, once the one before it has got as far as it was to get."""
         while self._left and (self._held or self._left[0].actor not in names):
@@ -155,6 +169,3 @@ class Written:
     def fate(self, actor: str, request: str, events: Sequence[str]) -> Fate:
         """What the turn says that ended at this request."""
         return self._due.pop(actor, PASSES)
-
-
-Noted = Mapping[str, str]

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -20,7 +20,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_r
 from tests.lab import world as lab_world
 from tests.simulation.array import GIB, SVM, VOLUME, ArrayInPlace, naa_of
 from tests.simulation.estate import DiskNow, EndpointNow, Estate, HostNow, VmNow, is_shared
-from tests.simulation.guest import DATA, READY, Guest
+from tests.simulation.guest import DATA, JUDGEMENT, READY, Guest
 from tests.simulation.modules import Modules
 from tests.simulation.playbook import Playbook, TaskFailed
 from tests.simulation.port import Port
@@ -75,7 +75,8 @@ class Verdict:
         return "\n".join([*self.lines, *(f"VIOLATION {violation}" for violation in self.violations)])
 
 
-LUNS = ("n1", "n2", "n3", "old", "far", "raw", "spare")
+LUNS = ("n1", "n2", "n3", "old", "far", "raw", "spare", "both")
+"""`n…` are new, `old`, `far` and `both` have their VMs, `raw` has data and nobody, `spare` is blank."""
 VMS = {"vc1": ("app01", "app02"), "vc2": ("dev01", "dev02")}
 
 
@@ -84,14 +85,14 @@ def scenario(seed: int) -> Scenario:
     random = Random(f"scenario {seed}")
     pool = random.sample(LUNS, random.choice((1, 2, 2, 3, 4)))
     restarts = random.choice((0, 0, 1))
-    return Scenario([_wish(random, pool, restarts) for _ in range(random.choice((2, 2, 2, 3, 3, 4, 5)))], random.choice(("kvm", "hyperv")))
+    return Scenario([_wish(random, pool, restarts) for _ in range(random.choice((2, 2, 2, 3, 3, 4, 5)))], random.choice(("vmware", "kvm", "hyperv")))
 
 
 def _wish(random: Random, pool: Sequence[str], restarts: int) -> Wish:
     kind = random.choice((PROVISION, PROVISION, PROVISION, REMOVE, REMOVE, REMOVE, ATTACH, DETACH, MAP))
     endpoint = random.choice(("vc1", "vc1", "vc1", "vc2"))
     lun, guest = random.choice(pool), random.random() < 0.5
-    by_naa = lun not in ("n1", "n2", "n3") and random.random() < 0.3
+    by_naa = not lun.startswith("n") and random.random() < 0.3
     return Wish(kind, endpoint, random.choice(VMS[endpoint]), lun, by_naa, random.random() < 0.6, guest, restarts)
 
 
@@ -102,7 +103,8 @@ class World:
     scenario: Scenario
     stage: Stage
     seed: int = 0
-    root: Path = ROOT
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """What is read instead of a file of the collection."""
     promises: Promises = field(init=False)
     array: ArrayInPlace = field(init=False)
     estate: Estate = field(init=False)
@@ -123,6 +125,7 @@ class World:
         """What there was before: two LUNs with data that VMs have, and one with data that nobody has."""
         self._had("vc1", "app02", "old")
         self._had("vc2", "dev01", "far")
+        self._had("vc2", "dev02", "both")
         raw = self._naa("raw")
         assert raw is not None
         self.promises.contents[raw] = Contents("a database", DATA)
@@ -133,7 +136,8 @@ class World:
 
     def _had(self, endpoint: str, vm: str, lun: str) -> None:
         naa = self._naa(lun)
-        assert naa is not None
+        if naa is None:
+            return
         self.estate.endpoints[endpoint].vms[vm].disks[1] = DiskNow(naa, 1, mounted=True)
         self.promises.contents[naa] = Contents(vm, READY)
 
@@ -147,7 +151,7 @@ class World:
     # What the actors do
 
     def _actor(self, name: str, wish: Wish) -> Actor:
-        self.promises.intents[name] = Intent(wish.kind, wish.vm, wish.lun, wish.delete)
+        self.promises.intents[name] = Intent(wish.kind, wish.endpoint, wish.vm, wish.lun, wish.delete)
         naa = self._naa(wish.lun) if wish.by_naa else None
         return Actor(name, lambda: self._run(wish, naa), wish.restarts)
 
@@ -170,10 +174,10 @@ class World:
 
     def _playbook(self, wish: Wish, name: str, more: Mapping[str, Any]) -> bool:
         endpoint = self.estate.endpoints[wish.endpoint]
-        guest = Guest(self.stage, self.promises, endpoint, endpoint.vms[wish.vm], self.root)
+        guest = Guest(self.stage, self.promises, endpoint, endpoint.vms[wish.vm], self.files.get(JUDGEMENT, ROOT / JUDGEMENT))
         common = {"vm": wish.vm, "hypervisor": {"hostname": wish.endpoint}, "array": ARRAY, "guest_os": "linux", **PATIENCE}
         given = {**common, "guest": {"host": wish.vm} if wish.guest else {}, **more}
-        playbook = Playbook(self.root, self._module, {"guest_disk": guest.guest_disk})
+        playbook = Playbook(ROOT, self._module, {"guest_disk": guest.guest_disk}, self.files)
         playbook.play(name, given)
         return playbook.changed or guest.changed
 
@@ -316,9 +320,8 @@ class World:
             if not isinstance(actor.error, (type(None), TaskFailed, Killed)):
                 self.promises.broken("every failure is told in a sentence", f"{actor.name}: {type(actor.error).__name__}: {actor.error}")
         names = [wish.lun for wish in self.scenario.wishes if wish.kind != MAP]
-        quiet = isinstance(self.stage.schedule, Seeded) and self.stage.schedule.temper.quiet
         for actor, wish in zip(self.actors, self.scenario.wishes):
-            if quiet and isinstance(actor.error, TaskFailed) and names.count(wish.lun) == 1 and not self._may_fail(wish):
+            if self.stage.schedule.quiet and isinstance(actor.error, TaskFailed) and names.count(wish.lun) == 1 and not self._may_fail(wish):
                 self.promises.broken("nobody fails without a reason", f"{actor.name}: {actor.error}")
 
     def _again(self) -> None:
@@ -382,9 +385,9 @@ def play(seed: int) -> Verdict:
     return World(scenario(seed), Stage(Seeded(seed)), seed).play()
 
 
-def play_written(wishes: Scenario, schedule: Schedule) -> Verdict:
-    """Run a schedule that was written by hand."""
-    return World(wishes, Stage(schedule)).play()
+def play_written(wishes: Scenario, schedule: Schedule, files: Mapping[str, Path] = MappingProxyType({})) -> Verdict:
+    """Run a schedule that was written by hand; `files` are read instead of those of the collection."""
+    return World(wishes, Stage(schedule), files=files).play()
 
 
 @contextmanager
@@ -421,10 +424,15 @@ def _array(endpoints: Mapping[str, EndpointNow]) -> dict[str, Any]:
         common = {"protocol": "iscsi", "os_type": os_types[endpoints[endpoint].kind], "initiators": initiators}
         maps = [{"lun": f"/vol/{VOLUME}/{lun}", "id": number}]
         igroups += [{"name": groups.group_name(initiators), "maps": maps, **common}, {"name": f"admins_{endpoint}", "maps": [], **common}]
+    if endpoints["vc2"].kind == "vmware":  # an initiator is in groups of one operating system only
+        everyone = [host.iqn for endpoint in endpoints.values() for host in endpoint.hosts.values()]
+        maps = [{"lun": f"/vol/{VOLUME}/both", "id": 9}]
+        igroups.append({"name": "everyone", "protocol": "iscsi", "os_type": "vmware", "initiators": everyone, "maps": maps})
     used = {"old": GIB // 4, "far": GIB // 4, "raw": GIB // 2, "spare": 0, f"{ADMIN}_vc1": GIB, f"{ADMIN}_vc2": GIB}
-    luns = [{"name": name, "size": GIB, "os_type": "linux", "serial": f"80Old-{name:_<6.6}"[:12], "used": size} for name, size in used.items()]
-    for position, lun in enumerate(luns):
-        lun["serial"] = f"80Old-{position:06}"
+    if endpoints["vc2"].kind == "vmware":
+        used["both"] = GIB // 4
+    luns = [{"name": name, "size": GIB, "os_type": "linux", "serial": f"80Old-{position:06}", "used": size}
+            for position, (name, size) in enumerate(used.items())]
     return {
         "name": "ontap.lab",
         "uuid": lab_world.identity("cluster", "simulation"),
