@@ -415,7 +415,7 @@ def main() -> None:
     start_command.add_argument("names", nargs="+", choices=SERVERS, metavar="NAME", help=", ".join(SERVERS))
     start_command.add_argument("--vms", type=int, default=0, help="total number of virtual machines")
     start_command.add_argument("--disks", type=int, default=1, help="disks of each additional virtual machine")
-    start_command.add_argument("--partial", action="store_true", help="go on without a server that cannot be started, unless CI=true")
+    start_command.add_argument("--keep-going", action="store_true", help="go on without a server that cannot be started, unless CI=true")
     stop_command = commands.add_parser("down", help="stop all servers")
     list_command = commands.add_parser("running", help="print the names of the servers that run")
     for command in (start_command, stop_command, list_command):
@@ -428,8 +428,8 @@ def main() -> None:
         print(*(name for name, endpoint in read_endpoints(directory).items() if endpoint.healthy()), sep="\n")
     else:
         launch = bring_up(options.names, directory, options.vms, options.disks)
-        _tell(launch, directory, briefly=options.partial)
-        sys.exit(bool(launch.failed) and not (options.partial and not MUST_RUN))
+        _tell(launch, directory, briefly=options.keep_going)
+        sys.exit(bool(launch.failed) and not (options.keep_going and not MUST_RUN))
 
 
 def _tell(launch: Launch, directory: Path, briefly: bool) -> None:
