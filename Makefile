@@ -1,6 +1,6 @@
 # Everything is done by scripts/; a target only names it.
 .DEFAULT_GOAL := help
-TIERS := lint types unit floor sanity conformance live kvm molecule
+TIERS := lint types unit exhaustive floor cores sanity conformance live kvm molecule
 LAB ?= ontap vcenter
 VMS ?= 0
 PYTHON := build/venv/bin/python
@@ -25,6 +25,14 @@ test: venv ## all tiers of the tests, or TIERS="unit lint"
 .PHONY: $(TIERS)
 $(TIERS): venv
 	@$(PYTHON) scripts/run_tiers.py $@
+
+.PHONY: matrix
+matrix: venv ## the unit tests on every ansible-core and Python that is claimed and that is here
+	@scripts/matrix
+
+.PHONY: docs
+docs: venv ## the documentation site, into build/docs/html
+	@scripts/docs-site
 
 .PHONY: bench
 bench: venv ## what is promised about speed, into build/bench.json

@@ -28,7 +28,7 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "build" / "test"
-TIERS = ("lint", "types", "unit", "floor", "sanity", "conformance", "live", "kvm", "molecule")
+TIERS = ("lint", "types", "unit", "exhaustive", "floor", "cores", "sanity", "conformance", "live", "kvm", "molecule")
 JOBS = 2
 CANNOT_RUN = 77
 MUST_RUN = os.environ.get("CI") == "true"

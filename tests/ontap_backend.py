@@ -10,14 +10,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from ansible_collections.crossvisor.san.plugins.module_utils.arrays.base import Change, ProvisionWish, WithdrawWish
-from ansible_collections.crossvisor.san.plugins.module_utils.arrays.ontap_rest.backend import OntapRest
-from ansible_collections.crossvisor.san.plugins.module_utils.arrays.ontap_rest.client import OntapClient
-from ansible_collections.crossvisor.san.plugins.module_utils.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils.model import Lun
-from ansible_collections.crossvisor.san.plugins.module_utils.plan import Outcome, carry_out
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, ProvisionWish, WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Outcome, carry_out
 from tests.lab.ontap.running import Running
 from tests.unit.ontap import GIB, SVM
 
@@ -38,11 +38,18 @@ class Clock:
         self.now += seconds
 
 
+class Server(Protocol):
+    """An array of the lab, by its control port."""
+
+    def control(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the control port and return its JSON."""
+
+
 @dataclass
 class Bench:
     """The lab's array as one test sees it."""
 
-    server: Running
+    server: Server
     connection: Connection
     clock: Clock = field(default_factory=Clock)
 
@@ -56,6 +63,11 @@ class Bench:
                 "array", "ontap", "127.0.0.1", server.port, server.username, server.password, ca_path=str(server.authority), timeout=20.0
             ),
         )
+
+    def again(self) -> Bench:
+        """The array in its first state."""
+        self.server.control("POST", "/reset")
+        return self
 
     def backend(self) -> OntapRest:
         return OntapRest(self.connection, self.clock.time, self.clock.sleep)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The documentation twin of the `hypervisor` option in plugins/module_utils/connection.py."""
+"""The documentation twin of the `hypervisor` option in plugins/module_utils/_san/connection.py."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import InvalidInput
-from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName, ontap_serial
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName, ontap_serial
 
 _Value = TypeVar("_Value")
 

@@ -18,8 +18,9 @@ description:
   - The LUN is named by its identity, never by the number of a disk.
   - Everything is done over WMI by Windows Remote Management, without PowerShell. Only the directory of a mount point is made by starting
     C(cmd.exe) in the guest.
-  - A disk that holds anything but the wished volume is left alone unless O(force) says that it may be lost. A disk is empty when it is raw,
-    or has a GPT with no partition but Microsoft's reserved one, as a failover cluster writes onto a LUN before the guest sees it.
+  - A disk that holds anything but the wished volume is left alone unless O(force) says that it may be lost. A disk is empty when it is raw
+    and O(blank) vouches for it, or when it has a GPT with no partition but Microsoft's reserved one, as a failover cluster writes onto a
+    LUN before the guest sees it.
   - A disk that already is the wished volume is taken as it is, so that a second run changes nothing.
   - The disk that Windows runs from, and a disk of a failover cluster inside the guest, are never touched.
   - If a step fails, what this run has done is undone. There is no way back from erasing, nor from growing.
@@ -68,6 +69,14 @@ options:
       - One that differs on the disk is an error, unless O(force) allows to erase it.
       - Without it, Windows chooses, and an existing volume is taken as it is.
     type: int
+  blank:
+    description:
+      - Whether somebody who can tell vouches that nothing was ever written to the LUN, such as M(crossvisor.san.lun_provision) by
+        RV(crossvisor.san.lun_provision#module:created), or by V(0) for RV(crossvisor.san.lun_provision#module:used_bytes).
+      - Windows knows only what Windows can read. A disk without a partition table may hold a Linux volume or a database, and is refused
+        without this word or O(force).
+    type: bool
+    default: false
   force:
     description:
       - Whether everything on the LUN may be lost when it holds something else than the wished volume.
@@ -205,11 +214,11 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.crossvisor.san.plugins.module_utils import runtime, wishes
-from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import guests
-from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.access_path import AccessPath
-from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.wish import VolumeWish
-from ansible_collections.crossvisor.san.plugins.module_utils.services import guest_volume
+from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime, wishes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import guests
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.access_path import AccessPath
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.wish import VolumeWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services import guest_volume
 
 
 def main() -> None:
@@ -223,6 +232,7 @@ def main() -> None:
             "file_system": {"type": "str", "choices": ["NTFS", "ReFS"], "default": "NTFS"},
             "label": {"type": "str"},
             "allocation_unit": {"type": "int"},
+            "blank": {"type": "bool", "default": False},
             "force": {"type": "bool", "default": False},
             "timeout": {"type": "float", "default": 300.0},
         },
@@ -242,6 +252,7 @@ def _reach(module: AnsibleModule) -> dict[str, Any]:
         label=params["label"],
         allocation_unit_bytes=params["allocation_unit"],
         mount=AccessPath.parse(params["mount"]) if params["mount"] else None,
+        blank=params["blank"],
         force=params["force"],
         timeout=params["timeout"],
     )

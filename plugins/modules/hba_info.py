@@ -225,9 +225,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.crossvisor.san.plugins.module_utils import runtime
-from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import hypervisors
-from ansible_collections.crossvisor.san.plugins.module_utils.services import hbas
+from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime
+from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import hypervisors
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services import hbas
 
 KINDS = ["fc", "fcoe", "iscsi_software", "iscsi_hardware", "sas", "block", "nvme_tcp", "nvme_fc", "nvme_rdma", "other"]
 

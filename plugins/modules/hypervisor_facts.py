@@ -204,9 +204,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.crossvisor.san.plugins.module_utils import runtime
-from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import guests, hypervisors
-from ansible_collections.crossvisor.san.plugins.module_utils.services import facts
+from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime
+from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import guests, hypervisors
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services import facts
 
 
 def main() -> None:

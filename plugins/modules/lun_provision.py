@@ -16,6 +16,8 @@ description:
   - Creates a LUN, or grows it, and maps it to all given initiators under one number; or unmaps it and, only if asked, deletes it.
   - Returns everything that the next step needs - identity, size, number, initiator groups and targets.
   - A LUN is never made smaller. A size that the array rounded is no difference.
+  - A LUN that is not online is refused with its state, because no host can see it; none is brought online silently. So is a LUN whose
+    initiators find no target in service, where the targets are looked up, see O(targets).
   - If a step fails, what this run has done is undone.
 options:
   array:
@@ -93,15 +95,36 @@ options:
     type: int
   delete:
     description:
-      - With O(state=absent), also delete the LUN and the data on it. Refused while another group maps it.
+      - With O(state=absent), also delete the LUN and the data on it. Refused while another group maps it,
+        and while another array presents it too, as SnapMirror active sync does.
+    type: bool
+    default: false
+  made_by:
+    description:
+      - With O(state=absent) and O(delete=true), the mark of the run that made the LUN, RV(made_by); a LUN that another run has made, or
+        that somebody has written to since, is refused. This is how a run takes back what it made, and nothing else.
+    type: str
+    default: ""
+  exclusive:
+    description:
+      - With O(state=present), refuse to let O(initiators) see a LUN that other initiators see already, because nobody can tell what those
+        do with it. A LUN that is mapped as asked is left as it is.
     type: bool
     default: false
   hypervisor:
     description:
-      - With O(state=absent), the hypervisor to ask first whether a VM or a datastore uses the LUN, in which case nothing is done.
+      - With O(state=absent), the hypervisor to ask whether anything uses the LUN, or may use it, in which case nothing is done. It is asked
+        before the LUN is unmapped, after that, and right before it is deleted.
+      - The LUN's initiators have to belong to hosts of this hypervisor. What others do with the LUN, nobody can tell.
+  vm:
+    description:
+      - With O(state=absent) in check mode, the VM that has the LUN now, to learn whether the LUN could go once it is detached there.
+    type: str
+    default: ""
   assume_unused:
     description:
-      - With O(state=absent) and no O(hypervisor) that could be asked, your word that nothing uses the LUN.
+      - With O(state=absent), your word that nothing uses the LUN, where nobody can tell; what it overrides is a warning.
+      - Without O(hypervisor), nobody is asked. With it, a use that is known is refused all the same.
     type: bool
     default: false
   targets:
@@ -159,6 +182,11 @@ created:
   description: Whether this run created the LUN.
   returned: success
   type: bool
+made_by:
+  description: The mark of this run in the comment of the LUN that it created; null if it created none.
+  returned: success
+  type: str
+  sample: crossvisor.san:5c3a0e6f1b2d4a98
 mapped:
   description: Whether this run let initiators see the LUN that did not before.
   returned: success
@@ -197,6 +225,15 @@ used_bytes:
     - Null if the LUN does not exist, or the array does not tell.
   returned: success
   type: int
+state:
+  description:
+    - The LUN's state, V(online) or V(unknown) with O(state=present), because a LUN in another one is refused. With O(state=absent), also
+      ONTAP's word for why no host can see it, V(offline), V(nvfail), V(space_error), V(foreign_lun_error), V(volume_offline) or
+      V(aggregate_offline).
+    - Null if the LUN does not exist.
+  returned: success
+  type: str
+  sample: online
 svm:
   description: The storage virtual machine; null if the LUN does not exist.
   returned: success
@@ -294,11 +331,11 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.crossvisor.san.plugins.module_utils import runtime, wishes
-from ansible_collections.crossvisor.san.plugins.module_utils.arrays.base import LunAddress, ProvisionWish, WithdrawWish
-from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import arrays, hypervisors
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import InvalidInput
-from ansible_collections.crossvisor.san.plugins.module_utils.services import provision
+from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime, wishes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress, ProvisionWish, WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays, hypervisors
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services import provision
 
 LUN_OS_TYPES = [
     "aix",
@@ -336,6 +373,9 @@ def main() -> None:
             "igroup_os_type": {"type": "str", "choices": GROUP_OS_TYPES},
             "lun_id": {"type": "int"},
             "delete": {"type": "bool", "default": False},
+            "made_by": {"type": "str", "default": ""},
+            "vm": {"type": "str", "default": ""},
+            "exclusive": {"type": "bool", "default": False},
             "hypervisor": hypervisors.hypervisor_option(),
             "assume_unused": {"type": "bool", "default": False},
             "targets": {"type": "str", "choices": ["always", "changed", "never"], "default": "changed"},
@@ -363,6 +403,7 @@ def _present(module: AnsibleModule) -> dict[str, Any]:
         lun_id=params["lun_id"],
         thin=params["thin"],
         comment=params["comment"],
+        exclusive=params["exclusive"],
         timeout=params["timeout"],
     )
     with closing(arrays.open_array(module, params["array"])) as array:
@@ -375,16 +416,22 @@ def _absent(module: AnsibleModule) -> dict[str, Any]:
         raise InvalidInput(
             "Nobody was named who knows whether the LUN is in use: give the hypervisor to ask, or vouch for it with assume_unused=true."
         )
+    if params["vm"] and not module.check_mode:
+        raise InvalidInput(
+            "vm only tells in check mode whether the LUN could go once that VM has let go of it: detach it, then leave vm out."
+        )
     wish = WithdrawWish(
         lun=wishes.lun_name(params["naa"], None) if params["naa"] else LunAddress(params["svm"], params["volume"], params["name"]),
         initiators=provision.normalized(params["initiators"]),
         group=params["igroup"],
         delete=params["delete"],
+        made_by=params["made_by"],
         timeout=params["timeout"],
     )
-    ask = None if params["assume_unused"] else lambda: hypervisors.open_hypervisor(module)
+    vouched = params["assume_unused"] and not hypervisors.names_hypervisor(module)
+    ask = None if vouched else lambda: hypervisors.open_hypervisor(module)
     with closing(arrays.open_array(module, params["array"])) as array:
-        return provision.withdraw(array, wish, ask, module.check_mode).result(wish.initiators)
+        return provision.withdraw(array, wish, ask, module.check_mode, params["assume_unused"], params["vm"]).result(wish.initiators)
 
 
 if __name__ == "__main__":

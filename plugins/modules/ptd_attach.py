@@ -45,9 +45,10 @@ options:
     description:
       - With V(present), the LUN is a disk of the VM.
       - With V(absent), it is not, and its mapping file is gone; the data on the LUN stays.
+      - With V(released), no host uses the LUN any more, so that it can be unmapped. It is refused while any VM has it, also O(vm).
       - With V(forgotten), after the array has unmapped a released LUN, no host remembers it.
     type: str
-    choices: [present, absent, forgotten]
+    choices: [present, absent, released, forgotten]
     default: present
   place:
     description:
@@ -102,6 +103,12 @@ options:
     description:
       - With O(state=absent), also take the LUN out of use on every host that sees it, so that unmapping it on the array causes no
         loss of paths.
+    type: bool
+    default: false
+  assume_unused:
+    description:
+      - Your word that nothing else uses the LUN, where nobody can tell, such as a VM that cannot be read; what it overrides is a warning.
+        A use that is known is refused all the same.
     type: bool
     default: false
   size_bytes:
@@ -275,9 +282,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.crossvisor.san.plugins.module_utils import runtime, wishes
-from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import hypervisors
-from ansible_collections.crossvisor.san.plugins.module_utils.services import attach
+from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime, wishes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import hypervisors
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach
 
 
 def main() -> None:
@@ -287,7 +295,7 @@ def main() -> None:
             "vm": {"type": "str", "required": True},
             "naa": {"type": "str", "aliases": ["lun"]},
             "serial": {"type": "str"},
-            "state": {"type": "str", "choices": ["present", "absent", "forgotten"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "absent", "released", "forgotten"], "default": "present"},
             "place": {"type": "str"},
             "controller_type": {
                 "type": "str",
@@ -298,6 +306,7 @@ def main() -> None:
             "sharing": {"type": "str", "choices": ["none", "multi_writer"]},
             "datastore": {"type": "str"},
             "release": {"type": "bool", "default": False},
+            "assume_unused": {"type": "bool", "default": False},
             "size_bytes": {"type": "int", "default": 0},
             "ignore_hosts": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "float", "default": 300.0},
@@ -315,27 +324,32 @@ def _reach(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     request = attach.AttachRequest(
         vm=params["vm"],
-        name=wishes.lun_name(params["naa"], params["serial"]),
-        slot=wishes.place(params["place"]),
-        controller_type=params["controller_type"],
-        mode=params["mode"],
-        disk_mode=params["disk_mode"],
-        sharing=params["sharing"],
-        file_system=params["datastore"],
+        wish=DiskWish(
+            name=wishes.lun_name(params["naa"], params["serial"]),
+            slot=wishes.place(params["place"]),
+            controller_type=params["controller_type"],
+            mode=params["mode"],
+            disk_mode=params["disk_mode"],
+            sharing=params["sharing"],
+            file_system=params["datastore"],
+            timeout=params["timeout"],
+            mount_point=params["mount_point"],
+            initialize=params["initialize"],
+        ),
+        assume_unused=params["assume_unused"],
         ignore_hosts=params["ignore_hosts"],
         size_bytes=params["size_bytes"],
-        timeout=params["timeout"],
-        mount_point=params["mount_point"],
-        initialize=params["initialize"],
     )
     with closing(hypervisors.open_hypervisor(module)) as hypervisor:
         if params["state"] == "present":
             report = attach.attach(hypervisor, request, module.check_mode)
         elif params["state"] == "absent":
             report = attach.detach(hypervisor, request, params["release"], module.check_mode)
+        elif params["state"] == "released":
+            report = attach.release(hypervisor, request, module.check_mode)
         else:
             report = attach.forget(hypervisor, request, module.check_mode)
-    return report.result(request.name)
+    return report.result(request.wish.name)
 
 
 if __name__ == "__main__":

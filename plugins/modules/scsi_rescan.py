@@ -162,7 +162,8 @@ disk:
       sample: 600a0980524c4974612b44687143566b
     content:
       description:
-        - What the whole disk carries, read from the disk. A blank disk has neither partition table nor signatures.
+        - What the whole disk carries, read from the disk. A blank disk has neither partition table nor signatures, and no
+          RV(disk.content.data).
         - Null where that cannot be told - without root or C(wipefs) - and with O(state=absent).
       returned: success
       type: dict
@@ -178,6 +179,13 @@ disk:
           type: list
           elements: str
           sample: []
+        data:
+          description:
+            - Whether a disk that carries nothing known holds anything but zeros all the same, such as a database, or what is encrypted.
+              Looked for in its first and last MiB and in 63 places between.
+          returned: success
+          type: bool
+          sample: false
     partitions:
       description: The partitions that the kernel knows, in the order of their numbers.
       returned: success
@@ -249,10 +257,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.crossvisor.san.plugins.module_utils import runtime, wishes
-from ansible_collections.crossvisor.san.plugins.module_utils.guests.linux.address import ANYWHERE, Address
-from ansible_collections.crossvisor.san.plugins.module_utils.guests.linux.kernel import Kernel
-from ansible_collections.crossvisor.san.plugins.module_utils.guests.linux.rescan import Report, Request, Rescan
+from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime, wishes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.address import ANYWHERE, Address
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.kernel import Kernel
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.rescan import Report, Request, Rescan
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ options:
       - The arrays that may lie underneath.
   vms:
     description:
-      - Names, UUIDs or identifiers of the VMs to map; all if the list is empty.
+      - Identifiers, UUIDs or names of the VMs to map, names as they are written; all if the list is empty.
     type: list
     elements: str
     default: []
@@ -82,6 +82,8 @@ mappings:
     - One flat row for each virtual disk, so that a filter, a CSV file or a metric needs no join.
     - An image file on a file system with several extents has one row for each LUN. A differencing image has rows for every file of its
       chain, each with the path of that file.
+    - A LUN that several of O(arrays) have under one serial number, as SnapMirror active sync presents both ends of a mirror, has one row
+      for each of them, with the number under which the VM's host sees it there, or null where it does not; a warning names such LUNs.
   returned: success
   type: list
   elements: dict
@@ -169,6 +171,13 @@ mappings:
       description: The number under which the VM's host sees the LUN, or null.
       returned: success
       type: int
+    storage_state:
+      description:
+        - State of the LUN, or of the exported volume, on its array, in the array's word, such as V(online), V(offline) or V(nvfail).
+        - Empty if no array told it. LUNs that are not online are named in a warning.
+      returned: success
+      type: str
+      sample: online
     status:
       description: V(mapped) down to an array, or V(unresolved).
       returned: success
@@ -196,9 +205,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.crossvisor.san.plugins.module_utils import runtime
-from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import arrays, hypervisors
-from ansible_collections.crossvisor.san.plugins.module_utils.services.storage_map import storage_map
+from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime
+from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays, hypervisors
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map import storage_map
 
 
 def main() -> None:

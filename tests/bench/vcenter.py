@@ -17,8 +17,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware import properties
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.vim import PAGE_SIZE
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import properties
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import PAGE_SIZE
 from tests.bench.measure import BenchFailed, Sample, Series, interleaved, run_module, spawn, watched
 from tests.bench.reader import Paths, Task
 from tests.bench.report import COUNT, RATIO, Findings

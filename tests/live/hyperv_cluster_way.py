@@ -11,10 +11,10 @@ from typing import Any
 
 import requests
 
-from ansible_collections.crossvisor.san.plugins.module_utils.connection import HYPERVISOR, Connection
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import host_disk
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim import CimClient
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_login import open_client
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import HYPERVISOR, Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import rescan
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim import CimClient
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim_login import open_client
 from tests.lab import world
 from tests.live.lab import WINDOWS, WindowsLab
 from tests.live.modules import ModuleRunner, Result
@@ -111,4 +111,4 @@ class ClusterWay:
     def rescan(self, *nodes: str) -> None:
         """Let nodes look for disks."""
         for node in nodes:
-            host_disk.rescan(self.login(node))
+            rescan.rescan_host(self.login(node))

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils.connection import HYPERVISOR, Connection
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import classes, host_disk
-from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
-from ansible_collections.crossvisor.san.plugins.module_utils.windows import disks
-from ansible_collections.crossvisor.san.plugins.module_utils.windows.disks import HostDisk
-from ansible_collections.crossvisor.san.plugins.module_utils.wire import cim_job, wql
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim import CimClient
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_login import open_client
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import HYPERVISOR, Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import classes, host_lun, rescan
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import disks
+from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import HostDisk
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import cim_job, wql
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim import CimClient
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim_login import open_client
 from tests.lab import hyperv_world, world
 from tests.live.lab import ARRAY, WINDOWS, WindowsLab
 from tests.live.modules import ModuleRunner, Result
@@ -85,7 +85,7 @@ class HyperVWay:
 
     def rescan(self) -> None:
         """Let hv01 look for disks."""
-        host_disk.rescan(self.login())
+        rescan.rescan_host(self.login())
 
     def host_disk(self, naa: str) -> HostDisk:
         """A LUN as hv01 has it."""
@@ -95,7 +95,7 @@ class HyperVWay:
 
     def bring_online(self, naa: str) -> None:
         """Let hv01 itself use a LUN."""
-        host_disk.bring_online(self.login(), self.host_disk(naa))
+        host_lun.bring_online(self.login(), self.host_disk(naa))
 
     def request_state(self, vm: str, state: int) -> None:
         """Bring a VM into another state (RequestStateChange)."""

@@ -27,7 +27,7 @@ from typing import IO, Any
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTIONS = ROOT / "build" / "collections"
 MODULES = "ansible_collections.crossvisor.san.plugins.modules"
-_UTILS = "ansible_collections.crossvisor.san.plugins.module_utils"
+_UTILS = "ansible_collections.crossvisor.san.plugins.module_utils._san"
 LIBRARIES = (
     "ansible.module_utils.testing",
     f"{_UTILS}.arrays.ontap_rest.backend",

@@ -23,8 +23,8 @@ from typing import Any
 import pytest
 from pyVmomi import vim
 
-from ansible_collections.crossvisor.san.plugins.module_utils.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.vim import VimSession
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
 from tests.lab import world
 from tests.lab.certificates import Certificates, issue
 from tests.live.lab import Lab

@@ -6,7 +6,7 @@
 
 Every request that changes something is refused, lost before it was done, and done without an answer; and every single request, reads as
 well, is the last thing that its process does before SIGKILL. A process that is killed at a read leaves what the change before it has left,
-whose rerun was seen already. Refused at every single request, reads as well, is each way in the unit tests of `cluster_attach`.
+whose rerun was seen already. Refused at every single request, reads as well, is each way in the unit tests of `cluster/attach.py`.
 """
 
 from __future__ import annotations

@@ -2,12 +2,10 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Provisioning against the lab's array: what it costs, what races do to it, and that nothing is left half-made whatever fails, and when."""
+"""All that the unit tests specify of provisioning, against the array's own process, and what only a wire can do."""
 
 from __future__ import annotations
 
-import itertools
-import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,30 +13,22 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils.arrays.base import WithdrawWish
-from ansible_collections.crossvisor.san.plugins.module_utils.arrays.ontap_rest.codes import CREATED_INCOMPLETE
-from ansible_collections.crossvisor.san.plugins.module_utils.arrays.ontap_rest.groups import group_name
-from ansible_collections.crossvisor.san.plugins.module_utils.arrays.ontap_rest.provision import CYLINDER
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import (
-    AuthenticationFailed,
-    ConnectionFailed,
-    NotFound,
-    Refused,
-    RemoteError,
-    StepFailed,
-)
-from ansible_collections.crossvisor.san.plugins.module_utils.plan import carry_out
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import AuthenticationFailed, ConnectionFailed
 from tests.lab.ontap.running import Running, running
 from tests.ontap_backend import Bench, ids
-from tests.unit.ontap import GIB, HOST_A, HOST_B, SVM, address, wish
-
-BOTH = (*HOST_A, *HOST_B)
-GROUP = group_name(HOST_A)
-
-DROPPED_BEFORE = {"drop": "before"}
-DROPPED_AFTER = {"drop": "after"}
-AS_JOB = {"job": True}
-SLOW_JOB = {"job": True, "seconds": 3}
+from tests.unit.module_utils._san.arrays.ontap_rest.test_provision import (  # noqa: F401 - they run here with the fixtures of this file
+    TestAJob,
+    TestALun,
+    TestALunThatAnotherArrayPresentsToo,
+    TestALunThatNoHostCanSee,
+    TestBadInput,
+    TestEveryChange,
+    TestInitiators,
+    TestRaces,
+    TestTheSize,
+)
+from tests.unit.module_utils._san.arrays.ontap_rest.test_withdraw import TestWithdrawing  # noqa: F401
+from tests.unit.ontap import address, wish
 
 
 @pytest.fixture(scope="module")
@@ -52,502 +42,28 @@ def bench(server: Running) -> Bench:
     return Bench.of(server)
 
 
-class TestALun:
-    def test_is_created_mapped_and_read_back(self, bench: Bench) -> None:
-        outcome, lun = bench.provision(wish(comment="for app01"))
-        assert lun is not None
-        assert (lun.path, lun.svm, lun.volume, lun.size_bytes, lun.os_type) == ("/vol/vol_prod/new", SVM, "vol_prod", 10 * GIB, "vmware")
-        assert lun.name.naa == "600a0980" + lun.serial.encode().hex()
-        assert ids(lun) == {GROUP: 0}
-        assert set(lun.mappings[0].initiators) == set(HOST_A)
-        assert [action.split()[0] for action in outcome.actions] == ["create", "create", "map"]
-
-    def test_says_who_made_it_and_what_for(self, bench: Bench) -> None:
-        bench.provision(wish(comment="for app01"))
-        (record,) = bench.client().records("/storage/luns", ("comment",), {"name": ["/vol/vol_prod/new"]})
-        assert re.fullmatch(r"crossvisor\.san:[0-9a-f]{16} for app01", record["comment"])
-
-    @pytest.mark.parametrize(("thin", "reserved"), [(True, False), (False, True)])
-    def test_is_thin_or_thick_as_asked(self, bench: Bench, thin: bool, reserved: bool) -> None:
-        bench.provision(wish(thin=thin))
-        (record,) = bench.client().records("/storage/luns", ("space.guarantee.requested",), {"name": ["/vol/vol_prod/new"]})
-        assert record["space"]["guarantee"]["requested"] is reserved
-
-    def test_that_is_as_wished_costs_one_request(self, bench: Bench) -> None:
-        _first, made = bench.provision(wish())
-        with bench.counted() as sent:
-            outcome, lun = bench.provision(wish())
-        assert (outcome.changed, lun) == (False, made)
-        assert sent == ["GET /api/storage/luns"]
-
-    def test_is_found_as_wished_whatever_the_case_of_the_initiators(self, bench: Bench) -> None:
-        bench.provision(wish())
-        assert not bench.provision(wish(initiators=[name.upper() for name in HOST_A]))[0].changed
-
-    def test_is_only_promised_in_check_mode(self, bench: Bench) -> None:
-        before = bench.state()
-        outcome, lun = bench.provision(wish(), check_mode=True)
-        assert (outcome.changed, lun, bench.state()) == (True, None, before)
-        assert outcome.diff()["after"]["svm_san:/vol/vol_prod/new"]["size_bytes"] == 10 * GIB
-        assert outcome.diff()["before"]["svm_san:/vol/vol_prod/new"]["exists"] is False
-
-    def test_without_a_size_is_mapped_as_it_is(self, bench: Bench) -> None:
-        bench.lun("/vol/vol_prod/old", 3 * GIB, "linux")
-        _first, lun = bench.provision(wish(address=address("old"), size_bytes=None))
-        assert lun is not None
-        assert (lun.size_bytes, lun.os_type, ids(lun)) == (3 * GIB, "linux", {GROUP: 0})
-
-    def test_without_initiators_stays_unmapped(self, bench: Bench) -> None:
-        _first, lun = bench.provision(wish(initiators=()))
-        assert lun is not None
-        assert lun.mappings == ()
-
-    def test_is_waited_for_until_it_is_visible(self, bench: Bench) -> None:
-        bench.server.control("POST", "/faults", {"hide_luns": 3})
-        _first, lun = bench.provision(wish())
-        assert ids(lun) == {GROUP: 0}
-
-    def test_that_stays_invisible_is_named_and_what_can_be_undone_is(self, bench: Bench) -> None:
-        bench.server.control("POST", "/faults", {"hide_luns": 1000})
-        with pytest.raises(
-            StepFailed,
-            match=r"LUN svm_san:/vol/vol_prod/new was created but is not visible after 5 s.*could not be undone.*may still appear",
-        ):
-            bench.provision(wish(timeout=5.0))
-
-
-class TestTheSize:
-    @pytest.mark.parametrize("os_type", ["windows", "vmware"])
-    def test_rounded_by_the_array_is_no_drift(self, bench: Bench, os_type: str) -> None:
-        asked = wish(size_bytes=GIB + 1, os_type=os_type)
-        _first, lun = bench.provision(asked)
-        assert lun is not None
-        assert lun.size_bytes > asked.size_bytes  # type: ignore[operator]
-        assert not bench.provision(asked)[0].changed
-
-    def test_grows(self, bench: Bench) -> None:
-        bench.provision(wish())
-        outcome, lun = bench.provision(wish(size_bytes=20 * GIB))
-        assert lun is not None
-        assert (list(outcome.actions), lun.size_bytes) == (
-            [f"grow LUN svm_san:/vol/vol_prod/new from {10 * GIB} to {20 * GIB} bytes"],
-            20 * GIB,
-        )
-        assert outcome.diff() == {
-            "before": {"svm_san:/vol/vol_prod/new": {"size_bytes": 10 * GIB}},
-            "after": {"svm_san:/vol/vol_prod/new": {"size_bytes": 20 * GIB}},
-        }
-
-    def test_grows_by_less_than_a_cylinder_too(self, bench: Bench) -> None:
-        bench.provision(wish(size_bytes=16 * 1024**2))
-        outcome, lun = bench.provision(wish(size_bytes=16 * 1024**2 + CYLINDER // 2))
-        assert lun is not None
-        assert (outcome.changed, lun.size_bytes >= 16 * 1024**2 + CYLINDER // 2) == (True, True)
-
-    def test_never_shrinks(self, bench: Bench) -> None:
-        bench.provision(wish())
-        before = bench.state()
-        with pytest.raises(Refused, match=rf"has {10 * GIB} bytes, more than the {GIB} asked for, and LUNs are never shrunk"):
-            bench.provision(wish(size_bytes=GIB, initiators=BOTH))
-        assert bench.state() == before
-
-    def test_is_not_grown_when_the_mapping_fails(self, bench: Bench) -> None:
-        bench.provision(wish())
-        before = bench.state()
-        bench.fail("POST .*/lun-maps", {"error": {"code": 5374581, "message": "A node has no interface."}})
-        with pytest.raises(StepFailed, match="A node has no interface"):
-            bench.provision(wish(size_bytes=20 * GIB, initiators=BOTH))
-        assert bench.state() == before
-
-
-class TestInitiators:
-    def test_that_are_new_get_the_lun_under_the_same_id(self, bench: Bench) -> None:
-        bench.provision(wish(lun_id=4))
-        outcome, lun = bench.provision(wish(initiators=BOTH))
-        assert ids(lun) == {GROUP: 4, group_name(HOST_B): 4}
-        assert len(outcome.actions) == 2
-
-    def test_of_an_existing_group_of_exactly_these_share_it(self, bench: Bench) -> None:
-        bench.igroup("mine", [name.upper() for name in HOST_A])
-        _first, lun = bench.provision(wish())
-        assert ids(lun) == {"mine": 0}
-
-    def test_extend_the_group_that_was_named(self, bench: Bench) -> None:
-        bench.igroup("esx", HOST_A)
-        _first, lun = bench.provision(wish(initiators=BOTH, group="esx"))
-        assert lun is not None
-        assert (ids(lun), set(lun.mappings[0].initiators)) == ({"esx": 0}, set(BOTH))
-
-    def test_extend_a_group_that_has_the_lun_already(self, bench: Bench) -> None:
-        bench.provision(wish(group="esx", lun_id=9))
-        outcome, lun = bench.provision(wish(initiators=BOTH, group="esx"))
-        assert (ids(lun), len(outcome.actions)) == ({"esx": 9}, 1)
-        assert outcome.diff()["after"] == {"igroup esx": {"initiators": sorted(BOTH)}}
-
-    def test_get_the_lowest_id_that_is_free_in_all_their_groups(self, bench: Bench) -> None:
-        bench.igroup("a", HOST_A)
-        bench.igroup("b", HOST_B)
-        for lun_id, (name, igroup) in enumerate([("l0", "a"), ("l1", "b"), ("l2", "a")]):
-            bench.lun(f"/vol/vol_prod/{name}")
-            bench.map(f"/vol/vol_prod/{name}", igroup, lun_id)
-        assert ids(bench.provision(wish(initiators=BOTH))[1]) == {group_name(BOTH): 3}
-
-    def test_cannot_see_two_luns_under_one_id(self, bench: Bench) -> None:
-        bench.igroup("a", HOST_A)
-        bench.lun("/vol/vol_prod/other")
-        bench.map("/vol/vol_prod/other", "a", 7)
-        before = bench.state()
-        with pytest.raises(Refused, match=r"LUN id 7 is taken by LUN svm_san:/vol/vol_prod/other"):
-            bench.provision(wish(initiators=BOTH, lun_id=7))
-        assert bench.state() == before
-
-    def test_keep_the_id_that_they_have(self, bench: Bench) -> None:
-        bench.provision(wish(lun_id=4))
-        with pytest.raises(Refused, match="already mapped as LUN id 4, not 5"):
-            bench.provision(wish(lun_id=5))
-
-    def test_cost_no_more_than_two_requests_before_9_16(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Older arrays tell of a LUN's groups only name and UUID."""
-        bench.provision(wish())
-        backend = bench.backend()
-        client = backend._client
-        told = client._send
-
-        def older(method: str, path: str, body: Any = None) -> Any:
-            answer = told(method, path, body)
-            for record in answer.get("records", []) if "/storage/luns" in path else []:
-                for entry in record.get("lun_maps", []):
-                    entry["igroup"] = {name: entry["igroup"][name] for name in ("name", "uuid")}
-            return answer
-
-        monkeypatch.setattr(client, "_send", older)
-        with bench.counted() as sent:
-            change = backend.plan_provision(wish())
-            assert change.plan.pending() == []
-            lun = change.lun()
-        assert lun is not None
-        assert set(lun.mappings[0].initiators) == set(HOST_A)
-        assert sent == ["GET /api/storage/luns", "GET /api/protocols/san/igroups"]
-
-
-class TestBadInput:
-    @pytest.mark.parametrize(
-        ("settings", "error", "sentence"),
-        [
-            ({"address": address(svm="svm_typo")}, NotFound, r"There is no SVM svm_typo on array 127\.0\.0\.1:\d+: correct its name"),
-            ({"address": address(volume="vol_typo")}, NotFound, r"There is no volume vol_typo in SVM svm_san of array .*or create it"),
-            ({"size_bytes": None}, NotFound, r"There is no LUN svm_san:/vol/vol_prod/new on array .*give a size to create it"),
-            ({"size_bytes": 1}, StepFailed, r"Could not create LUN svm_san:/vol/vol_prod/new.*too small.*ask for a larger size\.$"),
-            ({"size_bytes": 2**60}, StepFailed, r"Could not create LUN svm_san:/vol/vol_prod/new.*too large.*ask for a smaller size\.$"),
-            (
-                {"address": address(volume="vol_small"), "thin": False, "size_bytes": 5 * GIB},
-                StepFailed,
-                r"Could not create LUN svm_san:/vol/vol_small/new.*No space left.*enlarge the volume, choose another one",
-            ),
-            ({"address": address("a b")}, StepFailed, r"Could not create LUN svm_san:/vol/vol_prod/a b.*choose another name for the LUN"),
-            (
-                {"group": "bad group?"},
-                StepFailed,
-                r"Could not create igroup svm_san:bad group\?.*undone: create LUN svm_san:/vol/vol_prod/new",
-            ),
-        ],
-    )
-    def test_is_one_sentence_and_leaves_nothing(
-        self, bench: Bench, settings: dict[str, Any], error: type[Exception], sentence: str
-    ) -> None:
-        before = bench.state()
-        with pytest.raises(error, match=sentence):
-            bench.provision(wish(**settings))
-        assert bench.state() == before
-
-    def test_growth_without_space_keeps_the_lun(self, bench: Bench) -> None:
-        bench.provision(wish(address=address(volume="vol_small"), thin=False, size_bytes=GIB // 2))
-        before = bench.state()
-        with pytest.raises(StepFailed, match=r"Could not grow LUN svm_san:/vol/vol_small/new .*No space left.*enlarge the volume"):
-            bench.provision(wish(address=address(volume="vol_small"), thin=False, size_bytes=5 * GIB))
-        assert bench.state() == before
-
-    def test_another_os_type_than_the_luns_is_refused(self, bench: Bench) -> None:
-        bench.lun("/vol/vol_prod/new", 10 * GIB, "linux")
-        with pytest.raises(Refused, match="has os_type linux, not vmware, which ONTAP cannot change: give os_type linux"):
-            bench.provision(wish())
-
-    def test_a_wrong_password_names_user_and_array(self, bench: Bench) -> None:
-        stranger = replace(bench, connection=replace(bench.connection, password="wrong"))
-        with pytest.raises(AuthenticationFailed, match=r"The array 127\.0\.0\.1:\d+ refuses user admin: check array\.username") as told:
-            stranger.provision(wish())
-        assert "wrong" not in str(told.value)
-
-    def test_a_missing_right_is_named(self, bench: Bench) -> None:
-        before = bench.state()
-        bench.fail("POST .*/igroups", {"error": {"code": 6, "message": "not authorized for that command"}})
-        with pytest.raises(StepFailed, match=r"User admin may not POST /api/protocols/san/igroups on array .*undone: create LUN"):
-            bench.provision(wish())
-        assert bench.state() == before
-
-    def test_an_untrusted_certificate_is_told_before_anything_is_sent(self, bench: Bench) -> None:
-        stranger = replace(bench, connection=replace(bench.connection, ca_path=None))
-        with bench.counted() as sent, pytest.raises(ConnectionFailed, match=r"certificate of .* is not trusted"):
-            stranger.provision(wish())
-        assert sent == []
-
-
-class TestRaces:
-    def test_two_runs_for_one_host_take_different_ids(self, bench: Bench) -> None:
-        bench.provision(wish(address=address("first")))
-        changes = [bench.backend().plan_provision(wish(address=address(name))) for name in ("second", "third", "fourth")]
-        for change in changes:
-            carry_out(change.plan, False)
-        assert sorted(lun_id for change in changes for lun_id in ids(change.lun()).values()) == [1, 2, 3]  # type: ignore[type-var]
-
-    def test_two_runs_that_make_the_same_group_share_it(self, bench: Bench) -> None:
-        changes = [bench.backend().plan_provision(wish(address=address(name))) for name in ("first", "second")]
-        for change in changes:
-            carry_out(change.plan, False)
-        assert [ids(change.lun()) for change in changes] == [{GROUP: 0}, {GROUP: 1}]
-
-    def test_runs_at_the_very_same_time_all_succeed(self, bench: Bench) -> None:
-        luns: list[Any] = []
-        runs = [
-            threading.Thread(target=lambda name=name: luns.append(bench.provision(wish(address=address(name)))[1]))
-            for name in ("one", "two", "three")
-        ]
-        for run in runs:
-            run.start()
-        for run in runs:
-            run.join()
-        assert sorted(lun_id for lun in luns for lun_id in ids(lun).values()) == [0, 1, 2]  # type: ignore[type-var]
-
-    def test_an_id_that_the_user_named_is_not_exchanged(self, bench: Bench) -> None:
-        change = bench.backend().plan_provision(wish(lun_id=3))
-        bench.provision(wish(address=address("faster"), lun_id=3))
-        after_faster = bench.state()
-        with pytest.raises(StepFailed, match=r"LUN id 3 is taken by LUN svm_san:/vol/vol_prod/faster.*undone: .*create LUN"):
-            carry_out(change.plan, False)
-        assert bench.state() == after_faster
-
-    def test_a_lun_that_somebody_else_created_meanwhile_is_not_touched(self, bench: Bench) -> None:
-        change = bench.backend().plan_provision(wish())
-        bench.lun("/vol/vol_prod/new", 10 * GIB)
-        before = bench.state()
-        with pytest.raises(StepFailed, match=r"already exists.*run the task again"):
-            carry_out(change.plan, False)
-        assert bench.state() == before
-
-    def test_a_map_that_somebody_else_made_meanwhile_is_taken_as_it_is(self, bench: Bench) -> None:
-        bench.lun("/vol/vol_prod/new", 10 * GIB)
-        bench.igroup("mine", HOST_A)
-        change = bench.backend().plan_provision(wish())
-        bench.map("/vol/vol_prod/new", "mine", 11)
-        carry_out(change.plan, False)
-        assert ids(change.lun()) == {"mine": 11}
-
-    @pytest.mark.parametrize("added", [HOST_B[:1], HOST_B], ids=["one", "all"])
-    def test_initiators_that_somebody_else_added_meanwhile_are_taken_as_they_are_and_stay(
-        self, bench: Bench, added: tuple[str, ...]
-    ) -> None:
-        igroup = bench.igroup("esx", HOST_A)
-        bench.lun("/vol/vol_prod/new", 10 * GIB)
-        change = bench.backend().plan_provision(wish(initiators=BOTH, group="esx"))
-        bench.post(f"/protocols/san/igroups/{igroup['uuid']}/initiators", {"records": [{"name": name} for name in added]})
-        before = bench.state()
-        bench.fail("POST .*/lun-maps", {"error": {"code": 5374581, "message": "A node has no interface."}})
-        with pytest.raises(StepFailed, match=r"undone: add .* to igroup svm_san:esx"):
-            carry_out(change.plan, False)
-        assert bench.state() == before
-
-
-WRITES = {
-    "create LUN": r"POST .*/storage/luns",
-    "create igroup": r"POST .*/igroups\?",
-    "add initiators": r"POST .*/initiators",
-    "map": r"POST .*/lun-maps",
-    "grow": r"PATCH .*/storage/luns",
-}
-
-
-class TestEveryChange:
-    """A new LUN in a new group, or an old one that grows while its group is extended."""
-
-    @staticmethod
-    def start(bench: Bench, write: str) -> Any:
-        if write in ("create LUN", "create igroup", "map"):
-            return wish()
-        bench.igroup("esx", HOST_A)
-        bench.lun("/vol/vol_prod/new", 5 * GIB)
-        return wish(initiators=BOTH, group="esx")
-
-    @pytest.mark.parametrize(("write", "action"), [*itertools.product(WRITES, [DROPPED_AFTER, AS_JOB]), ("create LUN", SLOW_JOB)])
-    def test_that_was_done_counts_as_done(self, bench: Bench, write: str, action: dict[str, Any]) -> None:
-        wanted = self.start(bench, write)
-        bench.fail(WRITES[write], action)
-        _first, lun = bench.provision(replace(wanted, timeout=1000.0))
-        assert lun is not None
-        assert lun.size_bytes == 10 * GIB
-        assert set(lun.mappings[0].initiators) == set(wanted.initiators)
-        assert not bench.provision(wanted)[0].changed
-
-    @pytest.mark.parametrize(
-        ("action", "sentence"),
-        [
-            (DROPPED_BEFORE, "was lost before the answer to"),
-            ({"status": 503, "body": "busy"}, "with HTTP 503, which does not tell whether it was done"),
-            ({"error": {"code": 393271, "message": "The node is in takeover."}}, "The node is in takeover"),
-            ({"job_error": {"code": 393271, "message": "The node is in takeover."}}, "The node is in takeover"),
-        ],
-        ids=["never arrived", "gateway", "refused", "job failed"],
-    )
-    @pytest.mark.parametrize("write", WRITES)
-    def test_that_failed_leaves_nothing_and_can_be_run_again(self, bench: Bench, write: str, action: dict[str, Any], sentence: str) -> None:
-        wanted = self.start(bench, write)
-        if write == "grow":
-            bench.provision(replace(wanted, size_bytes=None))
-        before = bench.state()
-        bench.fail(WRITES[write], action)
-        with pytest.raises(StepFailed, match=sentence):
-            bench.provision(wanted)
-        assert bench.state() == before
-        assert bench.provision(wanted)[0].changed
-        assert not bench.provision(wanted)[0].changed
-
-    def test_at_whatever_request_the_array_goes_away_for_good_the_next_run_ends_well(self, bench: Bench) -> None:
-        with bench.counted() as sent:
-            bench.provision(wish())
-        for call in range(1, len(sent) + 1):
-            bench = Bench.of(bench.server)
-            bench.server.control("POST", "/faults", {"call": call, "times": 1000, "action": DROPPED_AFTER})
-            with pytest.raises((ConnectionFailed, StepFailed)):
-                bench.provision(wish())
-            bench.server.control("DELETE", "/faults")
-            assert ids(bench.provision(wish())[1]) == {GROUP: 0}
-
-    def test_is_undone_when_only_one_request_fails_wherever_that_is(self, bench: Bench) -> None:
-        with bench.counted() as sent:
-            bench.provision(wish())
-        for call in range(1, len(sent)):
-            bench = Bench.of(bench.server)
-            before = bench.state()
-            bench.fail("", {"error": {"code": 393271, "message": "The node is in takeover."}}, call)
-            with pytest.raises(Exception, match="The node is in takeover"):
-                bench.provision(wish())
-            assert bench.state() == before, f"request {call}, {sent[call - 1]}"
-
-
-class TestAJob:
-    def test_that_never_ends_is_named_with_what_it_may_still_do(self, bench: Bench) -> None:
-        bench.fail(WRITES["create LUN"], {"job": True, "seconds": 3600})
-        sentence = r"Job \S+ of array .* is still running after 60 s.*could not be undone .* create LUN .*it may still appear on the array"
-        with pytest.raises(StepFailed, match=sentence):
-            bench.provision(wish())
-
-    def test_that_ends_soon_after_the_timeout_counts_as_done(self, bench: Bench) -> None:
-        bench.clock.real_seconds = 0.2
-        bench.fail(WRITES["create LUN"], {"job": True, "seconds": 2.5})
-        change = bench.backend().plan_provision(wish(timeout=0.1))
-        carry_out(change.plan, False)
-        assert ids(change.lun()) == {GROUP: 0}
-
-    @pytest.mark.parametrize("code", sorted(CREATED_INCOMPLETE))
-    def test_that_fails_after_it_created_the_lun_has_created_it(self, bench: Bench, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-        backend = bench.backend()
-        post = backend._client.post
-
-        def incomplete(path: str, body: Any, timeout: float) -> Any:
-            if path != "/storage/luns":
-                return post(path, body, timeout)
-            post(path, {name: value for name, value in body.items() if name != "comment"}, timeout)
-            raise RemoteError("An error occurred after successfully creating the LUN.", code)
-
-        monkeypatch.setattr(backend._client, "post", incomplete)
-        change = backend.plan_provision(wish())
-        carry_out(change.plan, False)
-        assert ids(change.lun()) == {GROUP: 0}
-
-
-class TestWithdrawing:
-    def test_a_lun_leaves_nothing_of_what_was_provisioned(self, bench: Bench) -> None:
-        before = bench.state()
-        bench.provision(wish())
-        outcome, lun = bench.withdraw(WithdrawWish(address(), initiators=HOST_A, delete=True))
-        assert (outcome.changed, lun, bench.state()) == (True, None, before)
-        assert [action.split()[0] for action in outcome.actions] == ["unmap", "delete", "delete"]
-        assert not bench.withdraw(WithdrawWish(address(), delete=True))[0].changed
-
-    def test_finds_the_lun_by_its_name(self, bench: Bench) -> None:
-        _first, made = bench.provision(wish())
-        assert made is not None
-        _first, lun = bench.withdraw(WithdrawWish(made.name))
-        assert (lun and lun.path, ids(lun)) == ("/vol/vol_prod/new", {})
-        bench.withdraw(WithdrawWish(made.name, delete=True))
-        assert bench.withdraw(WithdrawWish(made.name, delete=True))[0].changed is False
-
-    def test_is_only_promised_in_check_mode(self, bench: Bench) -> None:
-        _first, made = bench.provision(wish())
-        before = bench.state()
-        outcome, lun = bench.withdraw(WithdrawWish(address(), delete=True), check_mode=True)
-        assert (outcome.changed, lun, bench.state()) == (True, made, before)
-        assert outcome.diff()["before"]["svm_san:/vol/vol_prod/new"][f"LUN id in igroup {GROUP}"] == 0
-
-    def test_from_several_groups_must_be_said(self, bench: Bench) -> None:
-        bench.provision(wish())
-        bench.provision(wish(initiators=BOTH))
-        with pytest.raises(
-            Refused, match=rf"is mapped to several igroups \({GROUP}, {group_name(HOST_B)}|{group_name(HOST_B)}, {GROUP}\): say"
-        ):
-            bench.withdraw(WithdrawWish(address()))
-        _first, lun = bench.withdraw(WithdrawWish(address(), initiators=[HOST_B[0].upper()]))
-        assert ids(lun) == {GROUP: 0}
-
-    def test_keeps_groups_that_we_did_not_make_or_that_have_other_luns(self, bench: Bench) -> None:
-        bench.igroup("esx", HOST_B)
-        before = bench.state()
-        bench.provision(wish(address=address("other")))
-        bench.provision(wish())
-        bench.provision(wish(initiators=BOTH))
-        bench.withdraw(WithdrawWish(address(), initiators=BOTH, delete=True))
-        assert _groups(bench.state()) == {GROUP, *_groups(before)}
-        bench.withdraw(WithdrawWish(address("other"), delete=True))
-        assert bench.state() == before
-
-    def test_does_not_delete_what_another_group_has(self, bench: Bench) -> None:
-        bench.provision(wish())
-        bench.provision(wish(initiators=BOTH))
-        before = bench.state()
-        with pytest.raises(Refused, match=rf"also mapped to igroups that were not named \({group_name(HOST_B)}\) and is not deleted"):
-            bench.withdraw(WithdrawWish(address(), initiators=HOST_A, delete=True))
-        assert bench.state() == before
-
-    def test_does_not_delete_what_somebody_mapped_meanwhile(self, bench: Bench) -> None:
-        bench.provision(wish())
-        change = bench.backend().plan_withdraw(WithdrawWish(address(), delete=True))
-        bench.igroup("late", HOST_B)
-        bench.map("/vol/vol_prod/new", "late", 0)
-        before = bench.state()
-        with pytest.raises(
-            StepFailed, match=r"Could not delete LUN .*unmap it from its igroups first; undone: delete igroup .*, unmap LUN"
-        ):
-            carry_out(change.plan, False)
-        assert bench.state() == before
-
-    @pytest.mark.parametrize("write", [r"DELETE .*/lun-maps", r"DELETE .*/igroups", r"DELETE .*/storage/luns"])
-    @pytest.mark.parametrize(("action", "ends_well"), [(DROPPED_AFTER, True), (AS_JOB, True), (DROPPED_BEFORE, False)])
-    def test_survives_a_lost_connection(self, bench: Bench, write: str, action: dict[str, Any], ends_well: bool) -> None:
-        untouched = bench.state()
-        bench.provision(wish())
-        provisioned = bench.state()
-        bench.fail(write, action)
-        wanted = WithdrawWish(address(), delete=True)
-        if ends_well:
-            bench.withdraw(wanted)
-        else:
-            with pytest.raises(StepFailed, match="was lost before the answer to DELETE"):
-                bench.withdraw(wanted)
-            begun = write.endswith("luns")
-            assert (bench.state() == provisioned) is not begun, "what was before a deletion that may be under way is not undone"
-            assert bench.backend().plan_withdraw(wanted).lun() is not None, "the LUN and its data are there"
-            bench.withdraw(wanted)
-        assert bench.state() == untouched
-
-
-def _groups(state: Any) -> set[str]:
-    return {group["name"] for svm in state["svms"] if svm["name"] == SVM for group in svm["igroups"]}
+def test_a_wrong_password_names_user_and_array(bench: Bench) -> None:
+    stranger = replace(bench, connection=replace(bench.connection, password="wrong"))
+    with pytest.raises(AuthenticationFailed, match=r"The array 127\.0\.0\.1:\d+ refuses user admin: check array\.username") as told:
+        stranger.provision(wish())
+    assert "wrong" not in str(told.value)
+
+
+def test_an_untrusted_certificate_is_told_before_anything_is_sent(bench: Bench) -> None:
+    stranger = replace(bench, connection=replace(bench.connection, ca_path=None))
+    with bench.counted() as sent, pytest.raises(ConnectionFailed, match=r"certificate of .* is not trusted"):
+        stranger.provision(wish())
+    assert sent == []
+
+
+def test_runs_at_the_very_same_time_all_succeed(bench: Bench) -> None:
+    luns: list[Any] = []
+    runs = [
+        threading.Thread(target=lambda name=name: luns.append(bench.provision(wish(address=address(name)))[1]))
+        for name in ("one", "two", "three")
+    ]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    assert sorted(lun_id for lun in luns for lun_id in ids(lun).values()) == [0, 1, 2]  # type: ignore[type-var]

@@ -12,9 +12,9 @@ from dataclasses import replace
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils.arrays.base import WithdrawWish
-from ansible_collections.crossvisor.san.plugins.module_utils.model import Portal
-from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Portal
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.lab import world
 from tests.lab.ontap.running import Running, running
 from tests.ontap_backend import Bench, ids

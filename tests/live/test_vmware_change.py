@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import requests
 
-from ansible_collections.crossvisor.san.plugins.module_utils.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import (
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
     CrossvisorError,
     InvalidInput,
     NotFound,
@@ -24,14 +24,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils.errors import (
     RemoteError,
     StepFailed,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import AttachWish
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware import attach, rdm, release
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware.faults import Subject
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware.reconfigure import Machine
-from ansible_collections.crossvisor.san.plugins.module_utils.model import Slot, VirtualMachine
-from ansible_collections.crossvisor.san.plugins.module_utils.plan import Plan, Step, carry_out
-from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.vim import VimSession
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import attach, rdm, release
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import VmChange
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.faults import Subject
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Slot, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, Step, carry_out
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
 from tests.lab import world
 from tests.lab.launch import Endpoint, running_lab
 
@@ -64,11 +64,8 @@ class San:
     def vm(self, name: str) -> VirtualMachine:
         return VirtualMachine(id=self.machines[name], name=name)
 
-    def wish(self, vm: str, name: ScsiName = SPARE, **settings: Any) -> AttachWish:
-        return AttachWish(vm=self.vm(vm), name=name, timeout=TIMEOUT, **settings)
-
     def attach(self, vm: str, name: ScsiName = SPARE, **settings: Any) -> Plan:
-        return attach.plan_attach(self.session, self.wish(vm, name, **settings))
+        return attach.plan_attach(self.session, self.vm(vm), DiskWish(name, timeout=TIMEOUT, **settings))
 
     def detach(self, vm: str, name: ScsiName = SPARE) -> Plan:
         return attach.plan_detach(self.session, self.vm(vm), name, TIMEOUT)
@@ -222,7 +219,7 @@ class TestRefusals:
             ("app01", {"slot": Slot(0, 0)}, Refused, r"SCSI\(0:0\) of VM app01 is taken by Hard disk 1 \(\[ds_single\] app01/app01.vmdk\)"),
             ("app01", {"slot": Slot(0, 65)}, InvalidInput, r"SCSI\(0:65\) does not exist on VM app01"),
             ("app01", {"disk_mode": "persistent"}, InvalidInput, "disk_mode persistent does not exist .* in physical mode"),
-            ("app01", {"mode": "raw"}, InvalidInput, "'raw' is no mode of a raw disk on vSphere: choose one of physical, virtual"),
+            ("app01", {"mode": "raw"}, InvalidInput, "mode raw does not exist for a raw disk on vSphere: choose one of physical, virtual"),
             ("app01", {"file_system": "ds_dev"}, NotFound, r"mounts no datastore 'ds_dev' .*\(ds_single, ds_span, local-esx01\)"),
             ("web01", {}, Refused, r"Datastore nfs01 for VM web01 is of type NFS, which cannot hold .*\(ds_single, ds_span, local-esx01\)"),
         ],
@@ -440,11 +437,11 @@ class TestFaults:
             (plan + Plan([Breaking()])).run()
 
     def test_a_change_against_a_newer_configuration_is_refused(self, san: San) -> None:
-        machine = Machine(san.session, san.vm("app01"), TIMEOUT)
-        observed = machine.observe()
+        change = VmChange(san.session, san.vm("app01"), TIMEOUT)
+        observed = change.observe()
         san.attach("app01").run()
         with pytest.raises(RemoteError, match="VM app01 was changed by somebody else in the meantime, so nothing was done"):
-            machine.apply(observed, [rdm.add_controller("pvscsi", 3)], Subject(lun=str(SPARE), vm="app01"))
+            change.apply(observed, [rdm.add_controller("pvscsi", 3)], Subject(lun=str(SPARE), vm="app01"))
 
     def test_a_place_that_was_taken_since_the_plan_is_refused(self, san: San) -> None:
         plan = san.attach("app01")

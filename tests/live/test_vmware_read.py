@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils.connection import Connection, connection
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import AuthenticationFailed, ConnectionFailed, RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware import properties
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.vmware.backend import VMware
-from ansible_collections.crossvisor.san.plugins.module_utils.model import IMAGE, PASSTHROUGH, Host, Portal, VirtualMachine
-from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.https import HttpsSession
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.vim import VimSession
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.vim_probe import is_vsphere
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection, connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import AuthenticationFailed, ConnectionFailed, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import properties
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.backend import VMware
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import IMAGE, PASSTHROUGH, Host, Portal, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.https import HttpsSession
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_probe import is_vsphere
 from tests.lab import world
 from tests.live.lab import HYPERVISOR, Lab
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import host_disk
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim_login import open_client
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import rescan
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim_login import open_client
 from tests.lab.hyperv_world import HOST, initiators
 from tests.live.commands import Commands
 from tests.live.lab import WINDOWS, WindowsLab
@@ -50,7 +50,7 @@ class Guest:
     def rescan_host(self) -> None:
         """Let the host notice what has changed about its LUNs."""
         client = open_client(Connection(role="hypervisor", **self.lab.host(HOST)))
-        host_disk.rescan(client)
+        rescan.rescan_host(client)
         client.session.close()
 
     def attach(self, state: str = "present") -> None:
@@ -61,7 +61,7 @@ class Guest:
     def arguments(self, mount: str | None = "E:", **wished: Any) -> dict[str, Any]:
         """The arguments of the module."""
         place = {"mount": mount} if mount else {}
-        return {"guest": self.lab.host(VM), "naa": self.naa, "timeout": TIMEOUT, **place, **wished}
+        return {"guest": self.lab.host(VM), "naa": self.naa, "timeout": TIMEOUT, "blank": True, **place, **wished}
 
     def volume(self, mount: str | None = "E:", check: bool = False, **wished: Any) -> Result:
         """Let the LUN be a volume."""
@@ -118,7 +118,14 @@ def test_from_the_new_lun_to_the_volume_and_back(guest: Guest) -> None:
 
 def test_a_mount_point_and_refs_by_the_serial_number(guest: Guest) -> None:
     serial = bytes.fromhex(guest.naa[8:]).decode()
-    arguments = {"guest": guest.lab.host(VM), "serial": serial, "mount": "C:\\mt1", "file_system": "ReFS", "timeout": TIMEOUT}
+    arguments = {
+        "guest": guest.lab.host(VM),
+        "serial": serial,
+        "mount": "C:\\mt1",
+        "file_system": "ReFS",
+        "blank": True,
+        "timeout": TIMEOUT,
+    }
     made = guest.modules.succeed(MODULE, arguments)
     assert (made["volume"]["mount_points"], made["volume"]["drive_letter"], made["serial"]) == (["C:\\mt1"], None, serial)
     assert not guest.modules.succeed(MODULE, arguments)["changed"]
@@ -296,6 +303,7 @@ def test_the_role_makes_the_volume_once_and_takes_it_away(guest: Guest, tmp_path
         "guest": guest.lab.host(VM),
         "guest_disk_naa": guest.naa,
         "guest_disk_mount": "E:",
+        "guest_disk_blank": True,
         "guest_disk_label": "data",
     }
     first = ansible.playbook("volume.yml", **variables)

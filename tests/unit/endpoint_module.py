@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.crossvisor.san.plugins.module_utils import runtime
-from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import arrays, hypervisors
+from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime
+from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays, hypervisors
+from tests.unit.module_arguments import module_arguments
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def module(**arguments: Any) -> Iterator[AnsibleModule]:
         "array": arrays.array_option(),
         "arrays": arrays.array_option(type="list", elements="dict", default=[]),
     }
-    with patch_module_args(arguments):
+    with module_arguments(arguments):
         yield AnsibleModule(argument_spec=spec)
 
 

@@ -10,14 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import AttachWish
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv import cluster_attach, machines
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.cluster_vm import ClusteredVm, Names
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.nodes import Nodes
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.release import plan_release
-from ansible_collections.crossvisor.san.plugins.module_utils.model import VirtualMachine
-from ansible_collections.crossvisor.san.plugins.module_utils.plan import Plan, carry_out
-from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import machines
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import attach as cluster_attach
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.vm import ClusteredVm, Names, Patience, observe
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Nodes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.release import plan_release
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, carry_out
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.lab.hyperv.clusters import Cluster
 from tests.lab.hyperv.running import CLUSTER, Lab
 from tests.unit.lab.hyperv.desk import NODE1, NODE2, Desk
@@ -58,11 +59,11 @@ class ClusterLab:
         return nodes(self.lab, NODE2, self.wire)
 
     def there(self, mount_point: str = MOUNT_POINT, **timing: Any) -> ClusteredVm:
-        return ClusteredVm(self.nodes(), self.vm, Names(self.vm_name, self.naa, mount_point), TIMEOUT, **timing)
+        return observe(self.nodes(), self.vm, Names(self.vm_name, self.naa, mount_point), Patience(TIMEOUT, **timing))
 
     def plan_attach(self, **wish: Any) -> Plan:
         settings = {"mount_point": MOUNT_POINT, "initialize": True, "timeout": TIMEOUT, **wish}
-        return cluster_attach.plan_attach(self.nodes(), AttachWish(vm=self.vm, name=self.naa, **settings))
+        return cluster_attach.plan_attach(self.nodes(), self.vm, DiskWish(name=self.naa, **settings))
 
     def plan_detach(self, release: bool = True) -> Plan:
         hosts = self.nodes()

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import RemoteError, StepFailed
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import AttachWish
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.nodes import Nodes
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.reconfigure import Machine
-from ansible_collections.crossvisor.san.plugins.module_utils.model import VirtualMachine
-from ansible_collections.crossvisor.san.plugins.module_utils.plan import Plan, Step
-from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError, StepFailed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.changing import VmChange
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Nodes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, Step
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.lab import world
 from tests.lab.hyperv import machines, vms
 from tests.lab.hyperv.running import Lab
@@ -67,13 +67,13 @@ class HyperVHost:
         """A VM as a service names it."""
         return VirtualMachine(id=self.simulated(name).id, name=name, host=HOST_ID)
 
-    def machine(self, name: str) -> Machine:
+    def change(self, name: str) -> VmChange:
         """A VM to be changed."""
-        return Machine(self.nodes, self.vm(name), TIMEOUT)
+        return VmChange(self.nodes, self.vm(name), TIMEOUT)
 
-    def wish(self, vm: str, name: ScsiName = SPARE, **settings: Any) -> AttachWish:
+    def wish(self, name: ScsiName = SPARE, **settings: Any) -> DiskWish:
         """A wish for a disk."""
-        return AttachWish(vm=self.vm(vm), name=name, timeout=TIMEOUT, **settings)
+        return DiskWish(name=name, timeout=TIMEOUT, **settings)
 
     def slots(self, vm: str) -> list[str]:
         """What a VM has in its slots, such as `scsi0:01 raw 600a…`, once everything has happened."""

@@ -14,8 +14,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ansible_collections.crossvisor.san.plugins.module_utils.model import Portal
-from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Portal
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 IQN = "iqn.2026-01.com.example:array"
 INITIATOR = "iqn.2026-01.com.example:kvm01"

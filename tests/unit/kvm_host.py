@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from tests.unit.module_utils.hypervisors.local.machines import Link, Machine, member, scsi_disk, scsi_host
+from tests.unit.module_utils._san.linux.machines import Link, Machine, member, scsi_disk, scsi_host
 from tests.unit.ports import NAME, OTHER
 
 ADAPTER = "pci0000:00/0000:04:00.0"

@@ -10,15 +10,16 @@ what does not run or does not persist. That a LUN has another user, it does not 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lxml import etree
 
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.kvm.access import ThisMachine
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.kvm.host import KvmHost
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.libvirt_session import CONFIG, LIVE, LibvirtSession
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.access import OnlyLibvirt, ThisMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import libvirt_uri
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import CONFIG, LIVE, LibvirtSession
 from tests.unit.iscsi_target import INITIATOR, IQN, IscsiTarget
 
 HOST_UUID = "4b564d30-0000-4000-8000-00000000beef"
@@ -234,6 +235,12 @@ class Connect:
     def listAllDevices(self, capability: int) -> list[Described]:  # noqa: N802
         return [Described(xml) for xml in self.node_devices.get(capability, ())]
 
+    def nodeDeviceLookupByName(self, name: str) -> Described:  # noqa: N802
+        found = next((xml for all_ in self.node_devices.values() for xml in all_ if f"<name>{name}</name>" in xml), None)
+        if found is None:
+            raise LibvirtError(f"Node device not found: no node device with matching name '{name}'", 53)
+        return Described(found)
+
     def secretLookupByUsage(self, _kind: int, usage: str) -> Secret:  # noqa: N802
         if usage not in self.secrets:
             raise LibvirtError(f"Secret not found: no secret with matching usage '{usage}'", 66)
@@ -249,9 +256,26 @@ def session(connect: Connect) -> LibvirtSession:
     return LibvirtSession(connect, LibvirtError, "qemu:///system")
 
 
-def host(connect: Connect, root: Path) -> KvmHost:
-    """A KVM host whose files are below `root`."""
-    return KvmHost(session(connect), ThisMachine(5, root))
+class Machine(ThisMachine):
+    """A host whose files are below a root, and whose kernel has claimed some block devices and tells nothing of others."""
+
+    def __init__(self, root: Path, claimed: Collection[str], untold: Collection[str]) -> None:
+        super().__init__(5, root)
+        self._taken, self._untold = claimed, untold
+
+    def claimed(self, blocks: Sequence[str]) -> Mapping[str, bool]:
+        known = super().claimed(blocks)
+        return {block: block in self._taken or known[block] for block in known if block not in self._untold}
+
+
+def host(connect: Connect, root: Path, claimed: Collection[str] = (), untold: Collection[str] = ()) -> KvmHost:
+    """A KVM host whose files are below `root`; of its block devices some are claimed, and some are nobody's to open."""
+    return KvmHost(session(connect), Machine(root, claimed, untold))
+
+
+def without_files() -> OnlyLibvirt:
+    """Access to a host of which nothing but libvirt is reached."""
+    return OnlyLibvirt(libvirt_uri.parse("qemu+tls://kvm01/system"), 5)
 
 
 def san_pool(target: IscsiTarget, name: str = "san", auth: str = "") -> Pool:

@@ -16,8 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from ansible_collections.crossvisor.san.plugins.module_utils.arrays.base import LunAddress, ProvisionWish
-from ansible_collections.crossvisor.san.plugins.module_utils.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress, ProvisionWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from tests.lab.certificates import Certificates
 
 GIB = 1024**3

@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-from ansible_collections.crossvisor.san.plugins.module_utils.arrays.base import Change, LunAddress, ProvisionWish, WithdrawWish
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.base import AttachWish
-from ansible_collections.crossvisor.san.plugins.module_utils.model import (
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, LunAddress, ProvisionWish, WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     About,
     ArrayAbout,
     Attachment,
@@ -22,14 +23,16 @@ from ansible_collections.crossvisor.san.plugins.module_utils.model import (
     Inventory,
     Lun,
     LunMapping,
+    Portal,
     ScsiDevice,
     Target,
+    Use,
     VirtualDisk,
     VirtualMachine,
     Volume,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils.plan import Plan, Step
-from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, Step
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 NAME = ScsiName.from_ontap_serial("80Lab-aaaaa1")
 OTHER = ScsiName.from_ontap_serial("80Lab-aaaaa2")
@@ -41,15 +44,19 @@ class Act(Step):
 
     title: str
     is_done: bool
-    act: object
+    act: Callable[[], None]
+    back: Callable[[], None] = lambda: None
+    final: bool = False
 
     def done(self) -> bool:
         return self.is_done
 
     def do(self) -> None:
-        assert callable(self.act)
         self.act()
         self.is_done = True
+
+    def undo(self) -> None:
+        self.back()
 
 
 @dataclass
@@ -68,6 +75,11 @@ class MemoryHypervisor:
     type: str = "memory"
     address: str = "hv.example.com"
     warnings: list[str] = field(default_factory=list)
+    uses: list[Use] = field(default_factory=list)
+    device_reads: int = 0
+    """How often the whole inventory of SCSI devices was read, which is dear."""
+    meanwhile: dict[int, Callable[[], None]] = field(default_factory=dict)
+    """What somebody else does right before the n-th inventory is read."""
 
     def about(self) -> About:
         self.calls.append("about")
@@ -79,7 +91,10 @@ class MemoryHypervisor:
 
     def inventory(self, devices: bool = True, images: bool = False) -> Inventory:
         self.calls.append("inventory with images" if images else "inventory")
-        return Inventory(self.host_list, self.machines, self.file_systems, self.seen if devices else (), warnings=self.warnings)
+        self.meanwhile.get(sum(call.startswith("inventory") for call in self.calls), lambda: None)()
+        self.device_reads += devices
+        seen = self.seen if devices else ()
+        return Inventory(self.host_list, self.machines, self.file_systems, seen, uses=self.uses, warnings=self.warnings)
 
     def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:
         return [device for device in self.seen if device.host in hosts and device.name == name]
@@ -91,16 +106,21 @@ class MemoryHypervisor:
             if self.presented[host] <= 0:
                 self.seen.append(ScsiDevice(host, str(name), name, 1 << 30))
 
-    def plan_attach(self, wish: AttachWish) -> Plan:
+    def plan_attach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
         def act() -> None:
             if self.attach_error:
                 raise RemoteError(self.attach_error)
-            self._replace(wish.vm, [*wish.vm.disks, VirtualDisk("2001", "Hard disk 2", "passthrough", "1000", 0, 1, name=wish.name)])
+            vm_now = next(found for found in self.machines if found.id == vm.id)
+            self._replace(vm, [*vm_now.disks, VirtualDisk("2001", "Hard disk 2", "passthrough", "1000", 0, 1, name=wish.name)])
 
-        attached = any(disk.name == wish.name for disk in wish.vm.disks)
-        return Plan([Act(f"attach LUN {wish.name} to VM {wish.vm.name}", attached, act)])
+        def take_back() -> None:
+            self.plan_detach(vm, wish.name, wish.timeout).run()
+
+        attached = any(disk.name == wish.name for disk in vm.disks)
+        return Plan([Act(f"attach LUN {wish.name} to VM {vm.name}", attached, act, take_back)])
 
     def plan_detach(self, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
+        vm = next(found for found in self.machines if found.id == vm.id)
         attached = any(disk.name == name for disk in vm.disks)
         rest = [disk for disk in vm.disks if disk.name != name]
         return Plan([Act(f"detach LUN {name} from VM {vm.name}", not attached, lambda: self._replace(vm, rest))])
@@ -119,12 +139,17 @@ class MemoryHypervisor:
     def close(self) -> None:
         self.calls.append("close")
 
+    def give(self, machine: str, name: ScsiName) -> None:
+        """What somebody else does: attach the LUN to a VM."""
+        vm = next(found for found in self.machines if found.name == machine)
+        self._replace(vm, [*vm.disks, VirtualDisk("2009", "Hard disk 9", "passthrough", "1000", 0, 9, name=name)])
+
     def _drop(self, verb: str, hosts: Sequence[str], name: ScsiName) -> Plan:
         def gone(host: str) -> None:
             self.seen = [device for device in self.seen if (device.host, device.name) != (host, name)]
 
         seeing = {device.host for device in self.devices(hosts, name)}
-        return Plan([Act(f"{verb} LUN {name} on {host}", host not in seeing, lambda host=host: gone(host)) for host in hosts])
+        return Plan([Act(f"{verb} LUN {name} on {host}", host not in seeing, partial(gone, host)) for host in hosts])
 
     def _replace(self, vm: VirtualMachine, disks: Sequence[VirtualDisk]) -> None:
         self.machines = [replace(machine, disks=disks) if machine.id == vm.id else machine for machine in self.machines]
@@ -139,6 +164,9 @@ class MemoryArray:
     exports: list[Volume] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     error: str = ""
+    mirrors: list[Use] = field(default_factory=list)
+    served_by: list[Target] | None = None
+    """The targets, None for one of each kind."""
 
     def about(self) -> ArrayAbout:
         self.calls.append("about")
@@ -154,21 +182,37 @@ class MemoryArray:
         self.calls.append("volumes")
         return self.exports
 
+    def uses(self, lun: Lun) -> list[Use]:
+        self.calls.append("uses")
+        return self.mirrors
+
     def targets(self, svm: str, kinds: Collection[str]) -> list[Target]:
         self.calls.append("targets")
-        return [Target(kind, f"{kind}.{svm}") for kind in sorted(kinds)]
+        if self.served_by is not None:
+            return self.served_by
+        return [Target(kind, f"{kind}.{svm}", [Portal("192.0.2.11")] if kind == "iscsi" else []) for kind in sorted(kinds)]
 
     def plan_provision(self, wish: ProvisionWish) -> Change:
         def create() -> None:
             self.lun = lun(NAME, initiators=wish.initiators)
 
-        return Change(Plan([Act(f"create LUN {wish.address}", self.lun is not None, create)]), lambda: self.lun)
+        return Change(Plan([Act(f"create LUN {wish.address}", self.lun is not None, create)]), lambda: self.lun, mark="run:1")
 
     def plan_withdraw(self, wish: WithdrawWish) -> Change:
+        def unmap() -> None:
+            self.lun = replace(self.lun, mappings=()) if self.lun else None
+
+        def map_again() -> None:
+            self.lun = before
+
         def delete() -> None:
             self.lun = None
 
-        return Change(Plan([Act("delete the LUN", self.lun is None, delete)]), lambda: self.lun)
+        before = self.lun
+        leaving = before.mappings if before else ()
+        steps = [Act("unmap the LUN", not leaving, unmap, map_again)]
+        steps += [Act("delete the LUN", before is None, delete, final=True)] if wish.delete else []
+        return Change(Plan(steps), lambda: self.lun, leaving)
 
     def close(self) -> None:
         self.calls.append("close")

@@ -26,8 +26,8 @@ from pyVmomi import vim, vmodl
 from pyVmomi.SoapAdapter import SerializeFaultDetail, SerializeToStr
 from pyVmomi.VmomiSupport import GetWsdlType, Object
 
-from ansible_collections.crossvisor.san.plugins.module_utils.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.vim_xml import ObjectRecord, ReplyStream
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import ObjectRecord, ReplyStream
 from tests.lab.certificates import Certificates
 
 VERSION = "vim.version.v8_0_2_0"
@@ -64,11 +64,12 @@ def managed(wsdl_name: str, moid: str) -> Any:
     return GetWsdlType("urn:vim25", wsdl_name)(moid)
 
 
-def contents(wsdl_name: str, moid: str, properties: Mapping[str, Any]) -> Any:
-    """One object of a property collector's answer."""
+def contents(wsdl_name: str, moid: str, properties: Mapping[str, Any], missing: Mapping[str, str] | None = None) -> Any:
+    """One object of a property collector's answer; `missing` is property path → why it cannot be read."""
     collector = vmodl.query.PropertyCollector
     values = [vmodl.DynamicProperty(name=path, val=value) for path, value in properties.items()]
-    return collector.ObjectContent(obj=managed(wsdl_name, moid), propSet=values)
+    lacking = [collector.MissingProperty(path=path, fault=vmodl.fault.SecurityError(msg=why)) for path, why in (missing or {}).items()]
+    return collector.ObjectContent(obj=managed(wsdl_name, moid), propSet=values, missingSet=lacking)
 
 
 def page(objects: list[Any], token: str | None = None, method: str = "RetrievePropertiesEx") -> bytes:
@@ -76,9 +77,9 @@ def page(objects: list[Any], token: str | None = None, method: str = "RetrievePr
     return reply(method, vmodl.query.PropertyCollector.RetrieveResult(token=token, objects=objects) if objects else None)
 
 
-def record(wsdl_name: str, moid: str, properties: Mapping[str, Any]) -> ObjectRecord:
+def record(wsdl_name: str, moid: str, properties: Mapping[str, Any], missing: Mapping[str, str] | None = None) -> ObjectRecord:
     """One object as it arrives over the wire."""
-    (found,) = ReplyStream(io.BytesIO(page([contents(wsdl_name, moid, properties)])))
+    (found,) = ReplyStream(io.BytesIO(page([contents(wsdl_name, moid, properties, missing)])))
     return found
 
 

@@ -12,8 +12,8 @@ from typing import Any, cast
 
 from pyVmomi import vim
 
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.vim import VimSession
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.vim_xml import ObjectRecord
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import ObjectRecord
 from tests.unit import vsphere
 
 DEVICE = vim.vm.device

@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ansible_collections.crossvisor.san.plugins.module_utils.connection import HYPERVISOR, Connection
-from ansible_collections.crossvisor.san.plugins.module_utils.errors import ConnectionFailed, CrossvisorError, OutcomeUnknown
-from ansible_collections.crossvisor.san.plugins.module_utils.hypervisors.hyperv.nodes import Nodes
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim import CimClient
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.wsman import WsmanSession
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.wsman_transport import Effect, WsmanTransport
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import HYPERVISOR, Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed, CrossvisorError, OutcomeUnknown
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Nodes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim import CimClient
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman import WsmanSession
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_transport import Effect, WsmanTransport
 from tests.lab.hyperv.faults import ProviderFault, WsmanFault
 from tests.lab.hyperv.running import Lab
 from tests.lab.hyperv.soap import fault_answer, is_identify, message_id_of, parse_envelope, parse_request

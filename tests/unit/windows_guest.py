@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils.connection import GUEST as ROLE
-from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.access_path import AccessPath
-from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.guest import WindowsGuest
-from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.session import Session
-from ansible_collections.crossvisor.san.plugins.module_utils.guests.windows.wish import VolumeWish
-from ansible_collections.crossvisor.san.plugins.module_utils.scsi_name import ScsiName
-from ansible_collections.crossvisor.san.plugins.module_utils.services import guest_volume
-from ansible_collections.crossvisor.san.plugins.module_utils.services.guest_volume import VolumeReport
-from ansible_collections.crossvisor.san.plugins.module_utils.wire.cim import CimClient
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import GUEST as ROLE
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.access_path import AccessPath
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.guest import WindowsGuest
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.session import Session
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.wish import VolumeWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services import guest_volume
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.guest_volume import VolumeReport
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim import CimClient
 from tests.lab.hyperv.machines import Disk, Machine
 from tests.lab.hyperv.media import Medium
 from tests.lab.hyperv.running import Lab
@@ -86,7 +86,7 @@ class Bench:
 
     def wish(self, mount: str | None = "E:", **wished: Any) -> VolumeWish:
         """A wish for a volume on the LUN."""
-        settings: Mapping[str, Any] = {"timeout": 1.0, **wished}
+        settings: Mapping[str, Any] = {"timeout": 1.0, "blank": True, **wished}
         return VolumeWish(self.name, mount=AccessPath.parse(mount) if mount else None, **settings)
 
     def session(self) -> Session:

@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from ansible_collections.crossvisor.san.plugins.module_utils.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from tests.lab.certificates import Certificates
 from tests.lab.hyperv.negotiate import CONTENT_TYPE, Denied, Session
 

@@ -14,7 +14,7 @@ from operator import itemgetter
 import pytest
 from ansible_collections.community.vmware.plugins.modules.vmware_host_vmhba_info import HostVmhbaMgr  # type: ignore[import-untyped]
 
-from ansible_collections.crossvisor.san.plugins.module_utils.initiator_name import normalize_wwpn
+from ansible_collections.crossvisor.san.plugins.module_utils._san.initiator_name import normalize_wwpn
 from tests.conformance.vmware.conftest import Results
 from tests.conformance.vmware.fields import Field, Pairs, Record, assert_agreed, paired
 

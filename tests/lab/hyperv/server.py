@@ -16,12 +16,13 @@ from typing import Any
 from tests.lab.control import COMMON_ACTIONS, Action, Faults, RequestLog
 from tests.lab.hyperv.estate import Estate, JobError
 from tests.lab.hyperv.faults import KINDS, Kind, ProviderFault, WsmanFault, refuse
+from tests.lab.hyperv.installation import service
 from tests.lab.hyperv.negotiate import CONTENT_TYPE, SCHEMES, Denied, Session
 from tests.lab.hyperv.soap import MOST_ENVELOPE_BYTES, Request, fault_answer, is_identify, message_id_of, parse_envelope, parse_request
 from tests.lab.hyperv.wsman import Operation, Product, Service, identify
 from tests.lab.listener import DROPPED, Credentials, Handler, Listener
 
-ACTIONS = COMMON_ACTIONS | {"job_error"}
+ACTIONS = COMMON_ACTIONS | {"boot", "job_error"}
 PATH = "/wsman"
 SOAP = "application/soap+xml;charset=UTF-8"
 
@@ -41,6 +42,11 @@ class Site:
     def machine(self) -> str:
         """The name of the machine."""
         return self.service.machine
+
+    def boot(self) -> None:
+        """Boot the machine anew. The estate is locked by the caller."""
+        self.estate.reboot(self.machine)
+        self.service = service(self.estate, self.machine)
 
 
 @dataclass(frozen=True)
@@ -199,6 +205,8 @@ class _Exchange:
     def _answer(self, request: Request, operation: Operation, action: Action) -> Reply:
         estate = self._site.estate
         with estate.lock:
+            if action.get("boot"):
+                self._site.boot()
             estate.timeline.settle()
             estate.job_error = _job_error(action)
             try:

@@ -196,4 +196,12 @@ def _disk(element: ET.Element) -> dict[str, Any]:
         "target": None if target is None else target.get("dev"),
         "source": None if source is None else next((source.get(key) for key in ("file", "dev", "name", "volume") if source.get(key)), None),
         **place,
+        **_note(element),
     }
+
+
+def _note(disk: ET.Element) -> dict[str, str]:
+    """Return the alias of a disk, where a user of libvirt chose it."""
+    alias = disk.find("alias")
+    name = None if alias is None else alias.get("name")
+    return {"alias": name} if name and name.startswith("ua-") else {}

@@ -105,7 +105,14 @@ def _switches(array: Array, plane: DataPlane | None) -> dict[str, Callable[[Any]
                 f"CHAP is wanted of an 'initiator' with 'username' and 'password', or without both; {error} is missing"
             ) from error
 
-    return {"hide_luns": hide_luns, "chap": chap}
+    def mirror(wanted: Any) -> None:
+        with array.lock:
+            try:
+                array.add_mirror(wanted)
+            except KeyError as error:
+                raise BadFault(f"a mirror has no {error}") from error
+
+    return {"hide_luns": hide_luns, "chap": chap, "mirror": mirror}
 
 
 def _serve(options: argparse.Namespace, world: dict[str, Any], credentials: Credentials, stop: threading.Event) -> None:

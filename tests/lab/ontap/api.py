@@ -100,7 +100,14 @@ class Api:
             return Answer(error.status, error.body())
 
     def _table(self) -> list[tuple[str, str, Handler]]:
-        return [*self._array_table(), *self._lun_table(), *self._igroup_table(), *self._map_table(), *self._snapshot_table()]
+        return [
+            *self._array_table(),
+            *self._service_table(),
+            *self._lun_table(),
+            *self._igroup_table(),
+            *self._map_table(),
+            *self._snapshot_table(),
+        ]
 
     def _array_table(self) -> list[tuple[str, str, Handler]]:
         a, r = self._array, resources
@@ -120,6 +127,42 @@ class Api:
                 self._many(r.PERSONALITY, lambda ids: r.personality_records()),
             ),
         ]
+
+    def _service_table(self) -> list[tuple[str, str, Handler]]:
+        a, r, o = self._array, resources, operations
+        service, ip, fc = "protocols/san/iscsi/services", "network/ip/interfaces", "network/fc/interfaces"
+        return [
+            (
+                "PATCH",
+                f"storage/volumes{ID}",
+                self._change(r.VOLUME_MODIFY, r.VOLUME, lambda ids, values: o.modify_volume(a, ids[0], values)),
+            ),
+            ("PATCH", f"svm/svms{ID}", self._change(r.SVM_MODIFY, r.SVMS, lambda ids, values: o.modify_svm(a, ids[0], values))),
+            (
+                "PATCH",
+                service + ID,
+                self._change(r.ENABLED, r.SAN_SERVICE, lambda ids, values: o.modify_iscsi_service(a, ids[0], values)),
+            ),
+            ("PATCH", ip + ID, self._change(r.ENABLED, r.IP_INTERFACE, self._switch_lif(r.ip_interface_records, "ip.address"))),
+            ("PATCH", fc + ID, self._change(r.ENABLED, r.FC_INTERFACE, self._switch_lif(r.fc_interface_records, "wwpn"))),
+            ("GET", "snapmirror/relationships", self._relationships),
+        ]
+
+    def _switch_lif(self, records: Callable[[Array], list[Record]], name: str) -> Callable[[tuple[str, ...], Mapping[str, Any]], None]:
+        def switch(ids: tuple[str, ...], values: Mapping[str, Any]) -> None:
+            for record in records(self._array):
+                if record["uuid"] == ids[0]:
+                    operations.modify_lif(self._array, record["svm"]["name"], values_at(record, name)[0], values)
+                    return
+            raise OntapError(Code.NO_ENTRY, "entry doesn't exist", "uuid")
+
+        return switch
+
+    def _relationships(self, request: Request) -> Answer:
+        flag = "list_destinations_only"
+        of_sources = operations.as_bool(request.query.get(flag, "false"), flag)
+        records = resources.relationship_records(self._array, of_sources)
+        return Answer(200, collection(records, request.query, resources.RELATIONSHIP, request.path))
 
     def _lun_table(self) -> list[tuple[str, str, Handler]]:
         a, r, o, path = self._array, resources, operations, "storage/luns"

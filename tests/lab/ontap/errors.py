@@ -27,6 +27,7 @@ class Code(IntEnum):
     INVALID_JSON = 262254  # belief
     SNAPSHOT_EXISTS = 525059
     VOLUME_NOT_FOUND = 917927
+    VOLUME_NOT_ONLINE = 917804  # belief: the REST tables name no code for a volume that is offline
     VOLUME_MISMATCH = 918236
     MAPPED_TWICE_BY_INITIATOR = 1254193
     LUN_MAPPED = 1254197

@@ -18,6 +18,8 @@ LUN_OS_TYPES = (
 )  # fmt: skip
 IGROUP_OS_TYPES = ("aix", "hpux", "hyper_v", "linux", "netware", "openvms", "solaris", "vmware", "windows", "xen")
 PROTOCOLS = ("fcp", "iscsi", "mixed")
+VOLUME_STATES = ("offline", "online", "restricted")
+SVM_STATES = ("running", "stopped")
 
 MIN_LUN_SIZE = 4096
 MAX_LUN_SIZE = 128 * 1024**4

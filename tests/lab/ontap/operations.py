@@ -60,6 +60,31 @@ def find_volume(array: Array, uuid: str) -> tuple[Svm, Volume]:
     return find_by_uuid(volumes, lambda volume: volume.uuid, uuid, OntapError(Code.NO_ENTRY, "entry doesn't exist", "uuid"))
 
 
+def modify_volume(array: Array, uuid: str, values: Values) -> None:
+    """Take a volume offline, restrict it, or bring it online."""
+    _svm, volume = find_volume(array, uuid)
+    volume.state = _choice(values.get("state", volume.state), names.VOLUME_STATES, "state")
+
+
+def modify_svm(array: Array, uuid: str, values: Values) -> None:
+    """Stop or start an SVM."""
+    svm = find_svm(array, {"svm.uuid": uuid})
+    svm.running = _choice(values.get("state", "running"), names.SVM_STATES, "state") == "running"
+
+
+def modify_iscsi_service(array: Array, svm_uuid: str, values: Values) -> None:
+    """Disable or enable the iSCSI service of an SVM."""
+    find_svm(array, {"svm.uuid": svm_uuid}).iscsi_enabled = as_bool(values.get("enabled", True), "enabled")
+
+
+def modify_lif(array: Array, svm_name: str, lif: str, values: Values) -> None:
+    """Take the LIF of this address or WWPN out of service, or into it."""
+    down = find_svm(array, {"svm.name": svm_name}).down
+    down.discard(lif)
+    if not as_bool(values.get("enabled", True), "enabled"):
+        down.add(lif)
+
+
 def create_lun(array: Array, values: Values) -> Lun:
     """Create a LUN in an existing volume and return it."""
     svm = find_svm(array, values)
@@ -78,6 +103,7 @@ def create_lun(array: Array, values: Values) -> Lun:
         comment=str(values.get("comment") or ""), auto_delete=as_bool(values.get("auto_delete", False), "auto_delete"),
     )  # fmt: skip
     _refuse_taken_path(svm, lun.path)
+    _refuse_offline(volume)
     _refuse_lack_of_space(svm, volume, lun.size if lun.reserved else 0, lun.path)
     lun.hidden_reads, array.hide_next = array.hide_next, 0
     svm.luns.append(lun)
@@ -333,6 +359,11 @@ def _grown(lun: Lun, values: Values) -> int:
 def _refuse_taken_path(svm: Svm, path: str) -> None:
     if any(lun.path == path for lun in svm.luns):
         raise OntapError(Code.LUN_EXISTS, f'A LUN or NVMe namespace already exists at path "{path}" in SVM "{svm.name}".', "name")
+
+
+def _refuse_offline(volume: Volume) -> None:
+    if volume.state != "online":
+        raise OntapError(Code.VOLUME_NOT_ONLINE, f'Volume "{volume.name}" is {volume.state}.', "location.volume.name")
 
 
 def _refuse_lack_of_space(svm: Svm, volume: Volume, more: int, path: str) -> None:

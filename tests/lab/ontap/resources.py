@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.lab.ontap.query import LINKS, Record, Shape
-from tests.lab.ontap.state import Array, Igroup, Lun, LunMap, Snapshot, Svm, Volume
+from tests.lab.ontap.state import Array, Igroup, Lun, LunMap, Mirror, Snapshot, Svm, Volume
 from tests.lab.world import identity
 
 SVM = ("svm.name", "svm.uuid")
@@ -110,6 +110,20 @@ VOLUME = Shape(
     ),
 )  # fmt: skip
 
+VOLUME_MODIFY = ("state",)
+
+RELATIONSHIP = Shape(
+    key=("uuid",),
+    defaults=("source.path", "destination.path"),
+    expensive=("source.consistency_group_volumes", "destination.consistency_group_volumes"),
+    fields=(
+        "uuid", "state", "healthy", *_under("policy", "name", "type", "uuid"),
+        *_under("source", "path", "cluster.name", "svm.name", "consistency_group_volumes.name"),
+        *_under("destination", "path", "cluster.name", "svm.name", "consistency_group_volumes.name"),
+    ),
+    parameters=frozenset({"list_destinations_only"}),
+)  # fmt: skip
+
 SNAPSHOT = Shape(
     key=("uuid",),
     fields=("uuid", "name", *SVM, "volume.name", "volume.uuid", "create_time", "comment", "state", "size", "owners", "expiry_time"),
@@ -127,6 +141,9 @@ SVMS = Shape(
         *_under("fc_interfaces", "name", "uuid", "data_protocol"), "snapmirror.is_protected",
     ),
 )  # fmt: skip
+
+SVM_MODIFY = ("state",)
+ENABLED = ("enabled",)
 
 IP_INTERFACE = Shape(
     key=("uuid",),
@@ -204,7 +221,7 @@ def _svm(svm: Svm) -> Record:
     return {
         "uuid": svm.uuid,
         "name": svm.name,
-        "state": "running",
+        "state": "running" if svm.running else "stopped",
         "subtype": "default",
         "language": "c.utf_8",
         "ipspace": {"name": "Default"},
@@ -242,7 +259,12 @@ def lun_record(array: Array, svm: Svm, lun: Lun) -> Record:
             "guarantee": {"requested": lun.reserved, "reserved": lun.reserved},
             "scsi_thin_provisioning_support_enabled": lun.space_allocation,
         },
-        "status": {"container_state": "online", "mapped": bool(maps), "read_only": False, "state": "online" if lun.enabled else "offline"},
+        "status": {
+            "container_state": "online" if lun.volume.state == "online" else "volume_offline",
+            "mapped": bool(maps),
+            "read_only": False,
+            "state": "online" if lun.enabled and lun.volume.state == "online" else "offline",
+        },
     }
     if lun.comment:
         record["comment"] = lun.comment
@@ -321,7 +343,7 @@ def _volume(svm: Svm, volume: Volume) -> Record:
         **_volume_reference(volume),
         "svm": _svm_reference(svm),
         "size": volume.size,
-        "state": "online",
+        "state": volume.state,
         "style": "flexvol",
         "type": "rw",
         "create_time": volume.created,
@@ -337,6 +359,28 @@ def _volume(svm: Svm, volume: Volume) -> Record:
         },
         "nas": {"security_style": "unix", "export_policy": {"name": "default"}, **({"path": volume.junction} if volume.junction else {})},
     }
+
+
+def relationship_records(array: Array, of_sources: bool) -> list[Record]:
+    """Return the relationships whose source is here, or those whose destination is: one request shows only one kind."""
+    return [_relationship(array, mirror) for mirror in array.mirrors if mirror.is_source == of_sources]
+
+
+def _relationship(array: Array, mirror: Mirror) -> Record:
+    clusters = (array.name, mirror.partner) if mirror.is_source else (mirror.partner, array.name)
+    return {
+        "uuid": mirror.uuid,
+        "state": "in_sync" if mirror.kind == "sync" else "snapmirrored",
+        "healthy": True,
+        "policy": {"name": mirror.policy, "type": mirror.kind},
+        "source": _endpoint(mirror.source, clusters[0], mirror),
+        "destination": _endpoint(mirror.destination, clusters[1], mirror),
+    }
+
+
+def _endpoint(path: str, cluster: str, mirror: Mirror) -> Record:
+    volumes = [{"name": name} for name in mirror.volumes]
+    return {"path": path, "cluster": {"name": cluster}, "svm": {"name": path.partition(":")[0]}, "consistency_group_volumes": volumes}
 
 
 def snapshot_records(svm: Svm, volume: Volume) -> list[Record]:
@@ -369,8 +413,8 @@ def _ip_interface(array: Array, svm: Svm, service: str, address: str) -> Record:
         "name": f"{service.removeprefix('data_')}_{address.rpartition('.')[2]}",
         "svm": _svm_reference(svm),
         "ip": {"address": address, "netmask": "24", "family": "ipv4"},
-        "enabled": True,
-        "state": "up",
+        "enabled": address not in svm.down,
+        "state": "up" if svm.is_up(address) else "down",
         "scope": "svm",
         "services": ["data_core", service],
         "service_policy": {"name": "default-data-blocks" if service == "data_iscsi" else "default-data-files"},
@@ -386,8 +430,8 @@ def fc_interface_records(array: Array) -> list[Record]:
             "uuid": identity("lif", f"{svm.name}/{lif['wwpn']}"),
             "name": lif["name"],
             "svm": _svm_reference(svm),
-            "enabled": True,
-            "state": "up",
+            "enabled": lif["wwpn"] not in svm.down,
+            "state": "up" if svm.is_up(lif["wwpn"]) else "down",
             "data_protocol": "fcp",
             "wwpn": lif["wwpn"],
             "wwnn": lif["wwnn"],
@@ -401,7 +445,9 @@ def fc_interface_records(array: Array) -> list[Record]:
 def iscsi_service_records(array: Array) -> list[Record]:
     """Return the iSCSI services: one for every SVM with portals."""
     return [
-        {"svm": _svm_reference(svm), "enabled": True, "target": {"name": svm.iqn, "alias": svm.name}} for svm in array.svms if svm.portals
+        {"svm": _svm_reference(svm), "enabled": svm.iscsi_enabled, "target": {"name": svm.iqn, "alias": svm.name}}
+        for svm in array.svms
+        if svm.portals
     ]
 
 

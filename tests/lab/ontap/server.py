@@ -51,7 +51,7 @@ class _Handler(Handler):
             self._give_up()
             return
         time.sleep(float(action.get("delay", 0)))
-        answer = _forced(action) or self._answer(raw, action)
+        answer = forced(action) or self._answer(raw, action)
         if action.get("drop") == "after":
             self._give_up()
             return
@@ -88,7 +88,8 @@ def _headers(own: Mapping[str, str], length: int) -> Mapping[str, str]:
     return {**common, "Content-Length": str(length), **own}
 
 
-def _forced(action: Action) -> Answer | None:
+def forced(action: Action) -> Answer | None:
+    """Return the answer that a fault wants instead of the array's own."""
     if error := action.get("error"):
         refusal = OntapError(int(error["code"]), str(error["message"]), error.get("target"))
         return Answer(refusal.status, refusal.body())

@@ -52,6 +52,7 @@ class Volume:
     size: int
     junction: str | None = None
     is_root: bool = False
+    state: str = "online"
     created: str = field(default_factory=now)
     snapshots: list[Snapshot] = field(default_factory=list)
 
@@ -102,9 +103,27 @@ class LunMap:
     number: int
 
 
+@dataclass(frozen=True)
+class Mirror:
+    """A SnapMirror relationship of a consistency group, of which one end is here."""
+
+    source: str
+    """`svm:/cg/group`."""
+    destination: str
+    volumes: tuple[str, ...]
+    """Of the consistency group at both ends."""
+    policy: str
+    kind: str
+    """The policy's type: `sync` or `async`."""
+    partner: str
+    """The other cluster."""
+    is_source: bool
+    uuid: str = field(default_factory=new_uuid)
+
+
 @dataclass(eq=False)
 class Svm:
-    """A storage virtual machine with everything it serves."""
+    """A storage virtual machine with everything it serves; ``down`` are its LIFs out of service, by address or WWPN."""
 
     name: str
     uuid: str
@@ -116,6 +135,17 @@ class Svm:
     luns: list[Lun] = field(default_factory=list)
     igroups: list[Igroup] = field(default_factory=list)
     maps: list[LunMap] = field(default_factory=list)
+    running: bool = True
+    iscsi_enabled: bool = True
+    down: set[str] = field(default_factory=set)
+
+    def is_up(self, lif: str) -> bool:
+        """Return whether the LIF of this address or WWPN serves anybody."""
+        return self.running and lif not in self.down
+
+    def serves(self, lun: Lun) -> bool:
+        """Return whether hosts find the LUN, if a LIF is up."""
+        return self.running and lun.enabled and lun.volume.state == "online"
 
     @property
     def visible_luns(self) -> list[Lun]:
@@ -161,6 +191,7 @@ class Array:
         self.version: Mapping[str, int] = world["version"]
         self.nodes: dict[str, str] = {name: identity("node", name) for name in world["nodes"]}
         self.svms = [_load_svm(svm) for svm in world["svms"]]
+        self.mirrors: list[Mirror] = []
 
     @property
     def node(self) -> str:
@@ -177,6 +208,12 @@ class Array:
         for lun in (lun for svm in self.svms for lun in svm.luns if lun.hidden_reads):
             lun.hidden_reads -= 1
 
+    def add_mirror(self, wanted: World) -> None:
+        """Note a relationship as the control port describes it; raises KeyError for what is missing."""
+        names = ("source", "destination", "volumes", "policy", "type", "partner", "is_source")
+        source, destination, volumes, policy, kind, partner, is_source = (wanted[name] for name in names)
+        self.mirrors.append(Mirror(source, destination, tuple(volumes), policy, kind, partner, is_source))
+
     def canonical(self) -> dict[str, Any]:
         """Return the state without what differs between two equal labs (UUIDs, times)."""
         return {"name": self.name, "svms": [_canonical_svm(svm) for svm in self.svms]}
@@ -192,7 +229,8 @@ class Array:
 
     def _presented_by(self, svm: Svm, initiator: str) -> Iterator[dict[str, Any]]:
         for lun_map in svm.maps_seen_by([initiator.lower()]):
-            if not lun_map.lun.enabled:
+            ports = _ports(svm, initiator)
+            if not ports or not svm.serves(lun_map.lun):
                 continue
             yield {
                 "naa": naa_of(lun_map.lun.serial),
@@ -202,15 +240,17 @@ class Array:
                 "vendor": "NETAPP",
                 "model": "LUN C-Mode",
                 "revision": self.revision,
-                "ports": _ports(svm, initiator),
+                "ports": ports,
                 "initiator": initiator,
             }
 
 
 def _ports(svm: Svm, initiator: str) -> list[dict[str, Any]]:
     if is_wwpn(initiator):
-        return [{"kind": "fc", "wwpn": lif["wwpn"], "wwnn": lif["wwnn"]} for lif in svm.fc_lifs]
-    return [{"kind": "iscsi", "iqn": svm.iqn, "address": address, "port": ISCSI_PORT} for address in svm.portals]
+        return [{"kind": "fc", "wwpn": lif["wwpn"], "wwnn": lif["wwnn"]} for lif in svm.fc_lifs if svm.is_up(lif["wwpn"])]
+    if not svm.iscsi_enabled:
+        return []
+    return [{"kind": "iscsi", "iqn": svm.iqn, "address": address, "port": ISCSI_PORT} for address in svm.portals if svm.is_up(address)]
 
 
 def _load_svm(world: World) -> Svm:

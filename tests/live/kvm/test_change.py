@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from typing import Any
@@ -104,9 +103,20 @@ def test_an_agent_that_hangs_holds_nothing_up(kvm: KvmLab, modules: ModuleRunner
 
 
 def test_a_vm_that_is_off_gets_a_controller_and_the_disk_for_its_next_start(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:
+    before = devices(kvm, "noscsi01")
     result = attached(modules, kvm, "noscsi01", naa)
     assert result["actions"] == ["add SCSI controller 0 (virtio-scsi) to VM noscsi01", f"attach LUN naa.{naa} to VM noscsi01 as SCSI(0:0)"]
-    assert f"ua-naa-{naa}" in json.dumps(devices(kvm, "noscsi01")["persistent"]) or result["disk"]["unit"] == 0
+    after = devices(kvm, "noscsi01")
+    assert after["persistent"]["scsi_controllers"] == [{"index": "0", "model": "virtio-scsi"}]
+    (added,) = [one for one in after["persistent"]["disks"] if one not in before["persistent"]["disks"]]
+    assert {key: added[key] for key in ("device", "target", "controller", "unit", "alias")} == {
+        "device": "lun",
+        "target": "sda",
+        "controller": "0",
+        "unit": "0",
+        "alias": f"ua-naa-{naa}",
+    }
+    assert after["state"] == before["state"] == "shut off"
 
 
 def test_a_transient_vm_gets_the_disk_while_it_runs(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:

@@ -27,6 +27,7 @@ for mounted in $(findmnt --noheadings --raw --output TARGET --source {device}1) 
 done
 sed -i '\\|{mount}|d' /etc/fstab
 wipefs --quiet --all --force {device}?* {device} 2>/dev/null
+blkdiscard --zeroout {device}
 blockdev --rereadpt {device}
 udevadm settle"""
 
@@ -92,6 +93,44 @@ def test_a_disk_that_carries_data_is_left_alone_unless_it_may_be_lost(guest: Gue
 def test_a_partition_of_somebody_else_is_data(guest: Guest) -> None:
     partition(guest, "theirs")
     assert f"carries data (gpt, {guest.device}1) and was left alone" in guest.fail()
+
+
+def test_data_without_a_signature_is_data_unless_the_array_vouches_for_it(guest: Guest) -> None:
+    guest.run(f"printf database | dd of={guest.device} bs=512 seek=4096 conv=fsync,notrunc status=none")
+    told = guest.fail()
+    assert "carries data (what nobody knows, but not zeros) and was left alone" in told
+    assert guest.run(f"wipefs --noheadings {guest.device}") == ""
+    assert guest.play(guest_disk_blank=True).code == 0
+
+
+def test_a_mount_point_is_the_same_in_every_spelling(guest: Guest) -> None:
+    guest.run(f"ln -sfn /srv /root/link; mkdir -p {MOUNT}")
+    name = MOUNT.rpartition("/")[2]
+    runs = [guest.play(guest_disk_mount=spelled) for spelled in (f"{MOUNT}/", f"//srv//./{name}", f"/root/link/{name}")]
+    assert [(run.code, run.counts["changed"] > 0) for run in runs] == [(0, True), (0, False), (0, False)], runs[-1].output
+    assert guest.run(f"findmnt --noheadings --output TARGET --source {guest.device}1") == MOUNT
+
+
+def test_a_mount_point_that_changes_is_refused_before_fstab_has_two_lines(guest: Guest) -> None:
+    assert guest.play().code == 0
+    told = guest.fail(guest_disk_mount=f"{MOUNT}2")
+    assert f"it is mounted at {MOUNT}, or shall be by /etc/fstab; unmount it and take that line out first" in told
+    guest.run(f"umount {MOUNT}")
+    assert f"it is mounted at {MOUNT}, or shall be by /etc/fstab" in guest.fail(guest_disk_mount=f"{MOUNT}2")
+    assert guest.run("grep -c ^UUID= /etc/fstab || true") == guest.run("grep ^UUID= /etc/fstab | sort -u | wc -l")
+
+
+@pytest.mark.parametrize("fields", ["", "0", "0 0", "0 2 # ours"])
+def test_a_line_of_fstab_goes_however_many_fields_it_has(guest: Guest, fields: str) -> None:
+    assert guest.play().code == 0
+    guest.run(rf"sed -i -E 's|^(UUID=\S+\s+{MOUNT}\s+\S+\s+\S+).*|\1 {fields}|' /etc/fstab")
+    assert guest.run(f"grep -c {MOUNT} /etc/fstab") == "1"
+    run = guest.play(guest_disk_state="absent")
+    try:
+        assert run.code == 0, run.output
+        assert guest.run(f"grep -c {MOUNT} /etc/fstab || true") == "0"
+    finally:
+        guest.user.module("scsi_rescan", naa=guest.naa, timeout=20)
 
 
 def test_check_mode_leaves_a_blank_disk_blank(guest: Guest) -> None:

@@ -319,6 +319,42 @@ def test_hosts_see_the_luns_of_their_groups_whatever_the_case_of_their_name(clie
     assert [port["wwpn"] for port in rows[-1]["ports"]] == ["20:01:00:a0:98:c0:ff:e1", "20:02:00:a0:98:c0:ff:e2"]
 
 
+def switch(client: Client, path: str, query: str, body: dict[str, Any]) -> None:
+    for record in client.records(f"/api/{path}?{query}&fields=*"):
+        answer = client.call("PATCH", f"/api/{path}/{record.get('uuid') or record['svm']['uuid']}", body)
+        assert answer.status == 200, answer.body
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "down", "up", "gone"),
+    [
+        ("storage/volumes", "name=vol_prod", {"state": "offline"}, {"state": "online"}, {"iscsi", "fc"}),
+        ("storage/volumes", "name=vol_prod", {"state": "restricted"}, {"state": "online"}, {"iscsi", "fc"}),
+        ("svm/svms", "name=svm_san", {"state": "stopped"}, {"state": "running"}, {"iscsi", "fc"}),
+        ("protocols/san/iscsi/services", "svm.name=svm_san", {"enabled": False}, {"enabled": True}, {"iscsi"}),
+        ("network/ip/interfaces", "services=data_iscsi&svm.name=svm_san", {"enabled": False}, {"enabled": True}, {"iscsi"}),
+        ("network/fc/interfaces", "svm.name=svm_san", {"enabled": False}, {"enabled": True}, {"fc"}),
+    ],
+)
+def test_hosts_do_not_see_what_is_out_of_service(
+    client: Client, path: str, query: str, down: dict[str, Any], up: dict[str, Any], gone: set[str]
+) -> None:
+    host = next(host for cluster in world.build()["vcenter"]["clusters"] for host in cluster["hosts"] if host["name"] == "esx02.lab")
+    names = [host["hbas"][-1]["iqn"], host["hbas"][1]["wwpn"]]
+    before = client.array.presented(names)
+    switch(client, path, query, down)
+    assert {port["kind"] for row in client.array.presented(names) for port in row["ports"]} == {"iscsi", "fc"} - gone
+    switch(client, path, query, up)
+    assert client.array.presented(names) == before
+
+
+def test_a_volume_that_is_not_online_takes_no_lun_and_keeps_its_own_from_everybody(client: Client) -> None:
+    switch(client, "storage/volumes", "name=vol_prod", {"state": "offline"})
+    assert client.refusal("POST", LUNS, LUN) == Code.VOLUME_NOT_ONLINE
+    (record,) = client.records(f"{LUNS}?name=/vol/vol_prod/ds_single&fields=status")
+    assert (record["status"]["state"], record["status"]["container_state"]) == ("offline", "volume_offline")
+
+
 # --- the query language
 
 

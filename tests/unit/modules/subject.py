@@ -18,9 +18,9 @@ from unittest import mock
 
 import pytest
 import yaml
-from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import arrays, hypervisors
+from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays, hypervisors
+from tests.unit.module_arguments import module_arguments
 from tests.unit.ports import MemoryArray, MemoryHypervisor
 
 _PLUGINS = "ansible_collections.crossvisor.san.plugins"
@@ -82,7 +82,7 @@ class Subject:
     def run(self, arguments: Mapping[str, Any], check: bool = False) -> dict[str, Any]:
         """What it returns."""
         with (
-            patch_module_args({**arguments, "_ansible_check_mode": check}),
+            module_arguments({**arguments, "_ansible_check_mode": check}),
             redirect_stdout(io.StringIO()) as said,
             pytest.raises(SystemExit),
         ):

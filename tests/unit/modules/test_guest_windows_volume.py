@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import guests
+from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import guests
 from tests.unit.modules.subject import subject, undocumented
 from tests.unit.windows_guest import Bench
 
@@ -33,7 +33,7 @@ def opened(bench: Bench) -> Iterator[None]:
 
 
 def disk(bench: Bench, **more: Any) -> dict[str, Any]:
-    return {"guest": {"hostname": "win01.lab"}, "naa": str(bench.name), "timeout": 1, **more}
+    return {"guest": {"hostname": "win01.lab"}, "naa": str(bench.name), "timeout": 1, "blank": True, **more}
 
 
 def test_the_documentation_tells_the_options_that_there_are() -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils.model import Hba, Host, LunPath, Portal, VirtualMachine
-from ansible_collections.crossvisor.san.plugins.module_utils.services import hbas
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Hba, Host, LunPath, Portal, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services import hbas
 from tests.unit.modules.subject import opened, subject, undocumented
 from tests.unit.ports import NAME, MemoryHypervisor
 

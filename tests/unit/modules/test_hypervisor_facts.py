@@ -10,7 +10,7 @@ from unittest import mock
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils.endpoints import guests
+from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import guests
 from tests.unit.modules.subject import opened, subject, undocumented
 from tests.unit.ports import MemoryHypervisor
 from tests.unit.windows_guest import Bench

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils.model import VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Hba, Host, VirtualDisk, VirtualMachine
 from tests.unit.modules.subject import opened, subject, undocumented
 from tests.unit.ports import NAME, MemoryArray, MemoryHypervisor, lun
 
@@ -18,6 +18,7 @@ LUN_PROVISION = subject("lun_provision")
 CONNECTIONS = {"array": {"hostname": "ontap.example.com"}, "hypervisor": {"hostname": "vcenter.example.com"}}
 PLACE = {"svm": "svm1", "volume": "v1", "name": "l1"}
 INITIATOR = "iqn.2026-01.com.example:a"
+KNOWN_HOST = Host("h1", "esx1", hbas=[Hba("vmhba1", "iscsi_software", "online", iqn=INITIATOR)])
 
 
 def test_the_documentation_tells_the_options_that_there_are() -> None:
@@ -47,10 +48,11 @@ def test_check_mode_creates_nothing() -> None:
 
 
 def test_a_lun_is_withdrawn_when_its_hypervisor_knows_no_user() -> None:
-    array, hypervisor = MemoryArray(lun(NAME)), MemoryHypervisor()
+    array, hypervisor = MemoryArray(lun(NAME)), MemoryHypervisor([KNOWN_HOST])
     with opened(hypervisor, array):
         result = LUN_PROVISION.succeed({**CONNECTIONS, "state": "absent", "naa": f"naa.{NAME.naa}", "delete": True})
-    assert (result["actions"], array.lun, hypervisor.calls) == (["delete the LUN"], None, ["inventory", "close"])
+    assert (result["actions"], array.lun) == (["unmap the LUN", "delete the LUN"], None)
+    assert hypervisor.calls == ["inventory", "hosts", "inventory", "close"]
 
 
 def test_a_lun_that_a_vm_uses_is_refused_by_its_name() -> None:
@@ -59,11 +61,27 @@ def test_a_lun_that_a_vm_uses_is_refused_by_its_name() -> None:
         assert "used by VM app (vm-1)" in LUN_PROVISION.fail({**CONNECTIONS, **PLACE, "state": "absent"})
 
 
-def test_the_users_word_stands_for_the_hypervisors() -> None:
+def test_the_users_word_stands_for_the_hypervisors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VMWARE_HOST", raising=False)
     array = MemoryArray(lun(NAME))
     with opened(array=array):
-        LUN_PROVISION.succeed({**CONNECTIONS, **PLACE, "state": "absent", "assume_unused": True})
+        LUN_PROVISION.succeed({"array": CONNECTIONS["array"], **PLACE, "state": "absent", "delete": True, "assume_unused": True})
     assert array.lun is None
+
+
+def test_the_users_word_does_not_stand_against_a_hypervisors() -> None:
+    user = VirtualMachine("vm-1", "app", disks=[VirtualDisk("1", "d", "passthrough", name=NAME)])
+    with opened(MemoryHypervisor([KNOWN_HOST], [user]), MemoryArray(lun(NAME))):
+        assert "used by VM app (vm-1)" in LUN_PROVISION.fail({**CONNECTIONS, **PLACE, "state": "absent", "assume_unused": True})
+
+
+def test_a_vm_that_is_about_to_lose_the_lun_is_named_in_check_mode_only() -> None:
+    user = VirtualMachine("vm-1", "app", disks=[VirtualDisk("1", "d", "passthrough", name=NAME)])
+    options = {**CONNECTIONS, **PLACE, "state": "absent", "vm": "app"}
+    with opened(MemoryHypervisor([KNOWN_HOST], [user]), MemoryArray(lun(NAME))):
+        assert "detach it, then leave vm out" in LUN_PROVISION.fail(options)
+    with opened(MemoryHypervisor([KNOWN_HOST], [user]), MemoryArray(lun(NAME))):
+        assert LUN_PROVISION.run(options, check=True)["changed"]
 
 
 def test_without_either_nothing_is_withdrawn(monkeypatch: pytest.MonkeyPatch) -> None:

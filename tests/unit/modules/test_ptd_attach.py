@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils.model import Host, ScsiDevice, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Host, ScsiDevice, VirtualDisk, VirtualMachine
 from tests.unit.modules.subject import opened, subject, undocumented
 from tests.unit.ports import NAME, MemoryHypervisor
 

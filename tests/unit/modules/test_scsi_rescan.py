@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.module_utils.guests.linux.guest import NAME, Attached, PlayedKernel, wipefs
+from tests.unit.module_utils._san.guests.linux.guest import NAME, Attached, PlayedKernel, wipefs
 from tests.unit.modules.subject import subject, undocumented
 
 RESCAN = subject("scsi_rescan")

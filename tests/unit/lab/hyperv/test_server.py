@@ -48,7 +48,7 @@ class Door:
         self.site = Site(service(lab.estate, HOST), lab.estate, PRODUCT, Credentials(USER, PASSWORD), self.faults, self.log)
         self.listener = listener(("127.0.0.1", 0), self.site, tls)
         self.port = int(self.listener.server_address[1])
-        threading.Thread(target=self.listener.serve_forever, daemon=True).start()
+        threading.Thread(target=self.listener.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def post(self, body: bytes, headers: dict[str, str], authority: Path | None = None) -> tuple[int, bytes]:
         """Send one message over a new connection."""
@@ -230,6 +230,14 @@ def test_an_answer_that_comes_too_late_is_a_timeout(secure: tuple[Door, Path], m
     status, body = play(secure, {"call": 1, "action": {"delay": 30}})
     assert (status, b'Code="2150858793"' in body) == (500, True)
     assert slept == [20.0]
+
+
+def test_a_machine_that_boots_does_what_it_was_asked_all_the_same(lab: Lab, secure: tuple[Door, Path]) -> None:
+    lab.map_lun("hv_hv01")
+    before = [(disk.key, disk.number) for disk in lab.estate.machines[HOST].disks]
+    status, _body = play(secure, {"call": 1, "action": {"boot": True}})
+    assert status == 200
+    assert [(disk.key, disk.number) for disk in lab.estate.machines[HOST].disks] != before
 
 
 def test_a_machine_that_is_down_does_not_answer(lab: Lab, secure: tuple[Door, Path]) -> None:

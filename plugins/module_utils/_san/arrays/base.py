@@ -1,0 +1,127 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The port that every storage array backend implements, and what the services ask of it.
+
+Bulk first, like the hypervisors' port. A backend raises only `CrossvisorError`s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, LunMapping, Target, Use, Volume
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+
+
+@dataclass(frozen=True)
+class LunAddress:
+    """A LUN by where it lives on its array."""
+
+    svm: str
+    volume: str
+    lun: str
+
+    def __str__(self) -> str:
+        return f"{self.svm}:/vol/{self.volume}/{self.lun}"
+
+
+@dataclass(frozen=True)
+class ProvisionWish:
+    """A LUN that shall exist, and who shall see it."""
+
+    address: LunAddress
+    size_bytes: int | None
+    """None maps an existing LUN as it is."""
+    os_type: str
+    """Of the LUN: what lays it out, which for a raw disk is the guest."""
+    initiators: Sequence[str]
+    """Normalised WWPNs and IQNs. All of them shall see the LUN, under one number; none leaves the mapping alone."""
+    group: str | None = None
+    """Initiator group to create or extend; None for one that holds exactly these initiators."""
+    group_os_type: str | None = None
+    """Of a group that has to be created: what the initiators run; None for the LUN's."""
+    lun_id: int | None = None
+    thin: bool = True
+    comment: str = ""
+    exclusive: bool = False
+    """Refuse to let these initiators see a LUN that others see already: what those do with it, nobody can tell."""
+    timeout: float = 300.0
+
+
+@dataclass(frozen=True)
+class WithdrawWish:
+    """A LUN that the initiators shall no longer see, or that shall no longer exist."""
+
+    lun: LunAddress | ScsiName
+    initiators: Sequence[str] = ()
+    group: str | None = None
+    delete: bool = False
+    """Also delete the LUN with its data; refused while another group maps it."""
+    made_by: str = ""
+    """The mark of the run that made the LUN: one that another run has made, or that somebody has written to since, is not deleted."""
+    timeout: float = 300.0
+
+
+@dataclass
+class Change:
+    """A plan for one LUN, with the LUN as it was observed and as the steps leave it."""
+
+    plan: Plan
+    lun: Callable[[], Lun | None]
+    """None while the LUN does not exist (also in check mode)."""
+    leaving: Sequence[LunMapping] = ()
+    """The mappings that the plan takes away."""
+    mark: str = ""
+    """What only this run writes into the comment of a LUN that it makes."""
+
+
+class Array(Protocol):
+    """A connection to a storage array."""
+
+    def about(self) -> ArrayAbout:
+        """Who the array is."""
+
+    def luns(self, names: Sequence[ScsiName]) -> list[Lun]:
+        """The named LUNs, as far as they live here, with their mappings."""
+
+    def volumes(self) -> list[Volume]:
+        """All volumes that are exported to clients over the network."""
+
+    def targets(self, svm: str, kinds: Collection[str]) -> list[Target]:
+        """Where initiators of these kinds (`iscsi`, `fc`) find the LUNs of an SVM."""
+
+    def uses(self, lun: Lun) -> list[Use]:
+        """What would lose the LUN if it were deleted here, beside the initiators of its mappings: a mirror that presents it elsewhere.
+
+        What the array cannot tell is a use of any LUN.
+        """
+
+    def plan_provision(self, wish: ProvisionWish) -> Change:
+        """Create, grow and map a LUN."""
+
+    def plan_withdraw(self, wish: WithdrawWish) -> Change:
+        """Unmap and, if wished, delete a LUN."""
+
+    def close(self) -> None:
+        """Log out. Never raises."""
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """What the pool knows of a backend before it is loaded."""
+
+    type: str
+    products: str
+    default_port: int
+    environment: Mapping[str, str]
+    load: Callable[[], Callable[[Connection], Array]]
+
+    def open(self, connection: Connection) -> Array:
+        """Load the backend. Raises a `CrossvisorError`."""
+        return self.load()(connection)

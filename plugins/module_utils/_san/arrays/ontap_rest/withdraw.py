@@ -1,0 +1,218 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Unmap and delete a LUN, in the order that loses nothing: unmap, remove the groups that we made for it, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, LunAddress, WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import codes, lookup
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import Group, is_ours
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.site import OntapStep, Site, refuse_others_work
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, InvalidInput, Refused, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+
+
+def plan_withdraw(client: OntapClient, wish: WithdrawWish) -> Change:
+    """The steps to the wish; of a LUN that does not exist, only what an earlier run left of its groups. At most two requests.
+
+    Raises `Refused` when the LUN would be taken from initiators that the wish does not name.
+    """
+    stored = _find(client, wish.lun)
+    if stored is None:
+        return Change(Plan(_sweep(client, wish)), lambda: None)
+    if wish.made_by:
+        refuse_others_work(stored, wish.made_by)
+    lun = stored.lun
+    title = f"{lun.svm}:{lun.path}"
+    groups = lookup.groups_of(client, lun.svm) if lun.mappings or wish.initiators else []
+    site = Site(client, lun.svm, title, wish.timeout, lookup.with_initiators(lun, groups))
+    leaving = _leaving(wish, site.require_lun())
+    steps: list[OntapStep] = [UnmapLun(site, mapping) for mapping in leaving]
+    steps += [DeleteGroup(site, group, wanted_by_others) for group, wanted_by_others in _own(groups, leaving, lun)]
+    steps += [DeleteGroup(site, group) for group in _left_over(groups, wish)]
+    if wish.delete:
+        _refuse_other_groups(lun, leaving)
+        steps.append(DeleteLun(site, lun, wish.made_by))
+    return Change(Plan(steps), site.report, leaving)
+
+
+def _sweep(client: OntapClient, wish: WithdrawWish) -> list[OntapStep]:
+    """What a run that was stopped after it had deleted the LUN left behind, as far as the wish tells where to look."""
+    if not isinstance(wish.lun, LunAddress) or not wish.initiators:
+        return []
+    site = Site(client, wish.lun.svm, str(wish.lun), wish.timeout)
+    return [DeleteGroup(site, group) for group in _left_over(lookup.groups_of(client, wish.lun.svm), wish)]
+
+
+def _left_over(groups: Sequence[Group], wish: WithdrawWish) -> list[Group]:
+    """The groups that we made for initiators of the wish, and to which no LUN is mapped: an earlier run did not get to delete them."""
+    named = {name.lower() for name in wish.initiators}
+    return [group for group in groups if is_ours(group) and not group.luns and group.initiators <= named]
+
+
+def _find(client: OntapClient, wanted: LunAddress | ScsiName) -> lookup.StoredLun | None:
+    if isinstance(wanted, LunAddress):
+        return lookup.lun_at(client, wanted)
+    if wanted.ontap_serial is None:
+        maker = wanted.vendor or "its maker is not known"
+        raise InvalidInput(f"{wanted} is not the name of an ONTAP LUN ({maker}): look for it on another array.")
+    found = lookup.luns_with_serials(client, [wanted.ontap_serial])
+    if len(found) > 1:
+        places = ", ".join(f"{stored.lun.svm}:{stored.lun.path}" for stored in found)
+        raise Ambiguous(f"Several LUNs are named {wanted} on array {client.connection}: {places}; name one of them by SVM, volume and LUN.")
+    return found[0] if found else None
+
+
+def _leaving(wish: WithdrawWish, lun: Lun) -> list[LunMapping]:
+    """The mappings that the wish means."""
+    if wish.group is None and not wish.initiators:
+        if len(lun.mappings) > 1:
+            raise Refused(
+                f"LUN {lun.svm}:{lun.path} is mapped to several igroups ({_names(lun.mappings)}): "
+                "say by group or initiators from which it shall be unmapped."
+            )
+        return list(lun.mappings)
+    named = {name.lower() for name in wish.initiators}
+    return [mapping for mapping in lun.mappings if mapping.group == wish.group or named & set(mapping.initiators)]
+
+
+def _own(groups: Sequence[Group], leaving: Sequence[LunMapping], lun: Lun) -> list[tuple[Group, bool]]:
+    """The groups that we made, each with whether other LUNs were mapped to it when it was looked at."""
+    left = {mapping.group_id for mapping in leaving}
+    return [(group, not set(group.luns.values()) <= {lun.path}) for group in groups if group.id in left and is_ours(group)]
+
+
+def _refuse_other_groups(lun: Lun, leaving: Sequence[LunMapping]) -> None:
+    others = [mapping for mapping in lun.mappings if mapping not in leaving]
+    if others:
+        raise Refused(
+            f"LUN {lun.svm}:{lun.path} is also mapped to igroups that were not named ({_names(others)}) and is not deleted: "
+            "unmap it from them first, when nothing uses it there."
+        )
+
+
+def _names(mappings: Sequence[LunMapping]) -> str:
+    return ", ".join(sorted(mapping.group for mapping in mappings))
+
+
+@dataclass
+class UnmapLun(OntapStep):
+    """Take the LUN from an igroup; the way back maps it again under the same id."""
+
+    mapping: LunMapping
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.title = f"unmap LUN {self.site.title} from igroup {self.mapping.group}"
+
+    def change(self) -> None:
+        self.site.unmap(self.mapping.group_id)
+
+    def check(self) -> None:
+        if self._is_mapped():
+            raise RemoteError(f"LUN {self.site.title} is still mapped to igroup {self.mapping.group}: look at the array's event log.")
+
+    def undo(self) -> None:
+        if self.mapping.lun_id is not None and not self._is_mapped():
+            self.site.map(self.mapping.lun_id, self.mapping.group)
+
+    def before(self) -> Mapping[str, Any]:
+        return {self.site.title: {f"LUN id in igroup {self.mapping.group}": self.mapping.lun_id}}
+
+    def after(self) -> Mapping[str, Any]:
+        return {self.site.title: {f"LUN id in igroup {self.mapping.group}": None}}
+
+    def _is_mapped(self) -> bool:
+        stored = lookup.lun_of(self.site.client, self.site.require_lun().id)
+        return stored is not None and any(mapping.group == self.mapping.group for mapping in stored.lun.mappings)
+
+
+@dataclass
+class DeleteGroup(OntapStep):
+    """Delete an igroup that we made, unless another LUN is mapped to it by then.
+
+    Runs that take the last LUNs of a group away side by side each see the other's LUN there, so that each has to look once its own is gone.
+    """
+
+    group: Group
+    wanted_by_others: bool = False
+    """Whether another LUN was mapped to it when it was looked at first."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.title = f"delete igroup {self.site.svm}:{self.group.name}, to which no LUN is mapped any more"
+
+    def done(self) -> bool:
+        if super().done() or not self.wanted_by_others:
+            return super().done()
+        if not self.site.touched:
+            return True
+        found = self.site.group(self.group.name)
+        return found is None or bool(found.luns) or not is_ours(found)
+
+    def change(self) -> None:
+        path = f"/protocols/san/igroups/{self.group.id}"
+        gone = (codes.GROUP_NOT_FOUND, codes.ENTRY_NOT_FOUND, codes.GROUP_IS_MAPPED)
+        self.site.delete(path, gone, allow_delete_while_mapped="false")
+
+    def check(self) -> None:
+        found = self.site.group(self.group.name)
+        if found is not None and not found.luns:
+            raise RemoteError(f"Igroup {self.site.svm}:{self.group.name} is still there: look at the array's event log.")
+
+    def undo(self) -> None:
+        if self.site.group(self.group.name) is not None:
+            return
+        body = {
+            "svm": {"name": self.site.svm},
+            "name": self.group.name,
+            "os_type": self.group.os_type,
+            "protocol": self.group.protocol,
+            "comment": self.group.comment,
+            "initiators": [{"name": name, "comment": remark} for name, remark in sorted(self.group.remarks.items())],
+        }
+        self.site.client.post("/protocols/san/igroups", body, self.site.timeout)
+
+    def before(self) -> Mapping[str, Any]:
+        return {f"igroup {self.group.name}": {"exists": True, "initiators": sorted(self.group.initiators)}}
+
+    def after(self) -> Mapping[str, Any]:
+        return {f"igroup {self.group.name}": {"exists": False}}
+
+
+@dataclass
+class DeleteLun(OntapStep):
+    """Delete a LUN that is mapped nowhere, with its data. It has no way back, and is therefore the last step."""
+
+    lun: Lun
+    made_by: str = ""
+    final = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.title = f"delete LUN {self.site.title} with its data"
+
+    def change(self) -> None:
+        stored = lookup.lun_of(self.site.client, self.lun.id) if self.made_by else None
+        if stored is not None:
+            refuse_others_work(stored, self.made_by)
+        self.site.delete(f"/storage/luns/{self.lun.id}", (codes.LUN_NOT_FOUND, codes.ENTRY_NOT_FOUND), allow_delete_while_mapped="false")
+
+    def check(self) -> None:
+        if lookup.lun_of(self.site.client, self.lun.id) is not None:
+            raise RemoteError(f"LUN {self.site.title} is still there: look at the array's event log.")
+
+    def before(self) -> Mapping[str, Any]:
+        return {self.site.title: {"exists": True, "size_bytes": self.lun.size_bytes, "os_type": self.lun.os_type}}
+
+    def after(self) -> Mapping[str, Any]:
+        return {self.site.title: {"exists": False}}

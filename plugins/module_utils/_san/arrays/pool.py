@@ -1,0 +1,41 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The pool of storage array implementations: which there are, and loading just the one that is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Array, Descriptor
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import AUTO, ENVIRONMENT, Connection, from_environment
+
+
+def _load_ontap() -> Callable[[Connection], Array]:
+    from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
+
+    return OntapRest
+
+
+DESCRIPTORS: tuple[Descriptor, ...] = (
+    Descriptor(
+        type="ontap",
+        products="NetApp ONTAP 9.11.1 or later",
+        default_port=443,
+        environment={},
+        load=_load_ontap,
+    ),
+)
+
+TYPES = [descriptor.type for descriptor in DESCRIPTORS]
+
+
+def resolve(connection: Connection, environ: Mapping[str, str] = ENVIRONMENT) -> tuple[Descriptor, Connection]:
+    """The backend for an array, and the connection completed. Raises `InvalidInput` when there is no hostname."""
+    wanted = DESCRIPTORS[0].type if connection.type == AUTO else connection.type
+    descriptor = next(known for known in DESCRIPTORS if known.type == wanted)
+    complete = from_environment(connection, descriptor.environment, environ)
+    complete.required("hostname")
+    return descriptor, replace(complete, type=descriptor.type, port=complete.port or descriptor.default_port)

@@ -1,0 +1,45 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The arrays that a module was given, by its options or the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays import pool
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Array
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import ARRAY, connection, connection_option
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
+from ansible_collections.crossvisor.san.plugins.module_utils._san.runtime import kept_secret
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource
+
+
+def array_option(**settings: Any) -> dict[str, Any]:
+    """The argument spec of `array`, or of `arrays` with `type="list", elements="dict"`."""
+    return connection_option(ARRAY, pool.TYPES, **settings)
+
+
+def open_array(module: AnsibleModule, params: Mapping[str, Any] | None) -> Array:
+    """Open the array that these options, or the environment, name. Raises a `CrossvisorError`."""
+    descriptor, complete = pool.resolve(connection(ARRAY, params))
+    return descriptor.open(kept_secret(module, complete))
+
+
+def array_sources(module: AnsibleModule) -> list[ArraySource]:
+    """The arrays of the option `arrays`, else the one of the environment, else none; opened only when they are asked."""
+    listed: list[Mapping[str, Any]] = module.params["arrays"]
+    if not listed and connection(ARRAY, None).hostname is None:
+        return []
+    return [_source(module, params) for params in listed or [{}]]
+
+
+def _source(module: AnsibleModule, params: Mapping[str, Any]) -> ArraySource:
+    given = connection(ARRAY, params)
+    if given.hostname is None:
+        raise InvalidInput("An entry of arrays has no hostname: give the name or address of its management interface.")
+    return ArraySource(str(given), lambda: open_array(module, params))

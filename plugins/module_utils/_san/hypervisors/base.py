@@ -1,0 +1,122 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The port that every hypervisor backend implements, and what the services ask of it.
+
+Bulk first: whatever would be called once per VM, LUN or host takes the whole list, so that the number of requests does
+not grow with the inventory. A backend raises only `CrossvisorError`s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    About,
+    Attachment,
+    Host,
+    Inventory,
+    ScsiDevice,
+    Slot,
+    VirtualMachine,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+
+
+@dataclass(frozen=True)
+class DiskWish:
+    """Which LUN shall be a disk of a VM, and how. None leaves a setting as it is, or to the platform's default for a new disk."""
+
+    name: ScsiName
+    slot: Slot = field(default_factory=Slot)
+    controller_type: str | None = None
+    """For a controller that has to be added."""
+    mode: str | None = None
+    disk_mode: str | None = None
+    sharing: str | None = None
+    file_system: str | None = None
+    """Name of the file system for the mapping file, where the platform has one."""
+    timeout: float = 300.0
+    mount_point: str = ""
+    """Where the guest shall mount it: what a cluster's resources for the disk are named after."""
+    initialize: bool = False
+    """The user's word that the LUN is empty, so that a partition table may be written where a cluster needs one."""
+
+
+class Hypervisor(Protocol):
+    """A connection to a hypervisor endpoint."""
+
+    @property
+    def type(self) -> str:
+        """The backend's name in the pool. Costs no request."""
+
+    @property
+    def address(self) -> str:
+        """The endpoint as the user named it. Costs no request."""
+
+    def about(self) -> About:
+        """Who the endpoint is, its clusters, hosts and capabilities."""
+
+    def hosts(self) -> list[Host]:
+        """All hosts with their HBAs and the paths of these."""
+
+    def inventory(self, devices: bool = True, images: bool = False) -> Inventory:
+        """All hosts (without HBAs), VMs with their virtual disks, file systems and, if asked for, host SCSI devices.
+
+        With `images`, also what only one request per image file tells where the platform does not list it: size and parents.
+        """
+
+    def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:
+        """One LUN as the given hosts (`Host.id`) see it now, without a rescan; a host that does not see it has no row."""
+
+    def rescan(self, hosts: Sequence[str], name: ScsiName) -> None:
+        """Make the given hosts look for LUNs, and take back into service the named one where it was released."""
+
+    def plan_attach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
+        """Steps that make the LUN, visible on the VM's host by then, a disk of the VM as wished.
+
+        Raises `Refused` or `InvalidInput` when the VM cannot take it (no free unit, slot occupied, mode unknown).
+        """
+
+    def plan_detach(self, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
+        """Steps that take the LUN, and its mapping file, from the VM. Done steps if it has none."""
+
+    def attachment(self, vm: VirtualMachine, name: ScsiName) -> Attachment | None:
+        """The LUN as a disk of the VM, read from the hypervisor now."""
+
+    def plan_release(self, hosts: Sequence[str], name: ScsiName) -> Plan:
+        """Steps after which the hosts no longer use the LUN, so that unmapping it causes no loss of paths."""
+
+    def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
+        """Steps that drop what the hosts remember of a released LUN which the array has unmapped."""
+
+    def close(self) -> None:
+        """Log out. Never raises."""
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """What the pool knows of a backend before it is loaded."""
+
+    type: str
+    products: str
+    """For messages: the products that it manages."""
+    default_port: int
+    environment: Mapping[str, str]
+    """Connection option → environment variable in which this platform's other tools, and AWX credentials, keep it."""
+    probe: Callable[[Connection], bool] | None
+    """Ask the endpoint, without credentials, whether it is one of these. Raises `ConnectionFailed` if nothing answers.
+    None for what nobody can tell without logging in."""
+    load: Callable[[], Callable[[Connection], Hypervisor]]
+    """Import the backend, and only then its libraries; returns what opens a connection."""
+    named_by_uri: bool = False
+    """That a connection URI means this platform, and stands for the host name."""
+
+    def open(self, connection: Connection) -> Hypervisor:
+        """Load the backend and log in. Raises a `CrossvisorError`."""
+        return self.load()(connection)

@@ -1,0 +1,103 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The steps that make a LUN a disk of a VM, in what runs and in what starts next time, and those that take it from the VM again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors import attach_rules
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import places
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.changing import VmChange
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.disk_steps import AddController, AttachDisk, DetachDisk
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Disk
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.machines import DomainPair
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.places import Place
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import MULTI_WRITER, NOT_SHARED, PHYSICAL, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, Step
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import CONFIG, LIVE
+
+_KNOWN: Mapping[str, Sequence[str]] = MappingProxyType(
+    {"mode": (PHYSICAL,), "disk_mode": (), "sharing": (NOT_SHARED, MULTI_WRITER), "datastore": ()}
+)
+"""What libvirt knows of a LUN; types of controllers are the business of `places`."""
+
+
+def plan_attach(host: KvmHost, vm: VirtualMachine, wish: DiskWish) -> Plan:
+    """Steps that make the LUN a disk of the VM as wished; none when it is one already.
+
+    Raises `InvalidInput` for a wish that cannot be met by any VM, `Refused` for one that this VM, as it is, cannot meet.
+    """
+    attach_rules.refuse_unknown(wish, _KNOWN, "a LUN that KVM passes through")
+    change = VmChange(host, vm, wish.timeout)
+    observed = change.observe()
+    pair = observed.pair
+    if host.session.is_saved(vm.id):
+        raise Refused(f"VM {vm.name} is saved to disk with the devices that it had: start it, or discard its managed save image first.")
+    observed.refuse_scsi_device(vm.name, wish.name, host.name)
+    has = observed.disks_of(wish.name)
+    if has:
+        return _plan_rest(change, pair, has[0], wish)
+    place = places.choose(vm.name, pair.domains, wish.slot, wish.controller_type)
+    attach = AttachDisk(change, wish.name, place, pair.record.targets, shareable=wish.sharing == MULTI_WRITER)
+    return Plan([*_controller(change, pair, place, pair.record.targets), attach])
+
+
+def plan_detach(host: KvmHost, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
+    """A step that takes the LUN from the VM; none when it does not have it.
+
+    Raises `Refused` while the guest agent says that it is mounted.
+    """
+    change = VmChange(host, vm, timeout)
+    observed = change.observe()
+    observed.refuse_scsi_device(vm.name, name, host.name)
+    disks = observed.disks_of(name)
+    if not disks:
+        return Plan()
+    change.refuse_if_mounted(name)
+    return Plan([DetachDisk(change, name, disk, _parts_with(observed.pair, disk)) for disk in disks])
+
+
+def _plan_rest(change: VmChange, pair: DomainPair, disk: Disk, wish: DiskWish) -> Plan:
+    """What is missing when the VM has the LUN, perhaps only in what runs or in what starts next time."""
+    kind = next(
+        (places.controller_type(found.model) for part in pair.domains for found in part.controllers if _is_on(disk, found.index)), ""
+    )
+    bus, unit = disk.address.controller if disk.address else None, places.unit_at(disk.address, kind)
+    sharing = MULTI_WRITER if disk.shareable else NOT_SHARED
+    otherwise = [f"sharing {sharing}, not {wish.sharing}"] if wish.sharing not in (None, sharing) else []
+    attach_rules.refuse_change(change.name, wish.name, [*attach_rules.other_place(wish.slot, bus, unit), *otherwise])
+    missing = pair.record.targets & ~_parts_with(pair, disk)
+    if not missing or disk.bus != "scsi" or bus is None or unit is None or kind not in places.MODELS:
+        return Plan()
+    place = Place(bus, unit, kind, add=True)
+    return Plan([*_controller(change, pair, place, missing), AttachDisk(change, wish.name, place, missing, disk.shareable, disk.target)])
+
+
+def _controller(change: VmChange, pair: DomainPair, place: Place, parts: int) -> list[Step]:
+    """The step that adds the place's controller where it is missing. Raises `Refused` when a running VM has no port for one."""
+    lacking = (LIVE if pair.live.controller(place.bus) is None else 0) | (CONFIG if pair.config.controller(place.bus) is None else 0)
+    lacking &= parts
+    if not place.add or not lacking:
+        return []
+    if lacking & LIVE and pair.live.pcie and not pair.live.free_ports:
+        raise Refused(
+            f"VM {change.name} runs without a usable SCSI controller and without a free PCI Express port for one: power it off and run "
+            "this task again, or give it a virtio-scsi controller or more pcie-root-ports first."
+        )
+    return [AddController(change, place, lacking)]
+
+
+def _parts_with(pair: DomainPair, disk: Disk) -> int:
+    return pair.targets_with(lambda other: (other.target, other.source) == (disk.target, disk.source))
+
+
+def _is_on(disk: Disk, index: int) -> bool:
+    return disk.bus == "scsi" and disk.address is not None and disk.address.controller == index

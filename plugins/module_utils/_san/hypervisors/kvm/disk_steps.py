@@ -1,0 +1,172 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The changes of a domain: add a controller, attach a LUN, detach it. Each step observes the domain anew before it acts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import devices, host_lun, places
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.changing import VmChange
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Disk, Domain, Source
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.faults import explained
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.machines import DomainPair
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.places import Place
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Step
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import CONFIG, LIVE
+
+
+@dataclass
+class AddController(Step):
+    """Add a SCSI controller, so that libvirt has no reason to add one of its own."""
+
+    vm: VmChange
+    place: Place
+    parts: int
+    """`LIVE`, `CONFIG`, or both."""
+
+    def __post_init__(self) -> None:
+        self.title = f"add SCSI controller {self.place.bus} ({self.place.type}) to VM {self.vm.name}"
+
+    def done(self) -> bool:
+        return False
+
+    def do(self) -> None:
+        if any(part.controller(self.place.bus) for part in _parts(self.vm.pair(), self.parts)):
+            raise Refused(
+                f"SCSI controller {self.place.bus} was added to VM {self.vm.name} by somebody else in the meantime: run this task again."
+            )
+        with explained(f"SCSI controller {self.place.bus} was not added to VM {self.vm.name}"):
+            self.vm.host.session.attach(self.vm.uuid, devices.scsi_controller(self.place.bus, self.place.model), self.parts)
+
+    def verify(self) -> None:
+        missing = [part for part in _parts(self.vm.pair(), self.parts) if not part.controller(self.place.bus)]
+        if missing:
+            raise RemoteError(f"VM {self.vm.name} has no SCSI controller {self.place.bus} after the change: look at libvirt's log.")
+
+    def undo(self) -> None:
+        self.vm.take(f"SCSI controller {self.place.bus}", self._own)
+
+    def before(self) -> Mapping[str, Any]:
+        return {f"VM {self.vm.name}": {f"SCSI controller {self.place.bus}": None}}
+
+    def after(self) -> Mapping[str, Any]:
+        return {f"VM {self.vm.name}": {f"SCSI controller {self.place.bus}": self.place.type}}
+
+    def _own(self, part: Domain) -> str | None:
+        """The controller, unless somebody has put something on it meanwhile."""
+        controller = part.controller(self.place.bus)
+        occupied = any(address.controller == self.place.bus for _what, address in part.seats)
+        return controller.xml if controller and not occupied else None
+
+
+@dataclass
+class AttachDisk(Step):
+    """Make the LUN a disk of the VM at a place that is free."""
+
+    vm: VmChange
+    name: ScsiName
+    place: Place
+    parts: int
+    """`LIVE`, `CONFIG`, or both."""
+    shareable: bool
+    target: str = ""
+    """The name that the other part of the domain has it under; empty for the first that is free."""
+    _source: Source | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        where = {LIVE: " that runs", CONFIG: " as it starts next time"}.get(self.parts, "") if self.target else ""
+        self.title = f"attach LUN {self.name} to VM {self.vm.name}{where} as {self.place}"
+
+    def done(self) -> bool:
+        return False
+
+    def do(self) -> None:
+        pair = self.vm.pair()
+        self._refuse_if_overtaken(pair)
+        self._source = host_lun.source(self.vm.host, self.name)
+        target = self.target or places.free_target(pair.domains)
+        xml = devices.lun_disk(self.name, self._source, target, self.place.address, self.shareable)
+        with explained(f"LUN {self.name} ({self._source}) was not attached to VM {self.vm.name}"):
+            self.vm.host.session.attach(self.vm.uuid, xml, self.parts)
+
+    def verify(self) -> None:
+        seen = self.vm.observe()
+        if self.parts & ~seen.parts_with(self.name):
+            raise RemoteError(f"VM {self.vm.name} does not have LUN {self.name} everywhere after the change: look at libvirt's log.")
+        disks = [disk for part in _parts(seen.pair, self.parts) for disk in part.disks if disk.recorded_name == self.name]
+        if any(disk.address != self.place.address for disk in disks):
+            raise RemoteError(f"LUN {self.name} was attached to VM {self.vm.name} elsewhere than at {self.place}: look at the VM's XML.")
+
+    def undo(self) -> None:
+        self.vm.take(f"LUN {self.name}", self._own)
+
+    def before(self) -> Mapping[str, Any]:
+        return {f"VM {self.vm.name}": {str(self.place): None}}
+
+    def after(self) -> Mapping[str, Any]:
+        return {f"VM {self.vm.name}": {str(self.place): {"lun": str(self.name), "shareable": self.shareable}}}
+
+    def _own(self, part: Domain) -> str | None:
+        """This step's disk, by the identity that it noted and the place."""
+        ours = (disk for disk in part.disks if disk.recorded_name == self.name and disk.address == self.place.address)
+        return next((disk.xml for disk in ours), None)
+
+    def _refuse_if_overtaken(self, pair: DomainPair) -> None:
+        taken = places.used_units(_parts(pair, self.parts), self.place.bus, self.place.type)
+        if self.place.unit in taken or self.parts & ~pair.record.targets:
+            raise Refused(f"VM {self.vm.name} was changed by somebody else in the meantime: run this task again.")
+
+
+@dataclass
+class DetachDisk(Step):
+    """Take the LUN from the VM, once nothing in the guest has it mounted."""
+
+    vm: VmChange
+    name: ScsiName
+    disk: Disk
+    parts: int
+    """Which parts of the domain have it."""
+
+    def __post_init__(self) -> None:
+        self.title = f"detach LUN {self.name} ({self.disk.target}) from VM {self.vm.name}"
+
+    def done(self) -> bool:
+        return False
+
+    def do(self) -> None:
+        self.vm.refuse_if_mounted(self.name)
+        self.vm.take(f"LUN {self.name}", self._same)
+
+    def verify(self) -> None:
+        if self.vm.observe().parts_with(self.name):
+            raise RemoteError(f"VM {self.vm.name} still has LUN {self.name} after the change: look at libvirt's log.")
+
+    def undo(self) -> None:
+        """Attach it again where it was: as the same source at the same address."""
+        pair = self.vm.pair()
+        missing = self.parts & ~pair.targets_with(self._is_same)
+        if missing:
+            self.vm.host.session.attach(self.vm.uuid, self.disk.xml, missing)
+
+    def before(self) -> Mapping[str, Any]:
+        return {f"VM {self.vm.name}": {self.disk.target: {"lun": str(self.name), "source": str(self.disk.source)}}}
+
+    def after(self) -> Mapping[str, Any]:
+        return {f"VM {self.vm.name}": {self.disk.target: None}}
+
+    def _same(self, part: Domain) -> str | None:
+        return next((disk.xml for disk in part.disks if self._is_same(disk)), None)
+
+    def _is_same(self, disk: Disk) -> bool:
+        return disk.target == self.disk.target and disk.source == self.disk.source
+
+
+def _parts(pair: DomainPair, parts: int) -> list[Domain]:
+    return [part for flag, part in ((LIVE, pair.live), (CONFIG, pair.config)) if parts & flag]

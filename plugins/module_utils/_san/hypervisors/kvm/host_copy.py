@@ -1,0 +1,110 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The files of a Linux host that tell of its adapters, disks and mounts, as one archive: a shell script that packs them, and the unpacking.
+
+Files of sysfs say that they have 4096 bytes; GNU tar pads what is missing with zeros, which whoever reads them takes off. Those of procfs
+say that they are empty, and are copied before they are packed. Binary attributes (`vpd_pg83`) are lost; `wwid` tells the same name.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from pathlib import Path, PurePosixPath
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
+
+_CLASSES = (
+    "block fc_host fc_remote_ports iscsi_connection iscsi_host iscsi_session iscsi_transport nvme sas_host sas_phy scsi_device scsi_host"
+)
+_ATTRIBUTES = (
+    "access_state ana_state board_name host_sas_address hostnqn initiatorname model model_name modelname name negotiated_linkrate "
+    "node_name partition persistent_address persistent_port port_name port_speed port_state proc_name protocol sas_address size speed "
+    "state subsysnqn subsystem_vendor symbolic_name targetname transport type uuid vendor wwid"
+)
+_COPIED = "proc/self/mountinfo proc/1/mountinfo proc/swaps etc/iscsi/initiatorname.iscsi etc/os-release etc/nvme/hostnqn"
+
+_CLAIMED = "crossvisor-claimed"
+_CLAIMS = """
+import errno, os
+for block in sorted(os.listdir("/sys/class/block")):
+    if block.startswith(("fd", "loop", "nbd", "ram", "sr", "zram")):
+        continue
+    try:
+        os.close(os.open("/dev/" + block.replace("!", "/"), os.O_RDONLY | os.O_EXCL))
+        print(block, 0)
+    except OSError as error:
+        if error.errno in (errno.EBUSY, errno.ENODEV, errno.ENXIO, errno.EIO):
+            print(block, int(error.errno == errno.EBUSY))
+"""
+"""Which block devices nobody can open exclusively (`linux.exclusive`), for the host's own Python, which no shell could replace."""
+
+SCRIPT = f"""cd / || exit 1
+copy=$(mktemp -d) || exit 1
+trap 'rm -rf "$copy" "$copy.list"' EXIT
+for file in {_COPIED}; do
+    if [ -r "$file" ]; then mkdir -p "$copy/${{file%/*}}" && cat "$file" >"$copy/$file"; fi
+done
+for python in python3 /usr/libexec/platform-python; do
+    command -v "$python" >/dev/null 2>&1 && "$python" -c '{_CLAIMS}' >"$copy/{_CLAIMED}" 2>/dev/null && break
+done
+set -- -name size
+for name in {_ATTRIBUTES}; do set -- "$@" -o -name "$name"; done
+{{
+    for class in {_CLASSES}; do find "sys/class/$class" -mindepth 1 -maxdepth 1; done
+    find sys/block sys/dev/block sys/bus/pci/devices dev/disk/by-id dev/mapper -type l
+    find sys/devices/pci* -type f -name class
+    find dev -maxdepth 2 -type l -lname '*dm-*'
+    find sys/devices -type l '(' -name device -o -name driver -o -path '*/slaves/*' -o -path '*/holders/*' ')' \
+        -o -type f ! -path '*/power/*' '(' "$@" ')'
+}} 2>/dev/null >"$copy.list"
+tar -c --no-recursion --ignore-failed-read -T "$copy.list" -C "$copy" $(cd "$copy" && find . -type f) 2>/dev/null | gzip -1
+"""
+"""A POSIX shell script that prints the archive, compressed."""
+
+
+def unpack(archive: bytes, root: Path) -> bool:
+    """Write an archive's files and links below `root`, and nothing elsewhere; False when it is no archive."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as packed:
+            members = packed.getmembers()
+            for member in members:
+                if member.isfile():
+                    _write(packed, member, root)
+    except (tarfile.TarError, OSError, EOFError):
+        return False
+    for member in members:
+        if member.issym():
+            _link(member, root)
+    return True
+
+
+def claimed(root: Path) -> dict[str, bool]:
+    """Whether anything held each block device of a copy when it was made; those of which the host could not tell are missing."""
+    found = Tree(root).text(f"/{_CLAIMED}") or ""
+    return {words[0]: words[1] == "1" for words in map(str.split, found.splitlines()) if len(words) == 2}
+
+
+def _write(packed: tarfile.TarFile, member: tarfile.TarInfo, root: Path) -> None:
+    place, content = _place(member, root), packed.extractfile(member)
+    if place and content:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content.read())
+
+
+def _link(member: tarfile.TarInfo, root: Path) -> None:
+    """Links come last, so that no file is written through one; whoever reads them has to stay below the root."""
+    place = _place(member, root)
+    if place is None:
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.parent.resolve() == place.parent and not os.path.lexists(place):
+        place.symlink_to(member.linkname)
+
+
+def _place(member: tarfile.TarInfo, root: Path) -> Path | None:
+    path = PurePosixPath(member.name)
+    return None if path.is_absolute() or ".." in path.parts else root.resolve() / path

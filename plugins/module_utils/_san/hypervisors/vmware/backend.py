@@ -1,0 +1,114 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""vCenter Server, or an ESXi host on its own, as a hypervisor.
+
+Whatever is read of the inventory is one RetrievePropertiesEx with its pages, whatever the number of VMs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import (
+    attach,
+    hosts,
+    machines,
+    properties,
+    release,
+    rescan,
+    storage,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.estate import (
+    Estate,
+    nameless_hosts,
+    with_names,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    About,
+    Attachment,
+    Host,
+    Inventory,
+    ScsiDevice,
+    VirtualMachine,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
+
+
+class VMware:
+    """A session with vCenter Server or ESXi. Implements `hypervisors.base.Hypervisor`."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Log in. Raises `MissingLibrary`, `InvalidInput`, `ConnectionFailed` or `AuthenticationFailed`."""
+        self._connection = connection
+        self._session = VimSession(connection)
+
+    @property
+    def type(self) -> str:
+        return hosts.TYPE
+
+    @property
+    def address(self) -> str:
+        return str(self._connection.hostname)
+
+    def about(self) -> About:
+        return hosts.about(self._session, self.address)
+
+    def hosts(self) -> list[Host]:
+        return hosts.hosts_with_hbas(self._session)
+
+    def inventory(self, devices: bool = True, images: bool = False) -> Inventory:
+        estate = Estate(self._session.retrieve(properties.INVENTORY_WITH_LUNS if devices else properties.INVENTORY))
+        return Inventory(
+            hosts=estate.hosts,
+            virtual_machines=self._with_names(estate.virtual_machines, estate.devices),
+            file_systems=estate.file_systems,
+            devices=estate.devices,
+            uses=estate.uses,
+            warnings=estate.warnings(),
+        )
+
+    def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:
+        return [device for device in self._devices(hosts) if device.name == name]
+
+    def rescan(self, hosts: Sequence[str], name: ScsiName) -> None:
+        rescan.rescan(self._session, hosts, name)
+
+    def plan_attach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
+        return attach.plan_attach(self._session, vm, wish)
+
+    def plan_detach(self, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
+        return attach.plan_detach(self._session, vm, name, timeout)
+
+    def attachment(self, vm: VirtualMachine, name: ScsiName) -> Attachment | None:
+        read = self._session.retrieve({properties.VIRTUAL_MACHINE: properties.MACHINE}, {properties.VIRTUAL_MACHINE: [vm.id]})
+        for now in self._with_names([machines.machine(record) for record in read], ()):
+            controllers = {controller.key: controller for controller in now.controllers}
+            for disk in now.disks:
+                if disk.name == name and disk.controller in controllers:
+                    return Attachment(disk, controllers[disk.controller], guest_address=place_name(disk.bus, disk.unit))
+        return None
+
+    def plan_release(self, hosts: Sequence[str], name: ScsiName) -> Plan:
+        return release.plan_release(self._session, hosts, name)
+
+    def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
+        return release.plan_forget(self._session, hosts, name)
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _devices(self, hosts: Iterable[str]) -> list[ScsiDevice]:
+        read = self._session.retrieve({properties.HOST: [properties.LUNS]}, {properties.HOST: list(hosts)})
+        return [device for record in read for device in storage.devices(record)]
+
+    def _with_names(self, virtual_machines: list[VirtualMachine], devices: Sequence[ScsiDevice]) -> list[VirtualMachine]:
+        """The VMs with the names of their LUNs: most raw disks carry them; for the rest, the hosts' devices are looked up once."""
+        hosts = nameless_hosts(virtual_machines)
+        return with_names(virtual_machines, devices or self._devices(hosts)) if hosts else virtual_machines

@@ -1,0 +1,153 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A VM's controllers and disks out of the XML of its virtual hardware (VirtualDevice and its subtypes)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import properties
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.rdm import BY_BUS, COMPATIBILITY
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.tree import name_of
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    IMAGE,
+    MULTI_WRITER,
+    NOT_SHARED,
+    PASSTHROUGH,
+    PHYSICAL,
+    POWERED_OFF,
+    POWERED_ON,
+    SUSPENDED,
+    VIRTUAL,
+    Controller,
+    Use,
+    VirtualDisk,
+    VirtualMachine,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import Element, ObjectRecord, child, integer, text, type_of
+
+CONTROLLER_TYPES: Mapping[str, str] = {
+    "ParaVirtualSCSIController": "pvscsi",
+    "VirtualLsiLogicController": "lsilogic",
+    "VirtualLsiLogicSASController": "lsilogicsas",
+    "VirtualBusLogicController": "buslogic",
+    "VirtualSCSIController": "scsi",
+    "VirtualIDEController": "ide",
+    "VirtualAHCIController": "sata",
+    "VirtualSATAController": "sata",
+    "VirtualNVMEController": "nvme",
+}
+_DISK = "VirtualDisk"
+_RAW_DEVICE_MAPPING = "VirtualDiskRawDiskMappingVer1BackingInfo"
+_POWER_STATES: Mapping[str, str] = {"poweredOn": POWERED_ON, "poweredOff": POWERED_OFF, "suspended": SUSPENDED}
+_BUS_SHARING: Mapping[str, str] = {"physicalSharing": PHYSICAL, "virtualSharing": VIRTUAL}
+_CONNECTED = "connected"
+_MODES: Mapping[str, str] = {word: mode for mode, word in COMPATIBILITY.items()}
+_DISK_SHARING: Mapping[str, str] = {"sharingNone": NOT_SHARED, "sharingMultiWriter": MULTI_WRITER}
+
+
+def machine(record: ObjectRecord) -> VirtualMachine:
+    """A VM without cluster and folder, which its record does not hold.
+
+    One whose configuration cannot be read (orphaned, inaccessible, being created) has its name and no hardware.
+    """
+    controllers, disks = hardware(record.items(properties.DEVICES_OF_VM))
+    return VirtualMachine(
+        id=record.moid,
+        name=name_of(record),
+        uuid=record.text("config.uuid"),
+        instance_uuid=record.text("config.instanceUuid"),
+        host=record.text("runtime.host"),
+        power=_POWER_STATES.get(record.text("runtime.powerState"), POWERED_OFF),
+        template=record.flag("config.template"),
+        controllers=controllers,
+        disks=disks,
+    )
+
+
+def unreadable(record: ObjectRecord) -> Use | None:
+    """What a VM is to a LUN when its hardware was not told: it may have any. None when it was.
+
+    VirtualMachineConnectionState: of an inaccessible or invalid VM vCenter knows no configuration, of one on a lost host perhaps none.
+    """
+    if properties.DEVICES_OF_VM in record.properties:
+        return None
+    state = record.text("runtime.connectionState", _CONNECTED)
+    refused = (why for path, why in record.missing.items() if properties.DEVICES_OF_VM.startswith(path))
+    because = f"it is {state}" if state != _CONNECTED else next(refused, "") or "its configuration is not there"
+    return Use("VM", name_of(record), record.moid, f"cannot be read because {because}")
+
+
+def hardware(devices: Iterable[Element]) -> tuple[list[Controller], list[VirtualDisk]]:
+    """The storage controllers and the disks among virtual devices, in the order of the VM's configuration."""
+    controllers: dict[str, tuple[Element, str]] = {}
+    disks: list[Element] = []
+    units: defaultdict[str, list[int]] = defaultdict(list)
+    for device in devices:
+        kind = type_of(device)
+        unit = integer(device, "unitNumber")
+        if unit is not None:
+            units[text(device, "controllerKey")].append(unit)
+        if kind == _DISK:
+            disks.append(device)
+        elif kind in CONTROLLER_TYPES:
+            controllers[text(device, "key")] = (device, CONTROLLER_TYPES[kind])
+    found = {key: _controller(key, kind, device, sorted(units[key])) for key, (device, kind) in controllers.items()}
+    return list(found.values()), [_disk(device, found) for device in disks]
+
+
+def _controller(key: str, kind: str, device: Element, units: list[int]) -> Controller:
+    return Controller(
+        key=key, type=kind, bus=integer(device, "busNumber") or 0, units=units, shared=_BUS_SHARING.get(text(device, "sharedBus"), "")
+    )
+
+
+def _disk(device: Element, controllers: Mapping[str, Controller]) -> VirtualDisk:
+    key, backing = text(device, "controllerKey"), child(device, "backing")
+    controller = controllers.get(key)
+    mapping = _raw_device_mapping(backing)
+    device_name, mode = text(mapping, "deviceName"), text(mapping, "compatibilityMode")
+    return VirtualDisk(
+        key=text(device, "key"),
+        label=text(device, "deviceInfo", "label"),
+        kind=IMAGE if mapping is None else PASSTHROUGH,
+        controller=key,
+        bus=controller.bus if controller else None,
+        unit=integer(device, "unitNumber"),
+        size_bytes=integer(device, "capacityInBytes") or (integer(device, "capacityInKB") or 0) * 1024,
+        path=text(backing, "fileName"),
+        file_system=text(backing, "datastore"),
+        device=device_name,
+        name=None if mapping is None else _lun(mapping),
+        mode=_MODES.get(mode, mode),
+        disk_mode=text(backing, "diskMode"),
+        sharing=_sharing(text(backing, "sharing"), controller),
+    )
+
+
+def _sharing(word: str, controller: Controller | None) -> str:
+    """How other VMs may have the disk too: by its own setting, or else because its controller shares its bus."""
+    own = _DISK_SHARING.get(word, word)
+    by_bus = BY_BUS.get(controller.shared, own) if controller else own
+    return by_bus if own in ("", NOT_SHARED) else own
+
+
+def _lun(mapping: Element) -> ScsiName | None:
+    return ScsiName.try_parse(text(mapping, "lunUuid")) or ScsiName.try_parse(text(mapping, "deviceName"))
+
+
+def _raw_device_mapping(backing: Element | None) -> Element | None:
+    """The backing that maps a LUN: the disk's own, or the one at the bottom of its snapshots, which always names the LUN.
+
+    A backing's parent is of the backing's type, which is why it need not carry one.
+    """
+    if backing is None or type_of(backing) != _RAW_DEVICE_MAPPING:
+        return None
+    parent = child(backing, "parent")
+    while parent is not None:
+        backing, parent = parent, child(parent, "parent")
+    return backing

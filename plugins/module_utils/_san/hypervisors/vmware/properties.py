@@ -1,0 +1,63 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which properties of the inventory are read: narrow paths, because whole `config` or `runtime` objects cost ten times as much.
+
+Types and paths are of the vSphere Web Services API reference. Each mapping is API type → property paths, as `VimSession.retrieve` takes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+Paths = Mapping[str, Sequence[str]]
+
+CLUSTER = "ClusterComputeResource"
+COMPUTE_RESOURCE = "ComputeResource"
+DATASTORE = "Datastore"
+HOST = "HostSystem"
+VIRTUAL_APP = "VirtualApp"
+VIRTUAL_MACHINE = "VirtualMachine"
+
+DEVICES_OF_VM = "config.hardware.device"
+MACHINE = (
+    "name",
+    "parent",
+    "parentVApp",
+    "runtime.host",
+    "runtime.powerState",
+    "runtime.connectionState",
+    "config.uuid",
+    "config.instanceUuid",
+    "config.template",
+    DEVICES_OF_VM,
+)
+
+STORAGE_SYSTEM = "configManager.storageSystem"
+LUNS = "config.storageDevice.scsiLun"
+ADAPTERS = "config.storageDevice.hostBusAdapter"
+MULTIPATH = "config.storageDevice.multipathInfo"
+TOPOLOGY = "config.storageDevice.scsiTopology"
+HOST_IDENTITY = (
+    "name",
+    "parent",
+    "summary.hardware.uuid",
+    "summary.config.product.name",
+    "summary.config.product.version",
+    "runtime.connectionState",
+    "runtime.inMaintenanceMode",
+)
+HOST_ADAPTERS = (ADAPTERS, MULTIPATH, TOPOLOGY)
+
+DATASTORE_INFO = ("name", "info", "host", "summary.type", "summary.capacity")
+
+TREE: Paths = {
+    COMPUTE_RESOURCE: ("name", "parent"),
+    "Folder": ("name", "parent"),
+    "Datacenter": ("name", "parent"),
+    VIRTUAL_APP: ("name", "parentFolder", "parentVApp"),
+}
+HOSTS: Paths = {**TREE, HOST: HOST_IDENTITY}
+INVENTORY: Paths = {**HOSTS, VIRTUAL_MACHINE: MACHINE, DATASTORE: DATASTORE_INFO}
+INVENTORY_WITH_LUNS: Paths = {**INVENTORY, HOST: (*HOST_IDENTITY, LUNS)}

@@ -1,0 +1,190 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A host's adapters, paths and LUNs out of the XML of HostStorageDeviceInfo."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import properties
+from ansible_collections.crossvisor.san.plugins.module_utils._san.initiator_name import normalize_wwpn
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    DEVICE_LOST,
+    DEVICE_OK,
+    FCOE,
+    FIBRE_CHANNEL,
+    ISCSI_HARDWARE,
+    ISCSI_SOFTWARE,
+    OFFLINE,
+    ONLINE,
+    PATH_ACTIVE,
+    PATH_DEAD,
+    PATH_DISABLED,
+    PATH_STANDBY,
+    UNKNOWN,
+    Hba,
+    LunPath,
+    Portal,
+    ScsiDevice,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import (
+    Element,
+    ObjectRecord,
+    child,
+    children,
+    flag,
+    integer,
+    text,
+    type_of,
+)
+
+_ISCSI = "HostInternetScsiHba"
+_SAS = "HostSerialAttachedHba"
+_KINDS: Mapping[str, str] = {
+    "HostFibreChannelHba": FIBRE_CHANNEL,
+    "HostFibreChannelOverEthernetHba": FCOE,
+    _SAS: "sas",
+    "HostBlockHba": "block",
+    "HostTcpHba": "nvme_tcp",
+    "HostRdmaHba": "nvme_rdma",
+}
+_NVME_KINDS: Mapping[str, str] = {FIBRE_CHANNEL: "nvme_fc"}
+_STATUSES: Mapping[str, str] = {"online": ONLINE, "offline": OFFLINE, "unbound": OFFLINE}
+_PATH_STATES = frozenset({PATH_ACTIVE, PATH_STANDBY, PATH_DISABLED, PATH_DEAD})
+_DEVICE_STATES: Mapping[str, str] = {"": DEVICE_OK, "lostCommunication": DEVICE_LOST}
+_DEVICE_OF_PATH = re.compile(r".*-(?P<device>(?:naa|eui|t10|mpx|uuid|vml)\..+)")
+_BITS_PER_GBIT = 10**9
+_NO_GBIT = 10**6
+"""HostFibreChannelHba.speed is in bits/s by the API reference, but hosts give Gbit/s, such as 32: a number below this is no bits/s."""
+
+
+def adapters(record: ObjectRecord) -> list[Hba]:
+    """The HBAs of a host with their paths; none for a host that vCenter cannot reach and has not read before."""
+    paths = _paths_by_adapter(record)
+    return [_adapter(hba, paths[text(hba, "key")]) for hba in record.items(properties.ADAPTERS)]
+
+
+def devices(record: ObjectRecord) -> list[ScsiDevice]:
+    """The disks among a host's SCSI LUNs, local ones too."""
+    return [_device(record.moid, lun) for lun in record.items(properties.LUNS) if text(lun, "lunType") == "disk"]
+
+
+def lun_uuid(record: ObjectRecord, name: ScsiName) -> str:
+    """`ScsiLun.uuid` of a LUN on a host, by which the host's storage system is told of it; empty when it is not there."""
+    luns = (lun for lun in record.items(properties.LUNS) if _name(lun) == name)
+    return next((text(lun, "uuid") for lun in luns), "")
+
+
+def _adapter(hba: Element, paths: list[LunPath]) -> Hba:
+    return Hba(
+        name=text(hba, "device"),
+        kind=_kind(hba),
+        status=_STATUSES.get(text(hba, "status").lower(), UNKNOWN),
+        driver=text(hba, "driver").strip(),
+        model=text(hba, "model").strip(),
+        pci=text(hba, "pci"),
+        speed_gbit_s=_speed(hba),
+        node_wwn=_wwn(hba, "nodeWorldWideName"),
+        port_wwn=_wwn(hba, "portWorldWideName"),
+        iqn=text(hba, "iScsiName").strip(),
+        alias=text(hba, "iScsiAlias"),
+        portals=list(dict.fromkeys(_portals(hba))),
+        paths=paths,
+    )
+
+
+def _kind(hba: Element) -> str:
+    kind = type_of(hba)
+    if kind == _ISCSI:
+        return ISCSI_SOFTWARE if flag(hba, "isSoftwareBased") else ISCSI_HARDWARE
+    known = _KINDS.get(kind, "other")
+    return _NVME_KINDS.get(known, known) if text(hba, "storageProtocol") == "nvme" else known
+
+
+def _speed(hba: Element) -> float | None:
+    """Gbit/s; None when the link is down or the adapter has no speed."""
+    megabits = integer(hba, "currentSpeedMb")
+    if megabits:
+        return megabits / 1000
+    speed = integer(hba, "speed")
+    if not speed or speed < 0:
+        return None
+    return speed / _BITS_PER_GBIT if speed >= _NO_GBIT else float(speed)
+
+
+def _wwn(element: Element | None, name: str) -> str:
+    """A world wide name, which is a signed 64-bit integer, but hex text on SAS; empty when none is set."""
+    value = text(element, name)
+    is_number = element is not None and type_of(element) != _SAS
+    try:
+        return normalize_wwpn(int(value) if is_number else value)
+    except (InvalidInput, ValueError):
+        return ""
+
+
+def _portals(hba: Element) -> Iterator[Portal]:
+    for target in (*children(hba, "configuredSendTarget"), *children(hba, "configuredStaticTarget")):
+        yield Portal(text(target, "address"), integer(target, "port") or Portal.port)
+
+
+def _paths_by_adapter(record: ObjectRecord) -> defaultdict[str, list[LunPath]]:
+    numbers = dict(_numbers(record))
+    found: defaultdict[str, list[LunPath]] = defaultdict(list)
+    for unit in children(record.properties.get(properties.MULTIPATH), "lun"):
+        lun, name = text(unit, "lun"), ScsiName.try_parse(text(unit, "id"))
+        for path in children(unit, "path"):
+            adapter, target = text(path, "adapter"), _target(child(path, "transport"))
+            found[adapter].append(_path(path, name, target, numbers.get((adapter, target, lun))))
+    return found
+
+
+def _numbers(record: ObjectRecord) -> Iterator[tuple[tuple[str, str, str], int | None]]:
+    """Adapter key, target and LUN key → the LUN's number there (HostScsiTopology)."""
+    for interface in children(record.properties.get(properties.TOPOLOGY), "adapter"):
+        for target in children(interface, "target"):
+            for lun in children(target, "lun"):
+                yield (text(interface, "adapter"), _target(child(target, "transport")), text(lun, "scsiLun")), integer(lun, "lun")
+
+
+def _target(transport: Element | None) -> str:
+    return text(transport, "iScsiName") or _wwn(transport, "portWorldWideName")
+
+
+def _path(path: Element, name: ScsiName | None, target: str, number: int | None) -> LunPath:
+    match = _DEVICE_OF_PATH.fullmatch(text(path, "name"))
+    device = match["device"] if match else (name.vmware if name else "")
+    state = text(path, "pathState") or text(path, "state")
+    return LunPath(
+        name=name or ScsiName.try_parse(device),
+        device=device,
+        target=target,
+        state=state if state in _PATH_STATES else UNKNOWN,
+        lun_id=number,
+    )
+
+
+def _device(host: str, lun: Element) -> ScsiDevice:
+    state = text(lun, "operationalState")
+    descriptors = [text(descriptor, "id") for descriptor in children(lun, "descriptor")]
+    device = text(lun, "canonicalName")
+    aliases = dict.fromkeys([*descriptors, text(lun, "uuid"), text(lun, "deviceName")])
+    return ScsiDevice(
+        host=host,
+        device=device,
+        name=_name(lun),
+        size_bytes=(integer(lun, "capacity", "blockSize") or 0) * (integer(lun, "capacity", "block") or 0),
+        vendor=text(lun, "vendor").strip(),
+        product=text(lun, "model").strip(),
+        state=_DEVICE_STATES.get(state, state),
+        aliases=[alias for alias in aliases if alias and alias != device],
+    )
+
+
+def _name(lun: Element) -> ScsiName | None:
+    return ScsiName.try_parse(text(lun, "canonicalName")) or ScsiName.try_parse(text(lun, "uuid"))

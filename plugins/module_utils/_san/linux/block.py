@@ -1,0 +1,139 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a Linux host's file systems, volume groups and block devices lie on, by its sysfs and mount table.
+
+Names are those of Linux' drivers/base and drivers/md/dm-sysfs.c (`dm/name`, `dm/uuid`). Only what is active shows: a volume group none of
+whose logical volumes is active is not seen here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import devices, mounts, scsi, stacks
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.mounts import Mount
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.stacks import Stack
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FileSystem, ScsiDevice
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+
+_BY_NUMBER = "/sys/dev/block"
+_REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "fuse.glusterfs"})
+_MULTIPATH = "mpath-"
+
+
+class BlockDevices:
+    """The block devices of one host."""
+
+    def __init__(self, tree: Tree, host: str) -> None:
+        """`host` is `Host.id`."""
+        self._tree = tree
+        self._host = host
+        self._known = scsi.disks(tree)
+        self._disks = {disk.block: disk for disk in self._known if disk.block}
+
+    def devices(self) -> list[ScsiDevice]:
+        """The LUNs and local disks that the host sees."""
+        return scsi.scsi_devices(self._tree, self._host)
+
+    def stacks(self) -> list[Stack]:
+        """What the kernel has built on each LUN."""
+        return stacks.stacks(self._tree, self._known)
+
+    def name_at(self, address: str) -> ScsiName | None:
+        """The LUN at a SCSI address (host, channel, target, LUN: `7:0:0:2`); None where there is none."""
+        return next((disk.name for disk in self._known if disk.address == address), None)
+
+    def has(self, address: str) -> bool:
+        """Whether anything, also what is no disk, is at a SCSI address."""
+        return self._tree.exists(f"/sys/class/scsi_device/{address}")
+
+    def whole(self, path: str) -> ScsiName | None:
+        """The LUN that a path stands for as a whole, by one of its paths or by multipath; None for a partition, a volume or no LUN."""
+        block = self._block_of(path)
+        if block in self._disks or self._uuid(block).startswith(_MULTIPATH):
+            names = {disk.name for disk in self._below(block)}
+            return names.pop() if len(names) == 1 else None
+        return None if block else ScsiName.try_parse(path)
+
+    def part(self, path: str) -> FileSystem | None:
+        """What a block device that is no whole LUN is a part of: its volume group, or the disks below it. None if it is not there."""
+        block = self._block_of(path)
+        if not block:
+            return None
+        group = stacks.group_of(self._tree, block)
+        if group:
+            return self._file_system(f"vg:{group}", group, "lvm", [block])
+        return self._file_system(f"block:{path}", path, "block device", [block])
+
+    def file_systems(self) -> list[FileSystem]:
+        """What is mounted from block devices or servers, active swap, and the volume groups that have an active volume."""
+        return [*self._mounted(), *self._swaps(), *self._groups()]
+
+    def _mounted(self) -> Iterator[FileSystem]:
+        """At each place what the first process sees. A mount that is hidden there holds its device all the same; no path leads to it."""
+        found = mounts.mounts(self._tree)
+        seen = {mount.place: mount for mount in found}
+        for mount in dict.fromkeys(found):
+            if mount == seen[mount.place]:
+                yield self._mount(mount, mount.place, mount.place)
+            else:
+                yield self._mount(mount, f"hidden:{mount.device}:{mount.place}", f"{mount.place} (hidden)")
+
+    def _mount(self, mount: Mount, key: str, name: str) -> FileSystem:
+        if mount.kind in _REMOTE:
+            return FileSystem(key, name, mount.kind, [self._host], remote=mount.source)
+        block = self._block_of(f"{_BY_NUMBER}/{mount.device}") or self._block_of(mounts.named_device(self._tree, mount))
+        return self._file_system(key, name, mount.kind, [block] if block else [])
+
+    def _swaps(self) -> Iterator[FileSystem]:
+        for swap in mounts.swaps(self._tree):
+            if swap.kind == "partition":
+                yield self._file_system(f"swap:{swap.path}", swap.path, "swap", [self._block_of(swap.path)])
+
+    def _groups(self) -> list[FileSystem]:
+        volumes: dict[str, list[str]] = {}
+        for block in self._tree.children(devices.CLASS):
+            group = stacks.group_of(self._tree, block)
+            if group:
+                volumes.setdefault(group, []).append(block)
+        return [self._file_system(f"vg:{group}", group, "lvm", blocks) for group, blocks in volumes.items()]
+
+    def _file_system(self, key: str, name: str, kind: str, blocks: Iterable[str]) -> FileSystem:
+        extents = [self._extent(leaf) for block in blocks if block for leaf in self._leaves(block)]
+        return FileSystem(key, name, kind, [self._host], extents=list(dict.fromkeys(extents)))
+
+    def _extent(self, leaf: str) -> str:
+        disk = self._disks.get(leaf)
+        return f"/dev/disk/by-id/{disk.name.wwn}" if disk and disk.name else f"/dev/{leaf}"
+
+    def _uuid(self, block: str) -> str:
+        return devices.dm_uuid(self._tree, block) if block else ""
+
+    def _block_of(self, path: str) -> str:
+        """The kernel's name of a block device, whatever link names it; empty if it is none."""
+        name = self._tree.real(path).rpartition("/")[2] if path else ""
+        return name if name and self._tree.exists(f"{devices.CLASS}/{name}") else ""
+
+    def _below(self, block: str) -> list[scsi.Disk]:
+        return [self._disks[leaf] for leaf in self._leaves(block) if leaf in self._disks]
+
+    def _leaves(self, block: str) -> list[str]:
+        """The devices at the bottom of a stack of partitions, multipath, volumes and RAID."""
+        parent = stacks.parent_of(self._tree, block)
+        if parent:
+            return self._leaves(parent)
+        slaves = self._tree.children(f"{devices.CLASS}/{block}/slaves")
+        return [leaf for slave in slaves for leaf in self._leaves(slave)] if slaves else [block]
+
+
+def file_system_of(path: str, file_systems: Sequence[FileSystem]) -> str:
+    """The id of the mounted file system that holds a file: the one mounted nearest above it."""
+    holders = [store.id for store in file_systems if store.id.startswith("/") and _is_below(path, store.id)]
+    return max(holders, key=len, default="")
+
+
+def _is_below(path: str, place: str) -> bool:
+    return place == "/" or path == place or path.startswith(place.rstrip("/") + "/")

@@ -1,0 +1,457 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The nouns of SAN storage under virtual machines, without any vendor's shape.
+
+Sizes are bytes, speeds Gbit/s, times seconds. A LUN is known by its `ScsiName` alone: numbers, slots and sizes are
+attributes, never identities. All are immutable: a backend observes the world and hands these out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+
+POWERED_ON = "on"
+POWERED_OFF = "off"
+SUSPENDED = "suspended"
+
+CONNECTED = "connected"
+MAINTENANCE = "maintenance"
+UNREACHABLE = "unreachable"
+"""What a host is."""
+
+DEVICE_OK = "ok"
+DEVICE_OFF = "off"
+DEVICE_LOST = "lost"
+"""What a host's SCSI device is."""
+
+ONLINE = "online"
+OFFLINE = "offline"
+UNKNOWN = "unknown"
+"""What an adapter, a LUN or a volume of an array is, and, as far as a system tells nothing, anything else."""
+
+PATH_ACTIVE = "active"
+PATH_STANDBY = "standby"
+PATH_DISABLED = "disabled"
+PATH_DEAD = "dead"
+"""What a path is."""
+
+PHYSICAL = "physical"
+VIRTUAL = "virtual"
+"""Compatibility modes of a pass-through disk."""
+
+IMAGE = "image"
+PASSTHROUGH = "passthrough"
+
+NOT_SHARED = "none"
+MULTI_WRITER = "multi_writer"
+PHYSICAL_BUS = "physical_bus"
+VIRTUAL_BUS = "virtual_bus"
+"""Whether several VMs may write to a disk."""
+
+FIBRE_CHANNEL = "fc"
+FCOE = "fcoe"
+ISCSI_SOFTWARE = "iscsi_software"
+ISCSI_HARDWARE = "iscsi_hardware"
+SAN_KINDS = frozenset({FIBRE_CHANNEL, FCOE, ISCSI_SOFTWARE, ISCSI_HARDWARE})
+
+
+@dataclass(frozen=True)
+class Portal:
+    """An address where an iSCSI target listens."""
+
+    address: str
+    port: int = 3260
+
+
+@dataclass(frozen=True)
+class LunPath:
+    """One way from an HBA to a LUN."""
+
+    name: ScsiName | None
+    device: str
+    """The LUN as the host names it, also when it has no NAA."""
+    target: str
+    """WWPN of the target port, or IQN of the target."""
+    state: str
+    """`active`, `standby`, `disabled`, `dead` or `unknown`."""
+    lun_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Hba:
+    """A physical (or software iSCSI) host bus adapter of a hypervisor host."""
+
+    name: str
+    kind: str
+    """`fc`, `fcoe`, `iscsi_software`, `iscsi_hardware`, `sas`, `block`, `nvme_tcp`, `nvme_fc`, `nvme_rdma` or `other`."""
+    status: str
+    """`online`, `offline` or `unknown`."""
+    driver: str = ""
+    model: str = ""
+    pci: str = ""
+    speed_gbit_s: float | None = None
+    node_wwn: str = ""
+    port_wwn: str = ""
+    iqn: str = ""
+    alias: str = ""
+    portals: Sequence[Portal] = ()
+    """Where a send-target discovery is configured to look."""
+    paths: Sequence[LunPath] = ()
+
+    @property
+    def initiator(self) -> str | None:
+        """The name that an array's initiator group holds: a WWPN for Fibre Channel, an IQN for iSCSI."""
+        return (self.port_wwn or self.iqn or None) if self.kind in SAN_KINDS else None
+
+
+@dataclass(frozen=True)
+class Host:
+    """A hypervisor host (ESXi host, Hyper-V node, XenServer host, KVM host) or a bare-metal machine."""
+
+    id: str
+    name: str
+    cluster: str = ""
+    product: str = ""
+    version: str = ""
+    uuid: str = ""
+    state: str = CONNECTED
+    """`connected`, `maintenance`, or `unreachable`."""
+    hbas: Sequence[Hba] = ()
+
+
+@dataclass(frozen=True)
+class ScsiDevice:
+    """A LUN or local disk as one host sees it."""
+
+    host: str
+    """`Host.id`."""
+    device: str
+    """The host's own name of it: `naa.600a…`, `\\\\.\\PHYSICALDRIVE4`, `/dev/disk/by-id/wwn-0x…`."""
+    name: ScsiName | None
+    size_bytes: int
+    vendor: str = ""
+    product: str = ""
+    state: str = DEVICE_OK
+    """`ok`, `off` (detached by an administrator), `lost`, or the platform's own word."""
+    aliases: Sequence[str] = ()
+    """Other spellings of the same device on this host (`vml.…`, drive numbers, multipath names)."""
+
+
+@dataclass(frozen=True)
+class FileSystem:
+    """What image files live on: VMFS or NFS datastore, CSV, storage repository, host file system."""
+
+    id: str
+    name: str
+    kind: str
+    """`vmfs`, `nfs`, `vsan`, `vvol`, `csv`, `ntfs`, `sr`, `ext4`, …"""
+    hosts: Sequence[str] = ()
+    """`Host.id`s that can reach it."""
+    extents: Sequence[str] = ()
+    """Devices under it, as a host names them; several for a spanned file system."""
+    remote: str = ""
+    """`server:/path` of a network file system."""
+    size_bytes: int = 0
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Controller:
+    """A virtual storage controller."""
+
+    key: str
+    type: str
+    """`pvscsi`, `lsilogic`, `lsilogicsas`, `buslogic`, `virtio-scsi`, `scsi`, `ide`, `sata`, `nvme`, …"""
+    bus: int
+    units: Sequence[int] = ()
+    """Units in use."""
+    shared: str = ""
+    """Bus sharing: empty, `physical` or `virtual`."""
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """A file that holds a part of a disk's data."""
+
+    path: str
+    file_system: str = ""
+    """`FileSystem.id` of what holds it."""
+    name: ScsiName | None = None
+    """The LUN that it is, where it is no file but a whole LUN."""
+
+
+@dataclass(frozen=True)
+class VirtualDisk:
+    """A disk of a virtual machine: an image file, or a LUN passed through."""
+
+    key: str
+    label: str
+    kind: str
+    """`image` or `passthrough`."""
+    controller: str = ""
+    """`Controller.key`."""
+    bus: int | None = None
+    unit: int | None = None
+    size_bytes: int = 0
+    path: str = ""
+    """The image file, or the mapping file of a pass-through disk where the platform has one."""
+    file_system: str = ""
+    """`FileSystem.id` of what holds `path`."""
+    device: str = ""
+    """A pass-through disk's host device, as the platform names it."""
+    name: ScsiName | None = None
+    """A pass-through disk's LUN."""
+    mode: str = ""
+    """A pass-through disk's compatibility mode (`physical`, `virtual`)."""
+    disk_mode: str = ""
+    sharing: str = ""
+    parents: Sequence[ImageFile] = ()
+    """The files that a differencing image is based on, nearest first."""
+    mounts: Sequence[str] = ()
+    """Where the guest has mounted file systems that lie on it, as far as an agent in the guest was asked and tells."""
+
+
+@dataclass(frozen=True)
+class VirtualMachine:
+    """A virtual machine with its storage."""
+
+    id: str
+    name: str
+    uuid: str = ""
+    """The SMBIOS UUID, which the guest can read; copies of a VM may share it."""
+    instance_uuid: str = ""
+    """The platform's own UUID of the VM, where it has one beside the SMBIOS UUID."""
+    host: str = ""
+    """`Host.id` where it runs or is registered."""
+    cluster: str = ""
+    power: str = POWERED_OFF
+    folder: str = ""
+    template: bool = False
+    controllers: Sequence[Controller] = ()
+    disks: Sequence[VirtualDisk] = ()
+
+
+@dataclass(frozen=True)
+class ClusterDisk:
+    """A LUN that a cluster of hosts keeps as a resource of its own, beside the file systems that VMs' image files live on."""
+
+    id: str
+    name: str
+    """The resource, as the cluster's administrators know it."""
+    group: str
+    """What moves between hosts together with it."""
+    cluster: str
+    lun: ScsiName | None = None
+    vm: str = ""
+    """`VirtualMachine.id` for which the cluster keeps it; empty for a witness, for another application and for nobody yet."""
+    available: bool = False
+    """Nobody has it yet, and no file system was found on it."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """Evidence that something uses a LUN, or may use it, beside the VMs' disks and the file systems that an inventory lists anyway."""
+
+    kind: str
+    """`VM`, `host`, …: what it is to people."""
+    name: str
+    id: str
+    how: str
+    """How it has the LUN, or why nobody can tell what it has, as the end of a sentence that begins with its name."""
+    lun: ScsiName | None = None
+    """None when it may be any LUN: whoever asks about one cannot tell."""
+    doubt: bool = False
+    """Nobody can tell whether it uses this LUN either."""
+    way_out: str = ""
+    """How this use is ended, where that takes more than to end it."""
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What a hypervisor endpoint manages, observed in a bounded number of requests."""
+
+    hosts: Sequence[Host] = ()
+    virtual_machines: Sequence[VirtualMachine] = ()
+    file_systems: Sequence[FileSystem] = ()
+    devices: Sequence[ScsiDevice] = ()
+    cluster_disks: Sequence[ClusterDisk] = ()
+    uses: Sequence[Use] = ()
+    """Whatever else has a LUN, and whatever could not be looked into."""
+    warnings: Sequence[str] = ()
+    """What is missing because a host could not be asked, one sentence each."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Hosts between which VMs move; a LUN of such a VM must be visible on each."""
+
+    name: str
+    hosts: Sequence[str] = ()
+    """`Host.name`s."""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a playbook may ask of a hypervisor."""
+
+    hot_add: bool
+    """A disk can be attached to a running VM."""
+    hot_add_controller: bool
+    passthrough_modes: Sequence[str]
+    """`physical`, `virtual`."""
+    controller_types: Sequence[str]
+    clustering: bool
+    """Its VMs may run on any host of a cluster."""
+    shared_disks: bool
+    """One LUN may be given to several VMs when that is asked for."""
+
+
+@dataclass(frozen=True)
+class About:
+    """Who an endpoint is, and what it can do."""
+
+    type: str
+    product: str
+    version: str
+    address: str
+    uuid: str = ""
+    clusters: Sequence[Cluster] = ()
+    hosts: Sequence[str] = ()
+    capabilities: Capabilities | None = None
+
+
+@dataclass(frozen=True)
+class LunMapping:
+    """That an initiator group sees a LUN, under which number."""
+
+    group: str
+    group_id: str
+    lun_id: int | None
+    initiators: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Lun:
+    """A LUN on its array."""
+
+    id: str
+    """The array's own identifier (UUID)."""
+    path: str
+    """`/vol/volume/lun`, or the array's equivalent."""
+    name: ScsiName
+    serial: str
+    size_bytes: int
+    os_type: str
+    svm: str
+    volume: str
+    state: str = ONLINE
+    """`online`, `unknown`, or the array's own word for why no host can see it, such as `offline`."""
+    mappings: Sequence[LunMapping] = ()
+    used_bytes: int | None = None
+    """Bytes that the LUN's data takes on the array, where the array tells; 0 means that it holds nothing but zeros."""
+    svm_id: str = ""
+    """The array's own identifier of the SVM (UUID), the same at whatever address the array is asked."""
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A file system of an array that it exports, the home of image files on network storage."""
+
+    id: str
+    name: str
+    svm: str
+    export: str
+    """The path under which it is mounted by clients."""
+    addresses: Sequence[str] = ()
+    """Addresses that serve it."""
+    size_bytes: int = 0
+    state: str = ONLINE
+    """`online`, `unknown`, or the array's own word for why no client can reach it, such as `offline`."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where initiators find the LUNs of an array: an iSCSI target with its portals, or a Fibre Channel port."""
+
+    kind: str
+    """`iscsi` or `fc`."""
+    name: str
+    """IQN of the target, or WWPN of the port."""
+    portals: Sequence[Portal] = ()
+    """Where an iSCSI target listens, as far as that is in service."""
+    enabled: bool = True
+
+    @property
+    def serves(self) -> bool:
+        """Whether any initiator can log in there."""
+        return self.enabled and (self.kind != "iscsi" or bool(self.portals))
+
+
+@dataclass(frozen=True)
+class ArrayAbout:
+    """Who an array is."""
+
+    type: str
+    name: str
+    address: str
+    version: str
+    uuid: str = ""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place for a disk: bus number and unit; None is for the first that is free."""
+
+    bus: int | None = None
+    unit: int | None = None
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A LUN as a disk of a VM, read back from the hypervisor."""
+
+    disk: VirtualDisk
+    controller: Controller
+    guest_address: str = ""
+    """How the guest finds the disk: `SCSI(bus:unit)` and, where it is known, the guest's H:C:T:L pattern."""
+
+
+@dataclass(frozen=True)
+class StorageMapping:
+    """One row of the storage map: a virtual disk on one LUN, exported volume or local device.
+
+    An image file on a file system with several extents has one row for each, and a LUN that several arrays present under one name one for
+    each of them. `naa` is bare hex.
+    """
+
+    hypervisor_type: str
+    hypervisor: str
+    cluster: str
+    host: str
+    vm_name: str
+    vm_id: str
+    disk: str
+    kind: str
+    device: str
+    path: str
+    naa: str
+    serial: str
+    size_bytes: int
+    array_type: str
+    array: str
+    array_address: str
+    svm: str
+    volume: str
+    lun_path: str
+    lun_id: int | None
+    storage_state: str
+    """Of the LUN or volume on its array, in the array's word (`online`, `offline`, …); empty while no array told it."""
+    status: str
+    """`mapped` down to an array, else `unresolved` with a `reason`."""
+    reason: str

@@ -1,0 +1,327 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Give a LUN to a VM as a pass-through disk, and take it back, on any hypervisor.
+
+The rules of safety stand here, once: identity, no second user, every host of the cluster sees the LUN first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, RemoteError, TimedOut
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Hypervisor
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    DEVICE_OK,
+    NOT_SHARED,
+    UNREACHABLE,
+    Attachment,
+    Host,
+    Inventory,
+    VirtualMachine,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Guard, Outcome, Plan, Step, carry_out, read_back
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import (
+    hosts_that_can_run,
+    pick_vm,
+    reachable,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import (
+    HOST,
+    USED,
+    VIRTUAL_MACHINE,
+    Claim,
+    claims,
+    refuse_unless_free,
+    vouched_for,
+    without,
+)
+
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 15.0
+_RELEASED = "released by the hosts"
+
+
+@dataclass(frozen=True)
+class AttachRequest:
+    """What a user asks: this LUN, for this VM, and how."""
+
+    vm: str
+    wish: DiskWish
+    assume_unused: bool = False
+    """The user's word for what nobody can tell; a use that is known it does not override."""
+    ignore_hosts: Sequence[str] = ()
+    size_bytes: int = 0
+    """What the hosts shall see of the LUN at least, after it has grown; 0 for any size."""
+
+
+@dataclass(frozen=True)
+class AttachReport:
+    """What was, or would be, done; `attachment` is None when the disk is not there."""
+
+    outcome: Outcome
+    vm: VirtualMachine
+    hosts: Sequence[str]
+    attachment: Attachment | None
+
+    def result(self, name: ScsiName) -> dict[str, Any]:
+        """The report as a module returns it."""
+        return {
+            "changed": self.outcome.changed,
+            "actions": list(self.outcome.actions),
+            "diff": self.outcome.diff(),
+            "warnings": list(self.outcome.warnings),
+            "vm": {"name": self.vm.name, "id": self.vm.id, "uuid": self.vm.uuid},
+            "naa": name.naa,
+            "hosts": list(self.hosts),
+            "disk": _disk(self.attachment) if self.attachment else None,
+        }
+
+
+def _disk(attachment: Attachment) -> dict[str, Any]:
+    disk, controller = attachment.disk, attachment.controller
+    return {
+        "label": disk.label,
+        "key": disk.key,
+        "controller_type": controller.type,
+        "controller_key": controller.key,
+        "bus": disk.bus,
+        "unit": disk.unit,
+        "guest_address": attachment.guest_address,
+        "mapping_file": disk.path,
+        "device": disk.device,
+        "size_bytes": disk.size_bytes,
+        "mode": disk.mode,
+        "disk_mode": disk.disk_mode,
+        "sharing": disk.sharing,
+    }
+
+
+@dataclass
+class MakeVisible(Step):
+    """Let hosts find a LUN that the array maps to them, or its new size, and wait until each of them sees it."""
+
+    hypervisor: Hypervisor
+    hosts: Sequence[Host]
+    name: ScsiName
+    timeout: float
+    size_bytes: int = 0
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    def __post_init__(self) -> None:
+        self._missing = self.without_lun()
+        self.title = f"rescan {', '.join(host.name for host in self._missing)} for LUN {self.name}"
+
+    def done(self) -> bool:
+        return not self._missing
+
+    def do(self) -> None:
+        deadline = self.clock() + self.timeout
+        pause = _FIRST_PAUSE
+        while self._missing:
+            with contextlib.suppress(OutcomeUnknown):  # the next look tells, and a rescan may be repeated
+                self.hypervisor.rescan([host.id for host in self._missing], self.name)
+            self._missing = self.without_lun()
+            if not self._missing:
+                return
+            if self.clock() >= deadline:
+                raise TimedOut(self._overdue())
+            self.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def before(self) -> dict[str, object]:
+        return {"visible": {host.name: False for host in self._missing}}
+
+    def after(self) -> dict[str, object]:
+        return {"visible": {host.name: True for host in self._missing}}
+
+    def _overdue(self) -> str:
+        sizes = self._sizes()
+        absent = [host.name for host in self._missing if host.id not in sizes]
+        if absent:
+            return (
+                f"LUN {self.name} is not visible on {', '.join(absent)} after {self.timeout:g} s: "
+                "check that the array maps it to the initiators of these hosts (hba_info lists them), zoning, and iSCSI sessions"
+            )
+        small = ", ".join(f"{host.name} ({sizes[host.id]} bytes)" for host in self._missing)
+        return (
+            f"LUN {self.name} is still smaller than {self.size_bytes} bytes on {small} after {self.timeout:g} s: "
+            "check its size on the array, and rescan these hosts by hand"
+        )
+
+    def without_lun(self) -> list[Host]:
+        """The hosts that do not see the LUN now, or see it smaller than it shall be."""
+        sizes = self._sizes()
+        return [host for host in self.hosts if sizes.get(host.id, -1) < self.size_bytes]
+
+    def _sizes(self) -> dict[str, int]:
+        """Size in bytes that each host sees, on several ways the smallest, by `Host.id`; a host that does not see the LUN is missing."""
+        sizes: dict[str, int] = {}
+        for device in self.hypervisor.devices([host.id for host in self.hosts], self.name):
+            if device.state == DEVICE_OK:
+                sizes[device.host] = min(device.size_bytes, sizes.get(device.host, device.size_bytes))
+        return sizes
+
+
+@dataclass
+class StillFree(Guard):
+    """Make sure, right before and right after the LUN is given to a VM, that nobody else has got it since it was last looked at."""
+
+    hypervisor: Hypervisor
+    vm: VirtualMachine
+    request: AttachRequest
+
+    def __post_init__(self) -> None:
+        self.title = f"give LUN {self.request.wish.name} to VM {self.vm.name}"
+
+    def look(self) -> None:
+        _refuse_strangers(self.vm, self.request, self.hypervisor.inventory(devices=False))
+
+
+@dataclass
+class StillMapped(StillFree):
+    """The same right after, and that the VM's hosts still see it: who looked before this run attached it may have unmapped it since."""
+
+    seen: MakeVisible
+
+    def look(self) -> None:
+        super().look()
+        lost = [host.name for host in self.seen.without_lun()]
+        if lost:
+            raise RemoteError(f"LUN {self.request.wish.name} is not visible on {', '.join(lost)} any more, so somebody took it away")
+
+
+@dataclass
+class Unused(Guard):
+    """Make sure, right before hosts let go of a LUN, that no VM has got it since it was last looked at."""
+
+    hypervisor: Hypervisor
+    request: AttachRequest
+    purpose: str
+
+    def __post_init__(self) -> None:
+        self.title = f"let the hosts go of LUN {self.request.wish.name}"
+
+    def look(self) -> None:
+        _refuse_users(self.request, self.hypervisor.inventory(devices=False), self.purpose)
+
+
+def attach(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> AttachReport:
+    """Make the LUN a disk of the VM. Raises a `CrossvisorError`; nothing is left half-made."""
+    wish = request.wish
+    inventory = hypervisor.inventory(devices=False)
+    vm = pick_vm(inventory.virtual_machines, request.vm)
+    warnings = _warnings_about_hosts(vm, request, inventory) if _has(vm, wish.name) else _refuse_strangers(vm, request, inventory)
+    hosts = reachable(hosts_that_can_run(vm, inventory.hosts), request.ignore_hosts)
+    seen = MakeVisible(hypervisor, hosts, wish.name, wish.timeout, request.size_bytes)
+    given = hypervisor.plan_attach(vm, wish)
+    before, after = StillFree(hypervisor, vm, request), StillMapped(hypervisor, vm, request, seen)
+    guarded = [before, *given.steps, after] if given.pending() else given.steps
+    plan = Plan([seen, *guarded], [*warnings, *given.warnings])
+    outcome = carry_out(plan, check_mode)
+    attachment = read_back(outcome, check_mode, lambda: hypervisor.attachment(vm, wish.name))
+    if attachment is None and not check_mode:
+        raise RemoteError(f"LUN {wish.name} is no disk of VM {vm.name} any more, because somebody else took it away: run this task again.")
+    return AttachReport(outcome, vm, _names(hosts), attachment)
+
+
+def detach(hypervisor: Hypervisor, request: AttachRequest, release: bool, check_mode: bool) -> AttachReport:
+    """Take the LUN from the VM and, if wished, out of use on every host that sees it, so that it can be unmapped.
+
+    Raises a `CrossvisorError`; `Refused` when the hosts shall release a LUN that somebody else uses.
+    """
+    inventory = hypervisor.inventory(devices=False)
+    vm = pick_vm(inventory.virtual_machines, request.vm)
+    plan = hypervisor.plan_detach(vm, request.wish.name, request.wish.timeout)
+    hosts: list[Host] = []
+    if release:
+        claimed = without(vm.id, _claims(request, inventory))
+        warnings = refuse_unless_free(
+            request.wish.name, claimed, _RELEASED, "remove it there first, or leave release off", request.assume_unused
+        )
+        hosts, let_go = _release(hypervisor, vm, request, inventory)
+        plan = Plan([*plan.steps, *let_go.steps], [*warnings, *plan.warnings, *let_go.warnings])
+    attachment = hypervisor.attachment(vm, request.wish.name) if check_mode else None
+    return AttachReport(carry_out(plan, check_mode), vm, _names(hosts), attachment)
+
+
+def release(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> AttachReport:
+    """Let every host go of a LUN that no VM has, so that it can be unmapped; a disk of a VM, also of the named one, is never taken.
+
+    This is how a run takes back what it has made: a disk that somebody attached meanwhile stays. Raises a `CrossvisorError`; `Refused`
+    while anybody uses the LUN.
+    """
+    inventory = hypervisor.inventory(devices=False)
+    vm = pick_vm(inventory.virtual_machines, request.vm)
+    warnings = _refuse_users(request, inventory, _RELEASED)
+    hosts, plan = _release(hypervisor, vm, request, inventory)
+    return AttachReport(carry_out(Plan(plan.steps, [*warnings, *plan.warnings]), check_mode), vm, _names(hosts), None)
+
+
+def forget(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> AttachReport:
+    """After the array unmapped a released LUN, let every host drop what it remembers of it.
+
+    Raises a `CrossvisorError`; `Refused` while the LUN has a user.
+    """
+    inventory = hypervisor.inventory(devices=False)
+    vm = pick_vm(inventory.virtual_machines, request.vm)
+    warnings = _refuse_users(request, inventory, "forgotten by the hosts")
+    hosts = _watched_hosts(vm, inventory.hosts, request.ignore_hosts)
+    plan = hypervisor.plan_forget([host.id for host in hosts], request.wish.name)
+    return AttachReport(carry_out(Plan(plan.steps, [*warnings, *plan.warnings]), check_mode), vm, _names(hosts), None)
+
+
+def _has(vm: VirtualMachine, name: ScsiName) -> bool:
+    return any(disk.name == name for disk in vm.disks)
+
+
+def _claims(request: AttachRequest, inventory: Inventory) -> list[Claim]:
+    """Who uses the LUN, or may use it, apart from hosts that the user said cannot be asked."""
+    return vouched_for(request.ignore_hosts, claims(request.wish.name, inventory))
+
+
+def _refuse_strangers(vm: VirtualMachine, request: AttachRequest, inventory: Inventory) -> list[str]:
+    """Raise `Refused` when somebody else than the VM has the LUN; other VMs may as a disk, where the user asks for sharing."""
+    wish = request.wish
+    others = without(vm.id, _claims(request, inventory))
+    if (wish.sharing or NOT_SHARED) != NOT_SHARED:
+        others = [claim for claim in others if claim.kind != VIRTUAL_MACHINE or claim.verdict != USED or claim.how]
+    way_out = "detach it there first, or ask for sharing if several VMs shall write to it"
+    return refuse_unless_free(wish.name, others, f"given to VM {vm.name}", way_out, request.assume_unused)
+
+
+def _warnings_about_hosts(vm: VirtualMachine, request: AttachRequest, inventory: Inventory) -> list[str]:
+    """What hosts do with a LUN that is the VM's already: no reason to refuse what changes nothing, but somebody should know."""
+    found = [claim for claim in claims(request.wish.name, inventory) if claim.kind == HOST and claim.verdict == USED]
+    return [f"LUN {request.wish.name} is a disk of VM {vm.name}, and {claim}: {claim.way_out or 'end that use'}." for claim in found]
+
+
+def _refuse_users(request: AttachRequest, inventory: Inventory, purpose: str) -> list[str]:
+    found = _claims(request, inventory)
+    return refuse_unless_free(request.wish.name, found, purpose, "detach it first", request.assume_unused)
+
+
+def _release(hypervisor: Hypervisor, vm: VirtualMachine, request: AttachRequest, inventory: Inventory) -> tuple[list[Host], Plan]:
+    """The hosts that may see the LUN, and the steps by which they let go of it after a last look."""
+    hosts = _watched_hosts(vm, inventory.hosts, request.ignore_hosts)
+    plan = hypervisor.plan_release([host.id for host in hosts], request.wish.name)
+    return hosts, Plan([Unused(hypervisor, request, _RELEASED), *plan.steps], plan.warnings)
+
+
+def _watched_hosts(vm: VirtualMachine, hosts: Sequence[Host], ignored: Sequence[str]) -> list[Host]:
+    """Every host that may see the LUN: those of the VM's cluster must answer, of the others those that do."""
+    own = reachable(hosts_that_can_run(vm, hosts), ignored)
+    strangers = [host for host in hosts if host not in hosts_that_can_run(vm, hosts)]
+    return own + [host for host in strangers if host.state != UNREACHABLE]
+
+
+def _names(hosts: Sequence[Host]) -> list[str]:
+    return [host.name for host in hosts]

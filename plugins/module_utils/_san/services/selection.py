@@ -1,0 +1,141 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Find the one object that a user's word stands for, or say why there is none."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, NotFound, Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import UNREACHABLE, Host, Inventory, VirtualMachine
+
+_UUID = re.compile(r"[0-9a-f]{8}(-?)(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}", re.IGNORECASE)
+_MOST_HINTS = 3
+_NEAR = 0.7
+"""Of `difflib`, from 0 to 1: a typing error in a name of five characters is near, two are not."""
+
+
+def pick_vm(machines: Sequence[VirtualMachine], wanted: str) -> VirtualMachine:
+    """The VM with this identifier, UUID or name, in this order. Raises `NotFound` or `Ambiguous`."""
+    found = _finder(machines)(wanted)
+    if not found:
+        raise NotFound(_no_vm([wanted], machines))
+    if len(found) > 1:
+        candidates = "; ".join(_described(vm) for vm in found)
+        raise Ambiguous(f"'{wanted}' stands for {len(found)} VMs, name one of them by its identifier or UUID: {candidates}.")
+    return found[0]
+
+
+def pick_hosts(hosts: Sequence[Host], names: Collection[str], clusters: Collection[str]) -> list[Host]:
+    """The hosts with these names or identifiers and in these clusters; an empty collection means all. Raises `NotFound`."""
+    _all_known_hosts(names, hosts)
+    _all_known("cluster", clusters, {host.cluster for host in hosts})
+    return [host for host in hosts if (not names or {host.name, host.id} & set(names)) and (not clusters or host.cluster in clusters)]
+
+
+def hosts_that_can_run(vm: VirtualMachine, hosts: Sequence[Host]) -> list[Host]:
+    """The hosts between which the VM may move: its cluster, or the one host that it has."""
+    return [host for host in hosts if host.id == vm.host or (vm.cluster and host.cluster == vm.cluster)]
+
+
+def reachable(hosts: Sequence[Host], ignored: Collection[str]) -> list[Host]:
+    """The hosts without those that the user said to ignore. Raises `Refused` when one of the rest cannot be asked."""
+    _all_known_hosts(ignored, hosts)
+    kept = [host for host in hosts if not {host.name, host.id} & set(ignored)]
+    lost = sorted(host.name for host in kept if host.state == UNREACHABLE)
+    if lost:
+        raise Refused(
+            f"The hosts {', '.join(lost)} are not connected, so their view of the LUN is unknown: "
+            "reconnect them, or name them in ignore_hosts."
+        )
+    return kept
+
+
+def select_vms(inventory: Inventory, names: Collection[str], clusters: Collection[str]) -> list[VirtualMachine]:
+    """The VMs with these names, UUIDs or identifiers and in these clusters; an empty collection means all. Raises `NotFound`."""
+    machines = inventory.virtual_machines
+    _all_known("cluster", clusters, {host.cluster for host in inventory.hosts})
+    find = _finder(machines)
+    missing = [name for name in names if not find(name)]
+    if missing:
+        raise NotFound(_no_vm(missing, machines))
+    named = {vm.id for name in names for vm in find(name)}
+    found = [vm for vm in machines if not names or vm.id in named]
+    return [vm for vm in found if not clusters or vm.cluster in clusters]
+
+
+def _all_known_hosts(wanted: Collection[str], hosts: Sequence[Host]) -> None:
+    ids = {host.id for host in hosts}
+    _all_known("host", [name for name in wanted if name not in ids], {host.name for host in hosts})
+
+
+def _all_known(kind: str, wanted: Collection[str], known: Collection[str]) -> None:
+    missing = [name for name in wanted if name not in known]
+    if missing:
+        there = ", ".join(sorted(name for name in known if name)) or "none"
+        raise NotFound(f"There is no {kind} {_quoted(missing)} on this hypervisor; it has: {there}{_meant(missing, known)}")
+
+
+def _no_vm(names: Sequence[str], machines: Sequence[VirtualMachine]) -> str:
+    return (
+        f"There is no VM {_quoted(names)} among the {len(machines)} VMs that the account sees on this hypervisor, neither by name nor by "
+        f"UUID or identifier: correct it, or give the account the right to see it{_meant(names, {vm.name for vm in machines})}"
+    )
+
+
+def _meant(names: Sequence[str], known: Collection[str]) -> str:
+    """The end of a sentence about names that nobody has, with those that are near, whatever their case."""
+    spellings: dict[str, list[str]] = {}
+    for name in sorted(known):
+        spellings.setdefault(name.casefold(), []).append(name)
+    near = [
+        name
+        for wanted in names
+        for found in difflib.get_close_matches(wanted.casefold(), spellings, _MOST_HINTS, _NEAR)
+        for name in spellings[found]
+    ]
+    return f"; did you mean {', '.join(dict.fromkeys(near))}?" if near else "."
+
+
+def _described(vm: VirtualMachine) -> str:
+    uuid = vm.instance_uuid or vm.uuid or "unknown"
+    where = f"cluster {vm.cluster}" if vm.cluster else "no cluster"
+    return f"{vm.id} (UUID {uuid}, folder {vm.folder or '/'}, {where})"
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
+
+
+def _finder(machines: Sequence[VirtualMachine]) -> Callable[[str], list[VirtualMachine]]:
+    """Find the VMs that a word stands for: by identifier, the endpoint's UUID, the guest's UUID or name, whichever comes first.
+
+    All are compared as they are written, except that a UUID has several spellings.
+    """
+    by_id = _table(machines, lambda vm: _spelled(vm.id))
+    by_instance = _table(machines, lambda vm: _spelled(vm.instance_uuid))
+    by_uuid = _table(machines, lambda vm: _spelled(vm.uuid))
+    by_name = _table(machines, lambda vm: vm.name)
+
+    def find(wanted: str) -> list[VirtualMachine]:
+        word = _spelled(wanted)
+        return by_id.get(word) or by_instance.get(word) or by_uuid.get(word) or by_name.get(wanted) or []
+
+    return find
+
+
+def _table(machines: Iterable[VirtualMachine], word: Callable[[VirtualMachine], str]) -> dict[str, list[VirtualMachine]]:
+    found: dict[str, list[VirtualMachine]] = {}
+    for vm in machines:
+        if word(vm):
+            found.setdefault(word(vm), []).append(vm)
+    return found
+
+
+def _spelled(word: str) -> str:
+    """A UUID in one spelling; anything else as it is."""
+    return word.replace("-", "").lower() if _UUID.fullmatch(word) else word

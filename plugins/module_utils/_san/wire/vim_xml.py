@@ -1,0 +1,189 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Reading the replies of vSphere's property collector as a stream, one object at a time.
+
+A reply may hold thousands of objects; each is handed out as soon as it is complete, and its memory is given back before the next.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.limits import LARGEST_RECORD, Excess, in_units
+
+try:
+    from lxml import etree
+
+    LXML_IMPORT_ERROR: str | None = None
+except ImportError:
+    LXML_IMPORT_ERROR = traceback.format_exc()
+
+if TYPE_CHECKING:
+    Element = etree._Element
+else:
+    Element = Any
+
+VIM_NAMESPACE = "urn:vim25"
+_VIM = f"{{{VIM_NAMESPACE}}}"
+_XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
+_OBJECTS = f"{_VIM}objects"
+_TOKEN = f"{_VIM}token"
+_RETURN_VALUE = f"{_VIM}returnval"
+_TRUE = frozenset({"true", "1"})
+
+
+def child(element: Element | None, *names: str) -> Element | None:
+    """The element at the end of a path of names; None when any of them is missing."""
+    for name in names:
+        if element is None:
+            return None
+        element = next(element.iterchildren(_VIM + name), None)
+    return element
+
+
+def children(element: Element | None, *names: str) -> list[Element]:
+    """The items of an array: every element with the last name, under the path of the names before it. Without a name: all children."""
+    parent = child(element, *names[:-1])
+    if parent is None:
+        return []
+    return parent.findall(_VIM + names[-1]) if names else list(parent)
+
+
+def text(element: Element | None, *names: str, default: str = "") -> str:
+    """The text at the end of a path of names."""
+    found = child(element, *names)
+    return default if found is None or found.text is None else found.text
+
+
+def integer(element: Element | None, *names: str) -> int | None:
+    """The number at the end of a path of names; None when it is missing or no number."""
+    try:
+        return int(text(element, *names))
+    except ValueError:
+        return None
+
+
+def flag(element: Element | None, *names: str) -> bool:
+    """The xsd:boolean at the end of a path of names; missing is false."""
+    return text(element, *names).strip() in _TRUE
+
+
+def type_of(element: Element) -> str:
+    """The `xsi:type` of an element without its prefix, such as `VirtualDisk`; empty when it carries none."""
+    return str(element.get(_XSI_TYPE, "")).rpartition(":")[2]
+
+
+@dataclass(frozen=True)
+class ObjectRecord:
+    """Properties of one managed object. A property that is unset is absent; one that could not be read is in `missing`."""
+
+    type: str
+    """The object's own type, which may be a subtype of the one asked for."""
+    moid: str
+    properties: Mapping[str, Element] = field(default_factory=dict)
+    """Property path → its `val` element; valid until the next record is taken."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Property path → why it could not be read (ObjectContent.missingSet): the fault's message, or its type, such as `NoPermission`."""
+
+    def text(self, path: str, default: str = "") -> str:
+        """The text of a property; for a reference to a managed object this is its id."""
+        return text(self.properties.get(path), default=default)
+
+    def integer(self, path: str) -> int | None:
+        """The number in a property, or None."""
+        return integer(self.properties.get(path))
+
+    def flag(self, path: str) -> bool:
+        """The boolean in a property; missing is false."""
+        return flag(self.properties.get(path))
+
+    def items(self, path: str) -> list[Element]:
+        """The items of an array property; missing is empty."""
+        return children(self.properties.get(path))
+
+    def texts(self, path: str) -> list[str]:
+        """The items of an array of strings, or of references to managed objects."""
+        return [item.text or "" for item in self.items(path)]
+
+
+class ReplyStream:
+    """One page of a RetrievePropertiesEx or ContinueRetrievePropertiesEx reply; iterate it once, then read `token`."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self._source = _Portion(source)
+        self.token = ""
+        """For the next page; empty on the last."""
+        self.count = 0
+        """Records so far."""
+
+    def __iter__(self) -> Iterator[ObjectRecord]:
+        """Raises whatever reading the source raises, `Excess` for a record that is too large, and `SyntaxError` for what is no reply."""
+        events = etree.iterparse(
+            cast(Any, self._source),
+            events=("end",),
+            tag=(_OBJECTS, _TOKEN),
+            resolve_entities=False,
+            no_network=True,
+            load_dtd=False,
+        )
+        for _event, element in events:
+            _refuse_doctype(element)
+            parent = element.getparent()
+            if parent is None or parent.tag != _RETURN_VALUE:
+                continue
+            if element.tag == _TOKEN:
+                self.token = element.text or ""
+                continue
+            yield _record(element)
+            self.count += 1
+            self._source.begin()
+            element.clear()
+            while element.getprevious() is not None:
+                del parent[0]
+
+
+class _Portion:
+    """A source of which no more is read at a time than one record may have."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self._source = source
+        self._count = 0
+
+    def begin(self) -> None:
+        """A new record begins."""
+        self._count = 0
+
+    def read(self, size: int) -> bytes:
+        piece = self._source.read(size)
+        self._count += len(piece)
+        if self._count > LARGEST_RECORD:
+            raise Excess(f"answers with a record of more than {in_units(LARGEST_RECORD)}")
+        return piece
+
+
+def _refuse_doctype(element: Element) -> None:
+    docinfo: Any = element.getroottree().docinfo  # whose stubs lack the doctype
+    if docinfo.doctype:
+        raise SyntaxError("a document type declaration")
+
+
+def _record(objects: Element) -> ObjectRecord:
+    obj = objects.find(f"{_VIM}obj")
+    pairs = ((text(item, "name"), child(item, "val")) for item in objects.iterfind(f"{_VIM}propSet"))
+    return ObjectRecord(
+        type=str(obj.get("type", "")) if obj is not None else "",
+        moid=(obj.text or "") if obj is not None else "",
+        properties={name: value for name, value in pairs if value is not None},
+        missing={text(item, "path"): _reason(child(item, "fault")) for item in objects.iterfind(f"{_VIM}missingSet")},
+    )
+
+
+def _reason(fault: Element | None) -> str:
+    """What a LocalizedMethodFault says, without an end of a sentence."""
+    kind = child(fault, "fault")
+    return text(fault, "localizedMessage").strip().rstrip(".") or (type_of(kind) if kind is not None else "")

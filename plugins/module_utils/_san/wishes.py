@@ -1,0 +1,45 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What users write in a task, as the values that the services take: sizes, places, LUNs."""
+
+from __future__ import annotations
+
+import re
+
+from ansible.module_utils.common.text.formatters import human_to_bytes
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Slot
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+
+_PLACE = re.compile(r"(?:SCSI)?\(?(?P<bus>\d{1,3})(?::(?P<unit>\d{1,3}))?\)?", re.IGNORECASE)
+
+
+def size_in_bytes(text: str) -> int:
+    """Bytes of a size such as `10GiB`, `1.5T` or `1073741824`; units are binary. Raises `InvalidInput`."""
+    try:
+        size = int(human_to_bytes(text.strip().replace("iB", "B")))
+    except ValueError:
+        raise InvalidInput(f"'{text}' is not a size: write a number of bytes, or a number with K, M, G or T, such as 10GiB.") from None
+    if size <= 0:
+        raise InvalidInput(f"'{text}' is not a size for a LUN: it must be more than nothing.")
+    return size
+
+
+def place(text: str | None) -> Slot:
+    """The place that `SCSI(1:3)`, `1:3` or, for the first free unit of a bus, `SCSI(1)` names. Raises `InvalidInput`."""
+    if text is None:
+        return Slot()
+    match = _PLACE.fullmatch(text.strip())
+    if match is None:
+        raise InvalidInput(f"'{text}' is not a place on a virtual controller: write SCSI(bus:unit), such as SCSI(1:3), or SCSI(bus).")
+    return Slot(bus=int(match["bus"]), unit=int(match["unit"]) if match["unit"] else None)
+
+
+def lun_name(spelling: str | None, serial: str | None) -> ScsiName:
+    """The LUN that a task names by any spelling of its NAA or by its ONTAP serial number. Raises `InvalidInput`."""
+    if serial:
+        return ScsiName.from_ontap_serial(serial)
+    return ScsiName.parse(spelling or "")

@@ -1,0 +1,80 @@
+# shellcheck shell=bash
+# Sourced by what runs on other versions of ansible-core and Python than those of build/venv.
+
+NOT_ON_A_TARGET=(--ignore=tests/unit/filter --ignore=tests/unit/roles)
+NOT_OUR_PLUGINS=(--ignore=tests/unit/lab --ignore=tests/unit/bench --ignore=tests/unit/scripts)
+
+# The collections that ours depends on, as build/venv has them.
+link_dependencies() {
+    local site
+    site=$("$VENV/bin/python" -c 'import ansible_collections; print(*ansible_collections.__path__)')
+    mkdir -p build/dependencies/ansible_collections/{ansible,community}
+    ln -sfn "$site/ansible/posix" build/dependencies/ansible_collections/ansible/posix
+    ln -sfn "$site/community/general" build/dependencies/ansible_collections/community/general
+}
+
+# A play for each file of tasks, because a syntax check does not follow what is included only while a play runs.
+write_roles_playbook() {
+    local file role
+    for file in roles/*/tasks/*.yml; do
+        role=crossvisor.san.$(cut -d / -f 2 <<<"$file")
+        printf -- '- hosts: localhost\n  gather_facts: false\n  tasks:\n    - name: %s\n      ansible.builtin.import_role:\n' "$file"
+        printf '        name: %s\n        tasks_from: %s\n' "$role" "$(basename "$file")"
+    done
+}
+
+check_syntax() {
+    local playbook
+    write_roles_playbook >"$RESULTS/roles.yml"
+    for playbook in playbooks/*.yml "$RESULTS/roles.yml"; do
+        ansible-playbook --syntax-check -i localhost, "$playbook" || return
+    done
+}
+
+# documented TYPE NAME...: whether ansible-doc shows all of these.
+documented() {
+    local type=$1 shown=$RESULTS/$1.txt
+    shift
+    ansible-doc --type "$type" "${@/#/crossvisor.san.}" >"$shown" && [ "$(grep -c '^> ' "$shown")" -eq $# ]
+}
+
+names() { basename --multiple --suffix .py "$@"; }
+
+check_documentation() {
+    # shellcheck disable=SC2046 # one word is one name
+    documented module $(names plugins/modules/*.py) && documented filter naa scsi_name serial wwid && documented role $(names roles/*)
+}
+
+# A module that ansible-core packs, sends and runs, and a filter.
+check_run() {
+    cat >"$RESULTS/run.yml" <<'EOF'
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  vars:
+    ansible_python_interpreter: "{{ ansible_playbook_python }}"
+  tasks:
+    - crossvisor.san.hypervisor_facts:
+    - ansible.builtin.assert:
+        that:
+          - ansible_facts.crossvisor.evidence is defined
+          - "'naa.600A0980383034684E5D4F3563486C6B' | crossvisor.san.naa == '600a0980383034684e5d4f3563486c6b'"
+EOF
+    ansible-playbook -i localhost, "$RESULTS/run.yml"
+}
+
+# on_core CORE PYTHON: the unit tests there and, where that Python runs a controller, what it reads and runs of the collection.
+on_core() {
+    local name=$1-python$2 directory=$ROOT/build/venv-$1-$2
+    scripts/venv "$@"
+    if [ ! -x "$directory/bin/ansible-playbook" ]; then
+        pytest_run "$name" "$directory/bin/python" tests/unit "${NOT_OUR_PLUGINS[@]}" "${NOT_ON_A_TARGET[@]}"
+        return
+    fi
+    pytest_run "$name" "$directory/bin/python" tests/unit "${NOT_OUR_PLUGINS[@]}"
+    link_dependencies
+    local -x PATH=$directory/bin:$PATH ANSIBLE_COLLECTIONS_PATH=$ROOT/build/collections:$ROOT/build/dependencies
+    check "$name-syntax" check_syntax
+    check "$name-documentation" check_documentation
+    check "$name-run" check_run
+}

@@ -1,0 +1,109 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A LUN on its way into a highly available VM and back: killed or refused at any request, nothing is lost and the next run ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, RemoteError
+from tests.unit.hyperv_cluster import DISK, ClusterLab, Killed, is_change, kill, requests_of
+from tests.unit.windows import refusing
+
+WAYS = ("attach", "detach")
+
+
+def at_start_of(way: str) -> tuple[ClusterLab, Callable[[], list[str]]]:
+    """A fresh lab, ready for one of both ways, and that way."""
+    lab = ClusterLab()
+    if way == "detach":
+        lab.attach()
+    return lab, getattr(lab, way)
+
+
+class Trial:
+    """One of both ways, to be gone again and again from the same start."""
+
+    def __init__(self, way: str) -> None:
+        self.way = way
+        self.last, run = at_start_of(way)
+        """The lab as the last run has left it."""
+        self._start = self.last.everything()
+        self.requests = requests_of(self.last, run)
+        self.goal = self.last.state()
+
+    def start(self) -> ClusterLab:
+        """The lab where the way begins: the one of the last time, when that has left everything as it was."""
+        if self.last.everything() != self._start:
+            self.last, _run = at_start_of(self.way)
+        return self.last
+
+    def run(self) -> list[str]:
+        """Go the way from wherever the lab is."""
+        return list(getattr(self.last, self.way)())
+
+    def killed_at(self, number: int) -> ClusterLab:
+        """The lab after a run that was killed when a request of it, counted from 0, was carried out."""
+        there = self.start()
+        there.wire.after[len(there.wire.asked) + number] = kill
+        with pytest.raises(Killed):
+            self.run()
+        there.wire.after.clear()
+        return there
+
+    def refused_at(self, number: int) -> str:
+        """What a run says of which one request was refused; nothing when it could do without."""
+        there = self.start()
+        there.wire.before[len(there.wire.asked) + number] = refusing(RemoteError("The lab says no."))
+        try:
+            self.run()
+        except CrossvisorError as error:
+            return str(error)
+        finally:
+            there.wire.before.clear()
+        return ""
+
+    def is_beyond_return(self) -> bool:
+        """On the way back, once the disk resource is deleted, nothing is undone: only the temporary group may be left."""
+        return self.way == "detach" and DISK not in self.last.cluster.resources and not self.last.attached()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_run_that_is_killed_at_any_request_is_ended_by_the_next_on_either_way(way: str) -> None:
+    goals = {name: Trial(name).goal for name in WAYS}
+    trial = Trial(way)
+    left = trial.start().everything()
+    for number, request in enumerate(trial.requests):
+        if not is_change(request):
+            assert trial.killed_at(number).everything() == left, f"{way}, killed at {request}, which changes nothing"
+            continue
+        for again in WAYS:
+            there = trial.killed_at(number)
+            left = there.everything()
+            getattr(there, again)()
+            assert there.state() == goals[again], f"{way}, killed at {request}, then {again}"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_whatever_request_is_refused_all_before_it_is_undone(way: str) -> None:
+    trial = Trial(way)
+    before = trial.start().state()
+    for number, request in enumerate(trial.requests):
+        case = f"{way}, refused at {number}: {request}"
+        message = trial.refused_at(number)
+        assert "could not be undone" not in message, case
+        if is_change(request):
+            assert "The lab says no" in message, case
+        left = trial.last.state()
+        if not message:
+            assert left == trial.goal, case
+            continue
+        if left != before:
+            assert trial.is_beyond_return(), case
+        if left != before or is_change(request):
+            trial.run()
+            assert trial.last.state() == trial.goal, f"{case}, and again"

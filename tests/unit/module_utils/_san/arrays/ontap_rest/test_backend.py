@@ -1,0 +1,94 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The port as services use it: who the array is, and how many requests the bulk reads cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from tests.unit.module_utils._san.arrays.ontap_rest.test_lookup import LUN
+from tests.unit.ontap import Endpoint, Reply, records
+
+
+@pytest.fixture
+def backend(array: Endpoint) -> Iterator[OntapRest]:
+    opened = OntapRest(array.connection)
+    yield opened
+    opened.close()
+
+
+def cluster(generation: int, major: int, minor: int) -> Reply:
+    return Reply(body={"name": "c1", "uuid": "u1", "version": {"generation": generation, "major": major, "minor": minor, "full": "…"}})
+
+
+def test_nothing_is_sent_before_something_is_asked(backend: OntapRest, array: Endpoint) -> None:
+    assert array.asked == []
+
+
+class TestWhoTheArrayIs:
+    @pytest.mark.parametrize("version", [(9, 11, 1), (9, 12, 0), (9, 16, 1), (10, 0, 0)])
+    def test_is_told_by_its_cluster(self, backend: OntapRest, array: Endpoint, version: tuple[int, int, int]) -> None:
+        array.answer(cluster(*version))
+        assert backend.about() == ArrayAbout("ontap", "c1", "127.0.0.1", ".".join(map(str, version)), "u1")
+
+    @pytest.mark.parametrize("version", [(9, 11, 0), (9, 8, 1), (8, 99, 99)])
+    def test_must_be_recent_enough(self, backend: OntapRest, array: Endpoint, version: tuple[int, int, int]) -> None:
+        array.answer(cluster(*version))
+        text = r"\.".join(map(str, version))
+        with pytest.raises(RemoteError, match=rf"127\.0\.0\.1:\d+ runs ONTAP {text}, and this collection needs 9\.11\.1 or later: upgrade"):
+            backend.about()
+
+    def test_is_its_address_where_an_svm_is_all_that_answers(self, backend: OntapRest, array: Endpoint) -> None:
+        array.answer(Reply(body={"version": {"generation": 9, "major": 16, "minor": 1}}))
+        assert backend.about().name == "127.0.0.1"
+
+    def test_is_not_another_products_answer(self, backend: OntapRest, array: Endpoint) -> None:
+        array.answer(Reply(body={"name": "c1", "status": "ok"}))
+        with pytest.raises(ConnectionFailed, match="does not answer as ONTAP"):
+            backend.about()
+
+
+class TestNamedLuns:
+    NAME = ScsiName.from_ontap_serial(LUN["serial_number"])
+
+    def test_of_other_vendors_are_not_asked_for(self, backend: OntapRest, array: Endpoint) -> None:
+        e_series = ScsiName("600a0980000000000000000000000001")
+        assert backend.luns([ScsiName("624a9370" + "0" * 24), e_series]) == []
+        assert array.asked == []
+
+    def test_are_asked_for_once_each(self, backend: OntapRest, array: Endpoint) -> None:
+        array.answer(records(LUN))
+        assert [lun.name for lun in backend.luns([self.NAME, self.NAME])] == [self.NAME]
+        assert array.asked[0].query["serial_number"] == LUN["serial_number"]
+
+    def test_before_9_16_cost_one_request_more_for_their_initiators(self, backend: OntapRest, array: Endpoint) -> None:
+        old = {**LUN, "lun_maps": [{"logical_unit_number": 0, "igroup": {"name": "ig1", "uuid": "ig-1"}}]}
+        group = {"uuid": "ig-1", "name": "ig1", "svm": {"name": "svm1"}, "initiators": [{"name": "iqn.a"}]}
+        array.answer(records(old), records(group))
+        (lun,) = backend.luns([self.NAME])
+        assert lun.mappings[0].initiators == ("iqn.a",)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "paths"),
+    [
+        ({"fc"}, ["/api/network/fc/interfaces"]),
+        ({"iscsi"}, ["/api/protocols/san/iscsi/services"]),
+        ({"iscsi", "fc"}, ["/api/protocols/san/iscsi/services", "/api/network/fc/interfaces"]),
+        (set(), []),
+    ],
+)
+def test_only_the_targets_of_the_kinds_asked_for_are_looked_up(
+    backend: OntapRest, array: Endpoint, kinds: set[str], paths: list[str]
+) -> None:
+    array.answer(*[records()] * len(paths))
+    assert backend.targets("svm1", kinds) == []
+    assert [asked.path for asked in array.asked] == paths

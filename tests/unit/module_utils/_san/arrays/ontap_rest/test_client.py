@@ -1,0 +1,297 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""ONTAP's conventions: what is sent, how pages and jobs are followed, and the one sentence for every refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import MappingProxyType
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import (
+    JobUnfinished,
+    OntapClient,
+    Record,
+    Unexpected,
+    entries_at,
+    in_chunks,
+    literal,
+    number_at,
+    segment,
+    text_at,
+    value_at,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    OutcomeUnknown,
+    RemoteError,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.limits import MOST_EMPTY_PAGES
+from tests.unit.ontap import PASSWORD, Endpoint, Reply, error, job, records
+
+SERIALS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=12, max_size=12)
+DEEP = '{"records": ' + "[" * 200_000 + "]" * 200_000 + "}"
+JOB = Reply(202, {"job": {"uuid": "job-1"}})
+
+
+@dataclass
+class Clock:
+    now: float = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def client(array: Endpoint) -> OntapClient:
+    clock = Clock()
+    return OntapClient(array.connection, clock.time, clock.sleep, page_size=2)
+
+
+class TestAQueryValue:
+    @pytest.mark.parametrize("operator", ["*", "|", "!", "<", ">", '"', ".."])
+    def test_has_no_operators(self, operator: str) -> None:
+        assert literal(f"80Lab{operator}aaaa") == "80Lab*aaaa"
+
+    @pytest.mark.parametrize("plain", ["/vol/vol_prod/lun-1.x", "svm{1}", "80L@b#$%&+,-=~[]", "iqn.1998-01.com.vmware:esx01"])
+    def test_stays_as_it_is_without_operators(self, plain: str) -> None:
+        assert literal(plain) == plain
+
+    @given(SERIALS)
+    def test_matches_at_least_what_it_stands_for(self, serial: str) -> None:
+        remaining = serial
+        for part in literal(serial).split("*"):
+            assert part in remaining
+            remaining = remaining[remaining.index(part) + len(part) :]
+
+    @given(st.lists(SERIALS, max_size=300))
+    def test_of_many_is_cut_into_chunks_that_fit_and_lose_none(self, serials: list[str]) -> None:
+        chunks = in_chunks(serials)
+        assert [serial for chunk in chunks for serial in chunk] == serials
+        assert all(len(quote("|".join(map(literal, chunk)), safe="")) <= 3000 for chunk in chunks)
+
+    def test_of_a_few_is_one_chunk(self) -> None:
+        assert in_chunks(["a", "b"]) == [["a", "b"]]
+        assert in_chunks([]) == []
+
+    @pytest.mark.parametrize("value", ["a/b", "a b", "a?b#c", "10:00:00:90:fa:00:91:0a", "ü%"])
+    def test_in_a_path_is_one_segment(self, value: str) -> None:
+        assert not set("/?# :") & set(segment(value))
+
+
+class TestRecords:
+    def test_are_asked_for_by_escaped_filters_and_fields(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(records())
+        assert client.records("/storage/luns", ("name", "space.size"), {"svm.name": ["a&b=c"], "serial_number": ["x|y", "z"]}) == []
+        (asked,) = array.asked
+        assert (asked.method, asked.path) == ("GET", "/api/storage/luns")
+        assert asked.query == {"svm.name": "a&b=c", "serial_number": "x*y|z", "fields": "name,space.size", "max_records": "2"}
+
+    def test_are_checked_again_here(self, client: OntapClient, array: Endpoint) -> None:
+        wanted = {"serial_number": "a*bcdefghijk", "name": "wanted"}
+        array.answer(records(wanted, {"serial_number": "axbcdefghijk", "name": "stranger"}, {"name": "without"}))
+        assert client.records("/storage/luns", ("name",), {"serial_number": ["a*bcdefghijk"]}) == [wanted]
+
+    def test_match_by_any_item_of_a_list(self, client: OntapClient, array: Endpoint) -> None:
+        lif = {"services": ["data_core", "data_nfs"]}
+        array.answer(records(lif, {"services": ["data_core"]}))
+        assert client.records("/network/ip/interfaces", (), {"services": ["data_nfs"]}) == [lif]
+
+    def test_of_all_pages_are_fetched_by_the_links_as_they_come(self, client: OntapClient, array: Endpoint) -> None:
+        following = "/api/storage/luns?start.uuid=2&fields=name%2Csvm.name&max_records=2"
+        array.answer(records({"n": 1}, next_href=following), records(next_href=following), records({"n": 2}))
+        assert client.records("/storage/luns", (), {}) == [{"n": 1}, {"n": 2}]
+        assert [asked.target for asked in array.asked[1:]] == [following, following]
+
+    def test_in_a_circle_are_given_up(self, client: OntapClient, array: Endpoint) -> None:
+        first, second = (f"/api/storage/luns?start.uuid={number}" for number in (1, 2))
+        array.answer(records({"n": 1}, next_href=first), records({"n": 2}, next_href=second), records({"n": 3}, next_href=first))
+        with pytest.raises(ConnectionFailed, match=r"The array 127\.0\.0\.1:\d+ lists /storage/luns in a circle, .*: check that array"):
+            client.records("/storage/luns", (), {})
+
+    def test_of_a_page_that_leads_to_itself_are_given_up(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(*[records({"n": 1}, next_href="/api/storage/luns?start.uuid=1")] * 2)
+        with pytest.raises(ConnectionFailed, match="in a circle"):
+            client.records("/storage/luns", (), {})
+
+    def test_that_never_come_are_given_up(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(*[records(next_href="/api/storage/luns?start.uuid=1")] * MOST_EMPTY_PAGES)
+        with pytest.raises(ConnectionFailed, match="lists /storage/luns in 10 empty pages, one after the other"):
+            client.records("/storage/luns", (), {})
+
+    @pytest.mark.parametrize("href", [7, ["/api/x"], {"href": "/api/x"}])
+    def test_whose_link_is_none_are_not_fetched(self, client: OntapClient, array: Endpoint, href: object) -> None:
+        array.answer(records(next_href=href))  # type: ignore[arg-type]
+        with pytest.raises(ConnectionFailed, match="does not answer as ONTAP"):
+            client.records("/storage/luns", (), {})
+
+    @pytest.mark.parametrize("href", ["https://elsewhere/api/x", "@elsewhere/api", "//elsewhere/api"])
+    def test_are_never_fetched_from_elsewhere(self, client: OntapClient, array: Endpoint, href: str) -> None:
+        array.answer(records(next_href=href))
+        with pytest.raises(ConnectionFailed, match="does not answer as ONTAP"):
+            client.records("/storage/luns", (), {})
+        assert len(array.asked) == 1
+
+
+class TestTheWrongProduct:
+    @pytest.mark.parametrize(
+        "reply",
+        [
+            Reply(text="<html>Welcome</html>", headers={"Content-Type": "text/html"}),
+            Reply(404, text="<html>Not Found</html>", headers={"Content-Type": "text/html"}),
+            Reply(404, {"detail": "Not Found"}),
+            Reply(200, {"status": "ok"}),
+            Reply(200, ["records"]),
+            Reply(400, {"error": "bad request"}),
+            Reply(200, {"records": ["a", "b"]}),
+            Reply(200, {"records": {}}),
+            Reply(text=DEEP),
+            Reply(400, text=DEEP),
+        ],
+        ids=["page", "no such page", "other error", "other object", "list", "other refusal", "texts", "no list", "deep", "deep refusal"],
+    )
+    def test_is_told_from_ontap(self, client: OntapClient, array: Endpoint, reply: Reply) -> None:
+        array.answer(reply)
+        with pytest.raises(ConnectionFailed, match=r"The endpoint 127\.0\.0\.1:\d+ does not answer as ONTAP \(.+\): check array\.hostname"):
+            client.records("/storage/luns", (), {})
+        assert len(array.asked) == 1
+
+    def test_is_no_refusal_of_a_write_that_it_says_was_done(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(Reply(text=DEEP))
+        with pytest.raises(OutcomeUnknown, match=r"answered POST /api/storage/luns with HTTP 200, which does not tell"):
+            client.post("/storage/luns", {}, 10)
+
+
+class TestARefusal:
+    def test_carries_ontaps_code_and_words_and_the_way_out(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(error(400, "917927", "The specified volume was not found."))
+        with pytest.raises(RemoteError) as told:
+            client.post("/storage/luns", {}, 10)
+        assert told.value.code == "917927"
+        assert str(told.value) == (
+            f"The specified volume was not found (array {array.connection}, error 917927): correct the name of the volume, or create it."
+        )
+
+    def test_goes_by_the_code_and_not_by_the_status(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(error(500, "5374242", "A LUN already exists."))
+        with pytest.raises(RemoteError, match="run the task again"):
+            client.post("/storage/luns", {}, 10)
+
+    @pytest.mark.parametrize(
+        "reply", [error(401, "6691623", "User is not authorized."), Reply(401, text="<html/>")], ids=["by ontap", "by a gateway"]
+    )
+    def test_of_the_user_names_user_and_array_and_no_password(self, client: OntapClient, array: Endpoint, reply: Reply) -> None:
+        array.answer(reply)
+        with pytest.raises(AuthenticationFailed, match=r"The array 127\.0\.0\.1:\d+ refuses user admin: check array\.username") as told:
+            client.get("/cluster", ("version",))
+        assert PASSWORD not in str(told.value)
+
+    @pytest.mark.parametrize("reply", [error(403, "6", "not authorized"), error(400, "6", "not authorized"), Reply(403, text="no")])
+    def test_of_the_right_names_what_is_not_allowed(self, client: OntapClient, array: Endpoint, reply: Reply) -> None:
+        array.answer(reply)
+        with pytest.raises(AuthenticationFailed, match=r"User admin may not DELETE /api/storage/luns/1 on array .*rest-role"):
+            client.delete("/storage/luns/1", 10, allow_delete_while_mapped="false")
+
+
+class TestADisturbance:
+    def test_of_a_read_is_an_array_to_wait_for(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(Reply(503, text="busy"))
+        with pytest.raises(ConnectionFailed, match=r"answers GET /api/cluster with HTTP 503: wait"):
+            client.get("/cluster", ("version",))
+
+    @pytest.mark.parametrize("status", [500, 502, 503, 504])
+    def test_of_a_write_leaves_its_outcome_unknown(self, client: OntapClient, array: Endpoint, status: int) -> None:
+        array.answer(Reply(status, text="<html>gateway</html>"))
+        with pytest.raises(OutcomeUnknown, match=rf"answered PATCH /api/storage/luns/1 with HTTP {status}, which does not tell"):
+            client.patch("/storage/luns/1", {"comment": "x"}, 10)
+
+
+class TestAWrite:
+    def test_sends_its_body_and_asks_for_a_prompt_answer(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(Reply(201, {"records": [{"uuid": "1"}], "num_records": 1}))
+        assert client.post("/storage/luns", {"name": "/vol/v/l"}, 10) == [{"uuid": "1"}]
+        (asked,) = array.asked
+        assert (asked.body, asked.query["return_records"], asked.query["return_timeout"]) == ({"name": "/vol/v/l"}, "true", "2")
+
+    def test_may_be_answered_by_nothing(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(Reply(200, text=""))
+        client.delete("/storage/luns/1", 10)
+
+
+class TestAJob:
+    @pytest.mark.parametrize("status", [202, 200, 201])
+    def test_is_followed_to_its_end_whatever_status_brought_it(self, client: OntapClient, array: Endpoint, status: int) -> None:
+        array.answer(Reply(status, JOB.body), job("queued"), job("running"), job("paused"), job("success"))
+        assert client.post("/storage/luns", {}, 60) == []
+        assert {asked.path for asked in array.asked[1:]} == {"/api/cluster/jobs/job-1"}
+
+    @pytest.mark.parametrize(
+        "failed",
+        [job("failure", message="No room", code=28), job("failure", error={"message": "No room", "code": "28"}, message="failed", code=28)],
+        ids=["by number", "by error object"],
+    )
+    def test_that_fails_is_a_refusal(self, client: OntapClient, array: Endpoint, failed: Reply) -> None:
+        array.answer(JOB, failed)
+        with pytest.raises(RemoteError, match=r"No room .*error 28") as told:
+            client.post("/storage/luns", {}, 60)
+        assert told.value.code == "28"
+
+    def test_that_does_not_end_is_named(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(JOB, *[job("running")] * 6)
+        with pytest.raises(JobUnfinished, match=r"Job job-1 of array .* \(POST /api/storage/luns\) is still running after 3 s"):
+            client.post("/storage/luns", {}, 3)
+
+    @pytest.mark.parametrize("lost", [error(404, "4", "entry doesn't exist"), Reply(503, text="busy")], ids=["forgotten", "array away"])
+    def test_that_cannot_be_followed_leaves_the_outcome_unknown(self, client: OntapClient, array: Endpoint, lost: Reply) -> None:
+        array.answer(JOB, lost)
+        with pytest.raises(JobUnfinished, match="was started, but cannot be followed"):
+            client.delete("/storage/luns/1", 60)
+
+    def test_that_fails_without_words_is_a_refusal(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(JOB, job("failure", error="broken", message=["x"], code={}))
+        with pytest.raises(RemoteError, match=r"no reason given .*error a dict"):
+            client.post("/storage/luns", {}, 60)
+
+
+class TestAValue:
+    record: Record = MappingProxyType({"name": "x", "size": 1, "yes": True, "list": [{"n": 1}], "deep": [[[]]], "null": None})
+
+    def test_is_of_its_type(self) -> None:
+        assert (text_at(self.record, "name"), number_at(self.record, "size")) == ("x", 1)
+        assert entries_at(self.record, "list") == [{"n": 1}]
+
+    def test_may_have_a_default(self) -> None:
+        assert (text_at(self.record, "null", ""), number_at(self.record, "name.size", 0), entries_at(self.record, "none")) == ("", 0, [])
+
+    @pytest.mark.parametrize(
+        ("read", "path", "text"),
+        [
+            (text_at, "none", "a record without none"),
+            (text_at, "size", "a record whose size is 1"),
+            (text_at, "list", "a record whose list is a list"),
+            (number_at, "null", "a record without null"),
+            (number_at, "name", "a record whose name is 'x'"),
+            (number_at, "yes", "a record whose yes is True"),
+            (entries_at, "name", "a record whose name is 'x'"),
+            (entries_at, "deep", "a record whose deep is a list"),
+        ],
+    )
+    def test_of_another_type_is_told(self, read: Callable[[Record, str], object], path: str, text: str) -> None:
+        with pytest.raises(Unexpected, match=f"^{text}$"):
+            read(self.record, path)
+
+
+def test_a_dotted_path_leads_into_a_record_or_nowhere() -> None:
+    record = {"space": {"size": 1}, "name": "x"}
+    assert [value_at(record, path) for path in ("space.size", "space.used", "name.first", "svm.name")] == [1, None, None, None]

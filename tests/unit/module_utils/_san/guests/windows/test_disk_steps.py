@@ -1,0 +1,189 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The steps from a LUN to a file system: each knows when it is done, reads back, and takes back only what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows import disk_steps
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.disk_steps import (
+    ROUNDING,
+    BringOnline,
+    Erase,
+    Format,
+    Grow,
+    Initialise,
+    MakePartition,
+    MakeWritable,
+    SetLabel,
+    TakeOver,
+    growth,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.layout import Layout, Partition
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.session import Session
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.wish import VolumeWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Step
+from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import GPT, MBR, HostDisk
+from tests.lab.hyperv.media import RAW
+from tests.unit.windows_guest import GIB, Bench
+
+MAKING: tuple[Callable[[Session, VolumeWish], Step], ...] = (Initialise, MakePartition, Format)
+Making = Callable[[Session, VolumeWish], Step]
+TIB = 1024**4
+
+
+@pytest.fixture
+def bench() -> Bench:
+    bench = Bench()
+    bench.see()
+    return bench
+
+
+def carry_out(*steps: Step) -> None:
+    for step in steps:
+        assert not step.done(), step.title
+        step.do()
+        step.verify()
+
+
+def made(bench: Bench, *kinds: Making) -> tuple[Session, list[Step]]:
+    """The disk after these steps, and they."""
+    session = bench.session()
+    carry_out(BringOnline(session), MakeWritable(session))
+    steps = [kind(session, bench.wish()) for kind in kinds]
+    carry_out(*steps)
+    assert all(step.done() for step in steps)
+    return session, steps
+
+
+def test_each_step_takes_itself_back_and_only_once(bench: Bench) -> None:
+    before = bench.state()
+    session = bench.session()
+    steps: list[Step] = [BringOnline(session), MakeWritable(session)]
+    carry_out(*steps)
+    for step in reversed(steps):
+        step.undo()
+        step.undo()
+    assert bench.state() == before
+
+
+def test_a_partition_table_and_a_partition_of_this_run_are_taken_back(bench: Bench) -> None:
+    _session, steps = made(bench, *MAKING)
+    assert bench.medium.partitions[-1].file_system == "NTFS"
+    for step in reversed(steps):
+        step.undo()
+        step.undo()
+    assert (bench.medium.style, bench.medium.partitions) == (RAW, [])
+
+
+def test_a_partition_table_with_something_on_it_is_not_taken_back(bench: Bench) -> None:
+    _session, steps = made(bench, *MAKING)
+    steps[0].undo()
+    assert bench.medium.style == GPT
+    assert bench.medium.partitions[-1].file_system == "NTFS"
+
+
+def test_differences_tell_before_and_after(bench: Bench) -> None:
+    session = bench.session()
+    wish = bench.wish(label="data")
+    told = {
+        step.title.partition(" disk")[0]: (dict(step.before()), dict(step.after()))
+        for step in (
+            BringOnline(session),
+            MakeWritable(session),
+            Initialise(session, wish),
+            MakePartition(session, wish),
+            Format(session, wish),
+        )
+    }
+    assert told == {
+        "bring online": ({"online": False}, {"online": True}),
+        "clear read-only on": ({"read_only": True}, {"read_only": False}),
+        "write a GPT onto": ({"partition_style": "RAW"}, {"partition_style": "GPT"}),
+        "make a partition over the whole of": ({"partitions": 0}, {"partitions": 1}),
+        "make the file system NTFS on": ({"file_system": "", "label": ""}, {"file_system": "NTFS", "label": "data"}),
+    }
+
+
+def test_a_new_label_is_taken_back(bench: Bench) -> None:
+    session, _steps = made(bench, *MAKING)
+    step = SetLabel(session, bench.wish(label="new"))
+    assert (step.before(), step.after()) == ({"label": ""}, {"label": "new"})
+    carry_out(step)
+    assert bench.medium.partitions[-1].label == "new"
+    step.undo()
+    assert bench.medium.partitions[-1].label == ""
+
+
+def test_erasing_has_no_way_back(bench: Bench) -> None:
+    session, _steps = made(bench, *MAKING)
+    step = Erase(session, bench.wish(file_system="ReFS", force=True))
+    assert step.final
+    assert step.before() == {"content": "the file system NTFS, not ReFS"}
+    carry_out(step)
+    assert bench.medium.style == RAW
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [(BringOnline, "is still offline"), (MakeWritable, "is still read-only")],
+)
+def test_success_that_changed_nothing_is_no_success(bench: Bench, kind: Callable[[Session], Step], why: str) -> None:
+    with pytest.raises(RemoteError, match=rf"Windows reported no error, but disk 1 .* {why}"):
+        kind(bench.session()).verify()
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [(Initialise, "has no GPT"), (MakePartition, "has no partition with a volume")],
+)
+def test_making_that_made_nothing_is_no_success(bench: Bench, kind: Making, why: str) -> None:
+    with pytest.raises(RemoteError, match=rf"Windows reported no error, but disk 1 .* {why}"):
+        kind(bench.session(), bench.wish()).verify()
+
+
+def test_a_format_that_chose_another_unit_is_no_success(bench: Bench) -> None:
+    session, _steps = made(bench, *MAKING)
+    with pytest.raises(RemoteError, match="has NTFS with allocation units of 4096 bytes, not 65536"):
+        Format(session, bench.wish(allocation_unit_bytes=65536)).verify()
+
+
+def test_what_windows_refuses_is_told_in_its_own_words(bench: Bench) -> None:
+    session = bench.session()
+    with pytest.raises(RemoteError, match=r"win01\.lab:5986 refused Initialize of MSFT_Disk \(41003\): The disk is offline\."):
+        Initialise(session, bench.wish()).do()
+
+
+def test_an_empty_disk_that_was_offline_needs_no_look_at_its_content(bench: Bench) -> None:
+    assert TakeOver(bench.session(), bench.wish()).done()
+
+
+class TestGrowth:
+    def test_is_what_lies_behind_the_last_partition(self, bench: Bench) -> None:
+        session, _steps = made(bench, *MAKING)
+        assert 0 < growth(session.layout) < ROUNDING
+        bench.resize_lun(9 * GIB)
+        bench.see()
+        session.look()
+        assert growth(session.layout) > 3.9 * GIB
+        step = Grow(session, bench.wish())
+        assert step.after()["partition_bytes"] - step.before()["partition_bytes"] == growth(session.layout)
+        carry_out(step)
+        assert bench.medium.partitions[-1].volume_size > 8.9 * GIB
+
+    def test_of_an_mbr_ends_at_two_tebibytes(self, bench: Bench) -> None:
+        partition = Partition("id", 1, 1024**2, 2 * TIB - 1024**2)
+        assert growth(Layout(HostDisk(1, bench.name, 3 * TIB, "id", style=MBR), (partition,))) == 0
+        assert growth(Layout(HostDisk(1, bench.name, 3 * TIB, "id", style=GPT), (partition,))) == TIB
+
+    def test_that_windows_does_not_allow_is_refused(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(disk_steps, "growth", lambda layout: 4 * GIB)
+        session, _steps = made(bench, *MAKING)
+        with pytest.raises(Refused, match="cannot grow although 4294967296 bytes are free behind it"):
+            Grow(session, bench.wish()).do()

@@ -1,0 +1,366 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A LUN becomes a disk of a highly available VM, follows it from node to node, and is taken back.
+
+That a run may be killed or refused at every single request, tests/exhaustive tries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    AuthenticationFailed,
+    InvalidInput,
+    Refused,
+    StepFailed,
+    TimedOut,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from tests.lab import world
+from tests.lab.hyperv_world import lun_path
+from tests.unit.hyperv_cluster import DISK, GROUP, VM, ClusterLab, Killed, kill, requests_of
+from tests.unit.lab.hyperv.desk import NODE1, NODE2
+from tests.unit.windows import lost, refusing
+
+OLD_VM = "c1old01"
+
+
+@pytest.fixture
+def there() -> ClusterLab:
+    return ClusterLab()
+
+
+# -- there and back
+
+
+def test_a_lun_becomes_a_disk_of_the_vm_and_of_its_group(there: ClusterLab) -> None:
+    assert there.attach()
+    disk, machine = there.cluster.resources[DISK], there.cluster.resources[f"Virtual Machine {VM}"]
+    assert (disk.type, disk.group, disk.state) == ("Physical Disk", VM, 2)
+    assert machine.needs == [f"Virtual Machine Configuration {VM}", DISK]
+    assert there.attached()
+    assert GROUP not in there.cluster.groups
+
+
+def test_the_disk_follows_the_vm_to_the_other_node_and_back(there: ClusterLab) -> None:
+    there.attach()
+    assert there.follows()
+    assert there.cluster.resources[DISK].state == 2
+
+
+def test_a_second_run_finds_nothing_to_do(there: ClusterLab) -> None:
+    there.attach()
+    assert there.attach() == []
+    there.lab.estate.fail_over(VM, NODE2)
+    assert there.attach() == []
+
+
+def test_on_the_way_back_nothing_is_left(there: ClusterLab) -> None:
+    before = there.state()
+    there.attach()
+    there.detach()
+    assert there.state() == before
+    assert there.detach() == []
+    assert there.lab.estate.fail_over(VM, NODE2)["host"] == NODE2
+
+
+def test_both_ways_work_on_whichever_node_the_vm_is(there: ClusterLab) -> None:
+    there.lab.estate.fail_over(VM, NODE2)
+    there.attach()
+    assert {line.split(" ")[0] for line in there.wire.asked if "CreateGroup" in line or "AddResourceSettings" in line} == {NODE2}
+    there.lab.estate.fail_over(VM, NODE1)
+    there.detach()
+    assert not there.attached()
+
+
+def test_a_vm_that_is_off_gets_its_disk_too() -> None:
+    there = ClusterLab(vm_name=OLD_VM)
+    there.attach()
+    assert there.cluster.resources[f"Disk VM {OLD_VM} MP C:\\mt1"].group == OLD_VM
+    assert there.follows()
+    there.detach()
+    assert there.lab.estate.fail_over(OLD_VM, NODE2)["host"] == NODE2
+
+
+def test_check_mode_names_every_step_and_does_none(there: ClusterLab) -> None:
+    before = there.state()
+    planned = list(carry_out(there.plan_attach(), check_mode=True).actions)
+    assert there.state() == before
+    assert set(there.attach()) - set(planned) == {f"take LUN {there.naa} offline on host {NODE1}"}
+
+
+def test_without_a_mount_point_the_resource_is_named_after_the_lun(there: ClusterLab) -> None:
+    there.attach(mount_point="")
+    assert f"Disk VM {VM} LUN {there.naa.naa}" in there.cluster.resources
+
+
+def test_the_configuration_is_refreshed_and_nothing_else_gets_the_code(there: ClusterLab) -> None:
+    there.attach()
+    there.detach()
+    assert {(control["type"], control["code"]) for control in there.lab.estate.controls()} == {("Virtual Machine Configuration", 23068676)}
+    assert there.wire.count("ExecuteResourceControl") == len(there.lab.estate.controls()) == 2
+
+
+def test_the_number_of_requests_does_not_depend_on_the_number_of_resources(there: ClusterLab) -> None:
+    there.attach()
+    few = len(there.wire.asked)
+    crowded = ClusterLab()
+    for number in range(100):
+        crowded.cluster.create_resource(f"Address {number}", "IP Address", crowded.cluster.groups["csv-hvc1-1"])
+    crowded.attach()
+    assert len(crowded.wire.asked) == few
+
+
+# -- a LUN that is a disk of the cluster already
+
+
+def test_a_disk_of_available_storage_serves_and_goes_back_there(there: ClusterLab) -> None:
+    there.add_to_available_storage()
+    before = there.state()
+    there.attach(initialize=False)
+    assert there.cluster.resources["Cluster Disk 7"].group == VM
+    assert DISK not in there.cluster.resources
+    assert there.follows()
+    there.detach(release=False)
+    assert there.state() == before
+
+
+def test_a_disk_that_stays_in_the_cluster_is_not_released(there: ClusterLab) -> None:
+    there.add_to_available_storage()
+    before = there.state()
+    there.attach(initialize=False)
+    with pytest.raises(StepFailed, match="still a disk of cluster hvc1"):
+        there.detach(release=True)
+    assert there.state() == before
+
+
+def test_a_disk_that_somebody_put_into_the_vms_group_is_attached(there: ClusterLab) -> None:
+    there.add_to_available_storage()
+    there.on_resource("Cluster Disk 7", "TakeOffline", TimeOut=5)
+    there.on_resource("Cluster Disk 7", "MoveToNewGroup", Group=VM)
+    there.on_resource("Cluster Disk 7", "BringOnline", TimeOut=5)
+    there.on_resource(f"Virtual Machine {VM}", "AddDependency", Resource="Cluster Disk 7")
+    there.attach(initialize=False)
+    assert there.follows()
+
+
+def test_a_disk_that_somebody_attached_outside_the_cluster_is_taken_into_it(there: ClusterLab) -> None:
+    there.node.initialize(there.naa.naa)
+    there.node.attach(VM, there.node.drive_path(there.naa.naa), slot=7)
+    there.lab.estate.timeline.settle(everything=True)
+    there.attach(initialize=False)
+    assert there.follows()
+
+
+def test_a_disk_that_somebody_attached_outside_the_cluster_is_taken_away(there: ClusterLab) -> None:
+    before = there.state()
+    there.node.initialize(there.naa.naa)
+    there.node.attach(VM, there.node.drive_path(there.naa.naa), slot=7)
+    there.lab.estate.timeline.settle(everything=True)
+    there.detach()
+    assert there.state() == before
+
+
+# -- what is refused
+
+
+@pytest.mark.parametrize(
+    ("lun", "use"), [("hvc1_csv", "Cluster Shared Volume 'Cluster Disk 1'"), ("hvc1_witness", "cluster's own disk 'Cluster Disk Witness'")]
+)
+def test_a_disk_that_the_cluster_uses_is_refused_by_its_name(there: ClusterLab, lun: str, use: str) -> None:
+    there.naa = ScsiName(world.naa_at(lun_path(lun)))
+    with pytest.raises(Refused, match=use):
+        there.plan_attach()
+
+
+def test_the_disk_of_another_vm_is_refused(there: ClusterLab) -> None:
+    there.attach()
+    there.vm_name = OLD_VM
+    with pytest.raises(Refused, match=f"resource 'Disk VM {VM} MP .*' of group '{VM}'"):
+        there.plan_attach()
+
+
+def test_what_a_killed_run_has_begun_for_another_vm_is_refused(there: ClusterLab) -> None:
+    killed_after(there, there.attach, "BringOnline")
+    there.vm_name = OLD_VM
+    with pytest.raises(Refused, match=f"group 'Disk VM {VM} MP .* Group'"):
+        there.plan_attach()
+
+
+def test_a_raw_lun_is_not_initialized_without_the_users_word(there: ClusterLab) -> None:
+    before = there.state()
+    with pytest.raises(Refused, match=r"Linux volume, so set initialize if it is empty"):
+        there.plan_attach(initialize=False)
+    assert there.state() == before
+    assert there.lab.estate.medium(there.naa.naa).style == 0
+
+
+def test_nor_when_it_is_seen_only_after_a_rescan() -> None:
+    there = ClusterLab()
+    for desk in (there.node, there.other):
+        desk.machine.disks = [disk for disk in desk.machine.disks if disk.key != there.naa.naa]
+    plan = there.plan_attach(initialize=False)
+    there.node.rescan()
+    there.other.rescan()
+    with pytest.raises(StepFailed, match="so set initialize if it is empty"):
+        plan.run()
+    assert there.lab.estate.medium(there.naa.naa).style == 0
+
+
+def test_a_lun_that_is_seen_only_after_a_rescan_is_given_all_the_same(there: ClusterLab) -> None:
+    for desk in (there.node, there.other):
+        desk.machine.disks = [disk for disk in desk.machine.disks if disk.key != there.naa.naa]
+    plan = there.plan_attach()
+    there.node.rescan()
+    there.other.rescan()
+    plan.run()
+    assert there.follows()
+
+
+def test_a_lun_with_a_partition_table_is_never_initialized(there: ClusterLab) -> None:
+    there.node.initialize(there.naa.naa)
+    guid = there.lab.estate.medium(there.naa.naa).guid
+    there.attach(initialize=True)
+    assert there.lab.estate.medium(there.naa.naa).guid == guid
+    assert there.wire.count("Initialize ") == 0
+
+
+def test_an_mbr_disk_is_known_by_its_signature(there: ClusterLab) -> None:
+    there.node.prepare(there.naa.naa)
+    assert there.node.on_disk(there.naa.naa, "Initialize", PartitionStyle=1) == "0"
+    there.node.on_disk(there.naa.naa, "Offline")
+    there.attach()
+    assert there.cluster.resources[DISK].private["DiskIdType"] == 0
+    assert there.follows()
+    there.detach()
+    assert DISK not in there.cluster.resources
+
+
+def test_a_name_that_is_taken_by_another_lun_is_refused(there: ClusterLab) -> None:
+    there.attach()
+    there.naa = ScsiName(there.lab.map_lun("hv_hvc1", lun_path("hv01_raw"), 78))
+    there.node.rescan()
+    there.other.rescan()
+    with pytest.raises(Refused, match=r"has a resource 'Disk VM .*' already, which is LUN naa\..*: name another mount_point"):
+        there.plan_attach()
+
+
+def test_a_copy_of_a_disk_of_the_cluster_is_refused(there: ClusterLab) -> None:
+    csv = there.lab.estate.medium(world.naa_at(lun_path("hvc1_csv")))
+    copy = there.lab.estate.medium(there.naa.naa)
+    copy.style, copy.guid = csv.style, csv.guid
+    with pytest.raises(Refused, match="one is a copy of the other"):
+        there.plan_attach()
+
+
+def test_a_mount_point_that_no_name_can_hold_is_refused(there: ClusterLab) -> None:
+    with pytest.raises(InvalidInput, match="mount_point"):
+        there.plan_attach(mount_point="C:\\m\nt")
+
+
+def test_a_vm_that_is_no_whole_role_is_refused(there: ClusterLab) -> None:
+    del there.cluster.resources[f"Virtual Machine Configuration {VM}"]
+    with pytest.raises(Refused, match="repair the role"):
+        there.plan_attach()
+
+
+def test_a_disk_on_which_something_else_depends_is_not_taken_away(there: ClusterLab) -> None:
+    there.attach()
+    there.cluster.resources[f"Virtual Machine Configuration {VM}"].needs.append(DISK)
+    with pytest.raises(StepFailed, match=f"'Virtual Machine Configuration {VM}' in the cluster depends on resource"):
+        there.detach()
+    assert there.cluster.resources[f"Virtual Machine {VM}"].needs == [f"Virtual Machine Configuration {VM}", DISK]
+    assert there.lab.estate.vms[there.vm.id].power == "on"
+
+
+# -- a cluster that does not hold still
+
+
+def test_a_group_that_stays_pending_is_told(there: ClusterLab) -> None:
+    there.lab.estate.timeline.seconds = 60
+    there.cluster.move_group(there.cluster.groups[VM], NODE2, lambda node: "")
+    clock = iter(range(100))
+    with pytest.raises(TimedOut, match=f"Group '{VM}' of cluster hvc1 is still pending after 3 s"):
+        there.there(clock=lambda: float(next(clock)), sleep=lambda seconds: None)
+
+
+def test_a_group_that_comes_to_rest_is_waited_for(there: ClusterLab) -> None:
+    there.lab.estate.timeline.seconds = 60
+    there.cluster.move_group(there.cluster.groups[VM], NODE2, lambda node: "")
+    seen = there.there(sleep=lambda seconds: there.lab.estate.timeline.settle(everything=True))
+    assert seen.node == "HVC1N2"
+
+
+def test_a_vm_that_moves_between_plan_and_act_stops_the_plan(there: ClusterLab) -> None:
+    before = there.state()
+    plan = there.plan_attach()
+    there.lab.estate.fail_over(VM, NODE2)
+    with pytest.raises(
+        StepFailed, match=r"VM c1app01 moved from node HVC1N1 to node HVC1N2 of cluster hvc1 in the meantime: run this task"
+    ):
+        plan.run()
+    there.lab.estate.fail_over(VM, NODE1)
+    assert there.state() == before
+
+
+def test_a_temporary_group_that_a_killed_run_left_on_another_node_is_taken_along(there: ClusterLab) -> None:
+    killed_after(there, there.attach, "BringOnline")
+    there.lab.estate.fail_over(VM, NODE2)
+    there.attach()
+    there.lab.estate.fail_over(VM, NODE1)
+    assert there.attached()
+    assert GROUP not in there.cluster.groups
+
+
+def test_a_node_that_is_down_is_named(there: ClusterLab) -> None:
+    there.lab.estate.machines[NODE1].up = False
+    with pytest.raises(Refused, match=r"node hvc1n1\.lab of cluster hvc1 is down"):
+        there.plan_attach()
+
+
+def test_access_denied_in_the_clusters_namespace_is_told_and_what_was_done_is_undone(there: ClusterLab) -> None:
+    before = there.state()
+    denied = AuthenticationFailed("The user x may not use the namespace root/MSCluster: grant it.")
+    there.wire.before[len(there.wire.asked) + number_of("CreateResource")] = refusing(denied)
+    with pytest.raises(StepFailed, match="may not use the namespace root/MSCluster: grant it; undone: create temporary group"):
+        there.attach()
+    assert there.state() == before
+
+
+# -- killed, refused, cut
+
+
+def killed_after(there: ClusterLab, run: Callable[[], object], method: str) -> None:
+    """Kill a run once the first request for a method was carried out."""
+    there.wire.after[len(there.wire.asked) + number_of(method)] = kill
+    with pytest.raises(Killed):
+        run()
+    there.wire.after.clear()
+
+
+@pytest.mark.parametrize(
+    ("method", "ended"),
+    [("CreateGroup", True), ("Put", True), ("AddResourceSettings", True), ("ExecuteResourceControl", False), ("MoveToNewGroup", True)],
+)
+def test_a_change_whose_answer_is_lost_counts_when_it_can_be_seen(there: ClusterLab, method: str, ended: bool) -> None:
+    before = there.state()
+    there.wire.after[len(there.wire.asked) + number_of(method)] = lost
+    if ended:
+        there.attach()
+        assert there.follows()
+        return
+    with pytest.raises(StepFailed, match="refresh the cluster's configuration"):
+        there.attach()
+    assert there.state() == before
+
+
+def number_of(method: str) -> int:
+    """The number of the first request for a method on the way of a LUN into the VM."""
+    rehearsal = ClusterLab()
+    return next(number for number, request in enumerate(requests_of(rehearsal, rehearsal.attach)) if f" {method} " in request)

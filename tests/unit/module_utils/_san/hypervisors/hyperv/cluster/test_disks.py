@@ -1,0 +1,88 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whom a cluster keeps its disks for."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.disks import ClusterDisks
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.resources import (
+    ONLINE,
+    PHYSICAL_DISK,
+    VIRTUAL_MACHINE,
+    ClusterResource,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ClusterDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import HostDisk
+from tests.unit.ports import NAME
+
+DB, DB2 = (VirtualMachine(f"ID-{name}", name, cluster="hvc1") for name in ("db", "db 2"))
+SHOWN = [HostDisk(4, None, 1, "a", guid="{1}"), HostDisk(2, NAME, 1, "b", guid="{1}"), HostDisk(3, None, 1, "c", guid="{2}")]
+
+
+def listed(group: str, *formatted: str, name: str = "Disk 1", shared: bool = False) -> list[ClusterDisk]:
+    resources = [
+        ClusterResource(name, PHYSICAL_DISK, ONLINE, group, "N1", disk_guid="{1}", shared_volume=shared),
+        ClusterResource("Virtual Machine db", VIRTUAL_MACHINE, ONLINE, "group of db", "N1", vm_id=DB.id),
+    ]
+    return ClusterDisks("hvc1", resources, SHOWN).listed([DB, DB2], formatted)
+
+
+def test_a_disk_bears_the_lun_that_any_node_knows() -> None:
+    (disk,) = listed("Cluster Group")
+    assert (disk.id, disk.name, disk.group, disk.cluster, disk.lun) == ("hvc1:Disk 1", "Disk 1", "Cluster Group", "hvc1", NAME)
+
+
+@pytest.mark.parametrize(
+    ("group", "vm"),
+    [
+        ("group of db", DB.id),
+        ("Disk VM db MP C:\\mt1 Group", DB.id),
+        ("disk vm DB LUN 600a group", DB.id),
+        ("Disk VM db 2 MP C:\\mt1 Group", DB2.id),
+        ("Disk VM gone MP C:\\mt1 Group", ""),
+        ("Cluster Group", ""),
+        ("SQL Server", ""),
+        ("Available Storage", ""),
+    ],
+)
+def test_it_is_kept_for_the_vm_of_its_group_or_the_one_that_it_is_on_its_way_to(group: str, vm: str) -> None:
+    (disk,) = listed(group)
+    assert disk.vm == vm
+
+
+@pytest.mark.parametrize(("name", "vm"), [("Disk VM db MP C:\\mt1", DB.id), ("Disk VM gone MP C:\\mt1", ""), ("Cluster Disk 3", "")])
+def test_a_disk_of_ours_that_was_left_in_available_storage_is_still_for_its_vm(name: str, vm: str) -> None:
+    assert [disk.vm for disk in listed("Available Storage", name=name)] == [vm]
+
+
+@pytest.mark.parametrize(
+    ("group", "formatted", "available"),
+    [("Available Storage", (), True), ("Available Storage", ("Disk 1",), False), ("Cluster Group", (), False), ("group of db", (), False)],
+)
+def test_only_a_disk_that_nobody_has_and_no_file_system_is_on_is_available(group: str, formatted: tuple[str, ...], available: bool) -> None:
+    (disk,) = listed(group, *formatted)
+    assert disk.available is available
+
+
+def test_shared_volumes_are_listed_as_file_systems_instead() -> None:
+    assert listed("csv", shared=True) == []
+
+
+def test_a_disk_that_no_node_shows_has_no_lun() -> None:
+    resource = ClusterResource("Lost", PHYSICAL_DISK, ONLINE, "Cluster Group", "N1", disk_guid="{9}")
+    found = ClusterDisks("hvc1", [resource], SHOWN)
+    assert found.disk_of("Lost") is None
+    assert found.listed([], [])[0].lun is None
+    assert found.resource_of(SHOWN[0]) is None
+
+
+def test_a_clustered_disk_of_which_no_node_tells_the_owner_belongs_to_somebody() -> None:
+    blind, telling = HostDisk(1, NAME, 1, "a", clustered=True), HostDisk(1, NAME, 1, "b", guid="{1}", clustered=True)
+    resource = ClusterResource("CSV", PHYSICAL_DISK, ONLINE, "csv", "N1", disk_guid="{1}", shared_volume=True)
+    (unknown,) = ClusterDisks("hvc1", [resource], [blind]).listed([], [])
+    assert (unknown.lun, unknown.vm, unknown.available) == (NAME, "", False)
+    assert ClusterDisks("hvc1", [resource], [blind, telling]).listed([], []) == [], "the other node knows it as a shared volume"

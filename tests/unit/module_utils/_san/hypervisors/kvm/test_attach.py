@@ -1,0 +1,312 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Attach and detach: in what runs and in what starts next time, with nothing that libvirt would add on its own, undone when it fails."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, InvalidInput, Refused, StepFailed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import attach, domain
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Disk, DriveAddress
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Slot, VirtualMachine
+from tests.unit import libvirt
+from tests.unit.iscsi_target import IscsiTarget, listening
+from tests.unit.libvirt import ROOT_PORT, VIRTIO_SCSI, Connect, Domain, LibvirtError, domain_xml, uuid_of
+from tests.unit.ports import NAME, OTHER
+
+PCIE = "<controller type='pci' index='0' model='pcie-root'/>"
+WITH_SCSI = domain_xml("app", VIRTIO_SCSI)
+WITH_A_PORT = domain_xml("app", PCIE + ROOT_PORT.format(1))
+DISK_ON_THE_PORT = (
+    "<disk type='file' device='disk'><source file='/a'/><target dev='vda' bus='virtio'/><address type='pci' bus='0x01' slot='0x00'/></disk>"
+)
+CROWDED = domain_xml("app", PCIE + ROOT_PORT.format(1) + DISK_ON_THE_PORT)
+
+
+@pytest.fixture
+def target() -> Iterator[IscsiTarget]:
+    with listening(IscsiTarget({1: NAME, 7: OTHER})) as there:
+        yield there
+
+
+@pytest.fixture
+def app() -> Domain:
+    """A VM that runs and is persistent."""
+    return Domain("app", WITH_SCSI, WITH_SCSI)
+
+
+@pytest.fixture
+def host(target: IscsiTarget, app: Domain, tmp_path: Path) -> KvmHost:
+    return libvirt.host(Connect([app], [libvirt.san_pool(target)]), tmp_path)
+
+
+VM = VirtualMachine(uuid_of("app"), "app")
+
+
+def wish(**settings: object) -> DiskWish:
+    return DiskWish(NAME, **{"timeout": 0.5, **settings})  # type: ignore[arg-type]
+
+
+def disks(xml: str) -> list[Disk]:
+    return list(domain.parse(xml).disks)
+
+
+def test_a_lun_is_passed_through_at_an_explicit_address_in_both_parts(host: KvmHost, app: Domain) -> None:
+    attach.plan_attach(host, VM, wish()).run()
+    for part in (app.live, app.config):
+        (disk,) = disks(part)
+        assert (disk.device, disk.target, disk.address, disk.recorded_name) == ("lun", "sda", DriveAddress(0, 0, 0), NAME)
+        assert disk.source is not None
+        assert (disk.source.lun_id, disk.shareable) == (1, False)
+
+
+def test_a_second_run_has_nothing_to_do(host: KvmHost) -> None:
+    attach.plan_attach(host, VM, wish()).run()
+    assert list(attach.plan_attach(host, VM, wish()).steps) == []
+
+
+def test_a_vm_that_is_off_gets_it_for_the_next_start(host: KvmHost, app: Domain) -> None:
+    app.live = ""
+    attach.plan_attach(host, VM, wish()).run()
+    assert (app.calls, len(disks(app.config))) == (["attach disk 2"], 1)
+
+
+def test_a_transient_vm_gets_it_while_it_runs(host: KvmHost, app: Domain) -> None:
+    app.config = ""
+    attach.plan_attach(host, VM, wish()).run()
+    assert (app.calls, len(disks(app.live))) == (["attach disk 1"], 1)
+
+
+def test_what_an_interrupted_run_left_out_is_added_at_the_same_place(host: KvmHost, app: Domain) -> None:
+    attach.plan_attach(host, VM, wish(slot=Slot(0, 5))).run()
+    app.config = WITH_SCSI
+    (step,) = attach.plan_attach(host, VM, wish()).pending()
+    assert step.title == f"attach LUN {NAME} to VM app as it starts next time as SCSI(0:5)"
+    step.do()
+    step.verify()
+    assert [disk.address for disk in disks(app.config)] == [DriveAddress(0, 0, 5)]
+
+
+def test_a_missing_controller_is_added_first(host: KvmHost, app: Domain) -> None:
+    app.live = app.config = WITH_A_PORT
+    plan = attach.plan_attach(host, VM, wish())
+    assert [step.title for step in plan.run()] == [
+        "add SCSI controller 0 (virtio-scsi) to VM app",
+        f"attach LUN {NAME} to VM app as SCSI(0:0)",
+    ]
+    assert [controller.model for controller in domain.parse(app.config).controllers] == ["virtio-scsi"]
+
+
+def test_a_controller_of_a_failed_attach_is_taken_away_again(host: KvmHost, app: Domain) -> None:
+    app.live = app.config = WITH_A_PORT
+    app.refusal = LibvirtError("internal error: unable to execute QEMU command: LOGICAL_UNIT_NOT_SUPPORTED(0x2500)", 1)
+    with pytest.raises(StepFailed, match=r"no longer shows it under the number.*; undone: add SCSI controller 0"):
+        attach.plan_attach(host, VM, wish()).run()
+    assert [list(domain.parse(part).controllers) for part in (app.live, app.config)] == [[], []]
+
+
+def test_a_running_vm_without_a_free_port_is_refused_before_anything_changes(host: KvmHost, app: Domain) -> None:
+    app.live = app.config = CROWDED
+    with pytest.raises(Refused, match=r"VM app runs without a usable SCSI controller and without a free PCI Express port"):
+        attach.plan_attach(host, VM, wish())
+    assert app.calls == []
+
+
+def test_a_vm_that_is_off_needs_no_free_port(host: KvmHost, app: Domain) -> None:
+    app.live, app.config = "", CROWDED
+    assert len(attach.plan_attach(host, VM, wish()).run()) == 2
+
+
+def test_a_lun_that_is_attached_elsewhere_is_not_moved(host: KvmHost) -> None:
+    attach.plan_attach(host, VM, wish()).run()
+    with pytest.raises(Refused, match=r"with place SCSI\(0:0\), not SCSI\(0:3\), which cannot be changed while it is attached"):
+        attach.plan_attach(host, VM, wish(slot=Slot(0, 3)))
+
+
+def test_sharing_is_the_disks_own_property(host: KvmHost, app: Domain) -> None:
+    attach.plan_attach(host, VM, wish(sharing="multi_writer")).run()
+    assert disks(app.config)[0].shareable
+    with pytest.raises(Refused, match="with sharing multi_writer, not none"):
+        attach.plan_attach(host, VM, wish(sharing="none"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"mode": "virtual"}, "mode virtual does not exist for a LUN that KVM passes through: ask for physical, or leave it out"),
+        ({"disk_mode": "persistent"}, "disk_mode persistent does not exist.*leave it out"),
+        ({"file_system": "ds1"}, "datastore ds1 does not exist"),
+        ({"controller_type": "buslogic"}, "'buslogic' is not a SCSI controller"),
+    ],
+)
+def test_a_setting_of_another_platform_is_refused(host: KvmHost, settings: dict[str, str], words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        attach.plan_attach(host, VM, wish(**settings))
+
+
+def test_a_vm_with_a_managed_save_image_is_refused(host: KvmHost, app: Domain) -> None:
+    app.live, app.saved = "", True
+    with pytest.raises(Refused, match="saved to disk with the devices that it had"):
+        attach.plan_attach(host, VM, wish())
+
+
+def test_a_lun_that_nobody_shows_is_told_with_what_the_targets_say(host: KvmHost, target: IscsiTarget, app: Domain) -> None:
+    plan = attach.plan_attach(host, VM, wish())
+    target.initiators.clear()
+    with pytest.raises(StepFailed, match=r"Host kvm01 does not see LUN .*does not let initiator .* in \(status 515\)"):
+        plan.run()
+    assert app.calls == []
+
+
+def test_a_place_that_was_taken_since_the_plan_is_refused(host: KvmHost, app: Domain, target: IscsiTarget) -> None:
+    plan = attach.plan_attach(host, VM, wish())
+    app.live = app.config = domain_xml("app", VIRTIO_SCSI + libvirt.network_lun(target, 7))
+    with pytest.raises(StepFailed, match="VM app was changed by somebody else in the meantime"):
+        plan.run()
+
+
+def test_detach_waits_until_the_guest_has_let_go_then_forgets_it(host: KvmHost, app: Domain) -> None:
+    attach.plan_attach(host, VM, wish()).run()
+    app.calls.clear()
+    attach.plan_detach(host, VM, NAME, 5).run()
+    assert app.calls == ["detach disk 1", "detach disk 2"]
+    assert (disks(app.live), disks(app.config)) == ([], [])
+
+
+def test_a_guest_that_does_not_let_go_keeps_the_disk_in_both_parts(host: KvmHost, app: Domain) -> None:
+    attach.plan_attach(host, VM, wish()).run()
+    app.holds_on = True
+    with pytest.raises(StepFailed, match=r"LUN .* is still in VM app after 0\.3 s, because the guest does not let go"):
+        attach.plan_detach(host, VM, NAME, 0.3).run()
+    assert (len(disks(app.live)), len(disks(app.config))) == (1, 1)
+
+
+def test_a_mounted_lun_is_not_taken_away(host: KvmHost, app: Domain) -> None:
+    attach.plan_attach(host, VM, wish()).run()
+    app.mounted = [("/srv/data", "sda1", "ext4", ["sda"]), ("/", "vda1", "ext4", ["vda"])]
+    with pytest.raises(Refused, match=r"LUN .* is mounted in VM app at /srv/data: unmount it there first"):
+        attach.plan_detach(host, VM, NAME, 5)
+
+
+def test_a_mount_that_came_after_the_plan_is_seen_too(host: KvmHost, app: Domain) -> None:
+    attach.plan_attach(host, VM, wish()).run()
+    plan = attach.plan_detach(host, VM, NAME, 5)
+    app.mounted = [("/srv/data", "sda1", "ext4", ["sda"])]
+    with pytest.raises(StepFailed, match="is mounted in VM app"):
+        plan.run()
+    assert len(disks(app.live)) == 1
+
+
+def test_detaching_what_is_not_there_is_done(host: KvmHost) -> None:
+    assert attach.plan_detach(host, VM, NAME, 5).pending() == []
+
+
+def test_a_disk_is_known_by_what_its_target_shows_now_not_by_what_was_noted(host: KvmHost, target: IscsiTarget) -> None:
+    attach.plan_attach(host, VM, wish()).run()
+    target.luns[1] = OTHER
+    assert attach.plan_detach(host, VM, NAME, 5).pending() == []
+    assert len(attach.plan_detach(host, VM, OTHER, 5).pending()) == 1
+
+
+def test_a_disk_whose_lun_the_array_has_unmapped_is_known_by_what_was_noted(host: KvmHost, target: IscsiTarget, app: Domain) -> None:
+    attach.plan_attach(host, VM, wish()).run()
+    target.initiators.clear()
+    attach.plan_detach(host, VM, NAME, 5).run()
+    assert disks(app.live) == []
+
+
+def test_a_detach_is_undone_as_it_was(host: KvmHost, app: Domain) -> None:
+    attach.plan_attach(host, VM, wish(slot=Slot(0, 9))).run()
+    (step,) = attach.plan_detach(host, VM, NAME, 5).run()
+    step.undo()
+    assert [disk.address for part in (app.live, app.config) for disk in disks(part)] == [DriveAddress(0, 0, 9)] * 2
+
+
+def test_everything_is_told_before_it_is_done(host: KvmHost, app: Domain) -> None:
+    before = app.live
+    plan = attach.plan_attach(host, VM, wish())
+    assert [step.after() for step in plan.pending()] == [{"VM app": {"SCSI(0:0)": {"lun": str(NAME), "shareable": False}}}]
+    assert app.live == before
+
+
+def test_every_refusal_is_one_of_ours(host: KvmHost, app: Domain) -> None:
+    app.refusal = LibvirtError("unexpected", 1)
+    with pytest.raises(
+        CrossvisorError, match="was not attached to VM app: libvirt at qemu:///system could not attach the device: unexpected"
+    ):
+        attach.plan_attach(host, VM, wish()).run()
+
+
+# -- a disk that is there already
+
+
+PVSCSI = "<controller type='scsi' index='1' model='vmpvscsi'/>"
+
+
+def as_virtio(text: str) -> str:
+    """The same LUN on virtio-blk, which has no place on a SCSI controller."""
+    return re.sub(r"<address type='drive'[^>]*/>", "", text).replace("bus='scsi'", "bus='virtio'").replace("sda", "vdb")
+
+
+def test_an_unshared_disk_is_not_called_shared(host: KvmHost) -> None:
+    attach.plan_attach(host, VM, wish()).run()
+    with pytest.raises(Refused, match="with sharing none, not multi_writer"):
+        attach.plan_attach(host, VM, wish(sharing="multi_writer"))
+    assert attach.plan_attach(host, VM, wish(sharing="none")).pending() == []
+
+
+def test_a_disk_is_where_its_own_controller_counts_it(host: KvmHost, app: Domain) -> None:
+    app.live = app.config = domain_xml("app", VIRTIO_SCSI + PVSCSI)
+    attach.plan_attach(host, VM, wish(slot=Slot(1, 9))).run()
+    assert [disk.address for disk in disks(app.live)] == [DriveAddress(1, 9, 0)]
+    assert attach.plan_attach(host, VM, wish(slot=Slot(1, 9))).pending() == []
+    with pytest.raises(Refused, match=r"with place SCSI\(1:9\), not SCSI\(1:0\)"):
+        attach.plan_attach(host, VM, wish(slot=Slot(1, 0)))
+
+
+@pytest.mark.parametrize("parts", ["both", "what runs"])
+def test_a_lun_that_somebody_gave_as_another_kind_of_disk_is_left_as_it_is(
+    host: KvmHost, app: Domain, target: IscsiTarget, parts: str
+) -> None:
+    given = domain_xml("app", VIRTIO_SCSI + as_virtio(libvirt.network_lun(target, 1)))
+    app.live, app.config = given, given if parts == "both" else WITH_SCSI
+    assert attach.plan_attach(host, VM, wish()).pending() == []
+
+
+def test_what_starts_next_time_gets_the_controller_that_it_lacks(host: KvmHost, app: Domain) -> None:
+    attach.plan_attach(host, VM, wish()).run()
+    app.config = domain_xml("app", "")
+    app.calls.clear()
+    assert [step.title for step in attach.plan_attach(host, VM, wish()).run()] == [
+        "add SCSI controller 0 (virtio-scsi) to VM app",
+        f"attach LUN {NAME} to VM app as it starts next time as SCSI(0:0)",
+    ]
+    assert [call.split()[-1] for call in app.calls] == ["2", "2"], "what runs is not touched"
+
+
+def test_a_running_vm_without_a_free_port_may_lack_a_controller_at_its_next_start(host: KvmHost, app: Domain) -> None:
+    devices = PCIE + ROOT_PORT.format(1) + DISK_ON_THE_PORT
+    app.live = app.config = domain_xml("app", devices + VIRTIO_SCSI)
+    attach.plan_attach(host, VM, wish()).run()
+    app.config = domain_xml("app", devices)
+    assert len(attach.plan_attach(host, VM, wish()).run()) == 2
+
+
+def test_a_vm_without_pci_express_needs_no_port(host: KvmHost, app: Domain) -> None:
+    app.live = app.config = domain_xml("app", "")
+    assert len(attach.plan_attach(host, VM, wish()).run()) == 2
+
+
+def test_a_vm_that_runs_otherwise_than_it_starts_gets_a_controller_that_is_the_same_in_both(host: KvmHost, app: Domain) -> None:
+    app.config = domain_xml("app", "")
+    attach.plan_attach(host, VM, wish()).run()
+    assert [disk.address for part in (app.live, app.config) for disk in disks(part)] == [DriveAddress(1, 0, 0)] * 2

@@ -1,0 +1,45 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A KVM host as far as a question needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
+from tests.unit import libvirt
+from tests.unit.iscsi_target import IscsiTarget, listening
+from tests.unit.libvirt import VIRTIO_SCSI, Connect, Domain, domain_xml, network_lun, uuid_of
+from tests.unit.ports import NAME, OTHER
+
+
+@pytest.fixture
+def target() -> Iterator[IscsiTarget]:
+    with listening(IscsiTarget({1: NAME, 2: OTHER})) as there:
+        yield there
+
+
+@pytest.fixture
+def host(target: IscsiTarget, tmp_path: Path) -> KvmHost:
+    app = Domain("app", config=domain_xml("app", VIRTIO_SCSI + network_lun(target, 1)))
+    return libvirt.host(Connect([app], [libvirt.san_pool(target)]), tmp_path)
+
+
+def test_the_ways_to_a_lun_come_with_what_stood_in_the_way(host: KvmHost, target: IscsiTarget) -> None:
+    (source,), failures = host.shown(OTHER)
+    assert (source.lun_id, failures) == (2, [])
+    target.initiators.clear()
+    ways, (failure,) = host.shown(OTHER)
+    assert ways == []
+    assert isinstance(failure, RemoteError)
+
+
+def test_a_vm_that_is_gone_is_told(host: KvmHost) -> None:
+    with pytest.raises(NotFound, match="no domain with matching uuid"):
+        host.pair(uuid_of("gone"))

@@ -1,0 +1,87 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A copy of a host's files tells what the host's own files tell; the script runs on the machine of the tests."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import host_copy
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import hbas, scsi
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.block import BlockDevices
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of this machine."""
+    root = tmp_path_factory.mktemp("copy")
+    packed = subprocess.run(["sh", "-c", host_copy.SCRIPT], check=True, capture_output=True)
+    assert packed.stderr == b""
+    assert host_copy.unpack(packed.stdout, root)
+    return root
+
+
+def archive(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
+    """An archive as somebody might send it."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        for member, content in members:
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def link(name: str, target: str) -> tuple[tarfile.TarInfo, bytes]:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = tarfile.SYMTYPE, target
+    return member, b""
+
+
+def test_the_copy_tells_the_same_adapters_and_disks(copied: Path) -> None:
+    assert hbas.hbas(copied) == hbas.hbas()
+    assert scsi.scsi_devices(Tree(copied), "h1") == scsi.scsi_devices(Tree(Path("/")), "h1")
+
+
+def test_the_copy_tells_the_same_mounts_on_the_same_devices(copied: Path) -> None:
+    mine = {store.id: store for store in BlockDevices(Tree(Path("/")), "h1").file_systems()}
+    assert {store.id: store for store in BlockDevices(Tree(copied), "h1").file_systems()} == mine
+    assert "/" in mine
+
+
+def test_the_script_leaves_nothing_behind(tmp_path: Path) -> None:
+    subprocess.run(["sh", "-c", host_copy.SCRIPT], check=True, capture_output=True, env={"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["/etc/evil", "../evil", "a/../../evil"])
+def test_nothing_is_written_outside(tmp_path: Path, name: str) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    assert host_copy.unpack(archive((tarfile.TarInfo(name), b"x"), link(f"{name}2", "/")), root)
+    assert list(tmp_path.rglob("evil*")) == []
+
+
+def test_no_file_is_written_through_a_link(tmp_path: Path) -> None:
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    root.mkdir()
+    elsewhere.mkdir()
+    assert host_copy.unpack(archive(link("out", str(elsewhere)), (tarfile.TarInfo("out/file"), b"x"), link("out/link", "y")), root)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_padding_is_taken_off_by_who_reads(tmp_path: Path) -> None:
+    assert host_copy.unpack(archive((tarfile.TarInfo("sys/speed"), b"16 Gbit\n" + bytes(100))), tmp_path)
+    assert Tree(tmp_path).text("/sys/speed") == "16 Gbit"
+
+
+@pytest.mark.parametrize("answer", [b"", b"sh: tar: not found", b"\x1f\x8b\x08\x00"])
+def test_what_is_no_archive_is_no_copy(tmp_path: Path, answer: bytes) -> None:
+    assert not host_copy.unpack(answer, tmp_path)

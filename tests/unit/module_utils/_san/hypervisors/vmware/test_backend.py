@@ -1,0 +1,128 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""vSphere behind the port: how many requests, and what is looked up only when it must be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pyVmomi import vim
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.backend import VMware
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Attachment, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from tests.unit import vsphere
+from tests.unit.vsphere import Endpoint
+
+NAME = ScsiName("600a098038304c61622d616161616131")
+VML = f"vml.02000a0000{NAME.naa}4c554e20432d"
+ODD_VML, ODD_UUID = "vml.01000a0000313233", "0100000000313233"
+VIEW = ["CreateContainerView", "RetrievePropertiesEx", "DestroyView"]
+DEVICE = vim.vm.device
+
+
+@pytest.fixture
+def vmware(endpoint: Endpoint) -> Iterator[VMware]:
+    opened = VMware(endpoint.connection)
+    endpoint.calls.clear()
+    yield opened
+    opened.close()
+
+
+def lun(uuid: str = f"0200000000{NAME.naa}4c554e20432d") -> Any:
+    return vim.host.ScsiDisk(
+        deviceName="/d", deviceType="disk", uuid=uuid, canonicalName=str(NAME), lunType="disk", vendor="NETAPP", model="LUN C-Mode",
+        operationalState=["ok"], capacity=vim.host.DiskDimensions.Lba(blockSize=512, block=8), devicePath="",
+    )  # fmt: skip
+
+
+def host(number: int = 1, *luns: Any, **more: Any) -> Any:
+    parent = {"parent": vsphere.managed("ClusterComputeResource", "domain-c7")}
+    storage = {"config.storageDevice.scsiLun": vsphere.array("ScsiLun", list(luns))} if luns else {}
+    return vsphere.contents("HostSystem", f"host-{number}", {"name": f"esx0{number}", **parent, **storage, **more})
+
+
+def vm(device: str | None = None, unit: int = 3) -> Any:
+    backing = DEVICE.VirtualDisk.RawDiskMappingVer1BackingInfo(fileName="[ds] db01/db01_1.vmdk", deviceName=device, diskMode="persistent")
+    controller = DEVICE.ParaVirtualSCSIController(key=1001, busNumber=1, sharedBus="noSharing")
+    disk = DEVICE.VirtualDisk(key=2000, controllerKey=1001, unitNumber=unit, capacityInKB=8, backing=backing)
+    hardware = {"config.hardware.device": vsphere.array("VirtualDevice", [controller, disk])} if device else {}
+    return vsphere.contents(
+        "VirtualMachine", "vm-42", {"name": "db01", "runtime.host": vsphere.managed("HostSystem", "host-1"), **hardware}
+    )
+
+
+CLUSTER = vsphere.contents("ClusterComputeResource", "domain-c7", {"name": "prod"})
+
+
+def test_it_fulfils_the_port(vmware: VMware) -> None:
+    port: Hypervisor = vmware
+    assert {name for name in vars(Hypervisor) if not name.startswith("_")} <= set(dir(port))
+
+
+@pytest.mark.parametrize("devices", [True, False])
+def test_the_inventory_is_one_read(vmware: VMware, endpoint: Endpoint, devices: bool) -> None:
+    endpoint.answer("RetrievePropertiesEx", vsphere.page([vm(VML), host(1, lun()), CLUSTER]))
+    found = vmware.inventory(devices)
+    assert [(it.name, it.cluster, [disk.name for disk in it.disks]) for it in found.virtual_machines] == [("db01", "prod", [NAME])]
+    assert [device.name for device in found.devices] == [NAME]
+    assert endpoint.calls == VIEW
+    assert (b"config.storageDevice.scsiLun" in endpoint.bodies[-2]) == devices
+
+
+def test_a_raw_disk_without_a_name_is_looked_up_among_the_devices_that_were_read(vmware: VMware, endpoint: Endpoint) -> None:
+    endpoint.answer("RetrievePropertiesEx", vsphere.page([vm(ODD_VML), host(1, lun(ODD_UUID))]))
+    assert vmware.inventory().virtual_machines[0].disks[0].name == NAME
+    assert endpoint.calls == VIEW
+
+
+def test_without_devices_the_host_of_such_a_disk_is_asked_once(vmware: VMware, endpoint: Endpoint) -> None:
+    endpoint.answer("RetrievePropertiesEx", vsphere.page([vm(ODD_VML), host(1)]), vsphere.page([host(1, lun(ODD_UUID))]))
+    found = vmware.inventory(devices=False)
+    assert found.virtual_machines[0].disks[0].name == NAME
+    assert found.devices == []
+    assert endpoint.calls == [*VIEW, "RetrievePropertiesEx"]
+
+
+def test_a_raw_disk_whose_lun_no_host_sees_stays_without_a_name(vmware: VMware, endpoint: Endpoint) -> None:
+    endpoint.answer("RetrievePropertiesEx", vsphere.page([vm(ODD_VML), host(1)]), vsphere.page([host(1)]))
+    (disk,) = vmware.inventory().virtual_machines[0].disks
+    assert (disk.name, disk.device) == (None, ODD_VML)
+
+
+def test_one_lun_is_told_per_host_that_sees_it(vmware: VMware, endpoint: Endpoint) -> None:
+    endpoint.answer("RetrievePropertiesEx", vsphere.page([host(1, lun()), host(2), host(3, lun())]))
+    assert [device.host for device in vmware.devices(["host-1", "host-2", "host-3"], NAME)] == ["host-1", "host-3"]
+    assert vmware.devices(["host-1"], ScsiName("6" + "1" * 31)) == []
+    assert endpoint.calls == ["RetrievePropertiesEx"] * 2
+
+
+DB01 = VirtualMachine(id="vm-42", name="db01")
+
+
+@pytest.mark.parametrize("device", [VML, ODD_VML])
+def test_an_attachment_is_read_back_with_its_place(vmware: VMware, endpoint: Endpoint, device: str) -> None:
+    endpoint.answer("RetrievePropertiesEx", vsphere.page([vm(device)]), vsphere.page([host(1, lun(ODD_UUID))]))
+    found = vmware.attachment(DB01, NAME)
+    assert isinstance(found, Attachment)
+    assert (found.guest_address, found.controller.type, found.disk.path) == ("SCSI(1:3)", "pvscsi", "[ds] db01/db01_1.vmdk")
+
+
+@pytest.mark.parametrize("there", [[vm()], [vm("vml.02000a0000" + "6" + "1" * 31)], []], ids=["no disk", "another lun", "no vm"])
+def test_no_attachment_is_none(vmware: VMware, endpoint: Endpoint, there: list[Any]) -> None:
+    endpoint.answer("RetrievePropertiesEx", vsphere.page(there))
+    assert vmware.attachment(DB01, NAME) is None
+
+
+def test_plans_are_those_of_the_change_side(vmware: VMware, endpoint: Endpoint) -> None:
+    system = {"configManager.storageSystem": vsphere.managed("HostStorageSystem", "storage-1")}
+    endpoint.answer("RetrievePropertiesEx", vsphere.page([host(1, lun(), **system)]))
+    assert vmware.plan_release(["host-1"], NAME).steps[-1].title == f"detach LUN {NAME} from host esx01"
+    assert vmware.plan_forget(["host-1"], NAME).steps[-1].title == f"forget LUN {NAME} on host esx01"
+    endpoint.answer("RetrievePropertiesEx", vsphere.page([vm()]))
+    assert vmware.plan_detach(DB01, NAME, timeout=5).pending() == []

@@ -1,0 +1,194 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Controllers and disks of a VM, out of the XML of its virtual hardware."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from pyVmomi import vim
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.machines import machine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import IMAGE, PASSTHROUGH, Controller, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from tests.unit import vsphere
+
+NAA = "600a098038304c61622d616161616131"
+VML = f"vml.02000a0000{NAA}4c554e20432d"
+LUN_UUID = f"0200000000{NAA}4c554e20432d"
+DEVICE = vim.vm.device
+DISK = DEVICE.VirtualDisk
+
+
+def vm(*devices: Any, **properties: Any) -> VirtualMachine:
+    hardware = {"config.hardware.device": vsphere.array("VirtualDevice", list(devices))} if devices else {}
+    paths = {path.replace("_", "."): value for path, value in properties.items()}
+    return machine(vsphere.record("VirtualMachine", "vm-42", {"name": "db01", **hardware, **paths}))
+
+
+def scsi(kind: Any, key: int = 1000, bus: int = 0, sharing: str = "noSharing") -> Any:
+    return kind(key=key, busNumber=bus, sharedBus=sharing, scsiCtlrUnitNumber=7)
+
+
+def image(key: int = 2000, controller: int = 1000, unit: int = 0, **settings: Any) -> Any:
+    backing = DISK.FlatVer2BackingInfo(
+        fileName="[ds] db01/db01.vmdk", datastore=vsphere.managed("Datastore", "datastore-5"), diskMode="persistent", sharing="sharingNone"
+    )
+    about = vim.Description(label=f"Hard disk {key - 1999}", summary="x")
+    return DISK(
+        key=key, controllerKey=controller, unitNumber=unit, deviceInfo=about, **{"backing": backing, "capacityInKB": 1024, **settings}
+    )
+
+
+def mapping(**settings: Any) -> Any:
+    known = {"fileName": "[ds] db01/db01_1.vmdk", "lunUuid": LUN_UUID, "deviceName": VML, "compatibilityMode": "physicalMode"}
+    return DISK.RawDiskMappingVer1BackingInfo(
+        **{**known, "diskMode": "independent_persistent", "sharing": "sharingMultiWriter", **settings}
+    )
+
+
+def only_disk(found: VirtualMachine) -> VirtualDisk:
+    (disk,) = found.disks
+    return disk
+
+
+def test_a_vm_is_told_by_its_ids_state_and_place() -> None:
+    properties: Mapping[str, Any] = {
+        "name": "db01",
+        "config.uuid": "4213",
+        "config.instanceUuid": "5013",
+        "config.template": True,
+        "runtime.host": vsphere.managed("HostSystem", "host-9"),
+        "runtime.powerState": "suspended",
+    }
+    assert machine(vsphere.record("VirtualMachine", "vm-42", properties)) == VirtualMachine(
+        id="vm-42",
+        name="db01",
+        uuid="4213",
+        instance_uuid="5013",
+        host="host-9",
+        power="suspended",
+        template=True,
+        controllers=[],
+        disks=[],
+    )
+
+
+@pytest.mark.parametrize(("word", "power"), [("poweredOn", "on"), ("poweredOff", "off"), ("suspended", "suspended")])
+def test_power_states_are_the_models(word: str, power: str) -> None:
+    assert machine(vsphere.record("VirtualMachine", "vm-1", {"runtime.powerState": word})).power == power
+
+
+def test_a_vm_whose_configuration_cannot_be_read_has_its_name_and_no_hardware() -> None:
+    found = machine(vsphere.record("VirtualMachine", "vm-7", {"name": "/vmfs/volumes/gone/old.vmx", "runtime.powerState": "poweredOff"}))
+    assert (found.name, found.uuid, found.host, found.controllers, found.disks) == ("/vmfs/volumes/gone/old.vmx", "", "", [], [])
+
+
+def test_an_image_disk_is_told_with_its_place_file_and_datastore() -> None:
+    assert only_disk(vm(scsi(DEVICE.ParaVirtualSCSIController, bus=1), image(unit=3))) == VirtualDisk(
+        key="2000",
+        label="Hard disk 1",
+        kind=IMAGE,
+        controller="1000",
+        bus=1,
+        unit=3,
+        size_bytes=1024 * 1024,
+        path="[ds] db01/db01.vmdk",
+        file_system="datastore-5",
+        disk_mode="persistent",
+        sharing="none",
+    )
+
+
+def test_a_raw_device_mapping_is_a_passthrough_disk_of_its_lun() -> None:
+    disk = only_disk(vm(scsi(DEVICE.ParaVirtualSCSIController), image(backing=mapping())))
+    assert (disk.kind, disk.name, disk.device, disk.mode, disk.disk_mode, disk.sharing, disk.path) == (
+        PASSTHROUGH,
+        ScsiName(NAA),
+        VML,
+        "physical",
+        "independent_persistent",
+        "multi_writer",
+        "[ds] db01/db01_1.vmdk",
+    )
+
+
+@pytest.mark.parametrize(
+    ("uuid", "device"), [(None, VML), (LUN_UUID, None), (LUN_UUID.upper(), "vml.01000000003132"), (None, f"naa.{NAA}")]
+)
+def test_the_lun_is_known_by_its_uuid_or_by_its_device(uuid: str | None, device: str | None) -> None:
+    assert only_disk(vm(image(backing=mapping(lunUuid=uuid, deviceName=device)))).name == ScsiName(NAA)
+
+
+def test_a_lun_without_a_world_wide_name_keeps_its_device() -> None:
+    disk = only_disk(vm(image(backing=mapping(lunUuid="01000000003132", deviceName="vml.01000000003132"))))
+    assert (disk.kind, disk.name, disk.device) == (PASSTHROUGH, None, "vml.01000000003132")
+
+
+@pytest.mark.parametrize(
+    "top",
+    [
+        DISK.RawDiskMappingVer1BackingInfo(fileName="[ds] db01/db01-000001.vmdk", diskMode="persistent", parent=mapping()),
+        mapping(parent=mapping()),
+    ],
+    ids=["delta without a lun of its own", "delta with it"],
+)
+def test_a_disk_with_snapshots_on_a_lun_is_still_that_lun(top: Any) -> None:
+    disk = only_disk(vm(image(backing=top)))
+    assert disk.kind == PASSTHROUGH
+    assert disk.name == ScsiName(NAA)
+
+
+def test_the_size_in_bytes_goes_before_the_one_in_kib() -> None:
+    assert only_disk(vm(image(capacityInKB=0, capacityInBytes=5_000_000_000_001))).size_bytes == 5_000_000_000_001
+    assert only_disk(vm(image(capacityInKB=3 * 1024**3))).size_bytes == 3 * 1024**4
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (DEVICE.ParaVirtualSCSIController, "pvscsi"),
+        (DEVICE.VirtualLsiLogicController, "lsilogic"),
+        (DEVICE.VirtualLsiLogicSASController, "lsilogicsas"),
+        (DEVICE.VirtualBusLogicController, "buslogic"),
+    ],
+)
+def test_scsi_controllers_of_every_type(kind: Any, name: str) -> None:
+    assert vm(scsi(kind)).controllers == [Controller(key="1000", type=name, bus=0, units=[])]
+
+
+@pytest.mark.parametrize(
+    ("controller", "name"),
+    [
+        (DEVICE.VirtualIDEController(key=200, busNumber=0), "ide"),
+        (DEVICE.VirtualAHCIController(key=15000, busNumber=0), "sata"),
+        (DEVICE.VirtualNVMEController(key=31000, busNumber=0), "nvme"),
+    ],
+)
+def test_other_storage_controllers_and_their_disks(controller: Any, name: str) -> None:
+    found = vm(controller, image(controller=controller.key, unit=1))
+    assert found.controllers == [Controller(key=str(controller.key), type=name, bus=0, units=[1])]
+    assert (only_disk(found).bus, only_disk(found).unit) == (0, 1)
+
+
+@pytest.mark.parametrize(("word", "shared"), [("noSharing", ""), ("physicalSharing", "physical"), ("virtualSharing", "virtual")])
+def test_bus_sharing_is_told(word: str, shared: str) -> None:
+    assert vm(scsi(DEVICE.ParaVirtualSCSIController, sharing=word)).controllers[0].shared == shared
+
+
+def test_every_device_on_a_controller_takes_its_unit_not_only_disks() -> None:
+    cdrom = DEVICE.VirtualCdrom(key=3000, controllerKey=1000, unitNumber=15)
+    network = DEVICE.VirtualVmxnet3(key=4000, controllerKey=100, unitNumber=7)
+    found = vm(scsi(DEVICE.ParaVirtualSCSIController), cdrom, network, image(unit=2), image(key=2001, unit=0))
+    assert [controller.units for controller in found.controllers] == [[0, 2, 15]]
+    assert [disk.unit for disk in found.disks] == [2, 0]
+
+
+def test_devices_that_are_no_storage_are_left_out() -> None:
+    found = vm(DEVICE.VirtualPCIController(key=100, busNumber=0), DEVICE.VirtualUSBController(key=7000, busNumber=0), image(controller=9))
+    assert found.controllers == []
+    assert (only_disk(found).controller, only_disk(found).bus) == ("9", None)

@@ -1,0 +1,186 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Taking a LUN out of use on hosts, and letting them forget it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pyVmomi import vim
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import release, rescan
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from tests.unit import vsphere
+from tests.unit.vsphere_inventory import Inventory, devices, raw_disk, refs, scsi_disk
+
+NAA = "600a0980383030304f4b4f4c4e6f3175"
+LUN = ScsiName(NAA)
+UUID = f"0200000000{NAA}4c554e20432d"
+LUNS = "config.storageDevice.scsiLun"
+
+
+class Hosts(Inventory):
+    """Hosts esx01, esx02, … with the LUN in these states."""
+
+    def __init__(self, *states: str) -> None:
+        super().__init__()
+        self.ids = [
+            self.add(
+                "HostSystem",
+                f"host-{number}",
+                name=f"esx0{number}",
+                configManager_storageSystem=vsphere.managed("HostStorageSystem", f"ss-{number}"),
+            )
+            for number in range(1, len(states) + 1)
+        ]
+        for host, state in zip(self.ids, states):
+            self.set(host, state)
+
+    def set(self, host: str, state: str) -> None:
+        self.objects["HostSystem", host][LUNS] = vsphere.array("ScsiLun", [] if state == "none" else [scsi_disk(NAA, state)])
+
+    def system(self, number: int) -> Any:
+        return self.managed("HostStorageSystem", f"ss-{number}")
+
+
+def refusal(fault: Any) -> RemoteError:
+    error = RemoteError(fault.msg, type(fault)._wsdlName)
+    error.__cause__ = fault
+    return error
+
+
+class TestRelease:
+    @pytest.mark.parametrize(
+        ("state", "done"), [("ok", False), ("off", True), ("none", True), ("lostCommunication", False), ("degraded", False)]
+    )
+    def test_a_host_is_done_when_the_lun_is_off_or_not_seen(self, state: str, done: bool) -> None:
+        hosts = Hosts(state)
+        (step,) = release.plan_release(hosts.session, hosts.ids, LUN).steps
+        assert step.done() is done
+
+    def test_hosts_are_observed_together(self) -> None:
+        hosts = Hosts("ok", "ok", "off")
+        assert len(release.plan_release(hosts.session, hosts.ids, LUN).pending()) == 2
+        assert hosts.reads == 1
+
+    def test_the_device_is_switched_off_by_its_uuid_and_shown(self) -> None:
+        hosts = Hosts("ok")
+        (step,) = release.plan_release(hosts.session, hosts.ids, LUN).steps
+        step.do()
+        assert hosts.system(1).calls == [("DetachScsiLun", UUID)]
+        assert step.title == f"detach LUN {LUN} from host esx01"
+        assert (step.before(), step.after()) == ({f"LUN {LUN}": {"esx01": "ok"}}, {f"LUN {LUN}": {"esx01": "off"}})
+
+    def test_a_device_that_stays_on_is_not_verified(self) -> None:
+        hosts = Hosts("ok")
+        (step,) = release.plan_release(hosts.session, hosts.ids, LUN).steps
+        with pytest.raises(RemoteError, match=f"LUN {LUN} is ok on host esx01 after it was detached"):
+            step.verify()
+        hosts.set("host-1", "off")
+        step.verify()
+
+    @pytest.mark.parametrize(("now", "calls"), [("off", [("AttachScsiLun", UUID)]), ("ok", []), ("none", [])])
+    def test_undo_looks_before_it_acts(self, now: str, calls: list[tuple[str, str]]) -> None:
+        hosts = Hosts("ok")
+        (step,) = release.plan_release(hosts.session, hosts.ids, LUN).steps
+        hosts.set("host-1", now)
+        step.undo()
+        assert hosts.system(1).calls == calls
+
+    def test_a_lun_in_use_is_refused_naming_its_users(self) -> None:
+        hosts = Hosts("ok")
+        hosts.objects["HostSystem", "host-1"].update(
+            {"vm": refs("VirtualMachine", "vm-1", "vm-2"), "datastore": refs("Datastore", "datastore-1")}
+        )
+        hosts.add("VirtualMachine", "vm-1", name="db01", config_hardware_device=devices(raw_disk(NAA)))
+        hosts.add("VirtualMachine", "vm-2", name="db02", config_hardware_device=devices())
+        extent = vim.host.ScsiDisk.Partition(diskName=f"naa.{NAA}", partition=1)
+        volume = vim.host.VmfsVolume(
+            type="VMFS",
+            name="ds",
+            capacity=1,
+            blockSizeMb=1,
+            maxBlocks=1,
+            majorVersion=6,
+            version="6.82",
+            uuid="x",
+            extent=[extent],
+            vmfsUpgradable=False,
+        )
+        hosts.add(
+            "Datastore",
+            "datastore-1",
+            name="ds",
+            info=vim.host.VmfsDatastoreInfo(name="ds", url="x", freeSpace=1, maxFileSize=1, vmfs=volume),
+        )
+        hosts.system(1).fails["DetachScsiLun"] = refusal(vim.fault.ResourceInUse(msg="In use."))
+        (step,) = release.plan_release(hosts.session, hosts.ids, LUN).steps
+        with pytest.raises(Refused, match=f"Host esx01 still uses LUN {LUN} for VM db01, datastore ds: remove it there first"):
+            step.do()
+
+    def test_another_refusal_is_told_as_what_it_is(self) -> None:
+        hosts = Hosts("ok")
+        hosts.system(1).fails["DetachScsiLun"] = refusal(vim.fault.HostConfigFault(msg="Boom."))
+        (step,) = release.plan_release(hosts.session, hosts.ids, LUN).steps
+        with pytest.raises(RemoteError, match=r"host esx01 could not change what it does with LUN .* \(HostConfigFault: Boom\)"):
+            step.do()
+
+
+class TestForget:
+    @pytest.fixture(autouse=True)
+    def rescanned(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        hosts: list[str] = []
+        monkeypatch.setattr(rescan, "rescan_hbas", lambda _session, ids: hosts.extend(ids))
+        return hosts
+
+    def test_hosts_that_do_not_list_the_lun_have_nothing_to_forget(self) -> None:
+        hosts = Hosts("none", "none")
+        assert not release.plan_forget(hosts.session, hosts.ids, LUN).pending()
+
+    def test_the_others_are_rescanned_together_and_drop_what_they_remember(self, rescanned: list[str]) -> None:
+        hosts = Hosts("off", "none", "off")
+        plan = release.plan_forget(hosts.session, hosts.ids, LUN)
+        notice, *forget = plan.pending()
+        assert notice.title == f"rescan esx01, esx03 for the loss of LUN {LUN}"
+        notice.do()
+        assert rescanned == ["host-1", "host-3"]
+        for host in hosts.ids:
+            hosts.set(host, "none")
+        for step in forget:
+            step.do()
+            step.verify()
+        assert [hosts.system(number).calls for number in (1, 3)] == [[("DeleteScsiLunState", f"naa.{NAA}")]] * 2
+
+    def test_a_lun_in_service_is_not_forgotten_and_no_host_is_bothered(self, rescanned: list[str]) -> None:
+        hosts = Hosts("ok", "off")
+        with pytest.raises(Refused, match=f"LUN {LUN} is in service on esx01: release it"):
+            release.plan_forget(hosts.session, hosts.ids, LUN).steps[0].do()
+        assert rescanned == []
+
+    @pytest.mark.parametrize(
+        ("state", "message"),
+        [
+            ("off", "is still presented by the array to host esx01: unmap it there first; until then it stays off"),
+            ("lostCommunication", "has no paths on host esx01 but is still listed as lost, so something there holds it open"),
+        ],
+    )
+    def test_a_lun_that_is_still_there_is_not_forgotten(self, state: str, message: str) -> None:
+        hosts = Hosts(state)
+        forget = release.plan_forget(hosts.session, hosts.ids, LUN).steps[1]
+        with pytest.raises(Refused, match=message):
+            forget.do()
+        assert hosts.system(1).calls == []
+
+    def test_a_host_that_remembers_nothing_is_done(self) -> None:
+        hosts = Hosts("off")
+        forget = release.plan_forget(hosts.session, hosts.ids, LUN).steps[1]
+        hosts.set("host-1", "none")
+        hosts.system(1).fails["DeleteScsiLunState"] = refusal(vim.fault.NotFound(msg="Not in the list."))
+        forget.do()
+        hosts.system(1).fails["DeleteScsiLunState"] = refusal(vim.fault.HostConfigFault(msg="Boom."))
+        with pytest.raises(RemoteError, match="could not change what it does"):
+            forget.do()

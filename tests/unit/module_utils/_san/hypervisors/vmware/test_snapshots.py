@@ -1,0 +1,71 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Snapshots that refer to a LUN, at any depth of their tree."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from pyVmomi import vim
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import snapshots
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from tests.unit import vsphere
+from tests.unit.vsphere_inventory import Inventory, devices, raw_disk
+
+NAA = "600a0980383030304f4b4f4c4e6f3175"
+OTHER = "600a0980383030304f4b4f4c4e6f3176"
+DB01 = VirtualMachine(id="vm-1", name="db01")
+
+
+def tree(number: int, name: str, *below: Any) -> Any:
+    return vim.vm.SnapshotTree(
+        snapshot=vsphere.managed("VirtualMachineSnapshot", f"snapshot-{number}"),
+        vm=vsphere.managed("VirtualMachine", "vm-1"),
+        name=name,
+        description="",
+        createTime=datetime(2026, 1, 5, tzinfo=timezone.utc),
+        state="poweredOff",
+        quiesced=False,
+        childSnapshotList=list(below),
+    )
+
+
+def inventory(*roots: Any, **hardware: Any) -> Inventory:
+    there = Inventory()
+    there.add(
+        "VirtualMachine",
+        "vm-1",
+        **({"snapshot_rootSnapshotList": vsphere.array("VirtualMachineSnapshotTree", list(roots))} if roots else {}),
+    )
+    for name, value in hardware.items():
+        there.add("VirtualMachineSnapshot", name.replace("_", "-"), config_hardware_device=value)
+    return there
+
+
+def test_a_vm_without_snapshots_costs_one_request() -> None:
+    there = inventory()
+    snapshots.refuse_if_any_has(there.session, DB01, ScsiName(NAA))
+    assert there.reads == 1
+
+
+def test_snapshots_with_other_disks_are_not_in_the_way() -> None:
+    there = inventory(tree(1, "old"), snapshot_1=devices(raw_disk(OTHER)))
+    snapshots.refuse_if_any_has(there.session, DB01, ScsiName(NAA))
+
+
+def test_every_snapshot_with_the_lun_is_named() -> None:
+    there = inventory(
+        tree(1, "first", tree(2, "second", tree(3, "third"))),
+        snapshot_1=devices(raw_disk(NAA)),
+        snapshot_2=devices(),
+        snapshot_3=devices(raw_disk(OTHER), raw_disk(NAA, key=2002, unit=2)),
+    )
+    with pytest.raises(Refused, match=f"LUN naa.{NAA} is part of the snapshots first, third of VM db01: remove these snapshots first"):
+        snapshots.refuse_if_any_has(there.session, DB01, ScsiName(NAA))

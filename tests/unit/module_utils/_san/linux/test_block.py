@@ -1,0 +1,109 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a Linux host's storage lies on: whole LUNs, volume groups, partitions, mounts, swap."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.block import BlockDevices, file_system_of
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FileSystem
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from tests.unit.kvm_host import GROUPED, MOUNTED, MOUNTS, SAN_HOST
+from tests.unit.module_utils._san.linux.machines import plant
+from tests.unit.ports import NAME, OTHER
+
+
+@pytest.fixture
+def blocks(tmp_path: Path) -> BlockDevices:
+    return BlockDevices(Tree(plant(tmp_path, SAN_HOST)), "h1")
+
+
+def by_id(naa: str) -> list[str]:
+    return [f"/dev/disk/by-id/wwn-0x{naa}"]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/dev/sda", NAME),
+        ("/dev/mapper/mpatha", NAME),
+        (f"/dev/disk/by-id/dm-uuid-mpath-{NAME.wwid}", NAME),
+        (f"/dev/disk/by-id/{OTHER.wwn}", OTHER),
+        ("/dev/sde1", None),
+        ("/dev/vg-a/data", None),
+        ("/dev/vda", None),
+        ("/srv/images/a.qcow2", None),
+    ],
+)
+def test_a_whole_lun_is_known_by_any_path_and_nothing_else_is_one(blocks: BlockDevices, path: str, name: ScsiName | None) -> None:
+    assert blocks.whole(path) == name
+
+
+def test_a_link_that_the_host_does_not_have_still_names_its_lun(blocks: BlockDevices) -> None:
+    gone = "600a098038304c61622d616161616139"
+    assert blocks.whole(f"/dev/disk/by-id/wwn-0x{gone}") == ScsiName(gone)
+
+
+def test_a_logical_volume_is_a_part_of_its_group(blocks: BlockDevices) -> None:
+    assert blocks.part("/dev/vg-a/data") == FileSystem("vg:vg-a", "vg-a", "lvm", ["h1"], by_id(GROUPED))
+
+
+def test_a_partition_is_a_part_of_its_lun(blocks: BlockDevices) -> None:
+    assert blocks.part("/dev/sde1") == FileSystem("block:/dev/sde1", "/dev/sde1", "block device", ["h1"], by_id(MOUNTED))
+
+
+def test_what_is_no_block_device_is_no_part(blocks: BlockDevices) -> None:
+    assert blocks.part("/srv/images/a.qcow2") is None
+
+
+def test_mounts_swap_and_groups_lie_on_what_is_at_the_bottom(blocks: BlockDevices) -> None:
+    found = {store.id: store for store in blocks.file_systems()}
+    assert list(found["/srv/images"].extents) == by_id(MOUNTED)
+    assert list(found["vg:vg-a"].extents) == by_id(GROUPED)
+    assert (list(found["/"].extents), list(found["swap:/dev/vda"].extents)) == (["/dev/vda"], ["/dev/vda"])
+    assert (found["/srv/nfs"].remote, found["/srv/nfs"].kind) == ("nas.example.com:/export/vm", "nfs4")
+    assert list(found["/srv/with space"].extents) == []
+    assert "swap:/swapfile" not in found
+
+
+def test_a_lun_with_two_paths_is_one_device_with_its_multipath_name(blocks: BlockDevices) -> None:
+    device = next(device for device in blocks.devices() if device.name == NAME)
+    assert (device.device, list(device.aliases)) == (f"/dev/disk/by-id/{NAME.wwn}", ["/dev/sda", "/dev/sdb", "/dev/mapper/mpatha"])
+
+
+def test_the_nearest_mount_holds_a_file() -> None:
+    stores = [FileSystem(place, place, "ext4") for place in ("/", "/srv", "/srv/images")]
+    assert file_system_of("/srv/images/a.qcow2", stores) == "/srv/images"
+    assert file_system_of("/srv/images2/a.qcow2", stores) == "/srv"
+    assert file_system_of("/srv/images/a.qcow2", []) == ""
+
+
+def test_a_mount_that_another_one_covers_still_holds_its_lun(tmp_path: Path) -> None:
+    covered = {"/proc/1/mountinfo": f"{MOUNTS}\n50 40 0:60 / /srv/images rw - tmpfs tmpfs rw"}
+    stores = {store.id: store for store in BlockDevices(Tree(plant(tmp_path, SAN_HOST, covered)), "h1").file_systems()}
+    assert list(stores["/srv/images"].extents) == []
+    assert (stores["hidden:8:65:/srv/images"].name, list(stores["hidden:8:65:/srv/images"].extents)) == (
+        "/srv/images (hidden)",
+        by_id(MOUNTED),
+    )
+    assert file_system_of("/srv/images/a.qcow2", list(stores.values())) == "/srv/images"
+
+
+def test_what_only_this_process_has_mounted_holds_its_lun_and_the_first_process_says_what_a_place_is(tmp_path: Path) -> None:
+    own = {"/proc/self/mountinfo": "60 1 8:0 / /mnt rw - xfs /dev/sda rw\n61 1 8:32 / /srv/images rw - xfs /dev/sdc rw"}
+    stores = {store.id: store for store in BlockDevices(Tree(plant(tmp_path, SAN_HOST, own)), "h1").file_systems()}
+    assert list(stores["/mnt"].extents) == by_id(NAME.naa)
+    assert list(stores["/srv/images"].extents) == by_id(MOUNTED)
+    assert list(stores["hidden:8:32:/srv/images"].extents) == by_id(OTHER.naa)
+
+
+def test_btrfs_which_has_a_number_of_its_own_lies_on_the_device_that_it_names(tmp_path: Path) -> None:
+    table = {"/proc/1/mountinfo": f"27 1 0:47 /@ /data rw - btrfs /dev/disk/by-id/{OTHER.wwn} rw"}
+    (store,) = [store for store in BlockDevices(Tree(plant(tmp_path, SAN_HOST, table)), "h1").file_systems() if store.id == "/data"]
+    assert list(store.extents) == by_id(OTHER.naa)

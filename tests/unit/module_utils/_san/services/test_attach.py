@@ -1,0 +1,380 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The rules of safety around a pass-through disk, on any hypervisor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, Refused, RemoteError, StepFailed, TimedOut
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    FileSystem,
+    Host,
+    ScsiDevice,
+    Use,
+    VirtualDisk,
+    VirtualMachine,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.attach import AttachRequest, MakeVisible
+from tests.unit.ports import NAME, MemoryHypervisor
+
+DISK = VirtualDisk("2001", "Hard disk 2", "passthrough", "1000", 0, 1, name=NAME)
+REQUEST = AttachRequest("app", DiskWish(NAME, timeout=5))
+
+
+def asking(**settings: Any) -> AttachRequest:
+    return replace(REQUEST, wish=replace(REQUEST.wish, **settings))
+
+
+@pytest.fixture
+def hypervisor() -> MemoryHypervisor:
+    return MemoryHypervisor(
+        host_list=[Host("h1", "esx1", "prod"), Host("h2", "esx2", "prod"), Host("h3", "esx3", "dev")],
+        machines=[VirtualMachine("vm-1", "app", host="h1", cluster="prod"), VirtualMachine("vm-2", "db", host="h2", cluster="prod")],
+        presented={"h1": 1, "h2": 1},
+    )
+
+
+def visible_on(hypervisor: MemoryHypervisor, *hosts: str, state: str = "ok") -> MemoryHypervisor:
+    hypervisor.seen = [ScsiDevice(host, str(NAME), NAME, 1 << 30, state=state) for host in hosts]
+    return hypervisor
+
+
+def with_disk(hypervisor: MemoryHypervisor, vm: str) -> MemoryHypervisor:
+    hypervisor.machines = [replace(machine, disks=[DISK]) if machine.name == vm else machine for machine in hypervisor.machines]
+    return hypervisor
+
+
+def test_only_hosts_of_the_cluster_that_do_not_see_the_lun_are_rescanned(hypervisor: MemoryHypervisor) -> None:
+    report = attach.attach(visible_on(hypervisor, "h1"), REQUEST, check_mode=False)
+    assert hypervisor.rescans == [("h2",)]
+    assert report.hosts == ["esx1", "esx2"]
+    assert report.result(NAME)["disk"]["guest_address"] == "SCSI(0:1)"
+
+
+def test_what_a_cluster_has_to_know_is_handed_on(hypervisor: MemoryHypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    wishes: list[DiskWish] = []
+    plan_attach = hypervisor.plan_attach
+
+    def noting(vm: VirtualMachine, wish: DiskWish) -> Plan:
+        wishes.append(wish)
+        return plan_attach(vm, wish)
+
+    monkeypatch.setattr(hypervisor, "plan_attach", noting)
+    attach.attach(hypervisor, asking(mount_point="C:\\mt1", initialize=True), check_mode=True)
+    attach.attach(hypervisor, REQUEST, check_mode=True)
+    assert [(wish.mount_point, wish.initialize) for wish in wishes] == [("C:\\mt1", True), ("", False)]
+
+
+def test_a_second_run_changes_nothing(hypervisor: MemoryHypervisor) -> None:
+    attach.attach(hypervisor, REQUEST, check_mode=False)
+    report = attach.attach(hypervisor, REQUEST, check_mode=False)
+    assert not report.outcome.changed
+    assert len(hypervisor.rescans) == 1
+
+
+def test_check_mode_rescans_and_attaches_nothing(hypervisor: MemoryHypervisor) -> None:
+    report = attach.attach(hypervisor, REQUEST, check_mode=True)
+    assert report.outcome.changed
+    assert [action.split()[0] for action in report.outcome.actions] == ["rescan", "attach"]
+    assert hypervisor.rescans == []
+    assert report.attachment is None
+
+
+def test_a_released_device_counts_as_invisible(hypervisor: MemoryHypervisor) -> None:
+    attach.attach(visible_on(hypervisor, "h1", "h2", state="off"), REQUEST, check_mode=False)
+    assert hypervisor.rescans == [("h1", "h2")]
+
+
+def test_the_wait_goes_on_until_every_host_sees_the_lun(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.presented = {"h1": 1, "h2": 3}
+    pauses: list[float] = []
+    step = MakeVisible(hypervisor, hypervisor.host_list[:2], NAME, 60, clock=lambda: 0.0, sleep=pauses.append)
+    step.do()
+    assert hypervisor.rescans == [("h1", "h2"), ("h2",), ("h2",)]
+    assert pauses == [1.0, 2.0]
+
+
+def test_a_rescan_whose_answer_is_lost_is_repeated(hypervisor: MemoryHypervisor) -> None:
+    class Lossy(MemoryHypervisor):
+        def rescan(self, hosts: Sequence[str], name: ScsiName) -> None:
+            if not self.rescans:
+                self.rescans.append(())
+                raise OutcomeUnknown("the answer was lost")
+            super().rescan(hosts, name)
+
+    lossy = Lossy(hypervisor.host_list, presented=hypervisor.presented)
+    MakeVisible(lossy, lossy.host_list[:2], NAME, 60, clock=lambda: 0.0, sleep=lambda _: None).do()
+    assert lossy.rescans == [(), ("h1", "h2")]
+
+
+def test_a_host_that_sees_the_lun_before_it_grew_is_rescanned(hypervisor: MemoryHypervisor) -> None:
+    seen_small = visible_on(hypervisor, "h1", "h2")
+    with pytest.raises(StepFailed, match=r"smaller than 2147483648 bytes on esx1 \(1073741824 bytes\), esx2 .*: check its size"):
+        attach.attach(seen_small, replace(asking(timeout=0), size_bytes=2 << 30), check_mode=False)
+    assert hypervisor.rescans == [("h1", "h2")]
+    assert not attach.attach(with_disk(seen_small, "app"), replace(REQUEST, size_bytes=1 << 30), check_mode=False).outcome.changed
+
+
+def test_a_host_that_sees_the_lun_in_two_ways_has_read_its_size_when_both_have(hypervisor: MemoryHypervisor) -> None:
+    seen_small = visible_on(hypervisor, "h1", "h2")
+    grown = [replace(device, size_bytes=2 << 30) for device in seen_small.seen]
+    seen_small.seen.extend(grown)
+    assert not MakeVisible(seen_small, seen_small.host_list[:2], NAME, 60, size_bytes=2 << 30).done()
+
+
+def test_a_lun_that_stays_invisible_names_the_host_and_the_way_out(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.presented = {"h1": 1}
+    with pytest.raises(StepFailed, match=r"is not visible on esx2 after 0 s: check that the array maps it .*hba_info"):
+        attach.attach(hypervisor, asking(timeout=0), check_mode=False)
+    assert hypervisor.attachment(hypervisor.machines[0], NAME) is None
+
+
+def test_a_lun_of_another_vm_is_refused_by_name(hypervisor: MemoryHypervisor) -> None:
+    with pytest.raises(Refused, match=r"is used by VM db \(vm-2\) and will not be given to VM app"):
+        attach.attach(with_disk(hypervisor, "db"), REQUEST, check_mode=False)
+
+
+def test_sharing_is_an_explicit_wish(hypervisor: MemoryHypervisor) -> None:
+    with pytest.raises(Refused):
+        attach.attach(with_disk(hypervisor, "db"), asking(sharing="none"), check_mode=False)
+    assert attach.attach(hypervisor, asking(sharing="multi_writer"), check_mode=False).outcome.changed
+
+
+def test_a_lun_under_a_datastore_is_refused_even_when_sharing_is_wished(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.file_systems = [FileSystem("ds-1", "gold", "vmfs", ["h1"], [str(NAME)])]
+    with pytest.raises(Refused, match=r"vmfs file system gold \(ds-1\)"):
+        attach.attach(hypervisor, asking(sharing="multi_writer"), check_mode=False)
+
+
+def test_an_unreachable_host_of_the_cluster_stops_the_change(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.host_list[1] = replace(hypervisor.host_list[1], state="unreachable")
+    with pytest.raises(Refused, match="esx2"):
+        attach.attach(hypervisor, REQUEST, check_mode=False)
+    attach.attach(hypervisor, replace(REQUEST, ignore_hosts=["esx2"]), check_mode=False)
+    assert hypervisor.rescans == [("h1",)]
+
+
+def test_naming_a_host_that_cannot_be_asked_vouches_for_what_it_may_use(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.uses = [Use("host", "esx2", "h2", "cannot be asked because it is down")]
+    with pytest.raises(Refused, match=r"nobody can tell whether it is used \(host esx2 \(h2\) cannot be asked"):
+        attach.attach(hypervisor, REQUEST, check_mode=False)
+    assert attach.attach(hypervisor, replace(REQUEST, ignore_hosts=["esx2"]), check_mode=False).outcome.changed
+
+
+GUESTS_GROUP = Use("host", "esx1", "h1", "has the guest's volume group vg-a active", NAME, way_out="deactivate it there")
+
+
+def test_what_a_host_does_with_a_disk_that_a_vm_has_is_a_warning_of_a_run_that_changes_nothing(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.uses = [GUESTS_GROUP, Use("VM", "lost", "vm-9", "cannot be read")]
+    report = attach.attach(with_disk(visible_on(hypervisor, "h1", "h2"), "app"), REQUEST, check_mode=False)
+    assert not report.outcome.changed
+    assert report.outcome.warnings == [
+        f"LUN {NAME} is a disk of VM app, and host esx1 (h1) has the guest's volume group vg-a active: deactivate it there."
+    ]
+
+
+def test_what_a_host_does_with_a_disk_that_a_vm_has_stops_the_release_before_the_vm_loses_it(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.uses = [GUESTS_GROUP]
+    with pytest.raises(Refused, match=r"will not be released by the hosts: deactivate it there\.$"):
+        attach.detach(with_disk(visible_on(hypervisor, "h1"), "app"), REQUEST, release=True, check_mode=False)
+    assert hypervisor.attachment(hypervisor.machines[0], NAME)
+
+
+def test_a_lun_that_a_vm_has_below_a_disk_is_not_shared_and_not_given_to_it_again(hypervisor: MemoryHypervisor) -> None:
+    for vm, name in (("vm-1", "app"), ("vm-2", "db")):
+        hypervisor.uses = [Use("VM", name, vm, "has it below its disk vda", NAME)]
+        with pytest.raises(Refused, match=rf"VM {name} \({vm}\) has it below its disk vda"):
+            attach.attach(hypervisor, asking(sharing="multi_writer"), check_mode=False)
+
+
+def test_detaching_twice_changes_once(hypervisor: MemoryHypervisor) -> None:
+    with_disk(visible_on(hypervisor, "h1", "h2", "h3"), "app")
+    first = attach.detach(hypervisor, REQUEST, release=True, check_mode=False)
+    assert first.outcome.changed
+    assert first.attachment is None
+    assert hypervisor.seen == [], "also the host of another cluster let go"
+    assert not attach.detach(hypervisor, REQUEST, release=True, check_mode=False).outcome.changed
+
+
+def test_the_vm_loses_the_disk_before_any_host_lets_go(hypervisor: MemoryHypervisor) -> None:
+    report = attach.detach(with_disk(visible_on(hypervisor, "h1"), "app"), REQUEST, release=True, check_mode=True)
+    assert [action.split()[0] for action in report.outcome.actions] == ["detach", "release"]
+
+
+def test_a_lun_that_another_vm_has_is_not_released(hypervisor: MemoryHypervisor) -> None:
+    with_disk(with_disk(visible_on(hypervisor, "h1"), "app"), "db")
+    with pytest.raises(Refused, match=r"VM db \(vm-2\) and will not be released"):
+        attach.detach(hypervisor, REQUEST, release=True, check_mode=False)
+    assert attach.detach(hypervisor, REQUEST, release=False, check_mode=False).outcome.changed
+
+
+def test_a_lun_in_use_is_not_forgotten(hypervisor: MemoryHypervisor) -> None:
+    with pytest.raises(Refused, match="will not be forgotten"):
+        attach.forget(with_disk(hypervisor, "db"), REQUEST, check_mode=False)
+
+
+def test_somebody_who_got_the_lun_while_it_was_waited_for_is_seen_right_before_it_is_given(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.meanwhile[2] = lambda: hypervisor.give("db", NAME)
+    with pytest.raises(StepFailed, match=r"is used by VM db \(vm-2\) and will not be given to VM app"):
+        attach.attach(hypervisor, REQUEST, check_mode=False)
+    assert hypervisor.attachment(hypervisor.machines[0], NAME) is None
+
+
+def test_of_two_who_got_a_lun_at_once_this_run_steps_back(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.meanwhile[3] = lambda: hypervisor.give("db", NAME)
+    with pytest.raises(StepFailed, match=r"is used by VM db .*; undone: attach LUN"):
+        attach.attach(hypervisor, REQUEST, check_mode=False)
+    assert hypervisor.attachment(hypervisor.machines[0], NAME) is None
+    assert hypervisor.attachment(hypervisor.machines[1], NAME) is not None
+
+
+def test_a_lun_of_which_nobody_can_tell_is_given_only_on_the_users_word(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.uses.append(Use("VM", "lost", "vm-9", "cannot be read because it is inaccessible"))
+    with pytest.raises(Refused, match="nobody can tell whether it is used"):
+        attach.attach(hypervisor, REQUEST, check_mode=False)
+    report = attach.attach(hypervisor, replace(REQUEST, assume_unused=True), check_mode=False)
+    assert report.outcome.changed
+    assert "VM lost (vm-9)" in report.outcome.warnings[0]
+
+
+def test_what_nobody_can_tell_does_not_trouble_a_run_that_changes_nothing(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.uses.append(Use("VM", "lost", "vm-9", "cannot be read because it is inaccessible"))
+    assert not attach.attach(visible_on(with_disk(hypervisor, "app"), "h1", "h2"), REQUEST, check_mode=False).outcome.changed
+
+
+def test_hosts_do_not_let_go_of_a_lun_that_somebody_got_while_it_was_detached(hypervisor: MemoryHypervisor) -> None:
+    visible_on(with_disk(hypervisor, "app"), "h1", "h2").meanwhile[2] = lambda: hypervisor.give("db", NAME)
+    with pytest.raises(StepFailed, match=r"is used by VM db \(vm-2\) and will not be released by the hosts"):
+        attach.detach(hypervisor, REQUEST, release=True, check_mode=False)
+    assert len(hypervisor.seen) == 2
+
+
+def test_a_run_that_takes_back_its_own_work_takes_no_disk_from_any_vm(hypervisor: MemoryHypervisor) -> None:
+    visible_on(with_disk(hypervisor, "app"), "h1", "h2")
+    with pytest.raises(Refused, match=r"is used by VM app \(vm-1\) and will not be released by the hosts: detach it first"):
+        attach.release(hypervisor, REQUEST, check_mode=False)
+    assert (len(hypervisor.seen), len(hypervisor.machines[0].disks)) == (2, 1)
+
+
+def test_hosts_let_go_of_a_lun_that_nobody_has(hypervisor: MemoryHypervisor) -> None:
+    visible_on(hypervisor, "h1", "h2")
+    assert attach.release(hypervisor, REQUEST, check_mode=True).outcome.changed
+    assert len(hypervisor.seen) == 2
+    assert attach.release(hypervisor, REQUEST, check_mode=False).outcome.changed
+    assert (hypervisor.seen, attach.release(hypervisor, REQUEST, check_mode=False).outcome.changed) == ([], False)
+
+
+def test_a_success_is_never_told_of_a_disk_that_is_gone_by_then(hypervisor: MemoryHypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hypervisor, "attachment", lambda _vm, _name: None)
+    with pytest.raises(RemoteError, match=r"is no disk of VM app any more, because somebody else took it away: run this task again"):
+        attach.attach(hypervisor, REQUEST, check_mode=False)
+    assert attach.attach(hypervisor, REQUEST, check_mode=True).attachment is None
+
+
+def test_a_lun_that_was_unmapped_while_it_was_attached_is_given_back(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.meanwhile[3] = hypervisor.seen.clear
+    with pytest.raises(StepFailed, match=r"is not visible on esx1, esx2 any more, so somebody took it away; undone: attach LUN"):
+        attach.attach(hypervisor, REQUEST, check_mode=False)
+    assert hypervisor.attachment(hypervisor.machines[0], NAME) is None
+
+
+def test_everything_that_a_module_returns(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.machines[0] = replace(hypervisor.machines[0], uuid="u-1")
+    result = attach.attach(visible_on(hypervisor, "h1"), REQUEST, check_mode=False).result(NAME)
+    assert result == {
+        "changed": True,
+        "actions": [f"rescan esx2 for LUN {NAME}", f"attach LUN {NAME} to VM app"],
+        "diff": {"before": {"visible": {"esx2": False}}, "after": {"visible": {"esx2": True}}},
+        "warnings": [],
+        "vm": {"name": "app", "id": "vm-1", "uuid": "u-1"},
+        "naa": NAME.naa,
+        "hosts": ["esx1", "esx2"],
+        "disk": {
+            "label": "Hard disk 2",
+            "key": "2001",
+            "controller_type": "pvscsi",
+            "controller_key": "1000",
+            "bus": 0,
+            "unit": 1,
+            "guest_address": "SCSI(0:1)",
+            "mapping_file": DISK.path,
+            "device": DISK.device,
+            "size_bytes": DISK.size_bytes,
+            "mode": DISK.mode,
+            "disk_mode": DISK.disk_mode,
+            "sharing": DISK.sharing,
+        },
+    }
+
+
+def test_there_is_no_disk_to_return_when_there_is_none(hypervisor: MemoryHypervisor) -> None:
+    assert attach.detach(hypervisor, REQUEST, release=False, check_mode=False).result(NAME)["disk"] is None
+
+
+def test_check_mode_returns_the_disk_that_would_go(hypervisor: MemoryHypervisor) -> None:
+    assert attach.detach(with_disk(hypervisor, "app"), REQUEST, release=False, check_mode=True).result(NAME)["disk"]["key"] == "2001"
+
+
+def test_no_change_reads_the_whole_inventory_of_devices(hypervisor: MemoryHypervisor) -> None:
+    attach.attach(hypervisor, REQUEST, check_mode=False)
+    attach.detach(hypervisor, REQUEST, release=True, check_mode=False)
+    attach.release(visible_on(hypervisor, "h1"), REQUEST, check_mode=False)
+    attach.forget(hypervisor, REQUEST, check_mode=False)
+    assert hypervisor.device_reads == 0
+
+
+def test_a_lun_that_the_vm_has_already_costs_no_further_look(hypervisor: MemoryHypervisor) -> None:
+    attach.attach(visible_on(with_disk(hypervisor, "app"), "h1", "h2"), REQUEST, check_mode=False)
+    assert hypervisor.calls.count("inventory") == 1
+
+
+def test_a_lun_is_visible_whatever_its_size_when_none_is_asked_for(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.seen = [ScsiDevice(host, str(NAME), NAME, 0) for host in ("h1", "h2")]
+    attach.attach(hypervisor, REQUEST, check_mode=False)
+    assert hypervisor.rescans == []
+
+
+def test_the_pauses_grow_to_a_quarter_of_a_minute_and_the_last_look_is_at_the_end(hypervisor: MemoryHypervisor) -> None:
+    now, slept = [0.0], []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    step = MakeVisible(hypervisor, hypervisor.host_list[2:], NAME, 61.0, clock=lambda: now[0], sleep=sleep)
+    with pytest.raises(TimedOut, match="is not visible on esx3 after 61 s"):
+        step.do()
+    assert slept == [1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0, 15.0]
+    step = MakeVisible(hypervisor, hypervisor.host_list[2:], NAME, 3.0, clock=lambda: now[0], sleep=sleep)
+    slept.clear()
+    with pytest.raises(TimedOut):
+        step.do()
+    assert slept == [1.0, 2.0]
+
+
+def test_what_is_forgotten_is_told(hypervisor: MemoryHypervisor) -> None:
+    report = attach.forget(visible_on(hypervisor, "h1", "h3"), REQUEST, check_mode=False)
+    assert (report.vm.name, list(report.hosts), report.attachment) == ("app", ["esx1", "esx2", "esx3"], None)
+    assert list(report.outcome.actions) == [f"forget LUN {NAME} on h1", f"forget LUN {NAME} on h3"]
+
+
+def test_a_host_of_another_cluster_that_cannot_be_asked_is_in_nobodys_way(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.host_list[2] = replace(hypervisor.host_list[2], state="unreachable")
+    assert list(attach.forget(hypervisor, REQUEST, check_mode=False).hosts) == ["esx1", "esx2"]
+
+
+def test_sharing_does_not_vouch_for_what_nobody_can_tell(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.uses = [Use("VM", "ghost", "vm-9", "does not tell its disks")]
+    with pytest.raises(Refused, match="nobody can tell whether it is used"):
+        attach.attach(hypervisor, asking(sharing="multi_writer"), check_mode=False)

@@ -1,0 +1,218 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A LUN becomes a volume in a guest and leaves it again; whatever request fails, nothing is left half-made and the next run gets there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.guest_volume import VolumeReport
+from tests.unit.windows import Happening, Wire, lost, refusing
+from tests.unit.windows_guest import GIB, Bench
+
+MOUNT_POINT = "C:\\mt1"
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+class TestAVolume:
+    def test_is_made_of_a_raw_lun(self, bench: Bench) -> None:
+        result = bench.present(label="data", allocation_unit_bytes=65536).result()
+        disk = f"disk 1 (naa.{bench.name.naa}) of win01.lab"
+        assert result["actions"] == [
+            f"bring online {disk}",
+            f"clear read-only on {disk}",
+            f"write a GPT onto {disk}",
+            f"make a partition over the whole of {disk}",
+            f"make the file system NTFS on {disk}",
+            f"mount as E: {disk}",
+        ]
+        assert result["changed"]
+        assert (result["naa"], result["serial"], result["guest_name"]) == (bench.name.naa, bench.name.serial, "win01.lab")
+        assert (result["disk_number"], result["size_bytes"]) == (1, 5 * GIB)
+        volume = result["volume"]
+        assert volume["path"].startswith("\\\\?\\Volume{")
+        assert (volume["file_system"], volume["label"], volume["allocation_unit_bytes"]) == ("NTFS", "data", 65536)
+        assert (volume["drive_letter"], volume["mount_points"]) == ("E:", [])
+        assert 4.9 * GIB < volume["size_bytes"] < 5 * GIB
+
+    def test_is_left_as_it_is_by_a_second_run(self, bench: Bench) -> None:
+        first = bench.present(label="data").result()
+        state = bench.state()
+        bench.wire.asked.clear()
+        second = bench.present(label="data").result()
+        assert (second["changed"], second["actions"]) == (False, [])
+        assert second["volume"] == first["volume"]
+        assert bench.state() == state
+        assert len(bench.wire.asked) <= 10
+
+    def test_appears_in_a_directory_that_is_made(self, bench: Bench) -> None:
+        result = bench.present(MOUNT_POINT, file_system="ReFS").result()
+        assert f"make the directory {MOUNT_POINT} on win01.lab" in result["actions"]
+        assert (result["volume"]["drive_letter"], result["volume"]["mount_points"]) == (None, [MOUNT_POINT])
+        assert result["volume"]["file_system"] == "ReFS"
+        assert not bench.present(MOUNT_POINT, file_system="ReFS").result()["changed"]
+
+    def test_may_appear_in_several_places(self, bench: Bench) -> None:
+        bench.present("E:")
+        result = bench.present(MOUNT_POINT).result()
+        assert (result["volume"]["drive_letter"], result["volume"]["mount_points"]) == ("E:", [MOUNT_POINT])
+
+    def test_needs_no_place(self, bench: Bench) -> None:
+        volume = bench.present(None).result()["volume"]
+        assert (volume["drive_letter"], volume["mount_points"]) == (None, [])
+
+    def test_grows_with_its_lun(self, bench: Bench) -> None:
+        bench.present()
+        bench.resize_lun(9 * GIB)
+        result = bench.present().result()
+        assert [action.partition(" disk")[0] for action in result["actions"]] == ["grow the volume to the whole of"]
+        assert result["size_bytes"] == 9 * GIB
+        assert result["volume"]["size_bytes"] > 8.9 * GIB
+        assert not bench.present().result()["changed"]
+
+    def test_does_not_grow_by_what_an_array_rounds(self, bench: Bench) -> None:
+        bench.present()
+        bench.resize_lun(5 * GIB + 4 * 1024**2)
+        assert not bench.present().result()["changed"]
+
+    def test_is_found_again_after_it_was_absent(self, bench: Bench) -> None:
+        before = bench.present(label="data").result()["volume"]
+        bench.absent()
+        result = bench.present(label="data").result()
+        assert [action.partition(" disk")[0] for action in result["actions"]] == ["bring online", "take over what is on", "mount as E:"]
+        assert result["volume"] == before
+
+
+class TestAbsence:
+    def test_takes_the_letter_away_and_the_disk_offline_and_leaves_the_data(self, bench: Bench) -> None:
+        bench.present(label="data")
+        content = bench.medium.canonical()["partitions"]
+        result = bench.absent().result()
+        assert [action.partition(" disk")[0] for action in result["actions"]] == ["unmount E: from", "take offline"]
+        assert result["volume"] is None
+        assert bench.disk.offline
+        assert [
+            {**part, "access": {}}
+            for part in bench.medium.canonical()["partitions"]  # type: ignore[attr-defined]
+        ] == [{**part, "access": {}} for part in content]  # type: ignore[attr-defined]
+
+    def test_comes_once(self, bench: Bench) -> None:
+        bench.present()
+        bench.absent()
+        assert not bench.absent().result()["changed"]
+
+    def test_of_a_lun_that_the_guest_never_saw_changes_nothing(self, bench: Bench) -> None:
+        result = bench.absent().result()
+        assert (result["changed"], result["disk_number"], result["volume"]) == (False, None, None)
+
+
+class TestCheckMode:
+    def test_tells_what_would_be_done_and_does_nothing(self, bench: Bench) -> None:
+        bench.see()
+        state = bench.state()
+        told = bench.present(MOUNT_POINT, check=True).result()
+        assert bench.state() == state
+        assert told["volume"] is None
+        assert told["diff"]["after"]["file_system"] == "NTFS"
+        assert bench.present(MOUNT_POINT).result()["actions"] == told["actions"]
+
+    def test_says_that_it_did_not_look_for_new_disks(self, bench: Bench) -> None:
+        result = bench.present(check=True).result()
+        assert result["changed"]
+        assert result["actions"] == [
+            f"look for LUN {bench.name} on win01.lab",
+            "if it is found and empty, make it a volume with NTFS, mounted as E:",
+        ]
+        assert bench.wire.count("UpdateHostStorageCache") == 0
+
+    def test_of_absence(self, bench: Bench) -> None:
+        bench.present()
+        state = bench.state()
+        told = bench.absent(check=True).result()
+        assert bench.state() == state
+        assert bench.absent().result()["actions"] == told["actions"]
+
+
+Way = Callable[[Bench], VolumeReport]
+
+
+def make(bench: Bench) -> VolumeReport:
+    return bench.present(MOUNT_POINT, label="data")
+
+
+def grow(bench: Bench) -> VolumeReport:
+    return bench.present(MOUNT_POINT, label="data")
+
+
+def leave(bench: Bench) -> VolumeReport:
+    return bench.absent()
+
+
+def replace(bench: Bench) -> VolumeReport:
+    return bench.present(MOUNT_POINT, file_system="ReFS", force=True)
+
+
+def before(way: Way) -> Bench:
+    """The world in which a way begins, fresh."""
+    bench = Bench()
+    bench.see()
+    if way is not make:
+        make(bench)
+    if way is grow:
+        bench.resize_lun(9 * GIB)
+        bench.see()
+    bench.wire = Wire()
+    return bench
+
+
+READS = ("Enumerate", "GetSupportedSize")
+UNDONE = {grow, replace}
+"""The ways on which there is a point of no return."""
+
+
+def faults(requests: Sequence[str]) -> Iterator[tuple[str, str, int, Happening]]:
+    """Everything that may happen to one of the requests: it is refused or, when it changes something, lost before or after it was done."""
+    for number, request in enumerate(requests):
+        yield f"refusing {request}", "before", number, refusing(RemoteError("The lab says no."))
+        if request.split()[1] not in READS:
+            yield f"losing {request}", "before", number, lost
+            yield f"losing the answer to {request}", "after", number, lost
+
+
+@pytest.mark.parametrize("way", [make, grow, leave, replace])
+def test_whatever_request_fails_nothing_is_left_half_made_and_the_next_run_gets_there(way: Way) -> None:
+    bench = before(way)
+    assert way(bench).outcome.changed
+    goal = bench.state()
+    wrong = [problem for fault in faults(bench.wire.asked) for problem in problems(way, goal, *fault)]
+    assert not wrong, "\n".join(wrong)
+
+
+def problems(way: Way, goal: Any, case: str, moment: str, number: int, happening: Happening) -> Iterator[str]:
+    """What is wrong after a fault happened to one request of a way."""
+    bench = before(way)
+    start = bench.state()
+    getattr(bench.wire, moment)[number] = happening
+    try:
+        way(bench)
+    except CrossvisorError as error:
+        whole = str(error).startswith("All was done") or way in UNDONE
+        if bench.state() != start and not whole:
+            yield f"{case}: left something half-made: {error}"
+    else:
+        if bench.state() != goal:
+            yield f"{case}: succeeded without reaching its end"
+    bench.wire = Wire()
+    way(bench)
+    if bench.state() != goal:
+        yield f"{case}: the next run ends elsewhere"

@@ -1,0 +1,310 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Every virtual disk is a row: mapped down to its array, or with the reason why not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed, NotFound
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    ArrayAbout,
+    FileSystem,
+    Hba,
+    Host,
+    ImageFile,
+    Lun,
+    LunMapping,
+    ScsiDevice,
+    VirtualDisk,
+    VirtualMachine,
+    Volume,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map import StorageMap, storage_map
+from tests.unit.ports import NAME, OTHER, MemoryArray, MemoryHypervisor, lun
+
+LOCAL = "mpx.vmhba0:C0:T0:L0"
+STORES = [
+    FileSystem("ds-1", "gold", "vmfs", ["h1", "h2"], [str(NAME)]),
+    FileSystem("ds-2", "span", "vmfs", ["h1", "h2"], [str(NAME), str(OTHER)]),
+    FileSystem("ds-3", "nfs", "nfs", ["h1"], remote="192.0.2.21:/exports/vm/ds3"),
+    FileSystem("ds-4", "local", "vmfs", ["h1"], [LOCAL]),
+    FileSystem("ds-5", "vsan", "vsan", ["h1"]),
+]
+
+
+def image(store: str, label: str = "Hard disk 1") -> VirtualDisk:
+    return VirtualDisk("2000", label, "image", size_bytes=5 << 30, path=f"[{store}] vm/vm.vmdk", file_system=store)
+
+
+def hypervisor(*disks: VirtualDisk, **settings: Any) -> MemoryHypervisor:
+    world: dict[str, Any] = {
+        "host_list": [Host("h1", "esx1", "prod"), Host("h2", "esx2", "prod")],
+        "machines": [VirtualMachine("vm-1", "app", "u-1", host="h1", cluster="prod", disks=disks)],
+        "file_systems": STORES,
+        "seen": [
+            ScsiDevice("h1", str(NAME), NAME, 1 << 40, "NETAPP", "LUN C-Mode", aliases=["vml.0200"]),
+            ScsiDevice("h2", str(NAME), NAME, 1 << 40, "NETAPP", "LUN C-Mode"),
+            ScsiDevice("h1", LOCAL, None, 1 << 38),
+            ScsiDevice("h2", LOCAL, None, 1 << 38),
+        ],
+    }
+    return MemoryHypervisor(**{**world, **settings})
+
+
+def source(array: MemoryArray, label: str = "ontap.example.com") -> ArraySource:
+    return ArraySource(label, lambda: array)
+
+
+def rows(found: StorageMap, *columns: str) -> list[tuple[Any, ...]]:
+    return [tuple(row[column] for column in columns) for row in found.mappings]
+
+
+def test_an_image_file_is_mapped_to_the_lun_under_its_datastore() -> None:
+    found = storage_map(hypervisor(image("ds-1")), [source(MemoryArray(lun(NAME)))])
+    assert found.mappings == [
+        {
+            "hypervisor_type": "memory",
+            "hypervisor": "hv.example.com",
+            "cluster": "prod",
+            "host": "esx1",
+            "vm_name": "app",
+            "vm_id": "vm-1",
+            "disk": "Hard disk 1",
+            "kind": "image",
+            "device": f"naa.{NAME.naa}",
+            "path": "[ds-1] vm/vm.vmdk",
+            "naa": NAME.naa,
+            "serial": "80Lab-aaaaa1",
+            "size_bytes": 5 << 30,
+            "array_type": "ontap",
+            "array": "lab",
+            "array_address": "ontap.example.com",
+            "svm": "svm1",
+            "volume": "v1",
+            "lun_path": "/vol/v1/l1",
+            "lun_id": 3,
+            "storage_state": "online",
+            "status": "mapped",
+            "reason": "",
+        }
+    ]
+
+
+def test_an_image_file_on_several_extents_has_a_row_for_each() -> None:
+    array = MemoryArray(lun(NAME), [replace(lun(OTHER), path="/vol/v1/l2")])
+    found = storage_map(hypervisor(image("ds-2")), [source(array)])
+    assert rows(found, "lun_path", "status") == [("/vol/v1/l1", "mapped"), ("/vol/v1/l2", "mapped")]
+
+
+@pytest.mark.parametrize(
+    "disk",
+    [
+        VirtualDisk("2001", "Hard disk 2", "passthrough", device="anything", name=NAME),
+        VirtualDisk("2001", "Hard disk 2", "passthrough", device="vml.0200"),
+    ],
+)
+def test_a_passthrough_disk_is_mapped_by_identity_or_by_its_device(disk: VirtualDisk) -> None:
+    found = storage_map(hypervisor(disk), [source(MemoryArray(lun(NAME)))])
+    assert rows(found, "kind", "naa", "lun_path", "status") == [("passthrough", NAME.naa, "/vol/v1/l1", "mapped")]
+
+
+def test_a_passthrough_disk_whose_lun_nobody_sees_is_a_row_with_a_reason() -> None:
+    found = storage_map(hypervisor(VirtualDisk("2001", "d", "passthrough", device="vml.99")), [])
+    assert rows(found, "status", "reason") == [("unresolved", "the device vml.99 is not visible on the VM's host, so its LUN is unknown")]
+
+
+def test_a_network_file_system_is_mapped_to_the_nearest_export_of_its_address() -> None:
+    exports = [
+        Volume("1", "root", "svm1", "/", ["192.0.2.21"]),
+        Volume("2", "vm", "svm1", "/exports/vm", ["192.0.2.21"]),
+        Volume("3", "vm", "other", "/exports/vm/ds3", ["192.0.2.99"]),
+        Volume("4", "near", "svm1", "/exports/v", ["192.0.2.21"]),
+    ]
+    found = storage_map(hypervisor(image("ds-3")), [source(MemoryArray(exports=exports))])
+    assert rows(found, "device", "svm", "volume", "status") == [("192.0.2.21:/exports/vm/ds3", "svm1", "vm", "mapped")]
+
+
+@pytest.mark.parametrize(
+    ("store", "reason"),
+    [
+        ("ds-1", "no array was given to look up LUN naa.600a098038304c61622d616161616131 (by its name it is on NetApp ONTAP)"),
+        ("ds-3", "no array was given to look up export 192.0.2.21:/exports/vm/ds3"),
+        ("ds-4", "mpx.vmhba0:C0:T0:L0 is a local disk of its host, on no array"),
+        ("ds-5", "the vsan file system vsan does not tell on which devices it lies"),
+        ("ds-9", "the file system of [ds-9] vm/vm.vmdk is not known to the hypervisor"),
+    ],
+)
+def test_what_cannot_be_resolved_is_a_row_with_a_reason(store: str, reason: str) -> None:
+    found = storage_map(hypervisor(image(store)), [])
+    assert rows(found, "status", "reason") == [("unresolved", reason)]
+
+
+def test_a_lun_on_none_of_the_arrays_names_those_that_were_asked() -> None:
+    found = storage_map(hypervisor(image("ds-1")), [source(MemoryArray(), "a1"), source(MemoryArray(), "a2")])
+    assert "is on none of the arrays a1, a2" in found.mappings[0]["reason"]
+
+
+def test_an_array_that_fails_costs_its_rows_not_the_map() -> None:
+    def fail() -> MemoryArray:
+        raise ConnectionFailed("no route")
+
+    found = storage_map(hypervisor(image("ds-1")), [ArraySource("a1", fail), source(MemoryArray(lun(NAME)), "a2")])
+    assert rows(found, "status") == [("mapped",)]
+    assert found.warnings == ["array a1 could not be asked: no route"]
+    found = storage_map(hypervisor(image("ds-1")), [ArraySource("a1", fail)])
+    assert found.mappings[0]["reason"].endswith("; array a1 could not be asked: no route")
+
+
+def test_each_array_is_asked_once_however_many_vms_there_are() -> None:
+    machines = [VirtualMachine(f"vm-{n}", f"app{n}", host="h1", disks=[image("ds-1")]) for n in range(50)]
+    array, endpoint = MemoryArray(lun(NAME)), hypervisor(machines=machines)
+    storage_map(endpoint, [source(array)])
+    assert array.calls == ["about", "luns", "volumes", "close"]
+    assert endpoint.calls == ["inventory"]
+
+
+def test_the_number_is_the_one_that_the_vms_host_sees() -> None:
+    mappings = [LunMapping("g1", "1", 3, ["iqn.a:1"]), LunMapping("g2", "2", 7, ["iqn.a:2"])]
+    endpoint = hypervisor(image("ds-1"))
+    endpoint.host_list = [
+        replace(host, hbas=[Hba("vmhba64", "iscsi_software", "online", iqn=f"iqn.A:{number}")])
+        for number, host in enumerate(endpoint.host_list, 1)
+    ]
+    found = storage_map(endpoint, [source(MemoryArray(replace(lun(NAME), mappings=mappings)))])
+    assert rows(found, "lun_id") == [(3,)]
+
+
+class Site(MemoryArray):
+    """One of two arrays that present both ends of a mirror under one serial number."""
+
+    site = ""
+
+    def about(self) -> ArrayAbout:
+        return ArrayAbout("ontap", self.site, f"{self.site}.example.com", "9.16.1", uuid=f"uuid-{self.site}")
+
+
+def site(name: str, number: int, *initiators: str, extra: Sequence[Lun] = ()) -> ArraySource:
+    array = Site(replace(lun(NAME, number, initiators), svm=f"svm_{name}", path=f"/vol/{name}/l1", svm_id=f"id-{name}"), list(extra))
+    array.site = name
+    return ArraySource(name, lambda: array)
+
+
+def seeing(endpoint: MemoryHypervisor, host: str, initiator: str) -> MemoryHypervisor:
+    hba = Hba("vmhba64", "iscsi_software", "online", iqn=initiator)
+    endpoint.host_list = [replace(one, hbas=[hba]) if one.id == host else one for one in endpoint.host_list]
+    return endpoint
+
+
+@pytest.mark.parametrize("disk", [image("ds-1"), VirtualDisk("2001", "Hard disk 1", "passthrough", device=str(NAME), name=NAME)])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_lun_of_one_name_on_two_arrays_has_a_row_for_each_in_whatever_order(disk: VirtualDisk, turned: bool) -> None:
+    arrays = [site("a", 3, "iqn.a:1"), site("b", 7, "iqn.a:1")]
+    found = storage_map(seeing(hypervisor(disk), "h1", "iqn.A:1"), arrays[::-1] if turned else arrays)
+    assert sorted(rows(found, "array", "svm", "lun_path", "lun_id", "naa", "status")) == [
+        ("a", "svm_a", "/vol/a/l1", 3, NAME.naa, "mapped"),
+        ("b", "svm_b", "/vol/b/l1", 7, NAME.naa, "mapped"),
+    ]
+    (warning,) = found.warnings
+    assert warning.startswith("Several LUNs have one name, as SnapMirror active sync gives it to both ends of a mirror, and a row each: ")
+    assert all(place in warning for place in (str(NAME), "a svm_a:/vol/a/l1", "b svm_b:/vol/b/l1"))
+
+
+def test_the_number_of_a_mirrored_lun_is_one_that_the_vms_host_sees_at_that_array() -> None:
+    arrays = [site("a", 3, "iqn.a:elsewhere"), site("b", 7, "iqn.a:1")]
+    found = storage_map(seeing(hypervisor(image("ds-1")), "h1", "iqn.a:1"), arrays)
+    assert rows(found, "array", "lun_id") == [("a", None), ("b", 7)]
+
+
+def test_a_mirrored_lun_is_two_storage_resources_with_what_uses_them() -> None:
+    found = storage_map(hypervisor(image("ds-1")), [site("a", 3), site("b", 7)])
+    both = [resource for resource in found.storage_resources if resource["naa"] == NAME.naa]
+    assert [(one["array"], one["hosts"], one["file_systems"], one["virtual_machines"]) for one in both] == [
+        ("a", ["esx1", "esx2"], ["gold", "span"], ["app"]),
+        ("b", ["esx1", "esx2"], ["gold", "span"], ["app"]),
+    ]
+    (disk,) = found.virtual_machines[0]["disks"]
+    assert [one["array"] for one in disk["storage"]] == ["a", "b"]
+
+
+def test_an_array_that_is_given_by_two_addresses_is_one() -> None:
+    found = storage_map(hypervisor(image("ds-1")), [site("a", 3), site("a", 3)])
+    assert (rows(found, "array"), found.warnings) == ([("a",)], [])
+
+
+def test_a_lun_that_no_host_can_see_is_told_by_its_row_and_by_a_warning() -> None:
+    found = storage_map(hypervisor(image("ds-1")), [source(MemoryArray(replace(lun(NAME), state="nvfail")))])
+    assert rows(found, "storage_state", "status") == [("nvfail", "mapped")]
+    assert found.virtual_machines[0]["disks"][0]["storage"][0]["storage_state"] == "nvfail"
+    assert found.warnings == [f"Not online on their array, so that no host can see them: LUN {NAME} (lab svm1:/vol/v1/l1) is nvfail."]
+
+
+@pytest.mark.parametrize("state", ["online", "unknown"])
+def test_a_state_in_which_hosts_may_see_a_lun_is_no_warning(state: str) -> None:
+    found = storage_map(hypervisor(image("ds-1")), [source(MemoryArray(replace(lun(NAME), state=state)))])
+    assert (rows(found, "storage_state"), found.warnings) == ([(state,)], [])
+
+
+def test_the_state_of_an_exported_volume_is_told_and_of_nothing_else() -> None:
+    exports = [Volume("2", "vm", "svm1", "/exports/vm", ["192.0.2.21"], state="offline")]
+    found = storage_map(hypervisor(image("ds-3"), image("ds-4")), [source(MemoryArray(exports=exports))])
+    assert rows(found, "storage_state") == [("offline",), ("",)]
+
+
+def test_only_the_selected_vms_are_mapped_and_an_unknown_one_is_an_error() -> None:
+    endpoint = hypervisor(machines=[VirtualMachine(f"vm-{n}", f"app{n}", host="h1", disks=[image("ds-1")]) for n in range(3)])
+    assert rows(storage_map(endpoint, [], ["app1"]), "vm_name") == [("app1",)]
+    with pytest.raises(NotFound):
+        storage_map(endpoint, [], ["app9"])
+
+
+def test_the_nested_forms_say_the_same() -> None:
+    found = storage_map(hypervisor(image("ds-2"), image("ds-4", "Hard disk 2")), [source(MemoryArray(lun(NAME)))])
+    disks = found.virtual_machines[0]["disks"]
+    assert [len(disk["storage"]) for disk in disks] == [2, 1]
+    by_device = {(resource["device"], tuple(resource["hosts"])): resource for resource in found.storage_resources}
+    shared = by_device[f"naa.{NAME.naa}", ("esx1", "esx2")]
+    assert shared["file_systems"] == ["gold", "span"]
+    assert shared["virtual_machines"] == ["app"]
+    assert by_device[LOCAL, ("esx1",)]["virtual_machines"] == ["app"]
+    assert by_device[LOCAL, ("esx2",)]["virtual_machines"] == [], "a local disk of the same name on another host is another disk"
+
+
+def test_every_file_of_a_differencing_chain_has_its_rows() -> None:
+    chain = replace(image("ds-1"), parents=[ImageFile("middle", "ds-4"), ImageFile("base", "ds-2"), ImageFile("lost", "ds-9")])
+    found = storage_map(hypervisor(chain), [source(MemoryArray(lun(NAME)))])
+    assert rows(found, "disk", "path", "device", "status") == [
+        ("Hard disk 1", "[ds-1] vm/vm.vmdk", str(NAME), "mapped"),
+        ("Hard disk 1", "middle", LOCAL, "unresolved"),
+        ("Hard disk 1", "base", str(NAME), "mapped"),
+        ("Hard disk 1", "base", str(OTHER), "unresolved"),
+        ("Hard disk 1", "lost", "", "unresolved"),
+    ]
+    (disk,) = found.virtual_machines[0]["disks"]
+    assert [len(disk["storage"]), *((parent["path"], len(parent["storage"])) for parent in disk["parents"])] == [
+        1,
+        ("middle", 1),
+        ("base", 2),
+        ("lost", 1),
+    ]
+    (other,) = (resource for resource in found.storage_resources if resource["naa"] == OTHER.naa)
+    assert other["virtual_machines"] == ["app"]
+
+
+def test_what_a_host_could_not_tell_is_a_warning_beside_those_of_arrays() -> None:
+    found = storage_map(hypervisor(warnings=["Host esx9 was not asked."]), [])
+    assert found.warnings == ["Host esx9 was not asked."]
+
+
+@pytest.mark.parametrize(("images", "call"), [(False, "inventory"), (True, "inventory with images")])
+def test_image_files_are_asked_for_their_details_only_on_demand(images: bool, call: str) -> None:
+    there = hypervisor()
+    storage_map(there, [], images=images)
+    assert call in there.calls

@@ -1,0 +1,123 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Replies of the property collector, read as a stream."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from lxml import etree
+from pyVmomi import vim
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import (
+    ObjectRecord,
+    ReplyStream,
+    child,
+    children,
+    flag,
+    integer,
+    text,
+    type_of,
+)
+from tests.unit import vsphere
+
+
+def records(reply: bytes) -> list[ObjectRecord]:
+    return list(ReplyStream(io.BytesIO(reply)))
+
+
+def test_every_object_comes_with_its_type_id_and_properties() -> None:
+    vm = vsphere.contents("VirtualMachine", "vm-42", {"name": "db01", "runtime.host": vsphere.managed("HostSystem", "host-9")})
+    cluster = vsphere.contents("ClusterComputeResource", "domain-c7", {"name": "prod"})
+    found = [(it.type, it.moid, {path: it.text(path) for path in it.properties}) for it in records(vsphere.page([vm, cluster]))]
+    assert found == [
+        ("VirtualMachine", "vm-42", {"name": "db01", "runtime.host": "host-9"}),
+        ("ClusterComputeResource", "domain-c7", {"name": "prod"}),
+    ]
+
+
+def test_the_token_of_the_next_page_is_known_after_the_last_object_and_empty_on_the_last_page() -> None:
+    folder = vsphere.contents("Folder", "group-v3", {"name": "vm"})
+    first, last = (ReplyStream(io.BytesIO(vsphere.page([folder], token))) for token in ("7", None))
+    assert [len(list(page)) for page in (first, last)] == [1, 1]
+    assert (first.token, last.token) == ("7", "")
+
+
+def test_a_reply_without_a_result_has_no_objects() -> None:
+    assert records(vsphere.page([])) == []
+
+
+def test_an_absent_property_reads_as_empty() -> None:
+    nothing = vsphere.record("VirtualMachine", "vm-1", {})
+    assert (nothing.text("name", "?"), nothing.integer("n"), nothing.flag("f"), nothing.items("i"), nothing.texts("t")) == (
+        "?",
+        None,
+        False,
+        [],
+        [],
+    )
+
+
+def test_a_property_that_may_not_be_read_is_absent_and_says_why() -> None:
+    reply = vsphere.page([vsphere.contents("VirtualMachine", "vm-1", {"name": "a"}, {"config.hardware": "Permission was denied."})])
+    missing = (
+        b"<missingSet><path>config.uuid</path><fault><fault xsi:type='NoPermission'/><localizedMessage/></fault></missingSet></objects>"
+    )
+    (found,) = records(reply.replace(b"</objects>", missing))
+    assert set(found.properties) == {"name"}
+    assert found.missing == {"config.hardware": "Permission was denied", "config.uuid": "NoPermission"}
+
+
+def test_arrays_and_their_items_are_read_by_path() -> None:
+    extents = [vim.host.ScsiDisk.Partition(diskName=f"naa.{number}", partition=number) for number in (1, 2)]
+    volume = vim.host.VmfsVolume(
+        name="ds", type="VMFS", capacity=5, majorVersion=6, uuid="u", version="6.82", maxBlocks=1, blockSizeMb=1, extent=extents
+    )
+    found = vsphere.record("Datastore", "datastore-1", {"info": vim.host.VmfsDatastoreInfo(name="ds", url="", vmfs=volume)})
+    info = found.properties["info"]
+    assert type_of(info) == "VmfsDatastoreInfo"
+    assert [(text(it, "diskName"), integer(it, "partition")) for it in children(info, "vmfs", "extent")] == [("naa.1", 1), ("naa.2", 2)]
+    assert child(info, "vmfs", "no", "such") is None
+    assert integer(info, "name") is None
+    assert text(info, "nas", default="-") == "-"
+    assert not flag(info, "vmfs", "local")
+
+
+def test_booleans_of_both_spellings_are_understood() -> None:
+    element = etree.fromstring('<v xmlns="urn:vim25"><a>1</a><b>true</b><c>0</c><d>false</d></v>')
+    assert [flag(element, name) for name in "abcd"] == [True, True, False, False]
+
+
+def test_an_element_named_objects_inside_a_value_is_no_object() -> None:
+    reply = vsphere.page([vsphere.contents("VirtualMachine", "vm-1", {"name": "a"})])
+    (found,) = records(reply.replace(b"</val>", b"<objects><obj type='Folder'>x</obj></objects><token>5</token></val>"))
+    assert (found.moid, found.text("name")) == ("vm-1", "a")
+
+
+def test_values_longer_than_the_parsers_buffers_arrive_whole() -> None:
+    long = "x" * 300_000 + "&<>" + "ü" * 1000
+    assert vsphere.record("VirtualMachine", "vm-1", {"config.annotation": long}).text("config.annotation") == long
+
+
+def test_a_reply_that_declares_entities_is_none() -> None:
+    reply = vsphere.page([vsphere.contents("VirtualMachine", "vm-1", {"name": "PLACE"})])
+    hostile = reply.replace(b"?>", b'?><!DOCTYPE e [<!ENTITY leak SYSTEM "file:///etc/hostname">]>', 1).replace(b"PLACE", b"&leak;")
+    with pytest.raises(SyntaxError, match="a document type declaration"):
+        records(hostile)
+
+
+def test_memory_of_an_object_is_given_back_before_the_next() -> None:
+    objects = [vsphere.contents("VirtualMachine", f"vm-{number}", {"name": "n"}) for number in range(50)]
+    stream = ReplyStream(io.BytesIO(vsphere.page(objects)))
+    *_others, last = stream
+    left = last.properties["name"].getroottree().getroot()
+    assert len(list(left.iter("{urn:vim25}objects"))) <= 1
+
+
+def test_a_reply_that_breaks_off_is_an_error() -> None:
+    reply = vsphere.page([vsphere.contents("VirtualMachine", "vm-1", {"name": "a"})])
+    with pytest.raises(etree.XMLSyntaxError):
+        records(reply[:-40])
