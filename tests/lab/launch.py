@@ -143,7 +143,7 @@ def _build_vcenter() -> None:
     with _locked(VCENTER_PROGRAM.parent):
         newest = max(path.stat().st_mtime for path in sources.rglob("*"))
         if not VCENTER_PROGRAM.exists() or VCENTER_PROGRAM.stat().st_mtime < newest:
-            _run([sources / "build.sh", VCENTER_PROGRAM], {"PYTHON": sys.executable})
+            _run([sources / "build.sh", VCENTER_PROGRAM])
 
 
 def _prepare_kvm() -> None:
@@ -154,11 +154,10 @@ def _prepare_kvm() -> None:
         raise ServerFailed(f"its guests could not be prepared: {last_line(str(failure))}\n{failure}") from failure
 
 
-def _run(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> None:
+def _run(command: Sequence[str | Path]) -> None:
     """Run a program that prepares a server; raises ServerFailed with what it said."""
     done = subprocess.run(
         command,
-        env={**os.environ, **(environment or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
