@@ -166,7 +166,9 @@ class Playbook:
             self._task(home, task, layers)
 
     def _task(self, home: Path, task: Task, layers: Sequence[Mapping[str, Any]]) -> None:
-        scope = Scope([*layers[:2], task["vars"], *layers[2:]] if "vars" in task and _module(task) not in ("include_role", "block") else layers)
+        scope = Scope(
+            [*layers[:2], task["vars"], *layers[2:]] if "vars" in task and _module(task) not in ("include_role", "block") else layers
+        )
         if "when" in task and not scope.holds(task["when"]):
             self._register(task, {"changed": False, "skipped": True})
         elif "block" in task:
