@@ -157,7 +157,7 @@ class MakeVisible(Step):
         if absent:
             return (
                 f"LUN {self.name} is not visible on {', '.join(absent)} after {self.timeout:g} s: "
-                "check that the array maps it to the initiators of these hosts (hba_info lists them) and has it online, zoning, and iSCSI "
+                "check that it is online on the array and mapped to the initiators of these hosts (hba_info lists them), zoning, and iSCSI "
                 "sessions"
             )
         small = ", ".join(f"{host.name} ({sizes[host.id]} bytes)" for host in self._missing)
