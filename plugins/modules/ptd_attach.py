@@ -122,8 +122,8 @@ options:
   other_initiators:
     description:
       - Initiators to which the array shows the LUN beside those of this hypervisor, as
-        RV(crossvisor.san.lun_provision#module:other_initiators) tells. What they do with it, nobody can tell, so that the LUN is given to no
-        VM that does not have it already, unless O(assume_unused) vouches for it.
+        RV(crossvisor.san.lun_provision#module:other_initiators) tells. What they do with it, nobody can tell, so that the LUN is given to
+        no VM that does not have it already, unless O(assume_unused) vouches for it.
     type: list
     elements: str
     default: []
