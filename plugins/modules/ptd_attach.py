@@ -119,6 +119,14 @@ options:
         A use that is known is refused all the same.
     type: bool
     default: false
+  other_initiators:
+    description:
+      - Initiators to which the array shows the LUN beside those of this hypervisor, as
+        RV(crossvisor.san.lun_provision#module:other_initiators) tells. What they do with it, nobody can tell, so that the LUN is given to no
+        VM that does not have it already, unless O(assume_unused) vouches for it.
+    type: list
+    elements: str
+    default: []
   size_bytes:
     description:
       - How large the hosts shall see the LUN at least, as M(crossvisor.san.lun_provision) returns it.
@@ -324,6 +332,7 @@ def main() -> None:
             "datastore": {"type": "str"},
             "release": {"type": "bool", "default": False},
             "assume_unused": {"type": "bool", "default": False},
+            "other_initiators": {"type": "list", "elements": "str", "default": []},
             "size_bytes": {"type": "int", "default": 0},
             "ignore_hosts": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "float", "default": 300.0},
@@ -354,6 +363,7 @@ def _reach(module: AnsibleModule) -> dict[str, Any]:
             initialize=params["initialize"],
         ),
         assume_unused=params["assume_unused"],
+        other_initiators=params["other_initiators"],
         ignore_hosts=params["ignore_hosts"],
         size_bytes=params["size_bytes"],
     )
