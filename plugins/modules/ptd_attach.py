@@ -78,12 +78,12 @@ options:
     description:
       - With V(multi_writer), several VMs may write to the LUN at the same time, and it may be attached although other VMs have it.
       - With V(physical_bus), on VMware only, the LUN is a disk of the nodes of a guest cluster, such as a Windows Server Failover
-        Cluster or SLES High Availability, which guard it by persistent reservations. Each node has it in physical mode, by the mapping
-        file of the first node, on a SCSI controller with physical bus sharing. Give it alike for every node; the mapping file goes with
-        the last one.
-      - For V(physical_bus), a controller that shares its bus is chosen, or added on one of the buses 1 to 3. One that is there is never
-        changed. The second node gets the LUN at the place of the first, unless O(place) names another. A VM that has to get the
-        controller must be off, and no node may have snapshots.
+        Cluster or SLES High Availability, which guard it by persistent reservations. Each node has it in physical mode, by the
+        mapping file of the first node, on a SCSI controller with physical bus sharing. Ask for it alike for every node; the mapping
+        file goes with the last one.
+      - For V(physical_bus), a controller that shares its bus is chosen, or added on one of the buses 1 to 3. One that is there is
+        never changed. The second node gets the LUN at the place of the first, unless O(place) names another. A VM that has to get the
+        controller must be off, and must not have snapshots.
       - An ordinary disk is never given to a controller that shares its bus.
       - Without it, a new disk is not shared, and an existing one is left as it is.
     type: str

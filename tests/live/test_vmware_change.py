@@ -380,9 +380,7 @@ class TestGuestCluster:
         for name in ("app01", "app02"):
             shared_controller(san, name)
             san.attach(name, sharing="physical_bus").run()
-        (found,) = [row["disks"] for row in san.state()["vms"] if row["name"] == "app02"]
         assert san.raw_disk("app01")["file"] == san.raw_disk("app02")["file"]
-        assert len(found) == 3
 
     def test_the_mapping_file_goes_with_the_last_node(self, nodes: San) -> None:
         for name in ("app01", "app02"):
