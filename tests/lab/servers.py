@@ -23,8 +23,8 @@ VCENTER_PROGRAM = ROOT / "build" / "bin" / "vcenter-lab"
 KVM_READY_SECONDS = 240.0
 """More than libvirtd and the resumed guests may take before they give up themselves."""
 ARRAY = "ontap"
-CANNOT_RUN = 77
-"""How a program of ``scripts/`` ends that cannot run here; its last line says why."""
+CANNOT_RUN, REFUSAL = 77, "cannot run: "
+"""How a program of ``scripts/`` ends that cannot run here, and how the last line begins that says why."""
 
 
 @dataclass(frozen=True)
@@ -85,19 +85,18 @@ def _prepare_kvm() -> None:
 
 
 def prepare_by(command: Sequence[str | Path]) -> None:
-    """Run a program that prepares a server; raises ServerFailed with what it said."""
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode == CANNOT_RUN:
-        raise ServerFailed(last_line(done.stdout).removeprefix("cannot run: "))
-    if done.returncode:
-        raise ServerFailed(f"{Path(command[0]).name} ended with {done.returncode}: {last_line(done.stdout)}\n{done.stdout}")
+    """Run a program that prepares a server, and show what it says meanwhile; raises ServerFailed with its last words."""
+    said = []
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        for line in process.stdout or ():
+            said.append(line)
+            if not line.startswith(REFUSAL):
+                print(line, end="", file=sys.stderr, flush=True)
+    text = "".join(said)
+    if process.returncode == CANNOT_RUN:
+        raise ServerFailed(last_line(text).removeprefix(REFUSAL))
+    if process.returncode:
+        raise ServerFailed(f"{Path(command[0]).name} ended with {process.returncode}: {last_line(text)}\n{text}")
 
 
 def _another(kind: str, machine: str) -> Server:

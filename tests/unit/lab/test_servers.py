@@ -41,3 +41,11 @@ def test_a_program_that_succeeds_prepares(tmp_path: Path) -> None:
 def test_every_server_stands_after_those_it_needs() -> None:
     names = list(SERVERS)
     assert all(names.index(need) < names.index(name) for name, server in SERVERS.items() for need in server.needs)
+
+
+def test_what_a_program_says_on_its_way_is_shown_at_once_and_why_it_cannot_run_is_the_callers_to_tell(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(ServerFailed):
+        prepare_by(["sh", "-c", "echo Installing gcc >&2; echo 'cannot run: no disk'; exit 77"])
+    assert capsys.readouterr().err == "Installing gcc\n"
