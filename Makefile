@@ -4,6 +4,7 @@ TIERS := lint types unit exhaustive floor cores sanity conformance live kvm mole
 ON_REQUEST := pristine
 LAB ?= ontap vcenter
 VMS ?= 0
+MODULES ?=
 PYTHON := build/venv/bin/python
 
 .PHONY: help
@@ -39,6 +40,10 @@ docs: venv ## the documentation site, into build/docs/html
 .PHONY: bench
 bench: venv ## what is promised about speed, into build/bench.json
 	@$(PYTHON) -m tests.bench
+
+.PHONY: mutants
+mutants: venv ## which mistakes in the rules of safety the unit tests would not notice, or MODULES="arrays plan"
+	@$(PYTHON) -m tests.mutants $(MODULES)
 
 .PHONY: lab
 lab: venv ## start LAB="ontap vcenter", with VMS=n virtual machines in all

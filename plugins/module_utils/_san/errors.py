@@ -10,6 +10,7 @@ Modules turn a `CrossvisorError` into `fail_json(msg=...)`; everything else is a
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _END_OF_SENTENCE = re.compile(r"[.!?]\s+(?=(\()?)")
 
@@ -46,6 +47,17 @@ class Refused(CrossvisorError):
     """One of the design's safety rules forbids the change; no option overrides it silently."""
 
 
+class Overtaken(Refused):
+    """What a plan was made from is no longer so, and the failing step did nothing: whoever observes and plans anew may succeed.
+
+    `code` is the endpoint's own word for it, where it was the endpoint that noticed.
+    """
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class TimedOut(CrossvisorError):
     """Something did not happen within the time that the user allowed."""
 
@@ -69,4 +81,13 @@ def in_one_sentence(told: str) -> str:
 
 
 class StepFailed(CrossvisorError):
-    """A plan stopped; the text names the failing step, what was undone, and what could not be."""
+    """A plan stopped; the text names the failing step, what was undone, and what could not be.
+
+    With `overtaken`, the failing step was overtaken by somebody else and all that could matter was undone, so that planning anew is safe;
+    `kept` are the titles of steps that ran and have nothing to undo.
+    """
+
+    def __init__(self, message: str, overtaken: bool = False, kept: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.overtaken = overtaken
+        self.kept = kept

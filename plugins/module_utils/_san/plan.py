@@ -17,7 +17,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, OutcomeUnknown, StepFailed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    CrossvisorError,
+    OutcomeUnknown,
+    Overtaken,
+    StepFailed,
+)
 
 T = TypeVar("T")
 
@@ -111,7 +116,7 @@ class Plan:
                     _do(step, ran)
                     step.verify()
             except CrossvisorError as error:
-                raise StepFailed(_report(step, error, _undo(ran))) from error
+                raise _failure(step, error, ran) from error
             except Exception:
                 _undo(ran)
                 raise
@@ -151,6 +156,14 @@ def _undo(ran: Sequence[Step]) -> _Undone:
         else:
             undone.titles.append(step.title)
     return undone
+
+
+def _failure(step: Step, error: CrossvisorError, ran: Sequence[Step]) -> StepFailed:
+    """Undo what ran, and tell all of it."""
+    undone = _undo(ran)
+    safe = isinstance(error, Overtaken) and not undone.failures and not any(done.final for done in ran)
+    kept = [done.title for done in ran if done.title not in undone.titles]
+    return StepFailed(_report(step, error, undone), safe, kept)
 
 
 def _report(step: Step, error: CrossvisorError, undone: _Undone) -> str:

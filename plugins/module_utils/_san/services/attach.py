@@ -12,10 +12,16 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, RemoteError, TimedOut
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    OutcomeUnknown,
+    Refused,
+    RemoteError,
+    StepFailed,
+    TimedOut,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     DEVICE_OK,
@@ -47,6 +53,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 15.0
 _RELEASED = "released by the hosts"
+_PAUSES = (1.0, 2.0, 4.0)
+"""Seconds before each time that something is planned anew. Of several runs that change one VM at once, one gets ahead each time."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +157,8 @@ class MakeVisible(Step):
         if absent:
             return (
                 f"LUN {self.name} is not visible on {', '.join(absent)} after {self.timeout:g} s: "
-                "check that the array maps it to the initiators of these hosts (hba_info lists them), zoning, and iSCSI sessions"
+                "check that it is online on the array and mapped to the initiators of these hosts (hba_info lists them), zoning, and iSCSI "
+                "sessions"
             )
         small = ", ".join(f"{host.name} ({sizes[host.id]} bytes)" for host in self._missing)
         return (
@@ -214,30 +223,85 @@ class Unused(Guard):
         _refuse_users(self.request, self.hypervisor.inventory(devices=False), self.purpose)
 
 
-def attach(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> AttachReport:
+@dataclass
+class _Attach:
+    """One attempt after the other to make a LUN a disk of a VM, each from what is observed then."""
+
+    hypervisor: Hypervisor
+    request: AttachRequest
+    check_mode: bool
+    _lacking: str = ""
+    """`VirtualMachine.id` of the VM, once it was seen without the LUN."""
+
+    def __call__(self) -> AttachReport:
+        hypervisor, request, wish = self.hypervisor, self.request, self.request.wish
+        inventory = hypervisor.inventory(devices=False)
+        vm = pick_vm(inventory.virtual_machines, self._lacking or request.vm)
+        warnings = _warnings_about_hosts(vm, request, inventory) if self._had(vm) else _refuse_strangers(vm, request, inventory)
+        hosts = reachable(hosts_that_can_run(vm, inventory.hosts), request.ignore_hosts)
+        seen = MakeVisible(hypervisor, hosts, wish.name, wish.timeout, request.size_bytes)
+        given = hypervisor.plan_attach(vm, wish)
+        before, after = StillFree(hypervisor, vm, request), StillMapped(hypervisor, vm, request, seen)
+        guarded = [before, *given.steps, after] if given.pending() else given.steps
+        plan = Plan([seen, *guarded], [*warnings, *given.warnings])
+        outcome = carry_out(plan, self.check_mode)
+        attachment = read_back(outcome, self.check_mode, lambda: hypervisor.attachment(vm, wish.name))
+        if attachment is None and not self.check_mode:
+            raise RemoteError(f"LUN {wish.name} is no disk of VM {vm.name} any more, because somebody else took it away: run this again.")
+        return AttachReport(outcome, vm, _names(hosts), attachment)
+
+    def _had(self, vm: VirtualMachine) -> bool:
+        """Whether the VM has the LUN already. Raises `Refused` when it got it from somebody else since the first attempt."""
+        has = _has(vm, self.request.wish.name)
+        if has and self._lacking:
+            raise Refused(
+                f"LUN {self.request.wish.name} was attached to VM {vm.name} by somebody else in the meantime: run this task again."
+            )
+        self._lacking = "" if has else vm.id
+        return has
+
+
+def attach(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool, sleep: Callable[[float], None] = time.sleep) -> AttachReport:
     """Make the LUN a disk of the VM. Raises a `CrossvisorError`; nothing is left half-made."""
-    wish = request.wish
-    inventory = hypervisor.inventory(devices=False)
-    vm = pick_vm(inventory.virtual_machines, request.vm)
-    warnings = _warnings_about_hosts(vm, request, inventory) if _has(vm, wish.name) else _refuse_strangers(vm, request, inventory)
-    hosts = reachable(hosts_that_can_run(vm, inventory.hosts), request.ignore_hosts)
-    seen = MakeVisible(hypervisor, hosts, wish.name, wish.timeout, request.size_bytes)
-    given = hypervisor.plan_attach(vm, wish)
-    before, after = StillFree(hypervisor, vm, request), StillMapped(hypervisor, vm, request, seen)
-    guarded = [before, *given.steps, after] if given.pending() else given.steps
-    plan = Plan([seen, *guarded], [*warnings, *given.warnings])
-    outcome = carry_out(plan, check_mode)
-    attachment = read_back(outcome, check_mode, lambda: hypervisor.attachment(vm, wish.name))
-    if attachment is None and not check_mode:
-        raise RemoteError(f"LUN {wish.name} is no disk of VM {vm.name} any more, because somebody else took it away: run this task again.")
-    return AttachReport(outcome, vm, _names(hosts), attachment)
+    return _planned_anew(_Attach(hypervisor, request, check_mode), sleep)
 
 
-def detach(hypervisor: Hypervisor, request: AttachRequest, release: bool, check_mode: bool) -> AttachReport:
+def detach(
+    hypervisor: Hypervisor, request: AttachRequest, release: bool, check_mode: bool, sleep: Callable[[float], None] = time.sleep
+) -> AttachReport:
     """Take the LUN from the VM and, if wished, out of use on every host that sees it, so that it can be unmapped.
 
     Raises a `CrossvisorError`; `Refused` when the hosts shall release a LUN that somebody else uses.
     """
+    return _planned_anew(lambda: _detach(hypervisor, request, release, check_mode), sleep)
+
+
+def _planned_anew(attempt: Callable[[], AttachReport], sleep: Callable[[float], None]) -> AttachReport:
+    """Observe, plan and act; do all of it again, three times at most, when somebody else changed the VM in between."""
+    kept: list[str] = []
+    for pause in _PAUSES:
+        try:
+            return _with_actions(kept, attempt())
+        except StepFailed as failed:
+            if not failed.overtaken:
+                raise
+            kept += failed.kept
+        sleep(pause)
+    try:
+        return _with_actions(kept, attempt())
+    except StepFailed as failed:
+        if not failed.overtaken:
+            raise
+        raise StepFailed(f"{str(failed).rstrip('.')}; it was planned anew {len(_PAUSES)} times.") from failed
+
+
+def _with_actions(kept: Sequence[str], report: AttachReport) -> AttachReport:
+    """The report, with what earlier attempts did and had no reason to undo."""
+    actions = [*dict.fromkeys([*kept, *report.outcome.actions])]
+    return replace(report, outcome=replace(report.outcome, changed=bool(actions), actions=actions)) if kept else report
+
+
+def _detach(hypervisor: Hypervisor, request: AttachRequest, release: bool, check_mode: bool) -> AttachReport:
     inventory = hypervisor.inventory(devices=False)
     vm = pick_vm(inventory.virtual_machines, request.vm)
     plan = hypervisor.plan_detach(vm, request.wish.name, request.wish.timeout)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, RemoteError, StepFailed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, Overtaken, RemoteError, StepFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Guard, Plan, Step, carry_out, read_back
 
 
@@ -34,6 +34,8 @@ class Put(Step):
     def do(self) -> None:
         if self.trouble == "refused":
             raise RemoteError("the world is full")
+        if self.trouble == "overtaken":
+            raise Overtaken("somebody else was faster")
         if self.trouble == "lost before":
             raise OutcomeUnknown("the connection was lost")
         self.world.append(self.word)
@@ -122,6 +124,33 @@ def test_what_cannot_be_undone_is_told() -> None:
     with pytest.raises(StepFailed, match=r"could not be undone and is left as it is: put b \(it does not move\)\.$"):
         plan_of(world, ("a", ""), ("b", "stuck"), ("c", "refused")).run()
     assert world == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("first", "trouble", "overtaken"),
+    [("", "overtaken", True), ("", "refused", False), ("", "lost before", False), ("", "wrong", False), ("stuck", "overtaken", False)],
+)
+def test_only_what_was_overtaken_and_undone_may_be_planned_anew(first: str, trouble: str, overtaken: bool) -> None:
+    with pytest.raises(StepFailed) as failure:
+        plan_of([], ("a", first), ("b", trouble)).run()
+    assert failure.value.overtaken is overtaken
+
+
+def test_what_has_no_way_back_is_not_planned_anew() -> None:
+    steps = plan_of([], ("a", ""), ("b", "overtaken")).steps
+    steps[0].final = True
+    with pytest.raises(StepFailed) as failure:
+        Plan(steps).run()
+    assert not failure.value.overtaken
+
+
+def test_steps_that_have_nothing_to_undo_are_told_to_have_been_done() -> None:
+    class Stays(Put):
+        undo = Step.undo
+
+    with pytest.raises(StepFailed) as failure:
+        Plan([Stays([], "a"), *plan_of([], ("b", ""), ("c", "overtaken")).steps]).run()
+    assert failure.value.kept == ["put a"]
 
 
 def test_what_has_no_way_back_keeps_the_steps_before_it() -> None:

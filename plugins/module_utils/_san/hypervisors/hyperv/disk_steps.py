@@ -13,7 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, Refused, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    CrossvisorError,
+    Overtaken,
+    Refused,
+    RemoteError,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import hardware, host_lun, places
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.changing import Observed, VmChange
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Nodes
@@ -109,7 +114,9 @@ class AddController(_VmStep):
         now = self.vm.observe()
         there = places.scsi_controllers(now.vm)
         if len(there) != self.bus:
-            raise Refused(f"The SCSI controllers of VM {self.vm.name} were changed by somebody else in the meantime: run this task again.")
+            raise Overtaken(
+                f"The SCSI controllers of VM {self.vm.name} were changed by somebody else in the meantime: run this task again."
+            )
         self._there = frozenset(controller.key for controller in there)
         self.vm.add_controller(now)
 
@@ -184,16 +191,23 @@ class AttachDisk(_VmStep):
     def _give(self, now: Observed, controller: Controller) -> None:
         disk, drive = host_lun.to_give(now.client, self.name, now.host_name)
         self._device = disk.device
-        self.vm.add_disk(now, controller, self.place.unit, drive)
+        try:
+            self.vm.add_disk(now, controller, self.place.unit, drive)
+        except RemoteError:
+            self._free_controller(self.vm.observe())  # somebody who took the place meanwhile is the better reason
+            raise
 
     def _free_controller(self, now: Observed) -> Controller:
-        """The planned controller. Raises `Refused` when this step would do something else by now than it says."""
+        """The planned controller. Raises `Overtaken` when this step would do something else by now than it says.
+
+        A LUN that somebody else attached is `Refused`: what is on it by now is theirs.
+        """
         if now.disk_of(self.name):
             raise Refused(f"LUN {self.name} was attached to VM {self.vm.name} by somebody else in the meantime: run this task again.")
         controller = places.controller_on(now.vm, self.place.bus)
         planned = self.place.controller
         if controller is None or (planned and planned.key != controller.key) or self.place.unit in controller.units:
-            raise Refused(f"{self.place} of VM {self.vm.name} was changed by somebody else in the meantime: run this task again.")
+            raise Overtaken(f"{self.place} of VM {self.vm.name} was changed by somebody else in the meantime: run this task again.")
         return controller
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Overtaken, Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import devices, host_lun, places
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.changing import VmChange
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Disk, Domain, Source
@@ -20,6 +20,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kv
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import CONFIG, LIVE
+
+_THERE = "already exists"
+"""What libvirt says of a controller that somebody has added since it was looked for."""
 
 
 @dataclass
@@ -38,12 +41,14 @@ class AddController(Step):
         return False
 
     def do(self) -> None:
-        if any(part.controller(self.place.bus) for part in _parts(self.vm.pair(), self.parts)):
-            raise Refused(
-                f"SCSI controller {self.place.bus} was added to VM {self.vm.name} by somebody else in the meantime: run this task again."
-            )
-        with explained(f"SCSI controller {self.place.bus} was not added to VM {self.vm.name}"):
-            self.vm.host.session.attach(self.vm.uuid, devices.scsi_controller(self.place.bus, self.place.model), self.parts)
+        self._refuse_if_overtaken()
+        try:
+            with explained(f"SCSI controller {self.place.bus} was not added to VM {self.vm.name}"):
+                self.vm.host.session.attach(self.vm.uuid, devices.scsi_controller(self.place.bus, self.place.model), self.parts)
+        except RemoteError as error:
+            if _THERE in str(error):
+                self._refuse_if_overtaken()
+            raise
 
     def verify(self) -> None:
         missing = [part for part in _parts(self.vm.pair(), self.parts) if not part.controller(self.place.bus)]
@@ -58,6 +63,12 @@ class AddController(Step):
 
     def after(self) -> Mapping[str, Any]:
         return {f"VM {self.vm.name}": {f"SCSI controller {self.place.bus}": self.place.type}}
+
+    def _refuse_if_overtaken(self) -> None:
+        if any(part.controller(self.place.bus) for part in _parts(self.vm.pair(), self.parts)):
+            raise Overtaken(
+                f"SCSI controller {self.place.bus} was added to VM {self.vm.name} by somebody else in the meantime: run this task again."
+            )
 
     def _own(self, part: Domain) -> str | None:
         """The controller, unless somebody has put something on it meanwhile."""
@@ -93,8 +104,14 @@ class AttachDisk(Step):
         self._source = host_lun.source(self.vm.host, self.name)
         target = self.target or places.free_target(pair.domains)
         xml = devices.lun_disk(self.name, self._source, target, self.place.address, self.shareable)
-        with explained(f"LUN {self.name} ({self._source}) was not attached to VM {self.vm.name}"):
-            self.vm.host.session.attach(self.vm.uuid, xml, self.parts)
+        try:
+            with explained(f"LUN {self.name} ({self._source}) was not attached to VM {self.vm.name}"):
+                self.vm.host.session.attach(self.vm.uuid, xml, self.parts)
+        except (Refused, RemoteError):
+            now = self.vm.pair()
+            if not any(self._own(part) for part in now.domains):
+                self._refuse_if_overtaken(now, target)  # somebody who took the place meanwhile is the better reason
+            raise
 
     def verify(self) -> None:
         seen = self.vm.observe()
@@ -118,10 +135,13 @@ class AttachDisk(Step):
         ours = (disk for disk in part.disks if disk.recorded_name == self.name and disk.address == self.place.address)
         return next((disk.xml for disk in ours), None)
 
-    def _refuse_if_overtaken(self, pair: DomainPair) -> None:
-        taken = places.used_units(_parts(pair, self.parts), self.place.bus, self.place.type)
-        if self.place.unit in taken or self.parts & ~pair.record.targets:
-            raise Refused(f"VM {self.vm.name} was changed by somebody else in the meantime: run this task again.")
+    def _refuse_if_overtaken(self, pair: DomainPair, target: str = "") -> None:
+        """Raise `Overtaken` when somebody else has taken the place, or the name `target`, or turned the VM on or off."""
+        parts = _parts(pair, self.parts)
+        taken = places.used_units(parts, self.place.bus, self.place.type)
+        named = any(disk.target == target for part in parts for disk in part.disks)
+        if self.place.unit in taken or named or self.parts & ~pair.record.targets:
+            raise Overtaken(f"VM {self.vm.name} was changed by somebody else in the meantime: run this task again.")
 
 
 @dataclass

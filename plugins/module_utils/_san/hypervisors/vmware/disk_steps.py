@@ -13,7 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, Refused, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    CrossvisorError,
+    Overtaken,
+    Refused,
+    RemoteError,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import host_lun, mapping_file, places, rdm
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import Observed, VmChange, datastore_of
@@ -100,13 +105,16 @@ class AttachDisk(_VmStep):
         return {f"VM {self.vm.name}": {str(self.place): disk, **added}}
 
     def _refuse_if_overtaken(self, now: Observed) -> None:
-        """Raise `Refused` when the VM has changed since the plan so that this step would do something else than it says."""
+        """Raise `Overtaken` when the VM has changed since the plan so that this step would do something else than it says.
+
+        A LUN that somebody else attached is `Refused`: what is on it by now is theirs.
+        """
         if now.disk_of(self.name):
             raise Refused(f"LUN {self.name} was attached to VM {self.vm.name} by somebody else in the meantime: run this task again.")
         there = _controller_on(now, self.place.bus)
         planned = self.place.controller
         if _sharing(there) != _sharing(planned) or (there and self.place.unit in there.units):
-            raise Refused(f"{self.place} of VM {self.vm.name} was changed by somebody else in the meantime: run this task again.")
+            raise Overtaken(f"{self.place} of VM {self.vm.name} was changed by somebody else in the meantime: run this task again.")
 
     def _own_controller(self, now: Observed, disk: VirtualDisk | None) -> Controller | None:
         """The controller that this step added, if nothing but this step's disk is on it."""

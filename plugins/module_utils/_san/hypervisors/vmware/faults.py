@@ -14,7 +14,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Overtaken, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_stub import fault_message
 
 
@@ -104,6 +104,9 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
 }
 """Type of a fault → what it means, and the way out. A fault that is missing here is told by the nearest type that it extends."""
 
+OVERTAKEN = frozenset({"TaskInProgress", "ConcurrentAccess", "InvalidController"})
+"""Those by which vSphere does nothing because somebody else is changing, or has changed, the VM."""
+
 
 @contextlib.contextmanager
 def explained(subject: Subject) -> Iterator[None]:
@@ -114,13 +117,14 @@ def explained(subject: Subject) -> Iterator[None]:
         raise explain(error, subject) from error
 
 
-def explain(error: RemoteError, subject: Subject) -> RemoteError:
-    """The refusal in terms of the subject; as it is, when nothing better is known."""
+def explain(error: RemoteError, subject: Subject) -> RemoteError | Overtaken:
+    """The refusal in terms of the subject, as `Overtaken` where planning anew may help; as it is, when nothing better is known."""
     fault = error.__cause__
     ancestry = [str(kind._wsdlName) for kind in type(fault).__mro__ if hasattr(kind, "_wsdlName")] or [error.code]
-    meaning = next((MEANINGS[name] for name in ancestry if name in MEANINGS), None)
-    if meaning is None:
+    known = next((name for name in ancestry if name in MEANINGS), None)
+    if known is None:
         return error
-    state, way_out = (part.format_map(asdict(subject)) for part in meaning)
+    state, way_out = (part.format_map(asdict(subject)) for part in MEANINGS[known])
     reason = fault_message(fault) if hasattr(fault, "faultMessage") else str(error)
-    return RemoteError(f"{state} ({error.code}: {reason.rstrip('.')}): {way_out}.", error.code)
+    told = Overtaken if known in OVERTAKEN else RemoteError
+    return told(f"{state} ({error.code}: {reason.rstrip('.')}): {way_out}.", error.code)

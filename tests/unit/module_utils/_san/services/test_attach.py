@@ -6,13 +6,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, Refused, RemoteError, StepFailed, TimedOut
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    CrossvisorError,
+    OutcomeUnknown,
+    Overtaken,
+    Refused,
+    RemoteError,
+    StepFailed,
+    TimedOut,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     FileSystem,
@@ -26,7 +34,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Pl
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.attach import AttachRequest, MakeVisible
-from tests.unit.ports import NAME, MemoryHypervisor
+from tests.unit.ports import NAME, Act, MemoryHypervisor
 
 DISK = VirtualDisk("2001", "Hard disk 2", "passthrough", "1000", 0, 1, name=NAME)
 REQUEST = AttachRequest("app", DiskWish(NAME, timeout=5))
@@ -135,7 +143,9 @@ def test_a_host_that_sees_the_lun_in_two_ways_has_read_its_size_when_both_have(h
 
 def test_a_lun_that_stays_invisible_names_the_host_and_the_way_out(hypervisor: MemoryHypervisor) -> None:
     hypervisor.presented = {"h1": 1}
-    with pytest.raises(StepFailed, match=r"is not visible on esx2 after 0 s: check that the array maps it .*hba_info"):
+    with pytest.raises(
+        StepFailed, match=r"is not visible on esx2 after 0 s: check that it is online on the array and mapped to .*hba_info"
+    ):
         attach.attach(hypervisor, asking(timeout=0), check_mode=False)
     assert hypervisor.attachment(hypervisor.machines[0], NAME) is None
 
@@ -277,7 +287,7 @@ def test_hosts_let_go_of_a_lun_that_nobody_has(hypervisor: MemoryHypervisor) -> 
 
 def test_a_success_is_never_told_of_a_disk_that_is_gone_by_then(hypervisor: MemoryHypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hypervisor, "attachment", lambda _vm, _name: None)
-    with pytest.raises(RemoteError, match=r"is no disk of VM app any more, because somebody else took it away: run this task again"):
+    with pytest.raises(RemoteError, match=r"is no disk of VM app any more, because somebody else took it away: run this again"):
         attach.attach(hypervisor, REQUEST, check_mode=False)
     assert attach.attach(hypervisor, REQUEST, check_mode=True).attachment is None
 
@@ -378,3 +388,91 @@ def test_sharing_does_not_vouch_for_what_nobody_can_tell(hypervisor: MemoryHyper
     hypervisor.uses = [Use("VM", "ghost", "vm-9", "does not tell its disks")]
     with pytest.raises(Refused, match="nobody can tell whether it is used"):
         attach.attach(hypervisor, asking(sharing="multi_writer"), check_mode=False)
+
+
+@dataclass
+class Contended(MemoryHypervisor):
+    """Somebody else changes the VM right before each of the next changes of its disks."""
+
+    losses: int = 0
+    theirs: Callable[[], None] = lambda: None
+    error: type[CrossvisorError] = Overtaken
+
+    def plan_attach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
+        return self._contended(super().plan_attach(vm, wish))
+
+    def plan_detach(self, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
+        return self._contended(super().plan_detach(vm, name, timeout))
+
+    def _contended(self, plan: Plan) -> Plan:
+        (step,) = plan.steps
+        assert isinstance(step, Act)
+        return Plan([replace(step, act=lambda: self._lose(step.act))])
+
+    def _lose(self, act: Callable[[], None]) -> None:
+        if not self.losses:
+            return act()
+        self.losses -= 1
+        self.theirs()
+        raise self.error("VM app was changed by somebody else in the meantime: run this task again.")
+
+
+def contended(hypervisor: MemoryHypervisor, losses: int, **settings: Any) -> Contended:
+    return Contended(hypervisor.host_list, hypervisor.machines, presented=hypervisor.presented, losses=losses, **settings)
+
+
+@pytest.mark.parametrize("losses", [0, 1, 2, 3])
+def test_a_vm_that_somebody_changed_meanwhile_is_planned_anew(hypervisor: MemoryHypervisor, losses: int) -> None:
+    there, pauses = contended(hypervisor, losses), list[float]()
+    report = attach.attach(there, REQUEST, check_mode=False, sleep=pauses.append)
+    assert [action.split()[0] for action in report.outcome.actions] == ["rescan", "attach"], "the rescan of the first attempt counts"
+    assert (report.outcome.changed, len(pauses)) == (True, losses)
+    assert pauses == sorted(pauses)
+    assert attach._has(there.machines[0], NAME)
+
+
+def test_after_the_third_time_it_is_an_error(hypervisor: MemoryHypervisor) -> None:
+    there, pauses = contended(hypervisor, 4), list[float]()
+    with pytest.raises(StepFailed, match=r"VM app was changed by somebody else in the meantime.*; it was planned anew 3 times\.$"):
+        attach.attach(there, REQUEST, check_mode=False, sleep=pauses.append)
+    assert len(pauses) == 3
+    assert not attach._has(there.machines[0], NAME)
+
+
+@pytest.mark.parametrize("error", [RemoteError, Refused])
+def test_another_failure_is_told_at_once(hypervisor: MemoryHypervisor, error: type[CrossvisorError]) -> None:
+    pauses: list[float] = []
+    with pytest.raises(StepFailed):
+        attach.attach(contended(hypervisor, 1, error=error), REQUEST, check_mode=False, sleep=pauses.append)
+    assert pauses == []
+
+
+def test_users_are_looked_for_again_each_time(hypervisor: MemoryHypervisor) -> None:
+    there = contended(hypervisor, 1)
+    there.theirs = lambda: there.give("db", NAME)
+    with pytest.raises(Refused, match=r"used by VM db"):
+        attach.attach(there, REQUEST, check_mode=False, sleep=lambda _seconds: None)
+    assert not attach._has(there.machines[0], NAME)
+
+
+def test_a_lun_that_somebody_else_gave_the_vm_meanwhile_is_theirs(hypervisor: MemoryHypervisor) -> None:
+    there = contended(hypervisor, 1)
+    there.theirs = lambda: there.give("app", NAME)
+    with pytest.raises(Refused, match="was attached to VM app by somebody else in the meantime"):
+        attach.attach(there, REQUEST, check_mode=False, sleep=lambda _seconds: None)
+
+
+def test_the_vm_of_the_first_look_is_meant_also_when_its_name_is_another_ones_by_then(hypervisor: MemoryHypervisor) -> None:
+    there = contended(hypervisor, 1)
+
+    def rename() -> None:
+        there.machines = [replace(vm, name={"app": "old", "db": "app"}[vm.name]) for vm in there.machines]
+
+    there.theirs = rename
+    assert attach.attach(there, REQUEST, check_mode=False, sleep=lambda _seconds: None).vm.id == "vm-1"
+
+
+def test_a_detach_is_planned_anew_too(hypervisor: MemoryHypervisor) -> None:
+    there = contended(with_disk(visible_on(hypervisor, "h1"), "app"), 2)
+    report = attach.detach(there, REQUEST, release=False, check_mode=False, sleep=lambda _seconds: None)
+    assert (report.outcome.changed, attach._has(there.machines[0], NAME)) == (True, False)

@@ -21,6 +21,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Pl
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.lab.hyperv import media
 from tests.lab.hyperv.estate import JobError
+from tests.lab.hyperv.vms import Attachment
 from tests.unit.hyperv_host import GROUP, HOST, HOST_ID, RAW, SPARE, HyperVHost, then_fail
 from tests.unit.windows import lost, refusing
 
@@ -155,9 +156,32 @@ class TestAttachDisk:
     def test_a_place_that_somebody_else_took_is_not_touched(self, host: HyperVHost) -> None:
         mine, theirs = attach(host), attach(host, name=SPARE)
         run(theirs)
-        with pytest.raises(StepFailed, match="attached to VM hvapp01 by somebody else"):
+        with pytest.raises(StepFailed, match="attached to VM hvapp01 by somebody else") as failure:
             run(mine)
+        assert not failure.value.overtaken, "what is on the LUN by now is theirs"
         assert f"scsi0:02 raw {SPARE.naa}" in host.slots("hvapp01")
+
+    @staticmethod
+    def occupy(host: HyperVHost) -> None:
+        vm = host.simulated("hvapp01")
+        controller = next(found for found in vm.controllers if found.kind == "scsi")
+        vm.attachments.append(Attachment("vhd", controller, 2, "C:\\VMs\\theirs.vhdx", 1 << 30))
+
+    def test_a_place_that_is_taken_before_or_while_hyper_v_is_asked_may_be_planned_anew(self, host: HyperVHost) -> None:
+        early, late = attach(host), attach(host)
+        host.wire.before_next["AddResourceSettings"] = lambda: self.occupy(host)
+        for step in (late, early):
+            with pytest.raises(StepFailed, match=r"SCSI\(0:2\) of VM hvapp01 was changed by somebody else in the meantime") as failure:
+                run(step)
+            assert failure.value.overtaken
+        run(attach(host))
+        assert f"scsi0:03 raw {SPARE.naa}" in host.slots("hvapp01")
+
+    def test_a_failure_for_another_reason_is_not_planned_anew(self, host: HyperVHost) -> None:
+        host.lab.estate.job_error = JobError(32768, "Account does not have permission.")
+        with pytest.raises(StepFailed) as failure:
+            run(attach(host))
+        assert not failure.value.overtaken
 
     def test_a_disk_that_is_online_is_refused_before_hyper_v_is_asked(self, host: HyperVHost) -> None:
         host.disk(SPARE).offline = False
@@ -211,8 +235,9 @@ class TestAddController:
 
     def test_a_controller_that_somebody_else_added_is_not_joined_by_another(self, host: HyperVHost, step: AddController) -> None:
         host.simulated("hvide01").add_scsi_controller()
-        with pytest.raises(StepFailed, match="changed by somebody else"):
+        with pytest.raises(StepFailed, match="changed by somebody else") as failure:
             run(step)
+        assert failure.value.overtaken
         assert len(host.simulated("hvide01").controllers) == 3
 
     def test_a_running_vm_takes_none_in_hyper_vs_own_words(self, host: HyperVHost, step: AddController) -> None:

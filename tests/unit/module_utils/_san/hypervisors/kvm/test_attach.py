@@ -144,6 +144,7 @@ def test_sharing_is_the_disks_own_property(host: KvmHost, app: Domain) -> None:
     [
         ({"mode": "virtual"}, "mode virtual does not exist for a LUN that KVM passes through: ask for physical, or leave it out"),
         ({"disk_mode": "persistent"}, "disk_mode persistent does not exist.*leave it out"),
+        ({"sharing": "physical_bus"}, "sharing physical_bus does not exist.*: choose one of none, multi_writer, or leave it out"),
         ({"file_system": "ds1"}, "datastore ds1 does not exist"),
         ({"controller_type": "buslogic"}, "'buslogic' is not a SCSI controller"),
     ],
@@ -170,8 +171,58 @@ def test_a_lun_that_nobody_shows_is_told_with_what_the_targets_say(host: KvmHost
 def test_a_place_that_was_taken_since_the_plan_is_refused(host: KvmHost, app: Domain, target: IscsiTarget) -> None:
     plan = attach.plan_attach(host, VM, wish())
     app.live = app.config = domain_xml("app", VIRTIO_SCSI + libvirt.network_lun(target, 7))
-    with pytest.raises(StepFailed, match="VM app was changed by somebody else in the meantime"):
+    with pytest.raises(StepFailed, match="VM app was changed by somebody else in the meantime") as failure:
         plan.run()
+    assert failure.value.overtaken
+
+
+@pytest.mark.parametrize(
+    "occupant",
+    [
+        "<target dev='sdz' bus='scsi'/><address type='drive' controller='0' bus='0' target='0' unit='0'/>",
+        "<target dev='sda' bus='scsi'/><address type='drive' controller='0' bus='0' target='0' unit='5'/>",
+    ],
+    ids=["place", "name"],
+)
+def test_a_place_or_name_that_is_taken_at_the_last_moment_is_planned_anew(
+    host: KvmHost, app: Domain, occupant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = attach.plan_attach(host, VM, wish())
+    libvirts_own = app.attachDeviceFlags
+
+    def overtaken(xml: str, flags: int) -> int:
+        app.live = app.config = domain_xml("app", f"{VIRTIO_SCSI}<disk type='file' device='disk'><source file='/a'/>{occupant}</disk>")
+        return libvirts_own(xml, flags)
+
+    monkeypatch.setattr(app, "attachDeviceFlags", overtaken)
+    with pytest.raises(StepFailed, match="VM app was changed by somebody else in the meantime") as failure:
+        plan.run()
+    assert failure.value.overtaken
+    monkeypatch.undo()
+    attach.plan_attach(host, VM, wish()).run()
+    assert len(disks(app.live)) == len(disks(app.config)) == 2
+
+
+def test_a_controller_that_came_at_the_last_moment_is_planned_anew(host: KvmHost, app: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
+    app.live = app.config = WITH_A_PORT
+    plan = attach.plan_attach(host, VM, wish())
+    libvirts_own = app.attachDeviceFlags
+
+    def overtaken(xml: str, flags: int) -> int:
+        app.live = app.config = domain_xml("app", PCIE + ROOT_PORT.format(1) + VIRTIO_SCSI)
+        return libvirts_own(xml, flags)
+
+    monkeypatch.setattr(app, "attachDeviceFlags", overtaken)
+    with pytest.raises(StepFailed, match="SCSI controller 0 was added to VM app by somebody else") as failure:
+        plan.run()
+    assert failure.value.overtaken
+
+
+def test_a_refusal_for_another_reason_is_told_as_it_is(host: KvmHost, app: Domain) -> None:
+    app.refusal = LibvirtError("unexpected", 1)
+    with pytest.raises(StepFailed, match="unexpected") as failure:
+        attach.plan_attach(host, VM, wish()).run()
+    assert not failure.value.overtaken
 
 
 def test_detach_waits_until_the_guest_has_let_go_then_forgets_it(host: KvmHost, app: Domain) -> None:

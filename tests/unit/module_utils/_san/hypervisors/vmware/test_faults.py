@@ -12,7 +12,7 @@ import pytest
 from pyVmomi import vim, vmodl
 from pyVmomi.VmomiSupport import GetWsdlType
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Overtaken, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import faults
 
 SUBJECT = faults.Subject(lun="naa.600a0980383030304f4b4f4c4e6f3175", vm="db01", host="esx01.lab", datastore="ds_single")
@@ -32,6 +32,16 @@ def test_every_meaning_is_of_a_fault_that_the_api_has_and_fills_its_sentence(nam
     assert f"({name}: Because): " in str(told)
     assert "{" not in str(told)
     assert str(told).endswith(".")
+
+
+@pytest.mark.parametrize("name", faults.MEANINGS)
+def test_planning_anew_may_help_only_where_somebody_else_changed_the_vm(name: str) -> None:
+    told = faults.explain(refusal(GetWsdlType("urn:vim25", name)(msg="Because.")), SUBJECT)
+    assert isinstance(told, Overtaken) == (name in {"TaskInProgress", "ConcurrentAccess", "InvalidController"})
+
+
+def test_what_extends_such_a_fault_is_one_too() -> None:
+    assert isinstance(faults.explain(refusal(vim.fault.VAppTaskInProgress(msg="x")), SUBJECT), Overtaken)
 
 
 def test_the_sentence_names_the_objects_what_vsphere_said_and_the_way_out() -> None:
