@@ -310,6 +310,8 @@ class World:
         with reproducible(self.seed), self.modules.in_place():
             self.stage.play(self.actors)
             self._judge_outcomes()
+            if not any(actor.error for actor in self.actors):
+                self.promises.left_over()
             self._again()
             if not self.promises.violations:
                 self.promises.left_over()
