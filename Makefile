@@ -1,14 +1,17 @@
 # Everything is done by scripts/; a target only names it.
 .DEFAULT_GOAL := help
 TIERS := lint types unit exhaustive floor cores sanity conformance live kvm molecule
+ON_REQUEST := pristine
 LAB ?= ontap vcenter
 VMS ?= 0
+MODULES ?=
 PYTHON := build/venv/bin/python
 
 .PHONY: help
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '  make %-12s %s\n' TIER 'one tier of the tests: $(TIERS)'
+	@printf '  make %-12s %s\n' pristine 'a tier that `make test` leaves out: the demo on a new Debian 12 without anything installed by hand'
 
 .PHONY: venv
 venv: ## the Python environment of everything below, in build/venv
@@ -22,8 +25,8 @@ demo: venv ## provision a disk twice, print the map, take the disk away again
 test: venv ## all tiers of the tests, or TIERS="unit lint"
 	@$(PYTHON) scripts/run_tiers.py $(TIERS)
 
-.PHONY: $(TIERS)
-$(TIERS): venv
+.PHONY: $(TIERS) $(ON_REQUEST)
+$(TIERS) $(ON_REQUEST): venv
 	@$(PYTHON) scripts/run_tiers.py $@
 
 .PHONY: matrix
@@ -37,6 +40,10 @@ docs: venv ## the documentation site, into build/docs/html
 .PHONY: bench
 bench: venv ## what is promised about speed, into build/bench.json
 	@$(PYTHON) -m tests.bench
+
+.PHONY: mutants
+mutants: venv ## which mistakes in the rules of safety the unit tests would not notice, or MODULES="arrays plan"
+	@$(PYTHON) -m tests.mutants $(MODULES)
 
 .PHONY: lab
 lab: venv ## start LAB="ontap vcenter", with VMS=n virtual machines in all

@@ -23,6 +23,13 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 is_root() { [ "$(id -u)" -eq 0 ]; }
 
+# need_namespaces WHAT: ends where mounts and processes of one's own, of which WHAT is made, cannot be had.
+need_namespaces() {
+    is_root || cannot_run "$1 mount namespaces, which only root makes: run it as root"
+    unshare --mount --pid --fork true 2>/dev/null ||
+        cannot_run "$1 mount namespaces, which this machine lets nobody make: run it on a machine, or in a container, with CAP_SYS_ADMIN"
+}
+
 # Serialises whoever calls it with the same NAME, until the caller ends.
 lock() {
     mkdir -p build

@@ -22,7 +22,7 @@ description:
   - A LUN that another VM or a file system of the hosts uses is refused, naming the user.
   - If a step fails, what this run has done is undone.
   - An option that means nothing on the platform is an error that names it. On Hyper-V, those are O(disk_mode), O(datastore),
-    O(mode=virtual) and O(sharing=multi_writer).
+    O(mode=virtual), O(sharing=multi_writer) and O(sharing=physical_bus).
   - On Hyper-V, the LUN is offline on the host as long as a VM has it, and after it was taken back; one that is online there
     and has volumes is refused. Nothing of this was ever run on a Windows host, only on a simulated one.
 options:
@@ -77,9 +77,17 @@ options:
   sharing:
     description:
       - With V(multi_writer), several VMs may write to the LUN at the same time, and it may be attached although other VMs have it.
+      - With V(physical_bus), on VMware only, the LUN is a disk of the nodes of a guest cluster, such as a Windows Server Failover
+        Cluster or SLES High Availability, which guard it by persistent reservations. Each node has it in physical mode, by the mapping
+        file of the first node, on a SCSI controller with physical bus sharing. Give it alike for every node; the mapping file goes with
+        the last one.
+      - For V(physical_bus), a controller that shares its bus is chosen, or added on one of the buses 1 to 3. One that is there is never
+        changed. The second node gets the LUN at the place of the first, unless O(place) names another. A VM that has to get the
+        controller must be off, and no node may have snapshots.
+      - An ordinary disk is never given to a controller that shares its bus.
       - Without it, a new disk is not shared, and an existing one is left as it is.
     type: str
-    choices: [none, multi_writer]
+    choices: [none, multi_writer, physical_bus]
   datastore:
     description:
       - Datastore for the mapping file; without it, the one that holds the VM's own files.
@@ -160,6 +168,13 @@ EXAMPLES = r"""
     naa: naa.600a098038304c61622d616161616131
     place: SCSI(1:3)
     sharing: multi_writer
+
+- name: Give one LUN to both nodes of a guest cluster
+  crossvisor.san.ptd_attach:
+    vm: "{{ item }}"
+    naa: "{{ lun.naa }}"
+    sharing: physical_bus
+  loop: [sql01, sql02]
 
 - name: Attach a new, empty LUN to a highly available VM of a Hyper-V failover cluster
   crossvisor.san.ptd_attach:
@@ -267,7 +282,9 @@ disk:
       returned: success
       type: str
     sharing:
-      description: Whether several VMs may write to it.
+      description:
+        - Whether other VMs may have it too - V(none), V(multi_writer) by its own setting, V(physical_bus) or V(virtual_bus) because its
+          controller shares its bus. Empty where the platform does not tell.
       returned: success
       type: str
 actions:
@@ -303,7 +320,7 @@ def main() -> None:
             },
             "mode": {"type": "str", "choices": ["physical", "virtual"]},
             "disk_mode": {"type": "str", "choices": ["persistent", "independent_persistent", "independent_nonpersistent"]},
-            "sharing": {"type": "str", "choices": ["none", "multi_writer"]},
+            "sharing": {"type": "str", "choices": ["none", "multi_writer", "physical_bus"]},
             "datastore": {"type": "str"},
             "release": {"type": "bool", "default": False},
             "assume_unused": {"type": "bool", "default": False},

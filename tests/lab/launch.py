@@ -5,6 +5,7 @@
 """Starts and stops the lab (see README.md): ``python -m tests.lab.launch up ontap vcenter`` and ``… down``.
 
 For tests: ``with running_lab(["vcenter"], directory=tmp_path) as endpoints``. A further system under test is one more row of ``SERVERS``.
+A system that cannot be started costs itself and those that need it; ``bring_up`` tells why, ``up`` wants all of them.
 """
 
 from __future__ import annotations
@@ -27,14 +28,18 @@ from tests.lab import world
 from tests.lab.certificates import issue
 from tests.lab.kvm import image
 from tests.lab.kvm.daemon import LibvirtFailed
-from tests.lab.ontap import data_plane
-from tests.lab.packages import install
-from tests.lab.processes import Process, ServerFailed, start
+from tests.lab.processes import READY_SECONDS, Process, ServerFailed, last_line, start
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_DIRECTORY = ROOT / "build" / "lab"
 VCENTER_PROGRAM = ROOT / "build" / "bin" / "vcenter-lab"
 HEALTH_SECONDS = 5.0
+KVM_READY_SECONDS = 240.0
+"""More than libvirtd and the resumed guests may take before they give up themselves."""
+ARRAY = "ontap"
+CANNOT_RUN = 77
+"""How a program of ``scripts/`` ends that cannot run here; its last line says why."""
+MUST_RUN = os.environ.get("CI") == "true"
 
 # The control ports are on this machine, whatever proxy the environment names.
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -85,6 +90,15 @@ Endpoints = dict[str, Endpoint]
 
 
 @dataclass(frozen=True)
+class Launch:
+    """What came of starting servers."""
+
+    running: Endpoints
+    failed: Mapping[str, str]
+    """Why servers were not started, by name: a sentence, and below it the end of a log. Those that need one of them are among them."""
+
+
+@dataclass(frozen=True)
 class Lab:
     """What a server is started into."""
 
@@ -94,16 +108,20 @@ class Lab:
     """Whether LUNs are SCSI disks of this machine."""
 
 
+def _nothing() -> None:
+    """Prepare nothing."""
+
+
 @dataclass(frozen=True)
 class Server:
     """One kind of server: what it is to the code under test, and how it is started."""
 
     type: str
     username: str
-    program: Callable[[], Sequence[str]]
-    """Builds what must be built; returns the command without its options."""
-    packages: Callable[[Lab], Sequence[str]] = lambda _lab: ()
-    """The Debian packages that it is made of."""
+    command: Sequence[str] = ()
+    """The command without its options."""
+    prepare: Callable[[], None] = _nothing
+    """Installs and builds what the command is made of; raises ServerFailed with the way out where this user or machine cannot."""
     tls_options: tuple[str, ...] = ("--cert", "--key")
     """The options that take its certificate and key, if it has an API of its own to protect."""
     needs: tuple[str, ...] = ()
@@ -112,65 +130,73 @@ class Server:
     """Options beyond the common ones."""
     real_luns: bool = False
     """Whether it needs LUNs that are SCSI disks."""
+    ready_seconds: float = READY_SECONDS
+    """How long it may take until it is ready."""
     machine: str = ""
     """Which of the machines of its process this is."""
     shares: str = ""
     """The server whose process plays this machine too."""
 
 
-def _build_vcenter() -> Sequence[str]:
+def _build_vcenter() -> None:
     sources = ROOT / "tests" / "lab" / "vcenter"
     with _locked(VCENTER_PROGRAM.parent):
         newest = max(path.stat().st_mtime for path in sources.rglob("*"))
         if not VCENTER_PROGRAM.exists() or VCENTER_PROGRAM.stat().st_mtime < newest:
-            build = subprocess.run(
-                [sources / "build.sh", VCENTER_PROGRAM],
-                env={**os.environ, "PYTHON": sys.executable},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if build.returncode:
-                raise ServerFailed(f"tests/lab/vcenter could not be built:\n{build.stdout}{build.stderr}")
-    return [str(VCENTER_PROGRAM)]
+            _run([sources / "build.sh", VCENTER_PROGRAM])
 
 
-def _prepare_kvm() -> Sequence[str]:
+def _prepare_kvm() -> None:
+    _run([ROOT / "scripts" / "kvm-host"])
     try:
         image.prepare([domain for domain in world.build()["kvm"]["domains"] if domain["power"] == "on"])
-    except (image.CannotPrepare, LibvirtFailed, TimeoutError) as failure:
-        raise ServerFailed(f"The guests of the KVM host could not be prepared: {failure}") from failure
-    return [sys.executable, "-m", "tests.lab.kvm"]
+    except (image.CannotPrepare, LibvirtFailed, OSError, subprocess.CalledProcessError) as failure:
+        raise ServerFailed(f"its guests could not be prepared: {last_line(str(failure))}\n{failure}") from failure
+
+
+def _run(command: Sequence[str | Path]) -> None:
+    """Run a program that prepares a server; raises ServerFailed with what it said."""
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode == CANNOT_RUN:
+        raise ServerFailed(last_line(done.stdout).removeprefix("cannot run: "))
+    if done.returncode:
+        raise ServerFailed(f"{Path(command[0]).name} ended with {done.returncode}: {last_line(done.stdout)}\n{done.stdout}")
 
 
 def _another(kind: str, machine: str) -> Server:
     """Return a further machine of the process that plays the Windows machines."""
-    return Server(type=kind, username="LAB\\Administrator", program=lambda: (), needs=("hyperv",), machine=machine, shares="hyperv")
+    return Server(type=kind, username="LAB\\Administrator", needs=("hyperv",), machine=machine, shares="hyperv")
 
 
 SERVERS: Mapping[str, Server] = {
-    "ontap": Server(
+    ARRAY: Server(
         type="ontap",
         username="admin",
-        program=lambda: [sys.executable, "-m", "tests.lab.ontap"],
-        packages=lambda lab: data_plane.PACKAGES if lab.real_luns else (),
-        options=lambda lab: ["--data-plane", "tgt", "--luns", str(lab.directory / "ontap" / "luns")] if lab.real_luns else (),
+        command=(sys.executable, "-m", "tests.lab.ontap"),
+        options=lambda lab: ["--data-plane", "tgt", "--luns", str(lab.directory / ARRAY / "luns")] if lab.real_luns else (),
     ),
     "vcenter": Server(
         type="vmware",
         username="administrator@vsphere.local",
-        program=_build_vcenter,
+        command=(str(VCENTER_PROGRAM),),
+        prepare=_build_vcenter,
         tls_options=("--tls-cert", "--tls-key"),
-        needs=("ontap",),
-        options=lambda lab: ["--array-control", lab.running["ontap"].control_url],
+        needs=(ARRAY,),
+        options=lambda lab: ["--array-control", lab.running[ARRAY].control_url],
     ),
     "hyperv": Server(
         type="hyperv",
         username="LAB\\Administrator",
-        program=lambda: [sys.executable, "-m", "tests.lab.hyperv"],
-        needs=("ontap",),
-        options=lambda lab: ["--array-control", lab.running["ontap"].control_url],
+        command=(sys.executable, "-m", "tests.lab.hyperv"),
+        needs=(ARRAY,),
+        options=lambda lab: ["--array-control", lab.running[ARRAY].control_url],
         machine="hv01.lab",
     ),
     "hyperv-cluster": _another("hyperv", "hvc1n1.lab"),
@@ -179,71 +205,89 @@ SERVERS: Mapping[str, Server] = {
     "kvm": Server(
         type="kvm",
         username="root",
-        program=_prepare_kvm,
-        packages=lambda _lab: image.PACKAGES,
+        command=(sys.executable, "-m", "tests.lab.kvm"),
+        prepare=_prepare_kvm,
         tls_options=(),
-        needs=("ontap",),
+        needs=(ARRAY,),
         options=lambda lab: ["--directory", str(lab.directory / "kvm")],
         real_luns=True,
+        ready_seconds=KVM_READY_SECONDS,
     ),
 }
 
 
 def up(names: Iterable[str], directory: Path = DEFAULT_DIRECTORY, vms: int = 0, disks: int = 1) -> Endpoints:
-    """Make the named servers, and those they need, run on one world; return them and whatever else runs in ``directory``.
+    """Make all of the named servers run; return them and whatever else runs in ``directory``. Raises ServerFailed (see ``bring_up``)."""
+    launch = bring_up(names, directory, vms, disks)
+    if launch.failed:
+        raise ServerFailed("\n".join(f"{name}: {reason}" for name, reason in launch.failed.items()))
+    return launch.running
 
-    Servers that already run there are kept when they are healthy and the world is the same. Raises ServerFailed.
+
+def bring_up(names: Iterable[str], directory: Path = DEFAULT_DIRECTORY, vms: int = 0, disks: int = 1) -> Launch:
+    """Make the named servers, and those they need, run on one world, as far as each of them can.
+
+    Servers that already run there are kept when they are healthy and the world is the same. An array that cannot be started with LUNs that
+    are SCSI disks is started without, because only a part of the servers needs such LUNs.
     """
-    running, left_out = up_as_far_as_possible(names, directory, vms, disks)
-    for reason in left_out.values():
-        raise ServerFailed(reason)
-    return running
-
-
-def up_as_far_as_possible(
-    names: Iterable[str], directory: Path = DEFAULT_DIRECTORY, vms: int = 0, disks: int = 1
-) -> tuple[Endpoints, dict[str, str]]:
-    """What ``up`` does, with whatever cannot be started left out; return also why, by name.
-
-    Without the servers that want real LUNs the array needs no real disks, so that one that cannot make them is started without.
-    """
-    names = list(names)
+    wanted = _with_needs(names)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(directory):
-        running, left_out = _start_on_one_world(names, directory, vms, disks)
-        wanting = [name for name in names if SERVERS[name].real_luns]
-        if wanting and any(need in left_out for name in wanting for need in SERVERS[name].needs):
-            why = {name: next(left_out[need] for need in SERVERS[name].needs if need in left_out) for name in wanting}
-            _stop(running.values())
-            _write_endpoints({}, directory)
-            running, left_out = _start_on_one_world([name for name in names if name not in wanting], directory, vms, disks)
-            left_out = {**left_out, **why}
-    return running, left_out
+        unprepared = _unprepared(wanted, directory)
+        launch = _launch(wanted, unprepared, directory, vms, disks)
+        needy = [name for name in wanted if SERVERS[name].real_luns and name not in unprepared]
+        if needy and ARRAY in launch.failed:
+            reason = f"it needs LUNs that are SCSI disks, with which {ARRAY} was not started: {launch.failed[ARRAY]}"
+            launch = _launch(wanted, {**unprepared, **dict.fromkeys(needy, reason)}, directory, vms, disks)
+    return launch
 
 
-def _start_on_one_world(names: Sequence[str], directory: Path, vms: int, disks: int) -> tuple[Endpoints, dict[str, str]]:
-    running = read_endpoints(directory)
-    left_out: dict[str, str] = {}
-    real_luns = any(SERVERS[name].real_luns for name in (*names, *running))
-    description = json.dumps(_world(directory, vms, disks, real_luns), indent=2)
-    world_file = directory / "world.json"
-    if not world_file.exists() or world_file.read_text() != description:
-        _stop(running.values())
-        running = {}
-        world_file.write_text(description)
-    for name in _with_needs(names):
-        if name in running and running[name].healthy():
-            continue
-        _stop(running.pop(stale) for stale in _dependents(name) if stale in running)
-        missing = [need for need in SERVERS[name].needs if need in left_out]
-        try:
-            if missing:
-                raise ServerFailed(f"it needs {missing[0]}: {left_out[missing[0]]}")
-            running[name] = _start(name, Lab(directory, running, real_luns))
-        except (ServerFailed, OSError) as failure:
-            left_out[name] = str(failure)
+def _unprepared(wanted: Iterable[str], directory: Path) -> dict[str, str]:
+    """Prepare every server that does not run; return why some could not be."""
+    running, failed = read_endpoints(directory), {}
+    for name in wanted:
+        if not _runs(name, running):
+            try:
+                SERVERS[name].prepare()
+            except ServerFailed as failure:
+                failed[name] = str(failure)
+    return failed
+
+
+def _launch(wanted: Iterable[str], unprepared: Mapping[str, str], directory: Path, vms: int, disks: int) -> Launch:
+    """Start every server that does not run and can be started."""
+    running, failed = read_endpoints(directory), dict(unprepared)
+    real_luns = any(SERVERS[name].real_luns for name in {*wanted, *running} - failed.keys())
+    if _write_world(json.dumps(_world(directory, vms, disks, real_luns), indent=2), directory):
+        _drop(list(running), running)
+    _drop([dependent for name in failed for dependent in _dependents(name)], running)
+    for name in wanted:
+        if name not in failed and not _runs(name, running):
+            _drop(_dependents(name), running)
+            try:
+                running[name] = _start(name, Lab(directory, running, real_luns), failed)
+            except ServerFailed as failure:
+                failed[name] = str(failure)
         _write_endpoints(running, directory)
-    return running, left_out
+    return Launch(running, failed)
+
+
+def _runs(name: str, running: Endpoints) -> bool:
+    return name in running and running[name].healthy()
+
+
+def _drop(names: Iterable[str], running: Endpoints) -> None:
+    """Stop those of the named servers that were started."""
+    _stop(running.pop(name) for name in names if name in running)
+
+
+def _write_world(description: str, directory: Path) -> bool:
+    """Write the world that the servers read; return whether it is another one than before."""
+    file = directory / "world.json"
+    if file.exists() and file.read_text() == description:
+        return False
+    file.write_text(description)
+    return True
 
 
 def down(directory: Path = DEFAULT_DIRECTORY) -> None:
@@ -293,21 +337,22 @@ def _world(directory: Path, vms: int, disks: int, real_luns: bool) -> world.Worl
     return world.on_network(whole, f"127.{second or 1}.{third}")
 
 
-def _start(name: str, lab: Lab) -> Endpoint:
+def _start(name: str, lab: Lab, failed: Mapping[str, str]) -> Endpoint:
     server, directory = SERVERS[name], lab.directory
+    if missing := [need for need in server.needs if need in failed]:
+        raise ServerFailed(f"it needs {missing[0]}, which was not started")
     if server.shares:
         return _sharing(server, lab.running[server.shares])
-    install(server.packages(lab))
     certificates = issue(directory / name)
     password = secrets.token_urlsafe(18)
     command = [
-        *server.program(),
+        *server.command,
         *("--world", str(directory / "world.json")),
         *_pairs(server.tls_options, (certificates.certificate, certificates.key)),
         *server.options(lab),
     ]
     environment = {**os.environ, "LAB_USERNAME": server.username, "LAB_PASSWORD": password}
-    process, ready = start(command, environment, ROOT, directory / f"{name}.log")
+    process, ready = start(command, environment, ROOT, directory / f"{name}.log", server.ready_seconds)
     ports = ready.get("ports", {})
     return Endpoint(
         type=server.type,
@@ -362,38 +407,37 @@ def _locked(directory: Path) -> Iterator[None]:
 
 
 def main() -> None:
-    """Start or stop lab servers."""
+    """Start or stop lab servers, or name those that run."""
     parser = argparse.ArgumentParser(prog="python -m tests.lab.launch", description=main.__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     start_command = commands.add_parser("up", help="start servers and write endpoints.json")
     start_command.add_argument("names", nargs="+", choices=SERVERS, metavar="NAME", help=", ".join(SERVERS))
     start_command.add_argument("--vms", type=int, default=0, help="total number of virtual machines")
     start_command.add_argument("--disks", type=int, default=1, help="disks of each additional virtual machine")
-    start_command.add_argument(
-        "--keep-going", action="store_true", help="leave out what cannot be started, and say why; fail only under CI"
-    )
+    start_command.add_argument("--keep-going", action="store_true", help="go on without a server that cannot be started, unless CI=true")
     stop_command = commands.add_parser("down", help="stop all servers")
-    list_command = commands.add_parser("running", help="print the names of the servers that were started")
+    list_command = commands.add_parser("running", help="print the names of the servers that run")
     for command in (start_command, stop_command, list_command):
         command.add_argument("--dir", type=Path, default=DEFAULT_DIRECTORY, help="default: build/lab")
     options = parser.parse_args()
     directory = options.dir.resolve()
     if options.command == "down":
         down(directory)
-        return
-    if options.command == "running":
-        print(*read_endpoints(directory))
-        return
-    endpoints, left_out = up_as_far_as_possible(options.names, directory, options.vms, options.disks)
-    for name, reason in left_out.items():
-        print(f"{name} is left out: {reason}", file=sys.stderr)
-    if left_out and not (options.keep_going and not os.environ.get("CI")):
-        down(directory)
-        sys.exit(1)
-    for name, endpoint in endpoints.items():
+    elif options.command == "running":
+        print(*(name for name, endpoint in read_endpoints(directory).items() if endpoint.healthy()), sep="\n")
+    else:
+        launch = bring_up(options.names, directory, options.vms, options.disks)
+        _tell(launch, directory, briefly=options.keep_going)
+        sys.exit(bool(launch.failed) and not (options.keep_going and not MUST_RUN))
+
+
+def _tell(launch: Launch, directory: Path, briefly: bool) -> None:
+    for name, endpoint in launch.running.items():
         address = endpoint.uri or f"https://{endpoint.hostname}:{endpoint.port}"
         print(f"{name:<16} {address}  control {endpoint.control_url}")
-    print(f"{'passwords':<16} {_endpoints_file(directory)}")
+    print(f"{'passwords':<16} {_endpoints_file(directory)}", flush=True)
+    for name, reason in launch.failed.items():
+        print(f"{name} is left out: {reason.splitlines()[0] if briefly else reason}", file=sys.stderr)
 
 
 if __name__ == "__main__":

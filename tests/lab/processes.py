@@ -30,7 +30,7 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 class ServerFailed(RuntimeError):
-    """A lab server ended or stayed silent instead of becoming ready."""
+    """A lab server could not be started; the first line of the text says why, what follows is the end of a log."""
 
 
 @dataclass(frozen=True)
@@ -56,24 +56,39 @@ class Process:
             child.wait()
 
 
-def start(command: Sequence[str], environment: Mapping[str, str], directory: Path, log: Path) -> tuple[Process, Ready]:
+def start(
+    command: Sequence[str], environment: Mapping[str, str], directory: Path, log: Path, ready_seconds: float = READY_SECONDS
+) -> tuple[Process, Ready]:
     """Start ``command`` in ``directory``, output to ``log``; return it and its READY line, which tells its ports.
 
-    Raises ServerFailed, with the end of the log, when it ends or has not become ready after ``READY_SECONDS``.
+    Raises ServerFailed, with the end of the log, when it cannot be run, ends, or has not become ready after ``ready_seconds``.
     """
-    with log.open("wb") as output:
-        child = subprocess.Popen(
-            command, cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        )
+    child = _run(command, environment, directory, log)
     process = Process(child.pid, _started(child.pid) or 0)
     _children[child.pid] = child
-    _wait(lambda: _ready_line(log) is not None or child.poll() is not None, READY_SECONDS)
+    _wait(lambda: _ready_line(log) is not None or child.poll() is not None, ready_seconds)
     ports = _ready_line(log)
     if ports is None:
-        state = f"it did not become ready in {READY_SECONDS:.0f} s" if child.poll() is None else f"it ended with {child.returncode}"
+        state = f"it did not become ready in {ready_seconds:g} s" if child.poll() is None else f"it ended with {child.returncode}"
         process.stop()
-        raise ServerFailed(f"{' '.join(command[:3])}: {state}; the end of {log}:\n{_tail(log)}")
+        tail = _tail(log)
+        raise ServerFailed(f"{state}: {last_line(tail)} (see {log})\n{tail}")
     return process, ports
+
+
+def last_line(text: str) -> str:
+    """Return the last line of a program's output that is not empty: where it failed, why."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "it said nothing")
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str], directory: Path, log: Path) -> subprocess.Popen[bytes]:
+    try:
+        with log.open("wb") as output:
+            return subprocess.Popen(
+                command, cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+    except OSError as error:
+        raise ServerFailed(f"{command[0]} could not be run: {error.strerror}") from error
 
 
 def _started(pid: int) -> int | None:

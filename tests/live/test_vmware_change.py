@@ -319,6 +319,119 @@ class TestSharing:
             san.attach("app02", sharing="multi_writer", mode="virtual", file_system="ds_span")
 
 
+def off(san: San, *names: str) -> None:
+    for name in names:
+        san.session.wait(san.managed(name).PowerOffVM_Task(), TIMEOUT)
+
+
+def shared_controller(san: San, name: str) -> None:
+    """What an administrator has prepared: SCSI controller 1 with physical bus sharing."""
+    machine = san.vm(name)
+    change = VmChange(san.session, machine, TIMEOUT)
+    change.apply(change.observe(), [rdm.add_controller("lsilogicsas", 1, "physical")], Subject(lun="none", vm=name))
+
+
+class TestGuestCluster:
+    """Nodes app01 on esx01 and app02 on esx02."""
+
+    @pytest.fixture
+    def nodes(self, san: San) -> San:
+        off(san, "app01", "app02")
+        return san
+
+    def test_both_nodes_get_the_lun_by_one_file_at_one_place_and_a_second_run_changes_nothing(self, nodes: San) -> None:
+        for name in ("app01", "app02"):
+            outcome = carry_out(nodes.attach(name, sharing="physical_bus"), check_mode=False)
+            assert outcome.actions == [f"attach LUN {SPARE} to VM {name} as SCSI(1:0)"]
+        for name in ("app01", "app02"):
+            assert not carry_out(nodes.attach(name, sharing="physical_bus"), check_mode=False).changed
+        assert nodes.raw_disk("app01")["file"] == nodes.raw_disk("app02")["file"]
+
+    def test_both_nodes_start(self, nodes: San) -> None:
+        for name in ("app01", "app02"):
+            nodes.attach(name, sharing="physical_bus").run()
+        for name in ("app01", "app02"):
+            nodes.session.wait(nodes.managed(name).PowerOnVM_Task(), TIMEOUT)
+
+    def test_nodes_that_run_get_it_on_the_controllers_that_they_have(self, san: San) -> None:
+        for name in ("app01", "app02"):
+            shared_controller(san, name)
+            san.attach(name, sharing="physical_bus").run()
+        (found,) = [row["disks"] for row in san.state()["vms"] if row["name"] == "app02"]
+        assert san.raw_disk("app01")["file"] == san.raw_disk("app02")["file"]
+        assert len(found) == 3
+
+    def test_the_mapping_file_goes_with_the_last_node(self, nodes: San) -> None:
+        for name in ("app01", "app02"):
+            nodes.attach(name, sharing="physical_bus").run()
+        file = nodes.raw_disk("app02")["file"]
+        nodes.detach("app01").run()
+        assert nodes.raw_disk("app02")["file"] == file
+        nodes.detach("app02").run()
+        assert "app01/app01_1.vmdk" not in nodes.state()["datastores"]["ds_single"]
+
+    @pytest.mark.parametrize("first", [[], ["app01"]])
+    def test_undone_nothing_is_left_of_disk_controller_and_file(self, nodes: San, first: list[str]) -> None:
+        for name in first:
+            nodes.attach(name, sharing="physical_bus").run()
+        before = nodes.state()
+        then_fail(nodes.attach("app02", sharing="physical_bus"))
+        assert nodes.state() == before
+
+    def test_a_first_node_that_is_undone_leaves_its_file_to_a_second_that_came_meanwhile(self, nodes: San) -> None:
+        class SecondNode(Failing):
+            def do(self) -> None:
+                nodes.attach("app02", sharing="physical_bus").run()
+                raise RemoteError("it was told to")
+
+        with pytest.raises(StepFailed, match="undone: attach LUN"):
+            (nodes.attach("app01", sharing="physical_bus") + Plan([SecondNode()])).run()
+        file = nodes.raw_disk("app02")["file"]
+        assert "app01/app01_1.vmdk" in nodes.state()["datastores"]["ds_single"]
+        assert file.endswith("app01/app01_1.vmdk")
+
+    def test_a_detach_from_a_node_is_undone_as_it_was(self, nodes: San) -> None:
+        for name in ("app01", "app02"):
+            nodes.attach(name, sharing="physical_bus").run()
+        before = nodes.state()
+        then_fail(nodes.detach("app01"))
+        assert nodes.state() == before
+
+    def test_check_mode_changes_nothing_and_shows_disk_and_controller(self, nodes: San) -> None:
+        before = nodes.state()
+        outcome = carry_out(nodes.attach("app01", sharing="physical_bus"), check_mode=True)
+        shown = outcome.after["VM app01"]
+        assert (shown["SCSI(1:0)"]["sharing"], shown["SCSI controller 1"]) == ("physical_bus", "pvscsi, physical bus sharing")
+        assert nodes.state() == before
+
+    def test_a_running_vm_gets_no_shared_controller(self, san: San) -> None:
+        before = san.state()
+        with pytest.raises(
+            Refused, match="VM app01 runs and needs another SCSI controller, with physical bus sharing, at bus 1: power it off"
+        ):
+            san.attach("app01", sharing="physical_bus")
+        assert san.state() == before
+
+    def test_a_vm_with_snapshots(self, nodes: San) -> None:
+        nodes.session.wait(nodes.managed("app01").CreateSnapshot_Task("before the cluster", "", False, False), TIMEOUT)
+        with pytest.raises(Refused, match="VM app01 has the snapshots before the cluster, with which it cannot share a SCSI bus"):
+            nodes.attach("app01", sharing="physical_bus")
+
+    def test_a_first_node_that_does_not_share_its_bus(self, nodes: San) -> None:
+        nodes.attach("app01").run()
+        with pytest.raises(
+            Refused, match=r"VM app01 has LUN .* with sharing none: detach it there and attach it again with sharing physical_bus"
+        ):
+            nodes.attach("app02", sharing="physical_bus")
+
+    def test_an_ordinary_disk_on_the_bus_of_a_cluster(self, nodes: San) -> None:
+        shared_controller(nodes, "app01")
+        with pytest.raises(Refused, match=r"SCSI controller 1 of VM app01 shares its bus with other VMs \(physical\)"):
+            nodes.attach("app01", slot=Slot(1, 0))
+        nodes.attach("app01").run()
+        assert not carry_out(nodes.attach("app01", slot=Slot(0, 1)), check_mode=False).changed
+
+
 class TestDetach:
     def test_the_disk_and_its_mapping_file_go_and_a_second_run_changes_nothing(self, san: San) -> None:
         before = san.state()

@@ -109,15 +109,15 @@ def load_libraries() -> None:
     hypothesis.settings.load_profile("mutants")
 
 
-def _done(work: Callable[[int], None], pipe: int) -> int:
-    work(pipe)
-    return 0
-
-
 def _forked_pipe(work: Callable[[int], None]) -> Iterator[str]:
     """Do work in a fork, and return the lines that it writes to the pipe it gets."""
     read, write = os.pipe()
-    child = _fork(lambda: _done(work, write))
+
+    def done() -> int:
+        work(write)
+        return SURVIVED
+
+    child = _fork(done)
     os.close(write)
     with os.fdopen(read) as lines:
         yield from lines

@@ -25,7 +25,9 @@ def collections(revision: str | None) -> Path:
     if not tree.exists():
         home = tree / COLLECTION
         home.mkdir(parents=True)
-        archive = subprocess.run(["git", "archive", revision, "plugins", "roles", "playbooks"], cwd=ROOT, check=True, stdout=subprocess.PIPE)
+        archive = subprocess.run(
+            ["git", "archive", revision, "plugins", "roles", "playbooks"], cwd=ROOT, check=True, stdout=subprocess.PIPE
+        )
         subprocess.run(["tar", "--extract", "--directory", str(home)], input=archive.stdout, check=True)
     return tree
 

@@ -70,7 +70,9 @@ class ArrayInPlace:
         """Carry out one request."""
         parts = urlsplit(url)
         target = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        answer = self.stage.request(f"{method} {_readable(parts.path, parts.query, body)}", lambda: self._carry_out(method, target, body), _broken)
+        answer = self.stage.request(
+            f"{method} {_readable(parts.path, parts.query, body)}", lambda: self._carry_out(method, target, body), _broken
+        )
         return _response(url, answer)
 
     def presented(self, initiators: Iterable[str]) -> dict[str, tuple[int, int]]:
@@ -117,7 +119,11 @@ def _naa(lun: Lun) -> str:
 
 def _readable(path: str, query: str, body: Any) -> str:
     """A request as the schedule shows it: what it is about, without what every such request has."""
-    told = [part for part in unquote(query).split("&") if part.partition("=")[0] not in ("fields", "max_records", "return_timeout", "return_records", "")]
+    told = [
+        part
+        for part in unquote(query).split("&")
+        if part.partition("=")[0] not in ("fields", "max_records", "return_timeout", "return_records", "")
+    ]
     named = body.get("name") or body.get("logical_unit_number") if isinstance(body, dict) else None
     return " ".join([path.removeprefix("/api"), *told, *([] if named is None else [f"({named})"])])
 

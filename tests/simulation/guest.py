@@ -31,7 +31,7 @@ class Unreachable(TaskFailed):
     """The guest did not answer."""
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _judgement(file: Path) -> Sequence[Mapping[str, Any]]:
     judge, leave_alone = yaml.safe_load(file.read_text())[:2]
     return judge, leave_alone

@@ -19,7 +19,14 @@ from tests.simulation.stage import Stage
 
 PACKAGE = "ansible_collections.crossvisor.san.plugins."
 NAMES = ("hypervisor_facts", "hba_info", "lun_provision", "ptd_attach", "vm_storage_map")
-_TYPES: Mapping[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (float, int), "bool": (bool,), "list": (list, tuple), "dict": (dict,)}
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (float, int),
+    "bool": (bool,),
+    "list": (list, tuple),
+    "dict": (dict,),
+}
 
 
 class Ended(SystemExit):
@@ -62,7 +69,9 @@ class Modules:
             patch(hypervisors, "names_hypervisor", lambda module: module.params["hypervisor"] is not None)
             clock = {time.monotonic: self.stage.time, time.sleep: self.stage.sleep}
             for waiting in _waiting(attach):
-                patch(waiting, "__defaults__", tuple(clock.get(value, value) if callable(value) else value for value in waiting.__defaults__))
+                patch(
+                    waiting, "__defaults__", tuple(clock.get(value, value) if callable(value) else value for value in waiting.__defaults__)
+                )
             for name in NAMES:
                 patch(_module(name), "AnsibleModule", self._stand_in)
             yield

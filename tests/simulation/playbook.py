@@ -62,7 +62,7 @@ def _listed(made: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _environment() -> Environment:
-    environment = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 - no HTML is made
+    environment = Environment(undefined=StrictUndefined, autoescape=False)
     environment.context_class = _Lazy
     environment.filters.update({name: _listed(environment.filters[name]) for name in _GENERATORS})
     environment.filters.update(regex_replace=regex_replace, bool=boolean)
@@ -73,23 +73,23 @@ def _environment() -> Environment:
 _ENVIRONMENT = _environment()
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _expression(text: str) -> Callable[..., Any]:
     return _ENVIRONMENT.compile_expression(text, undefined_to_none=False)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _template(text: str) -> Callable[..., Any]:
     match = _ONE_EXPRESSION.fullmatch(text)
     return _expression(match["expression"].strip()) if match else _ENVIRONMENT.from_string(text).render
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _tasks(path: Path) -> Sequence[Task]:
     return tuple(yaml.safe_load(path.read_text()) or ())
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _variables(path: Path) -> Mapping[str, Any]:
     return dict(yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
 
@@ -166,7 +166,9 @@ class Playbook:
             self._task(home, task, layers)
 
     def _task(self, home: Path, task: Task, layers: Sequence[Mapping[str, Any]]) -> None:
-        scope = Scope([*layers[:2], task["vars"], *layers[2:]] if "vars" in task and _module(task) not in ("include_role", "block") else layers)
+        scope = Scope(
+            [*layers[:2], task["vars"], *layers[2:]] if "vars" in task and _module(task) not in ("include_role", "block") else layers
+        )
         if "when" in task and not scope.holds(task["when"]):
             self._register(task, {"changed": False, "skipped": True})
         elif "block" in task:

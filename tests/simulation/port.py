@@ -82,7 +82,9 @@ class Port:
 
     def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:
         """The LUN as these hosts have it."""
-        return self.read(f"devices {_short(name)}", lambda: [device for host in hosts for device in self._devices(host) if device.name == name])
+        return self.read(
+            f"devices {_short(name)}", lambda: [device for host in hosts for device in self._devices(host) if device.name == name]
+        )
 
     def rescan(self, hosts: Sequence[str], name: ScsiName) -> None:
         """Rescan each host, then take the LUN back into service where it was detached."""
@@ -131,7 +133,9 @@ class Port:
 
     def read(self, what: str, effect: Callable[[], T]) -> T:
         """Ask something."""
-        return self.stage.request(f"{self.address} {what}", effect, lambda: ConnectionFailed(f"The hypervisor {self.address} cannot be reached"))
+        return self.stage.request(
+            f"{self.address} {what}", effect, lambda: ConnectionFailed(f"The hypervisor {self.address} cannot be reached")
+        )
 
     def change(self, what: str, effect: Callable[[], T]) -> T:
         """Change something."""

@@ -172,7 +172,10 @@ class Promises:
         asked = intent and intent.kind in (REMOVE, DETACH) and (intent.vm, intent.lun) == (vm.name, self._name(disk.naa))
         if not asked and disk.by != who:
             what = "mounted LUN" if disk.mounted else "LUN"
-            self.broken("only own work is undone", f"{who} took the {what} {self._name(disk.naa)} from {vm.name}, which {disk.by or 'somebody'} attached")
+            self.broken(
+                "only own work is undone",
+                f"{who} took the {what} {self._name(disk.naa)} from {vm.name}, which {disk.by or 'somebody'} attached",
+            )
 
     def _intent(self) -> Intent | None:
         return self.intents.get(self.stage.who().partition(".")[0])
@@ -187,7 +190,9 @@ class Promises:
         real = shown.get(device.number, naa) if device else naa
         held = self.contents.setdefault(real, Contents())
         if held.layout not in ("", BEGUN):
-            self.broken("only blank disks are written to", f"the guest of {vm.name} wrote over what {held.owner} has on LUN {self._name(real)}")
+            self.broken(
+                "only blank disks are written to", f"the guest of {vm.name} wrote over what {held.owner} has on LUN {self._name(real)}"
+            )
         self._shared(vm, real)
         held.owner, held.layout = vm.name, layout
         self.array.state.write(real, 4096)
@@ -210,7 +215,9 @@ class Promises:
             if other.vm is vm:
                 continue
             if looked is None or looked > other.disk.since:
-                self.broken("no LUN has two writers unasked", f"{who} takes LUN {self._name(naa)} of {vm.name} for its own, which {other} has too")
+                self.broken(
+                    "no LUN has two writers unasked", f"{who} takes LUN {self._name(naa)} of {vm.name} for its own, which {other} has too"
+                )
             else:
                 self.intruders.append((other.disk.by, other, naa))
 
@@ -253,13 +260,21 @@ class Promises:
         self.debts = [debt for debt in self.debts if debt.actor != who]
         for debt in owed:
             vm = debt.user.vm
-            if not killed and vm.disk(debt.naa) and self._cut_off(debt.user, debt.naa, [host.iqn for host in debt.user.endpoint.hosts.values()]):
-                self.broken("nothing in use is unmapped", f"{who} unmapped LUN {self._name(debt.naa)}, and has not mapped it again for {debt.user}")
+            if (
+                not killed
+                and vm.disk(debt.naa)
+                and self._cut_off(debt.user, debt.naa, [host.iqn for host in debt.user.endpoint.hosts.values()])
+            ):
+                self.broken(
+                    "nothing in use is unmapped", f"{who} unmapped LUN {self._name(debt.naa)}, and has not mapped it again for {debt.user}"
+                )
 
         for by, user, naa in self.intruders:
             users = list(self.estate.users(naa))
             if by == who and not killed and user.vm.disk(naa) is user.disk and len(users) > 1 and not is_shared(users):
-                self.broken("no LUN has two writers unasked", f"{who} has left {user} with LUN {self._name(naa)}, which {_names(users)} have")
+                self.broken(
+                    "no LUN has two writers unasked", f"{who} has left {user} with LUN {self._name(naa)}, which {_names(users)} have"
+                )
 
     def left_over(self) -> None:
         """Nothing is left when everybody has got what they wanted: groups without LUNs, devices and memories of LUNs that are gone."""
@@ -273,7 +288,9 @@ class Promises:
                     if self.deleted_from.get(naa, endpoint.name) != endpoint.name:
                         continue
                     state = host.devices[naa].state if naa in host.devices else "remembered"
-                    self.broken("nothing is left over", f"host {host.name} has LUN {self._name(naa)}, which it does not see any more, as {state}")
+                    self.broken(
+                        "nothing is left over", f"host {host.name} has LUN {self._name(naa)}, which it does not see any more, as {state}"
+                    )
         for endpoint in self.estate.endpoints.values():
             for vm in endpoint.vms.values():
                 for disk in vm.disks.values():

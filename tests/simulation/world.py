@@ -85,7 +85,9 @@ def scenario(seed: int) -> Scenario:
     random = Random(f"scenario {seed}")
     pool = random.sample(LUNS, random.choice((1, 2, 2, 3, 4)))
     restarts = random.choice((0, 0, 1))
-    return Scenario([_wish(random, pool, restarts) for _ in range(random.choice((2, 2, 2, 3, 3, 4, 5)))], random.choice(("vmware", "kvm", "hyperv")))
+    return Scenario(
+        [_wish(random, pool, restarts) for _ in range(random.choice((2, 2, 2, 3, 3, 4, 5)))], random.choice(("vmware", "kvm", "hyperv"))
+    )
 
 
 def _wish(random: Random, pool: Sequence[str], restarts: int) -> Wish:
@@ -323,7 +325,12 @@ class World:
                 self.promises.broken("every failure is told in a sentence", f"{actor.name}: {type(actor.error).__name__}: {actor.error}")
         names = [wish.lun for wish in self.scenario.wishes if wish.kind != MAP]
         for actor, wish in zip(self.actors, self.scenario.wishes):
-            if self.stage.schedule.quiet and isinstance(actor.error, TaskFailed) and names.count(wish.lun) == 1 and not self._may_fail(wish):
+            if (
+                self.stage.schedule.quiet
+                and isinstance(actor.error, TaskFailed)
+                and names.count(wish.lun) == 1
+                and not self._may_fail(wish)
+            ):
                 self.promises.broken("nobody fails without a reason", f"{actor.name}: {actor.error}")
 
     def _again(self) -> None:
@@ -433,8 +440,10 @@ def _array(endpoints: Mapping[str, EndpointNow]) -> dict[str, Any]:
     used = {"old": GIB // 4, "far": GIB // 4, "raw": GIB // 2, "spare": 0, f"{ADMIN}_vc1": GIB, f"{ADMIN}_vc2": GIB}
     if endpoints["vc2"].kind == "vmware":
         used["both"] = GIB // 4
-    luns = [{"name": name, "size": GIB, "os_type": "linux", "serial": f"80Old-{position:06}", "used": size}
-            for position, (name, size) in enumerate(used.items())]
+    luns = [
+        {"name": name, "size": GIB, "os_type": "linux", "serial": f"80Old-{position:06}", "used": size}
+        for position, (name, size) in enumerate(used.items())
+    ]
     return {
         "name": "ontap.lab",
         "uuid": lab_world.identity("cluster", "simulation"),

@@ -11,7 +11,7 @@ import hashlib
 import os
 import socketserver
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Portal
@@ -33,14 +33,32 @@ class IscsiTarget:
     accounts: Mapping[str, str] = field(default_factory=dict)
     """CHAP user → secret; without any, nobody is asked."""
     size_bytes: int = 1 << 30
+    capacity: bytes | None = None
+    """What it says of the size instead."""
     pings: bool = False
     """Ask after the initiator before every answer."""
     attention: int = 0
     """So many commands to come are answered with a unit attention."""
-    moved_to: Portal | None = None
+    moved_to: Portal | str | None = None
+    """Where it leads, or what it says of that."""
+    instead: Callable[[Answerer], None] | None = None
+    """What it does instead of answering a command, or a login where it does not even admit."""
+    admits: bool = True
     portal: Portal = field(default_factory=lambda: Portal("", 0))
     commands: list[int] = field(default_factory=list)
     logouts: int = 0
+
+
+@dataclass(frozen=True)
+class Answerer:
+    """How to answer one request."""
+
+    write: Callable[[bytes], object]
+    """Send these bytes."""
+    send: Callable[..., None]
+    """Send a PDU: opcode, flags, tag, …"""
+    tag: bytes
+    """Which request it is."""
 
 
 @contextlib.contextmanager
@@ -80,6 +98,9 @@ class _Handler(socketserver.StreamRequestHandler):
         length = int.from_bytes(header[5:8], "big")
         data = self.rfile.read(length + -length % 4)[:length]
         opcode = header[0] & 0x3F
+        if self.its.instead and opcode == (0x01 if self.its.admits else 0x03):
+            self.its.instead(Answerer(self.wfile.write, self._send, header[16:20]))
+            return False
         if opcode == 0x03:
             return self._login(header, data)
         if opcode == 0x01 and self.admitted:
@@ -95,8 +116,9 @@ class _Handler(socketserver.StreamRequestHandler):
         keys = dict(item.split("=", 1) for item in data.decode().split("\0") if item)
         transit, next_stage = bool(header[1] & 0x80), header[1] & 3
         if "TargetName" in keys:
-            if self.its.moved_to:
-                where = f"TargetAddress={self.its.moved_to.address}:{self.its.moved_to.port},1"
+            if self.its.moved_to is not None:
+                to = self.its.moved_to
+                where = f"TargetAddress={to if isinstance(to, str) else f'{to.address}:{to.port},1'}"
                 return self._login_answer(header, 0, {}, status=0x0101, text=where)
             if keys["TargetName"] != IQN or keys["InitiatorName"] not in self.its.initiators:
                 return self._login_answer(header, 0, {}, status=0x0203)
@@ -147,6 +169,8 @@ class _Handler(socketserver.StreamRequestHandler):
             numbers = b"".join(_address(number) for number in (0, *self.its.luns))
             return len(numbers).to_bytes(4, "big") + bytes(4) + numbers
         if cdb[0] == 0x9E:
+            if self.its.capacity is not None:
+                return self.its.capacity
             return (self.its.size_bytes // BLOCK - 1).to_bytes(8, "big") + BLOCK.to_bytes(4, "big") + bytes(20)
         if cdb[1] & 1:
             name = bytes.fromhex(self.its.luns[lun].naa)

@@ -15,7 +15,7 @@ import ssl
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -95,6 +95,8 @@ class Answer:
     """Close the connection instead of answering."""
     delay: float = 0.0
     """Seconds before the answer."""
+    before: Callable[[], None] = lambda: None
+    """What happens when the call has come, before the delay."""
 
 
 @dataclass
@@ -209,6 +211,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(self.server.endpoint.next_answer(method))
 
     def _send(self, answer: Answer) -> None:
+        answer.before()
         time.sleep(answer.delay)
         if answer.drop:
             self.close_connection = True

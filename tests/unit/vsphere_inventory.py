@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any, cast
 
 from pyVmomi import vim
@@ -106,3 +107,17 @@ def raw_disk(naa: str, key: int = 2001, unit: int = 1, controller: int = 1000, *
 def devices(*disks: Any) -> Any:
     """The virtual hardware of a VM with one PVSCSI controller and these disks."""
     return vsphere.array("VirtualDevice", [DEVICE.ParaVirtualSCSIController(key=1000, busNumber=0, sharedBus="noSharing"), *disks])
+
+
+def snapshot_tree(number: int, name: str, *below: Any) -> Any:
+    """A snapshot of the VM vm-1, with those under it."""
+    return vim.vm.SnapshotTree(
+        snapshot=vsphere.managed("VirtualMachineSnapshot", f"snapshot-{number}"),
+        vm=vsphere.managed("VirtualMachine", "vm-1"),
+        name=name,
+        description="",
+        createTime=datetime(2026, 1, 5, tzinfo=timezone.utc),
+        state="poweredOff",
+        quiesced=False,
+        childSnapshotList=list(below),
+    )

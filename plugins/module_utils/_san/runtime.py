@@ -11,19 +11,23 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san import ending
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError
 
 
 def run(module: AnsibleModule, action: Callable[[], Mapping[str, Any]]) -> None:
-    """Do a module's work and return its result; a foreseeable failure is told in its one sentence."""
+    """Do a module's work and return its result; a foreseeable failure is told in its one sentence, and so is the end by a signal."""
     try:
-        result = dict(action())
+        with ending.as_exception():
+            result = dict(action())
         for warning in result.pop("warnings", ()):
             module.warn(warning)
         module.exit_json(**result)
     except CrossvisorError as error:
         module.fail_json(msg=f"{str(error).rstrip('.')}.")
+    except ending.Ended as end:
+        module.fail_json(msg=f"This task was ended by {end} and has logged out everywhere: run it again, which finishes what it had begun.")
 
 
 def kept_secret(module: AnsibleModule, complete: Connection) -> Connection:

@@ -4,20 +4,22 @@
 # When this process ends, the kernel ends libvirtd and every QEMU with it.
 set -euo pipefail
 directory=$1
+QEMU_USER=libvirt-qemu
+
+# libvirtd looks its default user and group up before it reads that our QEMU runs as root, and ends where they are missing. They come with the
+# package that makes libvirt a service of the whole system, which the lab does not need: here they exist in these namespaces alone.
+add_entry() {
+    local database=$1 entry=$2
+    if getent "$database" "$QEMU_USER" >/dev/null; then return; fi
+    { cat "/etc/$database" && echo "$entry"; } >"$directory/$database"
+    mount --bind "$directory/$database" "/etc/$database"
+}
 
 for place in etc:/etc/libvirt lib:/var/lib/libvirt cache:/var/cache/libvirt log:/var/log/libvirt run:/run/libvirt; do
     mkdir -p "$directory/${place%%:*}" "${place#*:}"
     mount --bind "$directory/${place%%:*}" "${place#*:}"
 done
-# libvirtd looks its default account up before it reads the configuration that names another. A package that the lab does not need makes it.
-known_here() {
-    local database=$1 entry=$2
-    ! getent "$database" "${entry%%:*}" >/dev/null || return 0
-    { cat "/etc/$database" && echo "$entry"; } >"$directory/$database"
-    mount --bind "$directory/$database" "/etc/$database"
-}
-known_here passwd libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin
-known_here group libvirt-qemu:x:64055:
-
+add_entry passwd "$QEMU_USER:x:64055:64055::/nonexistent:/usr/sbin/nologin"
+add_entry group "$QEMU_USER:x:64055:"
 libvirtd --pid-file /run/libvirt/libvirtd.pid --config /etc/libvirt/libvirtd.conf &
 wait $!

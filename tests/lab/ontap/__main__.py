@@ -21,6 +21,7 @@ from tests.lab.listener import Credentials, tls_context
 from tests.lab.ontap.api import Api
 from tests.lab.ontap.data_plane.plane import DataPlane
 from tests.lab.ontap.data_plane.tgt import LUN_IDS as DATA_PLANE_LUN_IDS
+from tests.lab.ontap.data_plane.tgt import TgtFailed
 from tests.lab.ontap.data_plane.views import Account
 from tests.lab.ontap.jobs import Jobs
 from tests.lab.ontap.server import ACTIONS, Site, listener
@@ -47,6 +48,9 @@ def main() -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         _serve(options, world, credentials, stop)
+    except TgtFailed as error:
+        print(error, file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"The array cannot listen on {options.listen} with this certificate: {error.strerror or error}.", file=sys.stderr)
         return 1

@@ -27,7 +27,7 @@ var intercepted = map[string]map[string]bool{
 		"RescanAllHba": true, "RescanHba": true, "RescanVmfs": true, "RefreshStorageSystem": true,
 		"DetachScsiLun": true, "AttachScsiLun": true, "DetachScsiLunEx_Task": true, "AttachScsiLunEx_Task": true, "DeleteScsiLunState": true,
 	},
-	"VirtualMachine":     {"ReconfigVM_Task": true},
+	"VirtualMachine":     {"ReconfigVM_Task": true, "PowerOnVM_Task": true, "CreateSnapshot_Task": true},
 	"EnvironmentBrowser": {"QueryConfigTarget": true, "QueryConfigOption": true, "QueryConfigOptionEx": true},
 	"Datastore":          {"RefreshDatastore": true},
 	"VirtualDiskManager": {"DeleteVirtualDisk_Task": true},

@@ -158,15 +158,16 @@ func (c *change) checkUnmapped(index int, lun *device) *refusal {
 
 // checkSharing lets several disks use one mapping file only when all of them share it.
 func (c *change) checkSharing(index int, disk *types.VirtualDisk, backing *types.VirtualDiskRawDiskMappingVer1BackingInfo, m mapping) *refusal {
-	shared := backing.Sharing == string(types.VirtualDiskSharingSharingMultiWriter)
-	bus := sharesBus(c.devices, disk.ControllerKey)
+	mine := mappingUse{
+		shared: backing.Sharing == string(types.VirtualDiskSharingSharingMultiWriter), sharedBus: sharesBus(c.devices, disk.ControllerKey),
+	}
 	for _, use := range c.otherUses(m.naa) {
 		switch {
 		case use.file != backing.FileName:
 			return invalidBacking(index, fmt.Sprintf("the LUN is mapped by another file, %s of VM %s", use.file, use.vm.Name))
 		case use.vm == c.vm:
 			return invalidBacking(index, "the virtual machine has this disk already")
-		case !(shared && use.shared) && !(bus && use.sharedBus):
+		case !alike(mine, use):
 			return fileLocked(backing.FileName)
 		}
 	}

@@ -142,6 +142,9 @@ func (c *change) addController(index int, device types.BaseVirtualSCSIController
 	if refused := c.checkBus(index, controller); refused != nil {
 		return refused
 	}
+	if refused := c.checkBusSharing(controller); refused != nil {
+		return refused
+	}
 	fresh := newPVSCSI(firstSCSI+controller.BusNumber, controller.BusNumber)
 	if c.find(controller.Key) == nil {
 		c.keys[controller.Key] = fresh.Key
@@ -370,6 +373,11 @@ func (c *change) editController(index int, existing types.BaseVirtualDevice, wan
 	controller.BusNumber, controller.SharedBus = wanted.BusNumber, wanted.SharedBus
 	if refused := c.checkBus(index, controller); refused != nil {
 		return nil, refused
+	}
+	if moved {
+		if refused := c.checkBusSharing(controller); refused != nil {
+			return nil, refused
+		}
 	}
 	if moved && c.poweredOn() {
 		return nil, poweredOnRefusal("the bus of a SCSI controller cannot be changed")

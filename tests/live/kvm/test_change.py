@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import re
 import secrets
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,6 +81,54 @@ def test_a_second_vm_is_refused_and_told_who_has_it(kvm: KvmLab, modules: Module
 
 def test_a_lun_that_a_vm_has_as_a_device_of_the_host_is_not_given_away_over_the_network(kvm: KvmLab, modules: ModuleRunner) -> None:
     assert "is used by VM ledger01 (" in modules.fail("ptd_attach", disk(kvm, GUEST, LEDGER))
+
+
+HOSTDEV = """<controller type='scsi' model='virtio-scsi'/>
+<hostdev mode='subsystem' type='scsi'><source protocol='iscsi' name='{target}/5'><host name='{address}' port='{port}'/>
+<initiator><iqn name='{initiator}'/></initiator></source></hostdev>"""
+OVERLAY = """<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{overlay}'/><target dev='vda' bus='virtio'/></disk>"""
+DRIVE = """<disk type='block' device='cdrom'><source dev='{device}'/><target dev='sda' bus='sata'/><readonly/></disk>"""
+
+
+@pytest.fixture
+def define(kvm: KvmLab) -> Iterator[Callable[[str], None]]:
+    """Define a VM that is off, with these devices, by the name of `evidence01`."""
+
+    def virsh(*arguments: str, check: bool = True) -> None:
+        subprocess.run(["virsh", "--quiet", "--connect", kvm.hypervisor["uri"], *arguments], check=check, capture_output=True)
+
+    with tempfile.NamedTemporaryFile("w", suffix=".xml") as file:
+
+        def define(devices: str) -> None:
+            machine = f"<domain type='qemu'><name>evidence01</name><memory>65536</memory><os><type>hvm</type></os><devices>{devices}</devices></domain>"
+            file.write(machine)
+            file.flush()
+            virsh("define", file.name)
+
+        yield define
+    virsh("undefine", "evidence01", check=False)
+
+
+@pytest.mark.parametrize(
+    ("devices", "how"),
+    [(HOSTDEV, ""), (OVERLAY, "has it below its disk vda"), (DRIVE, "names it (/dev/disk/by-id/wwn-0x")],
+    ids=["SCSI device of the host", "below an image", "drive for media"],
+)
+def test_a_lun_that_a_vm_has_in_another_way_than_as_a_disk_is_refused_too(
+    kvm: KvmLab, modules: ModuleRunner, naa: str, define: Callable[[str], None], tmp_path: Path, devices: str, how: str
+) -> None:
+    device, overlay = f"/dev/disk/by-id/wwn-0x{naa}", tmp_path / "overlay.qcow2"
+    image = ["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", "raw", "-b", device, str(overlay), "64M"]
+    subprocess.run(image, check=True, capture_output=True)
+    result = modules.succeed("hba_info", {"hypervisor": kvm.hypervisor, "kinds": ["iscsi_software"]})
+    (adapter,) = (hba for hba in result["hosts"][0]["hbas"] if hba["driver"] == "libiscsi")
+    where = {"target": adapter["paths"][0]["target"], **adapter["portals"][0]}
+    define(devices.format(device=device, overlay=overlay, initiator=kvm.initiator, **where))
+    before = kvm.domains()
+    message = modules.fail("ptd_attach", disk(kvm, GUEST, naa))
+    assert "is used by VM evidence01 (" in message
+    assert how in message
+    assert kvm.domains() == before
 
 
 def test_a_mounted_disk_is_not_detached_and_an_unmounted_one_is(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:
@@ -166,7 +218,7 @@ def test_an_initiator_that_the_array_does_not_know_is_told(kvm: KvmLab, modules:
 def test_a_lun_that_is_not_mapped_is_not_attached(kvm: KvmLab, modules: ModuleRunner) -> None:
     message = modules.fail("ptd_attach", disk(kvm, GUEST, "600a0980" + "41" * 12, timeout=0.5))
     assert "is not visible on" in message
-    assert "check that the array maps it to the initiators" in message
+    assert "check that it is online on the array and mapped to the initiators" in message
 
 
 def test_a_chap_secret_that_the_target_does_not_take_is_told(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:

@@ -5,17 +5,22 @@
 """Which LUNs an iSCSI target shows to an initiator, by their identities: a session that logs in, asks and logs out (RFC 7143, SPC-4).
 
 It writes nothing and reserves nothing. It logs in under an ISID of its own, so that it is a session beside those that an initiator of
-this name may have, and never takes their place.
+this name may have, and never takes their place. A target that goes on for ever is left: each request has to be answered within the timeout
+of the stream, whatever else comes meanwhile.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import re
 import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.ending import uncut
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
     AuthenticationFailed,
     ConnectionFailed,
@@ -26,6 +31,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import P
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import iscsi_pdu as pdu
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.iscsi_pdu import Pdu
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.limits import Excess, Pace
 
 NOT_ADMITTED = frozenset({"514", "515"})
 """Codes of a `RemoteError`: the target does not let the initiator in, or does not exist for it (login status 0x0202 and 0x0203)."""
@@ -53,9 +59,19 @@ _OPERATIONAL_KEYS = {
 }
 _LOGIN_ROUNDS = 10
 _ATTEMPTS = 4
+_MOST_LUNS = 4096
+"""Logical units of one target: as many as ONTAP can map to an initiator."""
+_SECONDS_A_LUN = 0.25
+"""What a session may take for each logical unit: three questions and their answers, also through a tunnel to another continent."""
+_LARGEST_REPLY = 4 * _LARGEST
+"""Bytes that may come before a request is answered, twice as many as the data and a ping before each of its pieces have."""
+_PORTS = range(1, 1 << 16)
+_PORT_DIGITS = 5
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}|\[?[0-9A-Fa-f:.]{2,45}\]?")
 _UNIT_ATTENTION = 6
 _INQUIRY, _REPORT_LUNS, _READ_CAPACITY_16 = 0x12, 0xA0, 0x9E
 _DEVICE_IDENTIFICATION = 0x83
+_CAPACITY_LENGTH = 12
 
 
 @dataclass(frozen=True)
@@ -105,7 +121,9 @@ def luns(path: IscsiPath, dial: Dial) -> list[IscsiLun]:
     Raises `ConnectionFailed`, `AuthenticationFailed` (CHAP), or `RemoteError` with the login status as code (`NOT_ADMITTED`).
     """
     with _session(path, dial) as session:
-        return [lun for address in session.report_luns() for lun in session.disk(address)]
+        addresses = session.report_luns()
+        session.allow(len(addresses) * _SECONDS_A_LUN)
+        return [lun for address in addresses for lun in session.disk(address)]
 
 
 @contextlib.contextmanager
@@ -120,9 +138,12 @@ def _session(path: IscsiPath, dial: Dial) -> Iterator[_Session]:
 def _logged_in(path: IscsiPath, dial: Dial, portal: Portal, redirected: bool = False) -> _Session:
     try:
         stream = dial(portal)
-    except OSError as error:
+    except (OSError, ValueError, OverflowError) as error:  # the latter two for what can be no name or port
+        where = f"redirects the login to {portal.address}:{portal.port}, which" if redirected else ""
+        why = getattr(error, "strerror", None) or error
         raise ConnectionFailed(
-            f"Target {path} cannot be reached: {error.strerror or error}; check the address and that the network lets it through"
+            f"Target {' '.join(filter(None, (str(path), where)))} cannot be reached: {why}; "
+            "check the address and that the network lets it through"
         ) from error
     session = _Session(path, stream)
     try:
@@ -148,6 +169,9 @@ class _Session:
         self._expected = 0
         self._number = 1
         self._tag = 1
+        self._patience = _patience(stream)
+        self._deadline = time.monotonic() + _LOGIN_ROUNDS * self._patience
+        self._pace = Pace(self._patience, _LARGEST_REPLY)
 
     def login(self) -> Portal | None:
         """Log in; a portal when the target wants the login there instead."""
@@ -178,8 +202,15 @@ class _Session:
     def report_luns(self) -> list[bytes]:
         """The addresses of the logical units (SPC-4 6.33)."""
         reply = self._command(bytes(8), bytes([_REPORT_LUNS, 0, 0, 0, 0, 0]) + _LARGEST.to_bytes(4, "big") + bytes(2), _LARGEST)
-        end = 8 + int.from_bytes(reply[:4], "big")
-        return [reply[at : at + 8] for at in range(8, min(end, len(reply)), 8)]
+        end = min(8 + int.from_bytes(reply[:4], "big"), len(reply))
+        addresses = [reply[at : at + 8] for at in range(8, end - 7, 8)]
+        if len(addresses) > _MOST_LUNS:
+            raise self._excessive(f"shows {len(addresses)} logical units, more than {_MOST_LUNS}")
+        return addresses
+
+    def allow(self, seconds: float) -> None:
+        """Let the session take so much longer than a single request."""
+        self._deadline = time.monotonic() + self._patience + seconds
 
     def disk(self, address: bytes) -> Iterator[IscsiLun]:
         """The logical unit, if it is a disk."""
@@ -187,6 +218,8 @@ class _Session:
         if not standard or standard[0] != _DISK:
             return
         capacity = self._command(address, bytes([_READ_CAPACITY_16, 0x10]) + bytes(11) + bytes([32]) + bytes(2), 32)
+        if len(capacity) < _CAPACITY_LENGTH:
+            raise RemoteError(f"Target {self._path} answers READ CAPACITY with {len(capacity)} bytes: check the array's software")
         blocks, block = int.from_bytes(capacity[:8], "big") + 1, int.from_bytes(capacity[8:12], "big")
         yield IscsiLun(
             number=int.from_bytes(address[:2], "big") & 0x3FFF,  # peripheral or flat addressing, SAM-5 4.7.7
@@ -197,10 +230,12 @@ class _Session:
         )
 
     def close(self) -> None:
-        """Log out. Never raises."""
-        with contextlib.suppress(CrossvisorError):
-            self._exchange(pdu.logout(self._next_tag(), self._number, self._expected), pdu.LOGOUT_RESPONSE)
-        self._stream.close()
+        """Log out. Raises nothing but `Ended`, and that only when it is done."""
+        with uncut(), contextlib.suppress(CrossvisorError):
+            try:
+                self._exchange(pdu.logout(self._next_tag(), self._number, self._expected), pdu.LOGOUT_RESPONSE)
+            finally:
+                self._stream.close()
 
     def _security(self, said: dict[str, str]) -> tuple[dict[str, str], int | None]:
         """What to answer in the security stage: keys, and the stage to go to."""
@@ -232,18 +267,20 @@ class _Session:
 
     def _ask(self, address: bytes, cdb: bytes, length: int) -> tuple[bytes, Pdu]:
         tag = self._next_tag()
-        self._send(pdu.scsi_command(tag, address, cdb, length, self._number, self._expected))
+        self._request(pdu.scsi_command(tag, address, cdb, length, self._number, self._expected))
         self._number += 1
         data = bytearray()
         while True:
             answer = self._receive()
             if answer.opcode == pdu.DATA_IN:
+                if answer.offset > len(data) or answer.offset + len(answer.data) > length:
+                    raise self._excessive(f"answers SCSI command 0x{cdb[0]:02x} with data that was not asked for")
                 data[answer.offset : answer.offset + len(answer.data)] = answer.data
             if answer.carries_status:
                 return bytes(data), answer
 
     def _exchange(self, request: bytes, expected_opcode: int) -> Pdu:
-        self._send(request)
+        self._request(request)
         while True:
             answer = self._receive()
             if answer.opcode == expected_opcode:
@@ -254,6 +291,8 @@ class _Session:
         while True:
             header = self._read(pdu.HEADER_LENGTH)
             additional, length = pdu.data_length(header)
+            if length > _LARGEST:
+                raise self._excessive(f"sends a PDU of {length} bytes, more than the {_LARGEST} that it was told")
             body = self._read(additional + length + -length % 4)
             got = Pdu(header, body[additional : additional + length])
             if got.opcode in (pdu.LOGIN_RESPONSE, pdu.LOGOUT_RESPONSE) or got.carries_status:
@@ -263,6 +302,11 @@ class _Session:
             if got.transfer_tag != pdu.NO_TAG:
                 self._send(pdu.nop_answer(got, self._number, self._expected))
 
+    def _request(self, data: bytes) -> None:
+        """Send what is to be answered within the patience, however much else comes."""
+        self._pace = Pace(self._patience, _LARGEST_REPLY, slowest=math.inf)
+        self._send(data)
+
     def _send(self, data: bytes) -> None:
         try:
             self._stream.sendall(data)
@@ -270,20 +314,31 @@ class _Session:
             raise self._lost(error) from error
 
     def _read(self, length: int) -> bytes:
-        data = b""
+        data = bytearray()
         while len(data) < length:
             try:
-                piece = self._stream.recv(length - len(data))
+                self._pace.read(lambda: self._receive_into(data, length - len(data)))
+            except Excess as excess:
+                raise self._excessive(str(excess)) from excess
             except OSError as error:
                 raise self._lost(error) from error
-            if not piece:
-                raise self._lost(None)
-            data += piece
-        return data
+        return bytes(data)
+
+    def _receive_into(self, data: bytearray, most: int) -> int:
+        if time.monotonic() > self._deadline:
+            raise Excess("takes too long for all that was asked")
+        piece = self._stream.recv(most)
+        if not piece:
+            raise self._lost(None)
+        data += piece
+        return len(piece)
 
     def _lost(self, error: OSError | None) -> ConnectionFailed:
         why = error or "it closed the connection"
         return ConnectionFailed(f"Target {self._path} broke off: {why}; check that an iSCSI target runs there")
+
+    def _excessive(self, what: str) -> ConnectionFailed:
+        return ConnectionFailed(f"Target {self._path} {what}; check that an iSCSI target runs there")
 
     def _next_tag(self) -> int:
         self._tag += 1
@@ -307,6 +362,12 @@ class _Session:
 def _portal(address: str, path: IscsiPath) -> Portal:
     """Where a redirection leads: `address:port,group`."""
     host, _colon, port = address.partition(",")[0].rpartition(":")
-    if not (host and port.isdecimal()):
-        raise RemoteError(f"Target {path} redirects the login to '{address}', which is no address")
+    if not (_HOST.fullmatch(host) and port.isascii() and port.isdecimal() and len(port) <= _PORT_DIGITS and int(port) in _PORTS):
+        raise RemoteError(f"Target {path} redirects the login to {address!r:.100}, which is no address: check the array's portals")
     return Portal(host.strip("[]"), int(port))
+
+
+def _patience(stream: socket.socket) -> float:
+    """How many seconds a request may take: what its dialler has set as timeout."""
+    timeout = stream.gettimeout()
+    return math.inf if timeout is None else timeout

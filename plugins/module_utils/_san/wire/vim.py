@@ -16,7 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.ending import Ended, uncut
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    ConnectionFailed,
     CrossvisorError,
     MissingLibrary,
     NotFound,
@@ -25,13 +27,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     TimedOut,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import vim_stub, vim_xml
-from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.https import HttpsSession
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.https import HttpsSession, connection_failure
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.limits import Excess, Pages
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_stub import VimStub, fault_code, fault_message
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import ObjectRecord, ReplyStream
 
 try:
     import urllib3
-    from lxml import etree
     from pyVmomi import vim, vmodl
     from pyVmomi.VmomiSupport import GetWsdlType
 except ImportError:
@@ -50,12 +52,18 @@ class VimSession:
         """Log in. Raises `MissingLibrary`, `InvalidInput`, `ConnectionFailed` or `AuthenticationFailed`."""
         _require_libraries()
         username, password = connection.required("username"), connection.required("password")
+        self._connection = connection
         self._https = HttpsSession(connection)
         self._stub = VimStub(connection, self._https)
+        self.content: Any = None
         try:
-            self.content = cast(Any, vim.ServiceInstance("ServiceInstance", self._stub)).RetrieveContent()
+            self.content = _complete(vim.ServiceInstance("ServiceInstance", self._stub).RetrieveContent(), connection)
             self._stub.speak(self.content.about.apiVersion)
-            self.content.sessionManager.Login(username, password, None)
+            with uncut():
+                self.content.sessionManager.Login(username, password, None)
+        except Ended:
+            self.close()
+            raise
         except BaseException:
             self._https.close()
             raise
@@ -129,10 +137,11 @@ class VimSession:
             raise RemoteError(f"Could not {what}: {error}", error.code) from error
 
     def close(self) -> None:
-        """Log out. Never raises."""
-        with contextlib.suppress(CrossvisorError):
-            self.content.sessionManager.Logout()
-        self._https.close()
+        """Log out. Raises nothing but `Ended`, and that only when it is done."""
+        with uncut(), contextlib.suppress(CrossvisorError):
+            if self.content is not None:
+                self.content.sessionManager.Logout()
+            self._https.close()
 
     def _look_at(self, task: Any) -> dict[str, Any]:
         """How a task is. A failing look says nothing of the task, so it must not sound as if the task had failed."""
@@ -146,19 +155,26 @@ class VimSession:
     def _pages(self, properties: list[Any], objects: list[Any], page_size: int) -> Iterator[ObjectRecord]:
         collector = vmodl.query.PropertyCollector
         spec = collector.FilterSpec(propSet=properties, objectSet=objects, reportMissingObjectsInResults=True)
+        pages = Pages("the inventory")
         page = yield from self._page("RetrievePropertiesEx", [spec], collector.RetrieveOptions(maxObjects=page_size))
         while page.token:
+            self._turn(pages, page.count)
             page = yield from self._page("ContinueRetrievePropertiesEx", page.token)
+
+    def _turn(self, pages: Pages, records: int) -> None:
+        try:
+            pages.turn(records)
+        except Excess as excess:
+            raise connection_failure(self._connection, excess) from excess
 
     def _page(self, method: str, *arguments: Any) -> Any:
         collector = self.content.propertyCollector
         info = type(collector)._GetMethodInfo(method)
         with self._stub.post(collector, info, arguments, stream=True) as response:
-            response.raw.decode_content = True
             page = ReplyStream(cast(Any, response.raw))
             try:
                 yield from page
-            except (OSError, urllib3.exceptions.HTTPError, etree.XMLSyntaxError) as error:
+            except (OSError, urllib3.exceptions.HTTPError, SyntaxError) as error:
                 raise self._stub.unreadable(info, error) from error
         return page
 
@@ -171,6 +187,21 @@ def _require_libraries() -> None:
         raise MissingLibrary(
             f"The Python libraries that talk to vSphere are not installed where this task runs: pip install {' '.join(missing)}."
         )
+
+
+def _complete(content: Any, connection: Connection) -> Any:
+    """What a ServiceInstance has told of itself, if it is all that is needed. Raises `ConnectionFailed`."""
+    parts = ("about", "rootFolder", "propertyCollector", "viewManager", "sessionManager")
+    missing = next((name for name in parts if getattr(content, name, None) is None), None)
+    if missing is None and not content.about.apiVersion:
+        missing = "about.apiVersion"
+    if missing:
+        role = connection.role
+        raise ConnectionFailed(
+            f"The {role} {connection} does not answer as vSphere (its ServiceContent is without {missing}): "
+            f"check {role}.hostname and {role}.port."
+        )
+    return content
 
 
 def _wsdl_type(name: str) -> Any:

@@ -11,6 +11,7 @@ Several threads may call at once: every call takes a connection of its own out o
 from __future__ import annotations
 
 import contextlib
+import re
 import traceback
 from collections.abc import Sequence
 from typing import Any
@@ -71,6 +72,8 @@ _PATIENCE = {"RescanAllHba": 600.0}
 _LOGOUT_SECONDS = 10.0
 """Seconds that a logout may take: whoever ends this run does not wait for long before it is killed."""
 _DOCTYPE = b"<!DOCTYPE"
+_END = re.compile(rb"Envelope\s*>\s*$")
+_END_LENGTH = 100
 _LONGEST_REASON = 200
 
 
@@ -173,6 +176,8 @@ class VimStub(SoapStubAdapterBase):  # type: ignore[misc]
             result = SoapResponseDeserializer(self).Deserialize(reply, info.result)
         except Exception as error:  # pyvmomi has no class for an answer that is not of its types
             raise self._garbled(info, in_one_sentence(str(error) or type(error).__name__)[:_LONGEST_REASON]) from error
+        if not _END.search(reply[-_END_LENGTH:]):  # which pyvmomi does not look for, so that of a list the rest might be missing
+            raise self._garbled(info, "it breaks off")
         if isinstance(result, vmodl.MethodFault):
             raise self._error(info, result) from result
         if result is None and f"{info.wsdlName}Response".encode() not in reply:  # pyvmomi takes any text for an answer without a result

@@ -13,8 +13,11 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.ending import Ended
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, OutcomeUnknown, RemoteError, TimedOut
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import wsman_envelope, wsman_fault
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.https import connection_failure
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.limits import Excess, Pages
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_envelope import (
     ENUMERATE,
     GET,
@@ -107,15 +110,19 @@ class WsmanSession:
         self._transport.close()
 
     def _pages(self, target: Reference, wql: str | None, max_elements: int) -> Iterator[Element]:
+        pages = Pages(target.resource_uri.rpartition("/")[2] if wql is None else "what was asked for")
         body = wsman_envelope.enumerate_body(max_elements, wql)
         items, context = wsman_envelope.page_of(self._content(Request(ENUMERATE, target, body, wql or ""), Effect.NONE))
         try:
             yield from items
             while context:
+                pages.turn(len(items))
                 request = Request(PULL, target, wsman_envelope.pull_body(context, max_elements), wql or "")
                 items, context = wsman_envelope.page_of(self._content(request, Effect.CURSOR))
                 yield from items
-        except GeneratorExit:
+        except Excess as excess:
+            raise connection_failure(self._connection, excess) from excess
+        except (GeneratorExit, Ended):
             if context:
                 with contextlib.suppress(CrossvisorError):
                     self._exchange(Request(RELEASE, target, wsman_envelope.release_body(context)), Effect.CURSOR)

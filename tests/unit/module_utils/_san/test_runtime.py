@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,6 +31,22 @@ class TestTheEnd:
             said = told(capsys, there, fail)
         assert (said["failed"], said["msg"]) == (True, "LUN x is in use: detach it.")
         assert "exception" not in said
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+    def test_by_a_signal_is_told(self, capsys: pytest.CaptureFixture[str], number: signal.Signals) -> None:
+        def be_ended() -> Mapping[str, Any]:
+            signal.raise_signal(number)
+            return {}
+
+        before = signal.signal(number, lambda *_signal: pytest.fail("nobody caught it"))
+        try:
+            with module() as there:
+                said = told(capsys, there, be_ended)
+        finally:
+            signal.signal(number, before)
+        assert said["msg"] == (
+            f"This task was ended by {number.name} and has logged out everywhere: run it again, which finishes what it had begun."
+        )
 
     def test_of_a_defect_is_its_traceback(self) -> None:
         def fail() -> Mapping[str, Any]:

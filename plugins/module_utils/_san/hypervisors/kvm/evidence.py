@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import domain
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Disk, HostDevice
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Disk, HostDevice, Source
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.machines import DomainPair, View
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.stacks import VOLUME_GROUP, Built, Stack
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FileSystem, Use, VirtualMachine
@@ -58,9 +58,14 @@ def _doubtful_disks(view: View, pair: DomainPair) -> Iterator[str]:
 
 
 def _is_untold(view: View, pair: DomainPair, disk: Disk) -> bool:
-    silent = (source for source in view.below(pair, disk) if source.login and source.login in view.answers.failures)
+    silent = (source for source in view.below(pair, disk) if source.login in view.answers.failures or _is_url(source))
     own = disk.source is not None and disk.source.login in view.answers.failures and view.name_of(disk) is None
     return own or any(silent)
+
+
+def _is_url(source: Source) -> bool:
+    """Whether an image's header names a LUN over QEMU's own initiator, in a way that does not tell which one."""
+    return not source.login and not source.path.startswith("/") and "iscsi" in source.path
 
 
 def _doubtful_devices(view: View, pair: DomainPair) -> Iterator[str]:

@@ -31,7 +31,7 @@ _CLAIMED = "crossvisor-claimed"
 _CLAIMS = """
 import errno, os
 for block in sorted(os.listdir("/sys/class/block")):
-    if block.startswith(("fd", "loop", "nbd", "ram", "sr", "zram")):
+    if not block.startswith(("bcache", "dm-", "drbd", "md", "sd")):
         continue
     try:
         os.close(os.open("/dev/" + block.replace("!", "/"), os.O_RDONLY | os.O_EXCL))
@@ -40,7 +40,10 @@ for block in sorted(os.listdir("/sys/class/block")):
         if error.errno in (errno.EBUSY, errno.ENODEV, errno.ENXIO, errno.EIO):
             print(block, int(error.errno == errno.EBUSY))
 """
-"""Which block devices nobody can open exclusively (`linux.exclusive`), for the host's own Python, which no shell could replace."""
+"""Which block devices nobody can open exclusively (`linux.exclusive`), by the host's own Python: no shell can open so.
+
+Asked of disks and of what is built on them, because for a moment it keeps everybody else from claiming the device.
+"""
 
 SCRIPT = f"""cd / || exit 1
 copy=$(mktemp -d) || exit 1

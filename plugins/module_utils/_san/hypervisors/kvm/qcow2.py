@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which images a qcow2 image is based on, by its header (docs/interop/qcow2.txt of QEMU)."""
+"""What a qcow2 image's data lies on beside itself, by its header (docs/interop/qcow2.txt of QEMU)."""
 
 from __future__ import annotations
 
@@ -13,27 +13,54 @@ from typing import Any
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 
 _MAGIC = b"QFI\xfb"
-_HEADER = 20
+_HEADER = 104
 _LONGEST_NAME = 1023
 _DEEPEST = 64
+_DATA_FILE = 0x44415441
+"""Type of the header extension that names an external data file."""
+_MOST_EXTENSIONS = 32
 _LOCAL = frozenset({"file", "host_device"})
 
 
 def chain(tree: Tree, path: str) -> list[str]:
-    """The paths of the images below an image, nearest first; ends where one cannot be read or is no file of the host."""
+    """The paths of everything below an image, nearest first: data files, and the images that it is based on with theirs.
+
+    Ends where an image cannot be read or is no file of the host.
+    """
     found: list[str] = []
-    below = _based_on(tree, path)
-    while below and below not in found and len(found) < _DEEPEST:
-        found.append(below)
-        below = _based_on(tree, below) if below.startswith("/") else ""
+    image, seen = path, {path}
+    while image.startswith("/") and len(seen) <= _DEEPEST:
+        header = tree.piece(image, 0, _HEADER) or b""
+        below = _based_on(tree, image, header)
+        found.extend(name for name in (_data_file(tree, image, header), below) if name and name not in found)
+        image = "" if below in seen else below
+        seen.add(below)
     return found
 
 
-def _based_on(tree: Tree, path: str) -> str:
-    header = tree.piece(path, 0, _HEADER) or b""
-    if header[:4] != _MAGIC:
-        return ""
-    offset, length = int.from_bytes(header[8:16], "big"), int.from_bytes(header[16:20], "big")
+def _based_on(tree: Tree, path: str, header: bytes) -> str:
+    return _name(tree, path, _number(header, 8, 8), _number(header, 16, 4)) if header[:4] == _MAGIC else ""
+
+
+def _data_file(tree: Tree, path: str, header: bytes) -> str:
+    """What a header of version 3 says in its extensions, which begin where it ends."""
+    at = _number(header, 100, 4) if header[:4] == _MAGIC and _number(header, 4, 4) > 2 else 0
+    for _extension in range(_MOST_EXTENSIONS if at else 0):
+        extension = tree.piece(path, at, 8) or b""
+        kind, length = _number(extension, 0, 4), _number(extension, 4, 4)
+        if kind == _DATA_FILE:
+            return _name(tree, path, at + 8, length)
+        if not kind:
+            break
+        at += 8 + (length + 7) // 8 * 8
+    return ""
+
+
+def _number(header: bytes, at: int, length: int) -> int:
+    return int.from_bytes(header[at : at + length], "big")
+
+
+def _name(tree: Tree, path: str, offset: int, length: int) -> str:
     if not offset or not 0 < length <= _LONGEST_NAME:
         return ""
     name = _host_path((tree.piece(path, offset, length) or b"").decode("utf-8", "replace"))
@@ -56,6 +83,5 @@ def _filename(options: Any) -> str:
     """The file name at the bottom of a tree of block drivers' options."""
     if not isinstance(options, dict):
         return ""
-    below = (_filename(options.get(key)) for key in ("file", "data-file"))
     own = options.get("filename", options.get("file.filename", ""))
-    return next(filter(None, below), "") or (own if isinstance(own, str) else "")
+    return _filename(options.get("file")) or (own if isinstance(own, str) else "")

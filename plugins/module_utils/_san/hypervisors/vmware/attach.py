@@ -148,7 +148,8 @@ def _plan_edit(change: VmChange, observed: Observed, disk: VirtualDisk, wish: Di
 def _fixed_otherwise(disk: VirtualDisk, wish: DiskWish) -> list[str]:
     """What a mapping file fixes when it is created, and the wish wants otherwise."""
     datastore = datastore_of(disk.path)
-    fixed = (("mode", disk.mode, wish.mode or disk.mode), ("datastore", datastore, wish.file_system or datastore))
+    mode = wish.mode or (PHYSICAL if wish.sharing == PHYSICAL_BUS else disk.mode)
+    fixed = (("mode", disk.mode, mode), ("datastore", datastore, wish.file_system or datastore))
     return [f"{setting} {has}, not {wanted}" for setting, has, wanted in fixed if has != wanted]
 
 

@@ -143,7 +143,9 @@ def test_a_host_that_sees_the_lun_in_two_ways_has_read_its_size_when_both_have(h
 
 def test_a_lun_that_stays_invisible_names_the_host_and_the_way_out(hypervisor: MemoryHypervisor) -> None:
     hypervisor.presented = {"h1": 1}
-    with pytest.raises(StepFailed, match=r"is not visible on esx2 after 0 s: check that the array maps it .*hba_info"):
+    with pytest.raises(
+        StepFailed, match=r"is not visible on esx2 after 0 s: check that it is online on the array and mapped to .*hba_info"
+    ):
         attach.attach(hypervisor, asking(timeout=0), check_mode=False)
     assert hypervisor.attachment(hypervisor.machines[0], NAME) is None
 

@@ -62,3 +62,20 @@ def test_a_vm_stands_for_every_host_that_can_run_it() -> None:
 def test_a_selection_without_an_endpoint_is_a_mistake() -> None:
     with pytest.raises(InvalidInput, match=r"hypervisor\.hostname"):
         this_machine(HostSelection(vm="app"))
+
+
+@pytest.mark.parametrize("selection", [HostSelection(hosts=["x"]), HostSelection(clusters=["x"]), HostSelection(vm="x")])
+def test_whatever_was_selected_is_at_an_endpoint(selection: HostSelection) -> None:
+    with pytest.raises(InvalidInput, match="select at an endpoint, but none is set"):
+        this_machine(selection)
+
+
+def test_without_a_selection_this_machine_is_read() -> None:
+    (here,) = this_machine(HostSelection())
+    assert here.name
+
+
+def test_a_vm_is_looked_up_without_the_hosts_devices() -> None:
+    hypervisor = MemoryHypervisor(HOSTS, [VirtualMachine("vm-1", "app", host="h3")])
+    assert [host.id for host in hosts_of_endpoint(hypervisor, HostSelection(vm="app"))] == ["h3"]
+    assert hypervisor.device_reads == 0

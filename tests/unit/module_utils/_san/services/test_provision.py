@@ -263,6 +263,7 @@ def test_everything_that_a_module_returns_of_a_lun() -> None:
         "naa": NAME.naa,
         "size_bytes": 1 << 30,
         "used_bytes": None,
+        "state": "online",
         "svm": "svm1",
         "volume": "v1",
         "lun_id": 3,
@@ -274,7 +275,7 @@ def test_everything_that_a_module_returns_of_a_lun() -> None:
 
 def test_everything_that_a_module_returns_of_a_lun_that_is_not_there() -> None:
     result = provision.provision(MemoryArray(), WISH, provision.NEVER, check_mode=True).result(WISH.initiators)
-    nothing = ("made_by", "path", "uuid", "serial", "naa", "size_bytes", "used_bytes", "svm", "volume", "lun_id", "targets")
+    nothing = ("made_by", "path", "uuid", "serial", "naa", "size_bytes", "used_bytes", "state", "svm", "volume", "lun_id", "targets")
     assert {name: result[name] for name in nothing} == dict.fromkeys(nothing)
     assert (result["igroups"], result["first_mapped"]) == ([], False)
 

@@ -7,14 +7,16 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import AuthenticationFailed, ConnectionFailed, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Portal
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import iscsi
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.iscsi import NOT_ADMITTED, IscsiLun, IscsiPath, dial_directly, luns
-from tests.unit.iscsi_target import INITIATOR, IQN, IscsiTarget, listening
+from tests.unit.iscsi_target import INITIATOR, IQN, Answerer, IscsiTarget, listening
 from tests.unit.ports import NAME, OTHER
 
 
@@ -108,3 +110,137 @@ def test_a_port_that_speaks_something_else_is_told() -> None:
 
     with pytest.raises(ConnectionFailed, match="check that an iSCSI target runs there"):
         luns(IscsiPath(Portal("a", 22), IQN, INITIATOR), dial)
+
+
+class TestARedirection:
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "",
+            ":3260",
+            "host",
+            "host:",
+            "host:0",
+            "host:65536",
+            "host:99999999",
+            "host:٣٢٦٠",
+            "-oProxyCommand=x:3260",
+            "a b:3260",
+            "a\x01:3260",
+        ],
+    )
+    def test_to_what_is_no_address_is_told(self, target: IscsiTarget, address: str) -> None:
+        target.moved_to = address
+        with pytest.raises(RemoteError, match=r"redirects the login to '.*', which is no address: check the array's portals"):
+            shown(target)
+
+    @pytest.mark.parametrize("host", ["a" * 64, "a..b", "x" * 253, "no-such-array.invalid"])
+    def test_to_a_host_that_cannot_be_is_told(self, target: IscsiTarget, host: str) -> None:
+        target.moved_to = f"{host}:3260,1"
+        with pytest.raises(ConnectionFailed, match=rf"redirects the login to {host}:3260, which cannot be reached: .*; check the address"):
+            shown(target)
+
+
+def ping(answerer: Answerer) -> None:
+    """A NOP-In that wants an answer."""
+    answerer.send(0x20, 0x80, b"\xff" * 4, transfer_tag=b"\0\0\0\x2a")
+
+
+def remark(answerer: Answerer) -> None:
+    """A NOP-In that wants none."""
+    answerer.send(0x20, 0x80, b"\xff" * 4)
+
+
+def event(answerer: Answerer) -> None:
+    """An asynchronous message."""
+    answerer.send(0x32, 0x80, answerer.tag, data=bytes(1000))
+
+
+def byte(answerer: Answerer) -> None:
+    """A part of a PDU."""
+    answerer.write(b"\x20")
+
+
+def large(answerer: Answerer) -> None:
+    """The header of a PDU of 16 MiB."""
+    answerer.write(b"\x21\0\0\0\0\xff\xff\xff" + bytes(40))
+
+
+def for_ever(action: Callable[[Answerer], None]) -> Callable[[Answerer], None]:
+    """Until nobody listens any more, or much longer than anybody should."""
+
+    def repeat(answerer: Answerer) -> None:
+        for _time in range(1_000_000):
+            action(answerer)
+
+    return repeat
+
+
+def now_and_then(action: Callable[[Answerer], None]) -> Callable[[Answerer], None]:
+    """Often enough for the timeout of the socket, which is 0.3 s, and for ten times as long."""
+
+    def repeat(answerer: Answerer) -> None:
+        for _time in range(300):
+            action(answerer)
+            time.sleep(0.01)
+
+    return repeat
+
+
+def of_data(answerer: Answerer) -> None:
+    """A Data-In without the status that ends a command."""
+    answerer.send(0x25, 0, answerer.tag, data=bytes(8))
+
+
+@pytest.mark.parametrize("admits", [True, False], ids=["a command", "a login"])
+class TestATargetThatGoesOnInsteadOfAnswering:
+    @pytest.mark.parametrize(
+        ("behaviour", "text"),
+        [
+            (for_ever(remark), r"answers (with more than 1 MiB|too slowly)"),
+            (for_ever(event), "answers with more than 1 MiB"),
+            (now_and_then(ping), r"answers too slowly \(\d+ bytes in 0 s\)"),
+            (now_and_then(byte), r"answers too slowly \(\d+ bytes in 0 s\)"),
+            (large, "sends a PDU of 16777215 bytes, more than the 262144"),
+        ],
+        ids=["pings", "messages", "slow pings", "drip", "large PDU"],
+    )
+    def test_is_left(self, target: IscsiTarget, admits: bool, behaviour: Callable[[Answerer], None], text: str) -> None:
+        target.instead, target.admits = behaviour, admits
+        with pytest.raises(ConnectionFailed, match=rf"Target {IQN} at 127\.0\.0\.1:\d+ {text}.*; check that an iSCSI target runs there"):
+            luns(IscsiPath(target.portal, IQN, INITIATOR), dial_directly(0.3))
+
+
+class TestATargetThatAnswersStrangely:
+    @pytest.mark.parametrize("offset", [8, 1 << 31])
+    def test_with_data_from_elsewhere_is_told(self, target: IscsiTarget, offset: int) -> None:
+        target.instead = lambda answerer: answerer.send(0x25, 0x81, answerer.tag, data=bytes(8), offset=offset)
+        with pytest.raises(ConnectionFailed, match="answers SCSI command 0xa0 with data that was not asked for"):
+            shown(target)
+
+    def test_with_data_for_ever_is_told(self, target: IscsiTarget) -> None:
+        target.instead = for_ever(of_data)
+        with pytest.raises(ConnectionFailed, match="answers with more than 1 MiB"):
+            shown(target)
+
+    def test_with_more_luns_than_anybody_can_use_is_told(self, target: IscsiTarget) -> None:
+        addresses = bytes(8) * 5000
+        reply = len(addresses).to_bytes(4, "big") + bytes(4) + addresses
+        target.instead = lambda answerer: answerer.send(0x25, 0x81, answerer.tag, data=reply)
+        with pytest.raises(ConnectionFailed, match="shows 5000 logical units, more than 4096"):
+            shown(target)
+
+    def test_with_half_an_address_has_one_less(self, target: IscsiTarget) -> None:
+        target.instead = lambda answerer: answerer.send(0x25, 0x81, answerer.tag, data=(12).to_bytes(4, "big") + bytes(8))
+        assert shown(target) == []
+
+    def test_without_a_size_is_told(self, target: IscsiTarget) -> None:
+        target.capacity = b"\0" * 8
+        with pytest.raises(RemoteError, match="answers READ CAPACITY with 8 bytes"):
+            shown(target)
+
+
+def test_all_questions_together_have_an_end(target: IscsiTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(iscsi, "_SECONDS_A_LUN", -1000.0)
+    with pytest.raises(ConnectionFailed, match="takes too long for all that was asked"):
+        shown(target)

@@ -6,7 +6,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
@@ -23,7 +31,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     RemoteError,
     TimedOut,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import vim_stub, vim_xml
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import limits, vim_stub, vim_xml
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
 from tests.unit import vsphere
 from tests.unit.vsphere import Answer, Endpoint
@@ -204,3 +212,120 @@ def test_closing_never_fails(endpoint: Endpoint) -> None:
     session = VimSession(endpoint.connection)
     endpoint.answer("Logout", Answer(drop=True))
     session.close()
+
+
+class TestAnEndBySignal:
+    """Real processes, which are killed while an answer is awaited."""
+
+    @staticmethod
+    @contextmanager
+    def module(endpoint: Endpoint) -> Iterator[subprocess.Popen[str]]:
+        connection = endpoint.connection
+        options = {name: getattr(connection, name) for name in ("hostname", "port", "username", "password", "ca_path")}
+        arguments = {"ANSIBLE_MODULE_ARGS": {"hypervisor": {"type": "vmware", **options}}}
+        command = [sys.executable, "-c", _MODULE, json.dumps(arguments)]
+        environment = {"PYTHONPATH": ":".join(sys.path)}
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    @pytest.mark.parametrize("during", ["Login", "CreateContainerView", "RetrievePropertiesEx", "Logout"])
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+    def test_logs_out(self, endpoint: Endpoint, during: str, number: signal.Signals) -> None:
+        (answer,) = endpoint.answers[during]
+        with self.module(endpoint) as process:
+
+            def end() -> None:
+                process.send_signal(number)
+
+            endpoint.answers[during] = deque([replace(answer, before=end, delay=0.5)])
+            said, _errors = process.communicate(timeout=60)
+        assert endpoint.calls.count("Logout") == 1
+        assert endpoint.calls[-1] == "Logout"
+        result = json.loads(said)
+        assert (result["failed"], process.returncode) == (True, 1)
+        assert result["msg"].startswith(f"This task was ended by {number.name} and has logged out everywhere: ")
+
+    def test_before_the_login_leaves_nothing_to_log_out_from(self, endpoint: Endpoint) -> None:
+        (answer,) = endpoint.answers["RetrieveServiceContent"]
+        with self.module(endpoint) as process:
+            endpoint.answers["RetrieveServiceContent"] = deque(
+                [replace(answer, before=lambda: process.send_signal(signal.SIGTERM), delay=0.5)]
+            )
+            said, _errors = process.communicate(timeout=60)
+        assert endpoint.calls == ["RetrieveServiceContent"]
+        assert json.loads(said)["failed"]
+
+
+_MODULE = """
+import json, sys
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.crossvisor.san.plugins.modules import vm_storage_map
+with patch_module_args(json.loads(sys.argv[1])["ANSIBLE_MODULE_ARGS"]):
+    vm_storage_map.main()
+"""
+
+
+class TestALargeRead:
+    def test_without_end_is_given_up(self, endpoint: Endpoint, session: VimSession, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(limits, "MOST_PAGES", 5)
+        endpoint.answer("RetrievePropertiesEx", vsphere.page([vm(1)], token="again"))
+        endpoint.answer("ContinueRetrievePropertiesEx", vsphere.page([vm(1)], token="again", method="ContinueRetrievePropertiesEx"))
+        with pytest.raises(ConnectionFailed, match=r"The hypervisor 127\.0\.0\.1:\d+ lists the inventory in more than 5 pages: check that"):
+            list(session.retrieve({"VirtualMachine": ["name"]}))
+        assert endpoint.calls.count("ContinueRetrievePropertiesEx") == 4
+
+    def test_of_pages_without_objects_is_given_up(self, endpoint: Endpoint, session: VimSession) -> None:
+        full = vsphere.page([vm(1)], token="again", method="ContinueRetrievePropertiesEx")
+        empty = re.sub(b"<objects.*</objects>", b"", full)
+        assert empty != full
+        endpoint.answer("RetrievePropertiesEx", vsphere.page([vm(1)], token="again"))
+        endpoint.answer("ContinueRetrievePropertiesEx", empty)
+        with pytest.raises(ConnectionFailed, match="lists the inventory in 10 empty pages"):
+            list(session.retrieve({"VirtualMachine": ["name"]}))
+
+    def test_of_a_record_without_end_is_given_up(self, endpoint: Endpoint, session: VimSession, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(vim_xml, "LARGEST_RECORD", 1 << 20)
+        endpoint.answer("RetrievePropertiesEx", vsphere.page([vm(1)]).replace(b"app1", b"<a/>" * (1 << 20)))
+        with pytest.raises(ConnectionFailed, match="answers with a record of more than 1 MiB"):
+            list(session.retrieve({"VirtualMachine": ["name"]}))
+
+    def test_of_many_records_is_not_limited_by_the_size_of_one(
+        self, endpoint: Endpoint, session: VimSession, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(vim_xml, "LARGEST_RECORD", 1 << 17)
+        objects = [vsphere.contents("VirtualMachine", f"vm-{number}", {"name": "x" * 1000}) for number in range(500)]
+        endpoint.answer("RetrievePropertiesEx", vsphere.page(objects))
+        assert len(list(session.retrieve({"VirtualMachine": ["name"]}))) == 500
+
+    def test_that_is_nested_without_end_is_given_up(self, endpoint: Endpoint, session: VimSession) -> None:
+        endpoint.answer("RetrievePropertiesEx", vsphere.page([vm(1)]).replace(b"app1", DEEP))
+        with pytest.raises(ConnectionFailed, match=r"answered to RetrievePropertiesEx is not SOAP \(Excessive depth"):
+            list(session.retrieve({"VirtualMachine": ["name"]}))
+
+
+DEEP = b"<a>" * 200_000 + b"</a>" * 200_000
+
+
+@pytest.mark.parametrize("part", ["about", "rootFolder", "propertyCollector", "viewManager", "sessionManager", "about.apiVersion"])
+def test_an_endpoint_that_does_not_tell_what_a_vcenter_tells_is_none(endpoint: Endpoint, part: str) -> None:
+    (answer,) = endpoint.answers["RetrieveServiceContent"]
+    name = part.rpartition(".")[2].encode()
+    body = re.sub(b"<" + name + b"[ >].*</" + name + b">", b"", answer.body)
+    assert body != answer.body
+    endpoint.answer("RetrieveServiceContent", body)
+    with pytest.raises(ConnectionFailed, match=rf"does not answer as vSphere \(its ServiceContent is without {re.escape(part)}\): check"):
+        VimSession(endpoint.connection)
+    assert "Login" not in endpoint.calls, "it does not get the password"
+
+
+def test_a_logout_is_not_waited_for_as_long_as_other_calls(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vim_stub, "_LOGOUT_SECONDS", 0.2)
+    session = VimSession(replace(endpoint.connection, timeout=600))
+    closed, waited = threading.Event(), []
+    endpoint.answer("Logout", Answer(vsphere.reply("Logout"), before=lambda: waited.append(closed.wait(30))))
+    session.close()
+    assert waited == [], "the answer is still held back"
+    closed.set()

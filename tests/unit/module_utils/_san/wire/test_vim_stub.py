@@ -176,6 +176,31 @@ def test_an_http_status_without_soap_is_told_with_its_number(endpoint: Endpoint,
     assert told.value.code == "503"
 
 
+DEEP = b"<a>" * 200_000 + b"</a>" * 200_000
+GARBAGE = {
+    "deep": vsphere.reply("Fetch", "db01").replace(b"db01", DEEP),
+    "unclosed": vsphere.reply("Fetch", "db01")[:-20],
+    "no such type": vsphere.reply("Fetch", "db01").replace(b"xsd:string", b"NoSuchType"),
+    "no number": vsphere.reply("Fetch", 7).replace(b">7<", b">seven<"),
+    "entities": b'<!DOCTYPE x [<!ENTITY a "b">]>' + vsphere.reply("Fetch", "db01").partition(b"?>")[2],
+    "html": b"<html/>",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
+class TestAnAnswerThatIsNone:
+    def test_to_a_read_is_told_with_the_endpoint(self, endpoint: Endpoint, vm: Any, garbage: bytes) -> None:
+        endpoint.answer("Fetch", Answer(garbage))
+        with pytest.raises(ConnectionFailed, match=r"What 127\.0\.0\.1:\d+ answered to Fetch is not SOAP \([^\n]+\): check that"):
+            str(vm.name)
+
+    def test_to_a_change_leaves_its_outcome_unknown(self, endpoint: Endpoint, vm: Any, garbage: bytes) -> None:
+        endpoint.answer("PowerOffVM_Task", Answer(garbage))
+        with pytest.raises(OutcomeUnknown, match=r"What 127\.0\.0\.1:\d+ answered to PowerOffVM_Task cannot be read \([^\n]+\), so that"):
+            vm.PowerOffVM_Task()
+
+
 @pytest.mark.parametrize("status", [502, 503, 504])
 def test_a_proxys_error_leaves_the_outcome_of_a_change_unknown(endpoint: Endpoint, vm: Any, status: int) -> None:
     endpoint.answer("PowerOffVM_Task", Answer(b"upstream reset", status=status))

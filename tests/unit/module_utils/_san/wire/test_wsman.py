@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.ending import Ended
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
     AuthenticationFailed,
     ConnectionFailed,
@@ -19,7 +21,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     RemoteError,
     TimedOut,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import wsman_envelope, wsman_fault
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import limits, wsman_envelope, wsman_fault
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman import WsmanSession
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_envelope import Element, element, resource_uri
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_transport import NTLM
@@ -74,6 +76,26 @@ class TestEnumerate:
         items.close()  # type: ignore[attr-defined]
         assert windows.actions == ["Enumerate", "Release"]
         assert asked(windows, "EnumerationContext>([^<]+)<") == ["", "c1"]
+
+    def test_that_is_cut_by_the_end_of_the_run_tells_the_service(self, windows: Endpoint, session: WsmanSession) -> None:
+        windows.answer(page(vms("a", "b"), "c1"), message(""))
+        items = session.enumerate(VM)
+        next(items)
+        with pytest.raises(Ended):
+            items.throw(Ended(signal.SIGTERM))  # type: ignore[attr-defined]
+        assert windows.actions == ["Enumerate", "Release"]
+
+    def test_without_end_is_given_up(self, windows: Endpoint, session: WsmanSession, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(limits, "MOST_PAGES", 5)
+        windows.answer(page(vms("a"), "c1"), page(vms("a"), "c1", "PullResponse"))
+        with pytest.raises(ConnectionFailed, match=r"The hypervisor .* lists Msvm_ComputerSystem in more than 5 pages: check that"):
+            list(session.enumerate(VM))
+        assert windows.actions == ["Enumerate", *["Pull"] * 4]
+
+    def test_without_items_is_given_up(self, windows: Endpoint, session: WsmanSession) -> None:
+        windows.answer(page("", "c1"), page("", "c1", "PullResponse"))
+        with pytest.raises(ConnectionFailed, match=r"lists Msvm_ComputerSystem in 10 empty pages"):
+            list(session.enumerate(VM))
 
     def test_that_is_given_up_on_its_last_page_has_nothing_to_tell(self, windows: Endpoint, session: WsmanSession) -> None:
         windows.answer(page(vms("a", "b")))

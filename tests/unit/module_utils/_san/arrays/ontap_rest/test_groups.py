@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_r
     blind_initiators,
     group_name,
     group_os_type,
+    ids_seen,
     is_ours,
     route,
 )
@@ -212,3 +214,35 @@ class TestTheLunId:
         full = group("x", A, B, luns={lun_id: f"/vol/v/{lun_id}" for lun_id in LUN_IDS})
         with pytest.raises(Refused, match="have no LUN id left"):
             route(wish(initiators=[A]), None, [full])
+
+
+class TestWhatDecides:
+    def test_lun_ids_are_those_of_ontap(self) -> None:
+        assert range(4096) == LUN_IDS
+
+    def test_only_asked_initiators_that_see_a_number_are_seen(self) -> None:
+        known = lun((group("a", A, C), 3))
+        unnumbered = replace(known, mappings=[*known.mappings, LunMapping("b", "id-b", None, [B])])
+        assert ids_seen(unnumbered, [A, B]) == {A: 3}
+
+    def test_the_type_of_a_new_group_is_the_hosts_and_without_one_the_luns(self) -> None:
+        for name in ("new", None):
+            for group_type, made in (("hyper_v", "hyper_v"), (None, "vmware")):
+                way = route(wish(initiators=[A], group=name, group_os_type=group_type), None, [])
+                assert way is not None
+                assert way.group.os_type == made
+
+    def test_an_initiator_in_a_group_of_another_type_cannot_be_in_ours(self) -> None:
+        stranger = group("hv", A, os_type="hyper_v")
+        with pytest.raises(Refused, match=f"Initiator {A} is in igroup hv of os_type hyper_v and cannot be in "):
+            route(wish(initiators=[A]), None, [stranger])
+
+    def test_a_group_of_another_type_with_others_is_in_nobodys_way(self) -> None:
+        way = route(wish(initiators=[A]), None, [group("hv", B, os_type="hyper_v")])
+        assert way is not None
+        assert way.group.initiators == {A}
+
+    def test_who_joins_a_group_may_be_in_another_of_the_same_type(self) -> None:
+        way = route(wish(initiators=[A, B], group="esx"), None, [group("esx", A), group("other", B)])
+        assert way is not None
+        assert list(way.join) == [B]

@@ -26,6 +26,7 @@ def host() -> HyperVHost:
         ({"mode": "virtual"}, "mode virtual does not exist for a pass-through disk on Hyper-V: ask for physical, or leave it out"),
         ({"disk_mode": "persistent"}, "disk_mode persistent does not exist .*: leave it out"),
         ({"sharing": "multi_writer"}, "sharing multi_writer does not exist .*: ask for none, or leave it out"),
+        ({"sharing": "physical_bus"}, "sharing physical_bus does not exist .*: ask for none, or leave it out"),
         ({"file_system": "ds1"}, "datastore ds1 does not exist .*: leave it out"),
         ({"controller_type": "pvscsi"}, "controller_type pvscsi does not exist .*: ask for scsi, or leave it out"),
     ],

@@ -6,12 +6,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import host_copy
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.access import (
     HostAccess,
     OnlyLibvirt,
@@ -36,8 +39,25 @@ def test_a_remote_uri_gives_none() -> None:
     assert (access.root(), tree_of(access)) == (None, None)
     with pytest.raises(Refused, match=r"run the task on the host itself with hypervisor\.uri=qemu:///system"):
         access.write("/sys/x", "1")
+    assert access.claimed(["sda"]) == {}
     with pytest.raises(Refused, match="cannot be changed from here"):
         access.run(["multipath"], 1)
+
+
+def test_whether_a_device_is_claimed_is_told_only_of_those_that_can_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for block in ("sda", "sdb", "sdc"):
+        (tmp_path / "dev" / block).parent.mkdir(exist_ok=True)
+        (tmp_path / "dev" / block).touch()
+    answers = {"sda": OSError(errno.EBUSY, "busy"), "sdb": PermissionError(errno.EACCES, "no")}
+    opened = os.open
+
+    def refuse(path: str, flags: int) -> int:
+        if Path(path).name in answers:
+            raise answers[Path(path).name]
+        return opened(path, flags)
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert ThisMachine(1, tmp_path).claimed(["sda", "sdb", "sdc", "sdd"]) == {"sda": True, "sdc": False}
 
 
 def test_a_file_is_written_below_the_root(tmp_path: Path) -> None:
@@ -83,6 +103,14 @@ def test_over_ssh_the_hosts_files_are_copied_anew_each_time(over_ssh: HostAccess
     assert second is not None
     assert first != second
     assert Tree(second).text("/proc/1/mountinfo")
+
+
+def test_over_ssh_the_host_tells_with_the_copy_what_is_claimed(over_ssh: HostAccess) -> None:
+    assert over_ssh.claimed(["sda"]) == {}, "nothing was asked yet"
+    copy = over_ssh.root()
+    assert copy is not None
+    blocks = Tree(copy).children("/sys/class/block")
+    assert over_ssh.claimed([*blocks, "nosuch"]) == host_copy.claimed(copy)
 
 
 def test_nothing_of_the_copies_is_left(over_ssh: HostAccess) -> None:

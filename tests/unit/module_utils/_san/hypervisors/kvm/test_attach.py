@@ -144,6 +144,7 @@ def test_sharing_is_the_disks_own_property(host: KvmHost, app: Domain) -> None:
     [
         ({"mode": "virtual"}, "mode virtual does not exist for a LUN that KVM passes through: ask for physical, or leave it out"),
         ({"disk_mode": "persistent"}, "disk_mode persistent does not exist.*leave it out"),
+        ({"sharing": "physical_bus"}, "sharing physical_bus does not exist.*: choose one of none, multi_writer, or leave it out"),
         ({"file_system": "ds1"}, "datastore ds1 does not exist"),
         ({"controller_type": "buslogic"}, "'buslogic' is not a SCSI controller"),
     ],

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,17 @@ import pytest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import domain
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.changing import VmChange
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.disk_steps import AddController
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.disk_steps import AddController, AttachDisk, DetachDisk
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.places import Place
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import CONFIG, LIVE
 from tests.unit import libvirt
-from tests.unit.libvirt import Connect, Domain, domain_xml, uuid_of
+from tests.unit.iscsi_target import IscsiTarget, listening
+from tests.unit.libvirt import VIRTIO_SCSI, Connect, Domain, domain_xml, uuid_of
+from tests.unit.ports import NAME, OTHER
 
 EMPTY = domain_xml("app", "")
+WITH_SCSI = domain_xml("app", VIRTIO_SCSI)
 OCCUPANT = (
     "<disk type='file' device='disk'><source file='/a'/><target dev='sda' bus='scsi'/>"
     "<address type='drive' controller='0' bus='0' target='0' unit='0'/></disk>"
@@ -77,3 +81,150 @@ def test_a_change_is_told_before_and_after(vm: VmChange) -> None:
     step = controller(vm)
     assert step.before() == {"VM app": {"SCSI controller 0": None}}
     assert step.after() == {"VM app": {"SCSI controller 0": "virtio-scsi"}}
+
+
+def test_a_controller_that_only_what_runs_has_is_not_ours_either(vm: VmChange) -> None:
+    controller(vm, LIVE).do()
+    with pytest.raises(Refused, match="by somebody else in the meantime"):
+        controller(vm).do()
+
+
+@pytest.mark.parametrize("where", ["on another controller", "on another bus", "nowhere yet"])
+def test_a_disk_that_is_not_on_our_controller_does_not_keep_it(vm: VmChange, app: Domain, where: str) -> None:
+    elsewhere = {
+        "on another controller": OCCUPANT.replace("controller='0'", "controller='1'"),
+        "on another bus": OCCUPANT.replace("bus='scsi'", "bus='ide'"),
+        "nowhere yet": "<disk type='file' device='disk'><source file='/a'/><target dev='vda' bus='virtio'/></disk>",
+    }[where]
+    app.live = app.config = domain_xml("app", "<controller type='scsi' index='1' model='virtio-scsi'/>" + elsewhere)
+    step = controller(vm)
+    step.do()
+    step.undo()
+    assert (indexes(app.live), indexes(app.config)) == ([1], [1])
+
+
+def test_a_disk_without_an_address_may_be_anywhere_so_that_the_controller_stays(vm: VmChange, app: Domain) -> None:
+    step = controller(vm)
+    step.do()
+    unplaced = "<disk type='file' device='disk'><source file='/a'/><target dev='sda' bus='scsi'/></disk></devices>"
+    app.live = app.live.replace("</devices>", unplaced)
+    step.undo()
+    assert (indexes(app.live), indexes(app.config)) == ([0], [])
+
+
+# -- the disk itself
+
+
+@pytest.fixture
+def target() -> Iterator[IscsiTarget]:
+    with listening(IscsiTarget({1: NAME, 7: OTHER})) as there:
+        yield there
+
+
+@pytest.fixture
+def given(target: IscsiTarget, tmp_path: Path) -> tuple[Domain, AttachDisk]:
+    """A running VM with a controller, and the step that gives it the LUN at SCSI(0:3)."""
+    there = Domain("app", WITH_SCSI, WITH_SCSI)
+    host = libvirt.host(Connect([there], [libvirt.san_pool(target)]), tmp_path)
+    change = VmChange(host, VirtualMachine(uuid_of("app"), "app"), timeout=0.2)
+    return there, AttachDisk(change, NAME, Place(0, 3, "virtio-scsi", add=False), LIVE | CONFIG, shareable=False)
+
+
+def disks(xml: str) -> list[str]:
+    return [f"{found.target} {found.address.unit if found.address else '-'}" for found in domain.parse(xml).disks]
+
+
+def test_an_attached_disk_is_taken_away_again_from_both_parts(given: tuple[Domain, AttachDisk]) -> None:
+    app, step = given
+    step.do()
+    step.verify()
+    assert (disks(app.live), disks(app.config)) == (["sda 3"], ["sda 3"])
+    step.undo()
+    assert (disks(app.live), disks(app.config)) == ([], [])
+
+
+def test_what_is_undone_is_our_disk_at_our_place_and_no_other(given: tuple[Domain, AttachDisk], target: IscsiTarget) -> None:
+    app, step = given
+    step.do()
+    noted = f"<alias name='ua-naa-{NAME.naa}'/>"
+    moved = libvirt.network_lun(target, 1, dev="sdb", unit=5, alias=noted)
+    other = libvirt.network_lun(target, 7, dev="sdc", unit=3)
+    app.live, app.config = domain_xml("app", VIRTIO_SCSI + moved), domain_xml("app", VIRTIO_SCSI + other)
+    step.undo()
+    assert (disks(app.live), disks(app.config)) == (["sdb 5"], ["sdc 3"])
+
+
+def test_a_disk_that_a_part_lacks_afterwards_is_told(given: tuple[Domain, AttachDisk]) -> None:
+    app, step = given
+    step.do()
+    app.config = WITH_SCSI
+    with pytest.raises(RemoteError, match=r"does not have LUN .* everywhere after the change"):
+        step.verify()
+
+
+def test_a_disk_that_libvirt_put_elsewhere_in_one_part_is_told(given: tuple[Domain, AttachDisk]) -> None:
+    app, step = given
+    step.do()
+    app.config = app.config.replace('unit="3"', 'unit="4"')
+    with pytest.raises(RemoteError, match=r"was attached to VM app elsewhere than at SCSI\(0:3\)"):
+        step.verify()
+
+
+def test_a_vm_that_was_turned_off_since_is_not_what_was_planned(given: tuple[Domain, AttachDisk]) -> None:
+    app, step = given
+    app.live = ""
+    with pytest.raises(Refused, match="changed by somebody else in the meantime"):
+        step.do()
+    assert app.calls == []
+
+
+def test_the_rest_of_a_disk_keeps_the_name_it_has_and_says_where_it_goes(given: tuple[Domain, AttachDisk]) -> None:
+    app, step = given
+    rest = [AttachDisk(step.vm, NAME, step.place, parts, False, "sdx") for parts in (LIVE, CONFIG)]
+    assert [one.title for one in rest] == [
+        f"attach LUN {NAME} to VM app that runs as SCSI(0:3)",
+        f"attach LUN {NAME} to VM app as it starts next time as SCSI(0:3)",
+    ]
+    assert step.title == AttachDisk(step.vm, NAME, step.place, LIVE, False).title == f"attach LUN {NAME} to VM app as SCSI(0:3)"
+    rest[1].do()
+    assert (disks(app.live), disks(app.config)) == ([], ["sdx 3"])
+
+
+def test_a_diff_of_a_disk_shows_place_and_source(given: tuple[Domain, AttachDisk]) -> None:
+    app, step = given
+    assert step.before() == {"VM app": {"SCSI(0:3)": None}}
+    step.do()
+    (disk,) = domain.parse(app.live).disks
+    away = DetachDisk(step.vm, NAME, disk, LIVE | CONFIG)
+    assert away.before() == {"VM app": {"sda": {"lun": str(NAME), "source": str(disk.source)}}}
+    assert away.after() == {"VM app": {"sda": None}}
+
+
+def test_a_detach_takes_the_same_source_under_the_same_name_only(given: tuple[Domain, AttachDisk], target: IscsiTarget) -> None:
+    app, step = given
+    step.do()
+    (disk,) = domain.parse(app.live).disks
+    app.config = domain_xml("app", VIRTIO_SCSI + libvirt.network_lun(target, 7, dev="sda", unit=3))
+    app.live = domain_xml("app", VIRTIO_SCSI + libvirt.network_lun(target, 1, dev="sdb", unit=3) + libvirt.network_lun(target, 7, unit=4))
+    DetachDisk(step.vm, NAME, disk, LIVE | CONFIG).do()
+    assert (disks(app.live), disks(app.config)) == (["sdb 3", "sda 4"], ["sda 3"])
+
+
+def test_a_disk_that_is_still_there_is_told(given: tuple[Domain, AttachDisk]) -> None:
+    app, step = given
+    step.do()
+    (disk,) = domain.parse(app.live).disks
+    with pytest.raises(RemoteError, match=r"VM app still has LUN .* after the change"):
+        DetachDisk(step.vm, NAME, disk, LIVE | CONFIG).verify()
+
+
+def test_a_detach_is_undone_only_where_the_disk_was_and_is_not(given: tuple[Domain, AttachDisk]) -> None:
+    app, step = given
+    step.do()
+    (disk,) = domain.parse(app.live).disks
+    app.config = WITH_SCSI
+    app.calls.clear()
+    DetachDisk(step.vm, NAME, disk, LIVE).undo()
+    assert app.calls == []
+    DetachDisk(step.vm, NAME, disk, LIVE | CONFIG).undo()
+    assert app.calls == [f"attach disk {CONFIG}"]

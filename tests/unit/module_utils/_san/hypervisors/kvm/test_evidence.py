@@ -197,6 +197,12 @@ class TestBelowADisk:
         assert told(OTHER, hypervisor.inventory(devices=False)) == [by_vm("db", "has it below its disk vda")]
         assert "has it below its disk vda" in refusal(hypervisor)
 
+    @pytest.mark.parametrize("below", ["iscsi://192.0.2.1/iqn.x/1", 'json:{"driver":"raw","file":{"driver":"iscsi","lun":1}}'])
+    def test_a_lun_that_an_images_header_names_by_its_target_may_be_any(self, tmp_path: Path, below: str) -> None:
+        header = b"QFI\xfb" + (2).to_bytes(4, "big") + (72).to_bytes(8, "big") + len(below).to_bytes(4, "big")
+        files = {"/srv/images/db.snap1": header.ljust(72, b"\0") + below.encode()}
+        assert verdicts(OTHER, kvm(tmp_path, vm("db", TOP + TARGET, runs=False), files=files).inventory()) == [CANNOT_TELL]
+
     def test_the_map_names_it(self, tmp_path: Path) -> None:
         disk = f"{TOP}<backingStore type='block'>{BELOW}</backingStore>{TARGET}"
         rows = storage_map.storage_map(kvm(tmp_path, vm("db", disk)), [], ["db"]).mappings

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import io
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import host_copy
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.access import ThisMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import hbas, scsi
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.block import BlockDevices
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
@@ -54,6 +56,45 @@ def test_the_copy_tells_the_same_mounts_on_the_same_devices(copied: Path) -> Non
     mine = {store.id: store for store in BlockDevices(Tree(Path("/")), "h1").file_systems()}
     assert {store.id: store for store in BlockDevices(Tree(copied), "h1").file_systems()} == mine
     assert "/" in mine
+
+
+DEVICES = """
+import errno, os
+answers = {"/dev/sda": errno.EBUSY, "/dev/sdb": errno.ENXIO, "/dev/sdc": errno.EACCES}
+os.listdir = lambda path: ["loop0", "sdd", "sdc", "sdb", "sda"]
+def opened(path, flags):
+    assert flags == os.O_RDONLY | os.O_EXCL and "loop" not in path
+    if path in answers:
+        raise OSError(answers[path], path)
+    return os.dup(0)
+os.open = opened
+"""
+
+
+def test_the_host_tells_of_its_disks_whether_anything_holds_them(tmp_path: Path) -> None:
+    program = host_copy.SCRIPT.split(" -c '")[1].split("'")[0]
+    told = subprocess.run([sys.executable, "-c", DEVICES + program], check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    (tmp_path / "crossvisor-claimed").write_bytes(told.stdout)
+    assert host_copy.claimed(tmp_path) == {"sda": True, "sdb": False, "sdd": False}
+
+
+def test_the_copy_tells_of_the_same_devices_whether_anything_holds_them(copied: Path) -> None:
+    told = host_copy.claimed(copied)
+    assert told == ThisMachine(1).claimed(list(told))
+    assert (copied / "crossvisor-claimed").exists()
+
+
+def test_claims_are_read_as_they_were_written(tmp_path: Path) -> None:
+    assert host_copy.claimed(tmp_path) == {}
+    (tmp_path / "crossvisor-claimed").write_text("sda 1\nsdb 0\nsdc\n")
+    assert host_copy.claimed(tmp_path) == {"sda": True, "sdb": False}
+
+
+def test_the_copy_tells_the_classes_of_pci_functions(copied: Path) -> None:
+    here, copy = Tree(Path("/")), Tree(copied)
+    functions = here.children("/sys/bus/pci/devices")
+    classes = {address: here.text(f"/sys/bus/pci/devices/{address}/class") for address in functions}
+    assert {address: copy.text(f"/sys/bus/pci/devices/{address}/class") for address in functions} == classes
 
 
 def test_the_script_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -60,6 +60,42 @@ def test_a_chain_that_goes_round_in_circles_ends(images: Path) -> None:
     assert below(images.parent) == ["/images/middle.qcow2"]
 
 
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("host_device:/dev/sdc", "/dev/sdc"),
+        ('json:{"driver":"raw","file":{"driver":"host_device","filename":"/dev/sdc"}}', "/dev/sdc"),
+        ('json:{"file.driver":"file","file.filename":"/base.img"}', "/base.img"),
+        ('json:{"driver":"qcow2","file":{"driver":"nbd"}}', 'json:{"driver":"qcow2","file":{"driver":"nbd"}}'),
+        ("json:{", "json:{"),
+        ("json:[" * 150, "json:[" * 150),
+    ],
+)
+def test_qemus_longer_spellings_lead_to_the_path(images: Path, name: str, path: str) -> None:
+    qcow2(images / "top.qcow2", name)
+    assert below(images.parent) == [path]
+
+
+def extension(kind: int, content: bytes) -> bytes:
+    return kind.to_bytes(4, "big") + len(content).to_bytes(4, "big") + content.ljust((len(content) + 7) // 8 * 8, b"\0")
+
+
+def test_an_external_data_file_is_below_too(images: Path) -> None:
+    backing = b"base.img"
+    offset = 0x200
+    header = b"QFI\xfb" + (3).to_bytes(4, "big") + offset.to_bytes(8, "big") + len(backing).to_bytes(4, "big")
+    header = header.ljust(100, b"\0") + (112).to_bytes(4, "big")
+    extensions = extension(0xE2792ACA, b"qcow2") + extension(0x44415441, b"/dev/sdc") + bytes(8)
+    (images / "top.qcow2").write_bytes((header.ljust(112, b"\0") + extensions).ljust(offset, b"\0") + backing)
+    assert below(images.parent) == ["/dev/sdc", "/images/base.img"]
+
+
+def test_extensions_without_an_end_are_not_followed_for_ever(images: Path) -> None:
+    header = (b"QFI\xfb" + (3).to_bytes(4, "big")).ljust(100, b"\0") + (104).to_bytes(4, "big")
+    (images / "top.qcow2").write_bytes(header + extension(1, b"") * 10000)
+    assert below(images.parent) == []
+
+
 def test_a_raw_image_has_no_header_to_believe(images: Path) -> None:
     (images / "top.qcow2").write_bytes(b"QFI" + bytes(100))
     assert below(images.parent) == []

@@ -14,14 +14,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import attach
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.disk_steps import AttachDisk, DetachDisk, EditDisk
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.guest_cluster import StillShared
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.mapping_file import MappingFile
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.rdm import Settings
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Slot, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.unit import vsphere
-from tests.unit.module_utils._san.hypervisors.vmware.test_snapshots import tree
-from tests.unit.vsphere_inventory import DEVICE, Inventory, devices, raw_disk, refs
+from tests.unit.vsphere_inventory import DEVICE, Inventory, devices, raw_disk, refs, snapshot_tree
 
 NAA = "600a0980383030304f4b4f4c4e6f3175"
 LUN = ScsiName(NAA)
@@ -66,6 +66,11 @@ class World(Inventory):
             capability_rawDiskMappingsSupported=supported,
         )
 
+    def node(self, moid: str, name: str, *disks: Any, bus: int = 1, sharing: str = "physicalSharing", **changes: Any) -> None:
+        """A VM with a second controller, and disks on it."""
+        second = DEVICE.ParaVirtualSCSIController(key=1001, busNumber=bus, sharedBus=sharing)
+        self.machine(moid, name, (second, *disks), **changes)
+
     def plan(self, **wish: Any) -> Plan:
         return attach.plan_attach(self.session, VirtualMachine(id="vm-1", name="db01"), DiskWish(LUN, **wish))
 
@@ -74,7 +79,7 @@ class World(Inventory):
 
 
 def attaching(plan: Plan) -> AttachDisk:
-    (step,) = plan.steps
+    (step,) = plan.pending()
     assert isinstance(step, AttachDisk)
     assert not step.done()
     return step
@@ -220,6 +225,178 @@ class TestSharedDisk:
             World(neighbour=(self.SHARED,)).plan(sharing="multi_writer", **wish)
 
 
+def node_disk(**backing: Any) -> Any:
+    """The LUN as the first node has it: SCSI(1:4)."""
+    return raw_disk(NAA, unit=4, controller=1001, **{"fileName": OTHER_FILE, **backing})
+
+
+class TestGuestCluster:
+    """VM db02 on esx02 is the first node, VM db01 on esx01 the second."""
+
+    @pytest.fixture
+    def world(self) -> World:
+        world = World()
+        world.node("vm-2", "db02", node_disk(), runtime_host=vsphere.managed("HostSystem", "host-2"))
+        return world
+
+    def test_the_first_node_gets_a_controller_that_shares_its_bus_and_creates_the_mapping_file(self) -> None:
+        plan = World().plan(sharing="physical_bus")
+        step = attaching(plan)
+        assert (str(step.place), step.place.controller, step.place.shared) == ("SCSI(1:0)", None, "physical")
+        assert (step.file.create, step.settings) == (True, Settings("physical", "independent_persistent", "physical_bus"))
+        assert list(plan.warnings) == []
+
+    def test_the_second_node_gets_it_by_the_mapping_file_and_at_the_place_of_the_first(self, world: World) -> None:
+        plan = world.plan(sharing="physical_bus")
+        step = attaching(plan)
+        assert (str(step.place), step.place.controller, step.place.shared) == ("SCSI(1:4)", None, "physical")
+        assert step.file == MappingFile(OTHER_FILE, "ds", create=False)
+        assert step.settings.sharing == "physical_bus"
+        assert list(plan.warnings) == []
+
+    @pytest.mark.parametrize("power", ["poweredOff", "poweredOn"])
+    def test_a_controller_that_is_there_and_shares_its_bus_is_used_also_by_a_vm_that_runs(self, world: World, power: str) -> None:
+        world.node("vm-1", "db01", runtime_powerState=power)
+        place = attaching(world.plan(sharing="physical_bus")).place
+        assert place.controller is not None
+        assert (str(place), place.controller.key) == ("SCSI(1:4)", "1001")
+
+    def test_a_running_vm_gets_no_controller_that_shares_its_bus(self, world: World) -> None:
+        world.machine("vm-1", "db01", (), runtime_powerState="poweredOn")
+        with pytest.raises(Refused, match=r"VM db01 runs and needs another SCSI controller, .* at bus 1: power it off"):
+            world.plan(sharing="physical_bus")
+
+    def test_a_controller_that_does_not_share_its_bus_is_left_as_it_is(self, world: World) -> None:
+        world.node("vm-1", "db01", sharing="noSharing")
+        with pytest.raises(Refused, match="SCSI controller 1 of VM db01 does not share its bus physically"):
+            world.plan(sharing="physical_bus")
+
+    def test_another_place_is_given_when_asked_for_with_a_warning(self, world: World) -> None:
+        plan = world.plan(sharing="physical_bus", slot=Slot(2, 9))
+        assert str(attaching(plan).place) == "SCSI(2:9)"
+        assert [text.partition(":")[0] for text in plan.warnings] == [f"LUN {LUN} is SCSI(1"]
+        assert str(attaching(world.plan(sharing="physical_bus", slot=Slot(bus=2))).place) == "SCSI(2:0)"
+
+    def test_an_asked_bus_keeps_the_unit_of_the_first_node(self, world: World) -> None:
+        assert str(attaching(world.plan(sharing="physical_bus", slot=Slot(bus=1))).place) == "SCSI(1:4)"
+
+    def test_nodes_on_one_host_are_told(self, world: World) -> None:
+        world.node("vm-2", "db02", node_disk())
+        (warning,) = world.plan(sharing="physical_bus").warnings
+        assert "VMs db02 and db01" in warning
+        assert "on the same host" in warning
+
+    def test_a_vm_with_snapshots_shares_no_bus(self, world: World) -> None:
+        world.machine(
+            "vm-1", "db01", (), snapshot_rootSnapshotList=vsphere.array("VirtualMachineSnapshotTree", [snapshot_tree(1, "before")])
+        )
+        with pytest.raises(Refused, match="VM db01 has the snapshots before, with which it cannot share a SCSI bus"):
+            world.plan(sharing="physical_bus")
+
+    def test_virtual_mode_keeps_reservations_from_the_array(self) -> None:
+        with pytest.raises(InvalidInput, match=r"sharing physical_bus does not go with mode virtual.*ask for mode physical"):
+            World().plan(sharing="physical_bus", mode="virtual")
+
+    def test_a_mapping_file_in_virtual_mode_cannot_be_shared_physically(self, world: World) -> None:
+        world.node("vm-2", "db02", node_disk(compatibilityMode="virtualMode"))
+        with pytest.raises(Refused, match=r"only by the mapping file .*mode virtual, not physical"):
+            world.plan(sharing="physical_bus", mode="physical")
+        with pytest.raises(Refused, match=r"only by the mapping file .*mode virtual, not physical"):
+            world.plan(sharing="physical_bus")
+
+    @pytest.mark.parametrize(
+        ("bus", "sharing", "wished", "message"),
+        [
+            (
+                "noSharing",
+                "sharingNone",
+                "physical_bus",
+                "with sharing none: detach it there and attach it again with sharing phys",
+            ),
+            ("virtualSharing", "sharingNone", "physical_bus", "with sharing virtual_bus: detach it there"),
+            ("noSharing", "sharingMultiWriter", "physical_bus", "with sharing multi_writer: detach it there"),
+            ("physicalSharing", "sharingNone", "multi_writer", "with sharing physical_bus: detach it there and .* multi_writer"),
+        ],
+    )
+    def test_every_node_has_to_share_alike(self, world: World, bus: str, sharing: str, wished: str, message: str) -> None:
+        world.node("vm-3", "db03", node_disk(sharing=sharing), sharing=bus)
+        if wished == "multi_writer":
+            world.machine("vm-2", "db02", ())
+        with pytest.raises(Refused, match=f"VM db03 has LUN {LUN} {message}"):
+            world.plan(sharing=wished)
+
+    def test_two_mapping_files_of_one_lun_are_refused(self, world: World) -> None:
+        world.node("vm-3", "db03", node_disk(fileName="[ds] db03/db03_1.vmdk"))
+        with pytest.raises(Refused, match=r"is mapped by several files .*db02/db02_1.vmdk, .*db03/db03_1.vmdk"):
+            world.plan(sharing="physical_bus")
+
+    def test_a_host_that_does_not_mount_the_datastore_of_the_mapping_file_is_told(self, world: World) -> None:
+        world.node("vm-2", "db02", node_disk(fileName="[far] db02/db02_1.vmdk"))
+        with pytest.raises(
+            Refused, match=r"The mapping file .* of VM db02 is on datastore far, which is not accessible from the host of VM db01"
+        ):
+            world.plan(sharing="physical_bus")
+
+    def test_what_is_attached_as_wished_is_done(self, world: World) -> None:
+        world.node("vm-1", "db01", node_disk())
+        assert editing(world.plan(sharing="physical_bus")).done()
+        assert editing(world.plan()).done()
+
+    @pytest.mark.parametrize(
+        ("bus", "wished", "message"),
+        [
+            ("noSharing", "physical_bus", "sharing none, not physical_bus"),
+            ("physicalSharing", "none", "sharing physical_bus, not none"),
+            ("physicalSharing", "multi_writer", "sharing physical_bus, not multi_writer"),
+        ],
+    )
+    def test_what_the_bus_shares_is_not_edited_in_place(self, world: World, bus: str, wished: str, message: str) -> None:
+        world.node("vm-1", "db01", node_disk(), sharing=bus)
+        with pytest.raises(Refused, match=f"{message}, which cannot be changed while it is attached"):
+            world.plan(sharing=wished)
+
+
+class TestLastLookAtWhoShares:
+    @pytest.fixture
+    def world(self) -> World:
+        world = World()
+        world.node("vm-2", "db02", node_disk())
+        return world
+
+    def look(self, world: World, **wish: Any) -> StillShared:
+        guard = world.plan(sharing="physical_bus", **wish).steps[0]
+        assert isinstance(guard, StillShared)
+        return guard
+
+    def test_nothing_changed(self, world: World) -> None:
+        self.look(world).look()
+
+    def test_the_first_node_has_let_go_of_it(self, world: World) -> None:
+        guard = self.look(world)
+        world.node("vm-2", "db02")
+        with pytest.raises(Refused, match="were changed by somebody else in the meantime: run this task again"):
+            guard.look()
+
+    def test_another_node_has_created_a_mapping_file(self) -> None:
+        world = World()
+        guard = self.look(world)
+        world.node("vm-2", "db02", node_disk())
+        with pytest.raises(Refused, match="were changed by somebody else in the meantime: run this task again"):
+            guard.look()
+
+    def test_the_first_node_no_longer_shares_it(self, world: World) -> None:
+        guard = self.look(world)
+        world.node("vm-2", "db02", node_disk(), sharing="noSharing")
+        with pytest.raises(Refused, match=r"VM db02 has LUN .* with sharing none"):
+            guard.look()
+
+    def test_the_vm_was_started(self, world: World) -> None:
+        guard = self.look(world)
+        world.machine("vm-1", "db01", (), runtime_powerState="poweredOn")
+        with pytest.raises(Refused, match="VM db01 runs"):
+            guard.look()
+
+
 class TestDetach:
     def test_a_lun_that_the_vm_does_not_have_needs_no_step(self) -> None:
         assert World().plan_detach().steps == ()
@@ -239,7 +416,9 @@ class TestDetach:
             World(raw_disk(NAA), runtime_powerState="suspended").plan_detach()
 
     def test_a_lun_that_a_snapshot_holds_is_not_taken_away(self) -> None:
-        world = World(raw_disk(NAA), snapshot_rootSnapshotList=vsphere.array("VirtualMachineSnapshotTree", [tree(1, "before update")]))
+        world = World(
+            raw_disk(NAA), snapshot_rootSnapshotList=vsphere.array("VirtualMachineSnapshotTree", [snapshot_tree(1, "before update")])
+        )
         world.add("VirtualMachineSnapshot", "snapshot-1", config_hardware_device=devices(raw_disk(NAA)))
         with pytest.raises(Refused, match="is part of the snapshots before update of VM db01: remove these snapshots first"):
             world.plan_detach()

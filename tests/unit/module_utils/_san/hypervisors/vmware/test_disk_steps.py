@@ -85,6 +85,7 @@ def steps_of(change: FakeVmChange) -> VmChange:
 def on_host(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The LUN is in service on the host; the set holds the paths of mapping files that exist."""
     files: set[str] = set()
+    monkeypatch.setattr(mapping_file, "other_users", lambda _session, _observed, _disk: [])
     lun = HostLun(cast(Any, None), "host-1", "esx01", "ss-1", "0200", f"naa.{LUN.naa}", 5 * 1024**3, DEVICE_OK)
     monkeypatch.setattr(host_lun, "in_service", lambda _session, _host, _name: lun)
     monkeypatch.setattr(mapping_file, "exists", lambda _change, path, _datastore: path in files)
@@ -103,7 +104,13 @@ class TestAttach:
         step.do()
         (changes,) = change.applied
         assert [change.device.key for change in changes] == [changes[1].device.controllerKey, changes[1].device.key]
-        assert changes[0].device.busNumber == 1
+        assert (changes[0].device.busNumber, changes[0].device.sharedBus) == (1, "noSharing")
+
+    def test_a_controller_for_a_guest_cluster_is_added_with_its_bus_shared_and_shown_so(self) -> None:
+        step, change = self.attach(vm(), place=replace(TO_ADD, shared="physical"))
+        step.do()
+        assert change.applied[0][0].device.sharedBus == "physicalSharing"
+        assert step.after()["VM db01"]["SCSI controller 1"] == "pvscsi, physical bus sharing"
 
     @pytest.mark.parametrize(
         ("now", "place", "again"),
@@ -113,8 +120,9 @@ class TestAttach:
             (vm(controllers=[replace(BUS_0, key="1007")]), THERE, True),
             (vm(controllers=[]), THERE, True),
             (vm(controllers=[BUS_0, Controller("1001", "pvscsi", 1)]), TO_ADD, True),
+            (vm(controllers=[replace(BUS_0, shared="physical")]), THERE, True),
         ],
-        ids=["LUN attached", "unit taken", "other controller", "controller gone", "controller came"],
+        ids=["LUN attached", "unit taken", "other controller", "controller gone", "controller came", "bus shared"],
     )
     def test_a_vm_that_was_changed_since_the_plan_is_left_alone(self, now: Observed, place: Place, again: bool) -> None:
         step, change = self.attach(now, place=place)
@@ -166,6 +174,13 @@ class TestAttach:
     def test_undo_leaves_the_mapping_file_of_another_vm(self, on_host: set[str]) -> None:
         on_host.add(DISK.path)
         step, change = self.attach(vm(DISK), file=MappingFile(DISK.path, "ds", create=False))
+        step.undo()
+        assert change.applied == [[("remove", "device 2003", False)]]
+
+    def test_undo_leaves_the_mapping_file_that_another_vm_has_come_to_use(self, on_host: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        on_host.add(DISK.path)
+        monkeypatch.setattr(mapping_file, "other_users", lambda _session, _observed, _disk: ["db02"])
+        step, change = self.attach(vm(DISK))
         step.undo()
         assert change.applied == [[("remove", "device 2003", False)]]
 
@@ -228,11 +243,25 @@ class TestDetach:
         step.do()
         assert change.applied == [[("remove", "device 2003", True)]]
 
-    def test_the_mapping_file_stays_while_another_vm_uses_it(self) -> None:
+    @pytest.mark.parametrize("planned", [["db02"], []])
+    def test_the_mapping_file_stays_while_another_vm_uses_it(
+        self, on_host: set[str], monkeypatch: pytest.MonkeyPatch, planned: list[str]
+    ) -> None:
+        on_host.add(DISK.path)
+        monkeypatch.setattr(mapping_file, "other_users", lambda _session, _observed, _disk: ["db02"])
+        step, change = self.detach(vm(DISK), vm(), other_users=planned)
+        step.do()
+        step.verify()
+        assert change.applied == [[("remove", "device 2003", False)]]
+
+    def test_who_keeps_the_mapping_file_is_told(self) -> None:
+        step, _change = self.detach(vm(DISK), other_users=["db02"])
+        assert step.title.endswith("from VM db01, keeping its mapping file for db02")
+
+    def test_the_mapping_file_goes_with_the_last_user_also_if_there_was_another_when_it_was_planned(self) -> None:
         step, change = self.detach(vm(DISK), other_users=["db02"])
         step.do()
-        assert step.title.endswith("from VM db01, keeping its mapping file for db02")
-        assert change.applied == [[("remove", "device 2003", False)]]
+        assert change.applied == [[("remove", "device 2003", True)]]
 
     def test_a_disk_that_is_gone_meanwhile_is_not_detached_again_nor_brought_back(self) -> None:
         step, change = self.detach(vm())
@@ -261,6 +290,15 @@ class TestDetach:
         (made,) = change.applied[1]
         assert (made.fileOperation, made.device.backing.fileName) == (operation, DISK.path)
         assert (made.device.controllerKey, made.device.unitNumber) == (1000, 3)
+
+    @pytest.mark.parametrize("sharing", ["physical_bus", "virtual_bus"])
+    def test_undo_attaches_what_its_bus_shares_without_a_sharing_of_its_own(self, on_host: set[str], sharing: str) -> None:
+        on_host.add(DISK.path)
+        step, change = self.detach(vm(DISK), vm())
+        step.disk = replace(DISK, sharing=sharing)
+        step.do()
+        step.undo()
+        assert change.applied[1][0].device.backing.sharing == "sharingNone"
 
     def test_it_shows_what_goes(self) -> None:
         step, _change = self.detach(vm(DISK))

@@ -180,6 +180,21 @@ def test_bus_sharing_is_told(word: str, shared: str) -> None:
     assert vm(scsi(DEVICE.ParaVirtualSCSIController, sharing=word)).controllers[0].shared == shared
 
 
+@pytest.mark.parametrize(
+    ("bus", "disk", "shared"),
+    [
+        ("noSharing", "sharingNone", "none"),
+        ("physicalSharing", "sharingNone", "physical_bus"),
+        ("physicalSharing", None, "physical_bus"),
+        ("virtualSharing", "sharingNone", "virtual_bus"),
+        ("physicalSharing", "sharingMultiWriter", "multi_writer"),
+    ],
+)
+def test_a_disk_is_shared_by_its_own_setting_or_else_by_its_bus(bus: str, disk: str | None, shared: str) -> None:
+    raw = image(backing=mapping(sharing=disk))
+    assert only_disk(vm(scsi(DEVICE.ParaVirtualSCSIController, sharing=bus), raw)).sharing == shared
+
+
 def test_every_device_on_a_controller_takes_its_unit_not_only_disks() -> None:
     cdrom = DEVICE.VirtualCdrom(key=3000, controllerKey=1000, unitNumber=15)
     network = DEVICE.VirtualVmxnet3(key=4000, controllerKey=100, unitNumber=7)

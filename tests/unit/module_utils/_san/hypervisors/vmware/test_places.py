@@ -107,12 +107,25 @@ def test_an_asked_place_is_given_exactly_or_not_at_all(vm_and_hardware: tuple[Vi
     vm, hardware = vm_and_hardware
     kind = next((controller.type for controller in vm.controllers if controller.type != "ide" and controller.bus == bus), "pvscsi")
     possible = unit != 7 and unit in places.units(kind, hardware)
+    sharing = next((controller.shared for controller in vm.controllers if controller.type != "ide" and controller.bus == bus), "")
     if possible and unit not in used_on(vm, bus):
-        place = places.choose(vm, hardware, Slot(bus, unit))
+        place = places.choose(vm, hardware, Slot(bus, unit), shared=sharing)
         assert (place.bus, place.unit) == (bus, unit)
     else:
         with pytest.raises(Refused if possible else InvalidInput):
-            places.choose(vm, hardware, Slot(bus, unit))
+            places.choose(vm, hardware, Slot(bus, unit), shared=sharing)
+
+
+@given(machines(), st.sampled_from(["", "physical"]), st.sampled_from([None, *places.BUSES]))
+def test_a_disk_shares_its_bus_exactly_when_that_is_asked_for(
+    vm_and_hardware: tuple[VirtualMachine, int], shared: str, bus: int | None
+) -> None:
+    vm, hardware = vm_and_hardware
+    try:
+        place = places.choose(vm, hardware, Slot(bus), shared=shared)
+    except Refused:
+        return
+    assert (place.controller.shared if place.controller else place.shared) == place.shared == shared
 
 
 def test_a_gap_is_filled_before_the_end_is_extended() -> None:
@@ -145,10 +158,37 @@ def test_a_vm_without_scsi_gets_a_controller_on_bus_0() -> None:
     assert (place.bus, place.unit, place.type, place.controller) == (0, 0, "lsilogicsas", None)
 
 
-def test_a_shared_bus_is_not_chosen_but_given_when_asked_for() -> None:
-    vm = machine(scsi(0, FIFTEEN), scsi(1, [0], shared="physical"))
-    assert places.choose(vm, OLD, Slot()).bus == 2
-    assert str(places.choose(vm, OLD, Slot(bus=1))) == "SCSI(1:1)"
+SHARED = machine(scsi(0, [0]), scsi(1, [0], shared="physical"), scsi(2, shared="virtual"))
+
+
+def test_an_ordinary_disk_goes_on_no_shared_bus_not_even_when_its_bus_is_named() -> None:
+    assert places.choose(machine(scsi(0, FIFTEEN), scsi(1, [0], shared="physical")), OLD, Slot()).bus == 2
+    with pytest.raises(Refused, match=r"SCSI controller 1 of VM db01 shares its bus .*\(physical\): ask for sharing physical_bus"):
+        places.choose(SHARED, OLD, Slot(bus=1))
+    with pytest.raises(Refused, match=r"SCSI controller 2 of VM db01 shares its bus .*\(virtual\): name another bus\."):
+        places.choose(SHARED, OLD, Slot(bus=2))
+
+
+def test_a_disk_of_a_cluster_goes_on_a_bus_that_is_shared_physically() -> None:
+    place = places.choose(SHARED, OLD, Slot(), shared="physical")
+    assert (str(place), place.controller) == ("SCSI(1:1)", SHARED.controllers[1])
+
+
+@pytest.mark.parametrize("bus", [0, 2])
+def test_a_controller_that_shares_otherwise_is_never_changed(bus: int) -> None:
+    with pytest.raises(Refused, match=rf"SCSI controller {bus} of VM db01 does not share its bus physically.*will not be changed"):
+        places.choose(SHARED, OLD, Slot(bus=bus), shared="physical")
+
+
+def test_a_controller_for_a_cluster_is_added_beside_the_one_of_the_boot_disk() -> None:
+    place = places.choose(machine(scsi(1)), OLD, Slot(), "lsilogicsas", "physical")
+    assert (place.bus, place.unit, place.type, place.controller, place.shared) == (2, 0, "lsilogicsas", None, "physical")
+    assert places.choose(machine(), OLD, Slot(), shared="physical").bus == 1
+
+
+def test_a_vm_without_room_for_a_disk_of_a_cluster_is_told() -> None:
+    with pytest.raises(Refused, match="All 4 SCSI controllers of VM db01 are full or do not share their bus physically"):
+        places.choose(machine(*map(scsi, places.BUSES)), OLD, Slot(), shared="physical")
 
 
 def test_an_asked_bus_without_controller_gets_one_of_the_wished_type() -> None:

@@ -6,35 +6,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from pyVmomi import vim
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import snapshots
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.unit import vsphere
-from tests.unit.vsphere_inventory import Inventory, devices, raw_disk
+from tests.unit.vsphere_inventory import Inventory, devices, raw_disk, snapshot_tree
 
 NAA = "600a0980383030304f4b4f4c4e6f3175"
 OTHER = "600a0980383030304f4b4f4c4e6f3176"
 DB01 = VirtualMachine(id="vm-1", name="db01")
-
-
-def tree(number: int, name: str, *below: Any) -> Any:
-    return vim.vm.SnapshotTree(
-        snapshot=vsphere.managed("VirtualMachineSnapshot", f"snapshot-{number}"),
-        vm=vsphere.managed("VirtualMachine", "vm-1"),
-        name=name,
-        description="",
-        createTime=datetime(2026, 1, 5, tzinfo=timezone.utc),
-        state="poweredOff",
-        quiesced=False,
-        childSnapshotList=list(below),
-    )
 
 
 def inventory(*roots: Any, **hardware: Any) -> Inventory:
@@ -49,6 +34,12 @@ def inventory(*roots: Any, **hardware: Any) -> Inventory:
     return there
 
 
+def test_a_vm_with_any_snapshot_shares_no_bus() -> None:
+    snapshots.refuse_bus_sharing(inventory().session, DB01)
+    with pytest.raises(Refused, match="VM db01 has the snapshots newer, old, with which it cannot share a SCSI bus: remove these"):
+        snapshots.refuse_bus_sharing(inventory(snapshot_tree(1, "old", snapshot_tree(2, "newer"))).session, DB01)
+
+
 def test_a_vm_without_snapshots_costs_one_request() -> None:
     there = inventory()
     snapshots.refuse_if_any_has(there.session, DB01, ScsiName(NAA))
@@ -56,13 +47,13 @@ def test_a_vm_without_snapshots_costs_one_request() -> None:
 
 
 def test_snapshots_with_other_disks_are_not_in_the_way() -> None:
-    there = inventory(tree(1, "old"), snapshot_1=devices(raw_disk(OTHER)))
+    there = inventory(snapshot_tree(1, "old"), snapshot_1=devices(raw_disk(OTHER)))
     snapshots.refuse_if_any_has(there.session, DB01, ScsiName(NAA))
 
 
 def test_every_snapshot_with_the_lun_is_named() -> None:
     there = inventory(
-        tree(1, "first", tree(2, "second", tree(3, "third"))),
+        snapshot_tree(1, "first", snapshot_tree(2, "second", snapshot_tree(3, "third"))),
         snapshot_1=devices(raw_disk(NAA)),
         snapshot_2=devices(),
         snapshot_3=devices(raw_disk(OTHER), raw_disk(NAA, key=2002, unit=2)),
