@@ -84,6 +84,8 @@ class Promises:
     contents: dict[str, Contents] = field(default_factory=dict)
     makers: dict[str, str] = field(default_factory=dict)
     """Who made a LUN, by NAA."""
+    mapped: dict[int, tuple[int, str]] = field(default_factory=dict)
+    """The request that made a map, and who sent it, by the identity of the map."""
     looks: dict[tuple[str, str], int] = field(default_factory=dict)
     """The request with which an actor last read who uses what at an endpoint."""
     changes: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -125,6 +127,9 @@ class Promises:
         for lun_map in [*svm.maps, *maps]:
             if (lun_map in maps) != (lun_map in svm.maps):
                 self.changed(f"map {naa_of(lun_map.lun)}")
+        for lun_map in svm.maps:
+            if lun_map not in maps:
+                self.mapped[id(lun_map)] = self.stage.step, self.stage.who()
         for lun_map in maps:
             if lun_map not in svm.maps:
                 self._unmapped(lun_map)
@@ -149,6 +154,9 @@ class Promises:
         for user in list(self.estate.users(naa)):
             if not self._cut_off(user, naa, lun_map.igroup.initiators):
                 continue
+            made, by = self.mapped.get(id(lun_map), (-1, ""))
+            if by == who and made > user.disk.since:
+                continue  # the VM did not see it before, either
             looked = self.looks.get((who, user.endpoint.name))
             if looked is None or looked > user.disk.since:
                 known = "had looked and" if looked is not None else "never looked and"
@@ -209,11 +217,11 @@ class Promises:
 
     def _shared(self, vm: VmNow, naa: str) -> None:
         """Somebody takes a LUN for their VM's own that others have, too: could they have known? Who came after their last look has to notice."""
-        who, users = self.stage.who(), list(self.estate.users(naa))
+        who, users, intent = self.stage.who(), list(self.estate.users(naa)), self._intent()
         for other in [] if is_shared(users) else users:
             looked = self.looks.get((who, other.endpoint.name))
-            if other.vm is vm:
-                continue
+            if other.vm is vm or (intent and intent.kind == ATTACH and other.endpoint.name != intent.endpoint):
+                continue  # the task alone asks one endpoint and no array
             if looked is None or looked > other.disk.since:
                 self.broken(
                     "no LUN has two writers unasked", f"{who} takes LUN {self._name(naa)} of {vm.name} for its own, which {other} has too"
