@@ -168,7 +168,7 @@ OPEN = {
         [A_VM, FAR_VM],
         [
             Turn("provision1", r"POST /protocols/san/lun-maps"),
-            Turn("provision2", r"POST /protocols/san/lun-maps"),
+            Turn("provision2", r"^vc2 rescan"),
             Turn("provision1", r"GET /storage/luns uuid", fate=Fate(killed=True)),
         ],
         "no LUN has two writers unasked",

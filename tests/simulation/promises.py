@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from tests.lab.ontap.state import Lun, LunMap, Svm
 from tests.simulation.array import ArrayInPlace, naa_of
-from tests.simulation.estate import DiskNow, EndpointNow, Estate, User, VmNow, is_shared
+from tests.simulation.estate import DiskNow, EndpointNow, Estate, HostNow, User, VmNow, is_shared
 from tests.simulation.stage import Stage
 
 PROVISION = "provision"
@@ -216,7 +216,7 @@ class Promises:
             self._shared(now, naa)
 
     def _shared(self, vm: VmNow, naa: str) -> None:
-        """Somebody takes a LUN for their VM's own that others have, too: could they have known? Who came after their last look has to notice."""
+        """Somebody takes a LUN for their VM's own that others have, too. Could they have known? Who came after their last look has to."""
         who, users, intent = self.stage.who(), list(self.estate.users(naa)), self._intent()
         for other in [] if is_shared(users) else users:
             looked = self.looks.get((who, other.endpoint.name))
@@ -291,19 +291,23 @@ class Promises:
                 self.broken("nothing is left over", f"igroup {group.name} has no LUN")
         for endpoint in self.estate.endpoints.values():
             for host in endpoint.hosts.values():
-                shown = self.array.presented([host.iqn])
-                for naa in sorted({*host.devices, *host.remembered} - shown.keys() - self.strangers):
-                    if self.deleted_from.get(naa, endpoint.name) != endpoint.name:
-                        continue
-                    state = host.devices[naa].state if naa in host.devices else "remembered"
-                    self.broken(
-                        "nothing is left over", f"host {host.name} has LUN {self._name(naa)}, which it does not see any more, as {state}"
-                    )
-        for endpoint in self.estate.endpoints.values():
+                self._left_on(endpoint, host)
             for vm in endpoint.vms.values():
-                for disk in vm.disks.values():
-                    if not all(self.estate.sees(host, disk.naa) for host in endpoint.hosts_of(vm)):
-                        self.broken("nothing is left over", f"VM {vm.name} has LUN {self._name(disk.naa)}, which its hosts do not see")
+                self._left_in(endpoint, vm)
+
+    def _left_on(self, endpoint: EndpointNow, host: HostNow) -> None:
+        shown = self.array.presented([host.iqn])
+        for naa in sorted({*host.devices, *host.remembered} - shown.keys() - self.strangers):
+            if self.deleted_from.get(naa, endpoint.name) == endpoint.name:
+                state = host.devices[naa].state if naa in host.devices else "remembered"
+                self.broken(
+                    "nothing is left over", f"host {host.name} has LUN {self._name(naa)}, which it does not see any more, as {state}"
+                )
+
+    def _left_in(self, endpoint: EndpointNow, vm: VmNow) -> None:
+        for disk in vm.disks.values():
+            if not all(self.estate.sees(host, disk.naa) for host in endpoint.hosts_of(vm)):
+                self.broken("nothing is left over", f"VM {vm.name} has LUN {self._name(disk.naa)}, which its hosts do not see")
 
     def _name(self, naa: str) -> str:
         lun = self.array.lun(naa)

@@ -406,7 +406,7 @@ def reproducible(seed: int) -> Iterator[None]:
     serials = (f"80Sim-{random.randrange(10**6):06}" for _ in iter(int, 1))
     site = "ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.site"
     with (
-        mock.patch("tests.lab.ontap.names.new_serial", lambda: next(serials)),
+        mock.patch("tests.lab.ontap.names.new_serial", side_effect=serials),
         mock.patch("tests.lab.ontap.state.uuid", SimpleNamespace(uuid4=lambda: uuid.UUID(int=random.getrandbits(128)))),
         mock.patch(f"{site}.secrets", SimpleNamespace(token_hex=lambda size: f"{random.getrandbits(8 * size):0{2 * size}x}")),
     ):
