@@ -4,9 +4,9 @@
 
 """What must be true after every request, and at the end.
 
-The rules judge by the estate itself, never by what an actor believes. Where the product cannot know what happened between its last look and
-its act, it has to notice afterwards and make it good before it ends; only an actor that was killed in between is excused. Somebody who could
-have known is not: who has looked since, or who never looked at all.
+The rules judge by the estate itself, never by what an actor believes. Where the product cannot know what happened between its last look
+and its act, it has to notice afterwards and make it good before it ends; only an actor that was killed in between is excused. Somebody who
+could have known is not: who has looked since, or who never looked at all.
 """
 
 from __future__ import annotations
@@ -124,6 +124,9 @@ class Promises:
         for lun in luns:
             if lun not in svm.luns:
                 self._deleted(lun)
+        self._maps_changed(svm, maps)
+
+    def _maps_changed(self, svm: Svm, maps: Sequence[LunMap]) -> None:
         for lun_map in [*svm.maps, *maps]:
             if (lun_map in maps) != (lun_map in svm.maps):
                 self.changed(f"map {naa_of(lun_map.lun)}")
