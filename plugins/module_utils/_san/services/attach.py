@@ -237,7 +237,10 @@ class _Attach:
         hypervisor, request, wish = self.hypervisor, self.request, self.request.wish
         inventory = hypervisor.inventory(devices=False)
         vm = pick_vm(inventory.virtual_machines, self._lacking or request.vm)
-        warnings = _warnings_about_hosts(vm, request, inventory) if self._had(vm) else _refuse_strangers(vm, request, inventory)
+        had = self._had(vm)
+        if had:
+            _refuse_other_machines(vm, request, inventory)
+        warnings = _warnings_about_hosts(vm, request, inventory) if had else _refuse_strangers(vm, request, inventory)
         hosts = reachable(hosts_that_can_run(vm, inventory.hosts), request.ignore_hosts)
         seen = MakeVisible(hypervisor, hosts, wish.name, wish.timeout, request.size_bytes)
         given = hypervisor.plan_attach(vm, wish)
@@ -350,6 +353,14 @@ def _has(vm: VirtualMachine, name: ScsiName) -> bool:
 def _claims(request: AttachRequest, inventory: Inventory) -> list[Claim]:
     """Who uses the LUN, or may use it, apart from hosts that the user said cannot be asked."""
     return vouched_for(request.ignore_hosts, claims(request.wish.name, inventory))
+
+
+def _refuse_other_machines(vm: VirtualMachine, request: AttachRequest, inventory: Inventory) -> None:
+    """Raise `Refused` when another VM has the LUN, too, that this one has and does not share: of two killed runs, none had success."""
+    if any(disk.name == request.wish.name and (request.wish.sharing or disk.sharing or NOT_SHARED) != NOT_SHARED for disk in vm.disks):
+        return
+    others = [claim for claim in without(vm.id, _claims(request, inventory)) if claim.kind == VIRTUAL_MACHINE and claim.verdict == USED]
+    refuse_unless_free(request.wish.name, others, f"left with VM {vm.name}", "detach it from all but one")
 
 
 def _refuse_strangers(vm: VirtualMachine, request: AttachRequest, inventory: Inventory) -> list[str]:

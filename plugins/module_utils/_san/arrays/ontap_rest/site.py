@@ -87,13 +87,13 @@ class Site:
         """An igroup of the SVM now."""
         return lookup.group_named(self.client, self.svm, name)
 
-    def map(self, lun_id: int, group: str) -> None:
-        """Map the LUN to an igroup."""
+    def map(self, lun_id: int | None, group: str) -> None:
+        """Map the LUN to an igroup, under the first free id where none is given."""
         body = {
             "svm": {"name": self.svm},
             "lun": {"uuid": self.require_lun().id},
             "igroup": {"name": group},
-            "logical_unit_number": lun_id,
+            **({} if lun_id is None else {"logical_unit_number": lun_id}),
         }
         self.client.post("/protocols/san/lun-maps", body, self.timeout)
 
