@@ -220,5 +220,11 @@ OPEN = {
         ],
         "nothing in use is unmapped",
     ),
+    "a LUN is not mapped, because a removal has deleted the igroup that the plan had found": Fault(
+        "",
+        [Wish(PROVISION, "vc2", "dev02", "n1"), Wish(REMOVE, "vc2", "dev01", "far")],
+        [Turn("provision1", r"POST /storage/luns"), Turn("remove2")],
+        "nobody fails without a reason",
+    ),
 }
 """Schedules on which the product breaks a promise today."""

@@ -342,12 +342,12 @@ class World:
             if self._alone(actor, wish) and self._alone(actor, wish):
                 self.promises.broken("every run converges", f"{actor.name} has changed something again, although all was done")
         for position, wish in enumerate(self.scenario.wishes):
-            if wish.kind == PROVISION and self._in_vain(wish) and not self.promises.violations:
-                self.stage.note_all(f"{wish.vm} does not get {wish.lun}, so what there is of it is taken back")
+            if wish.kind in (PROVISION, REMOVE) and self._in_vain(wish) and not self.promises.violations:
+                self.stage.note_all(f"{wish} is refused, so what there is of it is taken back")
                 self._alone(self._actor(f"end{position}", replace(wish, kind=REMOVE, delete=False)), replace(wish, kind=REMOVE))
 
     def _in_vain(self, wish: Wish) -> bool:
-        """Whether a VM was to get a LUN and has not got it."""
+        """Whether a VM was to get a LUN and has not got it, or was to lose one with its data that is still there for others."""
         naa = self._naa(wish.lun)
         return naa is not None and not self.estate.endpoints[wish.endpoint].vms[wish.vm].disk(naa)
 
