@@ -243,7 +243,7 @@ volume:
   returned: success
   type: str
 other_initiators:
-  description: Initiators that see the LUN beside O(initiators), which may hold data on it.
+  description: Initiators that see the LUN beside O(initiators) and the members of O(igroup), and may have data on it.
   returned: success
   type: list
   elements: str

@@ -48,6 +48,8 @@ class LunReport:
     """Nobody saw it before this run, and somebody does now."""
     targets: Sequence[Target] | None
     """None when they were not looked up."""
+    strangers: Sequence[str] = ()
+    """Who sees the LUN beside the wished initiators and the members of the wished group."""
     made_by: str | None = None
     """The mark of this run, when it has created the LUN."""
 
@@ -72,7 +74,7 @@ class LunReport:
             "state": lun.state if lun else None,
             "svm": lun.svm if lun else None,
             "volume": lun.volume if lun else None,
-            "other_initiators": _others(lun, initiators) if lun else [],
+            "other_initiators": list(self.strangers),
             "lun_id": _lun_id(lun, initiators) if lun else None,
             "igroups": [_igroup(mapping) for mapping in lun.mappings] if lun else [],
             "targets": plain(self.targets),
@@ -85,11 +87,6 @@ def _lun_id(lun: Lun, initiators: Sequence[str]) -> int | None:
     wanted = {name.lower() for name in initiators}
     numbers = {mapping.lun_id for mapping in lun.mappings if not wanted or wanted & {name.lower() for name in mapping.initiators}}
     return numbers.pop() if len(numbers) == 1 else None
-
-
-def _others(lun: Lun, initiators: Sequence[str]) -> list[str]:
-    """Who sees the LUN beside the initiators."""
-    return sorted(initiators_with_access(lun) - {name.lower() for name in initiators})
 
 
 def _igroup(mapping: LunMapping) -> dict[str, Any]:
@@ -125,6 +122,7 @@ def provision(array: Array, wish: ProvisionWish, targets: str, check_mode: bool)
         mapped=bool(with_access - with_access_before),
         first_mapped=bool(with_access) and not with_access_before,
         targets=found,
+        strangers=wish.strangers(lun) if lun else (),
         made_by=change.mark if created else None,
     )
 
