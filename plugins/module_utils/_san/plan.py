@@ -88,6 +88,18 @@ class Guard(Step):
         self.look()
 
 
+class Attempt(Step):
+    """A step that only by being done finds out whether there was anything to do, because no system tells it before.
+
+    Check mode does not know of it, and it counts as a change only when `found` says so afterwards. It has no undo.
+    """
+
+    found: bool = False
+
+    def done(self) -> bool:
+        return True
+
+
 @dataclass
 class Plan:
     """The steps from the observed world to the wished one, in the order that loses nothing."""
@@ -112,6 +124,9 @@ class Plan:
                 if isinstance(step, Guard):
                     if ran or any(not later.done() for later in self.steps[position:]):
                         step.look()
+                elif isinstance(step, Attempt):
+                    step.do()
+                    ran += [step] if step.found else []
                 elif not step.done():
                     _do(step, ran)
                     step.verify()

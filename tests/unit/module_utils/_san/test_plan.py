@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, Overtaken, RemoteError, StepFailed
-from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Guard, Plan, Step, carry_out, read_back
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Attempt, Guard, Plan, Step, carry_out, read_back
 
 
 @dataclass
@@ -317,3 +317,28 @@ def test_a_guard_does_not_look_where_nothing_is_to_do_or_only_told() -> None:
     assert not carry_out(Plan([look, Put(world, "a"), look]), check_mode=False).changed
     assert carry_out(Plan([look, Put(world, "b"), look]), check_mode=True).actions == ["put b"]
     assert look.looks == 0
+
+
+@dataclass
+class Try(Attempt):
+    """Puts a word into the world, and finds out only then whether it was missing."""
+
+    world: list[str]
+    word: str
+    title: str = "try"
+
+    def do(self) -> None:
+        self.found = self.word not in self.world
+        self.world.append(self.word)
+
+
+def test_an_attempt_counts_as_a_change_when_it_found_something_to_do() -> None:
+    world: list[str] = []
+    plan = Plan([Try(world, "a"), Try(world, "a")])
+    assert (plan.pending(), len(plan.run()), world) == ([], 1, ["a", "a"])
+
+
+def test_check_mode_makes_no_attempt() -> None:
+    world: list[str] = []
+    assert not carry_out(Plan([Try(world, "a")]), check_mode=True).changed
+    assert world == []

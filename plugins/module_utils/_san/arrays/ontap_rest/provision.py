@@ -113,10 +113,10 @@ def _mapping_steps(site: Site, wish: ProvisionWish) -> list[OntapStep]:
     if not wish.initiators:
         return []
     way = find_route(site, wish)
-    if way is None:
-        return []
     if wish.exclusive and site.lun is not None:
         _refuse_if_others_see(site.lun, wish)
+    if way is None:
+        return []
     steps: list[OntapStep] = []
     if not way.group.id:
         steps.append(CreateGroup(site, way.group))

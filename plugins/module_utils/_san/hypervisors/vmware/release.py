@@ -25,7 +25,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vm
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.faults import Subject, explained
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.host_lun import GONE, HostLun
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DEVICE_OFF, DEVICE_OK
-from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, Step
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Attempt, Plan, Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
 
@@ -42,9 +42,14 @@ def plan_release(session: VimSession, hosts: Sequence[str], name: ScsiName) -> P
 
 
 def plan_forget(session: VimSession, hosts: Sequence[str], name: ScsiName) -> Plan:
-    """One rescan of the hosts (ids) that list the LUN, and for each a step that drops what it remembers; observed in one request."""
-    listed = [lun for lun in host_lun.observe(session, hosts, name) if lun.state != GONE]
-    return Plan([NoticeLoss(session, listed, name), *(ForgetDevice(lun, name) for lun in listed)])
+    """One rescan of the hosts (ids) that list the LUN, and for each a step that drops what it remembers; observed in one request.
+
+    A host that lists the LUN no more may still remember that it was detached, because another run's rescan has noticed the loss first.
+    """
+    seen = host_lun.observe(session, hosts, name)
+    listed = [lun for lun in seen if lun.state != GONE]
+    unlisted = [DropMemory(lun, name) for lun in seen if lun.state == GONE]
+    return Plan([NoticeLoss(session, listed, name), *(ForgetDevice(lun, name) for lun in listed), *unlisted])
 
 
 @dataclass
@@ -143,12 +148,7 @@ class ForgetDevice(_DeviceStep):
 
     def do(self) -> None:
         self._refuse_if_there(self._now())
-        try:
-            with explained(self._subject):
-                self.lun.storage_system.DeleteScsiLunState(self.lun.device)
-        except RemoteError as error:
-            if error.code != _NOTHING_TO_FORGET:
-                raise
+        _drop_memory(self.lun, self.lun.device, self._subject)
 
     def verify(self) -> None:
         self._refuse_if_there(self._now())
@@ -175,6 +175,33 @@ class ForgetDevice(_DeviceStep):
                 f"LUN {self.name} has no paths on host {now.host_name} but is still listed as {now.state}, so something there holds it "
                 "open: see 'esxcli storage core device world list' on the host."
             )
+
+
+@dataclass
+class DropMemory(Attempt):
+    """Let a host that does not list the LUN drop the memory that it was detached, if it has one: vSphere lets nobody read that."""
+
+    lun: HostLun
+    name: ScsiName
+
+    def __post_init__(self) -> None:
+        self.title = f"forget LUN {self.name} on host {self.lun.host_name}"
+
+    def do(self) -> None:
+        name = str(self.name)
+        self.found = _drop_memory(self.lun, name, Subject(lun=name, host=self.lun.host_name))
+
+
+def _drop_memory(lun: HostLun, device: str, subject: Subject) -> bool:
+    """Tell whether the host had anything to forget."""
+    try:
+        with explained(subject):
+            lun.storage_system.DeleteScsiLunState(device)
+    except RemoteError as error:
+        if error.code != _NOTHING_TO_FORGET:
+            raise
+        return False
+    return True
 
 
 def _users(session: VimSession, host: str, name: ScsiName) -> list[str]:

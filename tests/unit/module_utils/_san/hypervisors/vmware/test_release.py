@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pyVmomi import vim
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError, StepFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import release, rescan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.unit import vsphere
@@ -140,6 +140,19 @@ class TestForget:
     def test_hosts_that_do_not_list_the_lun_have_nothing_to_forget(self) -> None:
         hosts = Hosts("none", "none")
         assert not release.plan_forget(hosts.session, hosts.ids, LUN).pending()
+
+    def test_a_host_whose_loss_another_run_has_noticed_first_drops_what_it_remembers(self) -> None:
+        hosts = Hosts("none", "none")
+        hosts.system(2).fails["DeleteScsiLunState"] = refusal(vim.fault.NotFound(msg="Not in the list."))
+        ran = release.plan_forget(hosts.session, hosts.ids, LUN).run()
+        assert [step.title for step in ran] == [f"forget LUN {LUN} on host esx01"]
+        assert [hosts.system(number).calls for number in (1, 2)] == [[("DeleteScsiLunState", f"naa.{NAA}")]] * 2
+
+    def test_a_host_that_refuses_to_forget_is_told(self) -> None:
+        hosts = Hosts("none")
+        hosts.system(1).fails["DeleteScsiLunState"] = refusal(vim.fault.HostConfigFault(msg="Boom."))
+        with pytest.raises(StepFailed, match="could not change what it does"):
+            release.plan_forget(hosts.session, hosts.ids, LUN).run()
 
     def test_the_others_are_rescanned_together_and_drop_what_they_remember(self, rescanned: list[str]) -> None:
         hosts = Hosts("off", "none", "off")
