@@ -201,6 +201,9 @@ class _Server(ThreadingHTTPServer):
     endpoint: Endpoint
     daemon_threads = True
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that hang up are what is tested."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
