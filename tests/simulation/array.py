@@ -63,7 +63,7 @@ class ArrayInPlace:
     def open(self) -> OntapRest:
         """A connection as a module opens it, over a transport of its own."""
         backend = OntapRest(Connection("array", "ontap", "ontap.lab", 443, "admin", "s3cret"), self.stage.time, self.stage.sleep)
-        backend._client._http._session = Session(self)
+        vars(backend._client._http)["_session"] = Session(self)
         return backend
 
     def request(self, method: str, url: str, body: Any) -> requests.Response:

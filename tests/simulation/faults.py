@@ -19,8 +19,10 @@ from unittest import mock
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import provision as ontap_provision
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import withdraw as ontap_withdraw
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.site import OntapStep
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach, provision
-from tests.simulation.promises import PROVISION, REMOVE
+from tests.simulation.promises import ATTACH, PROVISION, REMOVE
+from tests.simulation.schedule import BEFORE as BEFORE_IT_ARRIVES
 from tests.simulation.schedule import Fate, Turn, Written
 from tests.simulation.world import Scenario, Verdict, Wish, play_written
 
@@ -50,6 +52,17 @@ def _without(*places: tuple[Any, str]) -> Callable[[], AbstractContextManager[No
             yield
 
     return out
+
+
+@contextmanager
+def _groups_are_looked_at_once() -> Iterator[None]:
+    """A group to which another LUN was mapped when the removal was planned stays, whatever becomes of that."""
+
+    def done(step: ontap_withdraw.DeleteGroup) -> bool:
+        return step.wanted_by_others or OntapStep.done(step)
+
+    with _without((ontap_withdraw, "_left_over"))(), mock.patch.object(ontap_withdraw.DeleteGroup, "done", done):
+        yield
 
 
 @dataclass(frozen=True)
@@ -103,7 +116,7 @@ FAULTS = {
     "a LUN is deleted that a VM got between unmap and deletion": Fault(
         "4",
         [A_VM, ITS_REMOVAL],
-        [Turn("provision1", f"{ATTACHES}app01"), Turn("remove2", UNMAPS), Turn("provision1", "guest"), Turn("remove2")],
+        [Turn("provision1", r"vc1 rescan"), Turn("remove2", UNMAPS), Turn("provision1"), Turn("remove2")],
         "nothing in use is deleted",
         _without((provision.Nobody, "look")),
         DEPROVISION,
@@ -120,7 +133,7 @@ FAULTS = {
         [Wish(PROVISION, "vc2", "dev02", "n1"), Wish(REMOVE, "vc2", "dev02", "n1"), Wish(REMOVE, "vc2", "dev01", "far")],
         [Turn("provision1"), Turn("remove2", UNMAPS), Turn("remove3", UNMAPS), Turn("remove2"), Turn("remove3")],
         "nothing is left over",
-        _without((ontap_withdraw, "_left_over"), (ontap_withdraw.DeleteGroup, "done")),
+        _groups_are_looked_at_once,
     ),
     "of two LUNs for one VM, one fails and is deleted again": Fault(
         "7",
@@ -145,3 +158,73 @@ FAULTS = {
     ),
 }
 """By what happened; `what` is the item of the list in which it was first told."""
+
+OPEN = {
+    "a LUN that hosts of two endpoints see already is given to a second VM": Fault(
+        "", [Wish(PROVISION, "vc1", "app01", "both")], [], "no LUN has two writers unasked", kind="vmware"
+    ),
+    "a run that was killed after it had mapped a LUN goes on with it, although another endpoint has it now": Fault(
+        "",
+        [A_VM, FAR_VM],
+        [
+            Turn("provision1", r"POST /protocols/san/lun-maps"),
+            Turn("provision2", r"^vc2 rescan"),
+            Turn("provision1", r"GET /storage/luns uuid", fate=Fate(killed=True)),
+        ],
+        "no LUN has two writers unasked",
+    ),
+    "a run that takes its new LUN back takes it from an endpoint that has got it since": Fault(
+        "",
+        [A_VM, Wish(PROVISION, "vc2", "dev02", "n1")],
+        [
+            Turn("provision1", r"^vc1 observe", times=2, fate=Fate(lost=BEFORE_IT_ARRIVES)),
+            Turn("provision1", r"GET /storage/luns serial", times=2),
+            Turn("provision2"),
+        ],
+        "nothing in use is deleted",
+    ),
+    "what was unmapped cannot be mapped again, because its number was given away": Fault(
+        "",
+        [A_VM, ITS_REMOVAL, Wish(PROVISION, "vc1", "app02", "n2")],
+        [
+            Turn("provision1", r"vc1 rescan"),
+            Turn("remove2", UNMAPS),
+            Turn("provision1", "guest"),
+            Turn("remove2", r"^vc1 inventory"),
+            Turn("provision3"),
+            Turn("remove2"),
+        ],
+        "nothing in use is unmapped",
+    ),
+    "two runs that were killed after each had given the LUN to its VM are told that all is well": Fault(
+        "",
+        [A_VM, OTHER_VM],
+        [
+            Turn("provision1", f"{ATTACHES}app01"),
+            Turn("provision2", f"{ATTACHES}app02"),
+            Turn("provision1", r"^vc1 inventory", fate=Fate(killed=True)),
+            Turn("provision2", r"^vc1 inventory", fate=Fate(killed=True)),
+        ],
+        "no LUN has two writers unasked",
+    ),
+    "a mapping is taken back by which somebody has given the LUN to a VM": Fault(
+        "",
+        [A_VM, FAR_VM, Wish(ATTACH, "vc1", "app01", "n1")],
+        [
+            Turn("provision1", r"POST /protocols/san/lun-maps"),
+            Turn("provision2", r"POST /protocols/san/lun-maps"),
+            Turn("provision1", r"GET /storage/luns uuid"),
+            Turn("attach3"),
+            Turn("provision2", r"DELETE /protocols/san/lun-maps"),
+            Turn("provision1"),
+        ],
+        "nothing in use is unmapped",
+    ),
+    "a LUN is not mapped, because a removal has deleted the igroup that the plan had found": Fault(
+        "",
+        [Wish(PROVISION, "vc2", "dev02", "n1"), Wish(REMOVE, "vc2", "dev01", "far")],
+        [Turn("provision1", r"POST /storage/luns"), Turn("remove2")],
+        "nobody fails without a reason",
+    ),
+}
+"""Schedules on which the product breaks a promise today."""

@@ -97,7 +97,11 @@ class Guest:
             return {"disk": None, "used_by": []}
         layout = self.promises.contents[naa].layout if naa in self.promises.contents else BLANK
         partition = {"number": 1, "name": "crossvisor.san", "device": "/dev/sdb1", "signatures": [FILE_SYSTEM] if layout == READY else []}
-        content = {"partition_table": "gpt" if layout in (BEGUN, READY) else "", "signatures": [], "data": layout == DATA}
+        content: Mapping[str, Any] = {
+            "partition_table": "gpt" if layout in (BEGUN, READY) else "",
+            "signatures": [],
+            "data": layout == DATA,
+        }
         partitions = [partition] if layout in (BEGUN, READY) else []
         used_by = [{"kind": "mount", "name": "/data"}] if disk.mounted else []
         return {"disk": {"path": "/dev/sdb", "content": content, "partitions": partitions}, "used_by": used_by}

@@ -19,7 +19,7 @@ from tests.simulation.stage import Stage
 
 PACKAGE = "ansible_collections.crossvisor.san.plugins."
 NAMES = ("hypervisor_facts", "hba_info", "lun_provision", "ptd_attach", "vm_storage_map")
-_TYPES: Mapping[str, tuple[type, ...]] = {
+_TYPES: Mapping[str, Any] = {
     "str": (str,),
     "int": (int,),
     "float": (float, int),
@@ -106,7 +106,7 @@ class StandIn:
 def _waiting(module: Any) -> Iterator[Any]:
     """The functions of a module that take a clock, which is the machine's unless they are given another one."""
     for thing in vars(module).values():
-        function = thing.__init__ if isinstance(thing, type) else thing
+        function = vars(thing).get("__init__") if isinstance(thing, type) else thing
         if {time.monotonic, time.sleep} & set(filter(callable, getattr(function, "__defaults__", None) or ())):
             yield function
 
@@ -123,10 +123,11 @@ def _params(spec: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> 
 
 
 def _param(name: str, option: Mapping[str, Any], value: Any) -> Any:
+    kind: str = option.get("type", "str")
     if value is None:
         assert not option.get("required"), f"{name} is required"
         return option.get("default")
-    kind = option.get("type", "str")
-    assert isinstance(value, _TYPES[kind]) and not (kind in ("int", "float") and isinstance(value, bool)), f"{name}={value!r} is no {kind}"
+    assert isinstance(value, _TYPES[kind]), f"{name}={value!r} is no {kind}"
+    assert kind == "bool" or not isinstance(value, bool), f"{name}={value!r} is no {kind}"
     assert value in option.get("choices", [value]) or kind == "list", f"{name}={value!r} is none of {option.get('choices')}"
     return float(value) if kind == "float" else value

@@ -22,7 +22,8 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.filter.core import regex_replace
 from ansible.plugins.test import core as tests
 from jinja2 import Environment, StrictUndefined
-from jinja2.runtime import Context, missing
+from jinja2.runtime import Context
+from jinja2.utils import missing
 
 ROLE = "crossvisor.san."
 _GENERATORS = ("map", "select", "reject", "selectattr", "rejectattr", "unique")

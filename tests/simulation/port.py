@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import errors
@@ -90,11 +91,11 @@ class Port:
         """Rescan each host, then take the LUN back into service where it was detached."""
         for identifier in hosts:
             host = self.endpoint.host(identifier)
-            self.change(f"rescan {host.name}", lambda host=host: self.estate.rescan(host))
+            self.change(f"rescan {host.name}", partial(self.estate.rescan, host))
         for device in self.devices(hosts, name):
             if device.state == DEVICE_OFF:
                 host = self.endpoint.host(device.host)
-                self.change(f"attach device {_short(name)} on {host.name}", lambda host=host: self.estate.serve_again(host, name.naa))
+                self.change(f"attach device {_short(name)} on {host.name}", partial(self.estate.serve_again, host, name.naa))
 
     def plan_attach(self, *arguments: Any) -> Plan:
         """One step. Takes a VM and a wish, or only the wish of before there was a `DiskWish`, which names the VM."""
@@ -384,7 +385,7 @@ class NoticeLoss(Step):
         if self.in_service:
             raise Refused(f"LUN {self.name} is in service on {', '.join(self.in_service)}: release it and unmap it on the array first.")
         for host in self.listed:
-            self.port.change(f"rescan {host.name} for the loss", lambda host=host: self.port.estate.rescan(host))
+            self.port.change(f"rescan {host.name} for the loss", partial(self.port.estate.rescan, host))
 
 
 @dataclass

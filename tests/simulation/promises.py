@@ -4,9 +4,9 @@
 
 """What must be true after every request, and at the end.
 
-The rules judge by the estate itself, never by what an actor believes. Where the product cannot know what happened between its last look and
-its act, it has to notice afterwards and make it good before it ends; only an actor that was killed in between is excused. Somebody who could
-have known is not: who has looked since, or who never looked at all.
+The rules judge by the estate itself, never by what an actor believes. Where the product cannot know what happened between its last look
+and its act, it has to notice afterwards and make it good before it ends; only an actor that was killed in between is excused. Somebody who
+could have known is not: who has looked since, or who never looked at all.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from tests.lab.ontap.state import Lun, LunMap, Svm
 from tests.simulation.array import ArrayInPlace, naa_of
-from tests.simulation.estate import DiskNow, EndpointNow, Estate, User, VmNow, is_shared
+from tests.simulation.estate import DiskNow, EndpointNow, Estate, HostNow, User, VmNow, is_shared
 from tests.simulation.stage import Stage
 
 PROVISION = "provision"
@@ -84,6 +84,8 @@ class Promises:
     contents: dict[str, Contents] = field(default_factory=dict)
     makers: dict[str, str] = field(default_factory=dict)
     """Who made a LUN, by NAA."""
+    mapped: dict[int, tuple[int, str]] = field(default_factory=dict)
+    """The request that made a map, and who sent it, by the identity of the map."""
     looks: dict[tuple[str, str], int] = field(default_factory=dict)
     """The request with which an actor last read who uses what at an endpoint."""
     changes: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -122,9 +124,15 @@ class Promises:
         for lun in luns:
             if lun not in svm.luns:
                 self._deleted(lun)
+        self._maps_changed(svm, maps)
+
+    def _maps_changed(self, svm: Svm, maps: Sequence[LunMap]) -> None:
         for lun_map in [*svm.maps, *maps]:
             if (lun_map in maps) != (lun_map in svm.maps):
                 self.changed(f"map {naa_of(lun_map.lun)}")
+        for lun_map in svm.maps:
+            if lun_map not in maps:
+                self.mapped[id(lun_map)] = self.stage.step, self.stage.who()
         for lun_map in maps:
             if lun_map not in svm.maps:
                 self._unmapped(lun_map)
@@ -149,6 +157,9 @@ class Promises:
         for user in list(self.estate.users(naa)):
             if not self._cut_off(user, naa, lun_map.igroup.initiators):
                 continue
+            made, by = self.mapped.get(id(lun_map), (-1, ""))
+            if by == who and made > user.disk.since:
+                continue  # the VM did not see it before, either
             looked = self.looks.get((who, user.endpoint.name))
             if looked is None or looked > user.disk.since:
                 known = "had looked and" if looked is not None else "never looked and"
@@ -208,12 +219,12 @@ class Promises:
             self._shared(now, naa)
 
     def _shared(self, vm: VmNow, naa: str) -> None:
-        """Somebody takes a LUN for their VM's own that others have, too: could they have known? Who came after their last look has to notice."""
-        who, users = self.stage.who(), list(self.estate.users(naa))
+        """Somebody takes a LUN for their VM's own that others have, too. Could they have known? Who came after their last look has to."""
+        who, users, intent = self.stage.who(), list(self.estate.users(naa)), self._intent()
         for other in [] if is_shared(users) else users:
             looked = self.looks.get((who, other.endpoint.name))
-            if other.vm is vm:
-                continue
+            if other.vm is vm or (intent and intent.kind == ATTACH and other.endpoint.name != intent.endpoint):
+                continue  # the task alone asks one endpoint and no array
             if looked is None or looked > other.disk.since:
                 self.broken(
                     "no LUN has two writers unasked", f"{who} takes LUN {self._name(naa)} of {vm.name} for its own, which {other} has too"
@@ -283,19 +294,23 @@ class Promises:
                 self.broken("nothing is left over", f"igroup {group.name} has no LUN")
         for endpoint in self.estate.endpoints.values():
             for host in endpoint.hosts.values():
-                shown = self.array.presented([host.iqn])
-                for naa in sorted({*host.devices, *host.remembered} - shown.keys() - self.strangers):
-                    if self.deleted_from.get(naa, endpoint.name) != endpoint.name:
-                        continue
-                    state = host.devices[naa].state if naa in host.devices else "remembered"
-                    self.broken(
-                        "nothing is left over", f"host {host.name} has LUN {self._name(naa)}, which it does not see any more, as {state}"
-                    )
-        for endpoint in self.estate.endpoints.values():
+                self._left_on(endpoint, host)
             for vm in endpoint.vms.values():
-                for disk in vm.disks.values():
-                    if not all(self.estate.sees(host, disk.naa) for host in endpoint.hosts_of(vm)):
-                        self.broken("nothing is left over", f"VM {vm.name} has LUN {self._name(disk.naa)}, which its hosts do not see")
+                self._left_in(endpoint, vm)
+
+    def _left_on(self, endpoint: EndpointNow, host: HostNow) -> None:
+        shown = self.array.presented([host.iqn])
+        for naa in sorted({*host.devices, *host.remembered} - shown.keys() - self.strangers):
+            if self.deleted_from.get(naa, endpoint.name) == endpoint.name:
+                state = host.devices[naa].state if naa in host.devices else "remembered"
+                self.broken(
+                    "nothing is left over", f"host {host.name} has LUN {self._name(naa)}, which it does not see any more, as {state}"
+                )
+
+    def _left_in(self, endpoint: EndpointNow, vm: VmNow) -> None:
+        for disk in vm.disks.values():
+            if not all(self.estate.sees(host, disk.naa) for host in endpoint.hosts_of(vm)):
+                self.broken("nothing is left over", f"VM {vm.name} has LUN {self._name(disk.naa)}, which its hosts do not see")
 
     def _name(self, naa: str) -> str:
         lun = self.array.lun(naa)

@@ -312,6 +312,8 @@ class World:
         with reproducible(self.seed), self.modules.in_place():
             self.stage.play(self.actors)
             self._judge_outcomes()
+            if not any(actor.error for actor in self.actors):
+                self.promises.left_over()
             self._again()
             if not self.promises.violations:
                 self.promises.left_over()
@@ -340,12 +342,12 @@ class World:
             if self._alone(actor, wish) and self._alone(actor, wish):
                 self.promises.broken("every run converges", f"{actor.name} has changed something again, although all was done")
         for position, wish in enumerate(self.scenario.wishes):
-            if wish.kind == PROVISION and self._in_vain(wish) and not self.promises.violations:
-                self.stage.note_all(f"{wish.vm} does not get {wish.lun}, so what there is of it is taken back")
+            if wish.kind in (PROVISION, REMOVE) and self._in_vain(wish) and not self.promises.violations:
+                self.stage.note_all(f"{wish} is refused, so what there is of it is taken back")
                 self._alone(self._actor(f"end{position}", replace(wish, kind=REMOVE, delete=False)), replace(wish, kind=REMOVE))
 
     def _in_vain(self, wish: Wish) -> bool:
-        """Whether a VM was to get a LUN and has not got it."""
+        """Whether a VM was to get a LUN and has not got it, or was to lose one with its data that is still there for others."""
         naa = self._naa(wish.lun)
         return naa is not None and not self.estate.endpoints[wish.endpoint].vms[wish.vm].disk(naa)
 
@@ -404,7 +406,7 @@ def reproducible(seed: int) -> Iterator[None]:
     serials = (f"80Sim-{random.randrange(10**6):06}" for _ in iter(int, 1))
     site = "ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.site"
     with (
-        mock.patch("tests.lab.ontap.names.new_serial", lambda: next(serials)),
+        mock.patch("tests.lab.ontap.names.new_serial", side_effect=serials),
         mock.patch("tests.lab.ontap.state.uuid", SimpleNamespace(uuid4=lambda: uuid.UUID(int=random.getrandbits(128)))),
         mock.patch(f"{site}.secrets", SimpleNamespace(token_hex=lambda size: f"{random.getrandbits(8 * size):0{2 * size}x}")),
     ):

@@ -53,6 +53,11 @@ class ProvisionWish:
     """Refuse to let these initiators see a LUN that others see already: what those do with it, nobody can tell."""
     timeout: float = 300.0
 
+    def strangers(self, lun: Lun) -> list[str]:
+        """Who sees the LUN beside the wished initiators and the members of the wished group, in lower case, sorted."""
+        seeing = {name.lower() for mapping in lun.mappings if mapping.group != self.group for name in mapping.initiators}
+        return sorted(seeing - {name.lower() for name in self.initiators})
+
 
 @dataclass(frozen=True)
 class WithdrawWish:

@@ -48,6 +48,8 @@ class LunReport:
     """Nobody saw it before this run, and somebody does now."""
     targets: Sequence[Target] | None
     """None when they were not looked up."""
+    strangers: Sequence[str] = ()
+    """Who sees the LUN beside the wished initiators and the members of the wished group."""
     made_by: str | None = None
     """The mark of this run, when it has created the LUN."""
 
@@ -72,6 +74,7 @@ class LunReport:
             "state": lun.state if lun else None,
             "svm": lun.svm if lun else None,
             "volume": lun.volume if lun else None,
+            "other_initiators": list(self.strangers),
             "lun_id": _lun_id(lun, initiators) if lun else None,
             "igroups": [_igroup(mapping) for mapping in lun.mappings] if lun else [],
             "targets": plain(self.targets),
@@ -119,6 +122,7 @@ def provision(array: Array, wish: ProvisionWish, targets: str, check_mode: bool)
         mapped=bool(with_access - with_access_before),
         first_mapped=bool(with_access) and not with_access_before,
         targets=found,
+        strangers=wish.strangers(lun) if lun else (),
         made_by=change.mark if created else None,
     )
 

@@ -128,16 +128,12 @@ def _mapping_steps(site: Site, wish: ProvisionWish) -> list[OntapStep]:
 
 
 def _refuse_if_others_see(lun: Lun, wish: ProvisionWish) -> None:
-    strangers = _strangers(lun, wish)
+    strangers = wish.strangers(lun)
     if strangers:
         raise Refused(
             f"LUN {wish.address} is mapped to {', '.join(strangers)} too, and nobody can tell whether it is used there: unmap it from them "
             "if nothing uses it, ask for sharing, or vouch for it with assume_unused."
         )
-
-
-def _strangers(lun: Lun, wish: ProvisionWish) -> list[str]:
-    return sorted({name for mapping in lun.mappings for name in mapping.initiators} - {name.lower() for name in wish.initiators})
 
 
 def find_route(site: Site, wish: ProvisionWish) -> Route | None:
@@ -410,7 +406,7 @@ class MapLun(OntapStep):
             raise RemoteError(f"LUN {self.site.title} was mapped to igroup {self.group}, but {', '.join(blind)} cannot see it: {_EVENTS}.")
         if self.wish.exclusive and lun is not None:
             # Of two runs that mapped it at once, each sees the other's mapping, and takes back its own and nothing else.
-            self.site.others_see_it = bool(_strangers(lun, self.wish))
+            self.site.others_see_it = bool(self.wish.strangers(lun))
             _refuse_if_others_see(lun, self.wish)
 
     def undo(self) -> None:

@@ -969,3 +969,13 @@ class TestALunThatThisRunMade:
         with pytest.raises(StepFailed, match=told):
             bench.provision(wish())
         assert bench.stored_lun() is not None
+
+
+def test_the_members_of_a_group_that_the_user_names_are_no_strangers(bench: BenchInPlace) -> None:
+    bench.provision(wish(initiators=[*HOST_A, *HOST_B], group="both_hosts"))
+    bench.client().delete(f"/protocols/san/lun-maps/{bench.stored_lun().uuid}/{_group_uuid(bench, 'both_hosts')}", 10)
+    assert bench.provision(wish(group="both_hosts", exclusive=True))[0].changed
+
+
+def _group_uuid(bench: BenchInPlace, name: str) -> str:
+    return next(str(group.uuid) for svm in bench.server.array.svms for group in svm.igroups if group.name == name)

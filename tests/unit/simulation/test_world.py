@@ -1,0 +1,50 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the simulation finds, and what it finds of the product as it is; 10,000 schedules more are in tests/exhaustive."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.faults import FAULTS, OPEN, Fault
+from tests.simulation.world import play, scenario
+
+SEEDS = 300
+AT_ONCE = 20
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, AT_ONCE))
+def test_no_promise_is_broken_on_the_first_schedules(first: int) -> None:
+    for seed in range(first, first + AT_ONCE):
+        verdict = play(seed)
+        assert not verdict.violations, f"python -m tests.simulation --seed {seed}\n{verdict}"
+
+
+@pytest.mark.parametrize("seed", range(0, SEEDS, 30))
+def test_a_schedule_is_the_same_whenever_it_is_played(seed: int) -> None:
+    first, second = str(play(seed)), str(play(seed))
+    assert first == second
+    assert first != str(play(seed + 1))
+
+
+def test_schedules_differ_in_all_that_may_happen() -> None:
+    wishes = [wish for seed in range(100) for wish in scenario(seed).wishes]
+    assert {wish.kind for wish in wishes} == {"provision", "remove", "attach", "detach", "map"}
+    told = "\n".join(line for seed in range(40) for line in play(seed).lines)
+    for happened in ("is killed before", "(never arrives)", "(the answer is lost)", "world: move", "world: rescan", "ends well", "fails: "):
+        assert happened in told, happened
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_a_fault_of_old_breaks_its_promise_and_the_product_keeps_it(fault: Fault) -> None:
+    assert fault.rule in {violation.rule for violation in fault.with_the_fault().violations}
+    now = fault.on_the_product()
+    assert not now.violations, str(now)
+
+
+@pytest.mark.parametrize("fault", OPEN.values(), ids=OPEN)
+@pytest.mark.xfail(reason="the product still breaks this promise", strict=True)
+def test_what_is_open(fault: Fault) -> None:
+    assert not fault.on_the_product().violations
