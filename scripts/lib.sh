@@ -6,6 +6,7 @@ ROOT=$PWD
 VENV=$ROOT/build/venv
 export ROOT VENV
 CANNOT_RUN=77 # exit code of a tier whose prerequisites are missing, as in automake
+NOT_OFFERED=78 # exit code of a tier for which this platform has no interpreter
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -17,6 +18,13 @@ die() {
 cannot_run() {
     printf 'cannot run: %s\n' "$*"
     exit "$CANNOT_RUN"
+}
+
+# What no package of this platform could bring, such as another Python; with EVERY_PYTHON set, it has to be there.
+not_offered() {
+    [ -z "${EVERY_PYTHON:-}" ] || cannot_run "$@"
+    printf 'left out: %s\n' "$*"
+    exit "$NOT_OFFERED"
 }
 
 have() { command -v "$1" >/dev/null 2>&1; }

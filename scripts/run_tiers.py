@@ -4,8 +4,9 @@
 
 """Runs the tiers of the tests, two at a time, and tells in one line each how they ended.
 
-A tier is a program of scripts/tiers: it ends with 0, with 77 after a line ``cannot run: reason``, or with anything else when it failed.
-Its output goes to build/test/TIER.log, what it counted to build/test/TIER/. A tier that cannot run is a failure where CI=true.
+A tier is a program of scripts/tiers: it ends with 0, with 77 after a line ``cannot run: reason``, with 78 after ``left out: reason`` when
+this platform has no interpreter for it, or with anything else when it failed. Its output goes to build/test/TIER.log, what it counted to
+build/test/TIER/. A tier that cannot run is a failure where CI=true, and one that is left out where EVERY_PYTHON is set as well.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ ON_REQUEST = ("pristine",)
 """What takes too long for every run."""
 JOBS = 2
 CANNOT_RUN = 77
+NOT_OFFERED = 78
 MUST_RUN = os.environ.get("CI") == "true"
 TIMEOUT_SECONDS = 30 * 60
 GRACE_SECONDS = 20
@@ -66,7 +68,7 @@ class Outcome:
     @property
     def ok(self) -> bool:
         """Whether the whole run may still pass."""
-        return self.verdict == "passed" or (self.verdict.startswith("cannot run") and not MUST_RUN)
+        return self.verdict.startswith(("passed", "left out")) or (self.verdict.startswith("cannot run") and not MUST_RUN)
 
     def __str__(self) -> str:
         return f"{self.tier:<12} {self.seconds:>4.0f} s  {self.verdict}  ({self.count})"
@@ -142,6 +144,9 @@ def _outcome(tier: str, code: int, note: str, seconds: float) -> Outcome:
     if code == CANNOT_RUN:
         reason = next((line for line in reversed(_log_lines(tier)) if line.startswith("cannot run")), "cannot run: it gave no reason")
         return Outcome(tier, reason, seconds, counted + (Count(failed=1) if MUST_RUN else Count(skipped=1)))
+    if code == NOT_OFFERED:
+        reason = next((line for line in reversed(_log_lines(tier)) if line.startswith("left out")), "left out: it gave no reason")
+        return Outcome(tier, reason, seconds, counted + Count(skipped=1))
     return Outcome(tier, f"failed{note}", seconds, counted if counted.failed else counted + Count(failed=1))
 
 

@@ -242,6 +242,11 @@ volume:
   description: The volume; null if the LUN does not exist.
   returned: success
   type: str
+other_initiators:
+  description: Initiators that see the LUN beside O(initiators), which may hold data on it.
+  returned: success
+  type: list
+  elements: str
 lun_id:
   description: The number under which the given initiators see the LUN; null if they do not.
   returned: success

@@ -78,12 +78,12 @@ options:
     description:
       - With V(multi_writer), several VMs may write to the LUN at the same time, and it may be attached although other VMs have it.
       - With V(physical_bus), on VMware only, the LUN is a disk of the nodes of a guest cluster, such as a Windows Server Failover
-        Cluster or SLES High Availability, which guard it by persistent reservations. Each node has it in physical mode, by the mapping
-        file of the first node, on a SCSI controller with physical bus sharing. Give it alike for every node; the mapping file goes with
-        the last one.
-      - For V(physical_bus), a controller that shares its bus is chosen, or added on one of the buses 1 to 3. One that is there is never
-        changed. The second node gets the LUN at the place of the first, unless O(place) names another. A VM that has to get the
-        controller must be off, and no node may have snapshots.
+        Cluster or SLES High Availability, which guard it by persistent reservations. Each node has it in physical mode, by the
+        mapping file of the first node, on a SCSI controller with physical bus sharing. Ask for it alike for every node; the mapping
+        file goes with the last one.
+      - For V(physical_bus), a controller that shares its bus is chosen, or added on one of the buses 1 to 3. One that is there is
+        never changed. The second node gets the LUN at the place of the first, unless O(place) names another. A VM that has to get the
+        controller must be off, and must not have snapshots.
       - An ordinary disk is never given to a controller that shares its bus.
       - Without it, a new disk is not shared, and an existing one is left as it is.
     type: str
@@ -119,6 +119,14 @@ options:
         A use that is known is refused all the same.
     type: bool
     default: false
+  other_initiators:
+    description:
+      - Initiators to which the array shows the LUN beside those of this hypervisor, as
+        RV(crossvisor.san.lun_provision#module:other_initiators) tells. What they do with it, nobody can tell, so that the LUN is given to
+        no VM that does not have it already, unless O(assume_unused) vouches for it.
+    type: list
+    elements: str
+    default: []
   size_bytes:
     description:
       - How large the hosts shall see the LUN at least, as M(crossvisor.san.lun_provision) returns it.
@@ -324,6 +332,7 @@ def main() -> None:
             "datastore": {"type": "str"},
             "release": {"type": "bool", "default": False},
             "assume_unused": {"type": "bool", "default": False},
+            "other_initiators": {"type": "list", "elements": "str", "default": []},
             "size_bytes": {"type": "int", "default": 0},
             "ignore_hosts": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "float", "default": 300.0},
@@ -354,6 +363,7 @@ def _reach(module: AnsibleModule) -> dict[str, Any]:
             initialize=params["initialize"],
         ),
         assume_unused=params["assume_unused"],
+        other_initiators=params["other_initiators"],
         ignore_hosts=params["ignore_hosts"],
         size_bytes=params["size_bytes"],
     )

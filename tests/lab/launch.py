@@ -4,41 +4,33 @@
 
 """Starts and stops the lab (see README.md): ``python -m tests.lab.launch up ontap vcenter`` and ``… down``.
 
-For tests: ``with running_lab(["vcenter"], directory=tmp_path) as endpoints``. A further system under test is one more row of ``SERVERS``.
+For tests: ``with running_lab(["vcenter"], directory=tmp_path) as endpoints``.
 A system that cannot be started costs itself and those that need it; ``bring_up`` tells why, ``up`` wants all of them.
 """
 
 from __future__ import annotations
 
 import argparse
-import fcntl
 import hashlib
 import json
 import os
 import secrets
-import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from tests.lab import world
 from tests.lab.certificates import issue
-from tests.lab.kvm import image
-from tests.lab.kvm.daemon import LibvirtFailed
-from tests.lab.processes import READY_SECONDS, Process, ServerFailed, last_line, start
+from tests.lab.locking import locked
+from tests.lab.processes import Process, ServerFailed, start
+from tests.lab.servers import ARRAY, SERVERS, Lab, Server
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_DIRECTORY = ROOT / "build" / "lab"
-VCENTER_PROGRAM = ROOT / "build" / "bin" / "vcenter-lab"
 HEALTH_SECONDS = 5.0
-KVM_READY_SECONDS = 240.0
-"""More than libvirtd and the resumed guests may take before they give up themselves."""
-ARRAY = "ontap"
-CANNOT_RUN = 77
-"""How a program of ``scripts/`` ends that cannot run here; its last line says why."""
 MUST_RUN = os.environ.get("CI") == "true"
 
 # The control ports are on this machine, whatever proxy the environment names.
@@ -98,124 +90,6 @@ class Launch:
     """Why servers were not started, by name: a sentence, and below it the end of a log. Those that need one of them are among them."""
 
 
-@dataclass(frozen=True)
-class Lab:
-    """What a server is started into."""
-
-    directory: Path
-    running: Mapping[str, Endpoint]
-    real_luns: bool
-    """Whether LUNs are SCSI disks of this machine."""
-
-
-def _nothing() -> None:
-    """Prepare nothing."""
-
-
-@dataclass(frozen=True)
-class Server:
-    """One kind of server: what it is to the code under test, and how it is started."""
-
-    type: str
-    username: str
-    command: Sequence[str] = ()
-    """The command without its options."""
-    prepare: Callable[[], None] = _nothing
-    """Installs and builds what the command is made of; raises ServerFailed with the way out where this user or machine cannot."""
-    tls_options: tuple[str, ...] = ("--cert", "--key")
-    """The options that take its certificate and key, if it has an API of its own to protect."""
-    needs: tuple[str, ...] = ()
-    """Servers that must run before."""
-    options: Callable[[Lab], Sequence[str]] = lambda _lab: ()
-    """Options beyond the common ones."""
-    real_luns: bool = False
-    """Whether it needs LUNs that are SCSI disks."""
-    ready_seconds: float = READY_SECONDS
-    """How long it may take until it is ready."""
-    machine: str = ""
-    """Which of the machines of its process this is."""
-    shares: str = ""
-    """The server whose process plays this machine too."""
-
-
-def _build_vcenter() -> None:
-    sources = ROOT / "tests" / "lab" / "vcenter"
-    with _locked(VCENTER_PROGRAM.parent):
-        newest = max(path.stat().st_mtime for path in sources.rglob("*"))
-        if not VCENTER_PROGRAM.exists() or VCENTER_PROGRAM.stat().st_mtime < newest:
-            _run([sources / "build.sh", VCENTER_PROGRAM])
-
-
-def _prepare_kvm() -> None:
-    _run([ROOT / "scripts" / "kvm-host"])
-    try:
-        image.prepare([domain for domain in world.build()["kvm"]["domains"] if domain["power"] == "on"])
-    except (image.CannotPrepare, LibvirtFailed, OSError, subprocess.CalledProcessError) as failure:
-        raise ServerFailed(f"its guests could not be prepared: {last_line(str(failure))}\n{failure}") from failure
-
-
-def _run(command: Sequence[str | Path]) -> None:
-    """Run a program that prepares a server; raises ServerFailed with what it said."""
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode == CANNOT_RUN:
-        raise ServerFailed(last_line(done.stdout).removeprefix("cannot run: "))
-    if done.returncode:
-        raise ServerFailed(f"{Path(command[0]).name} ended with {done.returncode}: {last_line(done.stdout)}\n{done.stdout}")
-
-
-def _another(kind: str, machine: str) -> Server:
-    """Return a further machine of the process that plays the Windows machines."""
-    return Server(type=kind, username="LAB\\Administrator", needs=("hyperv",), machine=machine, shares="hyperv")
-
-
-SERVERS: Mapping[str, Server] = {
-    ARRAY: Server(
-        type="ontap",
-        username="admin",
-        command=(sys.executable, "-m", "tests.lab.ontap"),
-        options=lambda lab: ["--data-plane", "tgt", "--luns", str(lab.directory / ARRAY / "luns")] if lab.real_luns else (),
-    ),
-    "vcenter": Server(
-        type="vmware",
-        username="administrator@vsphere.local",
-        command=(str(VCENTER_PROGRAM),),
-        prepare=_build_vcenter,
-        tls_options=("--tls-cert", "--tls-key"),
-        needs=(ARRAY,),
-        options=lambda lab: ["--array-control", lab.running[ARRAY].control_url],
-    ),
-    "hyperv": Server(
-        type="hyperv",
-        username="LAB\\Administrator",
-        command=(sys.executable, "-m", "tests.lab.hyperv"),
-        needs=(ARRAY,),
-        options=lambda lab: ["--array-control", lab.running[ARRAY].control_url],
-        machine="hv01.lab",
-    ),
-    "hyperv-cluster": _another("hyperv", "hvc1n1.lab"),
-    "hyperv-cluster4": _another("hyperv", "hvc2n1.lab"),
-    "windows-guest": _another("windows", "win01.lab"),
-    "kvm": Server(
-        type="kvm",
-        username="root",
-        command=(sys.executable, "-m", "tests.lab.kvm"),
-        prepare=_prepare_kvm,
-        tls_options=(),
-        needs=(ARRAY,),
-        options=lambda lab: ["--directory", str(lab.directory / "kvm")],
-        real_luns=True,
-        ready_seconds=KVM_READY_SECONDS,
-    ),
-}
-
-
 def up(names: Iterable[str], directory: Path = DEFAULT_DIRECTORY, vms: int = 0, disks: int = 1) -> Endpoints:
     """Make all of the named servers run; return them and whatever else runs in ``directory``. Raises ServerFailed (see ``bring_up``)."""
     launch = bring_up(names, directory, vms, disks)
@@ -232,7 +106,7 @@ def bring_up(names: Iterable[str], directory: Path = DEFAULT_DIRECTORY, vms: int
     """
     wanted = _with_needs(names)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _locked(directory):
+    with locked(directory):
         unprepared = _unprepared(wanted, directory)
         launch = _launch(wanted, unprepared, directory, vms, disks)
         needy = [name for name in wanted if SERVERS[name].real_luns and name not in unprepared]
@@ -265,7 +139,8 @@ def _launch(wanted: Iterable[str], unprepared: Mapping[str, str], directory: Pat
         if name not in failed and not _runs(name, running):
             _drop(_dependents(name), running)
             try:
-                running[name] = _start(name, Lab(directory, running, real_luns), failed)
+                _check_needs(name, failed)
+                running[name] = _start(name, running, directory, real_luns)
             except ServerFailed as failure:
                 failed[name] = str(failure)
         _write_endpoints(running, directory)
@@ -294,7 +169,7 @@ def down(directory: Path = DEFAULT_DIRECTORY) -> None:
     """Stop every server that was started in ``directory``."""
     if not directory.exists():
         return
-    with _locked(directory):
+    with locked(directory):
         _stop(read_endpoints(directory).values())
         _endpoints_file(directory).unlink(missing_ok=True)
 
@@ -337,12 +212,20 @@ def _world(directory: Path, vms: int, disks: int, real_luns: bool) -> world.Worl
     return world.on_network(whole, f"127.{second or 1}.{third}")
 
 
-def _start(name: str, lab: Lab, failed: Mapping[str, str]) -> Endpoint:
-    server, directory = SERVERS[name], lab.directory
-    if missing := [need for need in server.needs if need in failed]:
+def _check_needs(name: str, failed: Mapping[str, str]) -> None:
+    if missing := [need for need in SERVERS[name].needs if need in failed]:
         raise ServerFailed(f"it needs {missing[0]}, which was not started")
+
+
+def _start(name: str, running: Endpoints, directory: Path, real_luns: bool) -> Endpoint:
+    server = SERVERS[name]
     if server.shares:
-        return _sharing(server, lab.running[server.shares])
+        return _sharing(server, running[server.shares])
+    return _start_process(name, Lab(directory, {other: endpoint.control_url for other, endpoint in running.items()}, real_luns))
+
+
+def _start_process(name: str, lab: Lab) -> Endpoint:
+    server, directory = SERVERS[name], lab.directory
     certificates = issue(directory / name)
     password = secrets.token_urlsafe(18)
     command = [
@@ -397,17 +280,21 @@ def _dependents(name: str) -> list[str]:
     return [other for other in SERVERS if name in _with_needs([other])]
 
 
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Keep other launchers out of ``directory``."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def main() -> None:
     """Start or stop lab servers, or name those that run."""
+    options = _options()
+    directory = options.dir.resolve()
+    if options.command == "down":
+        down(directory)
+    elif options.command == "running":
+        print(*(name for name, endpoint in read_endpoints(directory).items() if endpoint.healthy()), sep="\n")
+    else:
+        launch = bring_up(options.names, directory, options.vms, options.disks)
+        _tell(launch, directory, briefly=options.keep_going)
+        sys.exit(bool(launch.failed) and not (options.keep_going and not MUST_RUN))
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.lab.launch", description=main.__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     start_command = commands.add_parser("up", help="start servers and write endpoints.json")
@@ -419,16 +306,7 @@ def main() -> None:
     list_command = commands.add_parser("running", help="print the names of the servers that run")
     for command in (start_command, stop_command, list_command):
         command.add_argument("--dir", type=Path, default=DEFAULT_DIRECTORY, help="default: build/lab")
-    options = parser.parse_args()
-    directory = options.dir.resolve()
-    if options.command == "down":
-        down(directory)
-    elif options.command == "running":
-        print(*(name for name, endpoint in read_endpoints(directory).items() if endpoint.healthy()), sep="\n")
-    else:
-        launch = bring_up(options.names, directory, options.vms, options.disks)
-        _tell(launch, directory, briefly=options.keep_going)
-        sys.exit(bool(launch.failed) and not (options.keep_going and not MUST_RUN))
+    return parser.parse_args()
 
 
 def _tell(launch: Launch, directory: Path, briefly: bool) -> None:

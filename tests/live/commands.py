@@ -12,7 +12,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,17 @@ class Commands:
                     break
         return Run(running.returncode, "".join(printed))
 
+    @contextmanager
+    def started(self, name: str, *arguments: str, **variables: Any) -> Iterator[subprocess.Popen[str]]:
+        """The same while it runs, to be read line by line; what still runs when the block ends is killed."""
+        command = [str(_BINARIES / "ansible-playbook"), name, *_extra(variables), *arguments]
+        with subprocess.Popen(command, start_new_session=True, **self._surroundings(None)) as running:
+            try:
+                yield running
+            finally:
+                if running.poll() is None:
+                    kill_family(running.pid)
+
     def ad_hoc(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Run:
         """`ansible ARGUMENTS`."""
         return self._run("ansible", *arguments, environment=environment)
@@ -110,3 +122,46 @@ class Commands:
 
 def _extra(variables: Mapping[str, Any]) -> list[str]:
     return ["-e", json.dumps(variables)] if variables else []
+
+
+def kill_family(pid: int) -> None:
+    """Send SIGKILL to a process and all its descendants, also those that began a session of their own; none can fork away meanwhile."""
+    for member in _stopped_family(pid):
+        with suppress(ProcessLookupError):
+            os.kill(member, signal.SIGKILL)
+
+
+def kill_module(pid: int) -> bool:
+    """Send SIGKILL to the module that a playbook runs on this machine; tell whether there was one."""
+    for member in _family(pid):
+        if b"AnsiballZ_" in _command(member) and not _children(member):
+            with suppress(ProcessLookupError):
+                os.kill(member, signal.SIGKILL)
+                return True
+    return False
+
+
+def _stopped_family(pid: int) -> list[int]:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)
+    return [pid, *(member for child in _children(pid) for member in _stopped_family(child))]
+
+
+def _family(pid: int) -> list[int]:
+    return [pid, *(member for child in _children(pid) for member in _family(child))]
+
+
+def _children(pid: int) -> list[int]:
+    return [int(stat.parent.name) for stat in Path("/proc").glob("[0-9]*/stat") if _parent(stat) == pid]
+
+
+def _parent(stat: Path) -> int:
+    with suppress(OSError):
+        return int(stat.read_text(errors="replace").rpartition(")")[2].split()[1])
+    return 0
+
+
+def _command(pid: int) -> bytes:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""

@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import json
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,11 +29,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import attach, rdm, release
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.backend import VMware
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import VmChange
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.faults import Subject
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Slot, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, Step, carry_out
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach as services
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.attach import AttachRequest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
 from tests.lab import world
 from tests.lab.launch import Endpoint, running_lab
@@ -100,13 +105,33 @@ class San:
         return [request["method"] for request in control(self.vcenter, "GET", "/requests")["requests"]]
 
     def maps(self, method: str, path: str, **arguments: Any) -> requests.Response:
+        return self.rest(method, f"/protocols/san/lun-maps{path}", **arguments)
+
+    def rest(self, method: str, path: str, **arguments: Any) -> requests.Response:
         with requests.Session() as client:
             client.trust_env = False
             client.auth = (self.array.username, self.array.password)
-            url = f"https://{self.array.hostname}:{self.array.port}/api/protocols/san/lun-maps{path}"
+            url = f"https://{self.array.hostname}:{self.array.port}/api{path}"
             answer = client.request(method, url, verify=self.array.ca_path, timeout=30, **arguments)
         assert answer.ok, answer.text
         return answer
+
+    @property
+    def connection(self) -> Connection:
+        return self.connection_to(self.vcenter)
+
+    @staticmethod
+    def connection_to(there: Endpoint) -> Connection:
+        return Connection("hypervisor", "vmware", there.hostname, there.port, there.username, there.password, ca_path=there.ca_path)
+
+    def make_lun(self, name: str) -> ScsiName:
+        """A LUN that the hosts of cluster prod may see."""
+        path = f"/vol/vol_dev/{name}"
+        body = {"svm": {"name": "svm_san"}, "name": path, "os_type": "vmware", "space": {"size": 1 << 30}}
+        self.rest("POST", "/storage/luns", json=body)
+        self.maps("POST", "", json={"svm": {"name": "svm_san"}, "lun": {"name": path}, "igroup": {"name": "esx_prod"}})
+        (record,) = self.rest("GET", "/storage/luns", params={"name": path, "fields": "serial_number"}).json()["records"]
+        return ScsiName.from_ontap_serial(record["serial_number"])
 
     def map_spare(self) -> None:
         self.maps("POST", "", json={"svm": {"name": "svm_san"}, "lun": {"name": SPARE_PATH}, "igroup": {"name": "esx_prod"}})
@@ -128,9 +153,7 @@ def san(servers: dict[str, Endpoint]) -> Iterator[San]:
     vcenter, array = servers["vcenter"], servers["ontap"]
     control(array, "POST", "/reset")
     control(vcenter, "POST", "/reset")
-    session = VimSession(
-        Connection("hypervisor", "vmware", vcenter.hostname, vcenter.port, vcenter.username, vcenter.password, ca_path=vcenter.ca_path)
-    )
+    session = VimSession(San.connection_to(vcenter))
     lab = San(vcenter, array, session)
     for record in session.retrieve({"VirtualMachine": ["name"], "HostSystem": ["name"]}):
         (lab.machines if record.type == "VirtualMachine" else lab.hosts)[record.text("name")] = record.moid
@@ -357,9 +380,7 @@ class TestGuestCluster:
         for name in ("app01", "app02"):
             shared_controller(san, name)
             san.attach(name, sharing="physical_bus").run()
-        (found,) = [row["disks"] for row in san.state()["vms"] if row["name"] == "app02"]
         assert san.raw_disk("app01")["file"] == san.raw_disk("app02")["file"]
-        assert len(found) == 3
 
     def test_the_mapping_file_goes_with_the_last_node(self, nodes: San) -> None:
         for name in ("app01", "app02"):
@@ -565,6 +586,49 @@ class TestFaults:
         with pytest.raises(StepFailed, match=r"SCSI\(0:1\) of VM app01 was changed by somebody else in the meantime: run this task again"):
             plan.run()
         assert san.state() == before
+
+
+class TestRunsAtTheVerySameTime:
+    """Whole attachments as the module does them, each over a session of its own."""
+
+    LUNS = 4
+
+    @pytest.fixture
+    def luns(self, san: San) -> list[ScsiName]:
+        made = [san.make_lun(f"at_once_{number}") for number in range(self.LUNS)]
+        san.rescan()
+        return made
+
+    def test_all_get_their_lun_into_one_vm(self, san: San, luns: list[ScsiName]) -> None:
+        together, ended = threading.Barrier(len(luns)), dict[ScsiName, Any]()
+
+        def run(name: ScsiName) -> None:
+            with closing(VMware(san.connection)) as hypervisor:
+                together.wait()
+                try:
+                    ended[name] = services.attach(
+                        hypervisor, AttachRequest("app01", DiskWish(name, timeout=TIMEOUT)), False
+                    ).outcome.changed
+                except CrossvisorError as error:
+                    ended[name] = str(error)
+
+        runs = [threading.Thread(target=run, args=(name,)) for name in luns]
+        for one in runs:
+            one.start()
+        for one in runs:
+            one.join()
+        assert ended == dict.fromkeys(luns, True)
+        places = [(disk["controller"], disk["unit"]) for disk in san.disks("app01")]
+        assert len(set(places)) == len(places)
+        assert {name.naa for name in luns} <= {disk.get("naa") for disk in san.disks("app01")}
+
+    def test_whose_change_is_overtaken_is_planned_anew(self, san: San, luns: list[ScsiName]) -> None:
+        san.fail("ReconfigVM_Task", {"task_error": {"code": "ConcurrentAccess", "message": "Changed."}}, times=2)
+        pauses: list[float] = []
+        with closing(VMware(san.connection)) as hypervisor:
+            request = AttachRequest("app01", DiskWish(luns[0], timeout=TIMEOUT))
+            assert services.attach(hypervisor, request, False, sleep=pauses.append).outcome.changed
+        assert len(pauses) == 2
 
 
 class TestRelease:

@@ -264,8 +264,7 @@ class Machine(ThisMachine):
         self._taken, self._untold = claimed, untold
 
     def claimed(self, blocks: Sequence[str]) -> Mapping[str, bool]:
-        known = super().claimed(blocks)
-        return {block: block in self._taken or known[block] for block in known if block not in self._untold}
+        return {block: block in self._taken for block in blocks if block not in self._untold}
 
 
 def host(connect: Connect, root: Path, claimed: Collection[str] = (), untold: Collection[str] = ()) -> KvmHost:

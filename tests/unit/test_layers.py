@@ -22,7 +22,7 @@ PACKAGE = "ansible_collections.crossvisor.san.plugins."
 PRIVATE = "module_utils._san."
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors",),
+    ("errors", "ending"),
     ("scsi_name", "initiator_name"),
     ("model", "connection"),
     ("plan", "wishes"),

@@ -30,6 +30,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.connection imp
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import ObjectRecord, ReplyStream
 from tests.lab.certificates import Certificates
 
+SESSION = 'vmware_soap_session="the session"'
 VERSION = "vim.version.v8_0_2_0"
 PASSWORD = "a&<b>\"c'"
 
@@ -95,6 +96,8 @@ class Answer:
     """Close the connection instead of answering."""
     delay: float = 0.0
     """Seconds before the answer."""
+    cookie: str = ""
+    """What it sets with the answer."""
     before: Callable[[], None] = lambda: None
     """What happens when the call has come, before the delay."""
 
@@ -108,6 +111,8 @@ class Endpoint:
     """Method → what it answers next; the last answer is given again and again."""
     calls: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
+    cookies: list[str] = field(default_factory=list)
+    """What came with each call."""
     most_at_once: int = 0
     """The most calls that were being answered at the same time."""
     _running: int = 0
@@ -125,11 +130,12 @@ class Endpoint:
         return waiting.popleft() if len(waiting) > 1 else waiting[0]
 
     @contextmanager
-    def noting(self, method: str, body: bytes) -> Iterator[None]:
+    def noting(self, method: str, body: bytes, cookie: str) -> Iterator[None]:
         """Note a call for as long as it is being answered."""
         with self._lock:
             self.calls.append(method)
             self.bodies.append(body)
+            self.cookies.append(cookie)
             self._running += 1
             self.most_at_once = max(self.most_at_once, self._running)
         try:
@@ -184,7 +190,7 @@ def _welcome(there: Endpoint) -> None:
         ),
     )
     there.answer("RetrieveServiceContent", reply("RetrieveServiceContent", content))
-    there.answer("Login", reply("Login"))
+    there.answer("Login", Answer(reply("Login"), cookie=SESSION))
     there.answer("Logout", reply("Logout"))
     there.answer("CreateContainerView", reply("CreateContainerView", managed("ContainerView", "session[1]2")))
     there.answer("DestroyView", reply("DestroyView"))
@@ -207,7 +213,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         match = _METHOD.search(body)
         method = (match[1] or match[2]).decode() if match else ""
-        with self.server.endpoint.noting(method, body):
+        with self.server.endpoint.noting(method, body, self.headers.get("Cookie", "")):
             self._send(self.server.endpoint.next_answer(method))
 
     def _send(self, answer: Answer) -> None:
@@ -217,6 +223,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.send_response(answer.status)
+        if answer.cookie:
+            self.send_header("Set-Cookie", answer.cookie)
         self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         self.wfile.write(answer.body[: answer.truncate])

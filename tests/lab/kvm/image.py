@@ -6,12 +6,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from typing import Any
 from tests.lab.kvm.daemon import Libvirt
 from tests.lab.kvm.domains import Boot, Places, domain_xml
 from tests.lab.kvm.guests import BOOT_SECONDS, Suspended, free_port, overlay, suspend, wait_until_up
+from tests.lab.locking import locked
 
 ROOT = Path(__file__).resolve().parents[3]
 CACHE = ROOT / "build" / "guest"
@@ -72,7 +71,7 @@ class Prepared:
 
 def prepare(guests: Sequence[Mapping[str, Any]]) -> Prepared:
     """Return what the guests of the world start from, made now unless it was made before; raises CannotPrepare."""
-    with _locked(CACHE):
+    with locked(CACHE):
         image = Image(_once(f"image-{_digest(*_recipe())}", _build))
         hypervisor = _hypervisor(image)
         facts = [
@@ -168,11 +167,3 @@ def _run(command: Sequence[str]) -> None:
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
         raise CannotPrepare(f"{Path(command[0]).name} ended with {done.returncode}: {(done.stdout + done.stderr)[-2000:]}")
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

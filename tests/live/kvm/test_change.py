@@ -86,7 +86,8 @@ def test_a_lun_that_a_vm_has_as_a_device_of_the_host_is_not_given_away_over_the_
 HOSTDEV = """<controller type='scsi' model='virtio-scsi'/>
 <hostdev mode='subsystem' type='scsi'><source protocol='iscsi' name='{target}/5'><host name='{address}' port='{port}'/>
 <initiator><iqn name='{initiator}'/></initiator></source></hostdev>"""
-OVERLAY = """<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{overlay}'/><target dev='vda' bus='virtio'/></disk>"""
+OVERLAY = """<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{overlay}'/>
+<target dev='vda' bus='virtio'/></disk>"""
 DRIVE = """<disk type='block' device='cdrom'><source dev='{device}'/><target dev='sda' bus='sata'/><readonly/></disk>"""
 
 
@@ -100,7 +101,8 @@ def define(kvm: KvmLab) -> Iterator[Callable[[str], None]]:
     with tempfile.NamedTemporaryFile("w", suffix=".xml") as file:
 
         def define(devices: str) -> None:
-            machine = f"<domain type='qemu'><name>evidence01</name><memory>65536</memory><os><type>hvm</type></os><devices>{devices}</devices></domain>"
+            about = "<name>evidence01</name><memory>65536</memory><os><type>hvm</type></os>"
+            machine = f"<domain type='qemu'>{about}<devices>{devices}</devices></domain>"
             file.write(machine)
             file.flush()
             virsh("define", file.name)

@@ -10,7 +10,8 @@ import pytest
 
 from tests.lab.hyperv_world import CLUSTERS, DOMAIN, MACHINES
 from tests.lab.inventory import inventory
-from tests.lab.launch import SERVERS, Endpoint
+from tests.lab.launch import Endpoint
+from tests.lab.servers import SERVERS
 
 PORTS = {f"{name}.{DOMAIN}": 40000 + number for number, name in enumerate(MACHINES)}
 KVM = Endpoint(

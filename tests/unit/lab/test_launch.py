@@ -14,12 +14,14 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.lab import launch
-from tests.lab.launch import Lab, Launch, Server, bring_up, down, read_endpoints, up
+from tests.lab.launch import Launch, bring_up, down, read_endpoints, up
 from tests.lab.processes import ServerFailed
+from tests.lab.servers import Lab, Server
 
 SERVES = """
 import http.server, json, sys
@@ -54,12 +56,9 @@ class Site:
     def __init__(self, directory: Path, servers: dict[str, Server]) -> None:
         self.directory, self._servers = directory, servers
 
-    def change(self, name: str, *, prepare: Callable[[], None] | None = None, program: str = "", command: tuple[str, ...] = ()) -> None:
+    def change(self, name: str, **changes: Any) -> None:
         """Let a server be prepared or started in another way."""
-        server = self._servers[name]
-        self._servers[name] = replace(
-            server, prepare=prepare or server.prepare, command=command or (python(program) if program else server.command)
-        )
+        self._servers[name] = replace(self._servers[name], **changes)
 
     def bring_up(self, *names: str) -> Launch:
         return bring_up(names or ALL, self.directory)
@@ -111,7 +110,7 @@ def test_a_server_that_cannot_be_prepared_costs_itself_alone(site: Site) -> None
 
 
 def test_a_server_that_ends_costs_itself_alone_and_its_last_words_are_the_reason(site: Site) -> None:
-    site.change("vcenter", program=BREAKS)
+    site.change("vcenter", command=python(BREAKS))
     outcome = site.bring_up()
     reason, *end_of_log = outcome.failed["vcenter"].splitlines()
     assert reason == f"it ended with 1: no disk was found (see {site.directory / 'vcenter.log'})"
@@ -120,13 +119,12 @@ def test_a_server_that_ends_costs_itself_alone_and_its_last_words_are_the_reason
 
 
 def test_a_server_that_ends_without_a_word_says_so(site: Site) -> None:
-    site.change("vcenter", program="pass")
+    site.change("vcenter", command=python("pass"))
     assert "it ended with 0: it said nothing" in site.bring_up().failed["vcenter"]
 
 
-def test_a_server_that_stays_silent_is_stopped(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    silent = Server("any", "user", python("import signal; signal.pause()"), needs=("ontap",), ready_seconds=0.1)
-    monkeypatch.setitem(launch.SERVERS, "vcenter", silent)
+def test_a_server_that_stays_silent_is_stopped(site: Site) -> None:
+    site.change("vcenter", command=python("import signal; signal.pause()"), ready_seconds=0.1)
     outcome = site.bring_up("vcenter")
     assert outcome.failed["vcenter"].startswith("it did not become ready in 0.1 s")
     assert set(site.pids()) == {"ontap"}
@@ -138,7 +136,7 @@ def test_a_program_that_is_not_there_is_a_reason_too(site: Site) -> None:
 
 
 def test_what_needs_a_server_that_failed_says_which(site: Site) -> None:
-    site.change("hyperv", program=BREAKS)
+    site.change("hyperv", command=python(BREAKS))
     outcome = site.bring_up()
     assert outcome.failed["hyperv-cluster"] == "it needs hyperv, which was not started"
     assert set(outcome.running) == {"ontap", "vcenter", "kvm"}
@@ -151,7 +149,7 @@ def test_what_needs_a_server_that_could_not_be_prepared_says_which(site: Site) -
 
 
 def test_without_the_array_nothing_runs(site: Site) -> None:
-    site.change("ontap", program=BREAKS)
+    site.change("ontap", command=python(BREAKS))
     outcome = site.bring_up()
     assert (set(outcome.running), set(outcome.failed)) == (set(), set(ALL))
     assert outcome.failed["ontap"].startswith("it ended with 1: no disk was found")
@@ -160,7 +158,7 @@ def test_without_the_array_nothing_runs(site: Site) -> None:
 
 
 def test_real_luns_are_not_asked_of_the_array_for_a_server_that_cannot_be_prepared(site: Site) -> None:
-    site.change("ontap", program=SERVES_PLAIN_LUNS)
+    site.change("ontap", command=python(SERVES_PLAIN_LUNS))
     site.change("kvm", prepare=refuses("only root makes namespaces"))
     outcome = site.bring_up()
     assert outcome.failed == {"kvm": "only root makes namespaces"}
@@ -168,7 +166,7 @@ def test_real_luns_are_not_asked_of_the_array_for_a_server_that_cannot_be_prepar
 
 
 def test_an_array_that_cannot_offer_real_luns_is_started_without_and_costs_those_that_need_them(site: Site) -> None:
-    site.change("ontap", program=SERVES_PLAIN_LUNS)
+    site.change("ontap", command=python(SERVES_PLAIN_LUNS))
     outcome = site.bring_up()
     assert outcome.failed["kvm"].startswith(
         "it needs LUNs that are SCSI disks, with which ontap was not started: it ended with 1: tgtd is missing"
@@ -185,9 +183,9 @@ def test_what_runs_is_kept_and_not_prepared_again(site: Site) -> None:
 
 
 def test_what_failed_is_started_when_it_can_be_and_the_others_are_kept(site: Site) -> None:
-    site.change("vcenter", program=BREAKS)
+    site.change("vcenter", command=python(BREAKS))
     before = site.bring_up("vcenter", "hyperv").running
-    site.change("vcenter", program=SERVES)
+    site.change("vcenter", command=python(SERVES))
     outcome = site.bring_up("vcenter", "hyperv")
     assert outcome.failed == {}
     assert {name: outcome.running[name] for name in before} == before
@@ -205,7 +203,7 @@ def test_what_died_and_cannot_be_prepared_again_is_forgotten_with_its_dependents
 
 def test_a_test_wants_all_of_its_servers_and_gets_every_reason(site: Site) -> None:
     site.change("vcenter", prepare=refuses("Go is missing"))
-    site.change("hyperv", program=BREAKS)
+    site.change("hyperv", command=python(BREAKS))
     with pytest.raises(ServerFailed, match=r"(?s)vcenter: Go is missing\nhyperv: it ended with 1.*hyperv-cluster: it needs hyperv"):
         up(ALL, site.directory)
 
@@ -228,7 +226,7 @@ def command(site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 
 def test_a_part_is_good_enough_and_tells_one_line_each(site: Site, command: Callable[..., tuple[int, str, str]]) -> None:
-    site.change("hyperv", program=BREAKS)
+    site.change("hyperv", command=python(BREAKS))
     status, _output, errors = command("up", *ALL, "--keep-going")
     assert status == 0
     assert errors.splitlines() == [
@@ -238,14 +236,14 @@ def test_a_part_is_good_enough_and_tells_one_line_each(site: Site, command: Call
 
 
 def test_a_part_is_not_good_enough_in_continuous_integration(site: Site, command: Callable[..., tuple[int, str, str]]) -> None:
-    site.change("vcenter", program=BREAKS)
+    site.change("vcenter", command=python(BREAKS))
     assert command("up", *ALL, "--keep-going", ci=True)[0] == 1
 
 
 def test_whoever_does_not_ask_for_a_part_wants_all_of_it_and_gets_the_logs(
     site: Site, command: Callable[..., tuple[int, str, str]]
 ) -> None:
-    site.change("vcenter", program=BREAKS)
+    site.change("vcenter", command=python(BREAKS))
     status, _output, errors = command("up", *ALL)
     assert status == 1
     assert "opening the disks" in errors.splitlines()
@@ -258,22 +256,3 @@ def test_all_of_it_is_a_success_in_continuous_integration_too(command: Callable[
 def test_only_what_runs_is_named(site: Site, command: Callable[..., tuple[int, str, str]]) -> None:
     site.bring_up("vcenter", "kvm").running["kvm"].process.stop()
     assert command("running") == (0, "ontap\nvcenter\n", "")
-
-
-@pytest.mark.parametrize(
-    ("script", "reason"),
-    [
-        (
-            "echo Installing; echo 'cannot run: gcc is missing; as root: apt-get install gcc'; exit 77",
-            "gcc is missing; as root: apt-get install gcc",
-        ),
-        ("echo compiling; echo 'no rule for x' >&2; exit 2", "program ended with 2: no rule for x\ncompiling\nno rule for x\n"),
-    ],
-)
-def test_a_program_that_prepares_a_server_has_the_last_word(tmp_path: Path, script: str, reason: str) -> None:
-    program = tmp_path / "program"
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(0o700)
-    with pytest.raises(ServerFailed) as failure:
-        launch._run([program])
-    assert str(failure.value) == reason

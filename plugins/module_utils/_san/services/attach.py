@@ -45,6 +45,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage
     VIRTUAL_MACHINE,
     Claim,
     claims,
+    claims_of_initiators,
     refuse_unless_free,
     vouched_for,
     without,
@@ -53,6 +54,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 15.0
 _RELEASED = "released by the hosts"
+_DETACH_OR_SHARE = "detach it there first, or ask for sharing if several VMs shall write to it"
 _PAUSES = (1.0, 2.0, 4.0)
 """Seconds before each time that something is planned anew. Of several runs that change one VM at once, one gets ahead each time."""
 
@@ -65,6 +67,8 @@ class AttachRequest:
     wish: DiskWish
     assume_unused: bool = False
     """The user's word for what nobody can tell; a use that is known it does not override."""
+    other_initiators: Sequence[str] = ()
+    """Initiators of nobody at this hypervisor to which the array shows the LUN too."""
     ignore_hosts: Sequence[str] = ()
     size_bytes: int = 0
     """What the hosts shall see of the LUN at least, after it has grown; 0 for any size."""
@@ -237,7 +241,8 @@ class _Attach:
         hypervisor, request, wish = self.hypervisor, self.request, self.request.wish
         inventory = hypervisor.inventory(devices=False)
         vm = pick_vm(inventory.virtual_machines, self._lacking or request.vm)
-        warnings = _warnings_about_hosts(vm, request, inventory) if self._had(vm) else _refuse_strangers(vm, request, inventory)
+        had = self._had(vm)
+        warnings = _refuse_second_vm(vm, request, inventory) if had else _refuse_strangers(vm, request, inventory)
         hosts = reachable(hosts_that_can_run(vm, inventory.hosts), request.ignore_hosts)
         seen = MakeVisible(hypervisor, hosts, wish.name, wish.timeout, request.size_bytes)
         given = hypervisor.plan_attach(vm, wish)
@@ -355,16 +360,38 @@ def _claims(request: AttachRequest, inventory: Inventory) -> list[Claim]:
 def _refuse_strangers(vm: VirtualMachine, request: AttachRequest, inventory: Inventory) -> list[str]:
     """Raise `Refused` when somebody else than the VM has the LUN; other VMs may as a disk, where the user asks for sharing."""
     wish = request.wish
-    others = without(vm.id, _claims(request, inventory))
-    if (wish.sharing or NOT_SHARED) != NOT_SHARED:
-        others = [claim for claim in others if claim.kind != VIRTUAL_MACHINE or claim.verdict != USED or claim.how]
-    way_out = "detach it there first, or ask for sharing if several VMs shall write to it"
-    return refuse_unless_free(wish.name, others, f"given to VM {vm.name}", way_out, request.assume_unused)
+    others = [*without(vm.id, _claims(request, inventory)), *claims_of_initiators(request.other_initiators)]
+    if _shared(request):
+        others = [claim for claim in others if not _has_it_as_a_disk(claim)]
+    return refuse_unless_free(wish.name, others, f"given to VM {vm.name}", _DETACH_OR_SHARE, request.assume_unused)
 
 
-def _warnings_about_hosts(vm: VirtualMachine, request: AttachRequest, inventory: Inventory) -> list[str]:
-    """What hosts do with a LUN that is the VM's already: no reason to refuse what changes nothing, but somebody should know."""
-    found = [claim for claim in claims(request.wish.name, inventory) if claim.kind == HOST and claim.verdict == USED]
+def _shared(request: AttachRequest) -> bool:
+    return (request.wish.sharing or NOT_SHARED) != NOT_SHARED
+
+
+def _has_it_as_a_disk(claim: Claim) -> bool:
+    return claim.kind == VIRTUAL_MACHINE and claim.verdict == USED and not claim.how
+
+
+def _refuse_second_vm(vm: VirtualMachine, request: AttachRequest, inventory: Inventory) -> list[str]:
+    """What hosts do with a LUN that is the VM's already is no reason to refuse what changes nothing, but somebody should know.
+
+    Raises `Refused` when another VM has it as well without sharing: two runs that were killed at once leave that, and both would write.
+    """
+    found = claims(request.wish.name, inventory)
+    others = [claim for claim in without(vm.id, found) if _has_it_as_a_disk(claim) and not _is_shared(vm, request)]
+    refuse_unless_free(request.wish.name, others, f"left to VM {vm.name}", _DETACH_OR_SHARE)
+    return _warnings_about_hosts(vm, request, found)
+
+
+def _is_shared(vm: VirtualMachine, request: AttachRequest) -> bool:
+    shared = any(disk.name == request.wish.name and disk.sharing not in ("", NOT_SHARED) for disk in vm.disks)
+    return shared or _shared(request)
+
+
+def _warnings_about_hosts(vm: VirtualMachine, request: AttachRequest, claimed: Sequence[Claim]) -> list[str]:
+    found = [claim for claim in claimed if claim.kind == HOST and claim.verdict == USED]
     return [f"LUN {request.wish.name} is a disk of VM {vm.name}, and {claim}: {claim.way_out or 'end that use'}." for claim in found]
 
 

@@ -72,6 +72,7 @@ class LunReport:
             "state": lun.state if lun else None,
             "svm": lun.svm if lun else None,
             "volume": lun.volume if lun else None,
+            "other_initiators": _others(lun, initiators) if lun else [],
             "lun_id": _lun_id(lun, initiators) if lun else None,
             "igroups": [_igroup(mapping) for mapping in lun.mappings] if lun else [],
             "targets": plain(self.targets),
@@ -84,6 +85,11 @@ def _lun_id(lun: Lun, initiators: Sequence[str]) -> int | None:
     wanted = {name.lower() for name in initiators}
     numbers = {mapping.lun_id for mapping in lun.mappings if not wanted or wanted & {name.lower() for name in mapping.initiators}}
     return numbers.pop() if len(numbers) == 1 else None
+
+
+def _others(lun: Lun, initiators: Sequence[str]) -> list[str]:
+    """Who sees the LUN beside the initiators."""
+    return sorted(initiators_with_access(lun) - {name.lower() for name in initiators})
 
 
 def _igroup(mapping: LunMapping) -> dict[str, Any]:

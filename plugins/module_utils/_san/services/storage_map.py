@@ -349,7 +349,7 @@ class _LunNumbers:
         if lun is None:
             return None
         numbers = {mapping.lun_id for mapping in lun.mappings}
-        if len(numbers) > 1 or lun.name in self._mirrored:
-            mine = self._initiators.get(host, set())
+        mine = self._initiators.get(host, set())
+        if len(numbers) > 1 or (mine and lun.name in self._mirrored):
             numbers = {mapping.lun_id for mapping in lun.mappings if mine & {name.lower() for name in mapping.initiators}}
         return numbers.pop() if len(numbers) == 1 else None

@@ -81,6 +81,14 @@ def claims_of_strangers(mappings: Sequence[LunMapping], known_initiators: Collec
     ]
 
 
+def claims_of_initiators(initiators: Collection[str]) -> list[Claim]:
+    """Initiators of nobody who was asked, to which the array shows a LUN: what they do with it, nobody can tell."""
+    return [
+        Claim(CANNOT_TELL, "initiator", name, "", "belongs to no host that was asked, and the array shows it the LUN")
+        for name in initiators
+    ]
+
+
 def without(owner: str, found: Iterable[Claim]) -> list[Claim]:
     """The claims of all but the owner, a VM by its id, whose own disk is no reason to refuse it anything.
 

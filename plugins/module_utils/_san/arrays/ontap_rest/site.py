@@ -87,14 +87,10 @@ class Site:
         """An igroup of the SVM now."""
         return lookup.group_named(self.client, self.svm, name)
 
-    def map(self, lun_id: int, group: str) -> None:
-        """Map the LUN to an igroup."""
-        body = {
-            "svm": {"name": self.svm},
-            "lun": {"uuid": self.require_lun().id},
-            "igroup": {"name": group},
-            "logical_unit_number": lun_id,
-        }
+    def map(self, lun_id: int | None, group: str) -> None:
+        """Map the LUN to an igroup, under the lowest free id if none is given."""
+        number = {} if lun_id is None else {"logical_unit_number": lun_id}
+        body = {"svm": {"name": self.svm}, "lun": {"uuid": self.require_lun().id}, "igroup": {"name": group}, **number}
         self.client.post("/protocols/san/lun-maps", body, self.timeout)
 
     def unmap(self, group_id: str) -> None:

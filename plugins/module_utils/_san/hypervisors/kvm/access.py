@@ -40,7 +40,7 @@ class HostAccess(Protocol):
     def claimed(self, blocks: Sequence[str]) -> Mapping[str, bool]:
         """Whether anything there holds each of these block devices (names in `/sys/class/block`), when `root` was last asked.
 
-        Those of which the kernel does not tell, such as to somebody who is not root, are left out.
+        Those of which the kernel does not tell, such as to somebody who is not root or where there is no device node, are left out.
         """
 
     def write(self, path: str, text: str) -> None:
@@ -68,7 +68,7 @@ class ThisMachine:
         for block in blocks:
             node = self._root / "dev" / block.replace("!", "/")
             with contextlib.suppress(OSError):
-                if node.exists():
+                if node.is_block_device():
                     found[block] = exclusive.is_claimed(str(node))
         return found
 

@@ -73,7 +73,8 @@ class AddController(Step):
     def _own(self, part: Domain) -> str | None:
         """The controller, unless somebody has put something on it meanwhile."""
         controller = part.controller(self.place.bus)
-        occupied = any(address.controller == self.place.bus for _what, address in part.seats)
+        unplaced = any(disk.bus == "scsi" and disk.address is None for disk in part.disks)  # it may sit anywhere
+        occupied = unplaced or any(address.controller == self.place.bus for _what, address in part.seats)
         return controller.xml if controller and not occupied else None
 
 

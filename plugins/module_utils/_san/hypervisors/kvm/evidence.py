@@ -39,7 +39,9 @@ def of_machine(view: View, pair: DomainPair, vm: VirtualMachine) -> list[Use]:
         if all(disk.name != name for disk in vm.disks):
             known.setdefault(name, f"names it ({node}) in its configuration")
     doubts = [*_doubtful_disks(view, pair), *_doubtful_devices(view, pair)]
-    return [Use("VM", vm.name, vm.id, how, name) for name, how in known.items()] + [Use("VM", vm.name, vm.id, how) for how in doubts]
+    way_out = f"take it out of the configuration of VM {vm.name} first if nobody needs it there, or name another LUN"
+    uses = [Use("VM", vm.name, vm.id, how, name, way_out=way_out) for name, how in known.items()]
+    return [*uses, *(Use("VM", vm.name, vm.id, how) for how in doubts)]
 
 
 def _named(view: View, pair: DomainPair) -> Iterator[tuple[str, ScsiName]]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Overtaken, Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import mapping_file, rdm, snapshots
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import Observed, VmChange
@@ -52,7 +52,7 @@ class StillShared(Guard):
         others = mapping_file.of_others(self.vm.session, now, self.name)
         refuse_unlike(self.name, others, self.sharing)
         if _files(others) != _files(self.sharers):
-            raise Refused(f"The VMs that share LUN {self.name} were changed by somebody else in the meantime: run this task again.")
+            raise Overtaken(f"The VMs that share LUN {self.name} were changed by somebody else in the meantime: run this task again.")
         if self.place.shared:
             refuse_unless_possible(self.vm.session, now, self.place)
 

@@ -476,3 +476,22 @@ def test_a_detach_is_planned_anew_too(hypervisor: MemoryHypervisor) -> None:
     there = contended(with_disk(visible_on(hypervisor, "h1"), "app"), 2)
     report = attach.detach(there, REQUEST, release=False, check_mode=False, sleep=lambda _seconds: None)
     assert (report.outcome.changed, attach._has(there.machines[0], NAME)) == (True, False)
+
+
+def test_a_lun_that_others_see_is_given_only_on_the_users_word(hypervisor: MemoryHypervisor) -> None:
+    seen_by_others = replace(REQUEST, other_initiators=["iqn.2026-01.com.example:far"])
+    with pytest.raises(Refused, match=r"nobody can tell whether it is used \(initiator iqn.2026-01.com.example:far belongs to no host"):
+        attach.attach(hypervisor, seen_by_others, check_mode=False)
+    assert attach.attach(hypervisor, replace(seen_by_others, assume_unused=True), check_mode=False).outcome.changed
+    assert not attach.attach(hypervisor, seen_by_others, check_mode=False).outcome.changed
+
+
+def test_a_lun_that_two_vms_have_unasked_is_never_told_to_be_well(hypervisor: MemoryHypervisor) -> None:
+    visible_on(hypervisor, "h1", "h2")
+    hypervisor.give("app", NAME)
+    hypervisor.give("db", NAME)
+    with pytest.raises(
+        Refused, match=r"is used by VM db \(vm-2\) and will not be left to VM app: detach it there first, or ask for sharing"
+    ):
+        attach.attach(hypervisor, REQUEST, check_mode=False)
+    assert not attach.attach(hypervisor, asking(sharing="multi_writer"), check_mode=False).outcome.changed

@@ -263,6 +263,7 @@ def test_everything_that_a_module_returns_of_a_lun() -> None:
         "naa": NAME.naa,
         "size_bytes": 1 << 30,
         "used_bytes": None,
+        "other_initiators": [],
         "state": "online",
         "svm": "svm1",
         "volume": "v1",
@@ -354,3 +355,9 @@ def test_where_nothing_is_to_be_done_no_hypervisor_is_opened(there: Any) -> None
         raise AssertionError("a hypervisor was asked")
 
     assert not provision.withdraw(MemoryArray(there), WithdrawWish(NAME), opened, check_mode=False).outcome.changed
+
+
+def test_who_else_sees_the_lun_is_told() -> None:
+    array = MemoryArray(lun(NAME, initiators=["iqn.2026-01.com.example:A", "iqn.2026-01.com.example:other"]))
+    result = provision.provision(array, WISH, provision.NEVER, check_mode=False).result(WISH.initiators)
+    assert result["other_initiators"] == ["iqn.2026-01.com.example:other"]

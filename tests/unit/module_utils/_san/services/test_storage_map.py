@@ -223,6 +223,11 @@ def test_the_number_of_a_mirrored_lun_is_one_that_the_vms_host_sees_at_that_arra
     assert rows(found, "array", "lun_id") == [("a", None), ("b", 7)]
 
 
+def test_the_number_of_a_mirrored_lun_is_the_arrays_only_one_where_the_hosts_initiators_are_not_known() -> None:
+    found = storage_map(hypervisor(image("ds-1")), [site("a", 3), site("b", 7)])
+    assert rows(found, "array", "lun_id") == [("a", 3), ("b", 7)]
+
+
 def test_a_mirrored_lun_is_two_storage_resources_with_what_uses_them() -> None:
     found = storage_map(hypervisor(image("ds-1")), [site("a", 3), site("b", 7)])
     both = [resource for resource in found.storage_resources if resource["naa"] == NAME.naa]

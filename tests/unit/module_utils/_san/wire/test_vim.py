@@ -19,8 +19,10 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
+import requests
 from pyVmomi import vim, vmodl
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.ending import Ended, as_exception
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
     AuthenticationFailed,
     ConnectionFailed,
@@ -243,10 +245,27 @@ class TestAnEndBySignal:
             endpoint.answers[during] = deque([replace(answer, before=end, delay=0.5)])
             said, _errors = process.communicate(timeout=60)
         assert endpoint.calls.count("Logout") == 1
-        assert endpoint.calls[-1] == "Logout"
+        assert (endpoint.calls[-1], endpoint.cookies[-1]) == ("Logout", vsphere.SESSION), "the session that was opened is the one that ends"
         result = json.loads(said)
         assert (result["failed"], process.returncode) == (True, 1)
         assert result["msg"].startswith(f"This task was ended by {number.name} and has logged out everywhere: ")
+
+    def test_just_before_the_logout_does_not_cut_it(self, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+        session = VimSession(endpoint.connection)
+        request = session._https.request
+
+        def end(*arguments: Any, **settings: Any) -> requests.Response:
+            signal.raise_signal(signal.SIGTERM)
+            return request(*arguments, **settings)
+
+        def close() -> None:
+            with as_exception():
+                session.close()
+
+        monkeypatch.setattr(session._https, "request", end)
+        with pytest.raises(Ended):
+            close()
+        assert endpoint.calls[-1] == "Logout"
 
     def test_before_the_login_leaves_nothing_to_log_out_from(self, endpoint: Endpoint) -> None:
         (answer,) = endpoint.answers["RetrieveServiceContent"]

@@ -16,14 +16,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_r
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import group_name
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.site import Site
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.withdraw import UnmapLun
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, InvalidInput, Refused, StepFailed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, InvalidInput, Refused, RemoteError, StepFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import LunMapping
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, carry_out
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.ontap_backend import Bench, ids
 from tests.unit.module_utils._san.arrays.ontap_rest.test_lookup import LUN
 from tests.unit.module_utils._san.arrays.ontap_rest.test_provision import AS_JOB, BOTH, DROPPED_AFTER, DROPPED_BEFORE, GROUP, NEW
-from tests.unit.ontap import GIB, HOST_A, HOST_B, SVM, Endpoint, Reply, address, records, wish
+from tests.unit.ontap import GIB, HOST_A, HOST_B, SVM, Endpoint, Reply, address, error, records, wish
 from tests.unit.ontap_array import BenchInPlace
 
 A, B = "iqn.1998-01.com.vmware:a", "iqn.1998-01.com.vmware:b"
@@ -328,3 +328,14 @@ def test_a_name_whose_maker_nobody_knows_is_refused_as_well(array: Endpoint) -> 
 
 def _groups(state: Any) -> set[str]:
     return {group["name"] for svm in state["svms"] if svm["name"] == SVM for group in svm["igroups"]}
+
+
+def test_a_lun_whose_number_was_given_away_is_mapped_again_under_another_and_that_is_told(array: Endpoint) -> None:
+    (step,) = steps(array, group("esx", A)).steps
+    array.answer(Reply(), records({**LUN, "lun_maps": []}))
+    step.do()
+    step.verify()
+    array.answer(records({**LUN, "lun_maps": []}), error(409, "1254206", "LUN id 0 is taken"), Reply(201, {"num_records": 1}))
+    with pytest.raises(RemoteError, match=r"LUN id 0 was given to another LUN meanwhile, so that it is mapped again under another id"):
+        step.undo()
+    assert [asked.body.get("logical_unit_number") for asked in array.asked if asked.method == "POST"] == [0, None]

@@ -57,6 +57,8 @@ def test_whether_a_device_is_claimed_is_told_only_of_those_that_can_be_opened(tm
         return opened(path, flags)
 
     monkeypatch.setattr(os, "open", refuse)
+    assert ThisMachine(1, tmp_path).claimed(["sda", "sdb", "sdc", "sdd"]) == {}, "a file tells nothing of a block device"
+    monkeypatch.setattr(Path, "is_block_device", Path.exists)
     assert ThisMachine(1, tmp_path).claimed(["sda", "sdb", "sdc", "sdd"]) == {"sda": True, "sdc": False}
 
 

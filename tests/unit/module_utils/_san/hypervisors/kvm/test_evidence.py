@@ -181,7 +181,8 @@ class TestBelowADisk:
     def test_a_lun_below_a_disk_that_runs_is_used(self, tmp_path: Path, below: str) -> None:
         hypervisor = kvm(tmp_path, vm("db", TOP + below + TARGET), vm("app"))
         assert told(OTHER, hypervisor.inventory(devices=False)) == [by_vm("db", "has it below its disk vda")]
-        assert "has it below its disk vda" in refusal(hypervisor)
+        assert "has it below its disk vda" in (said := refusal(hypervisor))
+        assert said.endswith(": take it out of the configuration of VM db first if nobody needs it there, or name another LUN.")
         assert "has it below its disk vda" in refusal(hypervisor, to="db"), "also to the VM itself: it would have it twice"
 
     def test_a_data_store_is_used(self, tmp_path: Path) -> None:

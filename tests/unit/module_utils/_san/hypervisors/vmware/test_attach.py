@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, NotFound, Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, NotFound, Overtaken, Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import attach
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.disk_steps import AttachDisk, DetachDisk, EditDisk
@@ -374,14 +374,14 @@ class TestLastLookAtWhoShares:
     def test_the_first_node_has_let_go_of_it(self, world: World) -> None:
         guard = self.look(world)
         world.node("vm-2", "db02")
-        with pytest.raises(Refused, match="were changed by somebody else in the meantime: run this task again"):
+        with pytest.raises(Overtaken, match="were changed by somebody else in the meantime: run this task again"):
             guard.look()
 
     def test_another_node_has_created_a_mapping_file(self) -> None:
         world = World()
         guard = self.look(world)
         world.node("vm-2", "db02", node_disk())
-        with pytest.raises(Refused, match="were changed by somebody else in the meantime: run this task again"):
+        with pytest.raises(Overtaken, match="were changed by somebody else in the meantime: run this task again"):
             guard.look()
 
     def test_the_first_node_no_longer_shares_it(self, world: World) -> None:
