@@ -167,6 +167,11 @@ class Estate:
         shown = self.array.presented([host.iqn]).get(naa)
         return device is not None and device.state == DEVICE_OK and shown is not None and shown[0] == device.number
 
+    def state(self, host: HostNow, naa: str) -> str:
+        """What a host tells of a device that it lists: without a path it is lost, which every host notices by itself."""
+        device = host.devices[naa]
+        return DEVICE_LOST if device.state == DEVICE_OK and not self.reaches(host, naa) else device.state
+
     def rescan(self, host: HostNow) -> None:
         """Let a host look for LUNs: what is new appears, switched off where it was detached once; what is gone goes."""
         shown = self.array.presented([host.iqn])

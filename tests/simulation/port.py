@@ -165,8 +165,11 @@ class Port:
         )
 
     def _devices(self, identifier: str) -> list[ScsiDevice]:
-        found = self.endpoint.host(identifier).devices.values()
-        return [ScsiDevice(identifier, f"naa.{one.naa}", ScsiName(one.naa), one.size, "NETAPP", "LUN C-Mode", one.state) for one in found]
+        host = self.endpoint.host(identifier)
+        return [
+            ScsiDevice(identifier, f"naa.{one.naa}", ScsiName(one.naa), one.size, "NETAPP", "LUN C-Mode", self.estate.state(host, one.naa))
+            for one in host.devices.values()
+        ]
 
 
 def _short(name: ScsiName) -> str:

@@ -219,13 +219,14 @@ class Promises:
             self._shared(now, naa)
 
     def _shared(self, vm: VmNow, naa: str) -> None:
-        """Somebody takes a LUN for their VM's own that others have, too. Could they have known? Who came after their last look has to."""
+        """Somebody takes a LUN for their VM's own that others have, too: who came last has to notice, and whoever has looked since."""
         who, users, intent = self.stage.who(), list(self.estate.users(naa)), self._intent()
         for other in [] if is_shared(users) else users:
             looked = self.looks.get((who, other.endpoint.name))
             if other.vm is vm or (intent and intent.kind == ATTACH and other.endpoint.name != intent.endpoint):
                 continue  # the task alone asks one endpoint and no array
-            if looked is None or looked > other.disk.since:
+            own = vm.disk(naa)
+            if looked is None or looked > other.disk.since or (own and own.since > other.disk.since):
                 self.broken(
                     "no LUN has two writers unasked", f"{who} takes LUN {self._name(naa)} of {vm.name} for its own, which {other} has too"
                 )

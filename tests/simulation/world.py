@@ -432,7 +432,8 @@ def _array(endpoints: Mapping[str, EndpointNow]) -> dict[str, Any]:
         initiators = [host.iqn for host in endpoints[endpoint].hosts.values()]
         common = {"protocol": "iscsi", "os_type": os_types[endpoints[endpoint].kind], "initiators": initiators}
         maps = [{"lun": f"/vol/{VOLUME}/{lun}", "id": number}]
-        igroups += [{"name": groups.group_name(initiators), "maps": maps, **common}, {"name": f"admins_{endpoint}", "maps": [], **common}]
+        igroups.append({"name": groups.group_name(initiators), "maps": maps, **common})
+        igroups.append({"name": f"admins_{endpoint}", "maps": [], **common, "initiators": [*initiators, f"{initiators[0]}-backup"]})
     if endpoints["vc2"].kind == "vmware":  # an initiator is in groups of one operating system only
         everyone = [host.iqn for endpoint in endpoints.values() for host in endpoint.hosts.values()]
         maps = [{"lun": f"/vol/{VOLUME}/both", "id": 9}]
