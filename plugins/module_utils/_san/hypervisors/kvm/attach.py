@@ -75,7 +75,7 @@ def _plan_rest(change: VmChange, pair: DomainPair, disk: Disk, wish: DiskWish) -
     otherwise = [f"sharing {sharing}, not {wish.sharing}"] if wish.sharing not in (None, sharing) else []
     attach_rules.refuse_change(change.name, wish.name, [*attach_rules.other_place(wish.slot, bus, unit), *otherwise])
     missing = pair.record.targets & ~_parts_with(pair, disk)
-    if not missing or disk.bus != "scsi" or bus is None or unit is None or kind not in places.MODELS:
+    if not missing or bus is None or unit is None or kind not in places.MODELS:
         return Plan()
     place = Place(bus, unit, kind, add=True)
     return Plan([*_controller(change, pair, place, missing), AttachDisk(change, wish.name, place, missing, disk.shareable, disk.target)])

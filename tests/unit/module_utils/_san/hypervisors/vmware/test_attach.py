@@ -78,6 +78,13 @@ class World(Inventory):
         return attach.plan_detach(self.session, VirtualMachine(id="vm-1", name="db01"), LUN, 30.0)
 
 
+def sharing(plan: Plan) -> AttachDisk:
+    """The attachment, which follows another look at those that share the LUN."""
+    unchanged, step = plan.steps
+    assert isinstance(unchanged, StillShared)
+    return attaching(Plan([step]))
+
+
 def attaching(plan: Plan) -> AttachDisk:
     (step,) = plan.pending()
     assert isinstance(step, AttachDisk)
@@ -197,12 +204,12 @@ class TestSharedDisk:
     SHARED = raw_disk(NAA, fileName=OTHER_FILE, sharing="sharingMultiWriter", compatibilityMode="virtualMode", diskMode="persistent")
 
     def test_it_is_attached_by_the_mapping_file_of_the_first_vm_and_in_its_mode(self) -> None:
-        step = attaching(World(neighbour=(self.SHARED,)).plan(sharing="multi_writer", disk_mode="independent_persistent"))
+        step = sharing(World(neighbour=(self.SHARED,)).plan(sharing="multi_writer", disk_mode="independent_persistent"))
         assert step.file == MappingFile(OTHER_FILE, "ds", create=False)
         assert step.settings == Settings("virtual", "independent_persistent", "multi_writer")
 
     def test_the_first_vm_to_share_creates_the_mapping_file(self) -> None:
-        assert attaching(World().plan(sharing="multi_writer")).file.create
+        assert sharing(World().plan(sharing="multi_writer")).file.create
 
     def test_a_physical_one_has_no_disk_mode_for_the_second_vm_either(self) -> None:
         shared = raw_disk(NAA, fileName=OTHER_FILE, sharing="sharingMultiWriter")
