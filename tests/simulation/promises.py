@@ -220,18 +220,23 @@ class Promises:
 
     def _shared(self, vm: VmNow, naa: str) -> None:
         """Somebody takes a LUN for their VM's own that others have, too: who came last has to notice, and whoever has looked since."""
-        who, users, intent = self.stage.who(), list(self.estate.users(naa)), self._intent()
+        who, users = self.stage.who(), list(self.estate.users(naa))
+        own = next((user for user in users if user.vm is vm), None)
         for other in [] if is_shared(users) else users:
             looked = self.looks.get((who, other.endpoint.name))
-            if other.vm is vm or (intent and intent.kind == ATTACH and other.endpoint.name != intent.endpoint):
-                continue  # the task alone asks one endpoint and no array
-            own = vm.disk(naa)
-            if looked is None or looked > other.disk.since or (own and own.since > other.disk.since):
+            if own is None or other.vm is vm or self._told_nobody(own, other):
+                continue
+            if looked is None or looked > other.disk.since or own.disk.since > other.disk.since:
                 self.broken(
                     "no LUN has two writers unasked", f"{who} takes LUN {self._name(naa)} of {vm.name} for its own, which {other} has too"
                 )
             else:
                 self.intruders.append((other.disk.by, other, naa))
+
+    def _told_nobody(self, own: User, other: User) -> bool:
+        """Whether nobody could know of the other: the task `ptd_attach` alone asks one endpoint and no array."""
+        makers = [self.intents.get(user.disk.by.partition(".")[0]) for user in (own, other)]
+        return own.endpoint is not other.endpoint and any(maker is not None and maker.kind == ATTACH for maker in makers)
 
     def told_detached(self, endpoint: EndpointNow, vm: str, naa: str, since: int) -> None:
         """Somebody was told that the LUN is no disk of the VM."""
