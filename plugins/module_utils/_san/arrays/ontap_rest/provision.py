@@ -136,6 +136,12 @@ def _refuse_if_others_see(lun: Lun, wish: ProvisionWish) -> None:
         )
 
 
+def _refuse_if_written_since(used_bytes: int | None, lun: Lun, title: str) -> None:
+    """Raise `Refused` when the LUN holds another amount of data than it did, or nobody can tell."""
+    if used_bytes is None or lun.used_bytes != used_bytes:
+        raise Refused(f"LUN {title} has been written to since it was mapped, so that somebody has it, and stays mapped")
+
+
 def find_route(site: Site, wish: ProvisionWish) -> Route | None:
     """The way to the LUN for those of the wish's initiators that lack it; the igroups are read only when there may be one."""
     lun = site.lun
@@ -383,6 +389,7 @@ class MapLun(OntapStep):
         super().__post_init__()
         self._choose(self.lun_id)
         self._sent = False
+        self._used = self.site.lun.used_bytes if self.site.lun else 0
 
     def change(self) -> None:
         for _attempt in range(_ATTEMPTS):
@@ -411,6 +418,8 @@ class MapLun(OntapStep):
 
     def undo(self) -> None:
         lun = self.site.read() if self._sent else None
+        if lun is not None:
+            _refuse_if_written_since(self._used, lun, self.site.title)
         for mapping in lun.mappings if lun else ():
             if mapping.group == self.group and mapping.lun_id == self.lun_id:
                 self.site.unmap(mapping.group_id)

@@ -979,3 +979,16 @@ def test_the_members_of_a_group_that_the_user_names_are_no_strangers(bench: Benc
 
 def _group_uuid(bench: BenchInPlace, name: str) -> str:
     return next(str(group.uuid) for svm in bench.server.array.svms for group in svm.igroups if group.name == name)
+
+
+def test_a_mapping_by_which_somebody_has_written_since_is_not_taken_back(bench: BenchInPlace) -> None:
+    bench.provision(wish(initiators=()))
+    bench.meanwhile(WRITES["grow"], lambda: setattr(bench.stored_lun(), "used", 4096))
+    bench.fail(WRITES["grow"], NO_INTERFACE)
+    with pytest.raises(
+        StepFailed, match=r"could not be undone .*map LUN .*has been written to since it was mapped, so that somebody has it"
+    ):
+        bench.provision(wish(size_bytes=20 * GIB))
+    lun = bench.backend().plan_provision(wish(initiators=(), size_bytes=None)).lun()
+    assert lun is not None
+    assert len(lun.mappings) == 1
