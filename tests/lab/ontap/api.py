@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Optional
 from urllib.parse import unquote, urlsplit
 
 from tests.lab.control import Action
@@ -64,7 +64,7 @@ class Answer:
 
 
 Handler = Callable[[Request], Answer]
-Work = Callable[[], Record | None]
+Work = Callable[[], Optional[Record]]
 
 
 def parse_request(method: str, target: str, headers: Mapping[str, str], raw: bytes) -> Request:

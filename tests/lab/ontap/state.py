@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from threading import RLock
 from typing import Any
 
@@ -25,7 +25,7 @@ SPACE_ALLOCATION_BY_DEFAULT = frozenset({"vmware", "hyper_v"})
 
 def now() -> str:
     """Return the time as ONTAP prints it."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def new_uuid() -> str:
@@ -261,13 +261,13 @@ def _load_svm(world: World) -> Svm:
         name, world.get("uuid") or identity("svm", name), world["iqn"], list(world["portals"]), list(world["nfs_lifs"]),
         list(world["fc_lifs"]), [root, *volumes],
     )  # fmt: skip
-    rows = [(volume, row) for volume, entry in zip(volumes, world["volumes"], strict=True) for row in entry["luns"]]
+    rows = [(volume, row) for volume, entry in zip(volumes, world["volumes"]) for row in entry["luns"]]
     svm.luns = [_load_lun(name, volume, row) for volume, row in rows]
     svm.igroups = [_load_igroup(name, igroup) for igroup in world["igroups"]]
     luns = {lun.path: lun for lun in svm.luns}
     svm.maps = [
         LunMap(luns[row["lun"]], igroup, row["id"])
-        for igroup, entry in zip(svm.igroups, world["igroups"], strict=True)
+        for igroup, entry in zip(svm.igroups, world["igroups"])
         for row in entry["maps"]
     ]
     return svm

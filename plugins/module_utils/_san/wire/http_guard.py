@@ -20,11 +20,16 @@ from contextvars import ContextVar
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
-import urllib3
-from requests.adapters import HTTPAdapter
-
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.limits import LARGEST_ANSWER, LARGEST_STREAM, Excess, Pace
+
+try:
+    import requests
+    import urllib3
+    from requests.adapters import HTTPAdapter
+    from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+except ImportError:  # told by everyone who wants a session
+    HTTPAdapter = HTTPConnection = HTTPSConnection = HTTPConnectionPool = HTTPSConnectionPool = object  # type: ignore[assignment,misc]
 
 _REDIRECTIONS = frozenset({301, 302, 303, 307, 308})
 _DONE_ELSEWHERE = frozenset({302, 303})
@@ -123,19 +128,19 @@ class _PacedResponse(http.client.HTTPResponse):
         super().__init__(_PacedSocket(sock), *arguments, **settings)  # type: ignore[arg-type]  # all that it uses is makefile
 
 
-class _HttpConnection(urllib3.connection.HTTPConnection):
+class _HttpConnection(HTTPConnection):
     response_class = _PacedResponse
 
 
-class _HttpsConnection(urllib3.connection.HTTPSConnection):
+class _HttpsConnection(HTTPSConnection):
     response_class = _PacedResponse
 
 
-class _HttpPool(urllib3.HTTPConnectionPool):
+class _HttpPool(HTTPConnectionPool):
     ConnectionCls = _HttpConnection
 
 
-class _HttpsPool(urllib3.HTTPSConnectionPool):
+class _HttpsPool(HTTPSConnectionPool):
     ConnectionCls = _HttpsConnection
 
 
