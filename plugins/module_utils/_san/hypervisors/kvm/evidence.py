@@ -55,14 +55,18 @@ def _doubtful_disks(view: View, pair: DomainPair) -> Iterator[str]:
     for disk in pair.disks:
         if disk.source and disk.source.type in _OTHER_PROCESS:
             yield f"has its disk {disk.target} from another process, which does not tell what is behind it"
-        elif _is_untold(view, pair, disk):
-            yield f"has its disk {disk.target} from an iSCSI target that does not tell which LUN it is"
+        for why in _untold(view, pair, disk):
+            yield f"has its disk {disk.target} from an iSCSI target that does not tell which LUN it is{why}"
 
 
-def _is_untold(view: View, pair: DomainPair, disk: Disk) -> bool:
-    silent = (source for source in view.below(pair, disk) if source.login in view.answers.failures or _is_url(source))
-    own = disk.source is not None and disk.source.login in view.answers.failures and view.name_of(disk) is None
-    return own or any(silent)
+def _untold(view: View, pair: DomainPair, disk: Disk) -> Iterator[str]:
+    """Why it is not known which LUNs a disk is, or lies on, in brackets; empty for one that an image's header names by its target."""
+    own = [disk.source] if disk.source and view.name_of(disk) is None else []
+    for source in (*own, *view.below(pair, disk)):
+        if source.login and source.login in view.answers.failures:
+            yield f" ({str(view.answers.failures[source.login]).rstrip('.')})"
+        elif _is_url(source):
+            yield ""
 
 
 def _is_url(source: Source) -> bool:

@@ -56,5 +56,5 @@ def test_a_target_that_does_not_answer_is_a_warning_and_what_is_on_it_may_be_any
     assert [disk.name for disk in found.virtual_machines[0].disks] == [None]
     silent, doubt = found.warnings
     assert "does not let initiator" in silent
-    assert doubt == "VM app has its disk sda from an iSCSI target that does not tell which LUN it is."
+    assert doubt == f"VM app has its disk sda from an iSCSI target that does not tell which LUN it is ({silent.rstrip('.')})."
     assert [(use.name, use.lun) for use in found.uses] == [("app", None)]
