@@ -241,6 +241,13 @@ FAULTS = {
         "nothing in use is unmapped",
         _without((ontap_provision, "_refuse_if_written_since")),
     ),
+    "a LUN is not mapped, because a removal has deleted the igroup that the plan had found": Fault(
+        "found by simulation",
+        [Wish(PROVISION, "vc2", "dev02", "n1"), Wish(REMOVE, "vc2", "dev01", "far")],
+        [Turn("provision1", r"POST /storage/luns"), Turn("remove2")],
+        "nobody fails without a reason",
+        _without((ontap_provision.MapLun, "_make_again")),
+    ),
 }
 """By what happened; `what` is the item of the list in which it was first told."""
 
@@ -257,12 +264,6 @@ OPEN = {
             Turn("provision1"),
         ],
         "nothing in use is unmapped",
-    ),
-    "a LUN is not mapped, because a removal has deleted the igroup that the plan had found": Fault(
-        "",
-        [Wish(PROVISION, "vc2", "dev02", "n1"), Wish(REMOVE, "vc2", "dev01", "far")],
-        [Turn("provision1", r"POST /storage/luns"), Turn("remove2")],
-        "nobody fails without a reason",
     ),
 }
 """Schedules on which the product breaks a promise today."""

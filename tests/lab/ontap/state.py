@@ -266,9 +266,7 @@ def _load_svm(world: World) -> Svm:
     svm.igroups = [_load_igroup(name, igroup) for igroup in world["igroups"]]
     luns = {lun.path: lun for lun in svm.luns}
     svm.maps = [
-        LunMap(luns[row["lun"]], igroup, row["id"])
-        for igroup, entry in zip(svm.igroups, world["igroups"])
-        for row in entry["maps"]
+        LunMap(luns[row["lun"]], igroup, row["id"]) for igroup, entry in zip(svm.igroups, world["igroups"]) for row in entry["maps"]
     ]
     return svm
 

@@ -390,19 +390,22 @@ class MapLun(OntapStep):
         self._choose(self.lun_id)
         self._sent = False
         self._used = self.site.lun.used_bytes if self.site.lun else 0
+        self._made: CreateGroup | None = None
 
     def change(self) -> None:
         for _attempt in range(_ATTEMPTS):
             try:
                 return self._map()
             except RemoteError as error:
-                if error.code not in codes.MAP_RACES:
+                gone = error.code == codes.GROUP_NOT_FOUND
+                if not gone and error.code not in codes.MAP_RACES:
                     raise
                 way = self._look_again()
                 if way is None:
                     return None
-                if way.lun_id == self.lun_id or way.group.name != self.group:
+                if way.group.name != self.group or (way.lun_id == self.lun_id and not gone):
                     raise
+                self._make_again(way.group)
                 self._choose(way.lun_id)
         raise RemoteError(f"LUN id {self.lun_id} and {_ATTEMPTS - 1} before it were taken by somebody else meanwhile: run the task again.")
 
@@ -423,12 +426,20 @@ class MapLun(OntapStep):
         for mapping in lun.mappings if lun else ():
             if mapping.group == self.group and mapping.lun_id == self.lun_id:
                 self.site.unmap(mapping.group_id)
+        if self._made is not None:
+            self._made.undo()
 
     def before(self) -> Mapping[str, Any]:
         return {self.site.title: {f"LUN id in igroup {self.group}": None}}
 
     def after(self) -> Mapping[str, Any]:
         return {self.site.title: {f"LUN id in igroup {self.group}": self.lun_id}}
+
+    def _make_again(self, group: Group) -> None:
+        """Make the group that a removal has deleted since it was found without a LUN."""
+        if not group.id:
+            self._made = CreateGroup(self.site, group)
+            self._made.change()
 
     def _choose(self, lun_id: int) -> None:
         self.lun_id = lun_id

@@ -992,3 +992,21 @@ def test_a_mapping_by_which_somebody_has_written_since_is_not_taken_back(bench: 
     lun = bench.backend().plan_provision(wish(initiators=(), size_bytes=None)).lun()
     assert lun is not None
     assert len(lun.mappings) == 1
+
+
+def test_a_group_that_a_removal_has_deleted_since_it_was_found_is_made_again(bench: BenchInPlace) -> None:
+    bench.provision(wish())
+    bench.client().delete(f"/protocols/san/lun-maps/{bench.stored_lun().uuid}/{_group_uuid(bench, group_name(HOST_A))}", 10)
+    bench.meanwhile(WRITES["map"], lambda: bench.client().delete(f"/protocols/san/igroups/{_group_uuid(bench, group_name(HOST_A))}", 10))
+    assert bench.provision(wish())[0].changed
+    assert not bench.provision(wish())[0].changed
+
+
+def test_a_group_that_was_made_again_goes_when_the_mapping_fails(bench: BenchInPlace) -> None:
+    bench.provision(wish())
+    bench.client().delete(f"/protocols/san/lun-maps/{bench.stored_lun().uuid}/{_group_uuid(bench, group_name(HOST_A))}", 10)
+    bench.meanwhile(WRITES["map"], lambda: bench.client().delete(f"/protocols/san/igroups/{_group_uuid(bench, group_name(HOST_A))}", 10))
+    bench.fail(WRITES["grow"], NO_INTERFACE)
+    with pytest.raises(StepFailed, match="undone: map LUN"):
+        bench.provision(wish(size_bytes=20 * GIB))
+    assert group_name(HOST_A) not in _groups(bench.state())
