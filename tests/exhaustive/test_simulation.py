@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 
-import pytest
-
 from tests.simulation import many
 from tests.simulation.world import play
 
@@ -17,7 +15,7 @@ SEEDS = int(os.environ.get("SIMULATED_SEEDS", "10000"))
 FIRST = int(os.environ.get("SIMULATED_FROM", "0"))
 PROCESSES = 2
 KNOWN = ("nothing in use is unmapped",)
-"""The rule that the schedule under OPEN (tests/simulation/faults.py) breaks: its violations are counted, up to three in a thousand may have them."""
+"""What the schedule under OPEN (tests/simulation/faults.py) breaks: counted, and up to three in a thousand may."""
 
 
 def test_no_promise_is_broken_on_any_schedule() -> None:

@@ -279,11 +279,12 @@ class TestAnEndBySignal:
 
 
 _MODULE = """
-import json, sys
-from ansible.module_utils.testing import patch_module_args
+import sys
+from ansible.module_utils import basic
 from ansible_collections.crossvisor.san.plugins.modules import vm_storage_map
-with patch_module_args(json.loads(sys.argv[1])["ANSIBLE_MODULE_ARGS"]):
-    vm_storage_map.main()
+basic._ANSIBLE_ARGS = sys.argv[1].encode()
+basic._ANSIBLE_PROFILE = "legacy"
+vm_storage_map.main()
 """
 
 
