@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import AuthenticationFailed, ConnectionFailed
 from tests.lab.ontap.running import Running, running
 from tests.ontap_backend import Bench, ids
-from tests.unit.module_utils._san.arrays.ontap_rest.test_provision import (  # noqa: F401 - they run here with the fixtures of this file
+from tests.unit.module_utils._san.arrays.ontap_rest.test_provision import (  # noqa: F401 - they run here  # pylint: disable=unused-import
     TestAJob,
     TestALun,
     TestALunThatAnotherArrayPresentsToo,
@@ -27,7 +27,7 @@ from tests.unit.module_utils._san.arrays.ontap_rest.test_provision import (  # n
     TestRaces,
     TestTheSize,
 )
-from tests.unit.module_utils._san.arrays.ontap_rest.test_withdraw import TestWithdrawing  # noqa: F401
+from tests.unit.module_utils._san.arrays.ontap_rest.test_withdraw import TestWithdrawing  # noqa: F401  # pylint: disable=unused-import
 from tests.unit.ontap import address, wish
 
 

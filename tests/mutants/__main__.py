@@ -42,7 +42,7 @@ class Settings:
 
     def trial(self, module: str) -> Trial:
         """The module with its mirrored tests and those of the neighbours that specify it, too."""
-        directory, _, name = module.rpartition("/")
+        directory, _slash, name = module.rpartition("/")
         mirrored = "/".join(filter(None, (TESTS, directory, f"test_{name}.py")))
         files = [mirrored, *(f"{TESTS}/{other}" for other in self.neighbours.get(module, ()))]
         dotted = f"ansible_collections.crossvisor.san.{SHARED}/{module}".replace("/", ".")

@@ -86,7 +86,7 @@ def scenario(seed: int) -> Scenario:
     pool = random.sample(LUNS, random.choice((1, 2, 2, 3, 4)))
     restarts = random.choice((0, 0, 1))
     return Scenario(
-        [_wish(random, pool, restarts) for _ in range(random.choice((2, 2, 2, 3, 3, 4, 5)))], random.choice(("vmware", "kvm", "hyperv"))
+        [_wish(random, pool, restarts) for _each in range(random.choice((2, 2, 2, 3, 3, 4, 5)))], random.choice(("vmware", "kvm", "hyperv"))
     )
 
 
@@ -403,7 +403,7 @@ def play_written(wishes: Scenario, schedule: Schedule, files: Mapping[str, Path]
 def reproducible(seed: int) -> Iterator[None]:
     """Let serial numbers, UUIDs and marks come from the seed while the block runs."""
     random = Random(f"names {seed}")
-    serials = (f"80Sim-{random.randrange(10**6):06}" for _ in iter(int, 1))
+    serials = (f"80Sim-{random.randrange(10**6):06}" for _each in iter(int, 1))
     site = "ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.site"
     with (
         mock.patch("tests.lab.ontap.names.new_serial", side_effect=serials),

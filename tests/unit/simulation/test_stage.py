@@ -93,7 +93,7 @@ def test_what_happens_in_the_world_happens_right_before_a_request() -> None:
 def test_a_seed_always_gives_the_same_schedule() -> None:
     def choices(seed: int) -> list[object]:
         schedule = Seeded(seed)
-        return [(schedule.next("abc", "a"), schedule.fate("a", "x", ["flood", "fire"]), schedule.lets_time_pass()) for _ in range(200)]
+        return [(schedule.next("abc", "a"), schedule.fate("a", "x", ["flood", "fire"]), schedule.lets_time_pass()) for _each in range(200)]
 
     assert choices(7) == choices(7)
     assert choices(7) != choices(8)

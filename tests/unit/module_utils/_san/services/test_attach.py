@@ -418,7 +418,9 @@ class Contended(MemoryHypervisor):
 
 
 def contended(hypervisor: MemoryHypervisor, losses: int, **settings: Any) -> Contended:
-    return Contended(hypervisor.host_list, hypervisor.machines, presented=hypervisor.presented, losses=losses, **settings)
+    there = Contended(hypervisor.host_list, hypervisor.machines, presented=hypervisor.presented, **settings)
+    there.losses = losses
+    return there
 
 
 @pytest.mark.parametrize("losses", [0, 1, 2, 3])
