@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the simulation finds, and what it finds of the product as it is; 10,000 schedules more are in tests/exhaustive."""
+"""What the simulation finds, and what it finds of the product as it is; more schedules are in tests/exhaustive."""
 
 from __future__ import annotations
 
