@@ -11,7 +11,7 @@ import os
 from tests.simulation import many
 from tests.simulation.world import play
 
-SEEDS = int(os.environ.get("SIMULATED_SEEDS", "400"))
+SEEDS = int(os.environ.get("SIMULATED_SEEDS", "3600"))
 FIRST = int(os.environ.get("SIMULATED_FROM", "0"))
 PROCESSES = 2
 KNOWN = ("nothing in use is unmapped",)
