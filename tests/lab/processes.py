@@ -82,10 +82,11 @@ def last_line(text: str) -> str:
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str], directory: Path, log: Path) -> subprocess.Popen[bytes]:
+    in_order = {**environment, "PYTHONUNBUFFERED": "1"}  # the log's last line is the reason why a server failed
     try:
         with log.open("wb") as output:
             return subprocess.Popen(
-                command, cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                command, cwd=directory, env=in_order, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
     except OSError as error:
         raise ServerFailed(f"{command[0]} could not be run: {error.strerror}") from error
