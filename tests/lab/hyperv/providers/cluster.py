@@ -318,9 +318,10 @@ class _Part(_Shared):
             yield {"GroupComponent": ObjectPath.of("MSCluster_Cluster", Name=self._cluster.name), "PartComponent": _node_path(node)}
 
     def dependencies(self) -> Iterator[Row]:
+        """Yield each dependency as the reference has it: `Antecedent` is the resource, `Dependent` the one to be depended on."""
         for resource in self._cluster.resources.values():
             for name in resource.needs:
-                yield {"Antecedent": _resource_path(name), "Dependent": _resource_path(resource.name)}
+                yield {"Antecedent": _resource_path(resource.name), "Dependent": _resource_path(name)}
 
 
 class _Methods(_Shared):

@@ -248,6 +248,14 @@ def test_a_resource_takes_what_depends_on_it_along(node: Desk, naa: str) -> None
     assert resource(node.client, f"Virtual Machine {VM}")["OwnerGroup"] == TEMPORARY
 
 
+def test_a_dependency_is_told_as_the_reference_has_it(client: Client) -> None:
+    """`Antecedent` is the resource and `Dependent` the one to be depended on; GetDependencies says the same without those words."""
+    (link,) = (row for row in client.query(CLUSTER, "SELECT * FROM MSCluster_ResourceToDependentResource") if VM in str(row["Antecedent"]))
+    assert (f"Virtual Machine {VM}" in str(link["Antecedent"]), CONFIGURATION in str(link["Dependent"])) == (True, True)
+    told = client.invoke(CLUSTER, "MSCluster_Resource", "GetDependencies", {"Name": f"Virtual Machine {VM}"})
+    assert told["Expression"] == f"([{CONFIGURATION}])"
+
+
 def test_taking_the_disk_offline_stops_the_vm_that_depends_on_it(lab: Lab, node: Desk, naa: str) -> None:
     give_disk(node, naa)
     on_resource(node.client, DISK, "TakeOffline", TimeOut=WAIT)

@@ -159,6 +159,7 @@ CLUSTER_RESOURCE = CimClass(
     ("Name",),
     {
         "Name": "string",
+        "Id": "string",
         "Type": "string",
         "State": "uint32",
         "OwnerGroup": "string",
@@ -191,3 +192,4 @@ RESOURCE_DEPENDENCY = CimClass(
     ("Antecedent", "Dependent"),
     {"Antecedent": "reference", "Dependent": "reference"},
 )
+"""`Antecedent` is the resource, `Dependent` the one that it depends on: the opposite of what the words say elsewhere in CIM."""

@@ -85,14 +85,14 @@ def move_resource(client: CimClient, name: str, group: str) -> None:
     client.call(classes.CLUSTER_RESOURCE, "MoveToNewGroup", {"Name": name}, {"Group": group})
 
 
-def add_dependency(client: CimClient, name: str, antecedent: str) -> None:
+def add_dependency(client: CimClient, name: str, needed: str) -> None:
     """Make a resource depend on another of its group."""
-    client.call(classes.CLUSTER_RESOURCE, "AddDependency", {"Name": name}, {"Resource": antecedent})
+    client.call(classes.CLUSTER_RESOURCE, "AddDependency", {"Name": name}, {"Resource": needed})
 
 
-def remove_dependency(client: CimClient, name: str, antecedent: str) -> None:
+def remove_dependency(client: CimClient, name: str, needed: str) -> None:
     """Make a resource independent of another."""
-    client.call(classes.CLUSTER_RESOURCE, "RemoveDependency", {"Name": name}, {"Resource": antecedent})
+    client.call(classes.CLUSTER_RESOURCE, "RemoveDependency", {"Name": name}, {"Resource": needed})
 
 
 def refresh_configuration(client: CimClient, name: str) -> None:

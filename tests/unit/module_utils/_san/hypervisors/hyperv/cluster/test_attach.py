@@ -273,7 +273,7 @@ def test_a_vm_that_is_no_whole_role_is_refused(there: ClusterLab) -> None:
 def test_a_disk_on_which_something_else_depends_is_not_taken_away(there: ClusterLab) -> None:
     there.attach()
     there.cluster.resources[f"Virtual Machine Configuration {VM}"].needs.append(DISK)
-    with pytest.raises(StepFailed, match=f"'Virtual Machine Configuration {VM}' in the cluster depends on resource"):
+    with pytest.raises(StepFailed, match=f"dependency in the cluster binds 'Virtual Machine Configuration {VM}' to resource"):
         there.detach()
     assert there.cluster.resources[f"Virtual Machine {VM}"].needs == [f"Virtual Machine Configuration {VM}", DISK]
     assert there.lab.estate.vms[there.vm.id].power == "on"
