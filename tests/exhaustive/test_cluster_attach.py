@@ -22,6 +22,8 @@ from tests.unit.hyperv_cluster import DISK, VM, ClusterLab, Killed, is_change, k
 from tests.unit.windows import refusing
 
 WAYS = ("attach", "detach")
+NOT_OFFERED = "attach what is not offered"
+"""The way into a cluster that does not list the LUN as available."""
 Association = Callable[[_Part], Iterator[Row]]
 TOLD = _Part.dependencies
 MACHINE = f"Virtual Machine {VM}"
@@ -31,9 +33,15 @@ def at_start_of(way: str) -> tuple[ClusterLab, Callable[[], list[str]]]:
     """A fresh lab, ready for one of both ways, and that way."""
     lab = ClusterLab()
     lab.wire.after_each.append(lambda: unharmed(lab))
+    lab.cluster.offers_disks = way != NOT_OFFERED
     if way == "detach":
         lab.attach()
-    return lab, getattr(lab, way)
+    return lab, goer(lab, way)
+
+
+def goer(lab: ClusterLab, way: str) -> Callable[[], list[str]]:
+    """What goes a way."""
+    return lab.detach if way == "detach" else lab.attach
 
 
 def unharmed(lab: ClusterLab) -> None:
@@ -42,7 +50,7 @@ def unharmed(lab: ClusterLab) -> None:
 
 
 class Trial:
-    """One of both ways, to be gone again and again from the same start."""
+    """One of the ways, to be gone again and again from the same start."""
 
     def __init__(self, way: str) -> None:
         self.way = way
@@ -60,7 +68,7 @@ class Trial:
 
     def run(self) -> list[str]:
         """Go the way from wherever the lab is."""
-        return list(getattr(self.last, self.way)())
+        return goer(self.last, self.way)()
 
     def killed_at(self, number: int) -> ClusterLab:
         """The lab after a run that was killed when a request of it, counted from 0, was carried out."""
@@ -127,9 +135,7 @@ def silent(_part: _Part) -> Iterator[Row]:
 
 
 @pytest.mark.parametrize("told", [backwards, silent])
-def test_whatever_the_association_says_the_vm_is_not_harmed(
-    monkeypatch: pytest.MonkeyPatch, told: Callable[[_Part], Iterator[Row]]
-) -> None:
+def test_whatever_the_association_says_the_vm_is_not_harmed(monkeypatch: pytest.MonkeyPatch, told: Association) -> None:
     goals = {name: Trial(name).goal for name in WAYS}
     monkeypatch.setattr(_Part, "dependencies", told)
     for way in WAYS:
@@ -159,7 +165,7 @@ def test_a_vm_that_comes_to_need_its_disk_at_any_moment_is_not_harmed(
     assert tried
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [*WAYS, NOT_OFFERED])
 def test_a_run_that_is_killed_at_any_request_is_ended_by_the_next_on_either_way(way: str) -> None:
     goals = {name: Trial(name).goal for name in WAYS}
     trial = Trial(way)
@@ -171,11 +177,11 @@ def test_a_run_that_is_killed_at_any_request_is_ended_by_the_next_on_either_way(
         for again in WAYS:
             there = trial.killed_at(number)
             left = there.everything()
-            getattr(there, again)()
+            goer(there, again)()
             assert there.state() == goals[again], f"{way}, killed at {request}, then {again}"
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [*WAYS, NOT_OFFERED])
 def test_whatever_request_is_refused_all_before_it_is_undone(way: str) -> None:
     trial = Trial(way)
     before = trial.start().state()

@@ -24,6 +24,8 @@ TYPE_CORE, TYPE_STORAGE, TYPE_CSV, TYPE_VM, TYPE_UNKNOWN = 1, 2, 4, 111, 9999
 DISK_BY_SIGNATURE, DISK_BY_GUID = 0, 1
 UPDATE_CONFIGURATION = 23068676
 """The control code that refreshes a VM's configuration, or migrates the VM when it reaches the wrong resource."""
+SET_PRIVATE_PROPERTIES = 20971654
+"""CLUSCTL_RESOURCE_SET_PRIVATE_PROPERTIES."""
 
 
 @dataclass(eq=False)
@@ -68,6 +70,8 @@ class Cluster:
     resources: dict[str, Resource] = field(default_factory=dict)
     controls: list[dict[str, object]] = field(default_factory=list)
     """Every ExecuteResourceControl that was asked for."""
+    offers_disks: bool = True
+    """Whether it lists disks as available; a cluster may not, for reasons of its own."""
 
     def group(self, name: str) -> Group:
         """Return the group, whose name has no case; raises ProviderFault (ERROR_GROUP_NOT_FOUND)."""

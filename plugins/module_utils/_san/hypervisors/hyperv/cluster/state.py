@@ -131,19 +131,23 @@ class ClusterState:
         """
         keeping = [resource for resource in self.resources.values() if disk and disk.style != RAW and resource.keeps(disk)]
         for resource in keeping:
-            other = self.luns.get(resource.name.lower(), name)
-            if other != name:
-                raise Refused(
-                    f"LUN {name} has the disk identifier of cluster resource '{resource.name}', which is LUN {other}, so one is a copy of "
-                    "the other and the cluster could take either: give the copy a new identifier (uniqueid disk, in diskpart) first."
-                )
+            refuse_copy(name, resource, self.luns.get(resource.name.lower(), name))
         named = [self.resources[key] for key, lun in self.luns.items() if lun == name and key in self.resources]
         return next(iter(keeping or named), None)
 
 
+def refuse_copy(name: ScsiName, resource: ClusterResource, told: ScsiName) -> None:
+    """Raise `Refused` when a resource that has the identifier of a LUN's partition table is told to be another LUN."""
+    if told != name:
+        raise Refused(
+            f"LUN {name} has the disk identifier of cluster resource '{resource.name}', which is LUN {told}, so one is a copy of "
+            "the other and the cluster could take either: give the copy a new identifier (uniqueid disk, in diskpart) first."
+        )
+
+
 def read(client: CimClient) -> ClusterState:
     """The cluster as one of its nodes tells it now, in five enumerations however large it is; without what single resources say."""
-    return replace(reread(client, ClusterState()), luns=dict(_luns(client)), links=links(client))
+    return replace(reread(client, ClusterState()), luns=luns(client), links=links(client))
 
 
 def reread(client: CimClient, known: ClusterState) -> ClusterState:
@@ -184,6 +188,11 @@ def _group(found: CimInstance) -> Group:
     state = found.integer("State")
     node = found.text("OwnerNode").partition(".")[0].upper()
     return Group(found.text("Name"), found.integer("GroupType") or 0, -1 if state is None else state, node)
+
+
+def luns(client: CimClient) -> dict[str, ScsiName]:
+    """Each disk resource, in lower case, with its LUN, where the cluster tells it."""
+    return dict(_luns(client))
 
 
 def _luns(client: CimClient) -> Iterator[tuple[str, ScsiName]]:

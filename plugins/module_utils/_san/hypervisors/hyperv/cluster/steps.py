@@ -88,7 +88,11 @@ class MoveTemporaryGroup(ClusterStep):
 
 @dataclass
 class CreateResource(ClusterStep):
-    """Make the LUN a disk of the cluster, in the temporary group, under a name that tells what it is for."""
+    """Make the LUN a disk of the cluster, under a name that tells what it is for.
+
+    A disk that the cluster offers to take is added, which puts it into Available Storage and into service, maybe on another node. One that
+    it does not offer, or that the VM has already, is made in the temporary group and stays offline.
+    """
 
     def __post_init__(self) -> None:
         self.title = f"create disk resource '{self.there.names.resource}' for LUN {self.there.name}"
@@ -99,17 +103,21 @@ class CreateResource(ClusterStep):
         if disk is None:
             raise Refused(f"Node {self.there.node} does not see LUN {self.there.name} any more: check zoning and the array's mapping.")
         refuse_if_taken(now)
-        if now.state.resource(name) is None:
+        blank = now.state.resource(name)
+        if not now.attached and blank is None and calls.add_available_disk(self.there.client, name, disk):
+            return
+        if blank is None:
             calls.create_disk_resource(self.there.client, now.temporary_name, name)
         calls.set_disk(self.there.client, name, disk)
 
     def verify(self) -> None:
-        self.there.wait_for(lambda now: now.in_temporary, f"disk resource '{self.there.names.resource}'")
+        self.there.wait_for(lambda now: now.in_temporary or now.on_its_way, f"disk resource '{self.there.names.resource}'")
+        self.there.refuse_if_another()
 
     def undo(self) -> None:
         now = self.there.update()
         made = now.state.resource(self.there.names.resource)
-        if made and self.there.names.is_temporary(made.group):
+        if made and (made.group.lower() == now.temporary_name.lower() or now.on_its_way):
             keeping.take_offline(self.there, made)
             calls.delete_resource(self.there.client, made.name)
 

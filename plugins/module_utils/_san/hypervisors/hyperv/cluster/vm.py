@@ -101,6 +101,13 @@ class Observed:
         return self.resource is not None and self.names.is_temporary(self.resource.group)
 
     @property
+    def on_its_way(self) -> bool:
+        """Whether the disk resource was made for this VM and has got no further than to Available Storage."""
+        storage = self.state.available_storage()
+        own = self.resource is not None and self.names.is_own(self.resource.name)
+        return own and storage is not None and self.resource is not None and self.resource.group.lower() == storage.name.lower()
+
+    @property
     def temporary_name(self) -> str:
         """The name of the temporary group, also before there is one."""
         if self.resource and self.in_temporary:
@@ -285,6 +292,12 @@ class ClusteredVm:
                 f"VM {self.vm.name} is not as it was in cluster {self.nodes.cluster}: {harm}, so that its disk is left alone; "
                 "see in Failover Cluster Manager that the VM's resources are online in its group, then run this task again."
             )
+
+    def refuse_if_another(self) -> None:
+        """Raise `Refused` when the cluster tells of the LUN's disk resource that it is another LUN."""
+        resource = self.seen.resource
+        if resource is not None:
+            state.refuse_copy(self.name, resource, state.luns(self.client).get(resource.name.lower(), self.name))
 
     def look_at_disk(self) -> HostDisk | None:
         """Look at the LUN as the node sees it. Raises `Refused` when it sees it as several disks."""

@@ -25,6 +25,7 @@ CONFIGURATION = f"Virtual Machine Configuration {VM}"
 def lab() -> ClusterLab:
     found = ClusterLab()
     found.node.initialize(found.naa.naa)
+    found.cluster.offers_disks = False
     return found
 
 
@@ -85,6 +86,15 @@ def test_a_disk_resource_is_made_and_deleted_even_when_it_has_come_online(lab: C
     step = steps.CreateResource(there, always)
     go(steps.CreateTemporaryGroup(there, always), step, steps.BringOnline(there, always))
     assert lab.cluster.resources[DISK].state == ONLINE
+    step.undo()
+    assert DISK not in lab.cluster.resources
+
+
+def test_an_offered_disk_is_added_and_deleted_from_available_storage(lab: ClusterLab, there: ClusteredVm) -> None:
+    lab.cluster.offers_disks = True
+    step = steps.CreateResource(there, always)
+    go(steps.CreateTemporaryGroup(there, always), step)
+    assert (lab.cluster.resources[DISK].group, there.seen.on_its_way) == ("Available Storage", True)
     step.undo()
     assert DISK not in lab.cluster.resources
 
