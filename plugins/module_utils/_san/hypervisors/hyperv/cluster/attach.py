@@ -6,7 +6,7 @@
 
 A plan is a list of steps, each with the question that tells from what was observed whether it is needed. So a run that was killed
 anywhere is finished by the next one: what is done is not done again. Whether the cluster's configuration of the VM was refreshed cannot
-be read; it was exactly when the disk resource is in the VM's group, or in none of the VM's groups and no temporary group is left.
+be read for sure; it was exactly when the disk resource is in the VM's group, or in none of the VM's groups and no temporary group is left.
 """
 
 from __future__ import annotations
