@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
 ENUMERATIONS, SINGLE = "enumerations of private properties", "resources asked one by one"
 BOUND = 1
 _NOTES = [
-    "A real cluster needs about 19 ms for a resource's private properties: 19 s each time that those of 1,000 are enumerated.",
+    "A real cluster is said to need 19 ms for a resource's private properties: 19 s whenever those of 1,000 are enumerated.",
     "'attach again' finds nothing to do.",
 ]
 
@@ -54,7 +54,7 @@ def is_single(request: Mapping[str, Any]) -> bool:
     return request["method"] == "Get" and str(request["path"]).partition("?")[0].endswith("/MSCluster_Resource")
 
 
-def conclude(findings: Findings, way: str, log: list[Mapping[str, Any]]) -> None:
+def conclude(findings: Findings, way: str, log: Sequence[Mapping[str, Any]]) -> None:
     """Note what the log of one way tells, and whether the promise was kept."""
     enumerations = sum(is_enumeration_of_private(request) for request in log)
     findings.add(way, "requests", len(log))
