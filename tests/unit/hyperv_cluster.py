@@ -19,7 +19,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hy
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, carry_out
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
-from tests.lab.hyperv.clusters import Cluster
+from tests.lab.hyperv.clusters import ONLINE, Cluster
 from tests.lab.hyperv.running import CLUSTER, Lab
 from tests.unit.lab.hyperv.desk import NODE1, NODE2, Desk
 from tests.unit.windows import Wire, nodes
@@ -81,6 +81,13 @@ class ClusterLab:
     def attached(self) -> bool:
         """Whether the VM has the LUN, wherever it runs."""
         return machines.attachment(self.nodes(), self.vm, self.naa) is not None
+
+    def harm(self) -> str:
+        """What has been done to the VM itself, which is on and the cluster's: nothing, when all is well."""
+        own = [self.cluster.resources.get(f"{kind} {self.vm_name}") for kind in ("Virtual Machine", "Virtual Machine Configuration")]
+        power = self.lab.estate.vms[self.vm.id].power
+        told = [power, *(f"{resource.group} {resource.state}" if resource else "gone" for resource in own)]
+        return "" if told == ["on", *[f"{self.vm_name} {ONLINE}"] * 2] else str(told)
 
     def state(self) -> Any:
         """All that a run may leave behind. What is on the LUN is not: an empty partition table stays."""

@@ -41,6 +41,8 @@ class Wire:
     """Text → what happens, once, instead of the next request that contains it, as above."""
     after_next: dict[str, Happening] = field(default_factory=dict)
     """Text → what happens, once, when the next request that contains it was carried out."""
+    after_each: list[Happening] = field(default_factory=list)
+    """What happens whenever a request was carried out, before anything else."""
 
     def count(self, text: str) -> int:
         """How many requests contain this text."""
@@ -75,6 +77,8 @@ class _InProcess(WsmanTransport):
         if not self._lab.estate.machines[self._machine].up:
             raise ConnectionFailed(f"The hypervisor {self._connection} cannot be reached.")
         answer = self._answer(message)
+        for happening in self._wire_log.after_each:
+            happening()
         self._happen(self._wire_log.after.get(number))
         self._happen(_next(self._wire_log.after_next, line))
         return answer

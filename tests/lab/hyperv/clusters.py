@@ -24,6 +24,8 @@ TYPE_CORE, TYPE_STORAGE, TYPE_CSV, TYPE_VM, TYPE_UNKNOWN = 1, 2, 4, 111, 9999
 DISK_BY_SIGNATURE, DISK_BY_GUID = 0, 1
 UPDATE_CONFIGURATION = 23068676
 """The control code that refreshes a VM's configuration, or migrates the VM when it reaches the wrong resource."""
+SET_PRIVATE_PROPERTIES = 20971654
+"""CLUSCTL_RESOURCE_SET_PRIVATE_PROPERTIES."""
 
 
 @dataclass(eq=False)
@@ -68,6 +70,8 @@ class Cluster:
     resources: dict[str, Resource] = field(default_factory=dict)
     controls: list[dict[str, object]] = field(default_factory=list)
     """Every ExecuteResourceControl that was asked for."""
+    offers_disks: bool = True
+    """Whether it lists disks as available; a cluster may not, for reasons of its own."""
 
     def group(self, name: str) -> Group:
         """Return the group, whose name has no case; raises ProviderFault (ERROR_GROUP_NOT_FOUND)."""
@@ -197,23 +201,23 @@ class Cluster:
         for member in moved:
             member.group = group.name
 
-    def add_dependency(self, resource: Resource, antecedent: Resource) -> None:
+    def add_dependency(self, resource: Resource, needed: Resource) -> None:
         """Make the resource depend on another of its group."""
-        if antecedent.name in resource.needs:
-            raise win32(5003, f"The cluster resource dependency of '{resource.name}' on '{antecedent.name}' exists already. ")
-        if resource in self._needs_of(antecedent) or resource is antecedent:
-            raise win32(5047, f"A circular dependency would be created between '{resource.name}' and '{antecedent.name}'. ")
-        if resource.group != antecedent.group:
-            raise win32(5069, f"The dependency is not allowed: '{antecedent.name}' is not in group '{resource.group}'. ")
-        if resource.state == ONLINE and antecedent.state != ONLINE:
-            raise win32(5004, f"The cluster resource '{antecedent.name}' is not online. ")
-        resource.needs.append(antecedent.name)
+        if needed.name in resource.needs:
+            raise win32(5003, f"The cluster resource dependency of '{resource.name}' on '{needed.name}' exists already. ")
+        if resource in self._needs_of(needed) or resource is needed:
+            raise win32(5047, f"A circular dependency would be created between '{resource.name}' and '{needed.name}'. ")
+        if resource.group != needed.group:
+            raise win32(5069, f"The dependency is not allowed: '{needed.name}' is not in group '{resource.group}'. ")
+        if resource.state == ONLINE and needed.state != ONLINE:
+            raise win32(5004, f"The cluster resource '{needed.name}' is not online. ")
+        resource.needs.append(needed.name)
 
-    def remove_dependency(self, resource: Resource, antecedent: Resource) -> None:
+    def remove_dependency(self, resource: Resource, needed: Resource) -> None:
         """Make the resource independent of another."""
-        if antecedent.name not in resource.needs:
-            raise win32(5002, f"The cluster resource dependency of '{resource.name}' on '{antecedent.name}' cannot be found. ")
-        resource.needs.remove(antecedent.name)
+        if needed.name not in resource.needs:
+            raise win32(5002, f"The cluster resource dependency of '{resource.name}' on '{needed.name}' cannot be found. ")
+        resource.needs.remove(needed.name)
 
     def move_group(self, group: Group, node: str, refusal: Callable[[str], str]) -> None:
         """Move a group to another node, which takes a while; raises ProviderFault with the ``refusal`` that a node gives, if any."""

@@ -7,15 +7,16 @@ r"""root\MSCluster on a node: the whole cluster, whichever node is asked. Nearly
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
-from tests.lab.hyperv import clusters
+from tests.lab.hyperv import clusters, property_list
 from tests.lab.hyperv.cim import Instance, ObjectPath, Row, Value
 from tests.lab.hyperv.clusters import Cluster, Group, Resource
 from tests.lab.hyperv.estate import Estate
-from tests.lab.hyperv.faults import invalid_parameter, not_found, win32
+from tests.lab.hyperv.faults import not_found, win32
 from tests.lab.hyperv.machines import Disk, Machine
 from tests.lab.hyperv.media import GPT, RAW, Partition
-from tests.lab.hyperv.mof import Schema
+from tests.lab.hyperv.mof import Element, Schema
 from tests.lab.hyperv.namespaces import Call, Provider
 
 NODE_UP, NODE_DOWN = 0, 1
@@ -72,7 +73,6 @@ def provider(estate: Estate, machine: Machine, schema: Schema) -> Provider:
             (disk, "AddToCluster"): methods.add_disk,
             (disk, "CreateStorageResource"): methods.add_disk,
         },
-        {"MSCluster_Resource": methods.put_resource},
     )
 
 
@@ -104,7 +104,7 @@ class _Shared:
         """Yield the initialised shared disks that are not in the cluster, with the nodes that see them: all that are up."""
         cluster = self._cluster
         up = [node for node in cluster.nodes if self._estate.machines[node].up]
-        for disk in self._machine.disks:
+        for disk in self._machine.disks if cluster.offers_disks else ():
             seen = [node for node in up if self._estate.machines[node].disks_of(disk.key)]
             medium = self._estate.medium(disk.key)
             if not disk.boot and medium.style != RAW and seen == up and self._estate.disk_resource(cluster, disk.key) is None:
@@ -198,7 +198,7 @@ class _Part(_Shared):
                 "State": resource.state,
                 "OwnerGroup": resource.group,
                 "OwnerNode": short(self._cluster.owner(resource)),
-                "PrivateProperties": Instance(self._schema["mscluster_property"], resource.private),
+                "PrivateProperties": self._private(resource),
                 "CoreResource": resource.core,
                 "IsClusterSharedVolume": bool(resource.shared_volume),
                 "QuorumCapable": disk,
@@ -210,6 +210,20 @@ class _Part(_Shared):
                 "Flags": 0,
                 "Characteristics": 1 if disk else 0,
             }
+
+    def _private(self, resource: Resource) -> Instance:
+        """Return the private properties, as an instance of a class that has exactly these."""
+        values = {**resource.private, **self._kept(resource)}
+        elements = {name: Element(name, "uint32" if isinstance(value, int) else "string") for name, value in values.items()}
+        return Instance(replace(self._schema["mscluster_property"], properties=elements), values)
+
+    def _kept(self, resource: Resource) -> Mapping[str, Value]:
+        """Return what a configuration keeps of its VM's pass-through disks: by what their partition tables say, in the lab."""
+        vm = self._estate.vm_of(resource) if resource.type == clusters.VM_CONFIGURATION else None
+        if vm is None:
+            return {}
+        media = (self._estate.medium(naa) for naa in sorted(vm.cluster_knows))
+        return {"VmPhysicalDisks": ";".join(medium.guid or str(medium.signature) for medium in media) or None}
 
     def disks(self) -> Iterator[Row]:
         for resource in self._disk_resources():
@@ -318,9 +332,10 @@ class _Part(_Shared):
             yield {"GroupComponent": ObjectPath.of("MSCluster_Cluster", Name=self._cluster.name), "PartComponent": _node_path(node)}
 
     def dependencies(self) -> Iterator[Row]:
+        """Yield each dependency as the reference has it: `Antecedent` is the resource, `Dependent` the one to be depended on."""
         for resource in self._cluster.resources.values():
             for name in resource.needs:
-                yield {"Antecedent": _resource_path(name), "Dependent": _resource_path(resource.name)}
+                yield {"Antecedent": _resource_path(resource.name), "Dependent": _resource_path(name)}
 
 
 class _Methods(_Shared):
@@ -411,21 +426,20 @@ class _Methods(_Shared):
         self._resource(call)
         return {"NodeNames": [short(node) for node in self._cluster.nodes]}
 
-    def put_resource(self, instance: Instance, changes: Mapping[str, Value]) -> None:
-        """Write private properties of a disk resource, which is how it gets its disk."""
-        resource = self._cluster.resource(str(instance.get("Name")))
-        properties = changes.get("PrivateProperties")
-        if not isinstance(properties, Instance):
-            return
-        given = {name: value for name, value in properties.values.items() if value is not None and value != resource.private.get(name)}
+    def _set_private(self, resource: Resource, call: Call) -> None:
+        """Write private properties of a disk resource, which is one way in which it gets its disk."""
+        try:
+            given = property_list.parse(bytes(int(str(value)) for value in call.list("InputBuffer")))
+        except ValueError as error:
+            raise win32(87, f"The parameter is incorrect: {error}. ") from error
         if resource.type != clusters.PHYSICAL_DISK or set(given) - WRITABLE_PRIVATE:
-            raise invalid_parameter(f"{', '.join(sorted(given))} of '{resource.name}'")
-        if resource.state == clusters.ONLINE:
-            raise win32(5019, f"The operation cannot be completed because resource '{resource.name}' is online. ")
+            raise win32(87, f"The parameter is incorrect: {', '.join(sorted(given))} of '{resource.name}'. ")
         wanted = Resource(resource.name, resource.type, resource.group, private={**resource.private, **given})
         if "DiskIdType" in wanted.private and self._claimed(resource, wanted):
             raise win32(5010, "The object already exists: another resource has this disk. ")
         resource.private = wanted.private
+        if resource.state == clusters.ONLINE:
+            raise win32(5024, f"The properties were stored, but '{resource.name}' is online and takes them over later. ")
 
     def _claimed(self, resource: Resource, wanted: Resource) -> bool:
         same = [
@@ -463,13 +477,15 @@ class _Methods(_Shared):
         return NO_VALUES
 
     def control(self, call: Call) -> Mapping[str, Value]:
-        """Send a control code to a resource: the one code that the lab knows does very different things to two types."""
+        """Send a control code to a resource. One of the two that the lab knows does very different things to two types."""
         resource, code = self._resource(call), call.number("ControlCode")
         self._cluster.controls.append({"cluster": self._cluster.name, "resource": resource.name, "type": resource.type, "code": code})
         if code == clusters.UPDATE_CONFIGURATION and resource.type == clusters.VM_CONFIGURATION:
             self._refresh(resource)
         elif code == clusters.UPDATE_CONFIGURATION and resource.type == clusters.VIRTUAL_MACHINE:
             self._migrate(resource, call)
+        elif code == clusters.SET_PRIVATE_PROPERTIES:
+            self._set_private(resource, call)
         else:
             raise win32(1, f"Incorrect function: resource '{resource.name}' of type '{resource.type}' does not know code {code}. ")
         return {"OutputBuffer": [], "OutputBufferSize": 0}

@@ -6,16 +6,19 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import pytest
 
 from tests.lab.hyperv.estate import Estate
-from tests.lab.hyperv.faults import ProviderFault
+from tests.lab.hyperv.faults import ProviderFault, WsmanFault
+from tests.lab.hyperv.installation import CLASSES
+from tests.lab.hyperv.mof import read_schema
 from tests.lab.hyperv.running import CLUSTER, STORAGE, VIRTUALIZATION, Client, Lab
 from tests.unit.lab.hyperv.desk import NODE1, NODE2, Desk
 
-VM, MOVE = "c1app01", 23068676
+VM, MOVE, SET_PRIVATE = "c1app01", 23068676, 20971654
 TEMPORARY = f"Disk VM {VM} Group"
 DISK = f"Disk VM {VM}"
 CONFIGURATION = f"Virtual Machine Configuration {VM}"
@@ -67,9 +70,26 @@ def make_disk_resource(desk: Desk, naa: str) -> None:
         SeparateMonitor=False,
     )
     guid = desk.disk(naa)["Guid"]
-    private = f"<v:PrivateProperties><v:DiskIdType>1</v:DiskIdType><v:DiskIdGuid>{guid}</v:DiskIdGuid></v:PrivateProperties>"
-    client.put(CLUSTER, "MSCluster_Resource", {"Name": DISK}, private)
+    on_resource(client, DISK, "ExecuteResourceControl", ControlCode=SET_PRIVATE, InputBuffer=list(private(DiskIdType=1, DiskIdGuid=guid)))
     on_resource(client, DISK, "BringOnline", TimeOut=WAIT)
+
+
+def private(**properties: Any) -> bytes:
+    """A property list as MS-CMRP 2.2.3.10 has it."""
+    parts = [struct.pack("<I", len(properties))]
+    for name, value in properties.items():
+        parts.append(piece(0x00040003, f"{name}\0".encode("utf-16-le")))
+        parts.append(piece(0x00010002, struct.pack("<I", value)) if isinstance(value, int) else text_piece(value))
+        parts.append(bytes(4))
+    return b"".join(parts)
+
+
+def text_piece(text: str) -> bytes:
+    return piece(0x00010003, f"{text}\0".encode("utf-16-le"))
+
+
+def piece(syntax: int, data: bytes) -> bytes:
+    return struct.pack("<II", syntax, len(data)) + data + bytes(-len(data) % 4)
 
 
 def give_disk(desk: Desk, naa: str) -> None:
@@ -201,6 +221,36 @@ def test_a_moving_group_takes_no_request(lab: Lab, node: Desk, naa: str) -> None
     assert code_of(refusal) == 5908
 
 
+def test_private_properties_are_told_but_declared_by_no_class_and_written_by_no_put(client: Client) -> None:
+    assert read_schema(CLASSES / "mscluster.mof")["mscluster_property"].properties == {}
+    assert set(resource(client, CONFIGURATION)["PrivateProperties"]) == {"VmID", "VmPhysicalDisks"}
+    with pytest.raises(WsmanFault) as refusal:
+        client.put(CLUSTER, "MSCluster_Resource", {"Name": "Cluster Disk 1"}, "<v:PrivateProperties/>")
+    assert "PrivateProperties" in refusal.value.text
+
+
+@pytest.mark.parametrize(
+    ("name", "buffer", "code"),
+    [
+        (CONFIGURATION, private(DiskIdType=1), 87),
+        ("Cluster Disk Witness", private(VmID="x"), 87),
+        ("Cluster Disk Witness", private(DiskIdType=1)[:-1], 87),
+        ("Cluster Disk Witness", private(DiskUniqueIds="x"), 5024),
+    ],
+)
+def test_a_property_list_that_does_not_fit_is_refused(client: Client, name: str, buffer: bytes, code: int) -> None:
+    with pytest.raises(ProviderFault) as refusal:
+        on_resource(client, name, "ExecuteResourceControl", ControlCode=SET_PRIVATE, InputBuffer=list(buffer))
+    assert code_of(refusal) == code
+
+
+def test_a_configuration_keeps_the_vms_pass_through_disks_once_it_is_refreshed(lab: Lab, node: Desk, naa: str) -> None:
+    assert resource(node.client, CONFIGURATION)["PrivateProperties"]["VmPhysicalDisks"] is None
+    give_disk(node, naa)
+    on_resource(node.client, CONFIGURATION, "ExecuteResourceControl", ControlCode=MOVE)
+    assert lab.estate.medium(naa).guid in resource(node.client, CONFIGURATION)["PrivateProperties"]["VmPhysicalDisks"]
+
+
 def test_a_raw_or_partly_visible_disk_is_not_available(lab: Lab, node: Desk, other_node: Desk) -> None:
     naa = lab.map_lun("hv_hvc1")
     node.rescan()
@@ -246,6 +296,14 @@ def test_a_resource_takes_what_depends_on_it_along(node: Desk, naa: str) -> None
     node.client.invoke(CLUSTER, "MSCluster_ResourceGroup", "CreateGroup", GroupName=TEMPORARY, GroupType=9999)
     on_resource(node.client, DISK, "MoveToNewGroup", Group=TEMPORARY)
     assert resource(node.client, f"Virtual Machine {VM}")["OwnerGroup"] == TEMPORARY
+
+
+def test_a_dependency_is_told_as_the_reference_has_it(client: Client) -> None:
+    """`Antecedent` is the resource and `Dependent` the one to be depended on; GetDependencies says the same without those words."""
+    (link,) = (row for row in client.query(CLUSTER, "SELECT * FROM MSCluster_ResourceToDependentResource") if VM in str(row["Antecedent"]))
+    assert (f"Virtual Machine {VM}" in str(link["Antecedent"]), CONFIGURATION in str(link["Dependent"])) == (True, True)
+    told = client.invoke(CLUSTER, "MSCluster_Resource", "GetDependencies", {"Name": f"Virtual Machine {VM}"})
+    assert told["Expression"] == f"([{CONFIGURATION}])"
 
 
 def test_taking_the_disk_offline_stops_the_vm_that_depends_on_it(lab: Lab, node: Desk, naa: str) -> None:

@@ -159,6 +159,7 @@ CLUSTER_RESOURCE = CimClass(
     ("Name",),
     {
         "Name": "string",
+        "Id": "string",
         "Type": "string",
         "State": "uint32",
         "OwnerGroup": "string",
@@ -170,6 +171,7 @@ CLUSTER_RESOURCE = CimClass(
         "PrivateProperties.DiskIdType": "uint32",
         "PrivateProperties.DiskIdGuid": "string",
         "PrivateProperties.DiskSignature": "uint32",
+        "PrivateProperties.VmPhysicalDisks": "string",
     },
 )
 SHARED_VOLUME_TO_RESOURCE = CimClass(
@@ -179,6 +181,9 @@ SHARED_VOLUME_TO_RESOURCE = CimClass(
     {"GroupComponent": "reference", "PartComponent": "reference"},
 )
 CLUSTER_DISK = CimClass(CLUSTER, "MSCluster_Disk", ("Id",), {"Id": "string", "UniqueId": "string", "UniqueIdFormat": "uint16"})
+AVAILABLE_DISK = CimClass(
+    CLUSTER, "MSCluster_AvailableDisk", ("Id",), {"Id": "string", "GptGuid": "string", "Signature": "uint32", "Number": "uint32"}
+)
 RESOURCE_TO_DISK = CimClass(
     CLUSTER,
     "MSCluster_ResourceToDisk",
@@ -191,3 +196,4 @@ RESOURCE_DEPENDENCY = CimClass(
     ("Antecedent", "Dependent"),
     {"Antecedent": "reference", "Dependent": "reference"},
 )
+"""`Antecedent` is the resource, `Dependent` the one that it depends on: the opposite of what the words say elsewhere in CIM."""

@@ -72,9 +72,9 @@ def plan_attach(nodes: Nodes, vm: VirtualMachine, wish: DiskWish) -> Plan:
         CreateTemporaryGroup(there, lambda now: not now.settled and now.temporary is None),
         MoveTemporaryGroup(there, _is_on_another_node),
         RemoveDependency(there, lambda now: now.in_role and not now.attached and now.needed),
-        TakeOffline(there, _has_to_change_its_node),
-        MoveToTemporary(there, lambda now: now.resource is not None and not now.in_temporary and not now.settled),
         CreateResource(there, lambda now: now.resource is None),
+        TakeOffline(there, _has_to_change_its_node),
+        MoveToTemporary(there, lambda now: not now.in_temporary and not now.settled),
         BringOnline(there, lambda now: not now.attached and not now.online),
         *on_vm.steps,
         TakeOffline(there, lambda now: not now.in_role and not now.offline),
@@ -151,7 +151,7 @@ def _has_to_change_its_node(now: Observed) -> bool:
 
 
 def _is_with_vm(now: Observed) -> bool:
-    return now.in_role or now.in_temporary
+    return now.in_role or now.in_temporary or now.on_its_way
 
 
 def _is_own(now: Observed) -> bool:

@@ -14,14 +14,17 @@ from collections.abc import Mapping
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import classes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.property_list import property_list
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.resources import (
     DISK_BY_GUID,
     DISK_BY_SIGNATURE,
     PHYSICAL_DISK,
     VM_CONFIGURATION,
+    bare_guid,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.state import OTHER_GROUP
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import GPT, HostDisk
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import wsman_fault
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim import CimClient
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim_types import CimClass, CimInstance, CimValue
 
@@ -30,8 +33,12 @@ VM_CONFIG_UPDATE = 0x01600004
 
 A resource of type "Virtual Machine" reads the same number as the order to migrate.
 """
+SET_PRIVATE_PROPERTIES = 0x01400086
+"""CLUSCTL_RESOURCE_SET_PRIVATE_PROPERTIES: the buffer is a property list."""
 _LONGEST_WAIT = 30
 """Seconds that a method may wait on the node for a change of state; the rest of the user's time is waited by reading."""
+_NO_METHOD = frozenset({"0x80041024", "0x8004102E", "0x80041055", "0x80041056"})
+"""WBEM_E_PROVIDER_NOT_CAPABLE, _INVALID_METHOD, _METHOD_NOT_IMPLEMENTED, _METHOD_DISABLED."""
 _STILL_PENDING = frozenset({"0x800703E5", "0x80070102"})
 """ERROR_IO_PENDING and WAIT_TIMEOUT as HRESULTs: the change goes on."""
 
@@ -60,9 +67,26 @@ def create_disk_resource(client: CimClient, group: str, name: str) -> None:
 
 def set_disk(client: CimClient, name: str, disk: HostDisk) -> None:
     """Make an offline Physical Disk the disk with this partition table; its other private properties stay."""
-    private = client.get(classes.CLUSTER_RESOURCE, {"Name": name}).instance("PrivateProperties") or CimInstance("MSCluster_Property")
-    changed = CimInstance(private.class_name, {**private.properties, **_identity(disk)})
-    client.put(classes.CLUSTER_RESOURCE, {"Name": name}, {"PrivateProperties": changed})
+    buffer = tuple(property_list(_identity(disk)))
+    parameters: Mapping[str, CimValue] = {"ControlCode": SET_PRIVATE_PROPERTIES, "InputBuffer": buffer}
+    client.call(classes.CLUSTER_RESOURCE, "ExecuteResourceControl", {"Name": name}, parameters)
+
+
+def add_available_disk(client: CimClient, name: str, disk: HostDisk) -> bool:
+    """Make a disk that the cluster offers to take a Physical Disk in Available Storage, which goes online; False when it does not offer it.
+
+    Windows Server 2012 and later take the name. Raises `Refused` when the cluster offers several disks with this partition table.
+    """
+    offered = _offered(client, disk)
+    if not offered:
+        return False
+    try:
+        client.call(classes.AVAILABLE_DISK, "AddToCluster", offered[0], {"ResourceName": name})
+    except RemoteError as error:
+        if error.code not in _NO_METHOD:
+            raise
+        return False
+    return True
 
 
 def delete_resource(client: CimClient, name: str) -> None:
@@ -85,14 +109,14 @@ def move_resource(client: CimClient, name: str, group: str) -> None:
     client.call(classes.CLUSTER_RESOURCE, "MoveToNewGroup", {"Name": name}, {"Group": group})
 
 
-def add_dependency(client: CimClient, name: str, antecedent: str) -> None:
+def add_dependency(client: CimClient, name: str, needed: str) -> None:
     """Make a resource depend on another of its group."""
-    client.call(classes.CLUSTER_RESOURCE, "AddDependency", {"Name": name}, {"Resource": antecedent})
+    client.call(classes.CLUSTER_RESOURCE, "AddDependency", {"Name": name}, {"Resource": needed})
 
 
-def remove_dependency(client: CimClient, name: str, antecedent: str) -> None:
+def remove_dependency(client: CimClient, name: str, needed: str) -> None:
     """Make a resource independent of another."""
-    client.call(classes.CLUSTER_RESOURCE, "RemoveDependency", {"Name": name}, {"Resource": antecedent})
+    client.call(classes.CLUSTER_RESOURCE, "RemoveDependency", {"Name": name}, {"Resource": needed})
 
 
 def refresh_configuration(client: CimClient, name: str) -> None:
@@ -107,10 +131,33 @@ def refresh_configuration(client: CimClient, name: str) -> None:
     client.call(classes.CLUSTER_RESOURCE, "ExecuteResourceControl", {"Name": name}, parameters, repeatable=True)
 
 
-def _identity(disk: HostDisk) -> Mapping[str, CimValue]:
+def _offered(client: CimClient, disk: HostDisk) -> list[CimInstance]:
+    """What the cluster lists as available with the partition table of this disk: one, or none."""
+    try:
+        rows = list(client.query(classes.AVAILABLE_DISK, columns=classes.AVAILABLE_DISK.columns))
+    except RemoteError as error:
+        if error.code not in wsman_fault.MISSING:
+            raise
+        return []
+    found = [row for row in rows if _is_disk(row, disk)]
+    if len(found) > 1:
+        raise Refused(
+            f"The cluster offers several disks with the disk identifier {disk.guid or disk.signature}, so one is a copy of the other: "
+            "give the copy a new identifier (uniqueid disk, in diskpart) first."
+        )
+    return found
+
+
+def _is_disk(row: CimInstance, disk: HostDisk) -> bool:
+    if disk.style == GPT:
+        return bool(disk.guid) and bare_guid(row.text("GptGuid")) == bare_guid(disk.guid)
+    return bool(disk.signature) and row.integer("Signature") == disk.signature
+
+
+def _identity(disk: HostDisk) -> Mapping[str, str | int]:
     if disk.style == GPT:
         return {"DiskIdType": DISK_BY_GUID, "DiskIdGuid": disk.guid}
-    return {"DiskIdType": DISK_BY_SIGNATURE, "DiskSignature": disk.signature}
+    return {"DiskIdType": DISK_BY_SIGNATURE, "DiskSignature": disk.signature or 0}
 
 
 def _start(client: CimClient, cim_class: CimClass, method: str, name: str, parameters: Mapping[str, CimValue]) -> None:

@@ -43,6 +43,8 @@ class ClusterResource:
     group: str
     node: str
     """Upper case, as `Node.id`."""
+    id: str = ""
+    """A GUID that no other resource ever had."""
     core: bool = False
     shared_volume: bool = False
     vm_id: str = ""
@@ -109,6 +111,7 @@ def _resource(found: CimInstance) -> ClusterResource:
         state=found.integer("State") or 0,
         group=found.text("OwnerGroup"),
         node=found.text("OwnerNode").partition(".")[0].upper(),
+        id=found.text("Id"),
         core=found.flag("CoreResource"),
         shared_volume=found.flag("IsClusterSharedVolume"),
         vm_id=bare_guid(private.text("VmID")),

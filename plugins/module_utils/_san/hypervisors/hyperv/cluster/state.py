@@ -9,7 +9,7 @@ Source: Microsoft's Failover Cluster Provider reference (root/MSCluster). Any no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -62,6 +62,11 @@ class Role:
     machine: str
     configuration: str
 
+    @property
+    def own(self) -> tuple[str, str]:
+        """The names of its resources, which are never to stop or to move because of a disk."""
+        return self.machine, self.configuration
+
 
 @dataclass(frozen=True)
 class ClusterState:
@@ -71,8 +76,10 @@ class ClusterState:
     resources: Mapping[str, ClusterResource] = field(default_factory=dict)
     luns: Mapping[str, ScsiName] = field(default_factory=dict)
     """Disk resource → its LUN, where the cluster tells it."""
-    needs: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Resource → those that it depends on directly."""
+    links: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Resource → those to which a dependency binds it, whichever of the two depends on the other."""
+    needs: Mapping[str, str] = field(default_factory=dict)
+    """Resource → the expression of what it depends on, where that was asked."""
 
     def group(self, name: str) -> Group | None:
         """The group of this name, or None."""
@@ -86,9 +93,18 @@ class ClusterState:
         """The resources in a group."""
         return [resource for resource in self.resources.values() if resource.group.lower() == group.lower()]
 
-    def dependents(self, resource: str) -> list[str]:
-        """Names of the resources that depend directly on this one."""
-        return [self.resources[name].name for name, needs in self.needs.items() if resource.lower() in needs and name in self.resources]
+    def needed_by(self, resource: ClusterResource, name: str) -> bool:
+        """Whether a resource depends directly on this one, by its own word. Never, where it was not asked."""
+        expression = self.needs.get(name.lower(), "")
+        return any(f"[{called}]".lower() in expression for called in (resource.name, resource.id) if called)
+
+    def bound_to(self, resource: ClusterResource) -> list[str]:
+        """Names of the resources that may stop with this one or move along: who says that it depends on it, and whatever is linked to it.
+
+        A link counts whichever way round it is told, so that nothing hangs on its direction.
+        """
+        names = {*self.links.get(resource.name.lower(), ()), *(name for name in self.needs if self.needed_by(resource, name))}
+        return sorted(self.resources[name].name for name in names if name in self.resources)
 
     def available_storage(self) -> Group | None:
         """The group of the disks that nothing uses."""
@@ -115,19 +131,23 @@ class ClusterState:
         """
         keeping = [resource for resource in self.resources.values() if disk and disk.style != RAW and resource.keeps(disk)]
         for resource in keeping:
-            other = self.luns.get(resource.name.lower(), name)
-            if other != name:
-                raise Refused(
-                    f"LUN {name} has the disk identifier of cluster resource '{resource.name}', which is LUN {other}, so one is a copy of "
-                    "the other and the cluster could take either: give the copy a new identifier (uniqueid disk, in diskpart) first."
-                )
+            refuse_copy(name, resource, self.luns.get(resource.name.lower(), name))
         named = [self.resources[key] for key, lun in self.luns.items() if lun == name and key in self.resources]
         return next(iter(keeping or named), None)
 
 
+def refuse_copy(name: ScsiName, resource: ClusterResource, told: ScsiName) -> None:
+    """Raise `Refused` when a resource that has the identifier of a LUN's partition table is told to be another LUN."""
+    if told != name:
+        raise Refused(
+            f"LUN {name} has the disk identifier of cluster resource '{resource.name}', which is LUN {told}, so one is a copy of "
+            "the other and the cluster could take either: give the copy a new identifier (uniqueid disk, in diskpart) first."
+        )
+
+
 def read(client: CimClient) -> ClusterState:
-    """The cluster as one of its nodes tells it now, in five enumerations however large it is."""
-    return replace(reread(client, ClusterState()), luns=dict(_luns(client)), needs=needs(client))
+    """The cluster as one of its nodes tells it now, in five enumerations however large it is; without what single resources say."""
+    return replace(reread(client, ClusterState()), luns=luns(client), links=links(client))
 
 
 def reread(client: CimClient, known: ClusterState) -> ClusterState:
@@ -140,19 +160,39 @@ def reread(client: CimClient, known: ClusterState) -> ClusterState:
     )
 
 
-def needs(client: CimClient) -> dict[str, frozenset[str]]:
-    """Every dependency in the cluster: name of a resource → names of those that it depends on directly, in lower case."""
+def links(client: CimClient) -> dict[str, frozenset[str]]:
+    """Every dependency in the cluster, from both its ends: name of a resource → names of those that it is bound to, in lower case."""
     found: dict[str, frozenset[str]] = {}
     for link in client.query(classes.RESOURCE_DEPENDENCY):
-        dependent = _key(link, "Dependent", "Name")
-        found[dependent] = found.get(dependent, frozenset()) | {_key(link, "Antecedent", "Name")}
+        one, other = (_key(link, end, "Name") for end in ("Antecedent", "Dependent"))
+        found[one] = found.get(one, frozenset()) | {other}
+        found[other] = found.get(other, frozenset()) | {one}
     return found
+
+
+def needs(client: CimClient, names: Iterable[str]) -> dict[str, str]:
+    """What each of these resources says that it depends on, in lower case, such as `([disk 1]) and ([disk 2] or [disk 3])`.
+
+    Source: `GetDependencies` of `MSCluster_Resource`; the grammar is that of `SetClusterResourceDependencyExpression`, in which a resource
+    is its name or its id in brackets.
+    """
+    return {name.lower(): _expression(client, name).lower() for name in names}
+
+
+def _expression(client: CimClient, name: str) -> str:
+    outputs = {"Expression": "string"}
+    return client.call(classes.CLUSTER_RESOURCE, "GetDependencies", {"Name": name}, outputs=outputs, repeatable=True).text("Expression")
 
 
 def _group(found: CimInstance) -> Group:
     state = found.integer("State")
     node = found.text("OwnerNode").partition(".")[0].upper()
     return Group(found.text("Name"), found.integer("GroupType") or 0, -1 if state is None else state, node)
+
+
+def luns(client: CimClient) -> dict[str, ScsiName]:
+    """Each disk resource, in lower case, with its LUN, where the cluster tells it."""
+    return dict(_luns(client))
 
 
 def _luns(client: CimClient) -> Iterator[tuple[str, ScsiName]]:

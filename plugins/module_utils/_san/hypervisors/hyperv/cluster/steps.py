@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import calls
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.resources import OFFLINE, ClusterResource
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import calls, keeping
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.keeping import quoted
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.resources import ClusterResource
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.state import Group
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.vm import ClusteredVm, Observed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Step
@@ -87,7 +88,11 @@ class MoveTemporaryGroup(ClusterStep):
 
 @dataclass
 class CreateResource(ClusterStep):
-    """Make the LUN a disk of the cluster, in the temporary group, under a name that tells what it is for."""
+    """Make the LUN a disk of the cluster, under a name that tells what it is for.
+
+    A disk that the cluster offers to take is added, which puts it into Available Storage and into service, maybe on another node. One that
+    it does not offer, or that the VM has already, is made in the temporary group and stays offline.
+    """
 
     def __post_init__(self) -> None:
         self.title = f"create disk resource '{self.there.names.resource}' for LUN {self.there.name}"
@@ -98,18 +103,22 @@ class CreateResource(ClusterStep):
         if disk is None:
             raise Refused(f"Node {self.there.node} does not see LUN {self.there.name} any more: check zoning and the array's mapping.")
         refuse_if_taken(now)
-        if now.state.resource(name) is None:
+        blank = now.state.resource(name)
+        if not now.attached and blank is None and calls.add_available_disk(self.there.client, name, disk):
+            return
+        if blank is None:
             calls.create_disk_resource(self.there.client, now.temporary_name, name)
         calls.set_disk(self.there.client, name, disk)
 
     def verify(self) -> None:
-        self.there.wait_for(lambda now: now.in_temporary, f"disk resource '{self.there.names.resource}'")
+        self.there.wait_for(lambda now: now.in_temporary or now.on_its_way, f"disk resource '{self.there.names.resource}'")
+        self.there.refuse_if_another()
 
     def undo(self) -> None:
         now = self.there.update()
         made = now.state.resource(self.there.names.resource)
-        if made and self.there.names.is_temporary(made.group):
-            take_offline(self.there, made)
+        if made and (made.group.lower() == now.temporary_name.lower() or now.on_its_way):
+            keeping.take_offline(self.there, made)
             calls.delete_resource(self.there.client, made.name)
 
     def after(self) -> Mapping[str, Any]:
@@ -132,20 +141,21 @@ class _MoveResource(ClusterStep):
         self.there.at_rest()
         now = self.there.update_needs()
         resource = self._resource()
-        refuse_other_dependents(now, resource)
         self._origin = resource.group
-        self._move(resource, self._target(now))
+        keeping.move(self.there, resource, self._target(now))
 
     def verify(self) -> None:
         target = self._target(self.there.seen)
         self.there.wait_for(lambda now: _is_in(now, target), f"moving resource '{self.there.seen.resource_name}' to group '{target}'")
+        self.there.refuse_if_harmed()
 
     def undo(self) -> None:
         self.there.update()
         now = self.there.update_needs()
         if now.resource and self._origin and not _is_in(now, self._origin):
-            refuse_other_dependents(now, now.resource)
-            self._move(now.resource, self._origin)
+            keeping.move(self.there, now.resource, self._origin)
+            self.there.update()
+            self.there.refuse_if_harmed()
 
     def before(self) -> Mapping[str, Any]:
         resource = self.there.seen.resource
@@ -153,9 +163,6 @@ class _MoveResource(ClusterStep):
 
     def after(self) -> Mapping[str, Any]:
         return {"group": self._target(self.there.seen)}
-
-    def _move(self, resource: ClusterResource, group: str) -> None:
-        calls.move_resource(self.there.client, resource.name, group)
 
 
 @dataclass
@@ -215,7 +222,7 @@ class BringOnline(ClusterStep):
     def undo(self) -> None:
         now = self.there.update()
         if now.resource:
-            take_offline(self.there, now.resource)
+            keeping.take_offline(self.there, now.resource)
 
 
 @dataclass
@@ -238,10 +245,11 @@ class TakeOffline(ClusterStep):
         self.there.at_rest()
         resource = self._resource()
         self._was_online = resource.online
-        stop(self.there, resource)
+        keeping.stop(self.there, resource)
 
     def verify(self) -> None:
         self.there.wait_for(lambda now: now.offline, f"taking resource '{self.there.seen.resource_name}' offline")
+        self.there.refuse_if_harmed()
 
     def undo(self) -> None:
         now = self.there.update()
@@ -333,7 +341,7 @@ class DeleteResource(ClusterStep):
         self.there.at_rest()
         now = self.there.update_needs()
         resource = self._resource()
-        refuse_other_dependents(now, resource)
+        keeping.refuse_if_bound(now, resource)
         calls.delete_resource(self.there.client, resource.name)
 
     def verify(self) -> None:
@@ -416,31 +424,12 @@ class InStep(Step):
         return self.inner.after()
 
 
-def take_offline(there: ClusteredVm, resource: ClusterResource) -> None:
-    """Take a resource offline and wait until it is. Raises what `stop` raises."""
-    stop(there, resource)
-    there.wait_for(lambda now: _is_offline(now, resource.name), f"taking resource '{resource.name}' offline")
-
-
-def stop(there: ClusteredVm, resource: ClusterResource) -> None:
-    """Ask a resource to go offline. Raises `Refused` when something depends on it, which would be stopped too."""
-    if resource.state == OFFLINE:
-        return
-    dependents = there.update_needs().state.dependents(resource.name)
-    if dependents:
-        raise Refused(
-            f"Resource '{resource.name}' will not be taken offline, because {_quoted(dependents)} would be stopped too: "
-            "remove the dependency first."
-        )
-    calls.take_offline(there.client, resource.name, there.timeout)
-
-
 def delete_group(there: ClusteredVm, group: Group) -> None:
     """Delete a temporary group that has no disk in it. Raises `Refused` when it has one."""
     members = there.seen.state.members(group.name)
     kept = [member.name for member in members if not Observed.is_blank_of(group, member)]
     if kept:
-        raise Refused(f"The temporary group '{group.name}' still holds {_quoted(kept)} and will not be deleted: run this task again.")
+        raise Refused(f"The temporary group '{group.name}' still holds {quoted(kept)} and will not be deleted: run this task again.")
     for member in members:
         calls.delete_resource(there.client, member.name)
     calls.delete_group(there.client, group.name)
@@ -458,28 +447,10 @@ def refuse_if_taken(now: Observed) -> None:
     strangers = [member.name for member in now.state.members(now.temporary_name) if member not in (blank, now.resource)]
     if strangers:
         raise Refused(
-            f"The temporary group '{now.temporary_name}' holds {_quoted(strangers)}, which is not LUN {now.names.lun}: "
+            f"The temporary group '{now.temporary_name}' holds {quoted(strangers)}, which is not LUN {now.names.lun}: "
             "finish what was begun with it first."
-        )
-
-
-def refuse_other_dependents(now: Observed, resource: ClusterResource) -> None:
-    """Raise `Refused` when anything else than nothing depends on a disk resource that is to be moved: it would be moved too."""
-    dependents = now.state.dependents(resource.name)
-    if dependents:
-        raise Refused(
-            f"{_quoted(dependents)} in the cluster depends on resource '{resource.name}' and would move too: remove that dependency first."
         )
 
 
 def _is_in(now: Observed, group: str) -> bool:
     return now.resource is not None and now.resource.group.lower() == group.lower()
-
-
-def _is_offline(now: Observed, resource: str) -> bool:
-    found = now.state.resource(resource)
-    return found is not None and found.state == OFFLINE
-
-
-def _quoted(names: list[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names)

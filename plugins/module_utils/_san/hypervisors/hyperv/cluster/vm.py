@@ -101,6 +101,13 @@ class Observed:
         return self.resource is not None and self.names.is_temporary(self.resource.group)
 
     @property
+    def on_its_way(self) -> bool:
+        """Whether the disk resource was made for this VM and has got no further than to Available Storage."""
+        storage = self.state.available_storage()
+        own = self.resource is not None and self.names.is_own(self.resource.name)
+        return own and storage is not None and self.resource is not None and self.resource.group.lower() == storage.name.lower()
+
+    @property
     def temporary_name(self) -> str:
         """The name of the temporary group, also before there is one."""
         if self.resource and self.in_temporary:
@@ -124,8 +131,8 @@ class Observed:
 
     @property
     def needed(self) -> bool:
-        """Whether the VM's resource depends on the disk resource."""
-        return self.resource is not None and self.role.machine in self.state.dependents(self.resource.name)
+        """Whether the VM's resource depends on the disk resource, by its own word."""
+        return self.resource is not None and self.state.needed_by(self.resource, self.role.machine)
 
     @property
     def settled(self) -> bool:
@@ -146,6 +153,32 @@ class Observed:
     def is_blank_of(group: Group, member: ClusterResource) -> bool:
         """Whether a member of a temporary group is the disk resource that a run made for it but did not come to give a disk."""
         return member.blank and (member.name + _GROUP_SUFFIX).lower() == group.name.lower()
+
+
+@dataclass(frozen=True)
+class Unharmed:
+    """How a plan found the VM's own resources, and what no step may do to them: stop one that was online, or move one elsewhere."""
+
+    role: Role
+    online: frozenset[str]
+    """Names of those that were online."""
+
+    @staticmethod
+    def of(seen: Observed) -> Unharmed:
+        """As they are now."""
+        own = (seen.state.resource(name) for name in seen.role.own)
+        return Unharmed(seen.role, frozenset(resource.name for resource in own if resource and resource.online))
+
+    def harm(self, now: ClusterState) -> str:
+        """What has become of them; nothing when all is well."""
+        return next((harm for harm in (self._harm(name, now.resource(name)) for name in self.role.own) if harm), "")
+
+    def _harm(self, name: str, now: ClusterResource | None) -> str:
+        if now is None:
+            return f"resource '{name}' is gone"
+        if now.group.lower() != self.role.group.name.lower():
+            return f"resource '{name}' is in group '{now.group}', not in '{self.role.group.name}'"
+        return f"resource '{name}' is {now.condition}, and was online" if name in self.online and not now.online else ""
 
 
 @dataclass(frozen=True)
@@ -174,19 +207,29 @@ class Patience:
 def observe(nodes: Nodes, vm: VirtualMachine, names: Names, patience: Patience) -> ClusteredVm:
     """The VM, the LUN and their cluster now, once nothing of them is pending: what a plan is made from.
 
-    The named node tells which one has the VM, and that one the rest. Raises `Refused` when the VM is no whole role of the cluster, its
-    node is down or shows the LUN as several disks, and `TimedOut`.
+    The named node tells which one has the VM, and that one the rest. Raises `Refused` when the VM is no whole role of the cluster, or one
+    that was left in a temporary group, its node is down or shows the LUN as several disks, and `TimedOut`.
     """
     named = nodes.client(nodes.entry.id)
     cluster = state.read(named)
     first = Observed(vm, names, cluster, cluster.role(vm.id, vm.name), disk=None, attached=False)
     idle = patience.until_idle(first, named, nodes.cluster)
+    _refuse_if_left(idle)
     node = idle.role.group.node
     disk = disks.find(nodes.client(node), names.lun, node)
     change = VmChange(nodes, replace(vm, host=node), patience.timeout)
     planned = change.observe()
-    seen = replace(idle, disk=disk, attached=planned.disk_of(names.lun) is not None)
-    return ClusteredVm(nodes, node, patience, change, planned, seen)
+    own = replace(idle.state, needs=state.needs(nodes.client(node), idle.role.own))
+    seen = replace(idle, state=own, disk=disk, attached=planned.disk_of(names.lun) is not None)
+    return ClusteredVm(nodes, node, patience, change, planned, seen, Unharmed.of(seen))
+
+
+def _refuse_if_left(seen: Observed) -> None:
+    if seen.names.is_temporary(seen.role.group.name):
+        raise Refused(
+            f"The resources of VM {seen.vm.name} itself are in the temporary group '{seen.role.group.name}', where a run left them: move "
+            "them to a group of their own in Failover Cluster Manager, then run this task again."
+        )
 
 
 @dataclass
@@ -202,6 +245,8 @@ class ClusteredVm:
     """The VM when the plan was made."""
     seen: Observed
     """What was observed last."""
+    unharmed: Unharmed
+    """The VM's own resources when the plan was made."""
 
     @property
     def vm(self) -> VirtualMachine:
@@ -234,9 +279,25 @@ class ClusteredVm:
         return self.seen
 
     def update_needs(self) -> Observed:
-        """Look at the dependencies between resources."""
-        self.seen = self.seen.with_state(replace(self.seen.state, needs=state.needs(self.client)))
+        """Look at the dependencies between resources, and ask the VM's own what they depend on."""
+        own = state.needs(self.client, self.unharmed.role.own)
+        self.seen = self.seen.with_state(replace(self.seen.state, links=state.links(self.client), needs=own))
         return self.seen
+
+    def refuse_if_harmed(self) -> None:
+        """Raise `Refused` when one of the VM's own resources was stopped or moved since the plan was made, by what was seen last."""
+        harm = self.unharmed.harm(self.seen.state)
+        if harm:
+            raise Refused(
+                f"VM {self.vm.name} is not as it was in cluster {self.nodes.cluster}: {harm}, so that its disk is left alone; "
+                "see in Failover Cluster Manager that the VM's resources are online in its group, then run this task again."
+            )
+
+    def refuse_if_another(self) -> None:
+        """Raise `Refused` when the cluster tells of the LUN's disk resource that it is another LUN."""
+        resource = self.seen.resource
+        if resource is not None:
+            state.refuse_copy(self.name, resource, state.luns(self.client).get(resource.name.lower(), self.name))
 
     def look_at_disk(self) -> HostDisk | None:
         """Look at the LUN as the node sees it. Raises `Refused` when it sees it as several disks."""

@@ -23,6 +23,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.lab import world
+from tests.lab.hyperv.providers.cluster import _Part
 from tests.lab.hyperv_world import lun_path
 from tests.unit.hyperv_cluster import DISK, GROUP, VM, ClusterLab, Killed, kill, requests_of
 from tests.unit.lab.hyperv.desk import NODE1, NODE2
@@ -167,6 +168,48 @@ def test_a_disk_that_somebody_attached_outside_the_cluster_is_taken_away(there: 
     assert there.state() == before
 
 
+# -- a cluster that does not offer the LUN
+
+
+def test_a_lun_that_the_cluster_does_not_offer_becomes_its_disk_all_the_same(there: ClusterLab) -> None:
+    offered = ClusterLab()
+    offered.attach()
+    there.cluster.offers_disks = False
+    before = there.state()
+    there.attach()
+    assert there.state() == offered.state()
+    assert (there.wire.count("AddToCluster"), there.wire.count("CreateResource")) == (0, 1)
+    there.detach()
+    assert there.state() == before
+
+
+def test_a_disk_that_the_vm_has_already_is_never_put_into_service_in_available_storage(there: ClusterLab) -> None:
+    there.node.initialize(there.naa.naa)
+    there.node.attach(VM, there.node.drive_path(there.naa.naa), slot=7)
+    there.lab.estate.timeline.settle(everything=True)
+    there.attach(initialize=False)
+    assert there.wire.count("AddToCluster") == 0
+
+
+def test_a_disk_that_a_killed_run_left_in_available_storage_is_deleted_on_the_way_back(there: ClusterLab) -> None:
+    before = there.state()
+    killed_after(there, there.attach, "AddToCluster")
+    assert there.cluster.resources[DISK].group == "Available Storage"
+    there.detach()
+    assert there.state() == before
+
+
+def test_a_disk_resource_that_turns_out_to_be_another_lun_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, lie = _Part.disks, dict[str, str]()
+    monkeypatch.setattr(_Part, "disks", lambda part: ({**row, **lie} for row in told(part)))
+    there = ClusterLab()
+    before = there.state()
+    there.wire.after_next["AddToCluster"] = lambda: lie.update(UniqueId=f"600A0980{0:024d}")
+    with pytest.raises(StepFailed, match="one is a copy of the other"):
+        there.attach()
+    assert there.state() == before
+
+
 # -- what is refused
 
 
@@ -273,7 +316,7 @@ def test_a_vm_that_is_no_whole_role_is_refused(there: ClusterLab) -> None:
 def test_a_disk_on_which_something_else_depends_is_not_taken_away(there: ClusterLab) -> None:
     there.attach()
     there.cluster.resources[f"Virtual Machine Configuration {VM}"].needs.append(DISK)
-    with pytest.raises(StepFailed, match=f"'Virtual Machine Configuration {VM}' in the cluster depends on resource"):
+    with pytest.raises(StepFailed, match=f"dependency in the cluster binds 'Virtual Machine Configuration {VM}' to resource"):
         there.detach()
     assert there.cluster.resources[f"Virtual Machine {VM}"].needs == [f"Virtual Machine Configuration {VM}", DISK]
     assert there.lab.estate.vms[there.vm.id].power == "on"
@@ -327,7 +370,7 @@ def test_a_node_that_is_down_is_named(there: ClusterLab) -> None:
 def test_access_denied_in_the_clusters_namespace_is_told_and_what_was_done_is_undone(there: ClusterLab) -> None:
     before = there.state()
     denied = AuthenticationFailed("The user x may not use the namespace root/MSCluster: grant it.")
-    there.wire.before[len(there.wire.asked) + number_of("CreateResource")] = refusing(denied)
+    there.wire.before[len(there.wire.asked) + number_of("AddToCluster")] = refusing(denied)
     with pytest.raises(StepFailed, match="may not use the namespace root/MSCluster: grant it; undone: create temporary group"):
         there.attach()
     assert there.state() == before
@@ -346,7 +389,13 @@ def killed_after(there: ClusterLab, run: Callable[[], object], method: str) -> N
 
 @pytest.mark.parametrize(
     ("method", "ended"),
-    [("CreateGroup", True), ("Put", True), ("AddResourceSettings", True), ("ExecuteResourceControl", False), ("MoveToNewGroup", True)],
+    [
+        ("CreateGroup", True),
+        ("AddToCluster", True),
+        ("AddResourceSettings", True),
+        ("ExecuteResourceControl", False),
+        ("MoveToNewGroup", True),
+    ],
 )
 def test_a_change_whose_answer_is_lost_counts_when_it_can_be_seen(there: ClusterLab, method: str, ended: bool) -> None:
     before = there.state()

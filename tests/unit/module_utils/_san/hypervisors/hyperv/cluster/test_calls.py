@@ -12,6 +12,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import calls
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import disks
 from tests.lab.hyperv.clusters import OFFLINE, ONLINE
+from tests.lab.hyperv_world import lun_path
 from tests.unit.hyperv_cluster import DISK, GROUP, VM, ClusterLab
 from tests.unit.lab.hyperv.desk import NODE1
 from tests.unit.windows import client, refusing
@@ -59,6 +60,57 @@ def test_other_private_properties_stay(there: ClusterLab) -> None:
     there.cluster.resources[DISK].private["DiskUniqueIds"] = "kept"
     calls.set_disk(login, DISK, disk)
     assert there.cluster.resources[DISK].private["DiskUniqueIds"] == "kept"
+
+
+@pytest.mark.parametrize("named", ["", "Cluster Disk 7"])
+def test_a_disk_that_the_cluster_offers_is_added_under_its_name(there: ClusterLab, named: str) -> None:
+    login = client(there.lab, NODE1)
+    disk = disks.find(login, there.naa, NODE1)
+    assert disk is not None
+    assert calls.add_available_disk(login, named or DISK, disk)
+    resource = there.cluster.resources[named or DISK]
+    assert (resource.group, resource.private) == ("Available Storage", {"DiskIdType": 1, "DiskIdGuid": disk.guid})
+
+
+def test_a_disk_that_the_cluster_does_not_offer_is_not_added(there: ClusterLab) -> None:
+    login = client(there.lab, NODE1)
+    disk = disks.find(login, there.naa, NODE1)
+    assert disk is not None
+    there.other.machine.disks = [seen for seen in there.other.machine.disks if seen.key != there.naa.naa]
+    assert not calls.add_available_disk(login, DISK, disk)
+    assert DISK not in there.cluster.resources
+
+
+@pytest.mark.parametrize(("request_", "code"), [("FROM MSCluster_AvailableDisk", "0x80041010"), ("AddToCluster", "0x80041055")])
+def test_a_cluster_without_the_class_or_the_method_does_not_offer_it(there: ClusterLab, request_: str, code: str) -> None:
+    login = client(there.lab, NODE1, there.wire)
+    disk = disks.find(login, there.naa, NODE1)
+    assert disk is not None
+    there.wire.before_next[request_] = refusing(RemoteError("No such thing.", code))
+    assert not calls.add_available_disk(login, DISK, disk)
+
+
+@pytest.mark.parametrize("request_", ["FROM MSCluster_AvailableDisk", "AddToCluster"])
+def test_what_else_is_refused_is_told(there: ClusterLab, request_: str) -> None:
+    login = client(there.lab, NODE1, there.wire)
+    disk = disks.find(login, there.naa, NODE1)
+    assert disk is not None
+    there.wire.before_next[request_] = refusing(RemoteError("The disk is reserved.", "0x800700AA"))
+    with pytest.raises(RemoteError, match="reserved"):
+        calls.add_available_disk(login, DISK, disk)
+
+
+def test_of_two_disks_with_one_identifier_neither_is_added(there: ClusterLab) -> None:
+    login = client(there.lab, NODE1)
+    disk = disks.find(login, there.naa, NODE1)
+    assert disk is not None
+    second = there.lab.map_lun("hv_hvc1", lun_path("hv01_raw"), 78)
+    there.node.rescan()
+    there.other.rescan()
+    copy = there.lab.estate.medium(second)
+    copy.style, copy.guid = 2, disk.guid
+    with pytest.raises(Refused, match=r"offers several disks with the disk identifier .*, so one is a copy"):
+        calls.add_available_disk(login, DISK, disk)
 
 
 def test_a_configuration_is_refreshed(there: ClusterLab) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import state
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.resources import ClusterResource
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.state import ClusterState
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import disks
@@ -23,6 +24,7 @@ from tests.unit.lab.hyperv.desk import NODE1
 from tests.unit.windows import Wire, client
 
 WITNESS = ScsiName(world.naa_at(lun_path("hvc1_witness")))
+MACHINE, CONFIGURATION = f"Virtual Machine {VM}", f"Virtual Machine Configuration {VM}"
 OTHER = ScsiName("600a0980" + "0" * 24)
 
 
@@ -33,6 +35,12 @@ def there() -> ClusterLab:
 
 def state_of(there: ClusterLab, wire: Wire | None = None) -> ClusterState:
     return state.read(client(there.lab, NODE1, wire))
+
+
+def bound(found: ClusterState, name: str) -> list[str]:
+    resource = found.resource(name)
+    assert resource is not None
+    return found.bound_to(resource)
 
 
 def disk_of(there: ClusterLab, name: ScsiName) -> HostDisk:
@@ -73,8 +81,43 @@ def test_the_role_of_a_vm_is_its_group_with_machine_and_configuration(there: Clu
 
 
 def test_what_depends_on_what_is_told(there: ClusterLab) -> None:
-    assert state_of(there).dependents(f"Virtual Machine Configuration {VM}") == [f"Virtual Machine {VM}"]
-    assert state_of(there).dependents("Cluster Disk 1") == []
+    found = state_of(there)
+    assert bound(found, CONFIGURATION) == [MACHINE]
+    assert bound(found, "Cluster Disk 1") == []
+
+
+def test_a_link_binds_whichever_way_round_it_is_told(there: ClusterLab) -> None:
+    assert bound(state_of(there), MACHINE) == [CONFIGURATION]
+
+
+def test_a_resource_says_itself_what_it_depends_on(there: ClusterLab) -> None:
+    found = replace(state_of(there), links={}, needs=state.needs(client(there.lab, NODE1), [MACHINE, CONFIGURATION]))
+    assert found.needs == {MACHINE.lower(): f"([{CONFIGURATION}])".lower(), CONFIGURATION.lower(): ""}
+    assert bound(found, CONFIGURATION) == [MACHINE]
+    assert bound(found, MACHINE) == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "needed"),
+    [
+        ("([other]) and ([Disk 1])", True),
+        ("([other] or [DISK 1])", True),
+        ("[disk 1]", True),
+        ("([11111111-97DD-47f0-9b2e-f1007d92699b])", True),
+        ("([disk 11])", False),
+        ("([a disk 1])", False),
+        ("", False),
+    ],
+)
+def test_an_expression_names_a_resource_by_its_name_or_its_id(expression: str, needed: bool) -> None:
+    disk = ClusterResource("Disk 1", "Physical Disk", 2, "g", "N1", id="11111111-97dd-47f0-9b2e-f1007d92699b")
+    found = ClusterState(resources={"vm": ClusterResource("VM", "Virtual Machine", 2, "g", "N1")}, needs={"vm": expression.lower()})
+    assert found.needed_by(disk, "VM") is needed
+    assert found.bound_to(disk) == (["VM"] if needed else [])
+
+
+def test_what_has_no_id_is_known_by_its_name_alone() -> None:
+    assert not ClusterState(needs={"vm": "([])"}).needed_by(ClusterResource("Disk 1", "Physical Disk", 2, "g", "N1"), "vm")
 
 
 def test_a_disk_resource_is_found_by_the_partition_table_of_its_lun(there: ClusterLab) -> None:

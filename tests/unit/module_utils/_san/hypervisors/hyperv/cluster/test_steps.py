@@ -9,20 +9,23 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import steps
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import state, steps
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.vm import ClusteredVm, Observed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Step
-from tests.lab.hyperv.clusters import OFFLINE, ONLINE
+from tests.lab.hyperv.clusters import FAILED, OFFLINE, ONLINE
 from tests.unit.hyperv_cluster import DISK, GROUP, VM, ClusterLab
-from tests.unit.windows import lost
+from tests.unit.lab.hyperv.desk import NODE1
+from tests.unit.windows import client, lost
 
 MACHINE = f"Virtual Machine {VM}"
+CONFIGURATION = f"Virtual Machine Configuration {VM}"
 
 
 @pytest.fixture
 def lab() -> ClusterLab:
     found = ClusterLab()
     found.node.initialize(found.naa.naa)
+    found.cluster.offers_disks = False
     return found
 
 
@@ -39,6 +42,10 @@ def go(*steps: Step) -> None:
     for step in steps:
         step.do()
         step.verify()
+
+
+def state_of(lab: ClusterLab) -> state.ClusterState:
+    return state.read(client(lab.lab, NODE1))
 
 
 def to_the_role(there: ClusteredVm) -> None:
@@ -79,6 +86,15 @@ def test_a_disk_resource_is_made_and_deleted_even_when_it_has_come_online(lab: C
     step = steps.CreateResource(there, always)
     go(steps.CreateTemporaryGroup(there, always), step, steps.BringOnline(there, always))
     assert lab.cluster.resources[DISK].state == ONLINE
+    step.undo()
+    assert DISK not in lab.cluster.resources
+
+
+def test_an_offered_disk_is_added_and_deleted_from_available_storage(lab: ClusterLab, there: ClusteredVm) -> None:
+    lab.cluster.offers_disks = True
+    step = steps.CreateResource(there, always)
+    go(steps.CreateTemporaryGroup(there, always), step)
+    assert (lab.cluster.resources[DISK].group, there.seen.on_its_way) == ("Available Storage", True)
     step.undo()
     assert DISK not in lab.cluster.resources
 
@@ -125,13 +141,63 @@ def test_a_move_is_undone(lab: ClusterLab, there: ClusteredVm) -> None:
 def test_a_disk_that_the_vm_needs_is_neither_moved_nor_stopped(lab: ClusterLab, there: ClusteredVm) -> None:
     to_the_role(there)
     go(steps.AddDependency(there, always))
-    with pytest.raises(Refused, match=f"'{MACHINE}' in the cluster depends on resource"):
+    with pytest.raises(Refused, match=f"dependency in the cluster binds '{MACHINE}' to resource"):
         steps.MoveToTemporary(there, always).do()
     with pytest.raises(Refused, match=f"'{MACHINE}' would be stopped too"):
         steps.TakeOffline(there, always).do()
-    with pytest.raises(Refused, match="depends on resource"):
+    with pytest.raises(Refused, match=f"binds '{MACHINE}' to resource"):
         steps.DeleteResource(there, always).do()
     assert lab.lab.estate.vms[lab.vm.id].power == "on"
+
+
+def depend_on_disk(lab: ClusterLab) -> None:
+    """What an administrator does at the worst moment."""
+    lab.on_resource(MACHINE, "AddDependency", Resource=DISK)
+
+
+def test_a_vm_that_was_moved_along_is_noticed_and_brought_home(lab: ClusterLab, there: ClusteredVm) -> None:
+    to_the_role(there)
+    step = steps.MoveToTemporary(there, always)
+    lab.wire.before_next["MoveToNewGroup"] = lambda: depend_on_disk(lab)
+    step.do()
+    assert lab.cluster.resources[MACHINE].group == GROUP
+    with pytest.raises(
+        Refused, match=f"VM {VM} is not as it was in cluster hvc1: resource '{MACHINE}' is in group '.* Group', not in '{VM}'"
+    ):
+        step.verify()
+    step.undo()
+    assert {resource.group for name, resource in lab.cluster.resources.items() if name.endswith(VM) or name == DISK} == {VM}
+    assert lab.lab.estate.vms[lab.vm.id].power == "on"
+
+
+@pytest.mark.parametrize(("name", "becomes", "harm"), [(MACHINE, OFFLINE, "offline"), (CONFIGURATION, FAILED, "failed")])
+def test_nothing_is_taken_offline_while_the_vm_is_not_online_as_it_was(
+    lab: ClusterLab, there: ClusteredVm, name: str, becomes: int, harm: str
+) -> None:
+    go(steps.CreateTemporaryGroup(there, always), steps.CreateResource(there, always), steps.BringOnline(there, always))
+    lab.cluster.resources[name].state = becomes
+    with pytest.raises(Refused, match=f"resource '{name}' is {harm}, and was online, so that its disk is left alone"):
+        steps.TakeOffline(there, always).do()
+    assert lab.cluster.resources[DISK].state == ONLINE
+
+
+def test_what_taking_a_disk_offline_does_to_the_vm_is_seen(lab: ClusterLab, there: ClusteredVm) -> None:
+    go(steps.CreateTemporaryGroup(there, always), steps.CreateResource(there, always), steps.BringOnline(there, always))
+    step = steps.TakeOffline(there, always)
+    step.do()
+    lab.cluster.resources[MACHINE].state = OFFLINE
+    with pytest.raises(Refused, match=f"resource '{MACHINE}' is offline, and was online"):
+        step.verify()
+
+
+def test_a_vm_that_was_off_may_stay_off(lab: ClusterLab) -> None:
+    lab.vm_name = "c1old01"
+    assert lab.there().unharmed.online == {"Virtual Machine Configuration c1old01"}
+
+
+def test_a_vm_that_is_gone_from_the_cluster_is_told(lab: ClusterLab, there: ClusteredVm) -> None:
+    del lab.cluster.resources[CONFIGURATION]
+    assert there.unharmed.harm(state_of(lab)) == f"resource '{CONFIGURATION}' is gone"
 
 
 def test_a_dependency_is_added_removed_and_both_are_undone(lab: ClusterLab, there: ClusteredVm) -> None:

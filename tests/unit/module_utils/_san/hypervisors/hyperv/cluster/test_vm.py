@@ -89,6 +89,13 @@ def test_what_is_pending_is_waited_for(there: ClusterLab) -> None:
         seen.at_rest()
 
 
+def test_a_vm_whose_own_resources_a_run_left_in_a_temporary_group_is_refused(there: ClusterLab) -> None:
+    there.cluster.create_group(GROUP, 9999, "hvc1n1.lab")
+    there.on_resource(f"Virtual Machine {VM}", "MoveToNewGroup", Group=GROUP)
+    with pytest.raises(Refused, match=f"The resources of VM {VM} itself are in the temporary group '.* Group'.*Failover Cluster Manager"):
+        there.there()
+
+
 def test_but_not_for_ever(there: ClusterLab) -> None:
     there.lab.estate.timeline.seconds = 60
     there.cluster.move_group(there.cluster.groups[VM], NODE2, lambda node: "")
