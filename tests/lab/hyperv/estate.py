@@ -17,7 +17,7 @@ from typing import Any
 from tests.lab.hyperv import clusters, vms
 from tests.lab.hyperv.clusters import Cluster, Group, Resource
 from tests.lab.hyperv.fabric import Fabric
-from tests.lab.hyperv.machines import SAS, SATA, Disk, Machine, Unit, iscsi_targets, lun_units
+from tests.lab.hyperv.machines import ABSENT, DISABLED, RUNNING, SAS, SATA, STOPPED, Disk, Machine, Unit, iscsi_targets, lun_units
 from tests.lab.hyperv.media import RAW, Medium, formatted
 from tests.lab.hyperv.timeline import Timeline
 from tests.lab.hyperv.vms import Attachment, Vm
@@ -229,11 +229,22 @@ class Estate:
         """Take a machine from the network, or bring it back; a cluster moves its groups to another node where it can."""
         machine = self._machine(name)
         machine.up = up
-        if up or machine.cluster is None:
+        self._evacuate(machine)
+
+    def set_cluster_service(self, name: str, state: str) -> None:
+        """Start or stop the service of a node, or install and remove it on a host that is no node."""
+        machine = self._machine(name)
+        if state not in ((STOPPED, RUNNING) if machine.cluster else (ABSENT, DISABLED)):
+            raise Refused(f"the cluster service of {name} cannot be {state}")
+        machine.cluster_service = state
+        self._evacuate(machine)
+
+    def _evacuate(self, machine: Machine) -> None:
+        if machine.takes_part or machine.cluster is None:
             return
         cluster = self.clusters[machine.cluster]
-        for group in [group for group in cluster.groups.values() if group.owner == name]:
-            heirs = [node for node in cluster.nodes if self.machines[node].up and not self.why_not_on(cluster, group, node)]
+        for group in [group for group in cluster.groups.values() if group.owner == machine.name]:
+            heirs = [node for node in cluster.nodes if self.machines[node].takes_part and not self.why_not_on(cluster, group, node)]
             if heirs:
                 cluster.move_group(group, heirs[0], lambda _: "")
         self.timeline.settle(everything=True)
@@ -319,7 +330,12 @@ class Estate:
 
     def _form(self, row: Mapping[str, Any]) -> None:
         cluster = Cluster(
-            row["name"], list(row["nodes"]), self.timeline, lambda node: self.machines[node].up, self.why_not_start, self._resource_changed
+            row["name"],
+            list(row["nodes"]),
+            self.timeline,
+            lambda node: self.machines[node].takes_part,
+            self.why_not_start,
+            self._resource_changed,
         )
         self.clusters[row["name"]] = cluster
         first = row["nodes"][0]
@@ -395,7 +411,16 @@ class Estate:
 
 def _machine(row: Mapping[str, Any]) -> Machine:
     return Machine(
-        row["name"], row["role"], row["cluster"], row["uuid"], row["manufacturer"], row["model"], row["mpio"], row["hbas"], row.get("vm")
+        row["name"],
+        row["role"],
+        row["cluster"],
+        row["uuid"],
+        row["manufacturer"],
+        row["model"],
+        row["mpio"],
+        row["hbas"],
+        row.get("vm"),
+        RUNNING if row["cluster"] else ABSENT,
     )
 
 
