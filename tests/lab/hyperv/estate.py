@@ -104,6 +104,11 @@ class Estate:
         machine.targets = iscsi_targets(rows)
         return machine.discover(lun_units(machine, rows))
 
+    def notice_later(self, disk: Disk) -> None:
+        """Let Hyper-V find out after a while that the disk is offline."""
+        disk.noticed = False
+        self.timeline.later(lambda: setattr(disk, "noticed", disk.offline))
+
     def wrote(self, disk: Disk, size: int) -> None:
         """Tell the array how much was written to a disk that is a LUN. Raises OSError when it does not answer."""
         if disk.unit.vendor == LUN_VENDOR:
@@ -137,12 +142,12 @@ class Estate:
         return not (has_volume and resource.state == clusters.ONLINE and cluster.owner(resource) == machine.name)
 
     def in_passthrough_pool(self, machine: Machine, disk: Disk) -> bool:
-        """Return whether the host could give the disk to a VM: offline, or a disk of the cluster that this node owns."""
+        """Return whether the host could give the disk to a VM: offline for a while, or a disk of the cluster that this node owns."""
         if disk.boot:
             return False
         found = self.clustered(machine, disk)
         if found is None:
-            return disk.offline
+            return disk.offline and disk.noticed
         cluster, resource = found  # pylint: disable=unpacking-non-sequence
         return not resource.shared_volume and not resource.core and cluster.owner(resource) == machine.name
 

@@ -44,6 +44,8 @@ class Disk:
     offline: bool = True
     read_only: bool = True
     boot: bool = False
+    noticed: bool = True
+    """Hyper-V knows that it is offline, and offers it to VMs."""
 
     @property
     def key(self) -> str:
@@ -67,6 +69,8 @@ class Machine:
     cluster_service: str = ABSENT
     up: bool = True
     boots: int = 0
+    blind_rescans: int = 0
+    """How many of the next rescans find nothing, and say nothing about it."""
     disks: list[Disk] = field(default_factory=list)
     targets: list[tuple[str, str, int]] = field(default_factory=list)
     """iSCSI targets by name, address and port, that it has sessions with since the last rescan."""

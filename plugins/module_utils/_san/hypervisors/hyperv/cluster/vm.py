@@ -183,7 +183,7 @@ def observe(nodes: Nodes, vm: VirtualMachine, names: Names, patience: Patience) 
     idle = patience.until_idle(first, named, nodes.cluster)
     node = idle.role.group.node
     disk = disks.find(nodes.client(node), names.lun, node)
-    change = VmChange(nodes, replace(vm, host=node), patience.timeout)
+    change = VmChange(nodes, replace(vm, host=node), patience.timeout, patience.clock, patience.sleep)
     planned = change.observe()
     seen = replace(idle, disk=disk, attached=planned.disk_of(names.lun) is not None)
     return ClusteredVm(nodes, node, patience, change, planned, seen)
