@@ -113,6 +113,10 @@ class WindowsLab(Lab):
         """Install or remove MPIO, effective at the next rescan."""
         self._ask(WINDOWS[0], "POST", f"/mpio?machine={machine}{_DOMAIN}&state={'on' if on else 'off'}")
 
+    def cluster_service(self, machine: str, state: str) -> None:
+        """Let the cluster service of a host be `absent`, `disabled` or, of a node, `stopped`."""
+        self._ask(WINDOWS[0], "POST", f"/cluster_service?machine={machine}{_DOMAIN}&state={state}")
+
     def at_once(self) -> None:
         """Let jobs and state changes take no time until the next reset, so that the same run makes the same requests every time."""
         self._ask(WINDOWS[0], "POST", "/pending?seconds=0")
