@@ -23,6 +23,7 @@ type host struct {
 	localDisk string             // canonical name
 	devices   map[string]*device // by NAA
 	detached  map[string]string  // NAA -> UUID of the devices switched off with DetachScsiLun, also after they are gone
+	holds     map[string]string  // NAA -> what the host itself has it for: "boot" or "diagnostic"
 	losses    []loss
 }
 

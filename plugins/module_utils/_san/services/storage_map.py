@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +38,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selec
 
 MAPPED = "mapped"
 UNRESOLVED = "unresolved"
+
+_NO_DISK = VirtualDisk(key="", label="", kind="")
 
 LUN = "lun"
 EXPORT = "export"
@@ -137,16 +139,31 @@ def storage_map(
     host_names = {host.id: host.name for host in inventory.hosts}
     return StorageMap(
         mappings=[
-            vars(_mapping(hypervisor, host_names, numbers, vm, found.disk, file.path, resource))
-            for vm, disks in joined
-            for found in disks
-            for file in found.files
-            for resource in file.under
+            *(
+                vars(_mapping(hypervisor, host_names, numbers, vm, found.disk, file.path, resource))
+                for vm, disks in joined
+                for found in disks
+                for file in found.files
+                for resource in file.under
+            ),
+            *(
+                vars(_mapping(hypervisor, host_names, numbers, vm, _NO_DISK, "", resource))
+                for vm, resource in _unreadable(machines, inventory)
+            ),
         ],
         virtual_machines=[_nested_vm(host_names, vm, disks) for vm, disks in joined],
         storage_resources=resources.nested(joined, host_names),
         warnings=[*inventory.warnings, *answers.failures, *answers.warnings()],
     )
+
+
+def _unreadable(machines: Iterable[VirtualMachine], inventory: Inventory) -> Iterator[tuple[VirtualMachine, Resource]]:
+    """The VMs that show no disk because nobody can tell which they have, and why."""
+    doubts = {use.id: use for use in inventory.uses if use.lun is None}
+    for vm in machines:
+        doubt = doubts.get(vm.id)
+        if doubt and not vm.disks:
+            yield vm, Resource(UNKNOWN, "", reason=f"the disks of {doubt.kind} {doubt.name} are not known: it {doubt.how}")
 
 
 def _mapping(

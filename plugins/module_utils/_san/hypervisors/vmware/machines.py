@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import properties
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.rdm import BY_BUS, COMPATIBILITY
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.tree import name_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    CONNECTED,
     IMAGE,
     MULTI_WRITER,
     NOT_SHARED,
@@ -45,7 +47,6 @@ _DISK = "VirtualDisk"
 _RAW_DEVICE_MAPPING = "VirtualDiskRawDiskMappingVer1BackingInfo"
 _POWER_STATES: Mapping[str, str] = {"poweredOn": POWERED_ON, "poweredOff": POWERED_OFF, "suspended": SUSPENDED}
 _BUS_SHARING: Mapping[str, str] = {"physicalSharing": PHYSICAL, "virtualSharing": VIRTUAL}
-_CONNECTED = "connected"
 _MODES: Mapping[str, str] = {word: mode for mode, word in COMPATIBILITY.items()}
 _DISK_SHARING: Mapping[str, str] = {"sharingNone": NOT_SHARED, "sharingMultiWriter": MULTI_WRITER}
 
@@ -76,10 +77,20 @@ def unreadable(record: ObjectRecord) -> Use | None:
     """
     if properties.DEVICES_OF_VM in record.properties:
         return None
-    state = record.text("runtime.connectionState", _CONNECTED)
-    refused = (why for path, why in record.missing.items() if properties.DEVICES_OF_VM.startswith(path))
-    because = f"it is {state}" if state != _CONNECTED else next(refused, "") or "its configuration is not there"
+    state = record.text("runtime.connectionState", CONNECTED)
+    because = f"it is {state}" if state != CONNECTED else record.why_missing(properties.DEVICES_OF_VM) or "its configuration is not there"
     return Use("VM", name_of(record), record.moid, f"cannot be read because {because}")
+
+
+def readable(record: ObjectRecord) -> VirtualMachine:
+    """A VM that is going to be judged by its disks. Raises `Refused` when its hardware was not told, which says nothing of its disks."""
+    use = unreadable(record)
+    if use:
+        raise Refused(
+            f"VM {use.name} {use.how}, so nobody can tell which disks it has: bring it back (its host, its datastores, the account's right "
+            "to read it), or remove it from the inventory if it is gone for good."
+        )
+    return machine(record)
 
 
 def hardware(devices: Iterable[Element]) -> tuple[list[Controller], list[VirtualDisk]]:

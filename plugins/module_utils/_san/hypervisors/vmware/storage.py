@@ -12,8 +12,10 @@ from collections.abc import Iterator, Mapping
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import properties
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.tree import name_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.initiator_name import normalize_wwpn
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    CONNECTED,
     DEVICE_LOST,
     DEVICE_OK,
     FCOE,
@@ -31,6 +33,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     LunPath,
     Portal,
     ScsiDevice,
+    Use,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import (
@@ -73,6 +76,27 @@ def adapters(record: ObjectRecord) -> list[Hba]:
 def devices(record: ObjectRecord) -> list[ScsiDevice]:
     """The disks among a host's SCSI LUNs, local ones too."""
     return [_device(record.moid, lun) for lun in record.items(properties.LUNS) if text(lun, "lunType") == "disk"]
+
+
+def unreadable(record: ObjectRecord) -> str:
+    """Why the devices of a host were not told, which may be any; empty when they were. Every host has some device, if only to boot from."""
+    if properties.LUNS in record.properties:
+        return ""
+    return out_of_reach(record) or record.why_missing(properties.LUNS) or "its configuration is not there"
+
+
+def out_of_reach(record: ObjectRecord) -> str:
+    """Why what is told of a host may be old; empty while it is connected."""
+    state = record.text("runtime.connectionState", CONNECTED)
+    return "" if state == CONNECTED else f"it is {state}"
+
+
+def kept_for_itself(record: ObjectRecord) -> list[Use]:
+    """The LUN on which a host keeps the coredumps of its own (HostConfigInfo.activeDiagnosticPartition)."""
+    partition = child(record.properties.get(properties.COREDUMPS), "id")
+    name = ScsiName.try_parse(text(partition, "diskName"))
+    way_out = "move that partition elsewhere (esxcli system coredump partition), or name another LUN"
+    return [Use("host", name_of(record), record.moid, "keeps its diagnostic partition on it", name, way_out=way_out)] if name else []
 
 
 def lun_uuid(record: ObjectRecord, name: ScsiName) -> str:

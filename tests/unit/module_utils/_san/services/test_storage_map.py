@@ -22,6 +22,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     Lun,
     LunMapping,
     ScsiDevice,
+    Use,
     VirtualDisk,
     VirtualMachine,
     Volume,
@@ -313,3 +314,13 @@ def test_image_files_are_asked_for_their_details_only_on_demand(images: bool, ca
     there = hypervisor()
     storage_map(there, [], images=images)
     assert call in there.calls
+
+
+def test_a_vm_that_cannot_be_read_is_a_row_with_the_reason() -> None:
+    lost = VirtualMachine("vm-7", "lost", host="host-1")
+    doubt = Use("VM", "lost", "vm-7", "cannot be read because it is inaccessible")
+    endpoint = MemoryHypervisor([Host("host-1", "esx1")], [lost, VirtualMachine("vm-8", "empty")], uses=[doubt], warnings=["x"])
+    found = storage_map(endpoint, [])
+    assert rows(found, "vm_name", "host", "disk", "kind", "status", "reason") == [
+        ("lost", "esx1", "", "", "unresolved", "the disks of VM lost are not known: it cannot be read because it is inaccessible")
+    ]
