@@ -18,6 +18,7 @@ from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    DEVICE_OK,
     PASSTHROUGH,
     UNKNOWN,
     ArrayAbout,
@@ -39,6 +40,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selec
 MAPPED = "mapped"
 UNRESOLVED = "unresolved"
 
+_DEGRADED = "degraded"
 _NO_DISK = VirtualDisk(key="", label="", kind="")
 
 LUN = "lun"
@@ -344,7 +346,7 @@ def _seen(devices: Sequence[ScsiDevice], resource: Resource, host_names: dict[st
         "product": first.product if first else "",
         "size_bytes": first.size_bytes if first else (resource.lun.size_bytes if resource.lun else 0),
         "hosts": sorted({host_names.get(device.host, device.host) for device in devices}),
-        "states": plain(sorted({device.state for device in devices})),
+        "states": plain(sorted({_DEGRADED if device.degraded and device.state == DEVICE_OK else device.state for device in devices})),
     }
 
 

@@ -36,7 +36,7 @@ class HostLun:
     """Its canonical name, `naa.600a…`."""
     size_bytes: int = 0
     state: str = GONE
-    """`ok`, `off` (detached), `lost`, vSphere's own word, or `not there`."""
+    """`ok`, `off` (detached), `lost`, vSphere's own words, or `not there`."""
 
     @property
     def device_name(self) -> str:

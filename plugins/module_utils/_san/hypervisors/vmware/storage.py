@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import properties
@@ -17,6 +17,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.initiator_name
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     CONNECTED,
     DEVICE_LOST,
+    DEVICE_OFF,
     DEVICE_OK,
     FCOE,
     FIBRE_CHANNEL,
@@ -60,7 +61,10 @@ _KINDS: Mapping[str, str] = {
 _NVME_KINDS: Mapping[str, str] = {FIBRE_CHANNEL: "nvme_fc"}
 _STATUSES: Mapping[str, str] = {"online": ONLINE, "offline": OFFLINE, "unbound": OFFLINE}
 _PATH_STATES = frozenset({PATH_ACTIVE, PATH_STANDBY, PATH_DISABLED, PATH_DEAD})
-_DEVICE_STATES: Mapping[str, str] = {"": DEVICE_OK, "lostCommunication": DEVICE_LOST}
+_OK = "ok"
+_OFF = "off"
+_DEGRADED = "degraded"
+_LOST = "lostCommunication"
 _DEVICE_OF_PATH = re.compile(r".*-(?P<device>(?:naa|eui|t10|mpx|uuid|vml)\..+)")
 _BITS_PER_GBIT = 10**9
 _NO_GBIT = 10**6
@@ -194,7 +198,7 @@ def _path(path: Element, name: ScsiName | None, target: str, number: int | None)
 
 
 def _device(host: str, lun: Element) -> ScsiDevice:
-    state = text(lun, "operationalState")
+    words = [word.text or "" for word in children(lun, "operationalState")]
     descriptors = [text(descriptor, "id") for descriptor in children(lun, "descriptor")]
     device = text(lun, "canonicalName")
     aliases = dict.fromkeys([*descriptors, text(lun, "uuid"), text(lun, "deviceName")])
@@ -205,9 +209,22 @@ def _device(host: str, lun: Element) -> ScsiDevice:
         size_bytes=(integer(lun, "capacity", "blockSize") or 0) * (integer(lun, "capacity", "block") or 0),
         vendor=text(lun, "vendor").strip(),
         product=text(lun, "model").strip(),
-        state=_DEVICE_STATES.get(state, state),
+        state=_state(words),
+        degraded=_DEGRADED in words,
         aliases=[alias for alias in aliases if alias and alias != device],
     )
+
+
+def _state(words: Sequence[str]) -> str:
+    """The one state of a LUN that tells of itself by several words, in whatever order (ScsiLun.operationalState, ScsiLunState).
+
+    `degraded`, with or without `ok`, is a LUN that has lost some of its paths and does I/O; whatever else is told speaks against that.
+    """
+    if _OFF in words:
+        return DEVICE_OFF
+    if words and set(words) <= {_OK, _DEGRADED}:
+        return DEVICE_OK
+    return ", ".join(DEVICE_LOST if word == _LOST else word for word in words) or UNKNOWN
 
 
 def _name(lun: Element) -> ScsiName | None:

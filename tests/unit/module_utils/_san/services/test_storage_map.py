@@ -324,3 +324,13 @@ def test_a_vm_that_cannot_be_read_is_a_row_with_the_reason() -> None:
     assert rows(found, "vm_name", "host", "disk", "kind", "status", "reason") == [
         ("lost", "esx1", "", "", "unresolved", "the disks of VM lost are not known: it cannot be read because it is inaccessible")
     ]
+
+
+def test_a_lun_that_works_and_has_lost_some_of_its_paths_is_told_to_be_degraded() -> None:
+    devices = [
+        ScsiDevice("h1", str(NAME), NAME, 1),
+        ScsiDevice("h2", str(NAME), NAME, 1, degraded=True),
+        ScsiDevice("h3", str(NAME), NAME, 1, state="off"),
+    ]
+    (resource,) = storage_map(MemoryHypervisor([Host("h1", "esx1")], seen=devices), []).storage_resources
+    assert resource["states"] == ["degraded", "off", "ok"]
