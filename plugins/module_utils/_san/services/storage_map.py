@@ -250,9 +250,15 @@ class _Resources:
     def files(self, vm: VirtualMachine, disk: VirtualDisk) -> list[_File]:
         """The disk's own file, or the disk itself, and those that it is based on, each with what lies under it, which is never nothing."""
         if disk.kind == PASSTHROUGH:
-            return [_File(disk.path, self._of_passthrough(vm, disk))]
+            return self._passthrough_files(vm, disk)
         own = _File(disk.path, self._under_file(disk.path, disk.file_system))
         return [own, *(_File(parent.path, self._under_parent(parent)) for parent in disk.parents)]
+
+    def _passthrough_files(self, vm: VirtualMachine, disk: VirtualDisk) -> list[_File]:
+        """A LUN of which snapshots were taken has image files on it, and the LUN itself at the bottom."""
+        *deltas, lun = [ImageFile(disk.path, disk.file_system), *disk.parents]
+        above = [_File(delta.path, self._under_parent(delta)) for delta in deltas]
+        return [*above, _File(lun.path, self._of_passthrough(vm, disk))]
 
     def _under_parent(self, parent: ImageFile) -> Sequence[Resource]:
         return self._of_lun(parent.path, parent.name) if parent.name else self._under_file(parent.path, parent.file_system)

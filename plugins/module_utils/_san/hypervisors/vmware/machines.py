@@ -25,6 +25,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     SUSPENDED,
     VIRTUAL,
     Controller,
+    ImageFile,
     Use,
     VirtualDisk,
     VirtualMachine,
@@ -137,6 +138,7 @@ def _disk(device: Element, controllers: Mapping[str, Controller]) -> VirtualDisk
         mode=_MODES.get(mode, mode),
         disk_mode=text(backing, "diskMode"),
         sharing=_sharing(text(backing, "sharing"), controller),
+        parents=tuple(ImageFile(text(file, "fileName"), text(file, "datastore")) for file in _chain(backing)[1:]),
     )
 
 
@@ -151,14 +153,18 @@ def _lun(mapping: Element) -> ScsiName | None:
     return ScsiName.try_parse(text(mapping, "lunUuid")) or ScsiName.try_parse(text(mapping, "deviceName"))
 
 
-def _raw_device_mapping(backing: Element | None) -> Element | None:
-    """The backing that maps a LUN: the disk's own, or the one at the bottom of its snapshots, which always names the LUN.
+def _chain(backing: Element | None) -> list[Element]:
+    """A disk's backing, then those that it is based on, nearest first: a snapshot's, a linked clone's, each on a datastore of its own.
 
-    A backing's parent is of the backing's type, which is why it need not carry one.
+    `parent` of every VirtualDisk…BackingInfo that has files is of the backing's own type, which is why it need not carry one.
     """
-    if backing is None or type_of(backing) != _RAW_DEVICE_MAPPING:
-        return None
-    parent = child(backing, "parent")
-    while parent is not None:
-        backing, parent = parent, child(parent, "parent")
-    return backing
+    chain = []
+    while backing is not None:
+        chain.append(backing)
+        backing = child(backing, "parent")
+    return chain
+
+
+def _raw_device_mapping(backing: Element | None) -> Element | None:
+    """The backing that maps a LUN: the disk's own, or the one at the bottom of its snapshots, which always names the LUN."""
+    return _chain(backing)[-1] if backing is not None and type_of(backing) == _RAW_DEVICE_MAPPING else None

@@ -138,7 +138,12 @@ def other_users(session: VimSession, observed: Observed, disk: VirtualDisk) -> l
     others = sorted(moids - {observed.vm.id})
     read = session.retrieve({"VirtualMachine": properties.MACHINE}, {"VirtualMachine": others}) if others else ()
     neighbours = [(machines.machine(record), machines.unreadable(record)) for record in read]
-    return [vm.name for vm, hidden in neighbours if hidden or any(other.path == disk.path for other in vm.disks)]
+    return [vm.name for vm, hidden in neighbours if hidden or _files(disk) & {file for other in vm.disks for file in _files(other)}]
+
+
+def _files(disk: VirtualDisk) -> set[str]:
+    """The mapping file, and those of its snapshots."""
+    return {disk.path, *(parent.path for parent in disk.parents)}
 
 
 def _homes(session: VimSession, host: str) -> list[Home]:

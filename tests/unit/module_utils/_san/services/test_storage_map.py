@@ -334,3 +334,20 @@ def test_a_lun_that_works_and_has_lost_some_of_its_paths_is_told_to_be_degraded(
     ]
     (resource,) = storage_map(MemoryHypervisor([Host("h1", "esx1")], seen=devices), []).storage_resources
     assert resource["states"] == ["degraded", "off", "ok"]
+
+
+def test_a_lun_of_which_snapshots_were_taken_has_a_row_for_what_was_written_since_and_one_for_itself() -> None:
+    raw = VirtualDisk(
+        "2001",
+        "Hard disk 2",
+        "passthrough",
+        path="[gold] vm/vm-000001.vmdk",
+        file_system="ds-1",
+        name=OTHER,
+        parents=[ImageFile("[gold] vm/vm.vmdk", "ds-1")],
+    )
+    found = storage_map(hypervisor(raw), [source(MemoryArray(lun(NAME)))])
+    assert rows(found, "kind", "path", "naa") == [
+        ("passthrough", "[gold] vm/vm-000001.vmdk", NAME.naa),
+        ("passthrough", "[gold] vm/vm.vmdk", OTHER.naa),
+    ]
