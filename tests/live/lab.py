@@ -81,6 +81,14 @@ class Lab:
         """What ESXi would have logged as all paths down or a permanent loss of a device."""
         return list(self._ask(HYPERVISOR, "GET", "/apd"))
 
+    def show(self, view: Mapping[str, Any]) -> None:
+        """Let the vCenter show an object otherwise than it is, or not at all (`POST /view`), until the reset."""
+        self._ask(HYPERVISOR, "POST", "/view", view)
+
+    def hold(self, hold: Mapping[str, Any]) -> None:
+        """Let an ESXi host have a LUN for itself (`POST /hold`), until the reset."""
+        self._ask(HYPERVISOR, "POST", "/hold", hold)
+
     def _ask(self, server: str, method: str, path: str, body: object = None) -> Any:
         return ask(self.endpoints[server].control_url, method, path, body)
 
