@@ -2,7 +2,7 @@
 # Sourced by what runs on other versions of ansible-core and Python than those of build/venv.
 
 NOT_ON_A_TARGET=(--ignore=tests/unit/filter --ignore=tests/unit/roles)
-NOT_OUR_PLUGINS=(--ignore=tests/unit/lab --ignore=tests/unit/bench --ignore=tests/unit/scripts --ignore=tests/unit/mutants --ignore=tests/unit/simulation)
+NOT_OUR_PLUGINS=(--ignore=tests/unit/awx --ignore=tests/unit/lab --ignore=tests/unit/bench --ignore=tests/unit/scripts --ignore=tests/unit/mutants --ignore=tests/unit/simulation)
 
 # The collections that ours depends on, as build/venv has them.
 link_dependencies() {

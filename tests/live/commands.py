@@ -46,10 +46,16 @@ class Run:
 
     @property
     def statistics(self) -> dict[str, Any]:
-        """What the playbook handed to its workflow, of the only host."""
-        text = self.output.partition("CUSTOM STATS: ")[2].partition(": ")[2]
-        stats: dict[str, Any] = json.JSONDecoder().raw_decode(text.strip())[0]
+        """What the playbook handed to its workflow."""
+        text = self.output.partition("CUSTOM STATS: ")[2].partition("RUN: ")[2]
+        stats: dict[str, Any] = json.JSONDecoder().raw_decode(text)[0]
         return stats
+
+    @property
+    def disk(self) -> dict[str, Any]:
+        """The disk that the playbook handed to its workflow, of the only host."""
+        (disk,) = self.statistics["crossvisor_disks"].values()
+        return dict(disk)
 
 
 class Commands:

@@ -332,7 +332,7 @@ class _Resources:
     def _of_export(self, store: FileSystem) -> Resource:
         found = self._answers.volume_of(store.remote)
         if found is None:
-            return Resource(EXPORT, store.remote, reason=self._answers.absence(f"export {store.remote}"))
+            return Resource(EXPORT, store.remote, reason=self._answers.absence_of_export(store.remote))
         about, volume = found
         return Resource(EXPORT, store.remote, array=about, svm=volume.svm, volume=volume.name, state=volume.state)
 

@@ -161,7 +161,7 @@ def test_an_array_that_fails_costs_its_rows_not_the_map() -> None:
     assert rows(found, "status") == [("mapped",)]
     assert found.warnings == ["array a1 could not be asked: no route"]
     found = storage_map(hypervisor(image("ds-1")), [ArraySource("a1", fail)])
-    assert found.mappings[0]["reason"].endswith("; array a1 could not be asked: no route")
+    assert found.mappings[0]["reason"].endswith(" could not be looked up: array a1 could not be asked: no route")
 
 
 def test_each_array_is_asked_once_however_many_vms_there_are() -> None:
