@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san import progress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
     OutcomeUnknown,
     Refused,
@@ -146,6 +147,7 @@ class MakeVisible(Step):
                 return
             if self.clock() >= deadline:
                 raise TimedOut(self._overdue())
+            progress.tell(self._waiting(self.timeout - (deadline - self.clock())))
             self.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -154,6 +156,10 @@ class MakeVisible(Step):
 
     def after(self) -> dict[str, object]:
         return {"visible": {host.name: True for host in self._missing}}
+
+    def _waiting(self, elapsed: float) -> str:
+        hosts = ", ".join(host.name for host in self._missing)
+        return f"waiting for {hosts} to see LUN {self.name} ({elapsed:.0f} of {self.timeout:g} s)"
 
     def _overdue(self) -> str:
         sizes, states = self._sizes(), self._states()
