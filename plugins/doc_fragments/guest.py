@@ -16,6 +16,7 @@ options:
     description:
       - Where the Windows guest is reached by Windows Remote Management, and the credentials for it.
       - What is not given here is taken from environment variables, so that AWX credentials and pipelines can provide it.
+      - C(module_defaults) of the action group C(crossvisor.san.guest) give it to all modules that take it.
     type: dict
     suboptions:
       hostname:

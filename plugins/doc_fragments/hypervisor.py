@@ -16,6 +16,7 @@ options:
     description:
       - Where the hypervisor is managed, and the credentials for it.
       - What is not given here is taken from environment variables, so that AWX credentials and pipelines can provide it.
+      - C(module_defaults) of the action group C(crossvisor.san.hypervisor) give it to all modules that take it.
     type: dict
     suboptions:
       type:

@@ -114,12 +114,12 @@ mappings:
       returned: success
       type: str
     disk:
-      description: The virtual disk's name.
+      description: The virtual disk's name; empty in the one row of a VM whose disks nobody can tell, which has a RV(mappings[].reason).
       returned: success
       type: str
       sample: Hard disk 2
     kind:
-      description: V(image) or V(passthrough).
+      description: V(image) or V(passthrough); empty in the row of a VM whose disks nobody can tell.
       returned: success
       type: str
     device:

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # Sourced by what runs on other versions of ansible-core and Python than those of build/venv.
 
-NOT_ON_A_TARGET=(--ignore=tests/unit/filter --ignore=tests/unit/roles)
-NOT_OUR_PLUGINS=(--ignore=tests/unit/lab --ignore=tests/unit/bench --ignore=tests/unit/scripts --ignore=tests/unit/mutants --ignore=tests/unit/simulation)
+NOT_ON_A_TARGET=(--ignore=tests/unit/plugin_utils --ignore=tests/unit/filter --ignore=tests/unit/roles)
+NOT_OUR_PLUGINS=(--ignore=tests/unit/awx --ignore=tests/unit/lab --ignore=tests/unit/bench --ignore=tests/unit/scripts --ignore=tests/unit/mutants --ignore=tests/unit/simulation)
 
 # The collections that ours depends on, as build/venv has them.
 link_dependencies() {
@@ -77,4 +77,5 @@ on_core() {
     check "$name-syntax" check_syntax
     check "$name-documentation" check_documentation
     check "$name-run" check_run
+    ANSIBLE_PLAYBOOK=$directory/bin/ansible-playbook pytest_run "$name-both-ways" "$VENV/bin/python" tests/conformance/ansible
 }

@@ -46,10 +46,16 @@ class Run:
 
     @property
     def statistics(self) -> dict[str, Any]:
-        """What the playbook handed to its workflow, of the only host."""
-        text = self.output.partition("CUSTOM STATS: ")[2].partition(": ")[2]
-        stats: dict[str, Any] = json.JSONDecoder().raw_decode(text.strip())[0]
+        """What the playbook handed to its workflow."""
+        text = self.output.partition("CUSTOM STATS: ")[2].partition("RUN: ")[2]
+        stats: dict[str, Any] = json.JSONDecoder().raw_decode(text)[0]
         return stats
+
+    @property
+    def disk(self) -> dict[str, Any]:
+        """The disk that the playbook handed to its workflow, of the only host."""
+        (disk,) = self.statistics["crossvisor_disks"].values()
+        return dict(disk)
 
 
 class Commands:
@@ -134,11 +140,16 @@ def kill_family(pid: int) -> None:
 def kill_module(pid: int) -> bool:
     """Send SIGKILL to the module that a playbook runs on this machine; tell whether there was one."""
     for member in _family(pid):
-        if b"AnsiballZ_" in _command(member) and not _children(member):
+        if (b"AnsiballZ_" in _command(member) or _is_fork_of_a_worker(member, pid)) and not _children(member):
             with suppress(ProcessLookupError):
                 os.kill(member, signal.SIGKILL)
                 return True
     return False
+
+
+def _is_fork_of_a_worker(pid: int, playbook: int) -> bool:
+    """Whether this is a module that runs in a worker of the playbook: its grandchild, by the same command."""
+    return _parent(_stat(_parent(_stat(pid)))) == playbook and _command(pid) == _command(playbook)
 
 
 def _stopped_family(pid: int) -> list[int]:
@@ -153,6 +164,10 @@ def _family(pid: int) -> list[int]:
 
 def _children(pid: int) -> list[int]:
     return [int(stat.parent.name) for stat in Path("/proc").glob("[0-9]*/stat") if _parent(stat) == pid]
+
+
+def _stat(pid: int) -> Path:
+    return Path(f"/proc/{pid}/stat")
 
 
 def _parent(stat: Path) -> int:

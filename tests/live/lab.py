@@ -81,6 +81,14 @@ class Lab:
         """What ESXi would have logged as all paths down or a permanent loss of a device."""
         return list(self._ask(HYPERVISOR, "GET", "/apd"))
 
+    def show(self, view: Mapping[str, Any]) -> None:
+        """Let the vCenter show an object otherwise than it is, or not at all (`POST /view`), until the reset."""
+        self._ask(HYPERVISOR, "POST", "/view", view)
+
+    def hold(self, hold: Mapping[str, Any]) -> None:
+        """Let an ESXi host have a LUN for itself (`POST /hold`), until the reset."""
+        self._ask(HYPERVISOR, "POST", "/hold", hold)
+
     def _ask(self, server: str, method: str, path: str, body: object = None) -> Any:
         return ask(self.endpoints[server].control_url, method, path, body)
 
@@ -112,6 +120,10 @@ class WindowsLab(Lab):
     def multipath(self, machine: str, on: bool) -> None:
         """Install or remove MPIO, effective at the next rescan."""
         self._ask(WINDOWS[0], "POST", f"/mpio?machine={machine}{_DOMAIN}&state={'on' if on else 'off'}")
+
+    def cluster_service(self, machine: str, state: str) -> None:
+        """Let the cluster service of a host be `absent`, `disabled` or, of a node, `stopped`."""
+        self._ask(WINDOWS[0], "POST", f"/cluster_service?machine={machine}{_DOMAIN}&state={state}")
 
     def at_once(self) -> None:
         """Let jobs and state changes take no time until the next reset, so that the same run makes the same requests every time."""

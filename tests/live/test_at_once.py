@@ -180,7 +180,7 @@ def untrue(ended: Ended, state: Mapping[str, Any], vms: Sequence[str]) -> Iterat
     """What a green provisioning promised that the systems do not have; nobody has asked for its removal since."""
     platform, job = ended.job.platform, ended.job
     naa = luns(platform, state).get(job.lun)
-    told = ended.run.statistics["crossvisor_disk"]["lun"]["naa"]
+    told = ended.run.disk["lun"]["naa"]
     if naa != told:
         yield f"{job}: told naa.{told}, the array has {naa}"
     if holders(platform, state, vms, naa) != [job.vm]:

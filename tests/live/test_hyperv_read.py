@@ -61,6 +61,20 @@ def test_any_host_is_recognised_and_tells_who_is_behind_it(windows: WindowsLab, 
     }
 
 
+def test_a_host_with_the_clustering_feature_and_no_cluster_is_a_single_host(windows: WindowsLab, modules: ModuleRunner) -> None:
+    windows.cluster_service("hv01", "disabled")
+    facts = facts_of(modules, windows.host("hv01"))
+    assert (facts["hosts"], facts["clusters"]) == ([f"hv01.{DOMAIN}"], [])
+
+
+@pytest.mark.parametrize("module", ["hypervisor_facts", "hba_info", "vm_storage_map"])
+def test_a_node_that_cannot_tell_its_cluster_is_no_single_host(windows: WindowsLab, modules: ModuleRunner, module: str) -> None:
+    windows.cluster_service("hvc1n1", "stopped")
+    said = modules.fail(module, {"hypervisor": windows.host("hvc1n1")})
+    assert "cluster service of host hvc1n1.lab is stopped" in said
+    assert "Start-Service ClusSvc" in said
+
+
 @pytest.mark.parametrize("login", ["ntlm", "basic"])
 def test_both_logins_work(windows: WindowsLab, modules: ModuleRunner, login: str) -> None:
     given = {**windows.host("hvc1n1"), "type": "hyperv", "transport": login}

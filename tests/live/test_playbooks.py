@@ -82,8 +82,7 @@ class Journey:
     @property
     def disk(self) -> dict[str, Any]:
         """What the first run handed on."""
-        handed: dict[str, Any] = self.runs["first"].statistics["crossvisor_disk"]
-        return handed
+        return self.runs["first"].disk
 
     @property
     def row(self) -> dict[str, Any]:
@@ -154,7 +153,7 @@ class TestTheWholePath:
     def test_the_second_run_changes_nothing(self, journey: Journey) -> None:
         assert journey.runs["second"].counts["changed"] == 0
         assert journey.states["second"] == journey.states["first"]
-        assert not journey.runs["second"].statistics["crossvisor_disk"]["changed"]
+        assert not journey.runs["second"].disk["changed"]
 
     def test_the_map_follows_the_disk_down_to_the_array(self, journey: Journey) -> None:
         lun = journey.disk["lun"]
@@ -243,10 +242,10 @@ def test_the_disk_is_brought_into_use_in_a_windows_guest_that_is_given(windows: 
     for changes in (3, 0):
         given = play(ansible, PROVISION, **disk, size="1GiB", mount_point="E:", provision_label="data")
         assert (given.code, given.counts["changed"]) == (0, changes), given.output
-    naa = given.statistics["crossvisor_disk"]["lun"]["naa"]
+    naa = given.disk["lun"]["naa"]
     volume = windows.state()[HYPERV_HOST.server]["media"][naa]["partitions"][-1]
     assert (volume["file_system"], volume["label"], volume["access"]) == ("NTFS", "data", {"win01.lab": ["E:\\"]})
-    assert given.statistics["crossvisor_disk"]["volume"]["drive_letter"] == "E:"
+    assert given.disk["volume"]["drive_letter"] == "E:"
     for changes in (5, 0):
         taken = play(ansible, REMOVE, **disk, delete=True)
         assert (taken.code, taken.counts["changed"]) == (0, changes), taken.output
@@ -262,7 +261,7 @@ def lun_in(state: Mapping[str, Any], name: str) -> dict[str, Any] | None:
 
 def test_a_lun_removed_without_delete_stays_unmapped_and_can_be_given_again(lab: Lab, ansible: Commands) -> None:
     before = lab.state()
-    naa = play(ansible, PROVISION, **DISK, size="1GiB").statistics["crossvisor_disk"]["lun"]["naa"]
+    naa = play(ansible, PROVISION, **DISK, size="1GiB").disk["lun"]["naa"]
     removal = play(ansible, REMOVE, vm="app01", naa=f"naa.{naa.upper()}")
     after = lab.state()
     assert removal.code == 0, removal.output
@@ -271,7 +270,7 @@ def test_a_lun_removed_without_delete_stays_unmapped_and_can_be_given_again(lab:
     assert [svm["igroups"] for svm in after[ARRAY]["svms"]] == [svm["igroups"] for svm in before[ARRAY]["svms"]]
     again = play(ansible, PROVISION, **{**DISK, "vm": "app02"})
     assert again.code == 0, again.output
-    assert again.statistics["crossvisor_disk"]["lun"]["naa"] == naa
+    assert again.disk["lun"]["naa"] == naa
     assert lab.device_losses() == []
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -672,3 +673,23 @@ class TestRelease:
         before = san.state()
         then_fail(san.detach("app01") + release.plan_release(san.session, san.prod(), SPARE))
         assert san.state() == before
+
+
+class TestPaths:
+    @pytest.mark.parametrize("words", [["ok", "degraded"], ["degraded", "ok"], ["degraded"]])
+    def test_a_lun_that_has_lost_some_of_its_paths_is_attached_released_and_in_service(self, san: San, words: list[str]) -> None:
+        control(san.vcenter, "POST", "/link", {"host": "esx01.lab", "adapter": "vmhba2", "words": words})
+        with closing(VMware(san.connection)) as vmware:
+            request = AttachRequest("app01", DiskWish(SPARE, timeout=TIMEOUT))
+            assert services.attach(vmware, request, check_mode=False).outcome.changed
+            assert [device.state for device in vmware.devices(san.prod(), SPARE)] == ["ok", "ok"]
+            assert [use.name for use in vmware.in_service(san.prod(), SPARE)] == ["esx01.lab", "esx02.lab"]
+            services.detach(vmware, request, release=True, check_mode=False)
+            assert vmware.in_service(san.prod(), SPARE) == []
+
+    def test_a_lun_that_has_lost_all_of_them_is_told_with_its_state(self, san: San) -> None:
+        for adapter in ("vmhba2", "vmhba3", "vmhba64"):
+            with suppress(urllib.error.HTTPError):  # not every host has all of them
+                control(san.vcenter, "POST", "/link", {"host": "esx01.lab", "adapter": adapter})
+        with closing(VMware(san.connection)) as vmware, pytest.raises(StepFailed, match=r"does no I/O on esx01\.lab \(lost\)"):
+            services.attach(vmware, AttachRequest("app01", DiskWish(SPARE, timeout=0.5, file_system="local-esx01")), check_mode=False)

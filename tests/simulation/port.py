@@ -34,6 +34,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     Host,
     Inventory,
     ScsiDevice,
+    Use,
     VirtualDisk,
     VirtualMachine,
 )
@@ -121,6 +122,10 @@ class Port:
         """A step for each host that has the LUN in service."""
         found = {device.host: device.state for device in self.devices(hosts, name)}
         return Plan([DetachDevice(self, self.endpoint.host(host), name, found.get(host, GONE)) for host in hosts])
+
+    def in_service(self, hosts: Sequence[str], name: ScsiName) -> list[Use]:
+        """Not simulated: hosts lose a LUN without harm."""
+        return []
 
     def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         """One rescan of the hosts that list the LUN, and a step for each host, which may remember it all the same."""

@@ -15,6 +15,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.changing import VmChange
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Nodes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.waiting import Waiting
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
@@ -22,7 +23,7 @@ from tests.lab import world
 from tests.lab.hyperv import machines, vms
 from tests.lab.hyperv.running import Lab
 from tests.lab.hyperv_world import lun_path
-from tests.unit.windows import Wire, nodes
+from tests.unit.windows import Wire, nodes, waiting
 
 HOST, HOST_ID = "hv01.lab", "HV01"
 GROUP = "hv_hv01"
@@ -69,7 +70,12 @@ class HyperVHost:
 
     def change(self, name: str) -> VmChange:
         """A VM to be changed."""
-        return VmChange(self.nodes, self.vm(name), TIMEOUT)
+        waiting = self.waiting()
+        return VmChange(self.nodes, self.vm(name), waiting.timeout, waiting.clock, waiting.sleep)
+
+    def waiting(self) -> Waiting:
+        """Pauses in which everything happens that is still to happen."""
+        return waiting(TIMEOUT, lambda: self.lab.estate.timeline.settle(everything=True))
 
     def wish(self, name: ScsiName = SPARE, **settings: Any) -> DiskWish:
         """A wish for a disk."""

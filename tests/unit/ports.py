@@ -76,6 +76,8 @@ class MemoryHypervisor:
     address: str = "hv.example.com"
     warnings: list[str] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
+    serving: list[Use] = field(default_factory=list)
+    """The hosts that would lose the LUN's paths, by `Host.id`."""
     device_reads: int = 0
     """How often the whole inventory of SCSI devices was read, which is dear."""
     meanwhile: dict[int, Callable[[], None]] = field(default_factory=dict)
@@ -132,6 +134,10 @@ class MemoryHypervisor:
 
     def plan_release(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         return self._drop("release", hosts, name)
+
+    def in_service(self, hosts: Sequence[str], name: ScsiName) -> list[Use]:
+        self.calls.append("in_service")
+        return [use for use in self.serving if use.id in hosts]
 
     def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         return self._drop("forget", hosts, name)

@@ -42,6 +42,8 @@ class Inventory:
     """Objects by type and id, with the properties that they have."""
 
     objects: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    missing: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    """What of an object cannot be read, and why."""
     reads: int = 0
     storage_systems: dict[str, StorageSystem] = field(default_factory=dict)
 
@@ -58,7 +60,8 @@ class Inventory:
         self.reads += 1
         for (kind, moid), properties in list(self.objects.items()):
             if kind in paths and (moids is None or moid in moids.get(kind, ())):
-                yield vsphere.record(kind, moid, {path: value for path, value in properties.items() if path in paths[kind]})
+                told = {path: value for path, value in properties.items() if path in paths[kind]}
+                yield vsphere.record(kind, moid, told, self.missing.get((kind, moid)))
 
     def managed(self, wsdl_name: str, moid: str) -> Any:
         if wsdl_name == "HostStorageSystem":

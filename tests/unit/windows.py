@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import HYPERVISOR, Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed, CrossvisorError, OutcomeUnknown
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Nodes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.waiting import Waiting
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim import CimClient
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman import WsmanSession
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_transport import Effect, WsmanTransport
@@ -121,6 +122,17 @@ def nodes(lab: Lab, machine: str, wire: Wire | None = None) -> Nodes:
     log = wire or Wire()
     connection = Connection(role=HYPERVISOR, type="hyperv", hostname=machine, port=5986, username="LAB\\Administrator", password="unused")
     return Nodes(connection, lambda to: client(lab, str(to.hostname), log))
+
+
+def waiting(timeout: float = 30.0, meanwhile: Happening = lambda: None) -> Waiting:
+    """Waiting that takes no time: in every pause something may happen."""
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+        meanwhile()
+
+    return Waiting(timeout, lambda: now[0], sleep)
 
 
 def refusing(error: CrossvisorError) -> Happening:

@@ -137,7 +137,9 @@ class ScsiDevice:
     vendor: str = ""
     product: str = ""
     state: str = DEVICE_OK
-    """`ok`, `off` (detached by an administrator), `lost`, or the platform's own word."""
+    """`ok`, `off` (detached by an administrator), `lost`, or the platform's own words, separated by commas."""
+    degraded: bool = False
+    """It does I/O and is `ok`, but has lost some of its paths."""
     aliases: Sequence[str] = ()
     """Other spellings of the same device on this host (`vml.…`, drive numbers, multipath names)."""
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san import progress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
     CrossvisorError,
     OutcomeUnknown,
@@ -120,6 +121,7 @@ class Plan:
         """
         ran: list[Step] = []
         for position, step in enumerate(self.steps):
+            progress.tell(step.title)
             try:
                 if isinstance(step, Guard):
                     if ran or any(not later.done() for later in self.steps[position:]):

@@ -126,6 +126,15 @@ def test_a_cluster_refuses_by_a_fault(lab: Lab) -> None:
         assert "already exists" in str(refusal.value)
 
 
+def test_a_host_with_the_clustering_feature_and_no_cluster_has_the_namespace_and_nobody_who_answers(lab: Lab, client: WSMan) -> None:
+    with pytest.raises(WSManFaultError) as missing:
+        query(client, CLUSTER, "SELECT * FROM MSCluster_Cluster")
+    lab.control("POST", "/cluster_service?machine=hv01.lab&state=disabled")
+    with pytest.raises(WSManFaultError) as silent:
+        query(client, CLUSTER, "SELECT * FROM MSCluster_Cluster")
+    assert (missing.value.code, silent.value.code) == (2150858752, 0x800706D9)
+
+
 @pytest.mark.parametrize(
     ("wql", "code"),
     [("SELECT * FROM Msvm_Nothing", 2150858752), ("SELECT Nothing FROM Msvm_ComputerSystem", 2150858778), ("no query", 2150858778)],

@@ -55,7 +55,7 @@ def test_every_machine_answers(lab: Lab, machine: str, transport: str) -> None:
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_one_session_asks_often(lab: Lab, transport: str) -> None:
     client = connect(lab.host, transport)
-    assert [len(query(client, SERVICES)) for _turn in range(4)] == [5, 5, 5, 5]
+    assert [len(query(client, SERVICES)) for _turn in range(4)] == [4, 4, 4, 4]
     assert lab.control("GET", "/requests")["total"] == 4
 
 

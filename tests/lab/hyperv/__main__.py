@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,26 @@ def _control(estate: Estate, sites: Mapping[str, Site], log: RequestLog, faults:
             _done(lambda: estate.set_power(_one(query, "machine"), _one(query, "state") == "up"))
         return {}
 
+    def cluster_service(query: Query) -> Any:
+        name = _one(query, "machine")
+        with estate.lock:
+            _done(lambda: estate.set_cluster_service(name, _one(query, "state")))
+            sites[name].service = service(estate, name)
+        return {}
+
+    writes = {
+        "/reboot": reboot,
+        "/failover": fail_over,
+        "/machine": machine,
+        "/cluster_service": cluster_service,
+        **_settings(estate),
+    }
+    return Control(log, faults, state, reset, address, {"/controls": controls}, {}, writes)
+
+
+def _settings(estate: Estate) -> dict[str, Callable[[Query], Any]]:
+    """Return the calls that change nothing but a setting."""
+
     def multipath(query: Query) -> Any:
         with estate.lock:
             _done(lambda: estate.set_multipath(_one(query, "machine"), _one(query, "state") == "on"))
@@ -137,8 +157,7 @@ def _control(estate: Estate, sites: Mapping[str, Site], log: RequestLog, faults:
             estate.timeline.seconds = float(_one(query, "seconds"))
         return {}
 
-    writes = {"/reboot": reboot, "/failover": fail_over, "/machine": machine, "/mpio": multipath, "/pending": pending}
-    return Control(log, faults, state, reset, address, {"/controls": controls}, {}, writes)
+    return {"/mpio": multipath, "/pending": pending}
 
 
 def _one(query: Query, name: str) -> str:

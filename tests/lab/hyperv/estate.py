@@ -17,7 +17,7 @@ from typing import Any
 from tests.lab.hyperv import clusters, vms
 from tests.lab.hyperv.clusters import Cluster, Group, Resource
 from tests.lab.hyperv.fabric import Fabric
-from tests.lab.hyperv.machines import SAS, SATA, Disk, Machine, Unit, iscsi_targets, lun_units
+from tests.lab.hyperv.machines import ABSENT, DISABLED, RUNNING, SAS, SATA, STOPPED, Disk, Machine, Unit, iscsi_targets, lun_units
 from tests.lab.hyperv.media import RAW, Medium, formatted
 from tests.lab.hyperv.timeline import Timeline
 from tests.lab.hyperv.vms import Attachment, Vm
@@ -104,6 +104,11 @@ class Estate:
         machine.targets = iscsi_targets(rows)
         return machine.discover(lun_units(machine, rows))
 
+    def notice_later(self, disk: Disk) -> None:
+        """Let Hyper-V find out after a while that the disk is offline."""
+        disk.noticed = False
+        self.timeline.later(lambda: setattr(disk, "noticed", disk.offline))
+
     def wrote(self, disk: Disk, size: int) -> None:
         """Tell the array how much was written to a disk that is a LUN. Raises OSError when it does not answer."""
         if disk.unit.vendor == LUN_VENDOR:
@@ -137,12 +142,12 @@ class Estate:
         return not (has_volume and resource.state == clusters.ONLINE and cluster.owner(resource) == machine.name)
 
     def in_passthrough_pool(self, machine: Machine, disk: Disk) -> bool:
-        """Return whether the host could give the disk to a VM: offline, or a disk of the cluster that this node owns."""
+        """Return whether the host could give the disk to a VM: offline for a while, or a disk of the cluster that this node owns."""
         if disk.boot:
             return False
         found = self.clustered(machine, disk)
         if found is None:
-            return disk.offline
+            return disk.offline and disk.noticed
         cluster, resource = found  # pylint: disable=unpacking-non-sequence
         return not resource.shared_volume and not resource.core and cluster.owner(resource) == machine.name
 
@@ -229,11 +234,22 @@ class Estate:
         """Take a machine from the network, or bring it back; a cluster moves its groups to another node where it can."""
         machine = self._machine(name)
         machine.up = up
-        if up or machine.cluster is None:
+        self._evacuate(machine)
+
+    def set_cluster_service(self, name: str, state: str) -> None:
+        """Start or stop the service of a node, or install and remove it on a host that is no node."""
+        machine = self._machine(name)
+        if state not in ((STOPPED, RUNNING) if machine.cluster else (ABSENT, DISABLED)):
+            raise Refused(f"the cluster service of {name} cannot be {state}")
+        machine.cluster_service = state
+        self._evacuate(machine)
+
+    def _evacuate(self, machine: Machine) -> None:
+        if machine.takes_part or machine.cluster is None:
             return
         cluster = self.clusters[machine.cluster]
-        for group in [group for group in cluster.groups.values() if group.owner == name]:
-            heirs = [node for node in cluster.nodes if self.machines[node].up and not self.why_not_on(cluster, group, node)]
+        for group in [group for group in cluster.groups.values() if group.owner == machine.name]:
+            heirs = [node for node in cluster.nodes if self.machines[node].takes_part and not self.why_not_on(cluster, group, node)]
             if heirs:
                 cluster.move_group(group, heirs[0], lambda _: "")
         self.timeline.settle(everything=True)
@@ -319,7 +335,12 @@ class Estate:
 
     def _form(self, row: Mapping[str, Any]) -> None:
         cluster = Cluster(
-            row["name"], list(row["nodes"]), self.timeline, lambda node: self.machines[node].up, self.why_not_start, self._resource_changed
+            row["name"],
+            list(row["nodes"]),
+            self.timeline,
+            lambda node: self.machines[node].takes_part,
+            self.why_not_start,
+            self._resource_changed,
         )
         self.clusters[row["name"]] = cluster
         first = row["nodes"][0]
@@ -395,7 +416,16 @@ class Estate:
 
 def _machine(row: Mapping[str, Any]) -> Machine:
     return Machine(
-        row["name"], row["role"], row["cluster"], row["uuid"], row["manufacturer"], row["model"], row["mpio"], row["hbas"], row.get("vm")
+        row["name"],
+        row["role"],
+        row["cluster"],
+        row["uuid"],
+        row["manufacturer"],
+        row["model"],
+        row["mpio"],
+        row["hbas"],
+        row.get("vm"),
+        RUNNING if row["cluster"] else ABSENT,
     )
 
 

@@ -11,10 +11,10 @@ from functools import cache
 from pathlib import Path
 
 from tests.lab.hyperv.estate import Estate
-from tests.lab.hyperv.machines import Machine
+from tests.lab.hyperv.machines import ABSENT, RUNNING, Machine
 from tests.lab.hyperv.mof import Schema, read_schema
 from tests.lab.hyperv.namespaces import Handler, Namespace, Provider
-from tests.lab.hyperv.providers import cimv2, cluster, hba, storage, virtualization
+from tests.lab.hyperv.providers import cimv2, cluster, hba, silent_cluster, storage, virtualization
 from tests.lab.hyperv.wsman import Product, Service
 
 CLASSES = Path(__file__).parent / "classes"
@@ -42,9 +42,11 @@ def _namespaces(estate: Estate, machine: Machine) -> Iterable[Namespace]:
     if machine.role == "host":
         virtual = schema("virtualization")
         yield Namespace("root/virtualization/v2", virtual, [virtualization.provider(estate, machine, virtual)])
-    if machine.cluster:
+    if machine.cluster_service != ABSENT:
         cluster_schema = schema("mscluster")
-        yield Namespace("root/mscluster", cluster_schema, [cluster.provider(estate, machine, cluster_schema)])
+        answering = machine.cluster_service == RUNNING
+        provider = cluster.provider(estate, machine, cluster_schema) if answering else silent_cluster.provider(cluster_schema)
+        yield Namespace("root/mscluster", cluster_schema, [provider])
 
 
 def _registry(provider: Provider) -> dict[tuple[str, str], Handler]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FC, ISCSI, SAS, SATA = 6, 9, 10, 11
+ABSENT, DISABLED, STOPPED, RUNNING = "absent", "disabled", "stopped", "running"
+"""The cluster service: not installed; installed, but no node of a cluster; of a node, stopped and running."""
 POLICY = 1
 """OfflineReason: the SAN policy OfflineShared, the default of Windows Server's Datacenter edition."""
 
@@ -42,6 +44,8 @@ class Disk:
     offline: bool = True
     read_only: bool = True
     boot: bool = False
+    noticed: bool = True
+    """Hyper-V knows that it is offline, and offers it to VMs."""
 
     @property
     def key(self) -> str:
@@ -62,8 +66,11 @@ class Machine:
     mpio: bool
     hbas: Sequence[Mapping[str, Any]]
     vm: str | None = None
+    cluster_service: str = ABSENT
     up: bool = True
     boots: int = 0
+    blind_rescans: int = 0
+    """How many of the next rescans find nothing, and say nothing about it."""
     disks: list[Disk] = field(default_factory=list)
     targets: list[tuple[str, str, int]] = field(default_factory=list)
     """iSCSI targets by name, address and port, that it has sessions with since the last rescan."""
@@ -78,6 +85,11 @@ class Machine:
     def inside(self, directory: str) -> list[str]:
         """Return the files and directories right in a directory, by their paths."""
         return [path for path in sorted(self.files | self.directories) if path.rpartition("\\")[0] == directory.lower()]
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether its cluster calls it up."""
+        return self.up and self.cluster_service == RUNNING
 
     @property
     def short(self) -> str:

@@ -34,6 +34,11 @@ class Lab:
         self.estate = Estate(self.world["hyperv"], self.fabric, 0.0)
         self.clients = {name: Client(self.estate, service(self.estate, name)) for name in self.estate.machines}
 
+    def set_cluster_service(self, name: str, state: str) -> None:
+        """Let the cluster service of a host be in a state of `machines`."""
+        self.estate.set_cluster_service(name, state)
+        self.clients[name].service = service(self.estate, name)
+
     def map_lun(self, group: str, lun: str = "/vol/vol_dev/spare", number: int = 77) -> str:
         """Show a LUN to an initiator group; return its NAA name."""
         groups: list[dict[str, Any]] = self.world["array"]["svms"][0]["igroups"]

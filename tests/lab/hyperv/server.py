@@ -22,7 +22,7 @@ from tests.lab.hyperv.soap import MOST_ENVELOPE_BYTES, Request, fault_answer, is
 from tests.lab.hyperv.wsman import Operation, Product, Service, identify
 from tests.lab.listener import DROPPED, Credentials, Handler, Listener
 
-ACTIONS = COMMON_ACTIONS | {"boot", "job_error"}
+ACTIONS = COMMON_ACTIONS | {"boot", "job_error", "blind_rescans"}
 PATH = "/wsman"
 SOAP = "application/soap+xml;charset=UTF-8"
 
@@ -209,6 +209,7 @@ class _Exchange:
                 self._site.boot()
             estate.timeline.settle()
             estate.job_error = _job_error(action)
+            estate.machines[self._site.machine].blind_rescans += int(action.get("blind_rescans", 0))
             try:
                 if error := action.get("error"):
                     raise _injected(error)

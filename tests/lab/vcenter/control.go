@@ -71,6 +71,9 @@ func (s *server) control() http.Handler {
 		answer(w, lab.state())
 	})
 	mux.HandleFunc("GET /apd", s.apd)
+	mux.HandleFunc("POST /view", s.addView)
+	mux.HandleFunc("POST /hold", s.addHold)
+	mux.HandleFunc("POST /link", s.setLink)
 	mux.HandleFunc("POST /reset", func(w http.ResponseWriter, _ *http.Request) {
 		if err := s.reset(); err != nil {
 			refuse(w, http.StatusInternalServerError, err)

@@ -156,10 +156,29 @@ func (l *lab) remount(ctx *simulator.Context, h *host) {
 			}
 			anywhere = anywhere || *mounts[i].MountInfo.Accessible
 		}
-		ctx.Map.AtomicUpdate(ctx, ds, []types.PropertyChange{{Name: "host", Val: mounts}, {Name: "summary.accessible", Val: anywhere}})
+		ctx.Map.AtomicUpdate(ctx, ds, []types.PropertyChange{
+			{Name: "host", Val: mounts}, {Name: "summary.accessible", Val: anywhere}, {Name: "info", Val: l.infoOf(wanted.Name, ds, anywhere)},
+		})
 	}
 	ctx.Map.AtomicUpdate(ctx, h.system, []types.PropertyChange{{Name: "config.fileSystemVolume", Val: volumes}})
 	ctx.Map.AtomicUpdate(ctx, h.storage, []types.PropertyChange{{Name: "fileSystemVolumeInfo", Val: *volumes}})
+}
+
+// infoOf is what a datastore tells of itself: one that no host can reach no longer names its extents (VmfsDatastoreInfo.vmfs).
+func (l *lab) infoOf(name string, ds *simulator.Datastore, accessible bool) types.BaseDatastoreInfo {
+	info, ok := ds.Info.(*types.VmfsDatastoreInfo)
+	if !ok {
+		return ds.Info
+	}
+	if info.Vmfs != nil {
+		l.volumes[name] = info.Vmfs
+	}
+	shown := copyOf(info)
+	shown.Vmfs = nil
+	if accessible {
+		shown.Vmfs = l.volumes[name]
+	}
+	return shown
 }
 
 func (h *host) seesAll(extents []string) bool {

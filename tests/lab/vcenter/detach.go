@@ -49,6 +49,10 @@ func (o *overlay) DeleteScsiLunState(ctx *simulator.Context, req *types.DeleteSc
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	h := o.hostByStorage[req.This]
+	if refused := o.connected(h.system.Self); refused != nil {
+		body.Fault_ = simulator.Fault(refused.message, refused.fault)
+		return body
+	}
 	for naa := range h.detached {
 		if naaPrefix+naa != req.LunCanonicalName {
 			continue
@@ -71,7 +75,11 @@ func (l *lab) switchDevice(ctx *simulator.Context, storage types.ManagedObjectRe
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := l.hostByStorage[storage]
-	if refused := act(l, ctx, h, uuid); refused != nil {
+	refused := l.connected(h.system.Self)
+	if refused == nil {
+		refused = act(l, ctx, h, uuid)
+	}
+	if refused != nil {
 		return simulator.Fault(refused.message, refused.fault)
 	}
 	h.publish(ctx)
@@ -107,6 +115,9 @@ func (l *lab) detach(ctx *simulator.Context, h *host, uuid string) *refusal {
 	}
 	if ds := l.extents[d.canonicalName()]; ds != "" {
 		return inUse("Datastore", ds, d)
+	}
+	if what := h.holds[d.NAA]; what != "" {
+		return inUse("Host", h.name+" ("+what+")", d)
 	}
 	if vm := l.mappedBy(ctx, h, d.NAA); vm != "" {
 		return inUse("VirtualMachine", vm, d)

@@ -47,7 +47,8 @@ func (l *lab) buildHost(cluster *simulator.ClusterComputeResource, wanted worldH
 		name: wanted.Name, system: system,
 		storage:   l.registry().Get(*system.ConfigManager.StorageSystem).(*simulator.HostStorageSystem),
 		localDisk: "t10.ATA_____LabDisk____" + strings.SplitN(wanted.Name, ".", 2)[0],
-		devices:   map[string]*device{}, detached: map[string]string{},
+		devices:   map[string]*device{}, detached: map[string]string{}, holds: map[string]string{},
+		degraded: []string{"ok", "degraded"},
 	}
 	for _, hba := range wanted.HBAs {
 		a := &adapter{worldHBA: hba}

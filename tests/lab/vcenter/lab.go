@@ -38,6 +38,11 @@ type lab struct {
 	hostByStorage map[types.ManagedObjectReference]*host
 	datastores    map[string]*simulator.Datastore
 	extents       map[string]string // canonical device name -> name of the VMFS datastore on it
+
+	volumes map[string]*types.HostVmfsVolume // of the VMFS datastores, also while none can be reached
+
+	viewMu sync.Mutex
+	views  map[types.ManagedObjectReference]view
 }
 
 // newLab builds the world; the hosts have rescanned once when it returns.
@@ -55,7 +60,8 @@ func newLab(w *world, f fabric, c credentials, injected *faults) (*lab, error) {
 	l := &lab{
 		world: w, fabric: f, model: model, ctx: model.Service.Context, faults: injected,
 		hostByRef: map[types.ManagedObjectReference]*host{}, hostByStorage: map[types.ManagedObjectReference]*host{},
-		datastores: map[string]*simulator.Datastore{}, extents: map[string]string{},
+		datastores: map[string]*simulator.Datastore{}, extents: map[string]string{}, views: map[types.ManagedObjectReference]view{},
+		volumes: map[string]*types.HostVmfsVolume{},
 	}
 	if err := l.build(); err != nil {
 		model.Remove()

@@ -33,11 +33,18 @@ var intercepted = map[string]map[string]bool{
 	"VirtualDiskManager": {"DeleteVirtualDisk_Task": true},
 }
 
+// reads are what the overlay answers in the property collector's stead while something cannot be looked into.
+var reads = map[string]bool{"RetrievePropertiesEx": true, "ContinueRetrievePropertiesEx": true, "RetrieveProperties": true}
+
 func (l *lab) intercept() {
 	o := &overlay{lab: l}
 	o.Self = types.ManagedObjectReference{Type: "LabOverlay", Value: "lab-overlay"}
 	l.registry().Put(o)
 	l.registry().Handler = func(ctx *simulator.Context, method *simulator.Method) (mo.Reference, types.BaseMethodFault) {
+		if method.This.Type == "PropertyCollector" && reads[method.Name] && l.anyViews() {
+			method.This = o.Self
+			return o, nil
+		}
 		if !intercepted[method.This.Type][method.Name] {
 			return nil, nil
 		}

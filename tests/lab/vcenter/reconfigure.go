@@ -60,6 +60,9 @@ func (l *lab) reconfigure(ctx *simulator.Context, vm *simulator.VirtualMachine, 
 }
 
 func (c *change) check(spec *types.VirtualMachineConfigSpec) *refusal {
+	if refused := c.connected(c.vm.Self); refused != nil {
+		return refused
+	}
 	if spec.ChangeVersion != "" && spec.ChangeVersion != c.vm.Config.ChangeVersion {
 		return &refusal{&types.ConcurrentAccess{}, "The object has changed since it was read."}
 	}

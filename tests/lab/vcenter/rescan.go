@@ -50,6 +50,9 @@ func (o *overlay) RefreshStorageSystem(*simulator.Context, *types.RefreshStorage
 // rescan asks the array through all adapters of the host, or the one of that name, and publishes what they see.
 func (l *lab) rescan(ctx *simulator.Context, storage types.ManagedObjectReference, adapter string) *soap.Fault {
 	h := l.hostByStorage[storage]
+	if refused := l.connected(h.system.Self); refused != nil {
+		return simulator.Fault(refused.message, refused.fault)
+	}
 	scanners := h.scanners(adapter)
 	rows, err := h.scan(ctx, l.fabric, scanners)
 	if err != nil {

@@ -23,12 +23,15 @@ type host struct {
 	localDisk string             // canonical name
 	devices   map[string]*device // by NAA
 	detached  map[string]string  // NAA -> UUID of the devices switched off with DetachScsiLun, also after they are gone
+	holds     map[string]string  // NAA -> what the host itself has it for: "boot" or "diagnostic"
+	degraded  []string           // how it calls a device that has lost some of its paths
 	losses    []loss
 }
 
 type adapter struct {
 	worldHBA
-	key string
+	key      string
+	linkDown bool
 }
 
 // initiator is the name that the array knows the adapter by; "" for adapters that are no initiators.
@@ -72,7 +75,16 @@ func (d *device) reachable() bool {
 	return slices.ContainsFunc(d.paths, func(p lunPath) bool { return p.alive })
 }
 
-// state is the device's ScsiLun.operationalState on this host.
+// words are the device's ScsiLun.operationalState on this host: all of them count, and which is first is up to the host.
+func (h *host) words(d *device) []string {
+	dead := slices.ContainsFunc(d.paths, func(p lunPath) bool { return !p.alive })
+	if state := h.state(d); state != types.ScsiLunStateOk || !dead {
+		return []string{string(state)}
+	}
+	return h.degraded
+}
+
+// state is the first word of the device's ScsiLun.operationalState on this host.
 func (h *host) state(d *device) types.ScsiLunState {
 	switch {
 	case h.detached[d.NAA] != "":
@@ -131,11 +143,11 @@ func (h *host) absorb(adapters []*adapter, rows []presentation) {
 	seen := map[string][]lunPath{}
 	for _, row := range rows {
 		paths := pathsOf(adapters, row)
-		if len(paths) == 0 {
+		d := h.devices[row.NAA]
+		if len(paths) == 0 || d == nil && !slices.ContainsFunc(paths, func(p lunPath) bool { return p.alive }) {
 			continue
 		}
 		seen[row.NAA] = append(seen[row.NAA], paths...)
-		d := h.devices[row.NAA]
 		if d == nil {
 			d = &device{}
 			h.devices[row.NAA] = d
@@ -146,7 +158,7 @@ func (h *host) absorb(adapters []*adapter, rows []presentation) {
 	for naa, d := range h.devices {
 		alive := slices.DeleteFunc(slices.Clone(d.paths), func(p lunPath) bool { return !p.alive || slices.Contains(adapters, p.adapter) })
 		alive = append(alive, seen[naa]...)
-		if len(alive) > 0 {
+		if slices.ContainsFunc(alive, func(p lunPath) bool { return p.alive }) {
 			d.paths = alive
 			continue
 		}
@@ -196,7 +208,7 @@ func pathsOf(adapters []*adapter, row presentation) []lunPath {
 		}
 		for _, port := range row.Ports {
 			if a.reaches(port, row.Ports) {
-				paths = append(paths, lunPath{a, port, row.LUN, true})
+				paths = append(paths, lunPath{a, port, row.LUN, !a.linkDown})
 			}
 		}
 	}

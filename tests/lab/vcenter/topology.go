@@ -210,7 +210,7 @@ func (h *host) scsiDisk(d *device) *types.HostScsiDisk {
 				{Namespace: "SERIALNUM", NamespaceId: namespaceSerial, Data: []byte(d.Serial)},
 			},
 			StandardInquiry:  d.standardInquiry(),
-			OperationalState: []string{string(h.state(d))},
+			OperationalState: h.words(d),
 			Capabilities:     &types.ScsiLunCapabilities{UpdateDisplayNameSupported: true},
 			VStorageSupport:  "vStorageSupported", ProtocolEndpoint: types.NewBool(false), PerenniallyReserved: types.NewBool(false),
 			ApplicationProtocol: "SCSI",

@@ -130,8 +130,7 @@ class Journey:
 
     @property
     def handed_on(self) -> dict[str, Any]:
-        handed: dict[str, Any] = self.runs["made"].statistics["crossvisor_disk"]
-        return handed
+        return self.runs["made"].disk
 
     @property
     def naa(self) -> str:

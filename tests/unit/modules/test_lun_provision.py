@@ -52,7 +52,7 @@ def test_a_lun_is_withdrawn_when_its_hypervisor_knows_no_user() -> None:
     with opened(hypervisor, array):
         result = LUN_PROVISION.succeed({**CONNECTIONS, "state": "absent", "naa": f"naa.{NAME.naa}", "delete": True})
     assert (result["actions"], array.lun) == (["unmap the LUN", "delete the LUN"], None)
-    assert hypervisor.calls == ["inventory", "hosts", "inventory", "close"]
+    assert hypervisor.calls == ["inventory", "hosts", "in_service", "inventory", "close"]
 
 
 def test_a_lun_that_a_vm_uses_is_refused_by_its_name() -> None:

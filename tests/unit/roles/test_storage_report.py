@@ -93,7 +93,7 @@ def test_what_is_unknown_is_an_empty_cell(render: Render) -> None:
     assert written(render, lun_id=None)["lun_id"] == ""
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.text(alphabet="=+-@;\t\r\n \"'a1", max_size=8))
 @example("\n=1")
 def test_no_cell_begins_as_a_formula(render: Render, name: str) -> None:

@@ -22,6 +22,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     Inventory,
     ScsiDevice,
     Slot,
+    Use,
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
@@ -91,6 +92,11 @@ class Hypervisor(Protocol):
 
     def plan_release(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         """Steps after which the hosts no longer use the LUN, so that unmapping it causes no loss of paths."""
+
+    def in_service(self, hosts: Sequence[str], name: ScsiName) -> list[Use]:
+        """What would happen to the given hosts (`Host.id`) if the array took the LUN from them now: those that have it in service, and
+        those of which nobody can tell. None on a platform whose hosts bear that.
+        """
 
     def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         """Steps that drop what the hosts remember of a released LUN which the array has unmapped."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Array
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, in_one_sentence
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ONLINE, UNKNOWN, ArrayAbout, Lun, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
@@ -37,6 +37,8 @@ class ArrayView:
     """Every LUN of that name: arrays that mirror a LUN may present both ends under one."""
     volumes: list[tuple[ArrayAbout, Volume]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    answered: list[str] = field(default_factory=list)
+    """Those of the asked that told all that was asked for."""
     failures: list[str] = field(default_factory=list)
 
     def add(self, about: ArrayAbout, lun: Lun) -> None:
@@ -62,17 +64,28 @@ class ArrayView:
         ]
 
     def absence(self, what: str, vendor: str | None = None) -> str:
-        """Why nothing was found: the reason of an unresolved row."""
+        """Why nothing was found: the reason of an unresolved row. An array that did not answer may have it."""
+        made_by = f" (by its name it is on {vendor})" if vendor else ""
+        silent = "; ".join(self.failures)
         if not self.asked:
-            return f"no array was given to look up {what}" + (f" (by its name it is on {vendor})" if vendor else "")
-        reason = f"{what} is on none of the arrays {', '.join(self.asked)}" + (f" (by its name it is on {vendor})" if vendor else "")
-        return f"{reason}; {'; '.join(self.failures)}" if self.failures else reason
+            return f"no array was given to look up {what}{made_by}"
+        if not self.answered:
+            return f"{what}{made_by} could not be looked up: {silent}"
+        if silent:
+            return f"{what} is not on {', '.join(self.answered)}{made_by}, but may be where nobody could look: {silent}"
+        return f"{what} is on none of the arrays {', '.join(self.answered)}{made_by}"
+
+    def absence_of_export(self, remote: str) -> str:
+        """The same of `server:/path`, whose server has to be known by its addresses."""
+        server = _server(remote)
+        if self.answered and not _addresses(server):
+            return f"export {remote} could not be looked up, because no name server of this machine knows an address of {server}"
+        return self.absence(f"export {remote}")
 
     def volume_of(self, remote: str) -> tuple[ArrayAbout, Volume] | None:
         """The volume behind `server:/path`: served at that address, with the longest export path above it."""
-        server, _first, path = remote.rpartition(":/")
-        path = f"/{path}".rstrip("/") or "/"
-        addresses = _addresses(server.strip("[]"))
+        path = f"/{remote.rpartition(':/')[2]}".rstrip("/") or "/"
+        addresses = _addresses(_server(remote))
         found = [
             (about, volume)
             for about, volume in self.volumes
@@ -88,8 +101,9 @@ def view(sources: Sequence[ArraySource], names: Collection[ScsiName], with_expor
         answers.asked.append(source.label)
         try:
             _ask(source, names, with_exports, answers)
+            answers.answered.append(source.label)
         except CrossvisorError as error:
-            answers.failures.append(f"array {source.label} could not be asked: {error}")
+            answers.failures.append(f"array {source.label} could not be asked: {in_one_sentence(str(error))}")
     return answers
 
 
@@ -119,6 +133,10 @@ def _sentence(what: str, named: Sequence[str]) -> list[str]:
         return []
     more = f"; and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
     return [f"{what}: {'; '.join(named[:_MOST_NAMED])}{more}."]
+
+
+def _server(remote: str) -> str:
+    return remote.rpartition(":/")[0].strip("[]")
 
 
 @cache

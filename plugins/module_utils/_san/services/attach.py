@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san import progress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
     OutcomeUnknown,
     Refused,
@@ -146,6 +147,7 @@ class MakeVisible(Step):
                 return
             if self.clock() >= deadline:
                 raise TimedOut(self._overdue())
+            progress.tell(self._waiting(self.timeout - (deadline - self.clock())))
             self.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -155,8 +157,18 @@ class MakeVisible(Step):
     def after(self) -> dict[str, object]:
         return {"visible": {host.name: True for host in self._missing}}
 
+    def _waiting(self, elapsed: float) -> str:
+        hosts = ", ".join(host.name for host in self._missing)
+        return f"waiting for {hosts} to see LUN {self.name} ({elapsed:.0f} of {self.timeout:g} s)"
+
     def _overdue(self) -> str:
-        sizes = self._sizes()
+        sizes, states = self._sizes(), self._states()
+        broken = [f"{host.name} ({states[host.id]})" for host in self._missing if host.id in states]
+        if broken:
+            return (
+                f"LUN {self.name} is there but does no I/O on {', '.join(broken)} after {self.timeout:g} s: "
+                "repair its paths, or take it back into service there"
+            )
         absent = [host.name for host in self._missing if host.id not in sizes]
         if absent:
             return (
@@ -174,6 +186,13 @@ class MakeVisible(Step):
         """The hosts that do not see the LUN now, or see it smaller than it shall be."""
         sizes = self._sizes()
         return [host for host in self.hosts if sizes.get(host.id, -1) < self.size_bytes]
+
+    def _states(self) -> dict[str, str]:
+        """The states of the LUN on the hosts that see it and cannot use it, by `Host.id`."""
+        seen: dict[str, set[str]] = {}
+        for device in self.hypervisor.devices([host.id for host in self.hosts], self.name):
+            seen.setdefault(device.host, set()).add(device.state)
+        return {host: ", ".join(sorted(states)) for host, states in seen.items() if DEVICE_OK not in states}
 
     def _sizes(self) -> dict[str, int]:
         """Size in bytes that each host sees, on several ways the smallest, by `Host.id`; a host that does not see the LUN is missing."""

@@ -15,11 +15,12 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base im
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.initiator_name import initiator_kind, normalize_initiator
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, LunMapping, Target
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Host, Lun, LunMapping, Target
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Guard, Outcome, Plan, carry_out, read_back
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.plain import plain
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import pick_vm
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import (
+    USED,
     Claim,
     claims,
     claims_of_strangers,
@@ -162,6 +163,8 @@ class Asked:
     """None when the user vouches for what a hypervisor could tell."""
     leaving_vm: str = ""
     """A VM from which the LUN is about to be taken: its own use is no reason to refuse."""
+    assume_unused: bool = False
+    """The user vouches for what nobody can tell."""
     _hypervisor: Hypervisor | None = None
 
     def claims(self, lun: Lun) -> list[Claim]:
@@ -178,8 +181,17 @@ class Asked:
             found = without(pick_vm(inventory.virtual_machines, self.leaving_vm).id, found)
         if not lun.mappings:
             return found
-        known = [hba.initiator for host in hypervisor.hosts() for hba in host.hbas if hba.initiator]
-        return [*found, *claims_of_strangers(lun.mappings, known)]
+        hosts = hypervisor.hosts()
+        known = [hba.initiator for host in hosts for hba in host.hbas if hba.initiator]
+        return [*found, *self._in_service(lun, hypervisor, hosts, found), *claims_of_strangers(lun.mappings, known)]
+
+    def _in_service(self, lun: Lun, hypervisor: Hypervisor, hosts: Sequence[Host], found: Sequence[Claim]) -> list[Claim]:
+        """The hosts that see the LUN and have not let go of it; not asked while something else is to be ended or mended first."""
+        if self.leaving_vm or any(claim.verdict == USED or not self.assume_unused for claim in found):
+            return []
+        with_access = initiators_with_access(lun)
+        seeing = [host.id for host in hosts if any((hba.initiator or "").lower() in with_access for hba in host.hbas)]
+        return claims_of_uses(lun.name, hypervisor.in_service(seeing, lun.name)) if seeing else []
 
     def close(self) -> None:
         """Log out, if anybody was asked. Never raises."""
@@ -223,7 +235,7 @@ def withdraw(
     plan = change.plan
     if lun is None or not plan.pending():
         return _withdrawn(array, change, plan, check_mode)
-    with closing(Asked(array, wish.delete, open_hypervisor, leaving_vm)) as asked:
+    with closing(Asked(array, wish.delete, open_hypervisor, leaving_vm, assume_unused)) as asked:
         purpose = "deleted" if wish.delete else "unmapped"
         warnings = _refuse_used(asked, replace(lun, mappings=change.leaving), purpose, assume_unused)
         guard = Nobody(asked, lun, purpose, assume_unused)

@@ -12,12 +12,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    DEVICE_OK,
     PASSTHROUGH,
     UNKNOWN,
     ArrayAbout,
@@ -38,6 +39,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selec
 
 MAPPED = "mapped"
 UNRESOLVED = "unresolved"
+
+_DEGRADED = "degraded"
+_NO_DISK = VirtualDisk(key="", label="", kind="")
 
 LUN = "lun"
 EXPORT = "export"
@@ -137,16 +141,31 @@ def storage_map(
     host_names = {host.id: host.name for host in inventory.hosts}
     return StorageMap(
         mappings=[
-            vars(_mapping(hypervisor, host_names, numbers, vm, found.disk, file.path, resource))
-            for vm, disks in joined
-            for found in disks
-            for file in found.files
-            for resource in file.under
+            *(
+                vars(_mapping(hypervisor, host_names, numbers, vm, found.disk, file.path, resource))
+                for vm, disks in joined
+                for found in disks
+                for file in found.files
+                for resource in file.under
+            ),
+            *(
+                vars(_mapping(hypervisor, host_names, numbers, vm, _NO_DISK, "", resource))
+                for vm, resource in _unreadable(machines, inventory)
+            ),
         ],
         virtual_machines=[_nested_vm(host_names, vm, disks) for vm, disks in joined],
         storage_resources=resources.nested(joined, host_names),
         warnings=[*inventory.warnings, *answers.failures, *answers.warnings()],
     )
+
+
+def _unreadable(machines: Iterable[VirtualMachine], inventory: Inventory) -> Iterator[tuple[VirtualMachine, Resource]]:
+    """The VMs that show no disk because nobody can tell which they have, and why."""
+    doubts = {use.id: use for use in inventory.uses if use.lun is None}
+    for vm in machines:
+        doubt = doubts.get(vm.id)
+        if doubt and not vm.disks:
+            yield vm, Resource(UNKNOWN, "", reason=f"the disks of {doubt.kind} {doubt.name} are not known: it {doubt.how}")
 
 
 def _mapping(
@@ -231,9 +250,15 @@ class _Resources:
     def files(self, vm: VirtualMachine, disk: VirtualDisk) -> list[_File]:
         """The disk's own file, or the disk itself, and those that it is based on, each with what lies under it, which is never nothing."""
         if disk.kind == PASSTHROUGH:
-            return [_File(disk.path, self._of_passthrough(vm, disk))]
+            return self._passthrough_files(vm, disk)
         own = _File(disk.path, self._under_file(disk.path, disk.file_system))
         return [own, *(_File(parent.path, self._under_parent(parent)) for parent in disk.parents)]
+
+    def _passthrough_files(self, vm: VirtualMachine, disk: VirtualDisk) -> list[_File]:
+        """A LUN of which snapshots were taken has image files on it, and the LUN itself at the bottom."""
+        *deltas, lun = [ImageFile(disk.path, disk.file_system), *disk.parents]
+        above = [_File(delta.path, self._under_parent(delta)) for delta in deltas]
+        return [*above, _File(lun.path, self._of_passthrough(vm, disk))]
 
     def _under_parent(self, parent: ImageFile) -> Sequence[Resource]:
         return self._of_lun(parent.path, parent.name) if parent.name else self._under_file(parent.path, parent.file_system)
@@ -307,7 +332,7 @@ class _Resources:
     def _of_export(self, store: FileSystem) -> Resource:
         found = self._answers.volume_of(store.remote)
         if found is None:
-            return Resource(EXPORT, store.remote, reason=self._answers.absence(f"export {store.remote}"))
+            return Resource(EXPORT, store.remote, reason=self._answers.absence_of_export(store.remote))
         about, volume = found
         return Resource(EXPORT, store.remote, array=about, svm=volume.svm, volume=volume.name, state=volume.state)
 
@@ -327,7 +352,7 @@ def _seen(devices: Sequence[ScsiDevice], resource: Resource, host_names: dict[st
         "product": first.product if first else "",
         "size_bytes": first.size_bytes if first else (resource.lun.size_bytes if resource.lun else 0),
         "hosts": sorted({host_names.get(device.host, device.host) for device in devices}),
-        "states": plain(sorted({device.state for device in devices})),
+        "states": plain(sorted({_DEGRADED if device.degraded and device.state == DEVICE_OK else device.state for device in devices})),
     }
 
 

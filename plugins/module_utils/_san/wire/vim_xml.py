@@ -94,6 +94,10 @@ class ObjectRecord:
         """The text of a property; for a reference to a managed object this is its id."""
         return text(self.properties.get(path), default=default)
 
+    def why_missing(self, path: str) -> str:
+        """Why a property, or what it lies in, could not be read; empty when that was not told."""
+        return next((why for hidden, why in self.missing.items() if path == hidden or path.startswith(f"{hidden}.")), "")
+
     def integer(self, path: str) -> int | None:
         """The number in a property, or None."""
         return integer(self.properties.get(path))

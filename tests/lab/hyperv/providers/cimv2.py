@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 
 from tests.lab.hyperv.cim import Row, Value
 from tests.lab.hyperv.estate import Estate
-from tests.lab.hyperv.machines import Disk, Machine
+from tests.lab.hyperv.machines import ABSENT, DISABLED, RUNNING, Disk, Machine
 from tests.lab.hyperv.media import Partition
 from tests.lab.hyperv.namespaces import Call, Provider
 
@@ -201,10 +201,15 @@ class _Part:
     def services(self) -> Iterator[Row]:
         names = {"WinRM": True, "MSiSCSI": any(hba["kind"] != "fc" for hba in self._machine.hbas)}
         if self._machine.role == "host":
-            names |= {"vmms": True, "ClusSvc": self._machine.cluster is not None, "MPIO": self._machine.mpio}
+            names |= {"vmms": True, "MPIO": self._machine.mpio}
         for name, running in names.items():
             state = "Running" if running else "Stopped"
             yield {"Name": name, "DisplayName": name, "Started": running, "State": state, "StartMode": "Auto" if running else "Manual"}
+        service = self._machine.cluster_service
+        if service != ABSENT:
+            running, mode = service == RUNNING, "Disabled" if service == DISABLED else "Auto"
+            state = "Running" if running else "Stopped"
+            yield {"Name": "ClusSvc", "DisplayName": "Cluster Service", "Started": running, "State": state, "StartMode": mode}
 
     def directories(self) -> Iterator[Row]:
         return (_logical_file(path) for path in sorted(self._machine.directories))

@@ -103,7 +103,7 @@ class _Shared:
     def _available(self) -> Iterator[tuple[Machine, Disk, list[str]]]:
         """Yield the initialised shared disks that are not in the cluster, with the nodes that see them: all that are up."""
         cluster = self._cluster
-        up = [node for node in cluster.nodes if self._estate.machines[node].up]
+        up = [node for node in cluster.nodes if self._estate.machines[node].takes_part]
         for disk in self._machine.disks if cluster.offers_disks else ():
             seen = [node for node in up if self._estate.machines[node].disks_of(disk.key)]
             medium = self._estate.medium(disk.key)
@@ -151,7 +151,7 @@ class _Part(_Shared):
 
     def nodes(self) -> Iterator[Row]:
         for number, name in enumerate(self._cluster.nodes, start=1):
-            up = self._estate.machines[name].up
+            up = self._estate.machines[name].takes_part
             yield {
                 "Name": short(name),
                 "Caption": short(name),
@@ -381,7 +381,7 @@ class _Methods(_Shared):
 
     def move_group(self, call: Call) -> Mapping[str, Value]:
         cluster, group = self._cluster, self._group(call)
-        others = [node for node in cluster.nodes if node != group.owner and self._estate.machines[node].up]
+        others = [node for node in cluster.nodes if node != group.owner and self._estate.machines[node].takes_part]
         node = self._node(call.text("NodeName")) if call.text("NodeName") else next(iter(others), group.owner)
         cluster.move_group(group, node, lambda target: self._estate.why_not_on(cluster, group, target))
         if call.number("TimeOut") > 0:
@@ -505,7 +505,7 @@ class _Methods(_Shared):
     def _migrate(self, resource: Resource, call: Call) -> None:
         cluster, group = self._cluster, self._cluster.groups[resource.group]
         name = bytes(int(str(value)) for value in call.list("InputBuffer")).decode("utf-16-le", "replace").rstrip("\0")
-        others = [node for node in cluster.nodes if node != group.owner and self._estate.machines[node].up]
+        others = [node for node in cluster.nodes if node != group.owner and self._estate.machines[node].takes_part]
         node = self._node(name) if name else next(iter(others), group.owner)
         cluster.move_group(group, node, lambda target: self._estate.why_not_on(cluster, group, target))
         vm = self._estate.vm_of(resource)

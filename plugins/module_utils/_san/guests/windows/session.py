@@ -13,8 +13,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows import classes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.layout import Layout, Storage, observe
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
-from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import storage_call
-from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.storage_classes import DISK, STORAGE_SETTING
+from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import storage_cache, storage_call
+from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.storage_classes import DISK
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim import CimClient
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim_types import CimInstance, CimValue, Types
 
@@ -68,7 +68,7 @@ class Session:
         deadline = self._clock() + self.timeout
         pause = _FIRST_PAUSE
         while True:
-            storage_call.call(self.client, STORAGE_SETTING, "UpdateHostStorageCache", repeatable=True, timeout=self.timeout)
+            storage_cache.refresh(self.client, repeatable=True, timeout=self.timeout, sleep=self._sleep)
             if self.look() is not None:
                 return
             if self._clock() >= deadline:

@@ -21,6 +21,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     Host,
     Inventory,
     ScsiDevice,
+    Use,
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
@@ -69,6 +70,10 @@ class HyperV:
 
     def plan_release(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         return release.plan_release(self._nodes, hosts, name)
+
+    def in_service(self, hosts: Sequence[str], name: ScsiName) -> list[Use]:
+        """None: Windows loses a disk without volumes without harm, and its volumes are in the inventory."""
+        return []
 
     def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         return release.plan_forget(self._nodes, hosts, name)

@@ -11,13 +11,15 @@ provider (V2) reference.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, OutcomeUnknown, Refused, RemoteError, TimedOut
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import classes, hardware, machines, places
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.machines import Settings
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Nodes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.waiting import Waiting
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     PASSTHROUGH,
     SUSPENDED,
@@ -72,11 +74,19 @@ class Observed:
 class VmChange:
     """A VM that is going to be changed, wherever it is by then."""
 
-    def __init__(self, nodes: Nodes, vm: VirtualMachine, timeout: float) -> None:
+    def __init__(
+        self,
+        nodes: Nodes,
+        vm: VirtualMachine,
+        timeout: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.nodes = nodes
         self.id = vm.id
         self.name = vm.name
         self.timeout = timeout
+        self.waiting = Waiting(timeout, clock, sleep)
         self._host = vm.host
         self._changed_by: CimClient | None = None
 

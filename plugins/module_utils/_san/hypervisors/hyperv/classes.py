@@ -20,6 +20,7 @@ COMPUTER_SYSTEM = CimClass(
     CIMV2, "Win32_ComputerSystem", ("Name",), {"Name": "string", "DNSHostName": "string", "Domain": "string", "PartOfDomain": "boolean"}
 )
 OPERATING_SYSTEM = CimClass(CIMV2, "Win32_OperatingSystem", ("Name",), {"Caption": "string", "Version": "string"})
+SERVICE = CimClass(CIMV2, "Win32_Service", ("Name",), {"Name": "string", "State": "string", "StartMode": "string"})
 PRODUCT = CimClass(CIMV2, "Win32_ComputerSystemProduct", ("IdentifyingNumber", "Name", "Version"), {"UUID": "string"})
 
 COMPUTER = CimClass(

@@ -189,7 +189,7 @@ class AttachDisk(_VmStep):
         return {f"VM {self.vm.name}": {str(self.place): {"lun": str(self.name)}}}
 
     def _give(self, now: Observed, controller: Controller) -> None:
-        disk, drive = host_lun.to_give(now.client, self.name, now.host_name)
+        disk, drive = host_lun.to_give(now.client, self.name, now.host_name, self.vm.waiting)
         self._device = disk.device
         try:
             self.vm.add_disk(now, controller, self.place.unit, drive)
@@ -251,7 +251,7 @@ class DetachDisk(_VmStep):
         controller = next((controller for controller in now.vm.controllers if controller.key == self._removed.controller), None)
         if controller is None:
             raise RemoteError(f"The controller of {self._removed.label} of VM {self.vm.name} is gone: attach LUN {self.name} anew.")
-        _disk, drive = host_lun.to_give(now.client, self.name, now.host_name)
+        _disk, drive = host_lun.to_give(now.client, self.name, now.host_name, self.vm.waiting)
         self.vm.add_disk(now, controller, self._removed.unit or 0, drive)
 
     def before(self) -> Mapping[str, Any]:

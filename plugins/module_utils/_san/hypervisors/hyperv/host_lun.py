@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import classes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.waiting import Waiting
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import disks, storage_classes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import HostDisk
@@ -55,17 +56,24 @@ def drive(client: CimClient, disk: HostDisk) -> ObjectPath | None:
     return None
 
 
-def to_give(client: CimClient, name: ScsiName, host_name: str) -> tuple[HostDisk, ObjectPath]:
-    """The disk that shows a LUN, with its path in the host's pool of physical disks for VMs.
+def to_give(client: CimClient, name: ScsiName, host_name: str, waiting: Waiting) -> tuple[HostDisk, ObjectPath]:
+    """The disk that shows a LUN, with its path in the host's pool of physical disks for VMs, where it may arrive late.
 
     The number that joins both is compared again after it was used, because a boot changes it. Raises `Refused` when the host cannot give
     the LUN to a VM: it does not see it, it uses it itself, or another node of the cluster owns it.
     """
-    disk = _ready(client, name, host_name)
-    path = drive(client, disk)
+    found: list[tuple[HostDisk, ObjectPath | None]] = []
+
+    def offered() -> bool:
+        disk = _ready(client, name, host_name)
+        found[:] = [(disk, drive(client, disk))]
+        return found[0][1] is not None
+
+    waiting.until(offered)
+    disk, path = found[0]
     if path is None:
         raise Refused(
-            f"Hyper-V on host {host_name} does not offer LUN {name} (disk {disk.number}) to VMs: "
+            f"Hyper-V on host {host_name} does not offer LUN {name} (disk {disk.number}) to VMs after {waiting.timeout:g} s: "
             + ("another node of the cluster owns it, move it to this one." if disk.clustered else "see in Disk Management what holds it.")
         )
     again = disks.find(client, name, host_name)

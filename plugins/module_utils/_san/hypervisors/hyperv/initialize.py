@@ -16,6 +16,8 @@ from typing import Any
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import host_lun, rescan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.vm import ClusteredVm
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Node
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.waiting import Waiting
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import disks, storage_call, storage_classes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import GPT, RAW, HostDisk
@@ -107,12 +109,7 @@ class InitializeDisk(_RawDiskStep):
         if written is None or written.style == RAW:
             raise RemoteError(f"LUN {self.there.name} is still raw on node {self.there.node} after it was initialized: look at it there.")
         for node in self.there.nodes.reachable():
-            client = self.there.nodes.client(node.id)
-            seen = disks.find(client, self.there.name, node.name)
-            if seen and seen.guid != written.guid:
-                rescan.rescan_host(client)
-                seen = disks.find(client, self.there.name, node.name)
-            if seen and seen.guid != written.guid:
+            if not self._reads(node, written.guid):
                 raise RemoteError(
                     f"Node {node.name} does not read the partition table that node {self.there.node} has written to LUN {self.there.name}: "
                     "rescan its disks, and check that both see the same LUN."
@@ -123,6 +120,16 @@ class InitializeDisk(_RawDiskStep):
 
     def after(self) -> Mapping[str, Any]:
         return {"partition_style": "GPT"}
+
+    def _reads(self, node: Node, guid: str) -> bool:
+        """Whether a node reads this table, or does not see the LUN; it is made to look until it does, or the time is over."""
+        client, patience = self.there.nodes.client(node.id), self.there.patience
+
+        def reads() -> bool:
+            seen = disks.find(client, self.there.name, node.name)
+            return seen is None or seen.guid == guid
+
+        return reads() or rescan.rescan_until(client, reads, Waiting(patience.timeout, patience.clock, patience.sleep))
 
     def _refuse_unless_raw_everywhere(self) -> None:
         """Raise `Refused` when any node reads a partition table, of which the others only have not heard yet."""

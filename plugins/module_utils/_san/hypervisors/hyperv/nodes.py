@@ -17,7 +17,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.connection imp
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, NotFound, Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import classes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.resources import Resources
-from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import wsman_fault
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import wql, wsman_fault
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim import CimClient
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim_login import open_client
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim_types import CimInstance
@@ -25,6 +25,11 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim_types
 NODE_STATES = ("up", "down", "paused", "joining")
 """MSCluster_Node.State by its number."""
 _REACHABLE = frozenset({"up", "paused"})
+_NOBODY_ANSWERS = frozenset({"0x800706D9", "0x000006D9", "0x80070046", "0x00000046"})
+"""EPT_S_NOT_REGISTERED and ERROR_SHARING_PAUSED, as HRESULTs and bare: the clustering feature is installed, its service does not run."""
+_CLUSTER_SERVICE = "ClusSvc"
+_DISABLED = "Disabled"
+"""Win32_Service.StartMode."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +73,19 @@ class Nodes:
 
     @cached_property
     def cluster(self) -> str:
-        """Name of the failover cluster that the host belongs to; empty for a single host."""
+        """Name of the failover cluster that the host belongs to; empty for a single host.
+
+        Raises `RemoteError` when the host may be a node whose cluster service does not answer.
+        """
         try:
             for found in self._entry_client.query(classes.MS_CLUSTER, columns=("Name",)):
                 return found.text("Name")
         except RemoteError as error:
-            if error.code not in wsman_fault.MISSING:
+            if error.code in wsman_fault.MISSING:
+                return ""
+            if error.code not in _NOBODY_ANSWERS:
                 raise
+        self._refuse_unless_no_node()
         return ""
 
     def all(self) -> Sequence[Node]:
@@ -110,6 +121,20 @@ class Nodes:
         """Close every connection. Never raises."""
         for client in (self._entry_client, *self._clients.values()):
             client.session.close()
+
+    def _refuse_unless_no_node(self) -> None:
+        """Where the feature is installed but no cluster is told, only a service that is disabled says that the host is no node of one.
+
+        Source: [MS-CMRP] 3.1.3.2, by which the service of a node is never of the start type disabled.
+        """
+        named = wql.equals("Name", _CLUSTER_SERVICE)
+        found = next(self._entry_client.query(classes.SERVICE, named, classes.SERVICE.columns), None)
+        if found is None or found.text("StartMode") != _DISABLED:
+            state = found.text("State").lower() if found else "not shown to this account"
+            raise RemoteError(
+                f"The cluster service of host {self.entry.name} is {state} and tells no cluster, so that nobody knows which LUNs its "
+                f"cluster uses: start it (Start-Service {_CLUSTER_SERVICE}) or name another node; on a host that is no node, disable it."
+            )
 
     def _node(self, node_id: str) -> Node:
         found = [node for node in self.all() if node.id == node_id]

@@ -10,17 +10,20 @@ A disk that is offline may go without a word; one that is online is a surprise r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import host_lun, rescan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Nodes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.waiting import Waiting
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import disks
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import HostDisk
 
+_NOTICING = 10.0
+"""Seconds that a host has to notice the loss of a LUN, before the array is said to present it still."""
 _GONE, _OFFLINE, _ONLINE, _CLUSTERED = "not there", "offline", "online", "disk of the cluster"
 
 
@@ -101,6 +104,8 @@ class ReleaseDisk(_HostStep):
 class ForgetDisk(_HostStep):
     """Let a host that still lists the LUN notice that the array presents it no more. A rescan leaves nothing to undo."""
 
+    waiting: Waiting = field(default_factory=lambda: Waiting(_NOTICING))
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self.title = f"forget LUN {self.name} on host {self._host_name}"
@@ -115,7 +120,7 @@ class ForgetDisk(_HostStep):
                 f"LUN {self.name} is {state} on host {self._host_name}: release it (ptd_attach with state=absent and release=true) "
                 "and unmap it on the array first."
             )
-        rescan.rescan_host(self.nodes.client(self.host))
+        rescan.rescan_until(self.nodes.client(self.host), lambda: not self._now(), self.waiting)
 
     def verify(self) -> None:
         if self._now():

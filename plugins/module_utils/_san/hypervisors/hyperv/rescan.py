@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Nodes
-from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import storage_classes
-from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.storage_call import call
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.waiting import Waiting
+from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import storage_cache
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim import CimClient
 
 
@@ -21,5 +23,16 @@ def rescan(nodes: Nodes, hosts: Sequence[str]) -> None:
 
 
 def rescan_host(client: CimClient) -> None:
-    """Let one host look for disks. Raises `OutcomeUnknown` when the answer was lost; it may be repeated."""
-    call(client, storage_classes.STORAGE_SETTING, "UpdateHostStorageCache")
+    """Let one host look for disks, once: what it shows then has to be read. Raises `OutcomeUnknown` when the answer was lost."""
+    storage_cache.refresh(client)
+
+
+def rescan_until(client: CimClient, shown: Callable[[], bool], waiting: Waiting) -> bool:
+    """Let one host look for disks until it shows what is wanted; False when it does not in time."""
+
+    def look() -> bool:
+        with contextlib.suppress(OutcomeUnknown):  # the look tells, and a rescan may be repeated
+            rescan_host(client)
+        return shown()
+
+    return waiting.until(look)

@@ -34,6 +34,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     Host,
     Inventory,
     ScsiDevice,
+    Use,
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
@@ -89,6 +90,10 @@ class Kvm:
 
     def plan_release(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         return release.plan_release(self._host, name) if self._host.id in hosts else Plan()
+
+    def in_service(self, hosts: Sequence[str], name: ScsiName) -> list[Use]:
+        """None: Linux loses a device that nobody has opened without harm, and who has it open is a use of the inventory."""
+        return []
 
     def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         """Nothing: once its devices are gone, Linux remembers nothing of a LUN."""

@@ -16,6 +16,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.at
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import (
     attach,
+    host_lun,
     hosts,
     machines,
     properties,
@@ -25,7 +26,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vm
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.estate import (
     Estate,
+    any_nameless,
     nameless_hosts,
+    of_unknown_luns,
     with_names,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
@@ -34,6 +37,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     Host,
     Inventory,
     ScsiDevice,
+    Use,
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
@@ -65,17 +69,18 @@ class VMware:
 
     def inventory(self, devices: bool = True, images: bool = False) -> Inventory:
         estate = Estate(self._session.retrieve(properties.INVENTORY_WITH_LUNS if devices else properties.INVENTORY))
+        machines, unknown = self._with_names(estate.virtual_machines, estate.devices)
         return Inventory(
             hosts=estate.hosts,
-            virtual_machines=self._with_names(estate.virtual_machines, estate.devices),
+            virtual_machines=machines,
             file_systems=estate.file_systems,
             devices=estate.devices,
-            uses=estate.uses,
-            warnings=estate.warnings(),
+            uses=[*estate.uses, *unknown],
+            warnings=estate.missing,
         )
 
     def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:
-        return [device for device in self._devices(hosts) if device.name == name]
+        return host_lun.devices(self._session, hosts, name)
 
     def rescan(self, hosts: Sequence[str], name: ScsiName) -> None:
         rescan.rescan(self._session, hosts, name)
@@ -88,7 +93,7 @@ class VMware:
 
     def attachment(self, vm: VirtualMachine, name: ScsiName) -> Attachment | None:
         read = self._session.retrieve({properties.VIRTUAL_MACHINE: properties.MACHINE}, {properties.VIRTUAL_MACHINE: [vm.id]})
-        for now in self._with_names([machines.machine(record) for record in read], ()):
+        for now in self._with_names([machines.readable(record) for record in read], ())[0]:
             controllers = {controller.key: controller for controller in now.controllers}
             for disk in now.disks:
                 if disk.name == name and disk.controller in controllers:
@@ -97,6 +102,9 @@ class VMware:
 
     def plan_release(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         return release.plan_release(self._session, hosts, name)
+
+    def in_service(self, hosts: Sequence[str], name: ScsiName) -> list[Use]:
+        return release.in_service(self._session, hosts, name)
 
     def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         return release.plan_forget(self._session, hosts, name)
@@ -108,7 +116,13 @@ class VMware:
         read = self._session.retrieve({properties.HOST: [properties.LUNS]}, {properties.HOST: list(hosts)})
         return [device for record in read for device in storage.devices(record)]
 
-    def _with_names(self, virtual_machines: list[VirtualMachine], devices: Sequence[ScsiDevice]) -> list[VirtualMachine]:
-        """The VMs with the names of their LUNs: most raw disks carry them; for the rest, the hosts' devices are looked up once."""
-        hosts = nameless_hosts(virtual_machines)
-        return with_names(virtual_machines, devices or self._devices(hosts)) if hosts else virtual_machines
+    def _with_names(self, virtual_machines: list[VirtualMachine], devices: Sequence[ScsiDevice]) -> tuple[list[VirtualMachine], list[Use]]:
+        """The VMs with the names of their LUNs, and what has a LUN that nobody knows.
+
+        Most raw disks carry the name; for the rest, the hosts' devices are looked up once.
+        """
+        if not any_nameless(virtual_machines):
+            return virtual_machines, []
+        seen = devices or self._devices(nameless_hosts(virtual_machines))
+        named = with_names(virtual_machines, seen)
+        return named, of_unknown_luns(named, seen)

@@ -93,7 +93,7 @@ class VmChange:
         self._managed = session.managed("VirtualMachine", vm.id)
 
     def observe(self) -> Observed:
-        """The VM now, as a rule in one request. Raises `NotFound` when it no longer exists."""
+        """The VM now, as a rule in one request. Raises `NotFound` when it no longer exists, `Refused` when it cannot be read."""
         paths = {"VirtualMachine": (*properties.MACHINE, *_PATHS)}
         found = [_observed(record) for record in self.session.retrieve(paths, {"VirtualMachine": [self._moid]})]
         if not found:
@@ -152,7 +152,7 @@ class VmChange:
 
 def _observed(record: ObjectRecord) -> Observed:
     return Observed(
-        vm=machines.machine(record),
+        vm=machines.readable(record),
         change_version=record.text("config.changeVersion"),
         hardware=hardware_version(record.text("config.version")),
         connection=record.text("runtime.connectionState"),

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.tree import name_of
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FileSystem
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FileSystem, Use
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import Element, ObjectRecord, child, children, text, type_of
 
+_INFO = "info"
+_VMFS_INFO = "VmfsDatastoreInfo"
 _KIND_OF_INFO = {
-    "VmfsDatastoreInfo": "vmfs",
+    _VMFS_INFO: "vmfs",
     "NasDatastoreInfo": "nfs",
     "VsanDatastoreInfo": "vsan",
     "VvolDatastoreInfo": "vvol",
@@ -24,7 +26,7 @@ _KIND_OF_INFO = {
 
 def file_system(record: ObjectRecord) -> FileSystem:
     """A datastore: VMFS with its extents, NFS with `server:/path`, or one of the kinds that lie on no LUN."""
-    info = record.properties.get("info")
+    info = record.properties.get(_INFO)
     return FileSystem(
         id=record.moid,
         name=name_of(record),
@@ -35,6 +37,18 @@ def file_system(record: ObjectRecord) -> FileSystem:
         size_bytes=record.integer("summary.capacity") or 0,
         url=text(info, "url"),
     )
+
+
+def unreadable(record: ObjectRecord) -> Use | None:
+    """What a datastore is to a LUN when it does not tell where it lies: it may lie on any. None when it does tell, or lies on no LUN.
+
+    VmfsDatastoreInfo.vmfs, which names the extents, may be missing while the datastore is not accessible.
+    """
+    info = record.properties.get(_INFO)
+    if info is not None and (type_of(info) != _VMFS_INFO or children(info, "vmfs", "extent")):
+        return None
+    because = record.why_missing(_INFO) or ("it is not accessible" if info is not None else "its configuration is not there")
+    return Use("datastore", name_of(record), record.moid, f"does not tell on which LUNs it lies because {because}")
 
 
 def _hosts(record: ObjectRecord) -> Iterator[str]:

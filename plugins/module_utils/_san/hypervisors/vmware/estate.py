@@ -24,6 +24,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     VirtualDisk,
     VirtualMachine,
 )
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import ObjectRecord
 
 _LUN_UUID = re.compile("(?:vml[.])?(?P<type>[0-9a-f]{2})[0-9a-f]{8}(?P<body>[0-9a-f]+)")
@@ -37,7 +38,9 @@ class Estate:
         self.devices: list[ScsiDevice] = []
         self.file_systems: list[FileSystem] = []
         self.uses: list[Use] = []
-        """The VMs whose disks are not known."""
+        """The VMs whose disks are not known, the datastores that do not tell where they lie, and what hosts keep for themselves."""
+        self.missing: list[str] = []
+        """What could not be read, one sentence each."""
         self._hosts: list[Host] = []
         self._machines: list[tuple[VirtualMachine, str]] = []
         takers: Mapping[str, Callable[[ObjectRecord], None]] = {
@@ -60,23 +63,34 @@ class Estate:
         clusters = self.tree.clusters_of_hosts()
         return [replace(vm, cluster=clusters.get(vm.host, ""), folder=self.tree.path(parent)) for vm, parent in self._machines]
 
-    def warnings(self) -> list[str]:
-        """What is missing."""
-        return [f"{use.kind} {use.name} ({use.id}) {use.how}: its disks are missing." for use in self.uses]
-
     def _take_machine(self, record: ObjectRecord) -> None:
         unreadable = machines.unreadable(record)
         if unreadable:
             self.uses.append(unreadable)
+            self.missing.append(_sentence(unreadable, "its disks are missing"))
         self._machines.append((machines.machine(record), record.text("parent") or record.text("parentVApp")))
 
     def _take_host(self, record: ObjectRecord) -> None:
         self.tree.add(record)
         self.devices.extend(storage.devices(record))
+        self.uses.extend(storage.kept_for_itself(record))
+        if record.why_missing(properties.LUNS):
+            self.missing.append(
+                f"Host {name_of(record)} ({record.moid}) cannot be read because {storage.unreadable(record)}: its devices are missing."
+            )
         self._hosts.append(_host(record))
 
     def _take_datastore(self, record: ObjectRecord) -> None:
+        unreadable = datastores.unreadable(record)
+        if unreadable:
+            self.uses.append(unreadable)
+            self.missing.append(_sentence(unreadable, "what lies on it cannot be followed to its LUNs"))
         self.file_systems.append(datastores.file_system(record))
+
+
+def any_nameless(virtual_machines: Iterable[VirtualMachine]) -> bool:
+    """Whether a raw disk of any VM does not carry its LUN's name."""
+    return any(_is_nameless(disk) for vm in virtual_machines for disk in vm.disks)
 
 
 def nameless_hosts(virtual_machines: Iterable[VirtualMachine]) -> set[str]:
@@ -86,12 +100,35 @@ def nameless_hosts(virtual_machines: Iterable[VirtualMachine]) -> set[str]:
 
 def with_names(virtual_machines: Iterable[VirtualMachine], devices: Iterable[ScsiDevice]) -> list[VirtualMachine]:
     """The VMs, with the LUN's name in every raw disk whose device the VM's host knows under another spelling."""
-    names = {(device.host, _identity(spelling)): device.name for device in devices for spelling in (device.device, *device.aliases)}
+    names = _names(devices)
 
     def named(host: str, disk: VirtualDisk) -> VirtualDisk:
         return replace(disk, name=names.get((host, _identity(disk.device)))) if _is_nameless(disk) else disk
 
     return [replace(vm, disks=[named(vm.host, disk) for disk in vm.disks]) for vm in virtual_machines]
+
+
+def of_unknown_luns(virtual_machines: Iterable[VirtualMachine], devices: Iterable[ScsiDevice]) -> list[Use]:
+    """The VMs, as `with_names` gives them, with raw disks whose LUN nobody knows: it may be any.
+
+    A disk without a name whose device the VM's host does list is known to be something else: a local disk, which has none.
+    """
+    names = _names(devices)
+    return [
+        Use("VM", vm.name, vm.id, f"has a raw disk ({disk.label}) whose LUN its host does not see")
+        for vm in virtual_machines
+        for disk in vm.disks
+        if _is_nameless(disk) and (vm.host, _identity(disk.device)) not in names
+    ]
+
+
+def _names(devices: Iterable[ScsiDevice]) -> dict[tuple[str, str], ScsiName | None]:
+    """Host and spelling → the LUN's name."""
+    return {(device.host, _identity(spelling)): device.name for device in devices for spelling in (device.device, *device.aliases)}
+
+
+def _sentence(use: Use, consequence: str) -> str:
+    return f"{use.kind} {use.name} ({use.id}) {use.how}: {consequence}."
 
 
 def _identity(spelling: str) -> str:

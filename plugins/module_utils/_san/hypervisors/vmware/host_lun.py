@@ -13,13 +13,13 @@ from typing import Any
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import properties, storage
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.tree import name_of
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DEVICE_OK
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DEVICE_OK, ScsiDevice
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import ObjectRecord
 
 GONE = "not there"
-_PATHS = ("name", properties.STORAGE_SYSTEM, properties.LUNS)
+_PATHS = ("name", "runtime.connectionState", properties.STORAGE_SYSTEM, properties.LUNS)
 _DEVICES = "/vmfs/devices/disks/"
 
 
@@ -36,7 +36,7 @@ class HostLun:
     """Its canonical name, `naa.600a…`."""
     size_bytes: int = 0
     state: str = GONE
-    """`ok`, `off` (detached), `lost`, vSphere's own word, or `not there`."""
+    """`ok`, `off` (detached), `lost`, vSphere's own words, or `not there`."""
 
     @property
     def device_name(self) -> str:
@@ -50,7 +50,10 @@ class HostLun:
 
 
 def observe(session: VimSession, hosts: Sequence[str], name: ScsiName) -> list[HostLun]:
-    """The LUN on each of the hosts (ids), in their order, in one request. Raises `NotFound` for a host that is gone."""
+    """The LUN on each of the hosts (ids), in their order, in one request.
+
+    Raises `NotFound` for a host that is gone, `Refused` for one whose devices cannot be read.
+    """
     wanted = {properties.HOST: list(hosts)}
     found = (
         {record.moid: _host_lun(session, record, name) for record in session.retrieve({properties.HOST: _PATHS}, wanted)} if hosts else {}
@@ -59,6 +62,18 @@ def observe(session: VimSession, hosts: Sequence[str], name: ScsiName) -> list[H
     if missing:
         raise NotFound(f"The hosts {', '.join(missing)} are no longer in the inventory: run this task again.")
     return [found[host] for host in hosts]
+
+
+def devices(session: VimSession, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:
+    """The LUN as the hosts (ids) see it, in one request; a host that does not see it has no row.
+
+    Raises `Refused` for a host whose devices cannot be read.
+    """
+    found: list[ScsiDevice] = []
+    for record in session.retrieve({properties.HOST: _PATHS}, {properties.HOST: list(hosts)}):
+        refuse_unless_readable(record)
+        found.extend(device for device in storage.devices(record) if device.name == name)
+    return found
 
 
 def in_service(session: VimSession, host: str, name: ScsiName) -> HostLun:
@@ -79,7 +94,18 @@ def in_service(session: VimSession, host: str, name: ScsiName) -> HostLun:
     return lun
 
 
+def refuse_unless_readable(record: ObjectRecord) -> None:
+    """Raise `Refused` when the devices of a host were not told: that is not to be mistaken for a host that does not see a LUN."""
+    why = storage.unreadable(record)
+    if why:
+        raise Refused(
+            f"The devices of host {name_of(record) or record.moid} cannot be read because {why}, so nobody can tell whether it sees the "
+            "LUN: reconnect it, or give the account the right to read its configuration."
+        )
+
+
 def _host_lun(session: VimSession, record: ObjectRecord, name: ScsiName) -> HostLun:
+    refuse_unless_readable(record)
     absent = HostLun(session, record.moid, name_of(record), record.text(properties.STORAGE_SYSTEM))
     device = next((device for device in storage.devices(record) if device.name == name), None)
     if device is None:

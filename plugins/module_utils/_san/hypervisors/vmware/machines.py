@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import properties
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.rdm import BY_BUS, COMPATIBILITY
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.tree import name_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    CONNECTED,
     IMAGE,
     MULTI_WRITER,
     NOT_SHARED,
@@ -23,6 +25,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     SUSPENDED,
     VIRTUAL,
     Controller,
+    ImageFile,
     Use,
     VirtualDisk,
     VirtualMachine,
@@ -45,7 +48,6 @@ _DISK = "VirtualDisk"
 _RAW_DEVICE_MAPPING = "VirtualDiskRawDiskMappingVer1BackingInfo"
 _POWER_STATES: Mapping[str, str] = {"poweredOn": POWERED_ON, "poweredOff": POWERED_OFF, "suspended": SUSPENDED}
 _BUS_SHARING: Mapping[str, str] = {"physicalSharing": PHYSICAL, "virtualSharing": VIRTUAL}
-_CONNECTED = "connected"
 _MODES: Mapping[str, str] = {word: mode for mode, word in COMPATIBILITY.items()}
 _DISK_SHARING: Mapping[str, str] = {"sharingNone": NOT_SHARED, "sharingMultiWriter": MULTI_WRITER}
 
@@ -76,10 +78,20 @@ def unreadable(record: ObjectRecord) -> Use | None:
     """
     if properties.DEVICES_OF_VM in record.properties:
         return None
-    state = record.text("runtime.connectionState", _CONNECTED)
-    refused = (why for path, why in record.missing.items() if properties.DEVICES_OF_VM.startswith(path))
-    because = f"it is {state}" if state != _CONNECTED else next(refused, "") or "its configuration is not there"
+    state = record.text("runtime.connectionState", CONNECTED)
+    because = f"it is {state}" if state != CONNECTED else record.why_missing(properties.DEVICES_OF_VM) or "its configuration is not there"
     return Use("VM", name_of(record), record.moid, f"cannot be read because {because}")
+
+
+def readable(record: ObjectRecord) -> VirtualMachine:
+    """A VM that is going to be judged by its disks. Raises `Refused` when its hardware was not told, which says nothing of its disks."""
+    use = unreadable(record)
+    if use:
+        raise Refused(
+            f"VM {use.name} {use.how}, so nobody can tell which disks it has: bring it back (its host, its datastores, the account's right "
+            "to read it), or remove it from the inventory if it is gone for good."
+        )
+    return machine(record)
 
 
 def hardware(devices: Iterable[Element]) -> tuple[list[Controller], list[VirtualDisk]]:
@@ -126,6 +138,7 @@ def _disk(device: Element, controllers: Mapping[str, Controller]) -> VirtualDisk
         mode=_MODES.get(mode, mode),
         disk_mode=text(backing, "diskMode"),
         sharing=_sharing(text(backing, "sharing"), controller),
+        parents=tuple(ImageFile(text(file, "fileName"), text(file, "datastore")) for file in _chain(backing)[1:]),
     )
 
 
@@ -140,14 +153,18 @@ def _lun(mapping: Element) -> ScsiName | None:
     return ScsiName.try_parse(text(mapping, "lunUuid")) or ScsiName.try_parse(text(mapping, "deviceName"))
 
 
-def _raw_device_mapping(backing: Element | None) -> Element | None:
-    """The backing that maps a LUN: the disk's own, or the one at the bottom of its snapshots, which always names the LUN.
+def _chain(backing: Element | None) -> list[Element]:
+    """A disk's backing, then those that it is based on, nearest first: a snapshot's, a linked clone's, each on a datastore of its own.
 
-    A backing's parent is of the backing's type, which is why it need not carry one.
+    `parent` of every VirtualDisk…BackingInfo that has files is of the backing's own type, which is why it need not carry one.
     """
-    if backing is None or type_of(backing) != _RAW_DEVICE_MAPPING:
-        return None
-    parent = child(backing, "parent")
-    while parent is not None:
-        backing, parent = parent, child(parent, "parent")
-    return backing
+    chain = []
+    while backing is not None:
+        chain.append(backing)
+        backing = child(backing, "parent")
+    return chain
+
+
+def _raw_device_mapping(backing: Element | None) -> Element | None:
+    """The backing that maps a LUN: the disk's own, or the one at the bottom of its snapshots, which always names the LUN."""
+    return _chain(backing)[-1] if backing is not None and type_of(backing) == _RAW_DEVICE_MAPPING else None

@@ -132,13 +132,18 @@ def exists(change: VmChange, path: str, datastore: str) -> bool:
 
 
 def other_users(session: VimSession, observed: Observed, disk: VirtualDisk) -> list[str]:
-    """Names of the other VMs that have a disk on the same mapping file, as nodes of a guest cluster do."""
+    """Names of the other VMs that have a disk on the same mapping file, as nodes of a guest cluster do, or that may have one."""
     on_datastore = {"Datastore": ["vm"]}
     moids = {moid for record in session.retrieve(on_datastore, {"Datastore": [disk.file_system]}) for moid in record.texts("vm")}
     others = sorted(moids - {observed.vm.id})
     read = session.retrieve({"VirtualMachine": properties.MACHINE}, {"VirtualMachine": others}) if others else ()
-    neighbours = [machines.machine(record) for record in read]
-    return [vm.name for vm in neighbours if any(other.path == disk.path for other in vm.disks)]
+    neighbours = [(machines.machine(record), machines.unreadable(record)) for record in read]
+    return [vm.name for vm, hidden in neighbours if hidden or _files(disk) & {file for other in vm.disks for file in _files(other)}]
+
+
+def _files(disk: VirtualDisk) -> set[str]:
+    """The mapping file, and those of its snapshots."""
+    return {disk.path, *(parent.path for parent in disk.parents)}
 
 
 def _homes(session: VimSession, host: str) -> list[Home]:

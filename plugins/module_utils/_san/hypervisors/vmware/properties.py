@@ -48,6 +48,7 @@ HOST_IDENTITY = (
     "runtime.connectionState",
     "runtime.inMaintenanceMode",
 )
+COREDUMPS = "config.activeDiagnosticPartition"
 HOST_ADAPTERS = (ADAPTERS, MULTIPATH, TOPOLOGY)
 
 DATASTORE_INFO = ("name", "info", "host", "summary.type", "summary.capacity")
@@ -59,5 +60,5 @@ TREE: Paths = {
     VIRTUAL_APP: ("name", "parentFolder", "parentVApp"),
 }
 HOSTS: Paths = {**TREE, HOST: HOST_IDENTITY}
-INVENTORY: Paths = {**HOSTS, VIRTUAL_MACHINE: MACHINE, DATASTORE: DATASTORE_INFO}
-INVENTORY_WITH_LUNS: Paths = {**INVENTORY, HOST: (*HOST_IDENTITY, LUNS)}
+INVENTORY: Paths = {**TREE, HOST: (*HOST_IDENTITY, COREDUMPS), VIRTUAL_MACHINE: MACHINE, DATASTORE: DATASTORE_INFO}
+INVENTORY_WITH_LUNS: Paths = {**INVENTORY, HOST: (*INVENTORY[HOST], LUNS)}

@@ -21,15 +21,20 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vm
     machines,
     properties,
     rescan,
+    storage,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.faults import Subject, explained
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.host_lun import GONE, HostLun
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DEVICE_OFF, DEVICE_OK
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.tree import name_of
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DEVICE_OFF, DEVICE_OK, Use
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Attempt, Plan, Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import ObjectRecord
 
 _IN_USE = "ResourceInUse"
+_LET_GO = "let the hosts go of it first (ptd_attach with state=absent and release=true, or state=released when no VM has it)"
+_SERVICE = ("name", "runtime.connectionState", properties.LUNS)
 _NOTHING_TO_FORGET = "NotFound"
 _OWNED: properties.Paths = {properties.HOST: ("vm", "datastore")}
 _MACHINES: properties.Paths = {properties.VIRTUAL_MACHINE: properties.MACHINE}
@@ -50,6 +55,25 @@ def plan_forget(session: VimSession, hosts: Sequence[str], name: ScsiName) -> Pl
     listed = [lun for lun in seen if lun.state != GONE]
     unlisted = [DropMemory(lun, name) for lun in seen if lun.state == GONE]
     return Plan([NoticeLoss(session, listed, name), *(ForgetDevice(lun, name) for lun in listed), *unlisted])
+
+
+def in_service(session: VimSession, hosts: Sequence[str], name: ScsiName) -> list[Use]:
+    """The hosts (ids) that would lose all paths of an unmapped LUN, because it is not off there, and those that cannot be asked.
+
+    A LUN from which a host boots is among them: no host detaches the disk that it runs from. What vCenter shows of a host that it does not
+    reach is as old as the connection, and tells nothing.
+    """
+    found = [_in_service(record, name) for record in session.retrieve({properties.HOST: _SERVICE}, {properties.HOST: list(hosts)})]
+    return [use for use in found if use is not None]
+
+
+def _in_service(record: ObjectRecord, name: ScsiName) -> Use | None:
+    host, moid = name_of(record), record.moid
+    unknown = storage.unreadable(record) or storage.out_of_reach(record)
+    if unknown:
+        return Use("host", host, moid, f"cannot be asked whether it has the LUN in service because {unknown}", name, doubt=True)
+    state = next((device.state for device in storage.devices(record) if device.name == name), GONE)
+    return None if state in (DEVICE_OFF, GONE) else Use("host", host, moid, f"has it in service ({state})", name, way_out=_LET_GO)
 
 
 @dataclass

@@ -20,14 +20,25 @@ _SNAPSHOT = "VirtualMachineSnapshot"
 
 
 def refuse_if_any_has(session: VimSession, vm: VirtualMachine, name: ScsiName) -> None:
-    """Raise `Refused`, naming the snapshots whose hardware includes the LUN."""
+    """Raise `Refused`, naming the snapshots whose hardware includes the LUN, or cannot be read."""
     names = _names(session, vm)
     if not names:
         return
     hardware = session.retrieve({_SNAPSHOT: [properties.DEVICES_OF_VM]}, {_SNAPSHOT: list(names)})
-    holding = [names[record.moid] for record in hardware if any(disk.name == name for disk in machines.machine(record).disks)]
+    holding: list[str] = []
+    hidden: list[str] = []
+    for record in hardware:
+        if properties.DEVICES_OF_VM not in record.properties:
+            hidden.append(names[record.moid])
+        elif any(disk.name == name for disk in machines.machine(record).disks):
+            holding.append(names[record.moid])
     if holding:
         raise Refused(f"LUN {name} is part of the snapshots {', '.join(sorted(holding))} of VM {vm.name}: remove these snapshots first.")
+    if hidden:
+        raise Refused(
+            f"The snapshots {', '.join(sorted(hidden))} of VM {vm.name} cannot be read, so nobody can tell whether LUN {name} is part of "
+            "them: give the account the right to read them, or remove them first."
+        )
 
 
 def refuse_bus_sharing(session: VimSession, vm: VirtualMachine) -> None:
@@ -43,9 +54,14 @@ def refuse_bus_sharing(session: VimSession, vm: VirtualMachine) -> None:
 
 
 def _names(session: VimSession, vm: VirtualMachine) -> dict[str, str]:
-    """Id → name of every snapshot."""
-    read = session.retrieve({properties.VIRTUAL_MACHINE: [_TREE]}, {properties.VIRTUAL_MACHINE: [vm.id]})
-    return {moid: snapshot for record in read for moid, snapshot in _all(record.items(_TREE))}
+    """Id → name of every snapshot. Raises `Refused` when they cannot be read; a VM without any has no such property."""
+    found: dict[str, str] = {}
+    for record in session.retrieve({properties.VIRTUAL_MACHINE: [_TREE]}, {properties.VIRTUAL_MACHINE: [vm.id]}):
+        why = record.why_missing(_TREE)
+        if why:
+            raise Refused(f"The snapshots of VM {vm.name} cannot be read ({why}): give the account the right to read the VM.")
+        found.update(_all(record.items(_TREE)))
+    return found
 
 
 def _all(trees: Iterable[Element]) -> Iterator[tuple[str, str]]:

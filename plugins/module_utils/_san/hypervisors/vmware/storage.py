@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import properties
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.tree import name_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.initiator_name import normalize_wwpn
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    CONNECTED,
     DEVICE_LOST,
+    DEVICE_OFF,
     DEVICE_OK,
     FCOE,
     FIBRE_CHANNEL,
@@ -31,6 +34,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     LunPath,
     Portal,
     ScsiDevice,
+    Use,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import (
@@ -57,7 +61,10 @@ _KINDS: Mapping[str, str] = {
 _NVME_KINDS: Mapping[str, str] = {FIBRE_CHANNEL: "nvme_fc"}
 _STATUSES: Mapping[str, str] = {"online": ONLINE, "offline": OFFLINE, "unbound": OFFLINE}
 _PATH_STATES = frozenset({PATH_ACTIVE, PATH_STANDBY, PATH_DISABLED, PATH_DEAD})
-_DEVICE_STATES: Mapping[str, str] = {"": DEVICE_OK, "lostCommunication": DEVICE_LOST}
+_OK = "ok"
+_OFF = "off"
+_DEGRADED = "degraded"
+_LOST = "lostCommunication"
 _DEVICE_OF_PATH = re.compile(r".*-(?P<device>(?:naa|eui|t10|mpx|uuid|vml)\..+)")
 _BITS_PER_GBIT = 10**9
 _NO_GBIT = 10**6
@@ -73,6 +80,27 @@ def adapters(record: ObjectRecord) -> list[Hba]:
 def devices(record: ObjectRecord) -> list[ScsiDevice]:
     """The disks among a host's SCSI LUNs, local ones too."""
     return [_device(record.moid, lun) for lun in record.items(properties.LUNS) if text(lun, "lunType") == "disk"]
+
+
+def unreadable(record: ObjectRecord) -> str:
+    """Why the devices of a host were not told, which may be any; empty when they were. Every host has some device, if only to boot from."""
+    if properties.LUNS in record.properties:
+        return ""
+    return out_of_reach(record) or record.why_missing(properties.LUNS) or "its configuration is not there"
+
+
+def out_of_reach(record: ObjectRecord) -> str:
+    """Why what is told of a host may be old; empty while it is connected."""
+    state = record.text("runtime.connectionState", CONNECTED)
+    return "" if state == CONNECTED else f"it is {state}"
+
+
+def kept_for_itself(record: ObjectRecord) -> list[Use]:
+    """The LUN on which a host keeps the coredumps of its own (HostConfigInfo.activeDiagnosticPartition)."""
+    partition = child(record.properties.get(properties.COREDUMPS), "id")
+    name = ScsiName.try_parse(text(partition, "diskName"))
+    way_out = "move that partition elsewhere (esxcli system coredump partition), or name another LUN"
+    return [Use("host", name_of(record), record.moid, "keeps its diagnostic partition on it", name, way_out=way_out)] if name else []
 
 
 def lun_uuid(record: ObjectRecord, name: ScsiName) -> str:
@@ -170,7 +198,7 @@ def _path(path: Element, name: ScsiName | None, target: str, number: int | None)
 
 
 def _device(host: str, lun: Element) -> ScsiDevice:
-    state = text(lun, "operationalState")
+    words = [word.text or "" for word in children(lun, "operationalState")]
     descriptors = [text(descriptor, "id") for descriptor in children(lun, "descriptor")]
     device = text(lun, "canonicalName")
     aliases = dict.fromkeys([*descriptors, text(lun, "uuid"), text(lun, "deviceName")])
@@ -181,9 +209,22 @@ def _device(host: str, lun: Element) -> ScsiDevice:
         size_bytes=(integer(lun, "capacity", "blockSize") or 0) * (integer(lun, "capacity", "block") or 0),
         vendor=text(lun, "vendor").strip(),
         product=text(lun, "model").strip(),
-        state=_DEVICE_STATES.get(state, state),
+        state=_state(words),
+        degraded=_DEGRADED in words,
         aliases=[alias for alias in aliases if alias and alias != device],
     )
+
+
+def _state(words: Sequence[str]) -> str:
+    """The one state of a LUN that tells of itself by several words, in whatever order (ScsiLun.operationalState, ScsiLunState).
+
+    `degraded`, with or without `ok`, is a LUN that has lost some of its paths and does I/O; whatever else is told speaks against that.
+    """
+    if _OFF in words:
+        return DEVICE_OFF
+    if words and set(words) <= {_OK, _DEGRADED}:
+        return DEVICE_OK
+    return ", ".join(DEVICE_LOST if word == _LOST else word for word in words) or UNKNOWN
 
 
 def _name(lun: Element) -> ScsiName | None:

@@ -27,9 +27,14 @@ class Disks:
         self._machine = objects.machine
 
     def rescan(self, call: Call) -> Mapping[str, Value]:
-        """Let the machine look for disks."""
+        """Let the machine look for disks; new ones are offline."""
+        if self._machine.blind_rescans:
+            self._machine.blind_rescans -= 1
+            return {}
         with array_needed():
-            self._estate.rescan(self._machine)
+            found = self._estate.rescan(self._machine)
+        for disk in found:
+            self._estate.notice_later(disk)
         return {}
 
     def initialize(self, call: Call) -> Mapping[str, Value]:
@@ -71,6 +76,7 @@ class Disks:
         if disk.boot or self._estate.clustered(self._machine, disk):
             raise Failed(Code.ACCESS_DENIED)
         disk.offline = True
+        self._estate.notice_later(disk)
         return {}
 
     def _in_vm(self, disk: Disk) -> bool:

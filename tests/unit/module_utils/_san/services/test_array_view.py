@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import AuthenticationFailed, ConnectionFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource, ArrayView, view
@@ -64,7 +64,38 @@ def test_an_array_that_fails_is_noted_and_the_next_is_asked(fails_at: str) -> No
     answers = view([ArraySource("bad", broken), ArraySource("good", lambda: MemoryArray(lun(NAME)))], {NAME}, with_exports=True)
     assert NAME in answers.luns
     assert answers.failures == ["array bad could not be asked: no route to it"]
-    assert answers.absence("LUN x") == "LUN x is on none of the arrays bad, good; array bad could not be asked: no route to it"
+    assert answers.absence("LUN x") == (
+        "LUN x is not on good, but may be where nobody could look: array bad could not be asked: no route to it"
+    )
+
+
+def test_an_array_with_a_wrong_password_is_not_said_to_lack_a_lun() -> None:
+    def refuse() -> MemoryArray:
+        raise AuthenticationFailed("a1 refuses the user name or password. Correct them.")
+
+    answers = view([ArraySource("a1", refuse)], {NAME}, with_exports=False)
+    told = answers.absence("LUN x", "NetApp ONTAP")
+    assert told == (
+        "LUN x (by its name it is on NetApp ONTAP) could not be looked up: "
+        "array a1 could not be asked: a1 refuses the user name or password; Correct them"
+    )
+    assert answers.absence_of_export("192.0.2.21:/vol") == (
+        "export 192.0.2.21:/vol could not be looked up: array a1 could not be asked: a1 refuses the user name or password; Correct them"
+    )
+
+
+def test_only_arrays_that_answered_are_said_to_lack_a_lun() -> None:
+    answers = view([ArraySource("one", MemoryArray), ArraySource("two", MemoryArray)], {NAME}, with_exports=False)
+    assert answers.absence("LUN x") == "LUN x is on none of the arrays one, two"
+
+
+def test_an_export_whose_server_nobody_knows_by_address_is_not_said_to_be_nowhere() -> None:
+    answers = view([ArraySource("one", MemoryArray)], {NAME}, with_exports=True)
+    assert answers.absence_of_export("192.0.2.99:/vol") == "export 192.0.2.99:/vol is on none of the arrays one"
+    assert answers.absence_of_export("no-such-server.invalid:/vol") == (
+        "export no-such-server.invalid:/vol could not be looked up, "
+        "because no name server of this machine knows an address of no-such-server.invalid"
+    )
 
 
 @pytest.mark.parametrize(("luns", "more"), [(10, ""), (13, "; and 3 more")])

@@ -285,6 +285,20 @@ def test_hosts_let_go_of_a_lun_that_nobody_has(hypervisor: MemoryHypervisor) -> 
     assert (hypervisor.seen, attach.release(hypervisor, REQUEST, check_mode=False).outcome.changed) == ([], False)
 
 
+def test_a_lun_that_a_host_sees_and_cannot_use_is_told_with_its_state(hypervisor: MemoryHypervisor) -> None:
+    lost = ScsiDevice("h2", str(NAME), NAME, 1 << 30, state="lost, timeout")
+    hypervisor.seen = [ScsiDevice("h1", str(NAME), NAME, 1 << 30), lost]
+    step = MakeVisible(hypervisor, hypervisor.host_list[:2], NAME, 0)
+    hypervisor.presented = {"h2": 10**6}
+    with pytest.raises(TimedOut, match=r"is there but does no I/O on esx2 \(lost, timeout\) after 0 s: repair its paths"):
+        step.do()
+
+
+def test_a_lun_that_has_lost_some_of_its_paths_is_visible(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.seen = [ScsiDevice("h1", str(NAME), NAME, 1 << 30, degraded=True)]
+    assert MakeVisible(hypervisor, hypervisor.host_list[:1], NAME, 0).done()
+
+
 def test_a_success_is_never_told_of_a_disk_that_is_gone_by_then(hypervisor: MemoryHypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hypervisor, "attachment", lambda _vm, _name: None)
     with pytest.raises(RemoteError, match=r"is no disk of VM app any more, because somebody else took it away: run this again"):

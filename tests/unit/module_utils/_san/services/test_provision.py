@@ -361,3 +361,43 @@ def test_who_else_sees_the_lun_is_told() -> None:
     array = MemoryArray(lun(NAME, initiators=["iqn.2026-01.com.example:A", "iqn.2026-01.com.example:other"]))
     result = provision.provision(array, WISH, provision.NEVER, check_mode=False).result(WISH.initiators)
     assert result["other_initiators"] == ["iqn.2026-01.com.example:other"]
+
+
+SERVING = Use("host", "esx1", "h1", "has it in service (ok)", NAME, way_out="let the hosts go of it first")
+
+
+@pytest.mark.parametrize("delete", [True, False])
+def test_a_lun_that_a_host_has_in_service_is_not_taken_from_it(delete: bool) -> None:
+    array, hypervisor = MemoryArray(lun(NAME)), MemoryHypervisor([KNOWN_HOST], serving=[SERVING])
+    with pytest.raises(Refused, match=r"used by host esx1 \(h1\) has it in service \(ok\) and .*: let the hosts go of it first"):
+        provision.withdraw(array, WithdrawWish(NAME, delete=delete), lambda: hypervisor, check_mode=False, assume_unused=True)
+    assert array.lun is not None
+
+
+def test_a_host_that_cannot_be_asked_whether_it_has_a_lun_in_service_takes_the_users_word() -> None:
+    silent = replace(SERVING, how="cannot be asked whether it has the LUN in service because it is disconnected", doubt=True)
+    array, hypervisor = MemoryArray(lun(NAME)), MemoryHypervisor([KNOWN_HOST], serving=[silent])
+    with pytest.raises(Refused, match=r"nobody can tell whether it is used \(host esx1 \(h1\) cannot be asked .* it is disconnected\)"):
+        provision.withdraw(array, WithdrawWish(NAME, delete=True), lambda: hypervisor, check_mode=False)
+    assert array.lun is not None
+    told = provision.withdraw(array, WithdrawWish(NAME, delete=True), lambda: hypervisor, check_mode=False, assume_unused=True)
+    assert array.lun is None
+    assert "assume_unused vouches" in told.outcome.warnings[0]
+
+
+def test_only_hosts_to_which_the_array_shows_the_lun_are_asked_and_none_about_a_vm_that_lets_go_first() -> None:
+    stranger = Host("h2", "esx2", hbas=[Hba("vmhba1", "iscsi_software", "online", iqn="iqn.2026-01.com.example:z")])
+    elsewhere = MemoryHypervisor([KNOWN_HOST, stranger], serving=[replace(SERVING, id="h2", name="esx2")])
+    assert provision.withdraw(MemoryArray(lun(NAME)), WithdrawWish(NAME), lambda: elsewhere, check_mode=True).outcome.changed
+    app = VirtualMachine("vm-1", "app", disks=[VirtualDisk("1", "d", "passthrough", name=NAME)])
+    leaving = MemoryHypervisor([KNOWN_HOST], machines=[app], serving=[SERVING])
+    told = provision.withdraw(MemoryArray(lun(NAME)), WithdrawWish(NAME), lambda: leaving, check_mode=True, leaving_vm="app")
+    assert told.outcome.changed
+
+
+def test_a_vm_that_uses_the_lun_is_told_before_the_hosts_that_serve_it() -> None:
+    app = VirtualMachine("vm-1", "app", disks=[VirtualDisk("1", "d", "passthrough", name=NAME)])
+    hypervisor = MemoryHypervisor([KNOWN_HOST], machines=[app], serving=[SERVING])
+    with pytest.raises(Refused, match="detach it there first"):
+        provision.withdraw(MemoryArray(lun(NAME)), WithdrawWish(NAME), lambda: hypervisor, check_mode=False)
+    assert "in_service" not in hypervisor.calls

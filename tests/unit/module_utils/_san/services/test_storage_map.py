@@ -22,6 +22,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     Lun,
     LunMapping,
     ScsiDevice,
+    Use,
     VirtualDisk,
     VirtualMachine,
     Volume,
@@ -160,7 +161,7 @@ def test_an_array_that_fails_costs_its_rows_not_the_map() -> None:
     assert rows(found, "status") == [("mapped",)]
     assert found.warnings == ["array a1 could not be asked: no route"]
     found = storage_map(hypervisor(image("ds-1")), [ArraySource("a1", fail)])
-    assert found.mappings[0]["reason"].endswith("; array a1 could not be asked: no route")
+    assert found.mappings[0]["reason"].endswith(" could not be looked up: array a1 could not be asked: no route")
 
 
 def test_each_array_is_asked_once_however_many_vms_there_are() -> None:
@@ -313,3 +314,40 @@ def test_image_files_are_asked_for_their_details_only_on_demand(images: bool, ca
     there = hypervisor()
     storage_map(there, [], images=images)
     assert call in there.calls
+
+
+def test_a_vm_that_cannot_be_read_is_a_row_with_the_reason() -> None:
+    lost = VirtualMachine("vm-7", "lost", host="host-1")
+    doubt = Use("VM", "lost", "vm-7", "cannot be read because it is inaccessible")
+    endpoint = MemoryHypervisor([Host("host-1", "esx1")], [lost, VirtualMachine("vm-8", "empty")], uses=[doubt], warnings=["x"])
+    found = storage_map(endpoint, [])
+    assert rows(found, "vm_name", "host", "disk", "kind", "status", "reason") == [
+        ("lost", "esx1", "", "", "unresolved", "the disks of VM lost are not known: it cannot be read because it is inaccessible")
+    ]
+
+
+def test_a_lun_that_works_and_has_lost_some_of_its_paths_is_told_to_be_degraded() -> None:
+    devices = [
+        ScsiDevice("h1", str(NAME), NAME, 1),
+        ScsiDevice("h2", str(NAME), NAME, 1, degraded=True),
+        ScsiDevice("h3", str(NAME), NAME, 1, state="off"),
+    ]
+    (resource,) = storage_map(MemoryHypervisor([Host("h1", "esx1")], seen=devices), []).storage_resources
+    assert resource["states"] == ["degraded", "off", "ok"]
+
+
+def test_a_lun_of_which_snapshots_were_taken_has_a_row_for_what_was_written_since_and_one_for_itself() -> None:
+    raw = VirtualDisk(
+        "2001",
+        "Hard disk 2",
+        "passthrough",
+        path="[gold] vm/vm-000001.vmdk",
+        file_system="ds-1",
+        name=OTHER,
+        parents=[ImageFile("[gold] vm/vm.vmdk", "ds-1")],
+    )
+    found = storage_map(hypervisor(raw), [source(MemoryArray(lun(NAME)))])
+    assert rows(found, "kind", "path", "naa") == [
+        ("passthrough", "[gold] vm/vm-000001.vmdk", NAME.naa),
+        ("passthrough", "[gold] vm/vm.vmdk", OTHER.naa),
+    ]

@@ -57,7 +57,7 @@ class LookAtPool(Guard):
     def look(self) -> None:
         now = self.there.seen
         if now.resource is None and not now.attached:
-            host_lun.to_give(self.there.client, self.there.name, self.there.nodes.name_of(self.there.node))
+            host_lun.to_give(self.there.client, self.there.name, self.there.nodes.name_of(self.there.node), self.there.change.waiting)
 
 
 def _is_linked(now: Observed) -> bool:

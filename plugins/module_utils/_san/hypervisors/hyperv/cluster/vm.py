@@ -222,7 +222,7 @@ def observe(nodes: Nodes, vm: VirtualMachine, names: Names, patience: Patience) 
     _refuse_if_left(idle)
     node = idle.role.group.node
     disk = disks.find(nodes.client(node), names.lun, node)
-    change = VmChange(nodes, replace(vm, host=node), patience.timeout)
+    change = VmChange(nodes, replace(vm, host=node), patience.timeout, patience.clock, patience.sleep)
     planned = change.observe()
     own = replace(idle.state, needs=state.needs(nodes.client(node), idle.role.own))
     seen = replace(idle, state=own, disk=disk, attached=planned.disk_of(names.lun) is not None)

@@ -31,7 +31,7 @@ def change(host: HyperVHost) -> VmChange:
 def add_spare(change: VmChange, now: Observed, unit: int = 9) -> None:
     controller = places.controller_on(now.vm, 0)
     assert controller is not None
-    _disk, drive = host_lun.to_give(now.client, SPARE, now.host_name)
+    _disk, drive = host_lun.to_give(now.client, SPARE, now.host_name, change.waiting)
     change.add_disk(now, controller, unit, drive)
 
 

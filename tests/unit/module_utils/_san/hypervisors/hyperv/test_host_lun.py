@@ -19,7 +19,7 @@ from tests.lab.hyperv import media
 from tests.lab.hyperv.running import Lab
 from tests.lab.hyperv_world import lun_path
 from tests.unit.hyperv_host import DATA, HOST, HOST_ID, RAW, SPARE, HyperVHost
-from tests.unit.windows import client
+from tests.unit.windows import client, waiting
 
 
 @pytest.fixture
@@ -80,10 +80,31 @@ def test_a_raw_disk_that_is_online_has_nothing_mounted(host: HyperVHost, login: 
 
 
 def test_what_is_given_is_the_drive_with_the_disks_number(host: HyperVHost, login: CimClient) -> None:
-    disk, drive = host_lun.to_give(login, SPARE, HOST)
+    disk, drive = host_lun.to_give(login, SPARE, HOST, host.waiting())
     assert (disk.name, disk.number) == (SPARE, host.disk(SPARE).number)
     assert str(drive.keys["DeviceID"]).endswith(f"\\{disk.number}")
     assert drive.host == HOST_ID
+
+
+def test_hyper_v_is_waited_for_where_it_offers_a_disk_only_some_seconds_after_it_went_offline(host: HyperVHost, login: CimClient) -> None:
+    host.disk(SPARE).offline = False
+    host.lab.estate.timeline.seconds = 60.0
+    host_lun.take_offline(login, disk_of(login, SPARE))
+    assert host_lun.drive(login, disk_of(login, SPARE)) is None
+    disk, _drive = host_lun.to_give(login, SPARE, HOST, host.waiting())
+    assert disk.name == SPARE
+
+
+def test_a_disk_that_comes_online_while_hyper_v_is_waited_for_is_not_given(host: HyperVHost, login: CimClient) -> None:
+    host.disk(SPARE).noticed = False
+    with pytest.raises(Refused, match="is online on host"):
+        host_lun.to_give(login, SPARE, HOST, waiting(meanwhile=lambda: setattr(host.disk(SPARE), "offline", False)))
+
+
+def test_a_disk_that_hyper_v_never_offers_is_refused_in_the_end(host: HyperVHost, login: CimClient) -> None:
+    host.disk(SPARE).noticed = False
+    with pytest.raises(Refused, match=r"does not offer LUN .* to VMs after 30 s: see in Disk Management what holds it"):
+        host_lun.to_give(login, SPARE, HOST, waiting())
 
 
 @pytest.mark.parametrize(
@@ -91,10 +112,10 @@ def test_what_is_given_is_the_drive_with_the_disks_number(host: HyperVHost, logi
 )
 def test_what_the_host_cannot_give_is_refused(login: CimClient, name: ScsiName, says: str) -> None:
     with pytest.raises(Refused, match=says):
-        host_lun.to_give(login, name, HOST)
+        host_lun.to_give(login, name, HOST, waiting())
 
 
 def test_a_disk_of_the_cluster_is_given_only_by_the_node_that_owns_it() -> None:
     lab, witness = Lab(), ScsiName(world.naa_at(lun_path("hvc1_csv")))
     with pytest.raises(Refused, match="another node of the cluster owns it"):
-        host_lun.to_give(client(lab, "hvc1n2.lab"), witness, "hvc1n2.lab")
+        host_lun.to_give(client(lab, "hvc1n2.lab"), witness, "hvc1n2.lab", waiting())

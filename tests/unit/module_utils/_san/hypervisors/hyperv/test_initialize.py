@@ -10,8 +10,13 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.initialize import InitializeDisk, MakeWritable
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import disks
+from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import HostDisk
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim import CimClient
 from tests.lab.hyperv.media import GPT, RAW
 from tests.unit.hyperv_cluster import ClusterLab
+from tests.unit.lab.hyperv.desk import NODE2
 from tests.unit.windows import refusing
 
 
@@ -34,6 +39,23 @@ def test_a_raw_lun_is_brought_online_and_initialized(there: ClusterLab) -> None:
     assert style(there) == GPT
     (disk,) = there.node.machine.disks_of(there.naa.naa)
     assert (disk.offline, disk.read_only) == (False, False)
+
+
+def test_a_node_that_reads_the_old_table_at_first_is_made_to_look_until_it_reads_the_new_one(
+    there: ClusterLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = InitializeDisk(there.there(sleep=lambda _seconds: None), allowed=True)
+    MakeWritable(there.there(), allowed=True).do()
+    step.do()
+    told, old = disks.find, HostDisk(1, there.naa, 1, "old")
+
+    def find(client: CimClient, name: ScsiName, host: str) -> HostDisk | None:
+        looked = there.wire.count("hvc1n2.lab UpdateHostStorageCache")
+        return old if host == NODE2 and looked < 2 else told(client, name, host)
+
+    monkeypatch.setattr(disks, "find", find)
+    step.verify()
+    assert there.wire.count("hvc1n2.lab UpdateHostStorageCache") == 2
 
 
 def test_bringing_online_is_undone(there: ClusterLab) -> None:

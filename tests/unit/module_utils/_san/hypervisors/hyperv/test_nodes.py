@@ -11,9 +11,10 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import HYPERVISOR, Connection
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, NotFound, Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, NotFound, Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Nodes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim import CimClient
+from tests.lab.hyperv.machines import DISABLED, STOPPED
 from tests.lab.hyperv.running import Lab
 from tests.unit import windows
 
@@ -40,6 +41,38 @@ def reached(lab: Lab, connection: Connection, node: str) -> Connection:
 def test_a_single_host_is_alone() -> None:
     found = windows.nodes(Lab(), "hv01.lab")
     assert (found.cluster, [(node.id, node.name, node.state) for node in found.all()]) == ("", [("HV01", "hv01.lab", "up")])
+
+
+def test_so_is_one_with_the_clustering_feature_and_no_cluster(lab: Lab) -> None:
+    lab.set_cluster_service("hv01.lab", DISABLED)
+    found = windows.nodes(lab, "hv01.lab")
+    assert (found.cluster, [node.id for node in found.all()]) == ("", ["HV01"])
+
+
+@pytest.mark.parametrize("code", ["0x800706D9", "0x000006D9", "0x80070046", "0x00000046"])
+def test_however_windows_says_that_nobody_answers_for_the_cluster(lab: Lab, code: str) -> None:
+    lab.set_cluster_service("hv01.lab", DISABLED)
+    silence = windows.refusing(RemoteError("nobody answers", code))
+    assert windows.nodes(lab, "hv01.lab", windows.Wire(before_next={"MSCluster_Cluster": silence})).cluster == ""
+
+
+def test_a_node_whose_cluster_service_is_stopped_is_not_taken_for_a_single_host(lab: Lab) -> None:
+    lab.set_cluster_service("hvc1n1.lab", STOPPED)
+    with pytest.raises(RemoteError, match=r"cluster service of host hvc1n1\.lab is stopped .*: start it \(Start-Service ClusSvc\)"):
+        _ = windows.nodes(lab, "hvc1n1.lab").cluster
+    assert [node.id for node in windows.nodes(lab, "hvc1n2.lab").reachable()] == ["HVC1N2"]
+
+
+def test_nor_is_a_host_that_does_not_show_its_services(lab: Lab) -> None:
+    silence = windows.refusing(RemoteError("nobody answers", "0x800706D9"))
+    with pytest.raises(RemoteError, match="not shown to this account"):
+        _ = windows.nodes(lab, "hv01.lab", windows.Wire(before_next={"MSCluster_Cluster": silence})).cluster
+
+
+def test_another_refusal_of_the_cluster_is_not_taken_for_its_absence(lab: Lab) -> None:
+    refusal = windows.refusing(RemoteError("quota violation", "0x8004106C"))
+    with pytest.raises(RemoteError, match="quota"):
+        _ = windows.nodes(lab, "hv01.lab", windows.Wire(before_next={"MSCluster_Cluster": refusal})).cluster
 
 
 @pytest.mark.parametrize("entry", ["hvc1n1.lab", "hvc1n2.lab"])

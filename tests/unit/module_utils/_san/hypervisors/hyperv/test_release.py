@@ -10,12 +10,12 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, StepFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import release
-from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, carry_out
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.lab import world
 from tests.lab.hyperv_world import lun_path
 from tests.unit.hyperv_host import DATA, GROUP, HOST, HOST_ID, SPARE, SPARE_PATH, HyperVHost, then_fail
-from tests.unit.windows import lost, nodes
+from tests.unit.windows import lost, nodes, waiting
 
 
 @pytest.fixture
@@ -84,9 +84,16 @@ class TestForget:
         release.plan_forget(host.nodes, [HOST_ID], SPARE).run()
         assert host.estate.disks_of(SPARE.naa) == []
 
+    def test_a_host_whose_first_look_finds_nothing_new_looks_again(self, host: HyperVHost) -> None:
+        unmap(host)
+        host.estate.blind_rescans = 1
+        assert Plan([release.ForgetDisk(host.nodes, HOST_ID, SPARE, waiting())]).run()
+        assert host.estate.disks_of(SPARE.naa) == []
+        assert host.wire.count("UpdateHostStorageCache") == 2
+
     def test_a_lun_that_is_still_presented_is_refused(self, host: HyperVHost) -> None:
         with pytest.raises(StepFailed, match=r"still presented by the array to host hv01\.lab: unmap it there first"):
-            release.plan_forget(host.nodes, [HOST_ID], SPARE).run()
+            Plan([release.ForgetDisk(host.nodes, HOST_ID, SPARE, waiting())]).run()
 
     def test_a_lun_that_is_in_service_is_refused_without_a_rescan(self, host: HyperVHost) -> None:
         host.disk(SPARE).offline = False

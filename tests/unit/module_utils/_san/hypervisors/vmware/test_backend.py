@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from pyVmomi import vim
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.backend import VMware
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Attachment, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Attachment, Use, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.unit import vsphere
 from tests.unit.vsphere import Endpoint
@@ -43,7 +44,7 @@ def lun(uuid: str = f"0200000000{NAME.naa}4c554e20432d") -> Any:
 
 def host(number: int = 1, *luns: Any, **more: Any) -> Any:
     parent = {"parent": vsphere.managed("ClusterComputeResource", "domain-c7")}
-    storage = {"config.storageDevice.scsiLun": vsphere.array("ScsiLun", list(luns))} if luns else {}
+    storage = {"config.storageDevice.scsiLun": vsphere.array("ScsiLun", list(luns))}
     return vsphere.contents("HostSystem", f"host-{number}", {"name": f"esx0{number}", **parent, **storage, **more})
 
 
@@ -51,7 +52,7 @@ def vm(device: str | None = None, unit: int = 3) -> Any:
     backing = DEVICE.VirtualDisk.RawDiskMappingVer1BackingInfo(fileName="[ds] db01/db01_1.vmdk", deviceName=device, diskMode="persistent")
     controller = DEVICE.ParaVirtualSCSIController(key=1001, busNumber=1, sharedBus="noSharing")
     disk = DEVICE.VirtualDisk(key=2000, controllerKey=1001, unitNumber=unit, capacityInKB=8, backing=backing)
-    hardware = {"config.hardware.device": vsphere.array("VirtualDevice", [controller, disk])} if device else {}
+    hardware = {"config.hardware.device": vsphere.array("VirtualDevice", [controller, disk] if device else [controller])}
     return vsphere.contents(
         "VirtualMachine", "vm-42", {"name": "db01", "runtime.host": vsphere.managed("HostSystem", "host-1"), **hardware}
     )
@@ -91,8 +92,35 @@ def test_without_devices_the_host_of_such_a_disk_is_asked_once(vmware: VMware, e
 
 def test_a_raw_disk_whose_lun_no_host_sees_stays_without_a_name(vmware: VMware, endpoint: Endpoint) -> None:
     endpoint.answer("RetrievePropertiesEx", vsphere.page([vm(ODD_VML), host(1)]), vsphere.page([host(1)]))
-    (disk,) = vmware.inventory().virtual_machines[0].disks
+    found = vmware.inventory()
+    (disk,) = found.virtual_machines[0].disks
     assert (disk.name, disk.device) == (None, ODD_VML)
+    assert found.uses == [Use("VM", "db01", "vm-42", "has a raw disk () whose LUN its host does not see")]
+
+
+def test_a_local_disk_that_its_host_lists_is_no_doubt(vmware: VMware, endpoint: Endpoint) -> None:
+    local = lun(ODD_UUID)
+    local.canonicalName = "mpx.vmhba0:C0:T1:L0"
+    endpoint.answer("RetrievePropertiesEx", vsphere.page([vm(ODD_VML), host(1, local)]))
+    assert vmware.inventory().uses == []
+
+
+def test_a_host_whose_devices_cannot_be_read_is_not_one_that_does_not_see_the_lun(vmware: VMware, endpoint: Endpoint) -> None:
+    lost = vsphere.contents("HostSystem", "host-2", {"name": "esx02"}, {"config": "Permission was denied"})
+    endpoint.answer("RetrievePropertiesEx", vsphere.page([host(1, lun()), lost]))
+    with pytest.raises(Refused, match="The devices of host esx02 cannot be read because Permission was denied"):
+        vmware.devices(["host-1", "host-2"], NAME)
+    with pytest.raises(Refused, match="The devices of host esx02 cannot be read"):
+        vmware.plan_release(["host-1", "host-2"], NAME)
+
+
+def test_the_disks_of_a_vm_that_cannot_be_read_are_not_told_to_be_none(vmware: VMware, endpoint: Endpoint) -> None:
+    lost = vsphere.contents("VirtualMachine", "vm-42", {"name": "db01", "runtime.connectionState": "inaccessible"})
+    endpoint.answer("RetrievePropertiesEx", vsphere.page([lost]))
+    with pytest.raises(Refused, match="VM db01 cannot be read because it is inaccessible"):
+        vmware.attachment(DB01, NAME)
+    with pytest.raises(Refused, match="VM db01 cannot be read because it is inaccessible"):
+        vmware.plan_detach(DB01, NAME, timeout=5)
 
 
 def test_one_lun_is_told_per_host_that_sees_it(vmware: VMware, endpoint: Endpoint) -> None:

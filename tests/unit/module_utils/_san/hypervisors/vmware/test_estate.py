@@ -124,13 +124,65 @@ def test_a_vm_whose_hardware_cannot_be_read_may_have_any_lun_and_is_a_warning(
 ) -> None:
     seen = Estate([vsphere.record("VirtualMachine", "vm-42", {"name": "db01", **properties}, missing)])
     assert seen.uses == [Use("VM", "db01", "vm-42", f"cannot be read because {because}")]
-    assert seen.warnings() == [f"VM db01 (vm-42) cannot be read because {because}: its disks are missing."]
+    assert seen.missing == [f"VM db01 (vm-42) cannot be read because {because}: its disks are missing."]
 
 
 def test_a_vm_whose_hardware_was_read_is_no_doubt_whatever_its_state() -> None:
     hardware = {"config.hardware.device": vsphere.array("VirtualDevice", [])}
     seen = Estate([vsphere.record("VirtualMachine", "vm-42", {"name": "db01", "runtime.connectionState": "orphaned", **hardware})])
-    assert (seen.uses, seen.warnings()) == ([], [])
+    assert (seen.uses, seen.missing) == ([], [])
+
+
+EXTENT = vim.host.ScsiDisk.Partition(diskName=str(NAME), partition=1)
+
+
+def vmfs(*extents: Any) -> Any:
+    return vim.host.VmfsDatastoreInfo(name="ds", vmfs=vim.host.VmfsVolume(extent=list(extents)) if extents else None)
+
+
+@pytest.mark.parametrize(
+    ("properties", "missing", "because"),
+    [
+        ({"info": vmfs()}, {}, "it is not accessible"),
+        ({}, {"info": "Permission was denied"}, "Permission was denied"),
+        ({}, {}, "its configuration is not there"),
+    ],
+)
+def test_a_datastore_that_does_not_tell_where_it_lies_may_lie_on_any_lun(
+    properties: dict[str, Any], missing: dict[str, str], because: str
+) -> None:
+    seen = Estate([vsphere.record("Datastore", "datastore-5", {"name": "ds", **properties}, missing)])
+    assert seen.uses == [Use("datastore", "ds", "datastore-5", f"does not tell on which LUNs it lies because {because}")]
+    assert seen.missing == [
+        f"datastore ds (datastore-5) does not tell on which LUNs it lies because {because}: what lies on it cannot be followed to its LUNs."
+    ]
+
+
+@pytest.mark.parametrize("info", [vmfs(EXTENT), vim.host.NasDatastoreInfo(name="ds")])
+def test_a_datastore_that_tells_where_it_lies_is_no_doubt(info: Any) -> None:
+    seen = Estate([vsphere.record("Datastore", "datastore-5", {"name": "ds", "info": info})])
+    assert (seen.uses, seen.missing) == ([], [])
+
+
+def test_the_diagnostic_partition_of_a_host_is_a_use_of_its_lun() -> None:
+    partition = vim.host.DiagnosticPartition(storageType="networkAttached", diagnosticType="singleHost", slots=1, id=EXTENT)
+    seen = Estate([vsphere.record("HostSystem", "host-9", {"name": "esx01.lab", "config.activeDiagnosticPartition": partition})])
+    (use,) = seen.uses
+    assert (use.kind, use.name, use.how, use.lun, use.doubt) == ("host", "esx01.lab", "keeps its diagnostic partition on it", NAME, False)
+    local = vim.host.DiagnosticPartition(
+        storageType="directAttached",
+        diagnosticType="singleHost",
+        slots=1,
+        id=vim.host.ScsiDisk.Partition(diskName="mpx.vmhba0", partition=7),
+    )
+    assert Estate([vsphere.record("HostSystem", "host-9", {"name": "esx01.lab", "config.activeDiagnosticPartition": local})]).uses == []
+
+
+def test_a_host_whose_devices_may_not_be_read_is_a_warning() -> None:
+    seen = Estate(
+        [vsphere.record("HostSystem", "host-9", {"name": "esx01.lab"}, {"config.storageDevice.scsiLun": "Permission was denied"})]
+    )
+    assert seen.missing == ["Host esx01.lab (host-9) cannot be read because Permission was denied: its devices are missing."]
 
 
 def machine(*disks: VirtualDisk, host: str = "host-9") -> VirtualMachine:

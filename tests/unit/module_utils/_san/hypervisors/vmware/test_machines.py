@@ -13,7 +13,14 @@ import pytest
 from pyVmomi import vim
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.machines import machine
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import IMAGE, PASSTHROUGH, Controller, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    IMAGE,
+    PASSTHROUGH,
+    Controller,
+    ImageFile,
+    VirtualDisk,
+    VirtualMachine,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.unit import vsphere
 
@@ -141,6 +148,33 @@ def test_a_disk_with_snapshots_on_a_lun_is_still_that_lun(top: Any) -> None:
     disk = only_disk(vm(image(backing=top)))
     assert disk.kind == PASSTHROUGH
     assert disk.name == ScsiName(NAA)
+
+
+@pytest.mark.parametrize("kind", [DISK.FlatVer2BackingInfo, DISK.SeSparseBackingInfo, DISK.SparseVer2BackingInfo, DISK.FlatVer1BackingInfo])
+def test_every_file_of_a_chain_is_told_with_its_own_datastore(kind: Any) -> None:
+    """A snapshot in a working directory elsewhere, of a disk of a linked clone, whose base is the template's."""
+
+    def file(path: str, datastore: str, parent: Any = None) -> Any:
+        return kind(fileName=path, datastore=vsphere.managed("Datastore", datastore), diskMode="persistent", parent=parent)
+
+    base = file("[templates] rhel9/rhel9-000001.vmdk", "datastore-3")
+    clone = file("[ds] db01/db01.vmdk", "datastore-1", base)
+    disk = only_disk(vm(image(backing=file("[fast] db01/db01-000001.vmdk", "datastore-2", clone))))
+    assert (disk.kind, disk.path, disk.file_system) == (IMAGE, "[fast] db01/db01-000001.vmdk", "datastore-2")
+    assert disk.parents == (
+        ImageFile("[ds] db01/db01.vmdk", "datastore-1"),
+        ImageFile("[templates] rhel9/rhel9-000001.vmdk", "datastore-3"),
+    )
+
+
+def test_a_disk_without_snapshots_is_based_on_nothing() -> None:
+    assert only_disk(vm(image())).parents == ()
+    assert only_disk(vm(image(backing=mapping()))).parents == ()
+
+
+def test_the_snapshots_of_a_lun_are_told_too() -> None:
+    top = DISK.RawDiskMappingVer1BackingInfo(fileName="[ds] db01/db01-000001.vmdk", diskMode="persistent", parent=mapping())
+    assert [file.path for file in only_disk(vm(image(backing=top))).parents] == ["[ds] db01/db01_1.vmdk"]
 
 
 def test_the_size_in_bytes_goes_before_the_one_in_kib() -> None:

@@ -11,7 +11,12 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.mapping_file import Home
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import Observed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.mapping_file import Home, other_users
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualDisk, VirtualMachine
+from tests.unit.vsphere_inventory import Inventory, devices, raw_disk, refs
+
+NAA = "600a0980383030304f4b4f4c4e6f3175"
 
 VMFS = Home("ds_single", "VMFS", supported=True, usable=True, free_bytes=1024**3)
 
@@ -33,3 +38,17 @@ def test_an_unfit_one_is_refused_naming_those_that_would_do(home: Home, message:
     assert not home.fit
     with pytest.raises(Refused, match=rf"{message}.*: name another one in the option datastore \(ds_span, ds_x\)"):
         home.refuse_unless_fit("app01", "ds_span, ds_x")
+
+
+def test_a_vm_that_cannot_be_read_may_use_a_mapping_file_too() -> None:
+    there = Inventory()
+    there.add("Datastore", "datastore-1", vm=refs("VirtualMachine", "vm-1", "vm-2", "vm-3", "vm-4", "vm-5"))
+    there.add("VirtualMachine", "vm-1", name="mine", config_hardware_device=devices(raw_disk(NAA)))
+    there.add("VirtualMachine", "vm-2", name="node", config_hardware_device=devices(raw_disk(NAA)))
+    there.add("VirtualMachine", "vm-3", name="other", config_hardware_device=devices(raw_disk(NAA, fileName="[ds] other/other.vmdk")))
+    there.add("VirtualMachine", "vm-4", name="lost", runtime_connectionState="inaccessible")
+    delta = raw_disk(NAA, fileName="[ds] snap/snap-000001.vmdk", parent=raw_disk(NAA).backing)
+    there.add("VirtualMachine", "vm-5", name="snapshot", config_hardware_device=devices(delta))
+    mine = Observed(VirtualMachine("vm-1", "mine"), "1", 20, "connected", "ds")
+    disk = VirtualDisk("2001", "Hard disk 2", "passthrough", path="[ds] db01/db01_1.vmdk", file_system="datastore-1")
+    assert other_users(there.session, mine, disk) == ["node", "lost", "snapshot"]

@@ -197,3 +197,27 @@ class TestForget:
         hosts.system(1).fails["DeleteScsiLunState"] = refusal(vim.fault.HostConfigFault(msg="Boom."))
         with pytest.raises(RemoteError, match="could not change what it does"):
             forget.do()
+
+
+class TestInService:
+    def test_it_is_off_or_gone_where_nothing_is_lost(self) -> None:
+        hosts = Hosts("ok", "off", "none", "lostCommunication")
+        found = release.in_service(hosts.session, hosts.ids, LUN)
+        assert [(use.name, use.lun, use.doubt) for use in found] == [("esx01", LUN, False), ("esx04", LUN, False)]
+        assert found[0].how == "has it in service (ok)"
+        assert "release=true" in found[0].way_out
+        assert hosts.reads == 1
+
+    @pytest.mark.parametrize("state", ["disconnected", "notResponding"])
+    def test_what_a_host_out_of_reach_shows_tells_nothing(self, state: str) -> None:
+        hosts = Hosts("off")
+        hosts.objects["HostSystem", "host-1"]["runtime.connectionState"] = state
+        (use,) = release.in_service(hosts.session, hosts.ids, LUN)
+        assert (use.lun, use.doubt, use.how) == (LUN, True, f"cannot be asked whether it has the LUN in service because it is {state}")
+
+    def test_nor_does_a_host_whose_devices_may_not_be_read(self) -> None:
+        hosts = Hosts("ok")
+        del hosts.objects["HostSystem", "host-1"][LUNS]
+        hosts.missing["HostSystem", "host-1"] = {"config": "Permission was denied"}
+        (use,) = release.in_service(hosts.session, hosts.ids, LUN)
+        assert (use.doubt, use.how) == (True, "cannot be asked whether it has the LUN in service because Permission was denied")

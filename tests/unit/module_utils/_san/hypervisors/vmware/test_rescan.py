@@ -48,7 +48,7 @@ def host(number: int, state: str | None = None) -> Any:
         capacity=vim.host.DiskDimensions.Lba(blockSize=512, block=1),
         devicePath="",
     )
-    luns = {"config.storageDevice.scsiLun": vsphere.array("ScsiLun", [disk])} if state else {}
+    luns = {"config.storageDevice.scsiLun": vsphere.array("ScsiLun", [disk] if state else [])}
     system = {"configManager.storageSystem": vsphere.managed("HostStorageSystem", f"storage-{number}")}
     return vsphere.contents("HostSystem", f"host-{number}", {"name": f"esx0{number}.lab", **system, **luns})
 

@@ -60,3 +60,21 @@ def test_every_snapshot_with_the_lun_is_named() -> None:
     )
     with pytest.raises(Refused, match=f"LUN naa.{NAA} is part of the snapshots first, third of VM db01: remove these snapshots first"):
         snapshots.refuse_if_any_has(there.session, DB01, ScsiName(NAA))
+
+
+def test_a_snapshot_that_cannot_be_read_may_have_the_lun() -> None:
+    there = inventory(snapshot_tree(1, "old", snapshot_tree(2, "newer")), snapshot_1=devices(raw_disk(OTHER)))
+    there.objects["VirtualMachineSnapshot", "snapshot-2"] = {}
+    with pytest.raises(Refused, match=f"The snapshots newer of VM db01 cannot be read, so nobody can tell whether LUN naa.{NAA} is part"):
+        snapshots.refuse_if_any_has(there.session, DB01, ScsiName(NAA))
+
+
+def test_a_vm_whose_snapshots_cannot_be_read_is_not_one_without() -> None:
+    there = inventory()
+    there.missing["VirtualMachine", "vm-1"] = {"snapshot": "Permission was denied"}
+    for look in (
+        lambda: snapshots.refuse_bus_sharing(there.session, DB01),
+        lambda: snapshots.refuse_if_any_has(there.session, DB01, ScsiName(NAA)),
+    ):
+        with pytest.raises(Refused, match=r"The snapshots of VM db01 cannot be read \(Permission was denied\)"):
+            look()

@@ -6,9 +6,12 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyVmomi import vim
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import properties, storage
@@ -268,10 +271,32 @@ def test_a_lun_is_told_with_size_maker_and_its_other_names() -> None:
 
 @pytest.mark.parametrize(
     ("words", "state"),
-    [(("ok",), "ok"), (("off",), "off"), (("lostCommunication",), "lost"), (("degraded", "ok"), "degraded"), (("timeout",), "timeout")],
+    [
+        (("ok",), "ok"),
+        (("ok", "degraded"), "ok"),
+        (("degraded", "ok"), "ok"),
+        (("degraded",), "ok"),
+        (("off",), "off"),
+        (("degraded", "off"), "off"),
+        (("lostCommunication",), "lost"),
+        (("ok", "lostCommunication"), "ok, lost"),
+        (("lostCommunication", "timeout"), "lost, timeout"),
+        (("degraded", "error"), "degraded, error"),
+        (("quiesced",), "quiesced"),
+        (("unknownState",), "unknownState"),
+    ],
 )
-def test_states(words: tuple[str, ...], state: str) -> None:
-    assert devices(disk(state=words))[0].state == state
+def test_all_words_of_a_state_count_whichever_comes_first(words: tuple[str, ...], state: str) -> None:
+    (found,) = devices(disk(state=words))
+    assert (found.state, found.degraded) == (state, "degraded" in words)
+
+
+@given(st.lists(st.sampled_from(vim.ScsiLun.State.values), min_size=1, unique=True), st.randoms())
+def test_no_order_of_the_words_changes_what_may_be_done_with_a_lun(words: list[str], random: Random) -> None:
+    shuffled = list(words)
+    random.shuffle(shuffled)
+    states = {devices(disk(state=tuple(given)))[0].state for given in (words, shuffled)}
+    assert len({state if state in ("ok", "off") else "neither" for state in states}) == 1
 
 
 def test_what_is_no_disk_is_left_out() -> None:

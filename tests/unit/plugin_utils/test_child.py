@@ -1,0 +1,174 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A module in a fork: whatever it does to its process stays there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san import progress
+from ansible_collections.crossvisor.san.plugins.plugin_utils import _child
+from ansible_collections.crossvisor.san.plugins.plugin_utils._child import Ended, Hear, run_in_child
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a module whose `main` has this body."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def call(body: str, environment: dict[str, str] | None = None, payload: bytes = b"{}", hear: Hear = lambda _text: None) -> Ended:
+        name = f"module_of_{tmp_path.name}"
+        sys.modules.pop(name, None)
+        (tmp_path / f"{name}.py").write_text(f"import os, signal, sys, time\n\n\ndef main():\n{textwrap.indent(body, '    ')}\n")
+        return run_in_child(name, payload, environment or {}, str(tmp_path), hear)
+
+    return call
+
+
+def test_what_it_prints_and_its_status_come_back(run: Run) -> None:
+    assert run("print('out')\nprint('err', file=sys.stderr)\nsys.exit(3)") == Ended(3, b"out\n", b"err\n")
+
+
+@pytest.mark.parametrize(("end", "status"), [("sys.exit()", 0), ("sys.exit(0)", 0), ("sys.exit('a text')", 1)])
+def test_an_exit_is_told_as_a_shell_tells_it(run: Run, end: str, status: int) -> None:
+    assert run(end).status == status
+
+
+def test_more_than_a_pipe_holds_comes_back_whole(run: Run) -> None:
+    ended = run("print('x' * 3_000_000)\nprint('y' * 3_000_000, file=sys.stderr)\nsys.exit(0)")
+    assert (len(ended.stdout), len(ended.stderr)) == (3_000_001, 3_000_001)
+
+
+def test_it_gets_its_arguments_as_every_module_does(run: Run) -> None:
+    body = "from ansible.module_utils import basic\nprint(basic._ANSIBLE_ARGS.decode(), basic._ANSIBLE_PROFILE)\nsys.exit(0)"
+    assert run(body, payload=b'{"a": 1}').stdout == b'{"a": 1} legacy\n'
+
+
+def test_its_environment_and_directory_are_its_own(run: Run, tmp_path: Path) -> None:
+    before = (dict(os.environ), Path.cwd())
+    ended = run("print(os.environ['OF_THE_TASK'], os.getcwd())\nos.environ['HOME'] = '/'\nsys.exit(0)", {"OF_THE_TASK": "yes"})
+    assert ended.stdout.decode() == f"yes {tmp_path}\n"
+    assert (dict(os.environ), Path.cwd()) == before
+
+
+def test_what_it_leaves_for_the_end_of_its_process_is_done(run: Run) -> None:
+    assert run("import atexit\natexit.register(print, 'logged out')\nprint('done')\nsys.exit(0)").stdout == b"done\nlogged out\n"
+
+
+def test_what_this_process_left_for_its_own_end_is_not_done_there(run: Run, tmp_path: Path) -> None:
+    import atexit
+
+    mark = tmp_path / "mark"
+    atexit.register(mark.touch)
+    try:
+        run("sys.exit(0)")
+        assert not mark.exists()
+    finally:
+        atexit.unregister(mark.touch)
+
+
+def test_a_module_that_raises_tells_where(run: Run) -> None:
+    ended = run("raise ValueError('a mistake of ours')")
+    assert (ended.status, ended.stdout) == (1, b"")
+    assert b"ValueError: a mistake of ours" in ended.stderr
+
+
+def test_a_module_that_returns_has_not_ended_as_modules_do(run: Run) -> None:
+    ended = run("print('nothing')")
+    assert ended.status == 1
+    assert b"did not end by itself" in ended.stderr
+
+
+def test_a_crash_is_told_by_its_signal_and_harms_nobody_else(run: Run) -> None:
+    assert run("os.kill(os.getpid(), signal.SIGKILL)").status == -signal.SIGKILL
+
+
+def test_the_end_by_a_signal_is_its_own(run: Run) -> None:
+    assert run("os.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(60)").status == -signal.SIGTERM
+
+
+def test_what_it_is_at_is_heard_while_it_runs_and_is_none_of_its_output(run: Run) -> None:
+    heard: list[str] = []
+    body = f"from {progress.__name__} import tell\ntell('create')\ntell('wait for größe')\ntime.sleep(0.1)\ntell('done')\nsys.exit(0)"
+    assert run(body, hear=heard.append) == Ended(0, b"", b"")
+    assert "wait for größe" in heard
+    assert heard[-1] == "done"
+
+
+def test_without_news_it_is_heard_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_child, "_LOOK_AGAIN", 0.01)
+    heard: list[str] = []
+    run(f"from {progress.__name__} import tell\ntell('wait')\ntime.sleep(0.5)\nsys.exit(0)", hear=heard.append)
+    assert heard.count("wait") > 2
+
+
+def test_who_stops_waiting_ends_the_module(run: Run, tmp_path: Path) -> None:
+    started, said_goodbye = tmp_path / "started", tmp_path / "goodbye"
+    body = textwrap.dedent(f"""
+        def goodbye(*_):
+            open({str(said_goodbye)!r}, "w").close()
+            sys.exit(0)
+        signal.signal(signal.SIGTERM, goodbye)
+        open({str(started)!r}, "w").close()
+        while True:
+            signal.pause()
+    """)
+
+    class TimeIsUp(Exception):
+        pass
+
+    def ring(*_: object) -> None:
+        raise TimeIsUp
+
+    def ring_when_started() -> None:
+        while not started.exists():
+            threading.Event().wait(0.01)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, ring)
+    watcher = threading.Thread(target=ring_when_started)
+    try:
+        watcher.start()
+        with pytest.raises(TimeIsUp):
+            run(body)
+    finally:
+        watcher.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert said_goodbye.exists()
+
+
+def test_a_module_that_does_not_want_to_end_is_killed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_child, "_COURTESY", 0.0)
+    ended: list[int] = []
+    body = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('deaf', flush=True)\nwhile True:\n    signal.pause()"
+
+    def refuse_to_wait(readers: Sequence[int], _hear: Hear) -> tuple[bytes, bytes]:
+        os.read(readers[0], 4)
+        raise InterruptedError
+
+    waitpid = os.waitpid
+
+    def note_who_ended(pid: int, how: int) -> tuple[int, int]:
+        ended.append(pid)
+        return waitpid(pid, how)
+
+    monkeypatch.setattr(os, "waitpid", note_who_ended)
+    monkeypatch.setattr(_child, "_read", refuse_to_wait)
+    with pytest.raises(InterruptedError):
+        run(body)
+    with pytest.raises(ProcessLookupError):
+        os.kill(ended[0], 0)
