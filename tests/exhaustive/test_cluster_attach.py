@@ -22,6 +22,8 @@ from tests.unit.hyperv_cluster import DISK, VM, ClusterLab, Killed, is_change, k
 from tests.unit.windows import refusing
 
 WAYS = ("attach", "detach")
+ASKED_AGAIN = "UpdateHostStorageCache"
+"""Windows refuses a look for disks now and then, so that one refusal stops nothing."""
 NOT_OFFERED = "attach what is not offered"
 """The way into a cluster that does not list the LUN as available."""
 Association = Callable[[_Part], Iterator[Row]]
@@ -189,7 +191,7 @@ def test_whatever_request_is_refused_all_before_it_is_undone(way: str) -> None:
         case = f"{way}, refused at {number}: {request}"
         message = trial.refused_at(number)
         assert "could not be undone" not in message, case
-        if is_change(request):
+        if is_change(request) and ASKED_AGAIN not in request:
             assert "The lab says no" in message, case
         left = trial.last.state()
         if not message:

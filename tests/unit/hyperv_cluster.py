@@ -131,7 +131,7 @@ def kill() -> None:
 
 def is_change(request: str) -> bool:
     """Whether a request may change something."""
-    return request.split(" ")[1] not in ("Enumerate", "Pull", "Get", "Release", "Identify")
+    return request.split(" ")[1] not in ("Enumerate", "Pull", "Get", "GetDependencies", "Release", "Identify")
 
 
 def requests_of(lab: ClusterLab, run: Callable[[], object]) -> list[str]:

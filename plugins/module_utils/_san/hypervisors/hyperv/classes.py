@@ -172,7 +172,6 @@ CLUSTER_RESOURCE = CimClass(
         "PrivateProperties.DiskIdType": "uint32",
         "PrivateProperties.DiskIdGuid": "string",
         "PrivateProperties.DiskSignature": "uint32",
-        "PrivateProperties.VmPhysicalDisks": "string",
     },
 )
 SHARED_VOLUME_TO_RESOURCE = CimClass(

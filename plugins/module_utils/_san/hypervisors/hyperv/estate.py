@@ -196,7 +196,7 @@ def _cluster(nodes: Nodes) -> ClusterView:
     if not nodes.cluster:
         return ClusterView()
     client = nodes.client(nodes.entry.id)
-    return ClusterView(nodes.cluster, cluster_resources.resources_of(client), cluster_resources.shared_volumes(client))
+    return ClusterView(nodes.cluster, nodes.resources.read(client), cluster_resources.shared_volumes(client))
 
 
 def _view(client: CimClient, node: Node, cluster: str) -> HostView:

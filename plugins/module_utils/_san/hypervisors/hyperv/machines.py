@@ -181,7 +181,7 @@ def attachment(nodes: Nodes, vm: VirtualMachine, name: ScsiName) -> Attachment |
 
 
 def _reading(nodes: Nodes, node: Node, client: CimClient, records: Records) -> Reading:
-    kept = cluster_resources.highly_available(cluster_resources.resources_of(client)) if nodes.cluster else set()
+    kept = cluster_resources.highly_available(nodes.resources.read(client)) if nodes.cluster else set()
     drives = drives_of(client, disks.disks_of(client))
     vm = virtual_machines(records, node.id, drives, nodes.cluster, kept)[0]
     settings = _realized(records.settings)[vm.id]

@@ -16,6 +16,7 @@ from functools import cached_property
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, NotFound, Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import classes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.resources import Resources
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import wql, wsman_fault
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim import CimClient
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim_login import open_client
@@ -54,6 +55,8 @@ class Nodes:
         self._connection = connection
         self._login = login
         self._clients: dict[str, CimClient] = {}
+        self.resources = Resources()
+        """Those of the cluster, with what was learnt of them so far."""
         self._entry_client = login(connection)
 
     @property

@@ -6,7 +6,7 @@
 
 A plan is a list of steps, each with the question that tells from what was observed whether it is needed. So a run that was killed
 anywhere is finished by the next one: what is done is not done again. Whether the cluster's configuration of the VM was refreshed cannot
-be read; it was exactly when the disk resource is in the VM's group, or in none of the VM's groups and no temporary group is left.
+be read for sure; it was exactly when the disk resource is in the VM's group, or in none of the VM's groups and no temporary group is left.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import attach_rules
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.first_look import LookAtPool, LookAtVm
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.state import AVAILABLE_STORAGE
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.steps import (
     AddDependency,
@@ -66,9 +67,11 @@ def plan_attach(nodes: Nodes, vm: VirtualMachine, wish: DiskWish) -> Plan:
         refuse_raw_unless(wish.initialize, there)
         refuse_if_taken(there.seen)
     steps: list[Step] = [
+        LookAtVm(there),
         MakeWritable(there, wish.initialize),
         InitializeDisk(there, wish.initialize),
         TakeOfflineOnHost(nodes, there.node, wish.name),
+        LookAtPool(there),
         CreateTemporaryGroup(there, lambda now: not now.settled and now.temporary is None),
         MoveTemporaryGroup(there, _is_on_another_node),
         RemoveDependency(there, lambda now: now.in_role and not now.attached and now.needed),
@@ -96,6 +99,7 @@ def plan_detach(nodes: Nodes, vm: VirtualMachine, name: ScsiName, timeout: float
     detach = _detach_steps(there)
     return Plan(
         [
+            LookAtVm(there),
             CreateTemporaryGroup(there, lambda now: now.temporary is None and (now.in_role or now.attached)),
             MoveTemporaryGroup(there, _is_on_another_node),
             RemoveDependency(there, lambda now: now.needed),

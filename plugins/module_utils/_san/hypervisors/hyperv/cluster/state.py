@@ -15,11 +15,11 @@ from types import MappingProxyType
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import classes
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import resources
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.resources import (
     VIRTUAL_MACHINE,
     VM_CONFIGURATION,
     ClusterResource,
+    Resources,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import RAW, HostDisk
@@ -80,6 +80,8 @@ class ClusterState:
     """Resource → those to which a dependency binds it, whichever of the two depends on the other."""
     needs: Mapping[str, str] = field(default_factory=dict)
     """Resource → the expression of what it depends on, where that was asked."""
+    reader: Resources = field(default_factory=Resources, compare=False)
+    """What is known of its resources."""
 
     def group(self, name: str) -> Group | None:
         """The group of this name, or None."""
@@ -145,9 +147,9 @@ def refuse_copy(name: ScsiName, resource: ClusterResource, told: ScsiName) -> No
         )
 
 
-def read(client: CimClient) -> ClusterState:
+def read(client: CimClient, reader: Resources) -> ClusterState:
     """The cluster as one of its nodes tells it now, in five enumerations however large it is; without what single resources say."""
-    return replace(reread(client, ClusterState()), luns=luns(client), links=links(client))
+    return replace(reread(client, ClusterState(reader=reader)), luns=luns(client), links=links(client))
 
 
 def reread(client: CimClient, known: ClusterState) -> ClusterState:
@@ -156,7 +158,7 @@ def reread(client: CimClient, known: ClusterState) -> ClusterState:
     return replace(
         known,
         groups={group.name.lower(): group for group in groups},
-        resources={resource.name.lower(): resource for resource in resources.resources_of(client)},
+        resources={resource.name.lower(): resource for resource in known.reader.read(client)},
     )
 
 

@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import calls, keeping
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.keeping import quoted
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.resources import ClusterResource
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.resources import ClusterResource, resource_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.state import Group
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.vm import ClusteredVm, Observed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Step
@@ -260,7 +260,11 @@ class TakeOffline(ClusterStep):
 
 @dataclass
 class RefreshConfiguration(ClusterStep):
-    """Let the cluster's configuration of the VM know the VM's disks. Cannot be read back, and may be repeated."""
+    """Let the cluster's configuration of the VM know the VM's disks. May be repeated.
+
+    What it knows is read back where the cluster tells it. In what words is documented nowhere, so that all that counts is that there are
+    some once the VM has a disk, and others than before once this run has changed the VM.
+    """
 
     def __post_init__(self) -> None:
         self.title = f"refresh the cluster's configuration of VM {self.there.vm.name}"
@@ -270,12 +274,23 @@ class RefreshConfiguration(ClusterStep):
         calls.refresh_configuration(self.there.client, now.role.configuration)
 
     def verify(self) -> None:
-        """All that can be seen: the VM has not moved."""
-        self.there.at_rest()
+        now = self.there.at_rest()
+        told = resource_of(self.there.client, now.role.configuration)
+        if told is not None and told.vm_disks is not None and self._is_stale(told.vm_disks):
+            raise RemoteError(
+                f"Cluster {self.there.nodes.cluster} took the request, but its configuration of VM {self.there.vm.name} did not change "
+                f"(VmPhysicalDisks is '{told.vm_disks}'): look at its cluster events."
+            )
 
     def settled(self) -> bool:
         """What was not answered has to be asked again."""
         return False
+
+    def _is_stale(self, told: str) -> bool:
+        start, now = self.there.start, self.there.seen
+        known = start.state.resource(start.role.configuration)
+        same = known is not None and known.vm_disks == told
+        return (now.attached and not told) or (same and start.known_to_cluster and start.attached is not now.attached)
 
 
 @dataclass

@@ -140,6 +140,11 @@ class Observed:
         return self.attached and self.in_role
 
     @property
+    def known_to_cluster(self) -> bool:
+        """Whether the cluster's configuration of the VM surely knows its disks: nothing is under way, the LUN in its place or out."""
+        return self.attached is self.in_role and not self.leftovers and self.temporary is None
+
+    @property
     def leftovers(self) -> list[Group]:
         """Temporary groups of this VM without a disk in them."""
         found = (group for group in self.state.groups.values() if group.type == OTHER_GROUP and self.names.is_temporary(group.name))
@@ -211,7 +216,7 @@ def observe(nodes: Nodes, vm: VirtualMachine, names: Names, patience: Patience) 
     that was left in a temporary group, its node is down or shows the LUN as several disks, and `TimedOut`.
     """
     named = nodes.client(nodes.entry.id)
-    cluster = state.read(named)
+    cluster = state.read(named, nodes.resources)
     first = Observed(vm, names, cluster, cluster.role(vm.id, vm.name), disk=None, attached=False)
     idle = patience.until_idle(first, named, nodes.cluster)
     _refuse_if_left(idle)
@@ -221,7 +226,7 @@ def observe(nodes: Nodes, vm: VirtualMachine, names: Names, patience: Patience) 
     planned = change.observe()
     own = replace(idle.state, needs=state.needs(nodes.client(node), idle.role.own))
     seen = replace(idle, state=own, disk=disk, attached=planned.disk_of(names.lun) is not None)
-    return ClusteredVm(nodes, node, patience, change, planned, seen, Unharmed.of(seen))
+    return ClusteredVm(nodes, node, patience, change, planned, seen, Unharmed.of(seen), seen)
 
 
 def _refuse_if_left(seen: Observed) -> None:
@@ -247,6 +252,8 @@ class ClusteredVm:
     """What was observed last."""
     unharmed: Unharmed
     """The VM's own resources when the plan was made."""
+    start: Observed
+    """What was observed when the plan was made."""
 
     @property
     def vm(self) -> VirtualMachine:

@@ -23,7 +23,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.lab import world
-from tests.lab.hyperv.providers.cluster import _Part
+from tests.lab.hyperv.providers.cluster import _Methods, _Part
 from tests.lab.hyperv_world import lun_path
 from tests.unit.hyperv_cluster import DISK, GROUP, VM, ClusterLab, Killed, kill, requests_of
 from tests.unit.lab.hyperv.desk import NODE1, NODE2
@@ -166,6 +166,44 @@ def test_a_disk_that_somebody_attached_outside_the_cluster_is_taken_away(there: 
     there.lab.estate.timeline.settle(everything=True)
     there.detach()
     assert there.state() == before
+
+
+def test_a_run_asks_what_resources_are_once_and_of_what_it_makes_again(there: ClusterLab) -> None:
+    way = requests_of(there, there.attach)
+    asked = [request for request in way if "PrivateProperties" in request]
+    single = [request for request in way if "Get MSCluster_Resource" in request]
+    assert len(asked) == 1
+    assert len(single) == 3, "the new disk resource, the configuration's type before its refresh, and what it keeps after it"
+
+
+# -- what the cluster's configuration keeps of the VM's disks
+
+
+@pytest.mark.parametrize("way", ["attach", "detach"])
+def test_a_refresh_that_changed_nothing_is_noticed_and_everything_undone(
+    there: ClusterLab, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    if way == "detach":
+        there.attach()
+    before = there.state()
+    monkeypatch.setattr(_Methods, "_refresh", lambda _methods, _resource: None)
+    with pytest.raises(StepFailed, match=f"took the request, but its configuration of VM {VM} did not change"):
+        getattr(there, way)()
+    assert there.state() == before
+
+
+def test_a_cluster_that_does_not_tell_what_it_keeps_is_believed(there: ClusterLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Part, "_kept", lambda _part, _resource: {})
+    there.attach()
+    assert there.follows()
+    there.detach()
+    assert not there.attached()
+
+
+def test_a_disk_that_was_attached_but_not_told_to_the_cluster_is_taken_away(there: ClusterLab) -> None:
+    killed_after(there, there.attach, "AddResourceSettings")
+    there.detach()
+    assert not there.attached()
 
 
 # -- a cluster that does not offer the LUN

@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import state
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.resources import ClusterResource
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.resources import ClusterResource, Resources
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.state import ClusterState
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import disks
@@ -34,7 +34,7 @@ def there() -> ClusterLab:
 
 
 def state_of(there: ClusterLab, wire: Wire | None = None) -> ClusterState:
-    return state.read(client(there.lab, NODE1, wire))
+    return state.read(client(there.lab, NODE1, wire), Resources())
 
 
 def bound(found: ClusterState, name: str) -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import state, steps
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.resources import Resources
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.vm import ClusteredVm, Observed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Step
 from tests.lab.hyperv.clusters import FAILED, OFFLINE, ONLINE
@@ -45,7 +46,7 @@ def go(*steps: Step) -> None:
 
 
 def state_of(lab: ClusterLab) -> state.ClusterState:
-    return state.read(client(lab.lab, NODE1))
+    return state.read(client(lab.lab, NODE1), Resources())
 
 
 def to_the_role(there: ClusteredVm) -> None:
