@@ -277,5 +277,12 @@ FAULTS = {
         "nothing in use is unmapped",
         _without((ontap_provision.MapLun, "_give_back")),
     ),
+    "an igroup stays of a run that was killed, because somebody else has deleted the LUN since": Fault(
+        "found by reading",
+        [Wish(REMOVE, "vc1", "app02", "old", delete=True), Wish(REMOVE, "vc2", "dev02", "old", delete=True)],
+        [Turn("remove1", r"DELETE /protocols/san/igroups", fate=Fate(killed=True)), Turn("remove2")],
+        "nothing is left over",
+        _without((ontap_withdraw, "_sweep")),
+    ),
 }
 """By what happened; `what` is the item of the list in which it was first told."""
