@@ -1084,7 +1084,9 @@ class TestInitiatorsThatAreTakenOutAgain:
 
     def test_stay_when_somebody_uses_one_of_its_luns_by_then(self, bench: BenchInPlace) -> None:
         users = Users(since=1)
-        assert self.joined(bench, users) == set(BOTH)
+        with bench.counted() as sent:
+            assert self.joined(bench, users) == set(BOTH)
+        assert not [request for request in sent if request.startswith("DELETE /api/protocols/san/igroups")]
         assert users.asked[0] == ([self.OTHER], False)
 
     def test_come_back_when_somebody_got_one_in_between(self, bench: BenchInPlace) -> None:
