@@ -12,7 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, ProvisionWish, WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import (
+    Change,
+    LastLook,
+    ProvisionWish,
+    WithdrawWish,
+    nobody_to_ask,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
@@ -75,8 +81,8 @@ class Bench:
     def client(self, page_size: int = 1000) -> OntapClient:
         return OntapClient(self.connection, self.clock.time, self.clock.sleep, page_size)
 
-    def provision(self, wish: ProvisionWish, check_mode: bool = False) -> tuple[Outcome, Lun | None]:
-        return self._carry_out(self.backend().plan_provision(wish), check_mode)
+    def provision(self, wish: ProvisionWish, check_mode: bool = False, last_look: LastLook = nobody_to_ask) -> tuple[Outcome, Lun | None]:
+        return self._carry_out(self.backend().plan_provision(wish, last_look), check_mode)
 
     def withdraw(self, wish: WithdrawWish, check_mode: bool = False) -> tuple[Outcome, Lun | None]:
         return self._carry_out(self.backend().plan_withdraw(wish), check_mode)

@@ -18,7 +18,7 @@ description:
   - A LUN is never made smaller. A size that the array rounded is no difference.
   - A LUN that is not online is refused with its state, because no host can see it; none is brought online silently. So is a LUN whose
     initiators find no target in service, where the targets are looked up, see O(targets).
-  - If a step fails, what this run has done is undone.
+  - If a step fails, what this run has done is undone, except what somebody has come to use meanwhile; see O(hypervisor).
 options:
   array:
     description:
@@ -114,8 +114,11 @@ options:
   hypervisor:
     description:
       - With O(state=absent), the hypervisor to ask whether anything uses the LUN, or may use it, in which case nothing is done. It is asked
-        before the LUN is unmapped, after that, and right before it is deleted.
-      - The LUN's initiators have to belong to hosts of this hypervisor. What others do with the LUN, nobody can tell.
+        before the LUN is unmapped, after that, and right before it is deleted. The LUN's initiators have to belong to hosts of this
+        hypervisor; what others do with the LUN, nobody can tell.
+      - With O(state=present), the hypervisor of the initiators, asked in the same way when a step fails and what this run has done is to be
+        undone; a LUN that somebody uses by then, or may use, stays as it is. Without it, only a LUN that this run has made is taken back
+        from its initiators; one that was there before stays mapped to them.
   vm:
     description:
       - With O(state=absent) in check mode, the VM that has the LUN now, to learn whether the LUN could go once it is detached there.
@@ -123,7 +126,7 @@ options:
     default: ""
   assume_unused:
     description:
-      - With O(state=absent), your word that nothing uses the LUN, where nobody can tell; what it overrides is a warning.
+      - Your word that nothing uses the LUN, where nobody can tell; with O(state=absent), what it overrides is a warning.
       - Without O(hypervisor), nobody is asked. With it, a use that is known is refused all the same.
     type: bool
     default: false
@@ -331,6 +334,7 @@ actions:
   elements: str
 """
 
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -340,6 +344,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress, ProvisionWish, WithdrawWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays, hypervisors
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import provision
 
 LUN_OS_TYPES = [
@@ -412,7 +417,9 @@ def _present(module: AnsibleModule) -> dict[str, Any]:
         timeout=params["timeout"],
     )
     with closing(arrays.open_array(module, params["array"])) as array:
-        return provision.provision(array, wish, params["targets"], module.check_mode).result(wish.initiators)
+        ask = _ask(module)
+        report = provision.provision(array, wish, params["targets"], module.check_mode, ask, params["assume_unused"])
+        return report.result(wish.initiators)
 
 
 def _absent(module: AnsibleModule) -> dict[str, Any]:
@@ -433,10 +440,14 @@ def _absent(module: AnsibleModule) -> dict[str, Any]:
         made_by=params["made_by"],
         timeout=params["timeout"],
     )
-    vouched = params["assume_unused"] and not hypervisors.names_hypervisor(module)
-    ask = None if vouched else lambda: hypervisors.open_hypervisor(module)
     with closing(arrays.open_array(module, params["array"])) as array:
-        return provision.withdraw(array, wish, ask, module.check_mode, params["assume_unused"], params["vm"]).result(wish.initiators)
+        report = provision.withdraw(array, wish, _ask(module), module.check_mode, params["assume_unused"], params["vm"])
+        return report.result(wish.initiators)
+
+
+def _ask(module: AnsibleModule) -> Callable[[], Hypervisor] | None:
+    """How to log in to the hypervisor, if one was named."""
+    return (lambda: hypervisors.open_hypervisor(module)) if hypervisors.names_hypervisor(module) else None
 
 
 if __name__ == "__main__":

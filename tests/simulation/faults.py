@@ -239,7 +239,7 @@ FAULTS = {
             Turn("provision1"),
         ],
         "nothing in use is unmapped",
-        _without((ontap_provision, "_refuse_if_written_since")),
+        _without((ontap_provision, "_refuse_if_written_since"), (provision, "_refuse_to_take_back")),
     ),
     "a LUN is not mapped, because a removal has deleted the igroup that the plan had found": Fault(
         "found by simulation",
@@ -248,12 +248,8 @@ FAULTS = {
         "nobody fails without a reason",
         _without((ontap_provision.MapLun, "_make_again")),
     ),
-}
-"""By what happened; `what` is the item of the list in which it was first told."""
-
-OPEN = {
     "a mapping is taken back by which somebody has given the LUN to a VM": Fault(
-        "",
+        "found by simulation",
         [A_VM, FAR_VM, Wish(ATTACH, "vc1", "app01", "n1")],
         [
             Turn("provision1", r"POST /protocols/san/lun-maps"),
@@ -264,6 +260,29 @@ OPEN = {
             Turn("provision1"),
         ],
         "nothing in use is unmapped",
+        _without((provision, "_refuse_to_take_back")),
+    ),
+    "a mapping is taken back by which somebody has given the LUN to a VM since the last look": Fault(
+        "found by simulation",
+        [A_VM, FAR_VM, Wish(ATTACH, "vc1", "app01", "n1")],
+        [
+            Turn("provision1", r"POST /protocols/san/lun-maps"),
+            Turn("provision2", r"POST /protocols/san/lun-maps"),
+            Turn("provision1", r"GET /storage/luns uuid"),
+            Turn("provision2", r"GET /storage/luns uuid"),
+            Turn("provision1", UNMAPS),
+            Turn("attach3"),
+            Turn("provision1"),
+        ],
+        "nothing in use is unmapped",
+        _without((ontap_provision.MapLun, "_give_back")),
+    ),
+    "an igroup stays of a run that was killed, because somebody else has deleted the LUN since": Fault(
+        "found by reading",
+        [Wish(REMOVE, "vc1", "app02", "old", delete=True), Wish(REMOVE, "vc2", "dev02", "old", delete=True)],
+        [Turn("remove1", r"DELETE /protocols/san/igroups", fate=Fate(killed=True)), Turn("remove2")],
+        "nothing is left over",
+        _without((ontap_withdraw, "_sweep")),
     ),
 }
-"""Schedules on which the product breaks a promise today."""
+"""By what happened; `what` is the item of the list in which it was first told."""

@@ -10,7 +10,14 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, LunAddress, ProvisionWish, WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import (
+    Change,
+    LastLook,
+    LunAddress,
+    ProvisionWish,
+    WithdrawWish,
+    nobody_to_ask,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
@@ -198,7 +205,7 @@ class MemoryArray:
             return self.served_by
         return [Target(kind, f"{kind}.{svm}", [Portal("192.0.2.11")] if kind == "iscsi" else []) for kind in sorted(kinds)]
 
-    def plan_provision(self, wish: ProvisionWish) -> Change:
+    def plan_provision(self, wish: ProvisionWish, last_look: LastLook = nobody_to_ask) -> Change:
         def create() -> None:
             self.lun = lun(NAME, initiators=wish.initiators)
 

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, LastLook, ProvisionWish, nobody_to_ask
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Hba, Host, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 from tests.unit.modules.subject import opened, subject, undocumented
-from tests.unit.ports import NAME, MemoryArray, MemoryHypervisor, lun
+from tests.unit.ports import NAME, Act, MemoryArray, MemoryHypervisor, lun
 
 LUN_PROVISION = subject("lun_provision")
 CONNECTIONS = {"array": {"hostname": "ontap.example.com"}, "hypervisor": {"hostname": "vcenter.example.com"}}
@@ -59,6 +62,33 @@ def test_a_lun_that_a_vm_uses_is_refused_by_its_name() -> None:
     user = VirtualMachine("vm-1", "app", disks=[VirtualDisk("1", "d", "passthrough", name=NAME)])
     with opened(MemoryHypervisor(machines=[user]), MemoryArray(lun(NAME))):
         assert "used by VM app (vm-1)" in LUN_PROVISION.fail({**CONNECTIONS, **PLACE, "state": "absent"})
+
+
+class Failing(MemoryArray):
+    """Takes back a mapping to a LUN that was there before."""
+
+    def plan_provision(self, wish: ProvisionWish, last_look: LastLook = nobody_to_ask) -> Change:
+        def fail() -> None:
+            raise RemoteError("The array is out of order.")
+
+        mapped = Act("map the LUN", False, lambda: None, lambda: last_look([lun(NAME)], made=False))
+        return Change(Plan([mapped, Act("grow the LUN", False, fail)]), lambda: self.lun)
+
+
+def test_what_a_failed_run_takes_back_the_hypervisor_is_asked_about() -> None:
+    user = VirtualMachine("vm-1", "app", disks=[VirtualDisk("1", "d", "passthrough", name=NAME)])
+    with opened(MemoryHypervisor(machines=[user]), Failing(lun(NAME))):
+        told = LUN_PROVISION.fail({**CONNECTIONS, **PLACE, "initiators": [INITIATOR], "assume_unused": True, "targets": "never"})
+    assert "left as it is: map the LUN (LUN naa." in told
+    assert "is used by VM app (vm-1)" in told
+
+
+@pytest.mark.parametrize(("word", "told"), [(False, "left as it is: map the LUN (nobody was named"), (True, "undone: map the LUN")])
+def test_without_a_hypervisor_the_users_word_is_wanted_to_take_back(monkeypatch: pytest.MonkeyPatch, word: bool, told: str) -> None:
+    monkeypatch.delenv("VMWARE_HOST", raising=False)
+    options = {"array": CONNECTIONS["array"], **PLACE, "initiators": [INITIATOR], "assume_unused": word, "targets": "never"}
+    with opened(array=Failing(lun(NAME))):
+        assert told in LUN_PROVISION.fail(options)
 
 
 def test_the_users_word_stands_for_the_hypervisors(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.faults import FAULTS, OPEN, Fault
+from tests.simulation.faults import FAULTS, Fault
 from tests.simulation.world import play, scenario
 
 SEEDS = 300
@@ -42,9 +42,3 @@ def test_a_fault_of_old_breaks_its_promise_and_the_product_keeps_it(fault: Fault
     assert fault.rule in {violation.rule for violation in fault.with_the_fault().violations}
     now = fault.on_the_product()
     assert not now.violations, str(now)
-
-
-@pytest.mark.parametrize("fault", OPEN.values(), ids=OPEN)
-@pytest.mark.xfail(reason="the product still breaks this promise", strict=True)
-def test_what_is_open(fault: Fault) -> None:
-    assert not fault.on_the_product().violations

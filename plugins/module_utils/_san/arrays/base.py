@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, LunMapping, Target, Use, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
@@ -86,6 +87,23 @@ class Change:
     """What only this run writes into the comment of a LUN that it makes."""
 
 
+class LastLook(Protocol):
+    """What an undo asks right before it takes LUNs from initiators, and right after, because only hypervisors know who has them by then."""
+
+    def __call__(self, luns: Sequence[Lun], made: bool) -> None:
+        """Raise a `CrossvisorError` when somebody uses one of the LUNs, or nobody can tell.
+
+        Of LUNs that this run has `made`, only a use that is known counts.
+        """
+
+
+def nobody_to_ask(luns: Sequence[Lun], made: bool) -> None:
+    """The last look of who knows no hypervisor: only what this run has made is taken back."""
+    if not made:
+        names = ", ".join(str(lun.name) for lun in luns)
+        raise Refused(f"nobody was named who knows whether LUN {names} is used by now: give the hypervisor to ask")
+
+
 class Array(Protocol):
     """A connection to a storage array."""
 
@@ -107,8 +125,8 @@ class Array(Protocol):
         What the array cannot tell is a use of any LUN.
         """
 
-    def plan_provision(self, wish: ProvisionWish) -> Change:
-        """Create, grow and map a LUN."""
+    def plan_provision(self, wish: ProvisionWish, last_look: LastLook = nobody_to_ask) -> Change:
+        """Create, grow and map a LUN; what is taken back when a step fails is taken only from who does not use it, by the last look."""
 
     def plan_withdraw(self, wish: WithdrawWish) -> Change:
         """Unmap and, if wished, delete a LUN."""

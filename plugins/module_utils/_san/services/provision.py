@@ -9,9 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Array, Change, ProvisionWish, WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import (
+    Array,
+    Change,
+    ProvisionWish,
+    WithdrawWish,
+    nobody_to_ask,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.initiator_name import initiator_kind, normalize_initiator
@@ -32,6 +39,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage
 ALWAYS = "always"
 CHANGED = "changed"
 NEVER = "never"
+_DETACH_FIRST = "detach it there first (ptd_attach with state=absent)"
 
 
 @dataclass(frozen=True)
@@ -99,13 +107,38 @@ def normalized(initiators: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(normalize_initiator(name) for name in initiators))
 
 
-def provision(array: Array, wish: ProvisionWish, targets: str, check_mode: bool) -> LunReport:
-    """Create, grow and map a LUN as wished. Raises a `CrossvisorError`; nothing is left half-made.
+def provision(
+    array: Array,
+    wish: ProvisionWish,
+    targets: str,
+    check_mode: bool,
+    open_hypervisor: Callable[[], Hypervisor] | None = None,
+    assume_unused: bool = False,
+) -> LunReport:
+    """Create, grow and map a LUN as wished. Raises a `CrossvisorError`; nothing is left half-made but what somebody has come to use.
 
     Where the targets are looked up and none of them is in service, nothing is done: hosts would wait for the LUN in vain.
     `targets` says when the targets are looked up, which costs requests: `always`, `changed` (by this run) or `never`.
+    The hypervisor is asked only when a step fails, before anything is taken back. Without one, a LUN that was there before stays mapped,
+    unless `assume_unused` is the user's word for what nobody can tell.
     """
-    change = array.plan_provision(wish)
+    with closing(Asked(array, False, open_hypervisor)) as asked:
+        change = array.plan_provision(wish, partial(_refuse_to_take_back, asked, assume_unused))
+        return _provisioned(array, change, wish, targets, check_mode)
+
+
+def _refuse_to_take_back(asked: Asked, assume_unused: bool, luns: Sequence[Lun], made: bool) -> None:
+    """The last look of an undo."""
+    hypervisor = asked.hypervisor()
+    if hypervisor is not None:
+        inventory = hypervisor.inventory(devices=False)
+        for lun in luns:
+            refuse_unless_free(lun.name, claims(lun.name, inventory), "taken back", _DETACH_FIRST, assume_unused or made)
+    elif not assume_unused:
+        nobody_to_ask(luns, made)
+
+
+def _provisioned(array: Array, change: Change, wish: ProvisionWish, targets: str, check_mode: bool) -> LunReport:
     observed = change.lun()
     wanted = targets == ALWAYS or (targets == CHANGED and bool(change.plan.pending()))
     found = array.targets(wish.address.svm, {initiator_kind(name) for name in wish.initiators}) if wanted else None
@@ -170,9 +203,14 @@ class Asked:
     def claims(self, lun: Lun) -> list[Claim]:
         """Whatever uses the LUN or may use it, by the word of the array and of the hypervisor, and by whom the array shows it to."""
         elsewhere = claims_of_uses(lun.name, self.array.uses(lun)) if self.deleting else []
+        hypervisor = self.hypervisor()
+        return [*elsewhere, *self._claims_here(lun, hypervisor)] if hypervisor else elsewhere
+
+    def hypervisor(self) -> Hypervisor | None:
+        """The hypervisor, logged in; None when there is none to ask."""
         if self._hypervisor is None and self.open is not None:
             self._hypervisor = self.open()
-        return [*elsewhere, *self._claims_here(lun, self._hypervisor)] if self._hypervisor else elsewhere
+        return self._hypervisor
 
     def _claims_here(self, lun: Lun, hypervisor: Hypervisor) -> list[Claim]:
         inventory = hypervisor.inventory(devices=False)
@@ -251,7 +289,7 @@ def _withdrawn(array: Array, change: Change, plan: Plan, check_mode: bool) -> Lu
 
 
 def _refuse_used(asked: Asked, lun: Lun, purpose: str, assume_unused: bool) -> list[str]:
-    return refuse_unless_free(lun.name, asked.claims(lun), purpose, "detach it there first (ptd_attach with state=absent)", assume_unused)
+    return refuse_unless_free(lun.name, asked.claims(lun), purpose, _DETACH_FIRST, assume_unused)
 
 
 def initiators_with_access(lun: Lun | None) -> set[str]:

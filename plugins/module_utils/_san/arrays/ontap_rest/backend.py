@@ -9,7 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Sequence
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, ProvisionWish, WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import (
+    Change,
+    LastLook,
+    ProvisionWish,
+    WithdrawWish,
+    nobody_to_ask,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import lookup, mirrors, provision, withdraw
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import (
     OntapClient,
@@ -71,9 +77,9 @@ class OntapRest:
         """The mirrors of the LUN that another array presents too."""
         return mirrors.uses_of(self._client, lun)
 
-    def plan_provision(self, wish: ProvisionWish) -> Change:
+    def plan_provision(self, wish: ProvisionWish, last_look: LastLook = nobody_to_ask) -> Change:
         """Create, grow and map a LUN."""
-        return provision.plan_provision(self._client, wish)
+        return provision.plan_provision(self._client, wish, last_look)
 
     def plan_withdraw(self, wish: WithdrawWish) -> Change:
         """Unmap and, if wished, delete a LUN."""

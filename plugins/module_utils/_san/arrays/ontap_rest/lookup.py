@@ -58,6 +58,11 @@ def lun_at(client: OntapClient, address: LunAddress) -> StoredLun | None:
     return _only(_luns(client, {"svm.name": [address.svm], "name": [lun_path(address)]}))
 
 
+def luns_at(client: OntapClient, svm: str, paths: Sequence[str]) -> list[Lun]:
+    """The LUNs at these paths, as far as they are there."""
+    return [found.lun for chunk in in_chunks(paths) for found in _luns(client, {"svm.name": [svm], "name": chunk})]
+
+
 def lun_of(client: OntapClient, uuid: str) -> StoredLun | None:
     """The LUN with this UUID, whatever its path is by now."""
     return _only(_luns(client, {"uuid": [uuid]}))

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, ProvisionWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, LastLook, ProvisionWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import codes, lookup, states
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import JobUnfinished, OntapClient, segment
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import (
@@ -28,6 +28,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_r
     refuse_written,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    CrossvisorError,
     InvalidInput,
     NotFound,
     OutcomeUnknown,
@@ -35,7 +36,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     RemoteError,
     TimedOut,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 
 CYLINDER = 255 * 63 * 512
@@ -46,7 +47,7 @@ _ATTEMPTS = 5
 _EVENTS = "look at the array's event log"
 
 
-def plan_provision(client: OntapClient, wish: ProvisionWish) -> Change:
+def plan_provision(client: OntapClient, wish: ProvisionWish, last_look: LastLook) -> Change:
     """The steps to the wish. One request when nothing has to be done, two before ONTAP 9.16.
 
     Raises `NotFound`, `InvalidInput` or `Refused` when the wish cannot be fulfilled, also for a LUN that its array keeps from its hosts.
@@ -54,7 +55,7 @@ def plan_provision(client: OntapClient, wish: ProvisionWish) -> Change:
     _check(wish)
     stored = lookup.lun_at(client, wish.address)
     lun = stored.lun if stored else None
-    site = Site(client, wish.address.svm, str(wish.address), wish.timeout, lun)
+    site = Site(client, wish.address.svm, str(wish.address), wish.timeout, lun, last_look=last_look, made=lun is None)
     if lun is None:
         steps: list[OntapStep] = [_creation(site, wish), *_mapping_steps(site, wish)]
     else:
@@ -215,6 +216,7 @@ class CreateLun(OntapStep):
         refuse_written(stored)
         if self.site.others_see_it:
             raise Refused(f"LUN {self.site.title} has been mapped to other initiators since it was made, and stays")
+        self.site.last_look([stored.lun], made=True)
         self.site.delete(f"/storage/luns/{stored.lun.id}", (codes.LUN_NOT_FOUND, codes.ENTRY_NOT_FOUND), allow_delete_while_mapped="false")
         self.site.lun = None
 
@@ -304,6 +306,8 @@ class CreateGroup(OntapStep):
         made = self.site.group(self.group.name)
         if made is None or made.comment != self.site.mark:
             return
+        if made.luns:
+            raise Refused("LUNs are mapped to it")
         path = f"/protocols/san/igroups/{made.id}"
         self.site.delete(path, (codes.GROUP_NOT_FOUND, codes.ENTRY_NOT_FOUND), allow_delete_while_mapped="false")
 
@@ -359,18 +363,32 @@ class AddInitiators(OntapStep):
             raise RemoteError(f"Igroup {self.site.svm}:{self.group.name} did not take {', '.join(missing)}: {_EVENTS}.")
 
     def undo(self) -> None:
+        """Take out whom this run has added, unless they use a LUN that they have come to see, whichever of the group's it is."""
         group = self.site.group(self.group.name)
-        remarks = group.remarks if group else {}
-        for name in self.names:
-            if remarks.get(name) == self.site.mark:
-                gone = (codes.NOT_A_MEMBER, codes.GROUP_NOT_FOUND, codes.ENTRY_NOT_FOUND)
-                self.site.delete(f"{self.path}/{segment(name)}", gone, allow_delete_while_mapped="true")
+        added = [name for name in self.names if group and group.remarks.get(name) == self.site.mark]
+        if group is None or not added:
+            return
+        luns = lookup.luns_at(self.site.client, self.site.svm, sorted(group.luns.values()))
+        self._look(luns)
+        for name in added:
+            gone = (codes.NOT_A_MEMBER, codes.GROUP_NOT_FOUND, codes.ENTRY_NOT_FOUND)
+            self.site.delete(f"{self.path}/{segment(name)}", gone, allow_delete_while_mapped="true")
+        try:
+            self._look(luns)
+        except CrossvisorError:
+            self.change()
+            raise
 
     def before(self) -> Mapping[str, Any]:
         return {f"igroup {self.group.name}": {"initiators": sorted(self.group.initiators)}}
 
     def after(self) -> Mapping[str, Any]:
         return {f"igroup {self.group.name}": {"initiators": sorted({*self.group.initiators, *self.names})}}
+
+    def _look(self, luns: Sequence[Lun]) -> None:
+        if luns:
+            own = self.site.lun if self.site.made else None
+            self.site.last_look(luns, made=own is not None and all(lun.id == own.id for lun in luns))
 
     def _missing(self) -> list[str]:
         group = self.site.group(self.group.name)
@@ -421,11 +439,9 @@ class MapLun(OntapStep):
 
     def undo(self) -> None:
         lun = self.site.read() if self._sent else None
-        if lun is not None:
-            _refuse_if_written_since(self._used, lun, self.site.title)
         for mapping in lun.mappings if lun else ():
-            if mapping.group == self.group and mapping.lun_id == self.lun_id:
-                self.site.unmap(mapping.group_id)
+            if lun and mapping.group == self.group and mapping.lun_id == self.lun_id:
+                self._take_back(lun, mapping)
         if self._made is not None:
             self._made.undo()
 
@@ -434,6 +450,25 @@ class MapLun(OntapStep):
 
     def after(self) -> Mapping[str, Any]:
         return {self.site.title: {f"LUN id in igroup {self.group}": self.lun_id}}
+
+    def _take_back(self, lun: Lun, mapping: LunMapping) -> None:
+        """Unmap what nobody uses; who has got it between the look and the unmapping gets it back."""
+        _refuse_if_written_since(self._used, lun, self.site.title)
+        self.site.last_look([lun], self.site.made)
+        self.site.unmap(mapping.group_id)
+        try:
+            self.site.last_look([lun], self.site.made)
+        except CrossvisorError:
+            self._give_back()
+            raise
+
+    def _give_back(self) -> None:
+        try:
+            self.site.map_again(self.lun_id, self.group)
+        except RemoteError as error:
+            if error.code != codes.GROUP_NOT_FOUND:
+                raise
+            self.change()
 
     def _make_again(self, group: Group) -> None:
         """Make the group that a removal has deleted since it was found without a LUN."""

@@ -10,6 +10,7 @@ import secrets
 from abc import abstractmethod
 from dataclasses import dataclass, field
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LastLook, nobody_to_ask
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import codes, lookup
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import Group
@@ -61,6 +62,9 @@ class Site:
     touched: bool = False
     others_see_it: bool = False
     """Somebody else was found to have mapped the LUN while this run was at work."""
+    last_look: LastLook = nobody_to_ask
+    made: bool = False
+    """There was no LUN before this run."""
 
     def require_lun(self) -> Lun:
         """The LUN that the steps work on. Raises `NotFound` while there is none."""
@@ -92,6 +96,19 @@ class Site:
         number = {} if lun_id is None else {"logical_unit_number": lun_id}
         body = {"svm": {"name": self.svm}, "lun": {"uuid": self.require_lun().id}, "igroup": {"name": group}, **number}
         self.client.post("/protocols/san/lun-maps", body, self.timeout)
+
+    def map_again(self, lun_id: int, group: str) -> None:
+        """Give the LUN back under the id that it had. Raises `RemoteError` also when it got another one, because that id is taken."""
+        try:
+            self.map(lun_id, group)
+        except RemoteError as error:
+            if error.code not in codes.MAP_RACES:
+                raise
+            self.map(None, group)
+            raise RemoteError(
+                f"LUN id {lun_id} was given to another LUN meanwhile, so that it is mapped again under another id: "
+                "rescan the hosts, and look at the VMs that have it"
+            ) from error
 
     def unmap(self, group_id: str) -> None:
         """Unmap the LUN from an igroup; fine when it is not mapped."""

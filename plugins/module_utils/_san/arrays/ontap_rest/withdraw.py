@@ -122,18 +122,8 @@ class UnmapLun(OntapStep):
             raise RemoteError(f"LUN {self.site.title} is still mapped to igroup {self.mapping.group}: look at the array's event log.")
 
     def undo(self) -> None:
-        if self.mapping.lun_id is None or self._is_mapped():
-            return
-        try:
-            self.site.map(self.mapping.lun_id, self.mapping.group)
-        except RemoteError as error:
-            if error.code not in codes.MAP_RACES:
-                raise
-            self.site.map(None, self.mapping.group)
-            raise RemoteError(
-                f"LUN id {self.mapping.lun_id} was given to another LUN meanwhile, so that it is mapped again under another id: "
-                "rescan the hosts, and look at the VMs that have it"
-            ) from error
+        if self.mapping.lun_id is not None and not self._is_mapped():
+            self.site.map_again(self.mapping.lun_id, self.mapping.group)
 
     def before(self) -> Mapping[str, Any]:
         return {self.site.title: {f"LUN id in igroup {self.mapping.group}": self.mapping.lun_id}}

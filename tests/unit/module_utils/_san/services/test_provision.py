@@ -6,14 +6,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, ProvisionWish, WithdrawWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused, StepFailed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import (
+    Change,
+    LastLook,
+    ProvisionWish,
+    WithdrawWish,
+    nobody_to_ask,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused, RemoteError, StepFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     Hba,
     Host,
@@ -67,7 +73,7 @@ def test_targets_of_an_unchanged_lun_are_looked_up_only_when_always_wished(when:
 @pytest.mark.parametrize(("before", "first"), [(None, True), ((), True), (("iqn.2026-01.com.example:other",), False)])
 def test_a_lun_that_others_see_already_is_not_mapped_for_the_first_time(before: Sequence[str] | None, first: bool) -> None:
     class Widening(MemoryArray):
-        def plan_provision(self, wish: ProvisionWish) -> Change:
+        def plan_provision(self, wish: ProvisionWish, last_look: LastLook = nobody_to_ask) -> Change:
             def widen() -> None:
                 self.lun = lun(NAME, initiators=[*(before or ()), *wish.initiators])
 
@@ -222,6 +228,72 @@ def test_a_lun_that_somebody_got_while_it_was_unmapped_is_mapped_again() -> None
     with pytest.raises(StepFailed, match="undone: unmap the LUN"):
         provision.withdraw(array, WithdrawWish(NAME), lambda: hypervisor, check_mode=False)
     assert array.lun == lun(NAME)
+
+
+def fail() -> None:
+    raise RemoteError("The array is out of order.")
+
+
+@dataclass
+class Failing(MemoryArray):
+    """Maps the LUN and fails at the next step, so that the mapping is to be taken back."""
+
+    made: bool = False
+
+    def plan_provision(self, wish: ProvisionWish, last_look: LastLook = nobody_to_ask) -> Change:
+        def take_back() -> None:
+            last_look([lun(NAME)], made=self.made)
+            self.calls.append("taken back")
+
+        steps = [Act("map the LUN", False, lambda: None, take_back), Act("grow the LUN", False, fail)]
+        return Change(Plan(steps), lambda: self.lun)
+
+
+UNREADABLE = Use("VM", "broken", "vm-9", "is inaccessible")
+
+
+class TestWhatIsTakenBackWhenAStepFails:
+    def run(self, array: Failing, ask: Callable[[], MemoryHypervisor] | None, assume_unused: bool = False) -> str:
+        with pytest.raises(StepFailed) as failed:
+            provision.provision(array, WISH, provision.NEVER, check_mode=False, open_hypervisor=ask, assume_unused=assume_unused)
+        assert ("taken back" in array.calls) == ("undone: map the LUN" in str(failed.value))
+        return str(failed.value)
+
+    def test_is_a_mapping_by_which_nobody_has_the_lun(self) -> None:
+        hypervisor = a_host()
+        assert "undone: map the LUN" in self.run(Failing(lun(NAME)), lambda: hypervisor)
+        assert hypervisor.calls == ["inventory", "close"]
+
+    @pytest.mark.parametrize("made", [False, True])
+    @pytest.mark.parametrize("assume_unused", [False, True])
+    def test_is_none_by_which_a_vm_has_it_whoever_made_it_and_whatever_is_vouched(self, made: bool, assume_unused: bool) -> None:
+        hypervisor = a_host()
+        hypervisor.give("app", NAME)
+        told = self.run(Failing(lun(NAME), made=made), lambda: hypervisor, assume_unused)
+        assert "left as it is: map the LUN (LUN naa." in told
+        assert "is used by VM app (vm-1) and will not be taken back: detach it there first" in told
+
+    @pytest.mark.parametrize(("made", "assume_unused", "taken"), [(False, False, False), (True, False, True), (False, True, True)])
+    def test_is_a_mapping_of_which_nobody_can_tell_only_where_the_run_made_the_lun_or_the_user_vouches(
+        self, made: bool, assume_unused: bool, taken: bool
+    ) -> None:
+        told = self.run(Failing(lun(NAME), made=made), lambda: a_host(uses=[UNREADABLE]), assume_unused)
+        assert ("undone: " in told, "nobody can tell whether it is used (VM broken (vm-9) is inaccessible)" in told) == (taken, not taken)
+
+    @pytest.mark.parametrize(("made", "assume_unused", "taken"), [(False, False, False), (True, False, True), (False, True, True)])
+    def test_is_the_same_where_there_is_no_hypervisor_to_ask(self, made: bool, assume_unused: bool, taken: bool) -> None:
+        told = self.run(Failing(lun(NAME), made=made), None, assume_unused)
+        assert ("undone: " in told, "nobody was named who knows whether LUN naa." in told) == (taken, not taken)
+
+    def test_is_nothing_while_the_hypervisor_does_not_answer(self) -> None:
+        def down() -> MemoryHypervisor:
+            raise RemoteError("The hypervisor is down.")
+
+        assert "left as it is: map the LUN (The hypervisor is down)" in self.run(Failing(lun(NAME)), down)
+
+
+def test_a_hypervisor_is_not_logged_in_to_where_nothing_is_taken_back() -> None:
+    assert provision.provision(MemoryArray(), WISH, provision.NEVER, check_mode=False, open_hypervisor=fail).outcome.changed  # type: ignore[arg-type]
 
 
 def test_check_mode_tells_whether_a_lun_could_go_once_its_vm_has_let_go_of_it() -> None:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -32,6 +32,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     RemoteError,
     StepFailed,
 )
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.provision import CHANGED, provision, withdraw
 from tests.ontap_backend import Bench, ids
@@ -625,6 +626,23 @@ NO_INTERFACE = {"error": {"code": 5374581, "message": "A node has no interface."
 NEW = "/vol/vol_prod/new"
 
 
+@dataclass
+class Users:
+    """Who knows whether somebody uses LUNs: nobody does before the n-th look, and somebody from then on."""
+
+    since: int = 1000
+    meanwhile: Callable[[], object] = lambda: None
+    """What others do right before they are seen."""
+    asked: list[tuple[list[str], bool]] = field(default_factory=list)
+
+    def __call__(self, luns: Sequence[Lun], made: bool) -> None:
+        self.asked.append(([lun.path for lun in luns], made))
+        if len(self.asked) == self.since:
+            self.meanwhile()
+        if len(self.asked) >= self.since:
+            raise Refused(f"VM app has LUN {luns[0].path}.")
+
+
 def grow_and_map(bench: BenchInPlace) -> Any:
     """A wish that maps an old LUN to one more host and then lets it grow, which the array will refuse."""
     bench.provision(wish(size_bytes=GIB, lun_id=4))
@@ -809,7 +827,7 @@ class TestAGroupOfSomebodyElse:
         before = bench.state()
         bench.fail(WRITES["map"], NO_INTERFACE)
         with pytest.raises(StepFailed, match="undone: add"):
-            bench.provision(wish(initiators=BOTH, group="esx"))
+            bench.provision(wish(initiators=BOTH, group="esx"), last_look=Users())
         assert bench.state() == before
 
     def test_that_is_deleted_before_it_is_extended_is_told(self, bench: BenchInPlace) -> None:
@@ -833,7 +851,7 @@ class TestAMapOfSomebodyElse:
         wanted = grow_and_map(bench)
         before = bench.state()
         with pytest.raises(StepFailed, match="undone: map LUN"):
-            bench.provision(wanted)
+            bench.provision(wanted, last_look=Users())
         assert bench.state() == before
 
     def test_in_the_same_group_stays_when_this_run_did_not_map(self, bench: BenchInPlace) -> None:
@@ -862,7 +880,7 @@ class TestAMapOfSomebodyElse:
         before = bench.state()
         bench.fail(WRITES["map"], DROPPED_AFTER)
         with pytest.raises(StepFailed, match="undone: map LUN"):
-            bench.provision(wanted)
+            bench.provision(wanted, last_look=Users())
         assert bench.state() == before
 
     def test_of_a_lun_that_is_gone_leaves_nothing_to_undo(self, bench: BenchInPlace) -> None:
@@ -940,7 +958,7 @@ class TestALunThatNobodyElseShallSee:
         bench.provision(wish(initiators=()))
         bench.meanwhile(WRITES["map"], lambda: bench.provision(wish(initiators=HOST_B)))
         with pytest.raises(StepFailed, match=r"nobody can tell whether it is used there.*undone: map LUN"):
-            bench.provision(wish(exclusive=True))
+            bench.provision(wish(exclusive=True), last_look=Users())
         lun = bench.backend().plan_provision(wish(initiators=())).lun()
         assert lun is not None
         assert [set(mapping.initiators) for mapping in lun.mappings] == [set(HOST_B)]
@@ -994,6 +1012,87 @@ def test_a_mapping_by_which_somebody_has_written_since_is_not_taken_back(bench: 
     assert len(lun.mappings) == 1
 
 
+def mappings(bench: BenchInPlace) -> dict[str, int]:
+    """The numbers of the LUN by group."""
+    return {one.igroup.name: one.number for svm in bench.server.array.svms for one in svm.maps if one.lun is bench.stored_lun()}
+
+
+class TestAMappingThatIsTakenBack:
+    """Who has got the LUN by it keeps it: hypervisors are asked right before it is unmapped, and right after."""
+
+    def test_stays_when_somebody_uses_the_lun_by_then(self, bench: BenchInPlace) -> None:
+        wanted, users = grow_and_map(bench), Users(since=1)
+        told = r"left as it is: map LUN .* \(VM app has LUN /vol/vol_prod/new\), create igroup .* \(LUNs are mapped to it\)"
+        with bench.counted() as sent, pytest.raises(StepFailed, match=told):
+            bench.provision(wanted, last_look=users)
+        assert mappings(bench) == {GROUP: 4, group_name(HOST_B): 4}
+        assert not [request for request in sent if request.startswith("DELETE /api/protocols/san/lun-maps")]
+        assert users.asked == [(["/vol/vol_prod/new"], False)]
+
+    def test_is_made_again_when_somebody_got_the_lun_in_between(self, bench: BenchInPlace) -> None:
+        wanted, gone = grow_and_map(bench), list[dict[str, int]]()
+        with pytest.raises(StepFailed, match=r"could not be undone .*: map LUN .* \(VM app has LUN"):
+            bench.provision(wanted, last_look=Users(since=2, meanwhile=lambda: gone.append(mappings(bench))))
+        assert (gone, mappings(bench)) == ([{GROUP: 4}], {GROUP: 4, group_name(HOST_B): 4})
+
+    def test_is_made_again_under_another_number_when_its_own_was_given_away(self, bench: BenchInPlace) -> None:
+        wanted = grow_and_map(bench)
+        bench.lun("/vol/vol_prod/faster")
+        taken = lambda: bench.map("/vol/vol_prod/faster", group_name(HOST_B), 4)  # noqa: E731
+        with pytest.raises(StepFailed, match=r"LUN id 4 was given to another LUN meanwhile, so that it is mapped again under another id"):
+            bench.provision(wanted, last_look=Users(since=2, meanwhile=taken))
+        assert mappings(bench) == {GROUP: 4, group_name(HOST_B): 0}
+
+    def test_is_made_again_with_its_group_when_a_removal_took_that_meanwhile(self, bench: BenchInPlace) -> None:
+        wanted = grow_and_map(bench)
+        swept = lambda: bench.client().delete(f"/protocols/san/igroups/{_group_uuid(bench, group_name(HOST_B))}", 10)  # noqa: E731
+        with pytest.raises(StepFailed, match=r"could not be undone .*: map LUN .* \(VM app has LUN"):
+            bench.provision(wanted, last_look=Users(since=2, meanwhile=swept))
+        assert mappings(bench) == {GROUP: 4, group_name(HOST_B): 4}
+
+    def test_stays_when_nobody_was_named_who_could_tell(self, bench: BenchInPlace) -> None:
+        with pytest.raises(StepFailed, match=r"left as it is: map LUN .* \(nobody was named who knows .* give the hypervisor to ask\)"):
+            bench.provision(grow_and_map(bench))
+        assert mappings(bench) == {GROUP: 4, group_name(HOST_B): 4}
+
+    @pytest.mark.parametrize("since", [1, 2, 3], ids=["before the unmapping", "after it", "before the deletion"])
+    def test_is_left_with_a_lun_of_this_run_that_somebody_uses(self, bench: BenchInPlace, since: int) -> None:
+        bench.fail(WRITES["map"], DROPPED_AFTER)
+        bench.fail(r"GET .*uuid=", NO_INTERFACE)
+        users = Users(since)
+        with pytest.raises(StepFailed, match=r"could not be undone .*create LUN .* \(VM app has LUN"):
+            bench.provision(wish(), last_look=users)
+        assert mappings(bench) == ({GROUP: 0} if since < 3 else {})
+        assert bench.stored_lun() is not None
+        assert {made for _luns, made in users.asked} == {True}
+
+
+class TestInitiatorsThatAreTakenOutAgain:
+    """They have come to see every LUN of the group."""
+
+    OTHER = "/vol/vol_prod/other"
+
+    def joined(self, bench: BenchInPlace, users: Users) -> set[str]:
+        """The group's members after its newcomers were to be taken out again, when somebody had come to use a LUN."""
+        bench.igroup("esx", HOST_A)
+        bench.lun(self.OTHER)
+        bench.map(self.OTHER, "esx", 0)
+        bench.fail(WRITES["map"], NO_INTERFACE)
+        with pytest.raises(StepFailed, match=rf"left as it is: add .* \(VM app has LUN {self.OTHER}\)"):
+            bench.provision(wish(initiators=BOTH, group="esx"), last_look=users)
+        return {name for svm in bench.server.array.svms for group in svm.igroups if group.name == "esx" for name in group.initiators}
+
+    def test_stay_when_somebody_uses_one_of_its_luns_by_then(self, bench: BenchInPlace) -> None:
+        users = Users(since=1)
+        with bench.counted() as sent:
+            assert self.joined(bench, users) == set(BOTH)
+        assert not [request for request in sent if request.startswith("DELETE /api/protocols/san/igroups")]
+        assert users.asked[0] == ([self.OTHER], False)
+
+    def test_come_back_when_somebody_got_one_in_between(self, bench: BenchInPlace) -> None:
+        assert self.joined(bench, Users(since=2)) == set(BOTH)
+
+
 def test_a_group_that_a_removal_has_deleted_since_it_was_found_is_made_again(bench: BenchInPlace) -> None:
     bench.provision(wish())
     bench.client().delete(f"/protocols/san/lun-maps/{bench.stored_lun().uuid}/{_group_uuid(bench, group_name(HOST_A))}", 10)
@@ -1008,5 +1107,5 @@ def test_a_group_that_was_made_again_goes_when_the_mapping_fails(bench: BenchInP
     bench.meanwhile(WRITES["map"], lambda: bench.client().delete(f"/protocols/san/igroups/{_group_uuid(bench, group_name(HOST_A))}", 10))
     bench.fail(WRITES["grow"], NO_INTERFACE)
     with pytest.raises(StepFailed, match="undone: map LUN"):
-        bench.provision(wish(size_bytes=20 * GIB))
+        bench.provision(wish(size_bytes=20 * GIB), last_look=Users())
     assert group_name(HOST_A) not in _groups(bench.state())

@@ -130,6 +130,13 @@ def test_what_a_run_left_that_was_stopped_after_the_deletion_goes_too(array: End
     assert [step.title.split()[:2] for step in change.plan.pending()] == [["delete", "igroup"]]
 
 
+def test_who_only_sweeps_leaves_a_lun_that_has_come_to_the_name_since(array: Endpoint) -> None:
+    """As the role deprovision does by the mark of no run at all."""
+    array.answer(records(mapped(group(OURS, A))))
+    with pytest.raises(Refused, match=r"was not made by the run crossvisor.san:no-run and stays: remove it by its name"):
+        OntapRest(array.connection).plan_withdraw(WithdrawWish(PLACE, initiators=[A], made_by="crossvisor.san:no-run"))
+
+
 MADE = {**LUN, "lun_maps": [], "comment": "crossvisor.san:mine data", "space": {"size": 10, "used": 0}}
 
 
