@@ -184,7 +184,7 @@ class TestWrongInput:
     def test_a_disk_with_data(self, guest: Guest) -> None:
         guest.volume(file_system="ReFS")
         content = guest.content()
-        assert "holds the file system ReFS, not NTFS: say force if all that is on it may be lost" in guest.fail()
+        assert "holds the file system ReFS, not NTFS: ask for ReFS to use it as it is, or choose another LUN" in guest.fail()
         assert guest.content() == content
         assert guest.volume(force=True)["volume"]["file_system"] == "NTFS"
 

@@ -14,7 +14,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.access_path import is_letter
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.layout import Layout, Partition, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.session import Session
-from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.wish import VolumeWish, objection, other_label
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.wish import VolumeWish, objection, other_label, way_out
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import GPT, MBR, RAW
 
@@ -425,12 +425,11 @@ def refuse_other_content(session: Session, wish: VolumeWish) -> None:
     if session.layout.disk.style == RAW and not wish.blank:
         raise Refused(
             f"{disk[0].upper()}{disk[1:]} has no partition table that Windows knows, and Windows cannot tell whether it holds another "
-            "system's data, such as a Linux volume: say blank if the array knows that nothing was written to it, or force if all that is "
-            "on it may be lost."
+            "system's data, such as a Linux volume: say blank if the array knows that nothing was written to it, else choose another LUN."
         )
     reason = objection(session.layout, wish)
     if reason:
-        raise Refused(f"{disk[0].upper()}{disk[1:]} holds {reason}: say force if all that is on it may be lost.")
+        raise Refused(f"{disk[0].upper()}{disk[1:]} holds {reason}: {way_out(session.layout, wish)}.")
     label = other_label(session.layout, wish)
     if label is not None:
         raise Refused(

@@ -13,6 +13,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.layout import Layout
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
+_USABLE = frozenset(name.lower() for name in file_systems.ALLOCATION_UNITS)
+
 
 @dataclass(frozen=True)
 class VolumeWish:
@@ -55,6 +57,15 @@ def objection(layout: Layout, wish: VolumeWish) -> str:
     if wish.allocation_unit_bytes not in (None, volume.allocation_unit_bytes):
         return f"{volume.file_system} with allocation units of {volume.allocation_unit_bytes} bytes, not {wish.allocation_unit_bytes}"
     return ""
+
+
+def way_out(layout: Layout, wish: VolumeWish) -> str:
+    """What to do about an objection; erasing is for who knows that nobody needs what is there, and never the advice."""
+    volume = layout.volume
+    if len(layout.data) != 1 or volume is None or volume.file_system.lower() not in _USABLE:
+        return "make sure that this is the LUN that is meant and that nobody needs what is on it, because all of it would be lost by force"
+    option = "leave allocation_unit out" if volume.file_system.lower() == wish.file_system.lower() else f"ask for {volume.file_system}"
+    return f"{option} to use it as it is, or choose another LUN"
 
 
 def other_label(layout: Layout, wish: VolumeWish) -> str | None:

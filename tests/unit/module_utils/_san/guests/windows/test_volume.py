@@ -69,7 +69,8 @@ class TestADiskWithData:
     def test_of_another_file_system_is_refused(self, bench: Bench) -> None:
         use(bench, "ReFS")
         assert refusal(bench) == (
-            f"Disk 1 ({bench.name}) of win01.lab holds the file system ReFS, not NTFS: say force if all that is on it may be lost."
+            f"Disk 1 ({bench.name}) of win01.lab holds the file system ReFS, not NTFS: "
+            "ask for ReFS to use it as it is, or choose another LUN."
         )
 
     def test_of_other_allocation_units_is_refused(self, bench: Bench) -> None:
@@ -84,7 +85,7 @@ class TestADiskWithData:
         use(bench)
         bench.medium.partitions[-1].size = GIB
         bench.medium.add_partition(2 * GIB, GIB)
-        assert "of win01.lab holds 2 partitions: say force" in refusal(bench)
+        assert "of win01.lab holds 2 partitions: make sure that this is the LUN that is meant" in refusal(bench)
 
     def test_without_a_file_system_is_refused_because_it_may_be_encrypted(self, bench: Bench) -> None:
         use(bench, "")
@@ -93,7 +94,7 @@ class TestADiskWithData:
     def test_with_an_mbr_and_no_partition_is_refused(self, bench: Bench) -> None:
         bench.medium.initialize(MBR, 5 * GIB)
         bench.disk.offline = bench.disk.read_only = False
-        assert "holds an MBR partition table: say force" in refusal(bench)
+        assert "holds an MBR partition table: make sure that this is the LUN that is meant" in refusal(bench)
 
     def test_that_is_offline_is_looked_at_and_left_as_it_was(self, bench: Bench) -> None:
         use(bench, "ReFS", online=False)

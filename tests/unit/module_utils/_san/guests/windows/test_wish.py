@@ -10,7 +10,7 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.layout import Layout, Partition, Volume
-from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.wish import VolumeWish, objection, other_label
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.wish import VolumeWish, objection, other_label, way_out
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import GPT, RAW, HostDisk
 
@@ -46,6 +46,20 @@ def test_nothing_and_what_cannot_be_seen_are_none() -> None:
 )
 def test_another_content_is_one(found: Layout, wish: VolumeWish, why: str) -> None:
     assert objection(found, wish).startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("found", "wish", "advice"),
+    [
+        (layout("ReFS"), WISH, "ask for ReFS to use it as it is, or choose another LUN"),
+        (layout(), VolumeWish(NAME, file_system="ReFS"), "ask for NTFS to use it as it is, or choose another LUN"),
+        (layout(), VolumeWish(NAME, allocation_unit_bytes=8192), "leave allocation_unit out to use it as it is, or choose another LUN"),
+        (layout("FAT32"), WISH, "make sure that this is the LUN that is meant and that nobody needs what is on it"),
+        (layout(""), WISH, "make sure that this is the LUN that is meant and that nobody needs what is on it"),
+    ],
+)
+def test_nobody_is_advised_to_erase_what_can_be_used(found: Layout, wish: VolumeWish, advice: str) -> None:
+    assert way_out(found, wish).startswith(advice)
 
 
 def test_a_label_is_another_one_only_when_one_is_wished() -> None:
