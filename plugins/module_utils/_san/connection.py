@@ -76,7 +76,8 @@ class Connection:
         value = getattr(self, option)
         if value in (None, ""):
             raise InvalidInput(
-                f"{self.role}.{option} is not set: give it in the task, or as {_variable(self.role, option)} in the environment."
+                f"{self.role}.{option} is not set: give it in the task, in the variable {self.role} of a playbook, or as "
+                f"{_variable(self.role, option)} in the environment."
             )
         return str(value)
 
