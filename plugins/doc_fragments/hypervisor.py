@@ -65,19 +65,18 @@ options:
         type: float
       transport:
         description:
-          - How to log in to Windows.
+          - How to log in to Windows, V(ntlm), V(kerberos), V(credssp), V(basic) or V(certificate).
           - Messages are encrypted by TLS, or over HTTP with the key of an V(ntlm), V(kerberos) or V(credssp) login; the others need TLS.
           - Without it, V(certificate) if O(hypervisor.client_cert) is given, else V(ntlm).
           - V(kerberos) and V(credssp) need the extras of that name of pywinrm.
           - Taken from E(CROSSVISOR_HYPERVISOR_TRANSPORT).
         type: str
-        choices: [ntlm, kerberos, credssp, basic, certificate]
       scheme:
         description:
-          - What the Windows Remote Management service speaks; without it, V(http) on port 5985 and V(https) on any other.
+          - What the Windows Remote Management service speaks, V(https) or V(http).
+          - Without it, V(http) on port 5985 and V(https) on any other.
           - Taken from E(CROSSVISOR_HYPERVISOR_SCHEME).
         type: str
-        choices: [https, http]
       client_cert:
         description:
           - File with a client certificate that Windows maps to an account, in PEM format.

@@ -27,6 +27,7 @@ options:
     description:
       - With V(present), the LUN exists, has at least the given size, and all given initiators see it.
       - With V(absent), the given initiators no longer see it; with O(delete=true) it no longer exists.
+        A LUN that is not there is a warning.
     type: str
     choices: [present, absent]
     default: present

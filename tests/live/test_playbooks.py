@@ -192,6 +192,9 @@ class TestTheWholePath:
 
     def test_the_second_removal_changes_nothing(self, journey: Journey) -> None:
         assert journey.runs["removed again"].counts["changed"] == 0
+        told = f"has no LUN svm_san:{journey.platform.lun}, so that there was nothing to take back"
+        assert told in " ".join(journey.runs["removed again"].output.split())
+        assert "there was nothing to take back" not in " ".join(journey.runs["removed"].output.split())
         assert journey.states["removed again"] == journey.states["before"]
 
     def test_no_step_ever_does_harm(self, journey: Journey) -> None:

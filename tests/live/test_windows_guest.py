@@ -159,7 +159,10 @@ class TestWrongInput:
 
     def test_no_guest_at_all(self, guest: Guest) -> None:
         arguments = {name: value for name, value in guest.arguments().items() if name != "guest"}
-        assert "guest.hostname is not set: give it in the task, or as CROSSVISOR_GUEST_HOSTNAME" in guest.modules.fail(MODULE, arguments)
+        assert (
+            "guest.hostname is not set: give it in the task, in the variable guest of a playbook, or as CROSSVISOR_GUEST_HOSTNAME"
+            in guest.modules.fail(MODULE, arguments)
+        )
 
     def test_a_lun_that_is_not_attached(self, guest: Guest) -> None:
         guest.attach("absent")

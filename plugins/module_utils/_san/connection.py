@@ -10,6 +10,7 @@ The documentation of these options is in plugins/doc_fragments/.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -54,6 +55,10 @@ class Connection:
     uri: str | None = None
     """A libvirt connection URI, which names a KVM host instead of `hostname`."""
 
+    def __post_init__(self) -> None:
+        if self.hostname:
+            _refuse_more_than_a_name(self.role, self.hostname)
+
     def __str__(self) -> str:
         if self.uri:
             return self.uri
@@ -71,9 +76,31 @@ class Connection:
         value = getattr(self, option)
         if value in (None, ""):
             raise InvalidInput(
-                f"{self.role}.{option} is not set: give it in the task, or as {_variable(self.role, option)} in the environment."
+                f"{self.role}.{option} is not set: give it in the task, in the variable {self.role} of a playbook, or as "
+                f"{_variable(self.role, option)} in the environment."
             )
         return str(value)
+
+
+_HOST = re.compile(
+    r"(?P<scheme>[a-z0-9+.-]+://)?(?:(?P<user>[^@/:\s]+)(?P<secret>:[^@/]*)?@)?"
+    r"(?P<name>\[[^\]\s]*\]|[^:/@\s]*(?::[^/@\s]*:[^/@\s]*)?)(?::(?P<port>\d+))?(?:/.*)?",
+    re.IGNORECASE,
+)
+"""What people write for a host: its name, or a URL that holds more. An IPv6 address has two colons at least."""
+
+
+def _refuse_more_than_a_name(role: str, hostname: str) -> None:
+    """Raise `InvalidInput` for a hostname that is a URL, or holds the port or the account too. A password in it is not told."""
+    parts = _HOST.fullmatch(hostname.strip())
+    if parts is None or not parts["name"]:
+        raise InvalidInput(f"{role}.hostname is not the name or address of a host: give just that, such as host.example.com.")
+    if parts["name"] == hostname:
+        return
+    more = "".join(f", and {parts[part]} as {role}.{option}" for part, option in (("port", "port"), ("user", "username")) if parts[part])
+    shown = hostname.replace(parts["secret"], ":…") if parts["secret"] else hostname
+    whole = f", or the whole as {role}.uri" if (parts["scheme"] or "").lower().startswith("qemu") and role == HYPERVISOR else ""
+    raise InvalidInput(f"{role}.hostname is '{shown}': give the name or address alone, {parts['name'].strip('[]')}{more}{whole}.")
 
 
 _COMMON: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -89,12 +116,16 @@ _COMMON: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 _WINDOWS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        "transport": {"type": "str", "choices": ["ntlm", "kerberos", "credssp", "basic", "certificate"]},
-        "scheme": {"type": "str", "choices": ["https", "http"]},
+        "transport": {"type": "str"},
+        "scheme": {"type": "str"},
         "client_cert": {"type": "path"},
         "client_key": {"type": "path", "no_log": False},
     }
 )
+_WORDS: Mapping[str, Sequence[str]] = MappingProxyType(
+    {"transport": ("ntlm", "kerberos", "credssp", "basic", "certificate"), "scheme": ("https", "http")}
+)
+"""Options that are one of some words, in whatever case people write them, as NTLM; the choices of an argument spec know only one."""
 _OPTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     {
         HYPERVISOR: {"type": {"type": "str"}, **_COMMON, **_WINDOWS, "nodes": {"type": "dict"}, "uri": {"type": "str"}},
@@ -145,24 +176,28 @@ def from_environment(connection: Connection, variables: Mapping[str, str], envir
     """Fill what is still unset from the environment; `variables` names one per option."""
     options = _OPTIONS[connection.role]
     unset = {
-        option: _chosen(variable, options[option], environ[variable])
+        option: _typed(variable, options[option]["type"], environ[variable])
         for option, variable in variables.items()
         if environ.get(variable) and getattr(connection, option) is None
     }
     return replace(connection, **unset)
 
 
-def _chosen(variable: str, spec: Mapping[str, Any], text: str) -> Any:
-    choices = spec.get("choices")
-    if choices and text not in choices:
-        raise InvalidInput(f"{variable} is '{text}': say one of {', '.join(choices)}.")
-    return _typed(variable, spec["type"], text)
+def _in_small_letters(connection: Connection) -> Connection:
+    """The connection with its words as the code compares them. Raises `InvalidInput` for one that is none of them."""
+    words = {option: getattr(connection, option) for option in _WORDS if getattr(connection, option)}
+    for option, word in words.items():
+        if word.lower() not in _WORDS[option]:
+            raise InvalidInput(
+                f"{connection.role}.{option} (or {_variable(connection.role, option)}) is '{word}': say one of {', '.join(_WORDS[option])}."
+            )
+    return replace(connection, type=connection.type.lower(), **{option: word.lower() for option, word in words.items()})
 
 
 def connection(role: str, params: Mapping[str, Any] | None, environ: Mapping[str, str] = ENVIRONMENT) -> Connection:
     """The endpoint that a module was given, completed from `CROSSVISOR_<ROLE>_<OPTION>` variables.
 
-    Its `hostname` is None when there is no endpoint at all. Raises `InvalidInput` for a variable that is malformed.
+    Its `hostname` is None when there is no endpoint at all. Raises `InvalidInput` for what is malformed.
     """
     given = {option: value for option, value in (params or {}).items() if value is not None}
     kind = given.get("type") or environ.get(_variable(role, "type")) or AUTO
@@ -172,4 +207,4 @@ def connection(role: str, params: Mapping[str, Any] | None, environ: Mapping[str
         timeout = _typed(variable, "float", environ[variable]) if environ.get(variable) else Connection.timeout
     given["type"] = kind
     variables = {option: _variable(role, option) for option in _OPTIONS[role] if option not in ("type", "timeout")}
-    return from_environment(Connection(role=role, timeout=timeout, **given), variables, environ)
+    return _in_small_letters(from_environment(Connection(role=role, timeout=timeout, **given), variables, environ))

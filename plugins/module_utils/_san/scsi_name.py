@@ -38,6 +38,8 @@ _VENDORS = {
 }
 _ONTAP_PRODUCT = "LUN C-Mode"
 _NETAPP_SERIAL = re.compile("[!-~]{12}")
+_SERIAL_HEX = re.compile("[0-9a-fA-F]{24}")
+_ARRAY_PATH = re.compile("(?:[^/]+:)?/vol/")
 
 _NAA = "(?:[25][0-9a-f]{15}|6[0-9a-f]{31})"
 _NAA_TYPES = "652"  # best first
@@ -82,10 +84,7 @@ class ScsiName:
         """
         name = cls.try_parse(text)
         if name is None:
-            raise InvalidInput(
-                f"{text!r:.100} is not the NAA name of a LUN: expected 32 hex digits that start with 6, or 16 with 2 or 5, bare or as "
-                "naa.<hex>, 0x<hex>, wwn-0x<hex>, scsi-3<hex>, 3<hex>, vml.02<hex>, a VMware uuid, or a path to one of these."
-            )
+            raise InvalidInput(f"{text!r:.100} is not the NAA name of a LUN: {_what_else(text)}.")
         return name
 
     @classmethod
@@ -197,9 +196,33 @@ def from_vpd80(page: bytes) -> str:
     return serial.decode("ascii").strip(" \0")
 
 
+def _what_else(text: str) -> str:
+    """What a text may be that is no NAA name, and what to write instead."""
+    serial = _netapp_serial_in(text)
+    if serial:
+        return f"if it is the serial number of a LUN on ONTAP, the NAA name of that LUN is {ScsiName.from_ontap_serial(serial)}"
+    if isinstance(text, str) and _ARRAY_PATH.match(text.strip()):
+        return "it looks like the path of a LUN on its array, where a serial number or NAA name is told for it"
+    return (
+        "expected 32 hex digits that start with 6, or 16 with 2 or 5, bare or as naa.<hex>, 0x<hex>, wwn-0x<hex>, scsi-3<hex>, 3<hex>, "
+        "vml.02<hex>, a VMware uuid, or a path to one of these"
+    )
+
+
+def _netapp_serial_in(text: str) -> str | None:
+    """The serial number that a text is, in characters or, as ONTAP's `serial_hex`, in hex digits."""
+    if not isinstance(text, str):
+        return None
+    word = text.strip()
+    plain = bytes.fromhex(word).decode("latin-1") if _SERIAL_HEX.fullmatch(word) else word
+    return plain if _NETAPP_SERIAL.fullmatch(plain) else None
+
+
 def _hex_of_netapp_serial(serial: str) -> str:
     if not (isinstance(serial, str) and _NETAPP_SERIAL.fullmatch(serial.strip())):
-        raise InvalidInput(f"{serial!r:.100} is not the serial number of a NetApp LUN: expected 12 printable ASCII characters, no spaces.")
+        known = ScsiName.try_parse(serial) is not None
+        what = "it is an NAA name, which is given as such" if known else "expected 12 printable ASCII characters, no spaces"
+        raise InvalidInput(f"{serial!r:.100} is not the serial number of a NetApp LUN: {what}.")
     return serial.strip().encode("ascii").hex()
 
 

@@ -83,7 +83,7 @@ def partition(guest: Guest, name: str) -> None:
 def test_a_disk_that_carries_data_is_left_alone_unless_it_may_be_lost(guest: Guest) -> None:
     guest.run(f"mkfs.ext4 -q {guest.device}")
     before = guest.run(f"blkid -p {guest.device}")
-    assert "carries data (ext4) and was left alone; if nobody needs it, set guest_disk_force." in guest.fail()
+    assert "carries data (ext4) and was left alone; choose another LUN, or make sure that nobody needs it" in guest.fail()
     assert guest.run(f"blkid -p {guest.device}") == before
     run = guest.play(guest_disk_force=True, guest_disk_label="data")
     assert run.code == 0, run.output

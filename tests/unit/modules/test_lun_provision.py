@@ -58,6 +58,21 @@ def test_a_lun_is_withdrawn_when_its_hypervisor_knows_no_user() -> None:
     assert hypervisor.calls == ["inventory", "hosts", "in_service", "inventory", "close"]
 
 
+@pytest.mark.parametrize(("wanted", "named"), [(PLACE, "svm1:/vol/v1/l1"), ({"naa": NAME.naa}, str(NAME))], ids=["place", "name"])
+def test_a_lun_that_is_not_there_is_nothing_to_take_back_but_told(wanted: dict[str, str], named: str) -> None:
+    with opened(MemoryHypervisor([KNOWN_HOST]), MemoryArray()):
+        result = LUN_PROVISION.run({**CONNECTIONS, **wanted, "state": "absent", "delete": True})
+    assert (result["changed"], result["naa"]) == (False, None)
+    assert f"has no LUN {named}, so that there was nothing to take back" in str(result["warnings"])
+
+
+def test_a_lun_that_is_there_is_taken_back_without_a_word() -> None:
+    with opened(MemoryHypervisor([KNOWN_HOST]), MemoryArray(lun(NAME))):
+        result = LUN_PROVISION.run({**CONNECTIONS, **PLACE, "state": "absent", "delete": True})
+    assert result["changed"]
+    assert "warnings" not in result
+
+
 def test_a_lun_that_a_vm_uses_is_refused_by_its_name() -> None:
     user = VirtualMachine("vm-1", "app", disks=[VirtualDisk("1", "d", "passthrough", name=NAME)])
     with opened(MemoryHypervisor(machines=[user]), MemoryArray(lun(NAME))):

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Array, Descriptor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import AUTO, ENVIRONMENT, Connection, from_environment
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
 
 
 def _load_ontap() -> Callable[[Connection], Array]:
@@ -33,9 +34,11 @@ TYPES = [descriptor.type for descriptor in DESCRIPTORS]
 
 
 def resolve(connection: Connection, environ: Mapping[str, str] = ENVIRONMENT) -> tuple[Descriptor, Connection]:
-    """The backend for an array, and the connection completed. Raises `InvalidInput` when there is no hostname."""
+    """The backend for an array, and the connection completed. Raises `InvalidInput` for another type, and when there is no hostname."""
     wanted = DESCRIPTORS[0].type if connection.type == AUTO else connection.type
-    descriptor = next(known for known in DESCRIPTORS if known.type == wanted)
+    descriptor = next((known for known in DESCRIPTORS if known.type == wanted), None)
+    if descriptor is None:
+        raise InvalidInput(f"array.type is '{connection.type}': say one of {', '.join([AUTO, *TYPES])}.")
     complete = from_environment(connection, descriptor.environment, environ)
     complete.required("hostname")
     return descriptor, replace(complete, type=descriptor.type, port=complete.port or descriptor.default_port)

@@ -66,5 +66,5 @@ def refuse_change(vm: str, name: ScsiName, differing: Sequence[str]) -> None:
     if differing:
         raise Refused(
             f"LUN {name} is a disk of VM {vm} already, with {', '.join(differing)}, which cannot be changed while it is attached: "
-            "detach it (state=absent), then attach it again."
+            "detach it (state=absent, or the playbook remove_disk, both of which keep its data), then attach it again."
         )

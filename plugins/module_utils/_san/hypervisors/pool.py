@@ -95,12 +95,14 @@ def resolve(
     """The backend for an endpoint, and the endpoint completed from that platform's own environment variables.
 
     Variables such as `VMWARE_PASSWORD` are read only once the platform is known, so that they are never sent to another.
-    Raises `NotFound` when the endpoint is none of the known products, `ConnectionFailed` when it does not answer.
+    Raises `InvalidInput` for a type that there is not, `NotFound` when the endpoint is none of the known products, `ConnectionFailed` when
+    it does not answer.
     """
     known = tuple(descriptors)
     if connection.uri:
         descriptor = _named_by_uri(connection, known)
         return descriptor, replace(connection, type=descriptor.type)
+    _known_type(connection, known)
     named = _named_by_environment(connection, environ, known) if connection.hostname is None else None
     descriptor = named or _by_type(connection.type, known) or _detect(connection, known)
     complete = from_environment(connection, descriptor.environment, environ)
@@ -117,6 +119,13 @@ def _named_by_uri(connection: Connection, descriptors: Iterable[Descriptor]) -> 
             "leave out one of them."
         )
     return descriptor
+
+
+def _known_type(connection: Connection, descriptors: Iterable[Descriptor]) -> None:
+    """Raise `InvalidInput` for a type that there is not, which an environment variable may say."""
+    types = [AUTO, *(descriptor.type for descriptor in descriptors)]
+    if connection.type not in types:
+        raise InvalidInput(f"{connection.role}.type is '{connection.type}': say one of {', '.join(types)}.")
 
 
 def _by_type(kind: str, descriptors: Iterable[Descriptor]) -> Descriptor | None:

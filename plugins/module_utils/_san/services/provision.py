@@ -39,7 +39,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage
 ALWAYS = "always"
 CHANGED = "changed"
 NEVER = "never"
-_DETACH_FIRST = "detach it there first (ptd_attach with state=absent)"
+_DETACH_FIRST = "detach it there first (the playbook remove_disk, or ptd_attach with state=absent)"
 
 
 @dataclass(frozen=True)
@@ -266,12 +266,14 @@ def withdraw(
     The hypervisor is asked whether anybody uses the LUN: first, after it was unmapped, and right before it is deleted; so is the array,
     of a LUN that shall be deleted, whether another one presents it too. No hypervisor is the user's word that no VM and no host uses it;
     `assume_unused` overrides only what nobody can tell. `leaving_vm` is for check mode alone: it tells whether the LUN could go once that
-    VM has let go of it.
+    VM has let go of it. A LUN that is not there is no error, because a second run finds none, but a warning: its name may be a wrong one.
     """
     change = array.plan_withdraw(wish)
     lun = change.lun()
     plan = change.plan
-    if lun is None or not plan.pending():
+    if lun is None:
+        return _withdrawn(array, change, plan, check_mode, missing=str(wish.lun))
+    if not plan.pending():
         return _withdrawn(array, change, plan, check_mode)
     with closing(Asked(array, wish.delete, open_hypervisor, leaving_vm, assume_unused)) as asked:
         purpose = "deleted" if wish.delete else "unmapped"
@@ -281,9 +283,10 @@ def withdraw(
         return _withdrawn(array, change, Plan([*guarded, *([] if wish.delete else [guard])], [*warnings, *plan.warnings]), check_mode)
 
 
-def _withdrawn(array: Array, change: Change, plan: Plan, check_mode: bool) -> LunReport:
+def _withdrawn(array: Array, change: Change, plan: Plan, check_mode: bool, missing: str = "") -> LunReport:
     about = array.about()
-    outcome = carry_out(plan, check_mode)
+    told = [f"Array {about.name} has no LUN {missing}, so that there was nothing to take back: if there should be, correct its name."]
+    outcome = carry_out(plan + Plan(warnings=told if missing else []), check_mode)
     lun = read_back(outcome, check_mode, change.lun)
     return LunReport(outcome, about, lun, created=False, mapped=False, first_mapped=False, targets=None)
 

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import (
@@ -80,8 +82,62 @@ def test_nodes_and_transport_come_from_the_environment_too() -> None:
 
 @pytest.mark.parametrize(("variable", "text"), [("NODES", "n1"), ("NODES", "n1="), ("TRANSPORT", "telnet"), ("SCHEME", "ftp")])
 def test_a_variable_that_is_no_choice_or_no_pair_is_named(variable: str, text: str) -> None:
-    with pytest.raises(InvalidInput, match=f"CROSSVISOR_HYPERVISOR_{variable} is '{text}'"):
+    with pytest.raises(InvalidInput, match=rf"CROSSVISOR_HYPERVISOR_{variable}\)? is '{text}'"):
         connection(HYPERVISOR, {}, {f"CROSSVISOR_HYPERVISOR_{variable}": text})
+
+
+@pytest.mark.parametrize("word", ["ntlm", "NTLM", "Ntlm"])
+def test_words_may_be_written_in_any_case(word: str) -> None:
+    wanted = ("hyperv", "ntlm", "https")
+    given = connection(HYPERVISOR, {"type": "HyperV", "transport": word, "scheme": "HTTPS"}, {})
+    assert (given.type, given.transport, given.scheme) == wanted
+    variables = {"TYPE": "HYPERV", "TRANSPORT": word, "SCHEME": "Https"}
+    found = connection(HYPERVISOR, None, {f"CROSSVISOR_HYPERVISOR_{option}": text for option, text in variables.items()})
+    assert (found.type, found.transport, found.scheme) == wanted
+
+
+def test_a_word_that_is_none_of_them_is_told_with_those_there_are() -> None:
+    with pytest.raises(InvalidInput, match=r"^guest\.transport .* is 'telnet': say one of ntlm, kerberos, credssp, basic, certificate\.$"):
+        connection(GUEST, {"transport": "telnet"}, {})
+
+
+@pytest.mark.parametrize("hostname", ["vc01", "vc01.example.com", "192.0.2.1", "2001:db8::1", "[2001:db8::1]", "fe80::1%eth0"])
+def test_a_host_is_named_by_its_name_or_address(hostname: str) -> None:
+    assert connection(HYPERVISOR, {"hostname": hostname}, {}).hostname == hostname
+
+
+@pytest.mark.parametrize(
+    ("hostname", "way_out"),
+    [
+        ("https://vc01/", "give the name or address alone, vc01."),
+        ("HTTPS://vc01:8443/sdk", "give the name or address alone, vc01, and 8443 as hypervisor.port."),
+        ("vc01:443", "give the name or address alone, vc01, and 443 as hypervisor.port."),
+        ("[2001:db8::1]:443", "give the name or address alone, 2001:db8::1, and 443 as hypervisor.port."),
+        ("root@kvm01", "give the name or address alone, kvm01, and root as hypervisor.username."),
+        (
+            "qemu+ssh://root@kvm01/system",
+            "give the name or address alone, kvm01, and root as hypervisor.username, or the whole as hypervisor.uri.",
+        ),
+        (" vc01", "give the name or address alone, vc01."),
+    ],
+)
+def test_a_url_for_a_host_is_told_with_what_to_write(hostname: str, way_out: str) -> None:
+    with pytest.raises(InvalidInput, match=f"^{re.escape(f'hypervisor.hostname is {hostname!r}: {way_out}')}$"):
+        connection(HYPERVISOR, {"hostname": hostname}, {})
+    with pytest.raises(InvalidInput, match=re.escape(way_out)):
+        connection(HYPERVISOR, None, {"CROSSVISOR_HYPERVISOR_HOSTNAME": hostname})
+
+
+@pytest.mark.parametrize("hostname", ["my host", "a:b", "https://", "/sdk"])
+def test_what_is_no_host_at_all_is_told(hostname: str) -> None:
+    with pytest.raises(InvalidInput, match=r"^array\.hostname is not the name or address of a host"):
+        connection(ARRAY, {"hostname": hostname}, {})
+
+
+def test_a_password_in_a_url_is_not_told() -> None:
+    with pytest.raises(InvalidInput, match="give the name or address alone, vc01") as told:
+        connection(HYPERVISOR, {"hostname": "https://root:geheim@vc01/"}, {})
+    assert "geheim" not in str(told.value)
 
 
 class TestTheTimeout:
@@ -164,8 +220,8 @@ COMMON = {
     "timeout": {"type": "float"},
 }
 WINDOWS = {
-    "transport": {"type": "str", "choices": ["ntlm", "kerberos", "credssp", "basic", "certificate"]},
-    "scheme": {"type": "str", "choices": ["https", "http"]},
+    "transport": {"type": "str"},
+    "scheme": {"type": "str"},
     "client_cert": {"type": "path"},
     "client_key": {"type": "path", "no_log": False},
 }

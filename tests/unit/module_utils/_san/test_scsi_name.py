@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from dataclasses import FrozenInstanceError
 
@@ -211,6 +212,30 @@ class TestScsiName:
     )
     def test_tells_the_serial_number_where_the_vendor_puts_it_in(self, naa: str, serial: str | None) -> None:
         assert ScsiName(naa).serial == serial
+
+
+class TestWhatIsNoNaaName:
+    @pytest.mark.parametrize("text", ["RLIta+DhqCVk", " RLIta+DhqCVk ", "524c4974612b44687143566b", "524C4974612B44687143566B"])
+    def test_a_serial_number_is_told_with_the_name_of_its_lun(self, text: str) -> None:
+        told = (
+            f"{text!r} is not the NAA name of a LUN: if it is the serial number of a LUN on ONTAP, the NAA name of that LUN is naa.{LUN}."
+        )
+        with pytest.raises(InvalidInput, match=f"^{re.escape(told)}$"):
+            ScsiName.parse(text)
+
+    @pytest.mark.parametrize("path", ["/vol/vol_prod/app01_data", "svm_san:/vol/vol_prod/app01_data"])
+    def test_a_path_on_the_array_is_told(self, path: str) -> None:
+        with pytest.raises(InvalidInput, match="looks like the path of a LUN on its array"):
+            ScsiName.parse(path)
+
+    @pytest.mark.parametrize("text", ["sdb", "naa.6", "Disk 1", "0" * 24, "/dev/sdb"])
+    def test_anything_else_is_told_what_is_expected(self, text: str) -> None:
+        with pytest.raises(InvalidInput, match="expected 32 hex digits that start with 6"):
+            ScsiName.parse(text)
+
+    def test_an_naa_name_for_a_serial_number_is_told(self) -> None:
+        with pytest.raises(InvalidInput, match="is not the serial number of a NetApp LUN: it is an NAA name, which is given as such"):
+            ScsiName.from_ontap_serial(LUN)
 
 
 class TestNetAppSerials:

@@ -19,6 +19,11 @@ def test_an_array_has_its_platforms_port(kind: str) -> None:
     assert (complete.type, complete.port) == ("ontap", 443)
 
 
+def test_an_array_of_a_type_that_there_is_not_is_one_sentence() -> None:
+    with pytest.raises(InvalidInput, match=r"^array\.type is 'netapp': say one of auto, ontap\.$"):
+        resolve(connection(ARRAY, {"hostname": "a"}, {"CROSSVISOR_ARRAY_TYPE": "NetApp"}), {})
+
+
 def test_no_array_at_all_is_one_sentence() -> None:
     with pytest.raises(InvalidInput, match=r"array\.hostname is not set.*CROSSVISOR_ARRAY_HOSTNAME"):
         resolve(connection(ARRAY, None, {}), {})

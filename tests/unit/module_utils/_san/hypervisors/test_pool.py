@@ -41,6 +41,14 @@ def test_auto_takes_the_first_backend_that_knows_the_endpoint() -> None:
     assert [endpoint.port for endpoint in probed] == [1003, 1004]
 
 
+def test_a_type_that_there_is_not_is_told_and_nobody_is_asked() -> None:
+    probed: list[Connection] = []
+    given = connection(HYPERVISOR, {"hostname": "x"}, {"CROSSVISOR_HYPERVISOR_TYPE": "xen"})
+    with pytest.raises(InvalidInput, match=r"^hypervisor\.type is 'xen': say one of auto, ape\.$"):
+        resolve(given, {}, [descriptor("ape", True, probed)])
+    assert probed == []
+
+
 def test_an_unknown_product_is_told_with_what_is_known() -> None:
     with pytest.raises(NotFound, match=r"endpoint x answers but is none of: Ape, Bear; check hypervisor\.hostname"):
         resolve(connection(HYPERVISOR, {"hostname": "x"}, {}), {}, [descriptor("ape", False, []), descriptor("bear", False, [])])

@@ -170,7 +170,10 @@ class TestExistingDisk:
         ],
     )
     def test_what_is_fixed_at_the_attaching_is_refused_with_the_way_out(self, wish: dict[str, Any], message: str) -> None:
-        with pytest.raises(Refused, match=rf"{message}, which cannot be changed while it is attached: detach it \(state=absent\)"):
+        with pytest.raises(
+            Refused,
+            match=rf"{message}, which cannot be changed while it is attached: detach it \(state=absent, or the playbook remove_disk",
+        ):
             World(raw_disk(NAA)).plan(**wish)
 
     def test_sharing_and_disk_mode_are_edited(self) -> None:
