@@ -39,7 +39,6 @@ class Initiators:
             port = hba["wwpn"].replace(":", "").upper() if fibre else "ISCSI ANY PORT"
             yield {
                 "ObjectId": self._objects.object_id("InitiatorPort", f"{hba['instance']}:{port}"),
-                "UniqueId": f"{hba['instance']}:{port}",
                 "ConnectionType": 1 if fibre else 2,
                 "InstanceName": hba["instance"],
                 "NodeAddress": node,
@@ -112,14 +111,6 @@ class Initiators:
         for index, (name, _address, _port) in enumerate(self._targets()):
             yield {
                 "iSCSITarget": ObjectPath.of("MSFT_iSCSITarget", NodeAddress=name),
-                "iSCSISession": ObjectPath.of("MSFT_iSCSISession", SessionIdentifier=_session_id(index)),
-            }
-
-    def connection_sessions(self) -> Iterator[Row]:
-        """Yield the links of connections to their sessions."""
-        for index, _target in enumerate(self._targets()):
-            yield {
-                "iSCSIConnection": ObjectPath.of("MSFT_iSCSIConnection", ConnectionIdentifier=_connection_id(index)),
                 "iSCSISession": ObjectPath.of("MSFT_iSCSISession", SessionIdentifier=_session_id(index)),
             }
 
