@@ -122,6 +122,8 @@ class Host:
     state: str = CONNECTED
     """`connected`, `maintenance`, or `unreachable`."""
     hbas: Sequence[Hba] = ()
+    warnings: Sequence[str] = ()
+    """What the host did not tell of its HBAs, in sentences."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from tests.lab.launch import Endpoint
 WMI = "http://schemas.microsoft.com/wbem/wsman/1/wmi/"
 WQL = "http://schemas.microsoft.com/wbem/wsman/1/WQL"
 VIRTUALIZATION, STORAGE, CLUSTER = f"{WMI}root/virtualization/v2", f"{WMI}root/Microsoft/Windows/Storage", f"{WMI}root/MSCluster"
+NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 MODES = {"basic": "auto", "ntlm": "always", "negotiate": "always"}
 
 
@@ -50,7 +51,7 @@ def values(item: ET.Element) -> dict[str, str | None]:
     return {local(child.tag): child.text for child in item}
 
 
-def query(client: WSMan, namespace: str, wql: str, count: int = 50) -> list[ET.Element]:
+def query(client: WSMan, namespace: str, wql: str, count: int = 50, pulled: str = "") -> list[ET.Element]:
     """Return everything that the query finds, pull by pull."""
     wsen, wsman = NAMESPACES["wsen"], NAMESPACES["wsman"]
     wish = ET.Element(f"{{{wsen}}}Enumerate")
@@ -65,19 +66,19 @@ def query(client: WSMan, namespace: str, wql: str, count: int = 50) -> list[ET.E
         pull = ET.Element(f"{{{wsen}}}Pull")
         ET.SubElement(pull, f"{{{wsen}}}EnumerationContext").text = context
         ET.SubElement(pull, f"{{{wsen}}}MaxElements").text = str(count)
-        body = client.pull(uri, pull)
+        body = client.pull(pulled or uri, pull)
         found += list(body.find("wsen:PullResponse/wsen:Items", NAMESPACES) or ())
         context = body.findtext("wsen:PullResponse/wsen:EnumerationContext", "", NAMESPACES)
     return found
 
 
 def invoke(
-    client: WSMan, namespace: str, class_name: str, method: str, keys: dict[str, str] | None = None, **arguments: str
+    client: WSMan, namespace: str, class_name: str, method: str, keys: dict[str, str] | None = None, **arguments: str | None
 ) -> dict[str, str | None]:
     uri = f"{namespace}/{class_name}"
     body = ET.Element(f"{{{uri}}}{method}_INPUT")
     for name, value in arguments.items():
-        ET.SubElement(body, f"{{{uri}}}{name}").text = value
+        ET.SubElement(body, f"{{{uri}}}{name}", {} if value is not None else {NIL: "true"}).text = value
     selectors = SelectorSet()
     for name, value in (keys or {}).items():
         selectors.add_option(name, value)
@@ -97,6 +98,28 @@ def test_vms_by_pulls_of_three(client: WSMan) -> None:
     names = {values(item)["ElementName"] for item in found}
     assert {"win01", "hvapp01", "hvdb01", "hvchain01", "hvold01"} <= names
     assert {local(item.tag) for item in found} == {"Msvm_ComputerSystem"}
+
+
+def test_a_pull_may_name_another_resource_than_the_enumeration(client: WSMan) -> None:
+    found = query(client, VIRTUALIZATION, "SELECT * FROM Msvm_ComputerSystem", count=3, pulled=f"{VIRTUALIZATION}/Msvm_ComputerSystem")
+    assert len(found) > 3
+    assert [values(item)["Name"] for item in found] == [
+        values(item)["Name"] for item in query(client, VIRTUALIZATION, "SELECT * FROM Msvm_ComputerSystem")
+    ]
+
+
+@pytest.mark.parametrize(("server", "machines"), [("HV01", ["HV01"]), ("hv01", ["HV01"]), ("HV02", [])])
+def test_a_query_may_name_the_computer(client: WSMan, server: str, machines: list[str]) -> None:
+    found = query(client, f"{WMI}root/cimv2", f"SELECT * FROM Win32_ComputerSystem WHERE __SERVER = '{server}'")
+    assert [values(item)["Name"] for item in found] == machines
+
+
+def test_an_argument_without_a_value_may_be_nil(lab: Lab, client: WSMan) -> None:
+    lab.map_spare()
+    invoke(client, STORAGE, "MSFT_StorageSetting", "UpdateHostStorageCache")
+    (disk,) = map(values, query(client, STORAGE, f"SELECT * FROM MSFT_Disk WHERE UniqueId = '{SPARE}'"))
+    keys = {"ObjectId": str(disk["ObjectId"])}
+    assert invoke(client, STORAGE, "MSFT_Disk", "SetAttributes", keys, IsReadOnly="false", Guid=None)["ReturnValue"] == "0"
 
 
 def test_one_instance_by_its_keys(client: WSMan) -> None:

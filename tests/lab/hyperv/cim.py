@@ -69,6 +69,8 @@ class Instance:
 
     cim_class: CimClass
     values: Mapping[str, Value]
+    server: str = ""
+    """The computer that has it."""
 
     def __post_init__(self) -> None:
         if unknown := set(self.values) - set(self.cim_class.properties):

@@ -193,11 +193,8 @@ class Cluster:
         self._settled(source)
         self._settled(group)
         moved = self._tree(resource)
-        if source.owner != group.owner and any(member.state != OFFLINE for member in moved):
-            raise win32(
-                5016,
-                f"The host node '{source.owner}' of group '{source.name}' is not the owner of group '{group.name}' ('{group.owner}'). ",
-            )
+        if source.owner != group.owner and (online := next((member for member in moved if member.state != OFFLINE), None)):
+            raise win32(5019, f"The operation cannot be completed because resource '{online.name}' is online. ")
         for member in moved:
             member.group = group.name
 

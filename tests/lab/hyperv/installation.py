@@ -35,18 +35,18 @@ def service(estate: Estate, name: str) -> Service:
 def _namespaces(estate: Estate, machine: Machine) -> Iterable[Namespace]:
     cimv2_schema, storage_schema, wmi_schema = schema("cimv2"), schema("storage"), schema("wmi")
     cimv2_provider = cimv2.provider(estate, machine)
-    yield Namespace("root/cimv2", cimv2_schema, [cimv2_provider])
-    yield Namespace("root/default", cimv2_schema, [Provider({}, _registry(cimv2_provider))])
-    yield Namespace("root/microsoft/windows/storage", storage_schema, [storage.provider(estate, machine, storage_schema)])
-    yield Namespace("root/wmi", wmi_schema, [hba.provider(machine, wmi_schema)])
+    yield Namespace("root/cimv2", cimv2_schema, [cimv2_provider], machine.short)
+    yield Namespace("root/default", cimv2_schema, [Provider({}, _registry(cimv2_provider))], machine.short)
+    yield Namespace("root/microsoft/windows/storage", storage_schema, [storage.provider(estate, machine, storage_schema)], machine.short)
+    yield Namespace("root/wmi", wmi_schema, [hba.provider(machine, wmi_schema)], machine.short)
     if machine.role == "host":
         virtual = schema("virtualization")
-        yield Namespace("root/virtualization/v2", virtual, [virtualization.provider(estate, machine, virtual)])
+        yield Namespace("root/virtualization/v2", virtual, [virtualization.provider(estate, machine, virtual)], machine.short)
     if machine.cluster_service != ABSENT:
         cluster_schema = schema("mscluster")
         answering = machine.cluster_service == RUNNING
         provider = cluster.provider(estate, machine, cluster_schema) if answering else silent_cluster.provider(cluster_schema)
-        yield Namespace("root/mscluster", cluster_schema, [provider])
+        yield Namespace("root/mscluster", cluster_schema, [provider], machine.short)
 
 
 def _registry(provider: Provider) -> dict[tuple[str, str], Handler]:

@@ -64,8 +64,9 @@ class Provider:
 class Namespace:
     """The classes of a namespace with their providers."""
 
-    def __init__(self, name: str, schema: Schema, providers: Iterable[Provider]) -> None:
+    def __init__(self, name: str, schema: Schema, providers: Iterable[Provider], server: str = "") -> None:
         self.name = name
+        self.server = server
         self.schema = schema
         self._sources: dict[str, Source] = {}
         self._methods: dict[tuple[str, str], Handler] = {}
@@ -87,7 +88,7 @@ class Namespace:
         for owner, source in self._sources.items():
             known = self.schema[owner.lower()]
             if known.is_a(cim_class.name):
-                yield from (Instance(known, row) for row in source())
+                yield from (Instance(known, row, self.server) for row in source())
 
     def find(self, path: ObjectPath) -> Instance:
         """Return the instance at the path; raises WsmanFault when class or keys are wrong, ProviderFault when there is none."""
@@ -153,7 +154,7 @@ class Namespace:
         if (filtered and (known := self.cim_class(filtered)) is None) or (filtered and known is not None and not known.association):
             raise refuse("DestinationUnreachable")
         classes = [name for name in self._sources if _is_link(self.schema[name.lower()], filtered)]
-        links = (Instance(self.schema[name.lower()], row) for name in classes for row in self._sources[name]())
+        links = (Instance(self.schema[name.lower()], row, self.server) for name in classes for row in self._sources[name]())
         return [
             (link, role, path)
             for link in links

@@ -288,6 +288,8 @@ def _system_property(instance: Instance, name: str) -> Value:
     if name in ("__superclass", "__dynasty"):
         ancestors = instance.cim_class.ancestry
         return ancestors[-1] if name == "__dynasty" else next(iter(ancestors[1:]), None)
+    if name == "__server":
+        return instance.server
     raise WqlError(f"{name.upper()} is not known over WS-Management")
 
 

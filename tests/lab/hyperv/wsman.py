@@ -50,7 +50,6 @@ VERBS: Mapping[str, str] = {
 
 @dataclass
 class _Enumeration:
-    uri: str
     items: list[str]
     expires: float
 
@@ -168,10 +167,10 @@ class Service:
         wish = _wish(body)
         items = [wish.render(item) for item in self._find(request, wish)]
         if not wish.optimize:
-            return f"<n:EnumerateResponse>{self._context(request.resource_uri, items)}</n:EnumerateResponse>"
+            return f"<n:EnumerateResponse>{self._context(items)}</n:EnumerateResponse>"
         batch, rest = _batch(items, wish.max_elements, request.envelope_bytes)
         return (
-            f"<n:EnumerateResponse>{self._context(request.resource_uri, rest) if rest else '<n:EnumerationContext/>'}"
+            f"<n:EnumerateResponse>{self._context(rest) if rest else '<n:EnumerationContext/>'}"
             f"<w:Items>{''.join(batch)}</w:Items>{'' if rest else '<w:EndOfSequence/>'}</n:EnumerateResponse>"
         )
 
@@ -201,7 +200,7 @@ class Service:
             raise refuse("SchemaValidationError")
         _only(body, ("n", "EnumerationContext"), ("n", "MaxElements"), ("n", "MaxCharacters"), ("n", "MaxTime"))
         context = body.findtext(tag("n", "EnumerationContext"), "").strip()
-        enumeration = self._open(context, request.resource_uri)
+        enumeration = self._open(context)
         batch, rest = _batch(enumeration.items, _count(body.findtext(tag("n", "MaxElements"))), request.envelope_bytes)
         if rest:
             enumeration.items, enumeration.expires = rest, self._clock() + CONTEXT_SECONDS
@@ -215,22 +214,23 @@ class Service:
         if body is None or body.tag != tag("n", "Release"):
             raise refuse("SchemaValidationError")
         context = body.findtext(tag("n", "EnumerationContext"), "").strip()
-        self._open(context, request.resource_uri)
+        self._open(context)
         del self._enumerations[context]
         return ""
 
-    def _open(self, context: str, uri: str) -> _Enumeration:
+    def _open(self, context: str) -> _Enumeration:
+        """Return what a context stands for; whichever resource URI the client names beside it says nothing."""
         now = self._clock()
         for stale in [name for name, enumeration in self._enumerations.items() if enumeration.expires < now]:
             del self._enumerations[stale]
         enumeration = self._enumerations.get(context)
-        if enumeration is None or enumeration.uri.lower() != uri.lower():
+        if enumeration is None:
             raise refuse("InvalidEnumerationContext")
         return enumeration
 
-    def _context(self, uri: str, items: list[str]) -> str:
+    def _context(self, items: list[str]) -> str:
         name = f"uuid:{str(uuid.uuid4()).upper()}"
-        self._enumerations[name] = _Enumeration(uri, items, self._clock() + CONTEXT_SECONDS)
+        self._enumerations[name] = _Enumeration(items, self._clock() + CONTEXT_SECONDS)
         return f"<n:EnumerationContext>{name}</n:EnumerationContext>"
 
     def _class(self, request: Request) -> tuple[Namespace, CimClass]:

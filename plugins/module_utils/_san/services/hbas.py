@@ -55,6 +55,7 @@ def report(hosts: Sequence[Host], kinds: Collection[str]) -> dict[str, Any]:
         "hosts": [_host(host) for host in listed],
         "initiators": sorted(name for names in by_protocol.values() for name in names),
         "initiators_by_protocol": by_protocol,
+        "warnings": [warning for host in hosts for warning in host.warnings],
     }
 
 
@@ -75,7 +76,8 @@ def _initiator(hba: Hba) -> str | None:
 
 
 def _host(host: Host) -> dict[str, Any]:
-    return {**plain(host), "hbas": [_hba(hba) for hba in host.hbas]}
+    told = {name: value for name, value in plain(host).items() if name != "warnings"}
+    return {**told, "hbas": [_hba(hba) for hba in host.hbas]}
 
 
 def _hba(hba: Hba) -> dict[str, Any]:

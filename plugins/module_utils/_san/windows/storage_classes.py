@@ -40,4 +40,4 @@ DISK = CimClass(
         "FriendlyName": "string",
     },
 )
-STORAGE_SETTING = CimClass(STORAGE, "MSFT_StorageSetting", ("Name",))
+STORAGE_SETTING = CimClass(STORAGE, "MSFT_StorageSetting")

@@ -244,8 +244,8 @@ class _Part(_Shared):
             "Number": disk.number,
             "ScsiBus": 0,
             "ScsiPort": disk.unit.adapter + 2,
-            "ScsiTargetID": disk.unit.target,
-            "ScsiLUN": disk.unit.lun,
+            "ScsiTargetId": disk.unit.target,
+            "ScsiLun": disk.unit.lun,
             "Size": disk.unit.size,
             "Status": "OK",
         }
@@ -329,7 +329,7 @@ class _Part(_Shared):
 
     def cluster_nodes(self) -> Iterator[Row]:
         for node in self._cluster.nodes:
-            yield {"GroupComponent": ObjectPath.of("MSCluster_Cluster", Name=self._cluster.name), "PartComponent": _node_path(node)}
+            yield {"Antecedent": _node_path(node), "Dependent": ObjectPath.of("MSCluster_Cluster", Name=self._cluster.name)}
 
     def dependencies(self) -> Iterator[Row]:
         """Yield each dependency as the reference has it: `Antecedent` is the resource, `Dependent` the one to be depended on."""
@@ -355,7 +355,8 @@ class _Methods(_Shared):
 
     def create_group(self, call: Call) -> Mapping[str, Value]:
         kind = call.number("GroupType", clusters.TYPE_UNKNOWN)
-        return {"Id": self._cluster.create_group(call.text("GroupName"), kind, self._machine.name).id}
+        self._cluster.create_group(call.text("GroupName"), kind, self._machine.name)
+        return NO_VALUES
 
     def delete_group(self, call: Call) -> Mapping[str, Value]:
         self._cluster.delete_group(self._group(call))
@@ -390,8 +391,8 @@ class _Methods(_Shared):
 
     def create_resource(self, call: Call) -> Mapping[str, Value]:
         cluster = self._cluster
-        resource = cluster.create_resource(call.text("ResourceName"), call.text("ResourceType"), cluster.group(call.text("Group")))
-        return {"Id": resource.id}
+        cluster.create_resource(call.text("ResourceName"), call.text("ResourceType"), cluster.group(call.text("Group")))
+        return NO_VALUES
 
     def delete_resource(self, call: Call) -> Mapping[str, Value]:
         self._cluster.delete_resource(self._resource(call))
@@ -411,8 +412,7 @@ class _Methods(_Shared):
 
     def dependencies(self, call: Call) -> Mapping[str, Value]:
         needs = [self._cluster.resource(name) for name in self._resource(call).needs]
-        names = [need.id if call.flag("AsResourceIds") else need.name for need in needs]
-        return {"Expression": " and ".join(f"([{name}])" for name in names)}
+        return {"Expression": " and ".join(f"([{need.name}])" for need in needs)}
 
     def bring_online(self, call: Call) -> Mapping[str, Value]:
         self._cluster.bring_online(self._resource(call), call.number("TimeOut") > 0)

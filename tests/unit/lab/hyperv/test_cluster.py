@@ -285,7 +285,7 @@ def test_a_resource_online_on_another_node_does_not_change_its_group(node: Desk,
     node.client.invoke(CLUSTER, "MSCluster_AvailableDisk", "AddToCluster", {"Id": row["Id"]}, ResourceName=DISK)
     with pytest.raises(ProviderFault) as refusal:
         on_resource(node.client, DISK, "MoveToNewGroup", Group=VM)
-    assert code_of(refusal) == 5016
+    assert code_of(refusal) == 5019
     on_resource(node.client, DISK, "TakeOffline", TimeOut=WAIT)
     on_resource(node.client, DISK, "MoveToNewGroup", Group=VM)
     assert resource(node.client, DISK)["OwnerNode"] == "hvc1n1"

@@ -39,6 +39,10 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim_types
 
 NOT_SUPPORTED = "0x8004100C"
 """What WMI answers for a class of root\\WMI that no driver of the host provides."""
+_NOT_PROVIDED = frozenset({*wsman_fault.MISSING, NOT_SUPPORTED})
+ISCSI_SILENT = frozenset({"0x80041001", "0x80041013", "0x80041014", "0x80070426", "0x00000426"})
+"""What the iSCSI classes answer where the initiator service does not run, as on many hosts with Fibre Channel alone: WBEM_E_FAILED,
+WBEM_E_PROVIDER_LOAD_FAILURE, WBEM_E_INITIALIZATION_FAILURE, ERROR_SERVICE_NOT_ACTIVE as HRESULT and bare."""
 
 _FC, _ISCSI, _SAS = 1, 2, 3
 """MSFT_InitiatorPort.ConnectionType."""
@@ -71,12 +75,27 @@ class Iscsi:
     """By the initiator's name."""
 
 
-def hbas_of(client: CimClient) -> list[Hba]:
+@dataclass(frozen=True)
+class Adapters:
+    """A host's adapters, and why it does not tell all of them."""
+
+    hbas: Sequence[Hba]
+    untold: Sequence[str] = ()
+    """Why portals, sessions and paths of iSCSI adapters are missing, in sentences."""
+
+
+def adapters_of(client: CimClient) -> Adapters:
     """The host's adapters, in seven enumerations. Raises `AuthenticationFailed`, naming the namespace that the account may not read."""
     ports = list(client.query(classes.INITIATOR_PORT, columns=classes.INITIATOR_PORT.columns))
     fibre = fibre_ports(client)
-    iscsi = _iscsi(client)
-    return [_hba(port, fibre, iscsi) for port in ports]
+    try:
+        iscsi, untold = _iscsi(client), []
+    except RemoteError as error:
+        if error.code not in _NOT_PROVIDED and error.code not in ISCSI_SILENT:
+            raise
+        lost = error.code in ISCSI_SILENT or any(port.integer("ConnectionType") == _ISCSI for port in ports)
+        iscsi, untold = Iscsi({}, {}), [str(error)] if lost else []
+    return Adapters([_hba(port, fibre, iscsi) for port in ports], untold)
 
 
 def fibre_ports(client: CimClient) -> dict[str, FibrePort]:
@@ -131,10 +150,11 @@ def _hba(port: CimInstance, fibre: Mapping[str, FibrePort], iscsi: Iscsi) -> Hba
 
 def _iscsi(client: CimClient) -> Iscsi:
     portals: defaultdict[str, list[Portal]] = defaultdict(list)
-    for found in _if_provided(client, classes.ISCSI_PORTAL):
+    for found in client.query(classes.ISCSI_PORTAL, columns=classes.ISCSI_PORTAL.columns):
         portal = Portal(found.text("TargetPortalAddress"), found.integer("TargetPortalPortNumber") or Portal("").port)
         portals[found.text("InitiatorInstanceName")].append(portal)
-    sessions = {session.text("SessionIdentifier"): session for session in _if_provided(client, classes.ISCSI_SESSION)}
+    open_sessions = client.query(classes.ISCSI_SESSION, columns=classes.ISCSI_SESSION.columns)
+    sessions = {session.text("SessionIdentifier"): session for session in open_sessions}
     links = list(client.query(classes.ISCSI_SESSION_TO_DISK)) if sessions else []
     return Iscsi(portals, _paths(sessions, links, disks.disks_of(client) if links else ()))
 
@@ -157,7 +177,7 @@ def _if_provided(client: CimClient, cim_class: CimClass) -> list[CimInstance]:
     try:
         return list(client.query(cim_class, columns=cim_class.columns))
     except RemoteError as error:
-        if error.code not in wsman_fault.MISSING and error.code != NOT_SUPPORTED:
+        if error.code not in _NOT_PROVIDED:
             raise
     return []
 

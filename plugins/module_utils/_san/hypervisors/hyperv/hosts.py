@@ -57,7 +57,7 @@ def about(nodes: Nodes) -> About:
 
 def hosts_with_hbas(nodes: Nodes) -> list[Host]:
     """Every host with its adapters; one that cannot be asked has none and is `unreachable`."""
-    found = survey.ask(nodes, lambda client, node: replace(host(client, node, nodes.cluster), hbas=hbas.hbas_of(client)))
+    found = survey.ask(nodes, lambda client, node: _with_hbas(client, host(client, node, nodes.cluster)))
     return [found.answers.get(node.id) or lost_host(node, nodes.cluster) for node in found.nodes]
 
 
@@ -78,6 +78,12 @@ def host(client: CimClient, node: Node, cluster: str) -> Host:
 def lost_host(node: Node, cluster: str) -> Host:
     """A host of which only the cluster tells."""
     return Host(id=node.id, name=node.name, cluster=cluster, state=UNREACHABLE)
+
+
+def _with_hbas(client: CimClient, of: Host) -> Host:
+    told = hbas.adapters_of(client)
+    untold = [f"Host {of.name} does not tell portals, sessions and paths of its iSCSI adapters: {reason}" for reason in told.untold]
+    return replace(of, hbas=told.hbas, warnings=untold)
 
 
 def _only(client: CimClient, cim_class: CimClass) -> CimInstance:

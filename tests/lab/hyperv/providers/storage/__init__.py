@@ -43,7 +43,7 @@ def provider(estate: Estate, machine: Machine, schema: Schema) -> Provider:
     }
     return Provider(
         {
-            "MSFT_StorageSetting": lambda: [{"Name": "MSFT_StorageSetting", "NewDiskPolicy": 2}],
+            "MSFT_StorageSetting": lambda: [{"NewDiskPolicy": 2}],
             "MSFT_Disk": objects.disks,
             "MSFT_Partition": objects.partitions,
             "MSFT_Volume": objects.volumes,
@@ -56,7 +56,6 @@ def provider(estate: Estate, machine: Machine, schema: Schema) -> Provider:
             "MSFT_iSCSIConnection": initiators.connections,
             "MSFT_iSCSISessionToDisk": initiators.session_disks,
             "MSFT_iSCSITargetToiSCSISession": initiators.target_sessions,
-            "MSFT_iSCSIConnectionToiSCSISession": initiators.connection_sessions,
         },
         {name: guarded(schema, method) for name, method in methods.items()},
     )

@@ -86,9 +86,9 @@ class Disks:
     def set_attributes(self, call: Call) -> Mapping[str, Value]:
         """Write an attribute; only ``IsReadOnly`` can be."""
         disk = self._objects.disk(call)
-        if "Guid" in call.arguments or "Signature" in call.arguments:
+        if call.text("Guid") or call.text("Signature"):
             raise Failed(Code.NOT_SUPPORTED)
-        if "IsReadOnly" in call.arguments:
+        if call.arguments.get("IsReadOnly") is not None:
             disk.read_only = call.flag("IsReadOnly")
         return {}
 

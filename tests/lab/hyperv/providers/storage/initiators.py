@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from tests.lab.hyperv.cim import ObjectPath, Row
+from tests.lab.hyperv.faults import WBEM_E_FAILED, ProviderFault
 from tests.lab.hyperv.providers.storage.objects import Objects
 
 
@@ -19,8 +20,16 @@ class Initiators:
         self._objects = objects
         self._machine = objects.machine
 
-    def _iscsi(self) -> Mapping[str, str] | None:
-        return next((hba for hba in self._machine.hbas if hba["kind"] != "fc"), None)
+    def _iscsi(self) -> Mapping[str, str]:
+        """Return the iSCSI initiator; raises ProviderFault when its service does not run, which is so where there is none."""
+        found = next((hba for hba in self._machine.hbas if hba["kind"] != "fc"), None)
+        if found is None:
+            raise ProviderFault(WBEM_E_FAILED, "Generic failure. ")
+        return found
+
+    def _targets(self) -> list[tuple[str, str, int]]:
+        self._iscsi()
+        return self._machine.targets
 
     def initiators(self) -> Iterator[Row]:
         """Yield the initiator ports."""
@@ -30,7 +39,6 @@ class Initiators:
             port = hba["wwpn"].replace(":", "").upper() if fibre else "ISCSI ANY PORT"
             yield {
                 "ObjectId": self._objects.object_id("InitiatorPort", f"{hba['instance']}:{port}"),
-                "UniqueId": f"{hba['instance']}:{port}",
                 "ConnectionType": 1 if fibre else 2,
                 "InstanceName": hba["instance"],
                 "NodeAddress": node,
@@ -41,11 +49,12 @@ class Initiators:
 
     def targets(self) -> Iterator[Row]:
         """Yield the targets."""
-        for name in dict.fromkeys(name for name, _second, _third in self._machine.targets):
+        for name in dict.fromkeys(name for name, _second, _third in self._targets()):
             yield {"NodeAddress": name, "IsConnected": True}
 
     def portals(self) -> Iterator[Row]:
         """Yield the portals."""
+        self._iscsi()
         for hba in self._machine.hbas:
             for target in hba.get("targets", ()):
                 yield {
@@ -60,8 +69,7 @@ class Initiators:
     def sessions(self) -> Iterator[Row]:
         """Yield the sessions."""
         hba = self._iscsi()
-        for index, (name, _address, _port) in enumerate(self._machine.targets if hba else ()):
-            assert hba is not None
+        for index, (name, _address, _port) in enumerate(self._machine.targets):
             yield {
                 "SessionIdentifier": _session_id(index),
                 "AuthenticationType": "NONE",
@@ -81,7 +89,7 @@ class Initiators:
 
     def connections(self) -> Iterator[Row]:
         """Yield the connections."""
-        for index, (_name, address, port) in enumerate(self._machine.targets):
+        for index, (_name, address, port) in enumerate(self._targets()):
             yield {
                 "ConnectionIdentifier": _connection_id(index),
                 "InitiatorAddress": "192.0.2.100",
@@ -92,7 +100,7 @@ class Initiators:
 
     def session_disks(self) -> Iterator[Row]:
         """Yield the links of sessions to their disks."""
-        for index, _target in enumerate(self._machine.targets):
+        for index, _target in enumerate(self._targets()):
             session = ObjectPath.of("MSFT_iSCSISession", SessionIdentifier=_session_id(index))
             for disk in self._machine.disks:
                 if disk.unit.unique_id.lower().startswith("600a0980"):
@@ -100,17 +108,9 @@ class Initiators:
 
     def target_sessions(self) -> Iterator[Row]:
         """Yield the links of targets to their sessions."""
-        for index, (name, _address, _port) in enumerate(self._machine.targets):
+        for index, (name, _address, _port) in enumerate(self._targets()):
             yield {
                 "iSCSITarget": ObjectPath.of("MSFT_iSCSITarget", NodeAddress=name),
-                "iSCSISession": ObjectPath.of("MSFT_iSCSISession", SessionIdentifier=_session_id(index)),
-            }
-
-    def connection_sessions(self) -> Iterator[Row]:
-        """Yield the links of connections to their sessions."""
-        for index, _target in enumerate(self._machine.targets):
-            yield {
-                "iSCSIConnection": ObjectPath.of("MSFT_iSCSIConnection", ConnectionIdentifier=_connection_id(index)),
                 "iSCSISession": ObjectPath.of("MSFT_iSCSISession", SessionIdentifier=_session_id(index)),
             }
 

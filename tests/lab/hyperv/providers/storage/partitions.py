@@ -36,7 +36,7 @@ class Partitions:
             raise Failed(Code.NOT_INITIALIZED)
         size, whole = call.number("Size"), call.flag("UseMaximumSize")
         letter = call.number("DriveLetter")
-        if bool(size) == whole or (letter and call.flag("AssignDriveLetter")) or "Offset" in call.arguments:
+        if bool(size) == whole or (letter and call.flag("AssignDriveLetter")) or call.arguments.get("Offset") is not None:
             raise Failed(Code.INVALID_PARAMETER)
         if call.text("GptType") and (medium.style != GPT or call.text("GptType").lower() != BASIC_TYPE):
             raise Failed(Code.INVALID_PARAMETER)

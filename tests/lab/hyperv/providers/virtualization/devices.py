@@ -123,7 +123,6 @@ class Devices:
                     "EnabledState": 5,
                     "HealthState": 5,
                     "OperationalStatus": [STATUS_OK],
-                    "DiskIdentifier": disk.unit.unique_id,
                 }
 
     def components_of_settings(self) -> Iterator[Row]:

@@ -87,7 +87,7 @@ class Systems:
             "VirtualSystemType": kind,
             "VirtualSystemSubType": f"Microsoft:Hyper-V:SubType:{vm.generation}",
             "BIOSGUID": f"{{{vm.id}}}",
-            "Parent": self._paths.path("Msvm_VirtualSystemSettingData", InstanceID=parent) if parent else None,
+            "Parent": str(self._paths.settings_path(parent)) if parent else None,
             "ConfigurationID": identifier,
             "ConfigurationDataRoot": boot.rpartition("\\")[0],
             "ConfigurationFile": f"Virtual Machines\\{identifier}.vmcx",

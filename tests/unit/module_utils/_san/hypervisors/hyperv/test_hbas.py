@@ -30,7 +30,11 @@ def lab() -> Lab:
 
 
 def hbas_of(lab: Lab, wire: Wire | None = None) -> list[Hba]:
-    return hbas.hbas_of(client(lab, "hv01.lab", wire))
+    return list(adapters_of(lab, wire).hbas)
+
+
+def adapters_of(lab: Lab, wire: Wire | None = None) -> hbas.Adapters:
+    return hbas.adapters_of(client(lab, "hv01.lab", wire))
 
 
 def change(lab: Lab, number: int, **properties: Any) -> None:
@@ -99,3 +103,33 @@ def test_missing_rights_in_the_drivers_namespace_are_an_error(lab: Lab) -> None:
 def test_another_failure_is_not_taken_for_a_missing_class(lab: Lab) -> None:
     with pytest.raises(RemoteError, match="quota"):
         hbas_of(lab, Wire(before={PORTALS: refusing(RemoteError("quota violation", "0x8004106C"))}))
+
+
+def without_iscsi(lab: Lab) -> None:
+    """Let the host have Fibre Channel alone."""
+    machine = lab.estate.machines["hv01.lab"]
+    machine.hbas = [hba for hba in machine.hbas if hba["kind"] == "fc"]
+
+
+def test_a_host_whose_iscsi_service_does_not_run_keeps_its_fibre_channel_ports_and_says_what_is_missing(lab: Lab) -> None:
+    without_iscsi(lab)
+    found = adapters_of(lab)
+    assert [hba.kind for hba in found.hbas] == ["fc", "fc"]
+    (reason,) = found.untold
+    assert "MSFT_iSCSITargetPortal (0x80041001): Generic failure." in reason
+
+
+@pytest.mark.parametrize("number", [PORTALS, PORTALS + 1, PORTALS + 2])
+@pytest.mark.parametrize("code", sorted(hbas.ISCSI_SILENT))
+def test_so_does_one_whose_iscsi_adapter_is_not_explained(lab: Lab, number: int, code: str) -> None:
+    found = adapters_of(lab, Wire(before={number: refusing(RemoteError("the service is stopped", code))}))
+    assert [(hba.kind, list(hba.portals), list(hba.paths)) for hba in found.hbas][2] == ("iscsi_software", [], [])
+    assert found.untold == ["the service is stopped"]
+
+
+@pytest.mark.parametrize("code", [wsman_fault.INVALID_CLASS, hbas.NOT_SUPPORTED])
+def test_classes_that_are_not_there_are_missed_only_where_there_is_an_iscsi_adapter(lab: Lab, code: str) -> None:
+    absent = Wire(before={PORTALS: refusing(RemoteError("no such class", code))})
+    assert adapters_of(lab, absent).untold == ["no such class"]
+    without_iscsi(lab)
+    assert adapters_of(lab, Wire(before=dict(absent.before))).untold == []

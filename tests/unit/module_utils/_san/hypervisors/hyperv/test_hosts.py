@@ -52,6 +52,15 @@ def test_every_node_with_its_adapters(lab: Lab) -> None:
     assert found[0].uuid == lab.estate.machines["hvc1n1.lab"].uuid.upper()
 
 
+def test_a_host_says_what_it_does_not_tell_of_its_adapters(lab: Lab) -> None:
+    machine = lab.estate.machines["hvc1n2.lab"]
+    machine.hbas = [hba for hba in machine.hbas if hba["kind"] == "fc"]
+    told, silent = hosts.hosts_with_hbas(nodes(lab, "hvc1n1.lab"))
+    (warning,) = silent.warnings
+    assert (list(told.warnings), len(silent.hbas)) == ([], 2)
+    assert warning.startswith("Host hvc1n2.lab does not tell portals, sessions and paths of its iSCSI adapters: ")
+
+
 def test_a_node_that_is_down_is_listed_without_adapters(lab: Lab) -> None:
     lab.estate.set_power("hvc1n2.lab", False)
     up, down = hosts.hosts_with_hbas(nodes(lab, "hvc1n1.lab"))
