@@ -653,6 +653,17 @@ class TestRelease:
         then_fail(release.plan_release(san.session, san.prod(), SPARE))
         assert san.state() == before
 
+    def test_a_vcenter_that_shows_what_its_hosts_did_a_little_later_is_waited_for(self, san: San) -> None:
+        control(san.vcenter, "POST", "/lag?seconds=0.5")
+        assert len(release.plan_release(san.session, san.prod(), SPARE).run()) == 2
+        assert release.in_service(san.session, san.prod(), SPARE) == []
+
+    def test_so_it_is_when_a_release_is_undone(self, san: San) -> None:
+        control(san.vcenter, "POST", "/lag?seconds=0.5")
+        before = san.state()
+        assert "undone: detach LUN" in then_fail(release.plan_release(san.session, san.prod(), SPARE))
+        assert san.state() == before
+
     def test_a_lost_answer_is_looked_up(self, san: San) -> None:
         san.fail("DetachScsiLun", {"drop": "after"})
         assert len(release.plan_release(san.session, san.prod(), SPARE).run()) == 2
