@@ -105,7 +105,7 @@ hosts:
       returned: success
       type: str
     state:
-      description: V(connected), V(maintenance) or V(unreachable).
+      description: V(connected), V(maintenance), V(unreachable), or V(standby) for one that is switched off until it is needed.
       returned: success
       type: str
     hbas:

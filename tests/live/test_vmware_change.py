@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import requests
+from pyVmomi import vim
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
@@ -38,6 +39,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Pl
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach as services
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.attach import AttachRequest
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map import storage_map
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
 from tests.lab import world
 from tests.lab.launch import Endpoint, running_lab
@@ -653,6 +655,17 @@ class TestRelease:
         then_fail(release.plan_release(san.session, san.prod(), SPARE))
         assert san.state() == before
 
+    def test_a_vcenter_that_shows_what_its_hosts_did_a_little_later_is_waited_for(self, san: San) -> None:
+        control(san.vcenter, "POST", "/lag?seconds=0.5")
+        assert len(release.plan_release(san.session, san.prod(), SPARE).run()) == 2
+        assert release.in_service(san.session, san.prod(), SPARE) == []
+
+    def test_so_it_is_when_a_release_is_undone(self, san: San) -> None:
+        control(san.vcenter, "POST", "/lag?seconds=0.5")
+        before = san.state()
+        assert "undone: detach LUN" in then_fail(release.plan_release(san.session, san.prod(), SPARE))
+        assert san.state() == before
+
     def test_a_lost_answer_is_looked_up(self, san: San) -> None:
         san.fail("DetachScsiLun", {"drop": "after"})
         assert len(release.plan_release(san.session, san.prod(), SPARE).run()) == 2
@@ -693,3 +706,27 @@ class TestPaths:
                 control(san.vcenter, "POST", "/link", {"host": "esx01.lab", "adapter": adapter})
         with closing(VMware(san.connection)) as vmware, pytest.raises(StepFailed, match=r"does no I/O on esx01\.lab \(lost\)"):
             services.attach(vmware, AttachRequest("app01", DiskWish(SPARE, timeout=0.5, file_system="local-esx01")), check_mode=False)
+
+
+class TestChains:
+    def test_what_a_disk_is_based_on_is_told_with_its_own_datastore(self, san: San) -> None:
+        app02 = san.managed("app02")
+        san.session.wait(app02.CreateSnapshot_Task("one", "", False, False), TIMEOUT)
+        elsewhere = vim.vm.ConfigSpec(
+            files=vim.vm.FileInfo(snapshotDirectory="[nfs01] app02"),
+            extraConfig=[vim.option.OptionValue(key="snapshot.redoNotWithParent", value="TRUE")],
+        )
+        san.session.wait(app02.ReconfigVM_Task(elsewhere), TIMEOUT)
+        san.session.wait(app02.CreateSnapshot_Task("two", "", False, False), TIMEOUT)
+        with closing(VMware(san.connection)) as vmware:
+            found = vmware.inventory(devices=False)
+            stores = {store.id: store.name for store in found.file_systems}
+            (disk, _other) = next(vm.disks for vm in found.virtual_machines if vm.name == "app02")
+            chain = [(disk.path, stores[disk.file_system]), *((file.path, stores[file.file_system]) for file in disk.parents)]
+            rows = [row["path"] for row in storage_map(vmware, [], ["app02"]).mappings if row["disk"] == disk.label]
+        assert chain == [
+            ("[nfs01] app02/app02-000002.vmdk", "nfs01"),
+            ("[ds_single] app02/app02-000001.vmdk", "ds_single"),
+            ("[ds_single] app02/app02.vmdk", "ds_single"),
+        ]
+        assert rows == [path for path, _store in chain]

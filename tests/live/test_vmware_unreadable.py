@@ -146,3 +146,14 @@ def test_the_lun_that_a_host_has_for_itself_is_neither_released_nor_unmapped(lab
     if purpose == "diagnostic":
         assert "keeps its diagnostic partition on it" in modules.fail("ptd_attach", attach(lab, assume_unused=True))
     assert lab.state() == before
+
+
+def test_a_host_in_standby_is_named_so(lab: Lab, modules: ModuleRunner) -> None:
+    map_spare(lab, modules)
+    asleep = {"runtime.powerState": "standBy", "runtime.connectionState": "notResponding"}
+    show(lab, "HostSystem", "esx02.lab", show=asleep)
+    assert "The hosts esx02.lab are in standby" in modules.fail("ptd_attach", attach(lab))
+    assert "because it is in standby" in modules.fail("lun_provision", withdrawal(lab, SPARE, delete=False))
+    (host,) = [host for host in modules.succeed("hba_info", {"hypervisor": lab.hypervisor})["hosts"] if host["name"] == "esx02.lab"]
+    assert host["state"] == "standby"
+    assert modules.succeed("ptd_attach", attach(lab, ignore_hosts=["esx02.lab"]))["changed"]

@@ -23,7 +23,7 @@ PRIVATE = "module_utils._san."
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "ending", "progress"),
-    ("scsi_name", "initiator_name"),
+    ("scsi_name", "initiator_name", "entity_name"),
     ("model", "connection"),
     ("plan", "wishes"),
     ("wire",),

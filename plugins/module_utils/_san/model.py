@@ -22,7 +22,8 @@ SUSPENDED = "suspended"
 CONNECTED = "connected"
 MAINTENANCE = "maintenance"
 UNREACHABLE = "unreachable"
-"""What a host is."""
+STANDBY = "standby"
+"""What a host is. In standby it is switched off, and is woken when it is needed."""
 
 DEVICE_OK = "ok"
 DEVICE_OFF = "off"
@@ -120,7 +121,7 @@ class Host:
     version: str = ""
     uuid: str = ""
     state: str = CONNECTED
-    """`connected`, `maintenance`, or `unreachable`."""
+    """`connected`, `maintenance`, `unreachable` or `standby`."""
     hbas: Sequence[Hba] = ()
     warnings: Sequence[str] = ()
     """What the host did not tell of its HBAs, in sentences."""

@@ -74,6 +74,7 @@ func (s *server) control() http.Handler {
 	mux.HandleFunc("POST /view", s.addView)
 	mux.HandleFunc("POST /hold", s.addHold)
 	mux.HandleFunc("POST /link", s.setLink)
+	mux.HandleFunc("POST /lag", s.setLag)
 	mux.HandleFunc("POST /reset", func(w http.ResponseWriter, _ *http.Request) {
 		if err := s.reset(); err != nil {
 			refuse(w, http.StatusInternalServerError, err)

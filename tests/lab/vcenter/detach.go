@@ -6,6 +6,8 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"time"
 
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/methods"
@@ -82,8 +84,35 @@ func (l *lab) switchDevice(ctx *simulator.Context, storage types.ManagedObjectRe
 	if refused != nil {
 		return simulator.Fault(refused.message, refused.fault)
 	}
-	h.publish(ctx)
+	l.publishLater(ctx, h)
 	return nil
+}
+
+// publishLater lets vCenter's copy of the host follow after the lag.
+func (l *lab) publishLater(ctx *simulator.Context, h *host) {
+	if l.lag == 0 {
+		h.publish(ctx)
+		return
+	}
+	time.AfterFunc(l.lag, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		h.publish(l.privateContext())
+	})
+}
+
+// setLag is POST /lag, tests/lab/README.md.
+func (s *server) setLag(w http.ResponseWriter, r *http.Request) {
+	lag, err := time.ParseDuration(r.URL.Query().Get("seconds") + "s")
+	if err != nil || lag < 0 {
+		refuse(w, http.StatusBadRequest, fmt.Errorf("no number of seconds: %q", r.URL.Query().Get("seconds")))
+		return
+	}
+	lab, _ := s.current()
+	lab.mu.Lock()
+	defer lab.mu.Unlock()
+	lab.lag = lag
+	answer(w, struct{}{})
 }
 
 // switchDevices does the same for several devices in a task whose result tells the outcome of each.

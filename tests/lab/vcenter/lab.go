@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/vmware/govmomi/simulator"
@@ -40,6 +41,8 @@ type lab struct {
 	extents       map[string]string // canonical device name -> name of the VMFS datastore on it
 
 	volumes map[string]*types.HostVmfsVolume // of the VMFS datastores, also while none can be reached
+
+	lag time.Duration // until vCenter shows what a host has attached or detached
 
 	viewMu sync.Mutex
 	views  map[types.ManagedObjectReference]view

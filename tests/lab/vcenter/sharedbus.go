@@ -24,17 +24,6 @@ func (o *overlay) PowerOnVMTask(ctx *simulator.Context, req *types.PowerOnVM_Tas
 	return answer
 }
 
-// CreateSnapshotTask refuses a VM that shares a bus.
-func (o *overlay) CreateSnapshotTask(ctx *simulator.Context, req *types.CreateSnapshot_Task) soap.HasFault {
-	vm := o.registry().Get(req.This).(*simulator.VirtualMachine)
-	if refused := o.refusal(func() *refusal { return checkSnapshot(ctx, vm) }); refused != nil {
-		return &methods.CreateSnapshot_TaskBody{Res: &types.CreateSnapshot_TaskResponse{Returnval: o.refuseTask(ctx, vm, "createSnapshot", refused)}}
-	}
-	var answer soap.HasFault
-	ctx.WithLock(vm, func() { answer = vm.CreateSnapshotTask(ctx, req) })
-	return answer
-}
-
 func (o *overlay) refusal(check func() *refusal) *refusal {
 	_, refused := o.exclusively(func() (types.AnyType, *refusal) { return nil, check() })
 	return refused

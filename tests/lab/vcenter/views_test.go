@@ -6,6 +6,7 @@ package main
 
 import (
 	"testing"
+	"time"
 
 	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/soap"
@@ -162,5 +163,26 @@ func TestADatastoreThatNoHostReachesDoesNotNameItsExtents(t *testing.T) {
 	rescan()
 	if extents() != 1 {
 		t.Error("it does not name its extents again")
+	}
+}
+
+func TestVCenterMayShowADetachedDeviceALittleLater(t *testing.T) {
+	b := newBench(t)
+	lab, _ := b.server.current()
+	lab.lag = 200 * time.Millisecond
+	b.array.present(newLUN, wwpn1)
+	storage := *b.host("esx01.lab").ConfigManager.StorageSystem
+	if _, err := methods.RescanAllHba(b.ctx, b.client, &types.RescanAllHba{This: storage}); err != nil {
+		t.Fatal(err)
+	}
+	detach := &types.DetachScsiLun{This: storage, LunUuid: b.disk("esx01.lab", newLUN).Uuid}
+	if _, err := methods.DetachScsiLun(b.ctx, b.client, detach); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := methods.DetachScsiLun(b.ctx, b.client, detach); err == nil {
+		t.Error("the host does not know that the device is off")
+	}
+	for b.words(newLUN)[0] != "off" {
+		time.Sleep(10 * time.Millisecond)
 	}
 }

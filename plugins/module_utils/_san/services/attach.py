@@ -27,7 +27,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.ba
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     DEVICE_OK,
     NOT_SHARED,
-    UNREACHABLE,
     Attachment,
     Host,
     Inventory,
@@ -36,6 +35,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Guard, Outcome, Plan, Step, carry_out, read_back
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import (
+    can_be_asked,
     hosts_that_can_run,
     pick_vm,
     reachable,
@@ -430,7 +430,7 @@ def _watched_hosts(vm: VirtualMachine, hosts: Sequence[Host], ignored: Sequence[
     """Every host that may see the LUN: those of the VM's cluster must answer, of the others those that do."""
     own = reachable(hosts_that_can_run(vm, hosts), ignored)
     strangers = [host for host in hosts if host not in hosts_that_can_run(vm, hosts)]
-    return own + [host for host in strangers if host.state != UNREACHABLE]
+    return own + [host for host in strangers if can_be_asked(host)]
 
 
 def _names(hosts: Sequence[Host]) -> list[str]:

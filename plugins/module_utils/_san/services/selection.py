@@ -10,8 +10,9 @@ import difflib
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.entity_name import unescaped
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, NotFound, Refused
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import UNREACHABLE, Host, Inventory, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import STANDBY, UNREACHABLE, Host, Inventory, VirtualMachine
 
 _UUID = re.compile(r"[0-9a-f]{8}(-?)(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}", re.IGNORECASE)
 _MOST_HINTS = 3
@@ -52,7 +53,18 @@ def reachable(hosts: Sequence[Host], ignored: Collection[str]) -> list[Host]:
             f"The hosts {', '.join(lost)} are not connected, so their view of the LUN is unknown: "
             "reconnect them, or name them in ignore_hosts."
         )
+    asleep = sorted(host.name for host in kept if host.state == STANDBY)
+    if asleep:
+        raise Refused(
+            f"The hosts {', '.join(asleep)} are in standby, so they can neither look for the LUN nor let go of it: power them on, or name "
+            "them in ignore_hosts (they look for LUNs when they start)."
+        )
     return kept
+
+
+def can_be_asked(host: Host) -> bool:
+    """Whether a host answers; one in maintenance does."""
+    return host.state not in (UNREACHABLE, STANDBY)
 
 
 def select_vms(inventory: Inventory, names: Collection[str], clusters: Collection[str]) -> list[VirtualMachine]:
@@ -123,7 +135,7 @@ def _finder(machines: Sequence[VirtualMachine]) -> Callable[[str], list[VirtualM
 
     def find(wanted: str) -> list[VirtualMachine]:
         word = _spelled(wanted)
-        return by_id.get(word) or by_instance.get(word) or by_uuid.get(word) or by_name.get(wanted) or []
+        return by_id.get(word) or by_instance.get(word) or by_uuid.get(word) or by_name.get(wanted) or by_name.get(unescaped(wanted)) or []
 
     return find
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.entity_name import unescaped
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors import attach_rules
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
@@ -149,7 +150,7 @@ def _fixed_otherwise(disk: VirtualDisk, wish: DiskWish) -> list[str]:
     """What a mapping file fixes when it is created, and the wish wants otherwise."""
     datastore = datastore_of(disk.path)
     mode = wish.mode or (PHYSICAL if wish.sharing == PHYSICAL_BUS else disk.mode)
-    fixed = (("mode", disk.mode, mode), ("datastore", datastore, wish.file_system or datastore))
+    fixed = (("mode", disk.mode, mode), ("datastore", datastore, unescaped(wish.file_system or datastore)))
     return [f"{setting} {has}, not {wanted}" for setting, has, wanted in fixed if has != wanted]
 
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.entity_name import unescaped
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
     CrossvisorError,
     NotFound,
@@ -167,6 +168,6 @@ def hardware_version(text: str) -> int:
 
 
 def datastore_of(path: str) -> str:
-    """The datastore's name in `[datastore] directory/file`; empty when there is none."""
+    """The datastore's name in `[datastore] directory/file`, as a person reads it; empty when there is none."""
     match = _DATASTORE.match(path)
-    return match["name"] if match else ""
+    return unescaped(match["name"]) if match else ""

@@ -92,6 +92,7 @@ class AttachDisk(_VmStep):
             removals.append(rdm.remove_controller(self.vm.device(controller.key)))
         if removals:
             self.vm.apply(now, removals, Subject(lun=str(self.name), vm=self.vm.name, datastore=self.file.datastore))
+            self._refuse_if_still_there(self.vm.observe())
         if destroy:
             _refuse_if_left(self.vm, self.name, disk)
 
@@ -115,6 +116,10 @@ class AttachDisk(_VmStep):
         planned = self.place.controller
         if _sharing(there) != _sharing(planned) or (there and self.place.unit in there.units):
             raise Overtaken(f"{self.place} of VM {self.vm.name} was changed by somebody else in the meantime: run this task again.")
+
+    def _refuse_if_still_there(self, now: Observed) -> None:
+        if now.disk_of(self.name):
+            raise RemoteError(f"VM {self.vm.name} still has LUN {self.name} after it was taken away again: detach it there.")
 
     def _own_controller(self, now: Observed, disk: VirtualDisk | None) -> Controller | None:
         """The controller that this step added, if nothing but this step's disk is on it."""
@@ -152,8 +157,11 @@ class EditDisk(_VmStep):
         self._set(self._wanted)
 
     def verify(self) -> None:
+        self._refuse_unless(self._wanted)
+
+    def _refuse_unless(self, values: Mapping[str, str]) -> None:
         disk = self.vm.observe().disk_of(self.name)
-        wrong = [f"{setting} is {_value(disk, setting)}" for setting, value in self._wanted.items() if _value(disk, setting) != value]
+        wrong = [f"{setting} is {_value(disk, setting)}" for setting, value in values.items() if _value(disk, setting) != value]
         if wrong:
             raise RemoteError(f"LUN {self.name} of VM {self.vm.name} is not as asked after the change: {', '.join(wrong)}.")
 
@@ -162,6 +170,7 @@ class EditDisk(_VmStep):
         disk = self.vm.observe().disk_of(self.name)
         if disk and any(_value(disk, setting) != value for setting, value in self._had.items()):
             self._set(self._had)
+            self._refuse_unless(self._had)
 
     def before(self) -> Mapping[str, Any]:
         return {f"VM {self.vm.name}": {str(self.name): self._had}}
@@ -225,6 +234,8 @@ class DetachDisk(_VmStep):
         create = not mapping_file.exists(self.vm, self.disk.path, self.disk.file_system)
         disk = rdm.add_disk(self.place, lun.uuid, lun.device_name, lun.size_bytes, settings, self.disk.path, create)
         self.vm.apply(now, [disk], _subject(self.vm, self.name, self.disk, lun.host_name))
+        if self.vm.observe().disk_of(self.name) is None:
+            raise RemoteError(f"VM {self.vm.name} has no disk with LUN {self.name} after it was given back: attach it there.")
 
     def before(self) -> Mapping[str, Any]:
         settings = {setting: getattr(self.disk, setting) for setting in ("mode", "disk_mode", "sharing")}

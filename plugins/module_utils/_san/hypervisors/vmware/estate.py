@@ -16,6 +16,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     CONNECTED,
     MAINTENANCE,
     PASSTHROUGH,
+    STANDBY,
     UNREACHABLE,
     FileSystem,
     Host,
@@ -153,6 +154,8 @@ def _host(record: ObjectRecord) -> Host:
 
 
 def _state(record: ObjectRecord) -> str:
+    if record.text(properties.HOST_POWER) == properties.IN_STANDBY:
+        return STANDBY
     if record.text("runtime.connectionState") != CONNECTED:
         return UNREACHABLE
     return MAINTENANCE if record.flag("runtime.inMaintenanceMode") else CONNECTED

@@ -12,9 +12,11 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.entity_name import unescaped
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import machines, properties
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import Observed, VmChange, datastore_of
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.tree import name_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualDisk, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
@@ -60,6 +62,8 @@ class Home:
     usable: bool
     """It is mounted, accessible and not in maintenance."""
     free_bytes: int
+    spelling: str = ""
+    """The name as the API writes it, with its escapes, which is how a path names it too."""
 
     @property
     def fit(self) -> bool:
@@ -84,7 +88,7 @@ def new(session: VimSession, observed: Observed, wished: str | None) -> MappingF
 
     Raises `NotFound` when the VM's host does not mount it, `Refused` when it is unfit.
     """
-    name = wished or observed.home
+    name = unescaped(wished or observed.home)
     homes = _homes(session, observed.vm.host)
     fit = ", ".join(sorted(home.name for home in homes if home.fit)) or "its host mounts none that would do"
     found = next((home for home in homes if home.name == name), None)
@@ -93,7 +97,7 @@ def new(session: VimSession, observed: Observed, wished: str | None) -> MappingF
             f"The host of VM {observed.vm.name} mounts no datastore '{name}' for the mapping file: choose one of its own ({fit})."
         )
     found.refuse_unless_fit(observed.vm.name, fit)
-    return MappingFile("" if name == observed.home else f"[{name}]", name, create=True)
+    return MappingFile("" if name == observed.home else f"[{found.spelling}]", name, create=True)
 
 
 def existing(session: VimSession, observed: Observed, owner: str, path: str) -> MappingFile:
@@ -158,9 +162,10 @@ def _home(record: ObjectRecord, host: str) -> Home:
     accessible = flag(mount, "mountInfo", "accessible") if text(mount, "mountInfo", "accessible") else record.flag("summary.accessible")
     maintenance = record.text("summary.maintenanceMode", _NORMAL)
     return Home(
-        name=record.text("name"),
+        name=name_of(record),
         kind=record.text("summary.type"),
         supported=record.flag("capability.rawDiskMappingsSupported"),
         usable=accessible and maintenance == _NORMAL,
         free_bytes=record.integer("summary.freeSpace") or 0,
+        spelling=record.text("name"),
     )

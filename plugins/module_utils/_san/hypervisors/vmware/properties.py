@@ -39,6 +39,9 @@ LUNS = "config.storageDevice.scsiLun"
 ADAPTERS = "config.storageDevice.hostBusAdapter"
 MULTIPATH = "config.storageDevice.multipathInfo"
 TOPOLOGY = "config.storageDevice.scsiTopology"
+HOST_POWER = "runtime.powerState"
+IN_STANDBY = "standBy"
+"""HostSystemPowerState: by a person or by DPM; what vCenter shows of such a host is what it was."""
 HOST_IDENTITY = (
     "name",
     "parent",
@@ -47,6 +50,7 @@ HOST_IDENTITY = (
     "summary.config.product.version",
     "runtime.connectionState",
     "runtime.inMaintenanceMode",
+    HOST_POWER,
 )
 COREDUMPS = "config.activeDiagnosticPartition"
 HOST_ADAPTERS = (ADAPTERS, MULTIPATH, TOPOLOGY)

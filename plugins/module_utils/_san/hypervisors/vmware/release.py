@@ -10,8 +10,9 @@ loses its paths silently, any other is an all-paths-down. The API does not list 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, Refused, RemoteError
@@ -33,8 +34,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim impor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import ObjectRecord
 
 _IN_USE = "ResourceInUse"
+_AS_WANTED_ALREADY = "InvalidState"
+_VIEW_SECONDS = 20.0
+"""How long vCenter may take to show what a host has done: HostSystem.config is its copy, and follows the host a little later."""
+_FIRST_PAUSE = 0.25
+_LONGEST_PAUSE = 4.0
 _LET_GO = "let the hosts go of it first (ptd_attach with state=absent and release=true, or state=released when no VM has it)"
-_SERVICE = ("name", "runtime.connectionState", properties.LUNS)
+_SERVICE = ("name", "runtime.connectionState", properties.HOST_POWER, properties.LUNS)
 _NOTHING_TO_FORGET = "NotFound"
 _OWNED: properties.Paths = {properties.HOST: ("vm", "datastore")}
 _MACHINES: properties.Paths = {properties.VIRTUAL_MACHINE: properties.MACHINE}
@@ -106,10 +112,22 @@ class _DeviceStep(Step):
 
     lun: HostLun
     name: ScsiName
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
 
     def _now(self) -> HostLun:
         (lun,) = host_lun.observe(self.lun.session, [self.lun.host], self.name)
         return lun
+
+    def _once(self, wanted: Callable[[str], bool]) -> HostLun:
+        """The LUN as soon as it is shown in a wanted state; after a while, however it is shown."""
+        deadline, pause = self.clock() + _VIEW_SECONDS, _FIRST_PAUSE
+        now = self._now()
+        while not wanted(now.state) and self.clock() < deadline:
+            self.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            now = self._now()
+        return now
 
     @property
     def _subject(self) -> Subject:
@@ -122,6 +140,9 @@ class _DeviceStep(Step):
 @dataclass
 class DetachDevice(_DeviceStep):
     """Switch the LUN off on a host, administratively: no I/O, and no all-paths-down when it is unmapped."""
+
+    _was_off: bool = field(default=False, init=False)
+    """Somebody else had switched it off by then, so that it is not for this run to switch it on."""
 
     def __post_init__(self) -> None:
         self.title = f"detach LUN {self.name} from host {self.lun.host_name}"
@@ -136,27 +157,43 @@ class DetachDevice(_DeviceStep):
         except RemoteError as error:
             if error.code == _IN_USE:
                 raise Refused(self._in_use(error)) from error
-            raise
+            if error.code != _AS_WANTED_ALREADY:
+                raise
+            self._was_off = True
 
     def verify(self) -> None:
-        state = self._now().state
+        state = self._once(lambda state: state in (DEVICE_OFF, GONE)).state
         if state not in (DEVICE_OFF, GONE):
             raise RemoteError(
                 f"LUN {self.name} is {state} on host {self.lun.host_name} after it was detached: look at the host's recent tasks."
             )
 
     def undo(self) -> None:
-        now = self._now()
-        if now.state == DEVICE_OFF:
+        """Switch it on again, and look that it is: what vCenter shows may be older than the change, the host knows better."""
+        if self._was_off:
+            return
+        try:
             with explained(self._subject):
-                now.storage_system.AttachScsiLun(now.uuid)
+                self.lun.storage_system.AttachScsiLun(self.lun.uuid)
+        except RemoteError as error:
+            if error.code != _AS_WANTED_ALREADY:
+                raise
+        state = self._once(lambda state: state not in (DEVICE_OFF, GONE)).state
+        if state in (DEVICE_OFF, GONE):
+            raise RemoteError(
+                f"LUN {self.name} is still {state} on host {self.lun.host_name} after it was attached again: attach the device there."
+            )
 
     def after(self) -> Mapping[str, Any]:
         return {f"LUN {self.name}": {self.lun.host_name: DEVICE_OFF}}
 
     def _in_use(self, error: RemoteError) -> str:
         users = _users(self.lun.session, self.lun.host, self.name)
-        by = f" for {', '.join(users)}" if users else ", for something that the inventory does not show, such as a coredump partition"
+        by = (
+            f" for {', '.join(users)}"
+            if users
+            else ", for something that the inventory does not show, such as its boot disk or a coredump partition"
+        )
         return f"Host {self.lun.host_name} still uses LUN {self.name}{by}: remove it there first. ({error})"
 
 
@@ -171,7 +208,7 @@ class ForgetDevice(_DeviceStep):
         return self.lun.state == GONE
 
     def do(self) -> None:
-        self._refuse_if_there(self._now())
+        self._refuse_if_there(self._once(lambda state: state == GONE))
         _drop_memory(self.lun, self.lun.device, self._subject)
 
     def verify(self) -> None:

@@ -90,7 +90,9 @@ def unreadable(record: ObjectRecord) -> str:
 
 
 def out_of_reach(record: ObjectRecord) -> str:
-    """Why what is told of a host may be old; empty while it is connected."""
+    """Why what is told of a host may be old; empty while it is connected and on."""
+    if record.text(properties.HOST_POWER) == properties.IN_STANDBY:
+        return "it is in standby"
     state = record.text("runtime.connectionState", CONNECTED)
     return "" if state == CONNECTED else f"it is {state}"
 

@@ -6,20 +6,17 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
-from urllib.parse import unquote
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.entity_name import unescaped
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import properties
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import ObjectRecord
 
-_ESCAPED = re.compile("%(?:2f|5c|25)", re.IGNORECASE)
-
 
 def name_of(record: ObjectRecord) -> str:
-    """An object's name as a person reads it: the API escapes `/`, `\\` and `%` in it (ManagedEntity.name)."""
-    return _ESCAPED.sub(lambda match: unquote(match[0]), record.text("name"))
+    """An object's name as a person reads it."""
+    return unescaped(record.text("name"))
 
 
 @dataclass(frozen=True)

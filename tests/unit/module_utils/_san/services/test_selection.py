@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, NotFound, Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Host, Inventory, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import (
+    can_be_asked,
     hosts_that_can_run,
     pick_hosts,
     pick_vm,
@@ -173,3 +174,20 @@ def test_candidates_of_which_little_is_known_are_told_apart_all_the_same() -> No
         pick_vm([VirtualMachine("1", "x"), VirtualMachine("2", "x", "u2"), VirtualMachine("3", "x", "u3", "i3")], "x")
     for words in ("1 (UUID unknown, folder /, no cluster)", "2 (UUID u2, folder /,", "3 (UUID i3, folder /,"):
         assert words in str(told.value)
+
+
+def test_a_host_in_standby_is_refused_by_that_name_and_one_in_maintenance_answers() -> None:
+    asleep, busy = Host("h5", "esx5", "prod", state="standby"), Host("h6", "esx6", "prod", state="maintenance")
+    with pytest.raises(Refused, match=r"esx5 are in standby.*power them on, or name them in ignore_hosts"):
+        reachable([*HOSTS[:2], asleep, busy], [])
+    assert reachable([asleep, busy], ["esx5"]) == [busy]
+    assert (can_be_asked(asleep), can_be_asked(busy), can_be_asked(HOSTS[2])) == (False, True, False)
+
+
+@pytest.mark.parametrize("word", ["web/1", "web%2f1", "web%2F1"])
+def test_a_vm_is_known_by_its_name_as_the_api_escapes_it_too(word: str) -> None:
+    assert pick_vm([*VMS, VirtualMachine("vm-9", "web/1")], word).id == "vm-9"
+
+
+def test_a_name_that_looks_escaped_goes_before_what_it_would_stand_for() -> None:
+    assert pick_vm([VirtualMachine("vm-8", "50%25"), VirtualMachine("vm-9", "50%")], "50%25").id == "vm-8"

@@ -53,7 +53,7 @@ NEW_FILE = MappingFile("", "ds", create=True)
 
 @dataclass
 class FakeVmChange:
-    """A VM whose observations are given, the last one for ever; changes are noted."""
+    """A VM whose observations are given, the last one for ever; changes are noted, and those of an undo, which settles first, are seen."""
 
     seen: list[Observed]
     name: str = "db01"
@@ -61,6 +61,8 @@ class FakeVmChange:
     applied: list[list[Any]] = field(default_factory=list)
     subjects: list[Subject] = field(default_factory=list)
     settled: int = 0
+    stubborn: bool = False
+    """No change is seen."""
 
     def observe(self) -> Observed:
         return self.seen.pop(0) if len(self.seen) > 1 else self.seen[0]
@@ -74,6 +76,21 @@ class FakeVmChange:
     def apply(self, _observed: Observed, changes: Sequence[Any], subject: Subject) -> None:
         self.applied.append(list(changes))
         self.subjects.append(subject)
+        if self.settled and not self.stubborn:
+            for change in changes:
+                self.seen[-1] = replace(self.seen[-1], vm=replace(self.seen[-1].vm, disks=_changed(self.seen[-1].vm.disks, change)))
+
+
+def _changed(disks: Sequence[VirtualDisk], change: Any) -> list[VirtualDisk]:
+    """The disks of a VM after a removal, an edit or an addition."""
+    verb, *about = change if isinstance(change, tuple) else ("add",)
+    if verb == "add":
+        return [*disks, DISK]
+    rest = [disk for disk in disks if f"device {disk.key}" != about[0]]
+    if verb == "remove":
+        return rest
+    wished = {name: value for name, value in zip(("disk_mode", "sharing"), about[1:]) if value is not None}
+    return [replace(disk, **wished) for disk in disks]
 
 
 def vm(*disks: VirtualDisk, controllers: Sequence[Controller] = (BUS_0,)) -> Observed:
@@ -254,6 +271,12 @@ class TestAttach:
         step.undo()
         assert change.applied == [[("remove", "device 2003", False)]]
 
+    def test_undo_that_the_vm_does_not_show_is_told(self) -> None:
+        step, change = self.attach(vm(DISK))
+        change.stubborn = True
+        with pytest.raises(RemoteError, match=f"VM db01 still has LUN {LUN} after it was taken away again"):
+            step.undo()
+
     def test_undo_of_what_did_not_happen_does_nothing(self) -> None:
         step, change = self.attach(vm())
         step.undo()
@@ -304,6 +327,12 @@ class TestEdit:
         step, _change = self.edit(sharing="multi_writer")
         with pytest.raises(RemoteError, match="sharing is none"):
             step.verify()
+
+    def test_undo_that_the_vm_does_not_show_is_told(self) -> None:
+        step, change = self.edit(vm(replace(DISK, sharing="multi_writer")), sharing="multi_writer")
+        change.stubborn = True
+        with pytest.raises(RemoteError, match="is not as asked after the change: sharing is multi_writer"):
+            step.undo()
 
     def test_undo_of_what_did_not_happen_does_nothing(self) -> None:
         step, change = self.edit(sharing="multi_writer")
@@ -447,6 +476,13 @@ class TestDetach:
         step.do()
         step.undo()
         assert change.applied[1][0].device.backing.sharing == "sharingNone"
+
+    def test_undo_that_the_vm_does_not_show_is_told(self) -> None:
+        step, change = self.detach(vm(DISK), vm())
+        change.stubborn = True
+        step.do()
+        with pytest.raises(RemoteError, match=f"VM db01 has no disk with LUN {LUN} after it was given back"):
+            step.undo()
 
     def test_undo_does_not_attach_twice_what_is_still_there(self) -> None:
         step, change = self.detach(vm(DISK))

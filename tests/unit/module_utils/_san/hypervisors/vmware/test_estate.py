@@ -69,6 +69,9 @@ def test_a_host_is_told_with_its_cluster() -> None:
         ({"inMaintenanceMode": True}, "maintenance"),
         ({"connectionState": "disconnected"}, "unreachable"),
         ({"connectionState": "notResponding", "inMaintenanceMode": True}, "unreachable"),
+        ({"connectionState": "notResponding", "powerState": "standBy"}, "standby"),
+        ({"connectionState": "connected", "powerState": "standBy", "inMaintenanceMode": True}, "standby"),
+        ({"connectionState": "connected", "powerState": "poweredOn"}, "connected"),
     ],
 )
 def test_states_of_hosts(runtime: dict[str, Any], state: str) -> None:

@@ -11,8 +11,14 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import Observed
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.mapping_file import Home, other_users
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import Observed, datastore_of
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.mapping_file import (
+    Home,
+    MappingFile,
+    existing,
+    new,
+    other_users,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualDisk, VirtualMachine
 from tests.unit.vsphere_inventory import Inventory, devices, raw_disk, refs
 
@@ -52,3 +58,18 @@ def test_a_vm_that_cannot_be_read_may_use_a_mapping_file_too() -> None:
     mine = Observed(VirtualMachine("vm-1", "mine"), "1", 20, "connected", "ds")
     disk = VirtualDisk("2001", "Hard disk 2", "passthrough", path="[ds] db01/db01_1.vmdk", file_system="datastore-1")
     assert other_users(there.session, mine, disk) == ["node", "lost", "snapshot"]
+
+
+@pytest.mark.parametrize("wished", ["gold/1", "gold%2f1", "gold%2F1"])
+def test_a_datastore_is_found_by_either_spelling_and_named_to_vcenter_by_its_own(wished: str) -> None:
+    there = Inventory()
+    there.add("HostSystem", "host-1", datastore=refs("Datastore", "datastore-1"))
+    there.add(
+        "Datastore", "datastore-1", name="gold%2f1", summary_type="VMFS", summary_accessible=True, summary_freeSpace=1 << 30,
+        capability_rawDiskMappingsSupported=True,
+    )  # fmt: skip
+    elsewhere = Observed(VirtualMachine("vm-1", "app", host="host-1"), "1", 20, "connected", "silver")
+    assert new(there.session, elsewhere, wished) == MappingFile("[gold%2f1]", "gold/1", create=True)
+    at_home = Observed(VirtualMachine("vm-1", "app", host="host-1"), "1", 20, "connected", datastore_of("[gold%2F1] app/app.vmx"))
+    assert new(there.session, at_home, wished) == MappingFile("", "gold/1", create=True)
+    assert existing(there.session, elsewhere, "db", "[gold%2f1] db/db.vmdk").path == "[gold%2f1] db/db.vmdk"

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -53,6 +55,33 @@ def refusal(fault: Any) -> RemoteError:
     return error
 
 
+@dataclass
+class Waiting:
+    """Time that passes only while somebody sleeps, and what happens meanwhile."""
+
+    now: float = 0.0
+    events: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+
+    def then(self, at: float, event: Callable[[], None]) -> None:
+        self.events.append((at, event))
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        for _at, event in [due for due in self.events if due[0] <= self.now]:
+            event()
+
+
+def in_time(step: Any) -> Waiting:
+    waiting = Waiting()
+    step.clock, step.sleep = lambda: waiting.now, waiting.sleep
+    return waiting
+
+
+def detaching(hosts: Hosts) -> tuple[Any, Waiting]:
+    (step,) = release.plan_release(hosts.session, hosts.ids, LUN).steps
+    return step, in_time(step)
+
+
 class TestRelease:
     @pytest.mark.parametrize(
         ("state", "done"), [("ok", False), ("off", True), ("none", True), ("lostCommunication", False), ("degraded", False)]
@@ -77,19 +106,62 @@ class TestRelease:
 
     def test_a_device_that_stays_on_is_not_verified(self) -> None:
         hosts = Hosts("ok")
-        (step,) = release.plan_release(hosts.session, hosts.ids, LUN).steps
+        step, waited = detaching(hosts)
         with pytest.raises(RemoteError, match=f"LUN {LUN} is ok on host esx01 after it was detached"):
             step.verify()
+        assert waited.now == pytest.approx(release._VIEW_SECONDS, abs=release._LONGEST_PAUSE)
         hosts.set("host-1", "off")
         step.verify()
 
-    @pytest.mark.parametrize(("now", "calls"), [("off", [("AttachScsiLun", UUID)]), ("ok", []), ("none", [])])
-    def test_undo_looks_before_it_acts(self, now: str, calls: list[tuple[str, str]]) -> None:
+    def test_a_view_that_lags_behind_the_host_is_waited_for(self) -> None:
         hosts = Hosts("ok")
-        (step,) = release.plan_release(hosts.session, hosts.ids, LUN).steps
-        hosts.set("host-1", now)
+        step, waited = detaching(hosts)
+        waited.then(3.0, lambda: hosts.set("host-1", "off"))
+        step.do()
+        step.verify()
+        assert 3.0 <= waited.now < release._VIEW_SECONDS
+
+    def test_undo_switches_it_on_by_the_hosts_word_and_looks(self) -> None:
+        hosts = Hosts("ok")
+        step, waited = detaching(hosts)
+        step.do()
+        hosts.set("host-1", "off")
+        waited.then(2.0, lambda: hosts.set("host-1", "ok"))
         step.undo()
-        assert hosts.system(1).calls == calls
+        assert hosts.system(1).calls == [("DetachScsiLun", UUID), ("AttachScsiLun", UUID)]
+        assert waited.now >= 2.0
+
+    def test_undo_does_not_take_an_old_view_for_the_host(self) -> None:
+        """A lost answer: the view still shows the device on, the host has it off."""
+        hosts = Hosts("ok")
+        step, _waited = detaching(hosts)
+        step.undo()
+        assert hosts.system(1).calls == [("AttachScsiLun", UUID)]
+
+    def test_undo_of_what_did_not_happen_is_told_by_the_host(self) -> None:
+        hosts = Hosts("ok")
+        step, _waited = detaching(hosts)
+        hosts.system(1).fails["AttachScsiLun"] = refusal(vim.fault.InvalidState(msg="Attached already."))
+        step.undo()
+
+    @pytest.mark.parametrize("state", ["off", "none"])
+    def test_undo_is_not_told_while_the_device_is_not_on(self, state: str) -> None:
+        hosts = Hosts("ok")
+        step, _waited = detaching(hosts)
+        step.do()
+        hosts.set("host-1", state)
+        with pytest.raises(RemoteError, match=f"LUN {LUN} is still (off|not there) on host esx01 after it was attached again"):
+            step.undo()
+
+    def test_a_device_that_somebody_else_has_switched_off_is_left_so(self) -> None:
+        hosts = Hosts("ok")
+        step, _waited = detaching(hosts)
+        hosts.system(1).fails["DetachScsiLun"] = refusal(vim.fault.InvalidState(msg="Detached already."))
+        step.do()
+        hosts.set("host-1", "off")
+        step.verify()
+        step.undo()
+        assert hosts.system(1).calls == [("DetachScsiLun", UUID)]
 
     def test_a_lun_in_use_is_refused_naming_its_users(self) -> None:
         hosts = Hosts("ok")
@@ -184,9 +256,17 @@ class TestForget:
     def test_a_lun_that_is_still_there_is_not_forgotten(self, state: str, message: str) -> None:
         hosts = Hosts(state)
         forget = release.plan_forget(hosts.session, hosts.ids, LUN).steps[1]
+        in_time(forget)
         with pytest.raises(Refused, match=message):
             forget.do()
         assert hosts.system(1).calls == []
+
+    def test_a_view_that_still_lists_the_lun_is_waited_for(self) -> None:
+        hosts = Hosts("off")
+        forget = release.plan_forget(hosts.session, hosts.ids, LUN).steps[1]
+        in_time(forget).then(1.0, lambda: hosts.set("host-1", "none"))
+        forget.do()
+        assert hosts.system(1).calls == [("DeleteScsiLunState", f"naa.{NAA}")]
 
     def test_a_host_that_remembers_nothing_is_done(self) -> None:
         hosts = Hosts("off")
@@ -221,3 +301,14 @@ class TestInService:
         hosts.missing["HostSystem", "host-1"] = {"config": "Permission was denied"}
         (use,) = release.in_service(hosts.session, hosts.ids, LUN)
         assert (use.doubt, use.how) == (True, "cannot be asked whether it has the LUN in service because Permission was denied")
+
+    def test_a_host_in_standby_cannot_be_asked_and_one_in_maintenance_can(self) -> None:
+        hosts = Hosts("off", "off")
+        hosts.objects["HostSystem", "host-1"]["runtime.powerState"] = "standBy"
+        hosts.objects["HostSystem", "host-2"]["runtime.inMaintenanceMode"] = True
+        (use,) = release.in_service(hosts.session, hosts.ids, LUN)
+        assert (use.name, use.doubt, use.how) == (
+            "esx01",
+            True,
+            "cannot be asked whether it has the LUN in service because it is in standby",
+        )
