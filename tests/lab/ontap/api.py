@@ -124,7 +124,7 @@ class Api:
             (
                 "GET",
                 "private/cli/debug/smdb/table/Ontap(?:Mode|Personality)",
-                self._many(r.PERSONALITY, lambda ids: r.personality_records()),
+                self._many(r.PERSONALITY, lambda ids: r.personality_records(a)),
             ),
         ]
 
@@ -177,6 +177,7 @@ class Api:
     def _igroup_table(self) -> list[tuple[str, str, Handler]]:
         a, r, o, path = self._array, resources, operations, "protocols/san/igroups"
         members, member = f"{path}{ID}/initiators", f"{path}{ID}/initiators{ID}"
+        groups = f"{path}{ID}/igroups"
         return [
             ("GET", path, self._many(r.IGROUP, lambda ids: r.igroup_records(a), "igroup")),
             ("POST", path, self._create_igroup),
@@ -188,6 +189,9 @@ class Api:
             ("GET", member, self._one(r.INITIATOR, self._initiator_record)),
             ("PATCH", member, self._change(("comment",), r.INITIATOR, self._comment_initiator)),
             ("DELETE", member, self._remove(lambda ids, mapped: o.remove_initiator(a, *ids, while_mapped=mapped), mappable=True)),
+            ("GET", groups, self._many(r.NESTED, lambda ids: r.nested_records(o.find_igroup(a, *ids)[1]), "igroup")),
+            ("POST", groups, self._add_groups),
+            ("DELETE", groups + ID, self._remove(lambda ids, mapped: o.remove_group(a, *ids, while_mapped=mapped), mappable=True)),
         ]
 
     def _map_table(self) -> list[tuple[str, str, Handler]]:
@@ -281,14 +285,14 @@ class Api:
 
     def _many(self, shape: Shape, records: Callable[[tuple[str, ...]], list[Record]], kind: str | None = None) -> Handler:
         def handle(request: Request) -> Answer:
-            body = collection(self._scoped(request, records(request.ids)), _aliased(request.query), shape, request.path)
+            body = collection(self._scoped(request, records(request.ids)), _aliased(request.query), self._played(shape), request.path)
             return Answer(200, body, kind=kind)
 
         return handle
 
     def _one(self, shape: Shape, record: Callable[[tuple[str, ...]], Record], kind: str | None = None) -> Handler:
         def handle(request: Request) -> Answer:
-            found = instance(record(request.ids), request.query, shape)
+            found = instance(record(request.ids), request.query, self._played(shape))
             return Answer(200, {**found, LINKS: {"self": {"href": request.path}}}, kind=kind)
 
         return handle
@@ -305,7 +309,7 @@ class Api:
     def _change(self, settable: tuple[str, ...], shape: Shape, change: Callable[[tuple[str, ...], Mapping[str, Any]], None]) -> Handler:
         def handle(request: Request) -> Answer:
             check_parameters(request.query, WRITE_PARAMETERS)
-            check_body(request.values, settable, shape)
+            check_body(request.values, settable, self._played(shape))
             change(request.ids, request.values)
             return Answer(200)
 
@@ -332,7 +336,7 @@ class Api:
     def _created(self, request: Request, href: str, record: Record, shape: Shape) -> Answer:
         body: Record = {}
         if request.query.get("return_records", "false").lower() == "true":
-            body = {"num_records": 1, "records": [instance(record, {}, shape)]}
+            body = {"num_records": 1, "records": [instance(record, {}, self._played(shape))]}
         return Answer(201, body, {"Location": href})
 
     def _create_lun(self, request: Request) -> Answer:
@@ -369,9 +373,20 @@ class Api:
             body = {"num_records": len(records), "records": records}
         return Answer(201, body, {"Location": f"{request.path}/{added[0]}"})
 
+    def _add_groups(self, request: Request) -> Answer:
+        self._check_create(request, ("name", "uuid", "records"), resources.NESTED)
+        entries = request.values.get("records", [dict(request.values)] if request.values else [])
+        added = operations.add_groups(self._array, request.ids[0], entries)
+        records = resources.nested_records(operations.find_igroup(self._array, request.ids[0])[1])
+        return Answer(201, {"num_records": len(added), "records": records}, {"Location": request.path})
+
     def _check_create(self, request: Request, settable: tuple[str, ...], shape: Shape) -> None:
         check_parameters(request.query, WRITE_PARAMETERS)
-        check_body(request.values, settable, shape)
+        check_body(request.values, settable, self._played(shape))
+
+    def _played(self, shape: Shape) -> Shape:
+        """Return the resource as the array's release has it."""
+        return shape.of(self._array.release)
 
     def _comment_initiator(self, ids: tuple[str, ...], values: Mapping[str, Any]) -> None:
         operations.comment_initiator(self._array, ids[0], ids[1], str(values.get("comment") or ""))

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from tests.lab.ontap import names
 from tests.lab.ontap.errors import Code, OntapError
-from tests.lab.ontap.state import SPACE_ALLOCATION_BY_DEFAULT, Array, Igroup, Lun, LunMap, Snapshot, Svm, Volume
+from tests.lab.ontap.state import SPACE_ALLOCATION_BY_DEFAULT, SPACE_ALLOCATION_SINCE, Array, Igroup, Lun, LunMap, Snapshot, Svm, Volume
 
 Values = Mapping[str, Any]
 """A request body by dotted paths."""
@@ -97,7 +97,7 @@ def create_lun(array: Array, values: Values) -> Lun:
         volume, base_name, names.lun_size(names.size_in_bytes(values["space.size"]), os_type), os_type, _unused_serial(array),
         reserved=as_bool(values.get("space.guarantee.requested", False), "space.guarantee.requested"),
         space_allocation=as_bool(
-            values.get("space.scsi_thin_provisioning_support_enabled", os_type in SPACE_ALLOCATION_BY_DEFAULT),
+            values.get("space.scsi_thin_provisioning_support_enabled", _allocates_space(array, os_type)),
             "space.scsi_thin_provisioning_support_enabled",
         ),
         comment=str(values.get("comment") or ""), auto_delete=as_bool(values.get("auto_delete", False), "auto_delete"),
@@ -150,8 +150,11 @@ def create_igroup(array: Array, values: Values) -> Igroup:
     os_type = _choice(values["os_type"], names.IGROUP_OS_TYPES, "os_type")
     protocol = _choice(values.get("protocol", "mixed"), names.PROTOCOLS, "protocol")
     members = initiators_of(values.get("initiators", []), protocol)
-    _refuse_os_type_conflict(svm, members, os_type, None, Code.CREATE_OS_TYPE_CONFLICT)
-    igroup = Igroup(name, protocol, os_type, members, str(values.get("comment") or ""))
+    nested = _groups_named(svm, values.get("igroups", []))
+    if members and nested:
+        raise OntapError(Code.INITIATORS_AND_IGROUPS, "An initiator group cannot contain both initiators and initiator groups.", "igroups")
+    igroup = Igroup(name, protocol, os_type, members, str(values.get("comment") or ""), igroups=nested)
+    _refuse_os_type_conflict(svm, igroup.members, os_type, igroup, Code.CREATE_OS_TYPE_CONFLICT)
     svm.igroups.append(igroup)
     return igroup
 
@@ -163,7 +166,7 @@ def modify_igroup(array: Array, uuid: str, values: Values) -> None:
     if name != igroup.name:
         _refuse_taken_igroup_name(svm, name)
     os_type = _choice(values.get("os_type", igroup.os_type), names.IGROUP_OS_TYPES, "os_type")
-    _refuse_os_type_conflict(svm, igroup.initiators, os_type, igroup, Code.MODIFY_OS_TYPE_CONFLICT)
+    _refuse_os_type_conflict(svm, igroup.members, os_type, igroup, Code.MODIFY_OS_TYPE_CONFLICT)
     igroup.name, igroup.os_type, igroup.comment = name, os_type, str(values.get("comment", igroup.comment) or "")
 
 
@@ -172,6 +175,8 @@ def delete_igroup(array: Array, uuid: str, *, while_mapped: bool) -> None:
     svm, igroup = find_igroup(array, uuid)
     _refuse_mapped_igroup(svm, igroup, while_mapped)
     svm.maps = [lun_map for lun_map in svm.maps if lun_map.igroup is not igroup]
+    for parent in svm.parents_of(igroup):
+        parent.igroups.remove(igroup)
     svm.igroups.remove(igroup)
 
 
@@ -184,6 +189,8 @@ def add_initiators(array: Array, uuid: str, entries: Any) -> list[str]:
     for name in members:
         if name in igroup.initiators:
             raise OntapError(Code.INITIATOR_MEMBER, f'Initiator "{name}" is already in initiator group "{igroup.name}".', "name")
+    if igroup.igroups:
+        raise OntapError(Code.INITIATORS_AND_IGROUPS, f'Initiator group "{igroup.name}" contains initiator groups.', "name")
     _refuse_os_type_conflict(svm, members, igroup.os_type, igroup, Code.ADD_OS_TYPE_CONFLICT)
     for name in members:
         _refuse_clash_of_joining(svm, igroup, name)
@@ -205,13 +212,46 @@ def remove_initiator(array: Array, uuid: str, name: str, *, while_mapped: bool) 
     del igroup.initiators[member]
 
 
+def find_nested(array: Array, uuid: str, nested_uuid: str) -> Igroup:
+    """Return the group of this UUID that is directly in another one."""
+    _svm, igroup = find_igroup(array, uuid)
+    found = [nested for nested in igroup.igroups if nested.uuid == nested_uuid]
+    if not found:
+        raise OntapError(Code.NO_ENTRY, "entry doesn't exist", "uuid")
+    return found[0]
+
+
+def add_groups(array: Array, uuid: str, entries: Any) -> list[Igroup]:
+    """Put groups into an igroup and return them: all of them or, when one is refused, none."""
+    svm, igroup = find_igroup(array, uuid)
+    added = _groups_named(svm, entries)
+    if igroup.initiators:
+        raise OntapError(Code.INITIATORS_AND_IGROUPS, f'Initiator group "{igroup.name}" contains initiators.', "igroups")
+    for nested in added:
+        if igroup in (nested, *nested.nested) or nested in igroup.igroups:
+            raise OntapError(Code.DUPLICATE, f'Initiator group "{nested.name}" cannot be in "{igroup.name}" again, nor in itself.', "name")
+        _refuse_os_type_conflict(svm, nested.members, igroup.os_type, igroup, Code.ADD_OS_TYPE_CONFLICT)
+        for name in nested.members:
+            _refuse_clash_of_joining(svm, igroup, name)
+    igroup.igroups += added
+    return added
+
+
+def remove_group(array: Array, uuid: str, nested_uuid: str, *, while_mapped: bool) -> None:
+    """Take a group out of an igroup; out of a mapped one only if ``while_mapped``."""
+    svm, igroup = find_igroup(array, uuid)
+    nested = find_nested(array, uuid, nested_uuid)
+    _refuse_mapped_igroup(svm, igroup, while_mapped)
+    igroup.igroups.remove(nested)
+
+
 def create_map(array: Array, values: Values) -> LunMap:
     """Map a LUN to an igroup, under the lowest free number unless one is given, and return the map."""
     svm = find_svm(array, values)
     lun, igroup = _lun_to_map(svm, values), _igroup_to_map(svm, values)
     if any(lun_map.igroup is igroup for lun_map in svm.maps_of(lun)):
         raise OntapError(Code.ALREADY_MAPPED, f'LUN "{lun.path}" is already mapped to initiator group "{igroup.name}".', "lun")
-    seen = svm.maps_seen_by(igroup.initiators)
+    seen = svm.maps_seen_by(igroup.members)
     for other in seen:
         if other.lun is lun:
             message = f'LUN "{lun.path}" is already mapped to an initiator of "{igroup.name}" through "{other.igroup.name}".'
@@ -279,6 +319,17 @@ def initiators_of(entries: Any, protocol: str) -> dict[str, str]:
     if unknown:
         raise OntapError(Code.UNEXPECTED_ARGUMENT, f'Unexpected argument "initiators.{unknown[0]}".', f"initiators.{unknown[0]}")
     return {names.initiator_name(row.get("name"), protocol): str(row.get("comment") or "") for row in rows}
+
+
+def _groups_named(svm: Svm, entries: Any) -> list[Igroup]:
+    """Return the groups of ``[{"name", "uuid"}]``."""
+    if not isinstance(entries, list) or not all(isinstance(row, Mapping) for row in entries):
+        raise OntapError(Code.INVALID_VALUE, 'The value of field "igroups" must be an array of objects.', "igroups")
+    return [_igroup_to_map(svm, {f"igroup.{key}": value for key, value in row.items()}) for row in entries]
+
+
+def _allocates_space(array: Array, os_type: str) -> bool:
+    return array.release >= SPACE_ALLOCATION_SINCE and os_type in SPACE_ALLOCATION_BY_DEFAULT
 
 
 def _choice(value: object, allowed: tuple[str, ...], target: str) -> str:
@@ -379,7 +430,7 @@ def _refuse_taken_igroup_name(svm: Svm, name: str) -> None:
 
 def _refuse_os_type_conflict(svm: Svm, initiators: Iterable[str], os_type: str, igroup: Igroup | None, code: Code) -> None:
     for other, initiator in itertools.product(svm.igroups, initiators):
-        if other is not igroup and initiator in other.initiators and other.os_type != os_type:
+        if other is not igroup and initiator in other.members and other.os_type != os_type:
             message = f'Initiator "{initiator}" is already in initiator group "{other.name}" with operating system type "{other.os_type}".'
             raise OntapError(code, message, "os_type")
 

@@ -535,3 +535,73 @@ def test_snapshots_have_unique_names_within_their_volume(client: Client) -> None
     assert client.refusal("POST", path, {"name": "before"}) == Code.SNAPSHOT_EXISTS
     assert client.call("DELETE", f"{path}/{uuid}").status == 200
     assert client.records(path) == []
+
+
+@pytest.mark.parametrize(
+    ("release", "told"),
+    [
+        ("9.11.1", {"name", "uuid"}),
+        ("9.13.1", {"name", "uuid"}),
+        ("9.16.1", {"name", "uuid", "os_type", "protocol", "initiators"}),
+        ("9.18.1", {"name", "uuid", "os_type", "protocol", "initiators"}),
+    ],
+)
+def test_each_release_tells_of_a_luns_groups_what_it_knows(client: Client, release: str, told: set[str]) -> None:
+    client.array.become(release)
+    (record,) = client.records("/api/storage/luns?name=/vol/vol_prod/ds_single&fields=lun_maps")
+    assert {name for row in record["lun_maps"] for name in row["igroup"] if name != "_links"} == told
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "first"),
+    [
+        (LUNS, "lun_maps.igroup.initiators", "9.16.1"),
+        (LUNS, "serial_number_hex", "9.17.1"),
+        ("/api/cluster", "disaggregated", "9.16.1"),
+        ("/api/protocols/san/igroups", "connectivity_tracking", "9.12.1"),
+    ],
+)
+def test_a_field_is_unknown_before_the_release_that_brought_it(client: Client, path: str, field: str, first: str) -> None:
+    generation, major, minor = first.split(".")
+    client.array.become(f"{generation}.{int(major) - 1}.{minor}")
+    assert client.refusal("GET", f"{path}?fields={field}") == Code.INVALID_VALUE
+    client.array.become(first)
+    assert client.call("GET", f"{path}?fields={field}").status == 200
+
+
+def test_only_a_release_is_played(client: Client) -> None:
+    for text in ("9", "9.x.1", ""):
+        with pytest.raises(ValueError, match="is no release of ONTAP such as"):
+            client.array.become(text)
+
+
+def nested(client: Client) -> str:
+    for name, initiator in (("child_a", IQN), ("child_b", WWPN)):
+        client.create(IGROUPS, {"svm.name": "svm_san", "os_type": "linux", "name": name, "initiators": [{"name": initiator}]})
+    groups = {"igroups": [{"name": "child_a"}, {"name": "child_b"}]}
+    return str(client.create(IGROUPS, {"svm.name": "svm_san", "os_type": "linux", "name": "parent", **groups})["uuid"])
+
+
+def test_a_group_of_groups_tells_everybody_in_them_but_its_luns_do_not(client: Client) -> None:
+    nested(client)
+    client.create(LUNS, {"svm.name": "svm_san", "name": "/vol/vol_prod/n", "os_type": "linux", "space.size": GIB})
+    client.create(MAPS, mapping("/vol/vol_prod/n", "parent"))
+    (parent,) = client.records(f"{IGROUPS}?name=parent&fields=initiators,igroups")
+    assert [row["name"] for row in parent["initiators"]] == [IQN, WWPN]
+    (lun,) = client.records("/api/storage/luns?name=/vol/vol_prod/n&fields=lun_maps")
+    assert "initiators" not in lun["lun_maps"][0]["igroup"]
+    assert [row["name"] for row in lun["lun_maps"][0]["igroup"]["igroups"]] == ["child_a", "child_b"]
+    assert [row["naa"] for row in client.array.presented([IQN])] == [row["naa"] for row in client.array.presented([WWPN])] != []
+
+
+def test_a_group_holds_initiators_or_groups_and_never_itself(client: Client) -> None:
+    parent = nested(client)
+    groups = f"{IGROUPS}/{parent}/igroups"
+    assert client.refusal("POST", f"{IGROUPS}/{parent}/initiators", {"name": "iqn.2001-04.com.x:y"}) == Code.INITIATORS_AND_IGROUPS
+    child = igroup_uuid(client, "child_a")
+    assert client.refusal("POST", f"{IGROUPS}/{child}/igroups", {"name": "child_b"}) == Code.INITIATORS_AND_IGROUPS
+    assert client.refusal("POST", groups, {"name": "parent"}) == Code.DUPLICATE
+    assert client.call("DELETE", f"{groups}/{child}").status == 200
+    assert [row["name"] for row in client.records(groups)] == ["child_b"]
+    assert client.refusal("DELETE", f"{groups}/{child}") == Code.NO_ENTRY
+    assert client.call("POST", groups, {"name": "child_a"}).status == 201

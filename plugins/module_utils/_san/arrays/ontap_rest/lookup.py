@@ -54,7 +54,7 @@ def lun_path(address: LunAddress) -> str:
 
 
 def lun_at(client: OntapClient, address: LunAddress) -> StoredLun | None:
-    """The LUN at this place, as far as one request tells: initiators of its mappings are known from ONTAP 9.16 on."""
+    """The LUN at this place, as far as one request tells: direct members of its igroups are known from ONTAP 9.16.1 on."""
     return _only(_luns(client, {"svm.name": [address.svm], "name": [lun_path(address)]}))
 
 
@@ -89,15 +89,17 @@ def members(client: OntapClient, svms: Collection[str]) -> list[Group]:
 
 def tells_initiators(lun: Lun) -> bool:
     """Tell whether it is known who sees the LUN."""
-    return all(mapping.initiators for mapping in lun.mappings)
+    return all(mapping.told for mapping in lun.mappings)
 
 
 def with_initiators(lun: Lun, groups: Sequence[Group]) -> Lun:
     """The LUN with the members of its groups."""
-    known = {group.id: sorted(group.initiators) for group in groups}
-    return replace(
-        lun, mappings=tuple(replace(mapping, initiators=tuple(known.get(mapping.group_id, mapping.initiators))) for mapping in lun.mappings)
+    known = {group.id: tuple(sorted(group.initiators)) for group in groups}
+    mappings = (
+        replace(mapping, initiators=known[mapping.group_id], told=True) if mapping.group_id in known else mapping
+        for mapping in lun.mappings
     )
+    return replace(lun, mappings=tuple(mappings))
 
 
 def require_place(client: OntapClient, address: LunAddress) -> None:
@@ -206,11 +208,14 @@ def _state(record: Record) -> str:
 
 
 def _mapping(entry: Record) -> LunMapping:
+    """A LUN tells only who is in its group directly, from ONTAP 9.16.1 on: not who is in groups that are nested in it."""
+    initiators = tuple(sorted(_remarks(entry, "igroup.initiators")))
     return LunMapping(
         group=text_at(entry, "igroup.name"),
         group_id=text_at(entry, "igroup.uuid"),
         lun_id=_number(entry, "logical_unit_number"),
-        initiators=tuple(sorted(_remarks(entry, "igroup.initiators"))),
+        initiators=initiators,
+        told=bool(initiators) and not entries_at(entry, "igroup.igroups"),
     )
 
 

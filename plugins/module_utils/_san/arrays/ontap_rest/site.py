@@ -80,8 +80,11 @@ class Site:
         return lun if lookup.tells_initiators(lun) else lookup.with_initiators(lun, lookup.members(self.client, [lun.svm]))
 
     def report(self) -> Lun | None:
-        """The LUN for the caller: read again only when a step may have changed it."""
-        return self.read() if self.touched else self.lun
+        """The LUN for the caller, with everyone who sees it: read again only when a step may have changed it."""
+        if self.touched:
+            return self.read()
+        self.lun = self.completed(self.lun) if self.lun else None
+        return self.lun
 
     def group(self, name: str) -> Group | None:
         """An igroup of the SVM now."""

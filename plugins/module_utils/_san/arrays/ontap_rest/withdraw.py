@@ -92,7 +92,8 @@ def _own(groups: Sequence[Group], leaving: Sequence[LunMapping], lun: Lun) -> li
 
 
 def _refuse_other_groups(lun: Lun, leaving: Sequence[LunMapping]) -> None:
-    others = [mapping for mapping in lun.mappings if mapping not in leaving]
+    left = {mapping.group_id for mapping in leaving}
+    others = [mapping for mapping in lun.mappings if mapping.group_id not in left]
     if others:
         raise Refused(
             f"LUN {lun.svm}:{lun.path} is also mapped to igroups that were not named ({_names(others)}) and is not deleted: "
