@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import urlencode
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, ProvisionWish, WithdrawWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
@@ -111,6 +112,11 @@ class Bench:
         sent: list[str] = []
         yield sent
         sent += [f"{row['method']} {row['path'].partition('?')[0]}" for row in self.server.control("GET", "/requests")["requests"]]
+
+    def log_in(self, svm: str = "", denied: Sequence[str] = ()) -> None:
+        """Let the account be that of one SVM, or one whose role lacks these paths, until the next reset."""
+        pairs = [*([("svm", svm)] if svm else []), *(("denied", path) for path in denied)]
+        self.server.control("POST", f"/account?{urlencode(pairs)}")
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Do something on the array as somebody else would; the record that came of it."""

@@ -19,7 +19,7 @@ from tests.lab import world
 from tests.lab.ontap.releases import NEWEST, OLDEST, written
 from tests.lab.ontap.running import Running, running
 from tests.ontap_backend import Bench, ids
-from tests.unit.ontap import SVM
+from tests.unit.ontap import HOST_A, SVM, address, wish
 
 TRICKY = {
     "stars": "a*b|c!<d>e*f",
@@ -102,6 +102,17 @@ def test_targets_are_the_svms_own(bench: Bench) -> None:
     assert [(target.kind, target.enabled) for target in targets] == [("iscsi", True), ("fc", True)]
     assert targets[0].portals == (Portal("192.0.2.31"),)
     assert targets[1].name == "20:05:00:a0:98:c0:ff:e5"
+
+
+def test_the_account_of_an_svm_maps_and_provisions_without_knowing_the_cluster(bench: Bench) -> None:
+    before = bench.state()
+    bench.log_in(svm=SVM)
+    backend = bench.backend()
+    name = ScsiName(world.naa_at("/vol/vol_prod/ds_single"))
+    assert (backend.about().version, [lun.path for lun in backend.luns([name])]) == ("", ["/vol/vol_prod/ds_single"])
+    assert bench.provision(wish())[0].changed
+    bench.withdraw(WithdrawWish(address(), initiators=HOST_A, delete=True))
+    assert bench.state() == before
 
 
 def test_a_certificate_is_not_checked_where_the_user_said_so(bench: Bench) -> None:

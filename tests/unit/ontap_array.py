@@ -166,7 +166,16 @@ class ArrayInPlace:
         self.faults, self.log = Faults(ACTIONS), RequestLog()
         self.wire = Wire(Api(self.array, self.jobs), self.jobs, self.faults, self.log)
         switches: Mapping[str, Callable[[Any], None]] = {"hide_luns": self._hide_luns, "mirror": self.array.add_mirror}
-        self._control = Control(self.log, self.faults, self.array.canonical, lambda: None, Path(), {}, switches, {"/release": self._become})
+        self._control = Control(
+            self.log,
+            self.faults,
+            self.array.canonical,
+            lambda: None,
+            Path(),
+            {},
+            switches,
+            {"/release": self._become, "/account": self._admit},
+        )
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
         """Do what the control port does, and return its JSON."""
@@ -182,6 +191,9 @@ class ArrayInPlace:
 
     def _become(self, query: Query) -> None:
         self.array.become(query["version"][0])
+
+    def _admit(self, query: Query) -> None:
+        self.array.admit("".join(query.get("svm", ())), query.get("denied", ()))
 
     def _hide_luns(self, reads: Any) -> None:
         self.array.hide_next = int(reads)

@@ -403,6 +403,7 @@ class ArrayAbout:
     name: str
     address: str
     version: str
+    """Empty, as the UUID, where the account may not read it."""
     uuid: str = ""
 
 

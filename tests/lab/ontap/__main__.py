@@ -93,6 +93,7 @@ def _writes(array: Array, plane: DataPlane | None) -> dict[str, Callable[[Query]
         "/data-plane": switch_data_plane,
         "/written": written,
         "/release": lambda query: array.become("".join(values(query, "version"))),
+        "/account": lambda query: array.admit("".join(values(query, "svm")), values(query, "denied")),
     }
 
 

@@ -213,6 +213,8 @@ class Api:
         ]
 
     def _route(self, request: Request, action: Action) -> Answer:
+        if request.path in self._array.denied:
+            raise OntapError(Code.PERMISSION_DENIED, "not authorized for that command")
         known = [(method, match, handler) for method, pattern, handler in self._routes if (match := pattern.fullmatch(request.path))]
         if not known:
             raise OntapError(Code.API_NOT_FOUND, "API not found")
@@ -251,13 +253,17 @@ class Api:
 
     def _tunnelled(self, request: Request) -> Mapping[str, Any]:
         """Give a creation the SVM of the tunnel headers when its body names none."""
-        tunnel = {"svm.name": request.headers.get(TUNNEL_NAME), "svm.uuid": request.headers.get(TUNNEL_UUID)}
+        tunnel = {"svm.name": self._vserver(request), "svm.uuid": request.headers.get(TUNNEL_UUID)}
         given = {path: value for path, value in tunnel.items() if value is not None}
         if not given:
             return request.values
         operations.find_svm(self._array, given)
         needs_svm = request.method == "POST" and not {"svm.name", "svm.uuid"} & request.values.keys()
         return {**given, **request.values} if needs_svm else request.values
+
+    def _vserver(self, request: Request) -> str | None:
+        """The SVM to which the request is confined, by its account or by its tunnel."""
+        return self._array.account_svm or request.headers.get(TUNNEL_NAME)
 
     def _links(self, request: Request, answer: Answer) -> Answer:
         accept = request.headers.get("accept", "*/*")
@@ -326,7 +332,7 @@ class Api:
         return handle
 
     def _scoped(self, request: Request, records: list[Record]) -> list[Record]:
-        name, uuid = request.headers.get(TUNNEL_NAME), request.headers.get(TUNNEL_UUID)
+        name, uuid = self._vserver(request), request.headers.get(TUNNEL_UUID)
         return [
             record
             for record in records

@@ -25,6 +25,10 @@ SPACE_ALLOCATION_SINCE = (9, 15, 1)
 """Since then these LUNs are created with SCSI thin provisioning enabled."""
 
 
+CLUSTERS_OWN = ("/api/cluster", "/api/cluster/nodes")
+"""What the account of an SVM may not read."""
+
+
 def now() -> str:
     """Return the time as ONTAP prints it."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
@@ -210,6 +214,13 @@ class Array:
         self.nodes: dict[str, str] = {name: identity("node", name) for name in world["nodes"]}
         self.svms = [_load_svm(svm) for svm in world["svms"]]
         self.mirrors: list[Mirror] = []
+        self.admit()
+
+    def admit(self, svm: str = "", denied: Iterable[str] = ()) -> None:
+        """Let the account be that of one SVM, which knows of no cluster, or one whose role lacks paths; both until the next reset."""
+        with self.lock:
+            self.account_svm = svm
+            self.denied = frozenset({*denied, *(CLUSTERS_OWN if svm else ())})
 
     @property
     def node(self) -> str:

@@ -18,7 +18,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_r
     text_at,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import MissingRight, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, Target, Use, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
@@ -34,20 +34,17 @@ class OntapRest:
         self._client = OntapClient(connection, clock, sleep)
 
     def about(self) -> ArrayAbout:
-        """Who the array is. Raises `RemoteError` when its ONTAP is too old."""
+        """Who the array is; to the account of an SVM, which may not know, its address. Raises `RemoteError` when its ONTAP is too old."""
         connection = self._client.connection
-        version, name, uuid = self._client.read_one("/cluster", ("version", "name", "uuid"), _identity)
+        try:
+            version, name, uuid = self._client.read_one("/cluster", ("version", "name", "uuid"), _identity)
+        except MissingRight:
+            return _known_as(connection)
         text = ".".join(str(part) for part in version)
         if version < OLDEST:
             oldest = ".".join(str(part) for part in OLDEST)
             raise RemoteError(f"The array {connection} runs ONTAP {text}, and this collection needs {oldest} or later: upgrade the array.")
-        return ArrayAbout(
-            type=connection.type,
-            name=name or str(connection.hostname),
-            address=str(connection.hostname),
-            version=text,
-            uuid=uuid,
-        )
+        return _known_as(connection, name, text, uuid)
 
     def luns(self, names: Sequence[ScsiName]) -> list[Lun]:
         """The named LUNs, as far as they live here, with their mappings."""
@@ -82,6 +79,12 @@ class OntapRest:
     def close(self) -> None:
         """Close the connection; ONTAP keeps no session."""
         self._client.close()
+
+
+def _known_as(connection: Connection, name: str = "", version: str = "", uuid: str = "") -> ArrayAbout:
+    """The array as far as it tells who it is."""
+    address = str(connection.hostname)
+    return ArrayAbout(type=connection.type, name=name or address, address=address, version=version, uuid=uuid)
 
 
 def _identity(cluster: Record) -> tuple[tuple[int, ...], str, str]:

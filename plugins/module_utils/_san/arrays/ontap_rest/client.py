@@ -23,6 +23,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     AuthenticationFailed,
     ConnectionFailed,
     CrossvisorError,
+    MissingRight,
     OutcomeUnknown,
     RemoteError,
 )
@@ -202,7 +203,7 @@ class OntapClient:
                 "and that the account may log in over http with a password."
             )
         if status == 403 or _code(error) == codes.NOT_AUTHORISED:
-            return AuthenticationFailed(
+            return MissingRight(
                 f"User {self.connection.username} may not {request} on array {self.connection}: "
                 "give its role that right (security login rest-role), or use another account."
             )

@@ -24,7 +24,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_r
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import Group
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.states import refuse_volume_unless_online
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, NotFound
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, MissingRight, NotFound
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ONLINE, UNKNOWN, Lun, LunMapping, Portal, Target, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
@@ -107,11 +107,19 @@ def require_place(client: OntapClient, address: LunAddress) -> None:
     volume = _only(client.records("/storage/volumes", ("name", "state"), {"svm.name": [address.svm], "name": [address.volume]}))
     if volume is not None:
         return refuse_volume_unless_online(address, str(volume.get("state") or UNKNOWN))
-    if not client.records("/svm/svms", ("name",), {"name": [address.svm]}):
+    if _lacks_svm(client, address.svm):
         raise NotFound(f"There is no SVM {address.svm} on array {client.connection}: correct its name.")
     raise NotFound(
         f"There is no volume {address.volume} in SVM {address.svm} of array {client.connection}: correct its name, or create it."
     )
+
+
+def _lacks_svm(client: OntapClient, svm: str) -> bool:
+    """Tell whether there is no such SVM; where the right to ask is missing, nobody says so."""
+    try:
+        return not client.records("/svm/svms", ("name",), {"name": [svm]})
+    except MissingRight:
+        return False
 
 
 def exported_volumes(client: OntapClient) -> list[Volume]:

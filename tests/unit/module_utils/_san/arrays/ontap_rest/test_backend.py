@@ -10,12 +10,22 @@ from collections.abc import Iterator
 
 import pytest
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import WithdrawWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    NotFound,
+    RemoteError,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource, view
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.provision import CHANGED, provision, withdraw
+from tests.lab.world import naa_at
 from tests.unit.module_utils._san.arrays.ontap_rest.test_lookup import LUN
-from tests.unit.ontap import Endpoint, Reply, records
+from tests.unit.ontap import HOST_A, SVM, Endpoint, Reply, address, error, records, wish
+from tests.unit.ontap_array import BenchInPlace
 
 
 @pytest.fixture
@@ -53,6 +63,41 @@ class TestWhoTheArrayIs:
     def test_is_not_another_products_answer(self, backend: OntapRest, array: Endpoint) -> None:
         array.answer(Reply(body={"name": "c1", "status": "ok"}))
         with pytest.raises(ConnectionFailed, match="does not answer as ONTAP"):
+            backend.about()
+
+
+class TestTheAccountOfAnSvm:
+    """It may not read `/cluster`: HTTP 403, code 6."""
+
+    @pytest.fixture
+    def scoped(self, bench: BenchInPlace) -> BenchInPlace:
+        bench.log_in(svm=SVM)
+        return bench
+
+    def test_knows_the_array_by_its_address(self, scoped: BenchInPlace) -> None:
+        assert scoped.backend().about() == ArrayAbout("ontap", "127.0.0.1", "127.0.0.1", "", "")
+
+    def test_provisions_and_removes_a_lun(self, scoped: BenchInPlace) -> None:
+        before = scoped.state()
+        report = provision(scoped.backend(), wish(), CHANGED, check_mode=False)
+        assert (report.created, report.array.version) == (True, "")
+        gone = WithdrawWish(address(), initiators=HOST_A, delete=True)
+        assert withdraw(scoped.backend(), gone, None, check_mode=False).outcome.changed
+        assert scoped.state() == before
+
+    def test_maps_the_luns_of_its_svm(self, scoped: BenchInPlace) -> None:
+        name = ScsiName(naa_at("/vol/vol_prod/ds_single"))
+        found = view([ArraySource("lab", scoped.backend)], [name], with_exports=True)
+        assert (found.failures, [lun.path for _about, lun in found.luns[name]]) == ([], ["/vol/vol_prod/ds_single"])
+
+    def test_is_told_what_is_wrong_where_it_may_not_ask_why(self, scoped: BenchInPlace) -> None:
+        scoped.log_in(svm=SVM, denied=["/api/svm/svms"])
+        with pytest.raises(NotFound, match=r"There is no volume nowhere in SVM svm_san of array .*: correct its name, or create it"):
+            scoped.provision(wish(address=address(volume="nowhere")))
+
+    def test_is_not_taken_for_one_whose_password_is_wrong(self, backend: OntapRest, array: Endpoint) -> None:
+        array.answer(error(401, "6691623", "User is not authorized."))
+        with pytest.raises(AuthenticationFailed, match="refuses user"):
             backend.about()
 
 
