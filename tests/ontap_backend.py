@@ -76,10 +76,10 @@ class Bench:
         """Whether a LUN tells who is in its groups, so that nobody has to ask."""
         return not self.release or parse(self.release) >= (9, 16, 1)
 
-    def become(self, release: str) -> None:
-        """Let the array be of this release."""
+    def become(self, release: str, disaggregated: bool = False) -> None:
+        """Let the array be of this release, or say to be an ASA r2."""
         if release:
-            self.server.control("POST", f"/release?version={release}")
+            self.server.control("POST", f"/release?version={release}&disaggregated={str(disaggregated).lower()}")
 
     def backend(self) -> OntapRest:
         return OntapRest(self.connection, self.clock.time, self.clock.sleep)

@@ -190,7 +190,7 @@ class ArrayInPlace:
         return answer
 
     def _become(self, query: Query) -> None:
-        self.array.become(query["version"][0])
+        self.array.become(query["version"][0], query.get("disaggregated") == ["true"])
 
     def _admit(self, query: Query) -> None:
         self.array.admit("".join(query.get("svm", ())), query.get("denied", ()))

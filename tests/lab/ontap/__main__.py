@@ -92,7 +92,7 @@ def _writes(array: Array, plane: DataPlane | None) -> dict[str, Callable[[Query]
     return {
         "/data-plane": switch_data_plane,
         "/written": written,
-        "/release": lambda query: array.become("".join(values(query, "version"))),
+        "/release": lambda query: array.become("".join(values(query, "version")), values(query, "disaggregated") == ["true"]),
         "/account": lambda query: array.admit("".join(values(query, "svm")), values(query, "denied")),
     }
 

@@ -232,9 +232,10 @@ class Array:
         """The release that it plays."""
         return release_of(self.version)
 
-    def become(self, release: str) -> None:
-        """Play another release, such as `9.11.1`, until the next reset; raises ValueError for what is none."""
+    def become(self, release: str, disaggregated: bool = False) -> None:
+        """Play a release such as `9.11.1`, or say to be an ASA r2, until the next reset; raises ValueError for what is no release."""
         with self.lock:
+            self.disaggregated = disaggregated
             self.version = dict(zip(("generation", "major", "minor"), parse(release)))
 
     @property

@@ -104,12 +104,12 @@ def provision(array: Array, wish: ProvisionWish, targets: str, check_mode: bool)
     Where the targets are looked up and none of them is in service, nothing is done: hosts would wait for the LUN in vain.
     `targets` says when the targets are looked up, which costs requests: `always`, `changed` (by this run) or `never`.
     """
+    about = array.about()
     change = array.plan_provision(wish)
     observed = change.lun()
     wanted = targets == ALWAYS or (targets == CHANGED and bool(change.plan.pending()))
     found = array.targets(wish.address.svm, {initiator_kind(name) for name in wish.initiators}) if wanted else None
     unserved = [] if found is None else _refuse_unless_served(wish, found)
-    about = array.about()
     outcome = carry_out(change.plan + Plan(warnings=unserved), check_mode)
     lun = read_back(outcome, check_mode, change.lun)
     created = observed is None and lun is not None
@@ -218,21 +218,21 @@ def withdraw(
     `assume_unused` overrides only what nobody can tell. `leaving_vm` is for check mode alone: it tells whether the LUN could go once that
     VM has let go of it.
     """
+    about = array.about()
     change = array.plan_withdraw(wish)
     lun = change.lun()
     plan = change.plan
     if lun is None or not plan.pending():
-        return _withdrawn(array, change, plan, check_mode)
+        return _withdrawn(about, change, plan, check_mode)
     with closing(Asked(array, wish.delete, open_hypervisor, leaving_vm)) as asked:
         purpose = "deleted" if wish.delete else "unmapped"
         warnings = _refuse_used(asked, replace(lun, mappings=change.leaving), purpose, assume_unused)
         guard = Nobody(asked, lun, purpose, assume_unused)
         guarded = [kept for step in plan.steps for kept in ((guard, step) if step.final else (step,))]
-        return _withdrawn(array, change, Plan([*guarded, *([] if wish.delete else [guard])], [*warnings, *plan.warnings]), check_mode)
+        return _withdrawn(about, change, Plan([*guarded, *([] if wish.delete else [guard])], [*warnings, *plan.warnings]), check_mode)
 
 
-def _withdrawn(array: Array, change: Change, plan: Plan, check_mode: bool) -> LunReport:
-    about = array.about()
+def _withdrawn(about: ArrayAbout, change: Change, plan: Plan, check_mode: bool) -> LunReport:
     outcome = carry_out(plan, check_mode)
     lun = read_back(outcome, check_mode, change.lun)
     return LunReport(outcome, about, lun, created=False, mapped=False, first_mapped=False, targets=None)

@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Collection, Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, ProvisionWish, WithdrawWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import lookup, mirrors, provision, withdraw
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import lookup, mirrors, provision, states, withdraw
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import (
+    EVERY_FIELD,
     OntapClient,
     Record,
     number_at,
@@ -34,16 +35,21 @@ class OntapRest:
         self._client = OntapClient(connection, clock, sleep)
 
     def about(self) -> ArrayAbout:
-        """Who the array is; to the account of an SVM, which may not know, its address. Raises `RemoteError` when its ONTAP is too old."""
+        """Who the array is; to the account of an SVM, which may not know, its address.
+
+        Raises `RemoteError` when its ONTAP is too old, `Refused` when it is an ASA r2.
+        """
         connection = self._client.connection
         try:
-            version, name, uuid = self._client.read_one("/cluster", ("version", "name", "uuid"), _identity)
+            version, name, uuid, disaggregated = self._client.read_one("/cluster", (EVERY_FIELD,), _identity)
         except MissingRight:
             return _known_as(connection)
         text = ".".join(str(part) for part in version)
         if version < OLDEST:
             oldest = ".".join(str(part) for part in OLDEST)
             raise RemoteError(f"The array {connection} runs ONTAP {text}, and this collection needs {oldest} or later: upgrade the array.")
+        if disaggregated:
+            raise states.refusal_of_asa_r2(f"The array {connection}")
         return _known_as(connection, name, text, uuid)
 
     def luns(self, names: Sequence[ScsiName]) -> list[Lun]:
@@ -87,7 +93,7 @@ def _known_as(connection: Connection, name: str = "", version: str = "", uuid: s
     return ArrayAbout(type=connection.type, name=name or address, address=address, version=version, uuid=uuid)
 
 
-def _identity(cluster: Record) -> tuple[tuple[int, ...], str, str]:
-    """Version, name and UUID."""
+def _identity(cluster: Record) -> tuple[tuple[int, ...], str, str, bool]:
+    """Version, name and UUID, and whether it is an ASA r2, which ONTAP tells from 9.16.1 on."""
     version = tuple(number_at(cluster, f"version.{part}") for part in ("generation", "major", "minor"))
-    return version, text_at(cluster, "name", ""), text_at(cluster, "uuid", "")
+    return version, text_at(cluster, "name", ""), text_at(cluster, "uuid", ""), cluster.get("disaggregated") is True

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, LunAddress, WithdrawWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import codes, lookup
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import codes, lookup, states
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import Group, is_ours
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.site import OntapStep, Site, refuse_others_work
@@ -32,6 +32,7 @@ def plan_withdraw(client: OntapClient, wish: WithdrawWish) -> Change:
     if wish.made_by:
         refuse_others_work(stored, wish.made_by)
     lun = stored.lun
+    states.refuse_without_volume(lun)
     title = f"{lun.svm}:{lun.path}"
     groups = lookup.groups_of(client, lun.svm) if lun.mappings or wish.initiators else []
     site = Site(client, lun.svm, title, wish.timeout, lookup.with_initiators(lun, groups))

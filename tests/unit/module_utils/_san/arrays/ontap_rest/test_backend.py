@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -16,6 +16,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     AuthenticationFailed,
     ConnectionFailed,
     NotFound,
+    Refused,
     RemoteError,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout
@@ -99,6 +100,36 @@ class TestTheAccountOfAnSvm:
         array.answer(error(401, "6691623", "User is not authorized."))
         with pytest.raises(AuthenticationFailed, match="refuses user"):
             backend.about()
+
+
+class TestAnAsaR2:
+    TOLD = r"is an ASA r2, whose storage units this collection does not know: use a unified ONTAP system or an ASA before r2\."
+
+    @pytest.mark.parametrize(
+        "work",
+        [
+            lambda array: array.about(),
+            lambda array: provision(array, wish(), CHANGED, check_mode=False),
+            lambda array: withdraw(array, WithdrawWish(address(), delete=True), None, check_mode=False),
+        ],
+        ids=["who it is", "provision", "withdraw"],
+    )
+    def test_is_refused_before_anything_is_looked_for(self, bench: BenchInPlace, work: Callable[[OntapRest], object]) -> None:
+        bench.become("9.18.1", disaggregated=True)
+        with bench.counted() as sent, pytest.raises(Refused, match=rf"^The array 127\.0\.0\.1:443 {self.TOLD}$"):
+            work(bench.backend())
+        assert sent == ["GET /api/cluster"]
+
+    def test_is_told_for_each_row_of_a_map(self, bench: BenchInPlace) -> None:
+        bench.become("9.18.1", disaggregated=True)
+        found = view([ArraySource("lab", bench.backend)], [], with_exports=False)
+        assert len(found.failures) == 1
+        assert "is an ASA r2" in found.failures[0]
+
+    def test_is_known_by_its_luns_to_an_account_that_may_not_ask(self, backend: OntapRest, array: Endpoint) -> None:
+        array.answer(records({**LUN, "name": "lun1"}))
+        with pytest.raises(Refused, match=rf"The array of LUN svm1:lun1 {self.TOLD}"):
+            backend.plan_withdraw(WithdrawWish(ScsiName.from_ontap_serial(LUN["serial_number"]), delete=True))
 
 
 class TestNamedLuns:
