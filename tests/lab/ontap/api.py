@@ -37,6 +37,11 @@ NO_ISCSI = Code.ISCSI_SERVICE_NOT_FOUND
 JOB_SECONDS = 0.3
 WRITE_PARAMETERS = frozenset({"return_timeout", "return_records"})
 MAX_RETURN_TIMEOUT = 120
+ALLOWING = frozenset({"allow_delete_while_mapped"})
+OF_MANY = WRITE_PARAMETERS | ALLOWING | {"continue_on_failure", "serial_records"}
+"""Parameters of a change of all records that a query finds; what else is there is the query."""
+SVMS_OWN = frozenset({"/api/storage/luns", "/api/protocols/san/igroups", "/api/protocols/san/lun-maps"})
+"""Collections whose records are created in an SVM."""
 TUNNEL_NAME, TUNNEL_UUID = "x-dot-svm-name", "x-dot-svm-uuid"
 
 
@@ -166,24 +171,32 @@ class Api:
 
     def _lun_table(self) -> list[tuple[str, str, Handler]]:
         a, r, o, path = self._array, resources, operations, "storage/luns"
+        modify = self._change(r.LUN_MODIFY, r.LUN, lambda ids, values: o.modify_lun(a, ids[0], values))
+        delete = self._remove(lambda ids, mapped: o.delete_lun(a, *ids, while_mapped=mapped), mappable=True)
         return [
             ("GET", path, self._counting_reads(self._many(r.LUN, lambda ids: r.lun_records(a), "lun"))),
             ("POST", path, self._create_lun),
+            ("PATCH", path, self._of_many(r.LUN, r.lun_records, modify)),
+            ("DELETE", path, self._of_many(r.LUN, r.lun_records, delete)),
             ("GET", path + ID, self._counting_reads(self._one(r.LUN, lambda ids: r.lun_record(a, *o.find_lun(a, *ids)), "lun"))),
-            ("PATCH", path + ID, self._change(r.LUN_MODIFY, r.LUN, lambda ids, values: o.modify_lun(a, ids[0], values))),
-            ("DELETE", path + ID, self._remove(lambda ids, mapped: o.delete_lun(a, *ids, while_mapped=mapped), mappable=True)),
+            ("PATCH", path + ID, modify),
+            ("DELETE", path + ID, delete),
         ]
 
     def _igroup_table(self) -> list[tuple[str, str, Handler]]:
         a, r, o, path = self._array, resources, operations, "protocols/san/igroups"
         members, member = f"{path}{ID}/initiators", f"{path}{ID}/initiators{ID}"
         groups = f"{path}{ID}/igroups"
+        modify = self._change(r.IGROUP_MODIFY, r.IGROUP, lambda ids, values: o.modify_igroup(a, ids[0], values))
+        delete = self._remove(lambda ids, mapped: o.delete_igroup(a, *ids, while_mapped=mapped), mappable=True)
         return [
             ("GET", path, self._many(r.IGROUP, lambda ids: r.igroup_records(a), "igroup")),
             ("POST", path, self._create_igroup),
             ("GET", path + ID, self._one(r.IGROUP, lambda ids: r.igroup_record(a, *o.find_igroup(a, *ids)), "igroup")),
-            ("PATCH", path + ID, self._change(r.IGROUP_MODIFY, r.IGROUP, lambda ids, values: o.modify_igroup(a, ids[0], values))),
-            ("DELETE", path + ID, self._remove(lambda ids, mapped: o.delete_igroup(a, *ids, while_mapped=mapped), mappable=True)),
+            ("PATCH", path, self._of_many(r.IGROUP, r.igroup_records, modify)),
+            ("DELETE", path, self._of_many(r.IGROUP, r.igroup_records, delete)),
+            ("PATCH", path + ID, modify),
+            ("DELETE", path + ID, delete),
             ("GET", members, self._many(r.INITIATOR, self._initiator_records)),
             ("POST", members, self._add_initiators),
             ("GET", member, self._one(r.INITIATOR, self._initiator_record)),
@@ -196,11 +209,13 @@ class Api:
 
     def _map_table(self) -> list[tuple[str, str, Handler]]:
         a, r, o, path = self._array, resources, operations, "protocols/san/lun-maps"
+        delete = self._remove(lambda ids, mapped: o.delete_map(a, *ids))
         return [
             ("GET", path, self._many(r.LUN_MAP, lambda ids: r.lun_map_records(a))),
             ("POST", path, self._create_map),
+            ("DELETE", path, self._of_many(r.LUN_MAP, r.lun_map_records, delete)),
             ("GET", path + ID + ID, self._one(r.LUN_MAP, lambda ids: r.lun_map_record(a, *o.find_map(a, *ids)))),
-            ("DELETE", path + ID + ID, self._remove(lambda ids, mapped: o.delete_map(a, *ids))),
+            ("DELETE", path + ID + ID, delete),
         ]
 
     def _snapshot_table(self) -> list[tuple[str, str, Handler]]:
@@ -252,14 +267,17 @@ class Api:
             return answer
 
     def _tunnelled(self, request: Request) -> Mapping[str, Any]:
-        """Give a creation the SVM of the tunnel headers when its body names none."""
+        """Give a creation the SVM of the tunnel headers when its body names none, which must be the same when it does."""
         tunnel = {"svm.name": self._vserver(request), "svm.uuid": request.headers.get(TUNNEL_UUID)}
         given = {path: value for path, value in tunnel.items() if value is not None}
         if not given:
             return request.values
-        operations.find_svm(self._array, given)
-        needs_svm = request.method == "POST" and not {"svm.name", "svm.uuid"} & request.values.keys()
-        return {**given, **request.values} if needs_svm else request.values
+        tunnelled = operations.find_svm(self._array, given)
+        named = {path: value for path, value in request.values.items() if path in tunnel}
+        if named and operations.find_svm(self._array, named) is not tunnelled:
+            raise OntapError(Code.SVM_MISMATCH, "The SVM of the body is not the one of the request's header.", "svm")
+        makes_svms_own = request.method == "POST" and request.path in SVMS_OWN
+        return {**request.values, **given} if makes_svms_own and not named else request.values
 
     def _vserver(self, request: Request) -> str | None:
         """The SVM to which the request is confined, by its account or by its tunnel."""
@@ -328,6 +346,24 @@ class Api:
             check_parameters(request.query, WRITE_PARAMETERS | ({flag} if mappable else set()))
             remove(request.ids, operations.as_bool(request.query.get(flag, "false"), flag))
             return Answer(200)
+
+        return handle
+
+    def _of_many(self, shape: Shape, records: Callable[[Array], list[Record]], change: Handler) -> Handler:
+        """Change every record that the query finds, one after the other; the first that is refused ends it."""
+
+        def handle(request: Request) -> Answer:
+            query = {name: value for name, value in _aliased(request.query).items() if name not in OF_MANY}
+            if not query:
+                raise OntapError(Code.QUERY_MISSING, "A query is required to change a collection.")
+            found = collection(self._scoped(request, records(self._array)), query, self._played(shape), request.path)["records"]
+            if not found:
+                raise OntapError(Code.NO_ENTRY, "entry doesn't exist")
+            parameters = {name: value for name, value in request.query.items() if name in WRITE_PARAMETERS | ALLOWING}
+            for record in found:
+                ids = tuple(str(values_at(record, name)[0]) for name in shape.key)
+                change(replace(request, query=parameters, ids=ids))
+            return Answer(200, {"num_records": len(found)})
 
         return handle
 

@@ -47,6 +47,14 @@ def find_lun(array: Array, uuid: str) -> tuple[Svm, Lun]:
     return find_by_uuid(luns, lambda lun: lun.uuid, uuid, OntapError(Code.LUN_NOT_FOUND, f'LUN with UUID "{uuid}" was not found.', "uuid"))
 
 
+def _lun_to_change(array: Array, uuid: str) -> tuple[Svm, Lun]:
+    """Return the LUN of this UUID, which a change does not find under another code than a look does."""
+    try:
+        return find_lun(array, uuid)
+    except OntapError as error:
+        raise OntapError(Code.LUN_TO_CHANGE_NOT_FOUND, "The specified LUN was not found.", "uuid") from error
+
+
 def find_igroup(array: Array, uuid: str) -> tuple[Svm, Igroup]:
     """Return the igroup of this UUID with its SVM."""
     igroups = ((svm, igroup) for svm in array.svms for igroup in svm.igroups)
@@ -89,6 +97,9 @@ def create_lun(array: Array, values: Values) -> Lun:
     """Create a LUN in an existing volume and return it."""
     svm = find_svm(array, values)
     volume, base_name = _place(svm, values)
+    source = _source(svm, volume, values)
+    if source is not None:
+        values = _of_clone(source, values)
     for required in ("os_type", "space.size"):
         if values.get(required) is None:
             raise OntapError(Code.LUN_PROPERTY_MISSING, f'The "{required}" property is required when creating a new LUN.', required)
@@ -101,6 +112,7 @@ def create_lun(array: Array, values: Values) -> Lun:
             "space.scsi_thin_provisioning_support_enabled",
         ),
         comment=str(values.get("comment") or ""), auto_delete=as_bool(values.get("auto_delete", False), "auto_delete"),
+        used=source.used if source else 0,
     )  # fmt: skip
     _refuse_taken_path(svm, lun.path)
     _refuse_offline(volume)
@@ -111,28 +123,33 @@ def create_lun(array: Array, values: Values) -> Lun:
 
 
 def modify_lun(array: Array, uuid: str, values: Values) -> None:
-    """Rename, grow or otherwise change a LUN: everything or, when a part is refused, nothing."""
-    svm, lun = find_lun(array, uuid)
+    """Rename, move, grow, overwrite or otherwise change a LUN: everything or, when a part is refused, nothing."""
+    svm, lun = _lun_to_change(array, uuid)
     volume, base_name = _place(svm, {"name": lun.path, **values}) if "name" in values else (lun.volume, lun.base_name)
     size = _grown(lun, values)
     reserved = as_bool(values.get("space.guarantee.requested", lun.reserved), "space.guarantee.requested")
     if (volume, base_name) != (lun.volume, lun.base_name):
-        if volume is not lun.volume:
-            raise OntapError(Code.LUN_VOLUME_MISMATCH, "Renaming a LUN cannot move it to another volume.", "name")
+        _refuse_offline(volume)
         _refuse_taken_path(svm, f"/vol/{volume.name}/{base_name}")
-    held = lun.size if lun.reserved else 0
+    source = _source(svm, volume, values)
+    size = size if source is None else source.size
+    held = lun.size if lun.reserved and volume is lun.volume else 0
     _refuse_lack_of_space(svm, volume, (size if reserved else 0) - held, lun.path)
     allocation = "space.scsi_thin_provisioning_support_enabled"
     lun.space_allocation = as_bool(values.get(allocation, lun.space_allocation), allocation)
     lun.enabled = as_bool(values.get("enabled", lun.enabled), "enabled")
     lun.auto_delete = as_bool(values.get("auto_delete", lun.auto_delete), "auto_delete")
     lun.comment = str(values.get("comment", lun.comment) or "")
-    lun.base_name, lun.size, lun.reserved = base_name, size, reserved
+    if volume is not lun.volume:
+        lun.moved_from = lun.path
+    if source is not None:
+        lun.used = source.used
+    lun.volume, lun.base_name, lun.size, lun.reserved = volume, base_name, size, reserved
 
 
 def delete_lun(array: Array, uuid: str, *, while_mapped: bool) -> None:
     """Delete a LUN, with its maps only if ``while_mapped``."""
-    svm, lun = find_lun(array, uuid)
+    svm, lun = _lun_to_change(array, uuid)
     if svm.maps_of(lun) and not while_mapped:
         raise OntapError(Code.LUN_MAPPED, f'LUN "{lun.path}" is mapped; specify "allow_delete_while_mapped" to delete it.', "uuid")
     svm.maps = [lun_map for lun_map in svm.maps if lun_map.lun is not lun]
@@ -351,6 +368,27 @@ def _place(svm: Svm, values: Values) -> tuple[Volume, str]:
     if volume.is_root:
         raise OntapError(Code.LUN_ON_ROOT_VOLUME, "LUNs cannot be created on an SVM root volume.", "location.volume.name")
     return volume, names.lun_base_name(base_name)
+
+
+def _source(svm: Svm, volume: Volume, values: Values) -> Lun | None:
+    """Return the LUN of which another becomes a clone; None where that is not asked."""
+    name, uuid = values.get("clone.source.name"), values.get("clone.source.uuid")
+    if name is None and uuid is None:
+        return None
+    found = [lun for lun in svm.visible_luns if name in (None, lun.path) and uuid in (None, lun.uuid)]
+    if not found:
+        raise OntapError(Code.LUN_TO_CHANGE_NOT_FOUND, "The specified LUN was not found.", "clone.source")
+    if found[0].volume is not volume:
+        raise OntapError(Code.CLONE_ELSEWHERE, "A LUN clone and its source must be in the same volume.", "clone.source")
+    return found[0]
+
+
+def _of_clone(source: Lun, values: Values) -> Values:
+    """Return the values of a new clone, which takes size and operating system from its source and may not be given others."""
+    for given in ("os_type", "space.size"):
+        if given in values:
+            raise OntapError(Code.CLONE_PROPERTY, f'The "{given}" property cannot be specified when creating a LUN clone.', given)
+    return {"space.scsi_thin_provisioning_support_enabled": False, **values, "os_type": source.os_type, "space.size": source.size}
 
 
 def _split_name(name: Any) -> tuple[str | None, str | None]:

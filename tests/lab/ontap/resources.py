@@ -45,7 +45,8 @@ LUN = Shape(
         *_under("lun_maps", "logical_unit_number", "igroup.name", "igroup.uuid", "igroup.os_type", "igroup.protocol", "igroup.comment",
                 "igroup.initiators.name", "igroup.initiators.comment", "igroup.igroups.name", "igroup.igroups.uuid"),
         *_under("qos_policy", "name", "uuid"), *_under("consistency_group", "name", "uuid"), *_under("clone.source", "name", "uuid"),
-        *_under("copy", "source.name", "source.uuid"), *_under("attributes", "name", "value"), *_under("movement", "progress.state"),
+        *_under("copy", "source.name", "source.uuid"), *_under("attributes", "name", "value"),
+        *_under("movement", "paths.source", "paths.destination", "progress.state", "progress.percent_complete"),
         *_under("vvol", "is_bound"), *_under("metric", "status"), *_under("statistics", "status"),
     ),
     case_insensitive=frozenset({"lun_maps.igroup.initiators.name"}),
@@ -54,10 +55,12 @@ LUN = Shape(
 )  # fmt: skip
 LUN_CREATE = (
     *SVM, "name", "location.volume.name", "location.volume.uuid", "location.qtree.name", "location.logical_unit", "os_type", "space.size",
-    "space.guarantee.requested", "space.scsi_thin_provisioning_support_enabled", "comment", "auto_delete",
+    "space.guarantee.requested", "space.scsi_thin_provisioning_support_enabled", "comment", "auto_delete", "clone.source.name",
+    "clone.source.uuid",
 )  # fmt: skip
 LUN_MODIFY = (
     "name", "space.size", "space.guarantee.requested", "space.scsi_thin_provisioning_support_enabled", "comment", "enabled", "auto_delete",
+    "clone.source.name", "clone.source.uuid",
 )  # fmt: skip
 
 IGROUP = Shape(
@@ -276,6 +279,9 @@ def lun_record(array: Array, svm: Svm, lun: Lun) -> Record:
     }
     if lun.comment:
         record["comment"] = lun.comment
+    if lun.moved_from:
+        paths = {"source": lun.moved_from, "destination": lun.path}
+        record["movement"] = {"paths": paths, "progress": {"state": "complete", "percent_complete": 100}}
     if maps:
         record["lun_maps"] = [{"logical_unit_number": m.number, "igroup": _igroup_of_lun(m.igroup)} for m in maps]
     return record
@@ -369,6 +375,11 @@ def _volume(svm: Svm, volume: Volume) -> Record:
         "type": "rw",
         "create_time": volume.created,
         "is_svm_root": volume.is_root,
+        "language": "c.utf_8",
+        "aggregates": [{"name": "aggr1", "uuid": identity("aggregate", "aggr1")}],
+        "snapshot_policy": {"name": "default", "uuid": identity("snapshot_policy", "default")},
+        "encryption": {"enabled": False},
+        "error_state": {"is_inconsistent": False},
         "snapshot_count": len(volume.snapshots),
         "guarantee": {"type": "volume", "honored": True},
         "space": {

@@ -79,6 +79,7 @@ class Lun:
     enabled: bool = True
     auto_delete: bool = False
     hidden_reads: int = 0
+    moved_from: str = ""
     uuid: str = field(default_factory=new_uuid)
     created: str = field(default_factory=now)
 

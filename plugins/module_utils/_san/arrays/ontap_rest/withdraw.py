@@ -217,7 +217,7 @@ class DeleteLun(OntapStep):
         stored = lookup.lun_of(self.site.client, self.lun.id) if self.made_by else None
         if stored is not None:
             refuse_others_work(stored, self.made_by)
-        self.site.delete(f"/storage/luns/{self.lun.id}", (codes.LUN_NOT_FOUND, codes.ENTRY_NOT_FOUND), allow_delete_while_mapped="false")
+        self.site.delete(f"/storage/luns/{self.lun.id}", codes.NO_LUN, allow_delete_while_mapped="false")
 
     def check(self) -> None:
         if lookup.lun_of(self.site.client, self.lun.id) is not None:

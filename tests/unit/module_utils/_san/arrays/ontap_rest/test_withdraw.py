@@ -326,6 +326,13 @@ class TestWhatSomebodyElseDoesMeanwhile:
         assert bench.withdraw(WithdrawWish(address(), delete=True))[0].changed
         assert bench.state() == before
 
+    def test_a_lun_that_somebody_else_deletes_first_is_gone_all_the_same(self, bench: BenchInPlace) -> None:
+        before = bench.state()
+        bench.provision(wish())
+        bench.meanwhile("DELETE .*/storage/luns", lambda: bench.client().delete(f"/storage/luns/{bench.stored_lun().uuid}", 10))
+        assert bench.withdraw(WithdrawWish(address(), delete=True))[0].changed
+        assert bench.state() == before
+
     def test_a_group_to_which_another_lun_was_mapped_stays(self, bench: BenchInPlace) -> None:
         bench.provision(wish())
         bench.lun("/vol/vol_prod/late")
