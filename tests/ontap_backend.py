@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import urlencode
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import (
     Change,
@@ -24,6 +25,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_r
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Outcome, carry_out
+from tests.lab.ontap.releases import parse
 from tests.lab.ontap.running import Running
 from tests.unit.ontap import GIB, SVM
 
@@ -58,22 +60,32 @@ class Bench:
     server: Server
     connection: Connection
     clock: Clock = field(default_factory=Clock)
+    release: str = ""
+    """Of ONTAP; empty for the world's."""
 
     @classmethod
-    def of(cls, server: Running) -> Bench:
+    def of(cls, server: Running, release: str = "") -> Bench:
         """Start from the lab's world."""
-        server.control("POST", "/reset")
-        return cls(
-            server,
-            Connection(
-                "array", "ontap", "127.0.0.1", server.port, server.username, server.password, ca_path=str(server.authority), timeout=20.0
-            ),
+        connection = Connection(
+            "array", "ontap", "127.0.0.1", server.port, server.username, server.password, ca_path=str(server.authority), timeout=20.0
         )
+        return cls(server, connection, release=release).again()
 
     def again(self) -> Bench:
         """The array in its first state."""
         self.server.control("POST", "/reset")
+        self.become(self.release)
         return self
+
+    @property
+    def luns_tell_initiators(self) -> bool:
+        """Whether a LUN tells who is in its groups, so that nobody has to ask."""
+        return not self.release or parse(self.release) >= (9, 16, 1)
+
+    def become(self, release: str, disaggregated: bool = False) -> None:
+        """Let the array be of this release, or say to be an ASA r2."""
+        if release:
+            self.server.control("POST", f"/release?version={release}&disaggregated={str(disaggregated).lower()}")
 
     def backend(self) -> OntapRest:
         return OntapRest(self.connection, self.clock.time, self.clock.sleep)
@@ -107,6 +119,11 @@ class Bench:
         yield sent
         sent += [f"{row['method']} {row['path'].partition('?')[0]}" for row in self.server.control("GET", "/requests")["requests"]]
 
+    def log_in(self, svm: str = "", denied: Sequence[str] = ()) -> None:
+        """Let the account be that of one SVM, or one whose role lacks these paths, until the next reset."""
+        pairs = [*([("svm", svm)] if svm else []), *(("denied", path) for path in denied)]
+        self.server.control("POST", f"/account?{urlencode(pairs)}")
+
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Do something on the array as somebody else would; the record that came of it."""
         found = self.client().post(path, body, 30)
@@ -121,6 +138,14 @@ class Bench:
             "initiators": [{"name": one} for one in initiators],
         }
         return self.post("/protocols/san/igroups", body)
+
+    def nest(self, name: str, **groups: Sequence[str]) -> None:
+        """Make a group of groups that are made of initiators."""
+        for nested, initiators in groups.items():
+            self.igroup(nested, initiators)
+        self.post(
+            "/protocols/san/igroups", {"svm.name": SVM, "name": name, "os_type": "vmware", "igroups": [{"name": one} for one in groups]}
+        )
 
     def lun(self, path: str, size: int = GIB, os_type: str = "vmware") -> dict[str, Any]:
         return self.post("/storage/luns", {"svm.name": SVM, "name": path, "os_type": os_type, "space.size": size})

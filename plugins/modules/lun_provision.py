@@ -321,7 +321,7 @@ array:
       returned: success
       type: str
     version:
-      description: Its version.
+      description: Its version; empty where the account may not read it, as that of an SVM.
       returned: success
       type: str
     uuid:

@@ -55,6 +55,10 @@ class Lab:
             self._ask(server, "DELETE", "/faults")
             self._ask(server, "DELETE", "/requests")
 
+    def become(self, release: str) -> None:
+        """Let the array be of this release of ONTAP, until the next reset."""
+        self._ask(ARRAY, "POST", f"/release?version={release}")
+
     def state(self) -> dict[str, Any]:
         """All that clients can change; equal states are equal worlds."""
         return state(self.endpoints)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tests.lab.ontap.releases import NEWEST, OLDEST, written
 from tests.live.lab import HYPERVISOR, WINDOWS
 
 _RAW_SLOT = re.compile(r" raw (?P<naa>[0-9a-f]{32})$")
@@ -33,6 +34,8 @@ class Platform:
     group_os_type: str
     row: Mapping[str, str]
     """The columns of the map that tell where the VM is."""
+    release: str
+    """Of ONTAP, with which its whole life is played."""
     nodes: tuple[str, ...] = ()
     """The nodes of its failover cluster, that which runs the VM first."""
 
@@ -57,14 +60,15 @@ class Platform:
 
 VCENTER = Platform(
     server=HYPERVISOR, fixture="running", vm="app01", volume="vol_prod", label="Hard disk 2", place="SCSI(0:1)", group_os_type="vmware",
-    row={"hypervisor_type": "vmware", "cluster": "prod", "host": "esx01.lab"},
+    row={"hypervisor_type": "vmware", "cluster": "prod", "host": "esx01.lab"}, release=written(OLDEST),
 )  # fmt: skip
 HYPERV_HOST = Platform(
     server=WINDOWS[0], fixture="running_windows", vm="hvapp01", volume="vol_hv", label="SCSI(0:2)", place="SCSI(0:2)",
-    group_os_type="hyper_v", row={"hypervisor_type": "hyperv", "cluster": "", "host": "hv01.lab"},
+    group_os_type="hyper_v", row={"hypervisor_type": "hyperv", "cluster": "", "host": "hv01.lab"}, release=written(NEWEST),
 )  # fmt: skip
 HYPERV_CLUSTER = Platform(
     server=WINDOWS[1], fixture="running_windows", vm="c1app01", volume="vol_hv", label="SCSI(0:1)", place="SCSI(0:1)",
     group_os_type="hyper_v", row={"hypervisor_type": "hyperv", "cluster": "hvc1", "host": "hvc1n1.lab"}, nodes=("hvc1n1", "hvc1n2"),
+    release=written(OLDEST),
 )  # fmt: skip
 PLATFORMS = (VCENTER, HYPERV_HOST, HYPERV_CLUSTER)

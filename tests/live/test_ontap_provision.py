@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import AuthenticationFailed, ConnectionFailed
+from tests.lab.ontap.releases import NEWEST, OLDEST, written
 from tests.lab.ontap.running import Running, running
 from tests.ontap_backend import Bench, ids
 from tests.unit.module_utils._san.arrays.ontap_rest.test_provision import (  # noqa: F401 - they run here  # pylint: disable=unused-import
@@ -37,9 +38,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield started
 
 
-@pytest.fixture
-def bench(server: Running) -> Bench:
-    return Bench.of(server)
+@pytest.fixture(params=[written(OLDEST), written(NEWEST)])
+def bench(server: Running, request: pytest.FixtureRequest) -> Bench:
+    return Bench.of(server, request.param)
 
 
 def test_a_wrong_password_names_user_and_array(bench: Bench) -> None:

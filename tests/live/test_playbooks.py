@@ -97,6 +97,7 @@ def journey(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     platform: Platform = request.param
     running: Lab = request.getfixturevalue(platform.fixture)
     running.reset()
+    running.become(platform.release)
     made = Journey(platform, running, commands(tmp_path_factory.mktemp(platform.server), running))
     made.note("before")
     made.step("promised", PROVISION, "--check", "--diff", **platform.disk, size="10GiB")

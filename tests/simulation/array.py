@@ -81,7 +81,7 @@ class ArrayInPlace:
         return {
             _naa(lun_map.lun): (lun_map.number, lun_map.lun.size)
             for lun_map in self.svm.maps
-            if lun_map.lun.enabled and wanted & lun_map.igroup.initiators.keys()
+            if lun_map.lun.enabled and wanted & lun_map.igroup.members.keys()
         }
 
     def lun(self, naa: str) -> Lun | None:

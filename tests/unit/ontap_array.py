@@ -22,7 +22,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_r
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from tests.lab import world
-from tests.lab.control import Action, Control, Faults, RequestLog
+from tests.lab.control import Action, Control, Faults, Query, RequestLog
 from tests.lab.ontap.api import Answer, Api, parse_request
 from tests.lab.ontap.errors import OntapError
 from tests.lab.ontap.jobs import Job, Jobs
@@ -166,7 +166,16 @@ class ArrayInPlace:
         self.faults, self.log = Faults(ACTIONS), RequestLog()
         self.wire = Wire(Api(self.array, self.jobs), self.jobs, self.faults, self.log)
         switches: Mapping[str, Callable[[Any], None]] = {"hide_luns": self._hide_luns, "mirror": self.array.add_mirror}
-        self._control = Control(self.log, self.faults, self.array.canonical, lambda: None, Path(), {}, switches)
+        self._control = Control(
+            self.log,
+            self.faults,
+            self.array.canonical,
+            lambda: None,
+            Path(),
+            {},
+            switches,
+            {"/release": self._become, "/account": self._admit},
+        )
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
         """Do what the control port does, and return its JSON."""
@@ -179,6 +188,12 @@ class ArrayInPlace:
         status, answer = calls[method]()
         assert status == 200, answer
         return answer
+
+    def _become(self, query: Query) -> None:
+        self.array.become(query["version"][0], query.get("disaggregated") == ["true"])
+
+    def _admit(self, query: Query) -> None:
+        self.array.admit("".join(query.get("svm", ())), query.get("denied", ()))
 
     def _hide_luns(self, reads: Any) -> None:
         self.array.hide_next = int(reads)

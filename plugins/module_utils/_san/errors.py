@@ -35,6 +35,10 @@ class AuthenticationFailed(CrossvisorError):
     """The endpoint refuses the user name, password or privilege."""
 
 
+class MissingRight(AuthenticationFailed):
+    """The endpoint knows the user, who lacks the right for this one request."""
+
+
 class NotFound(CrossvisorError):
     """An object that the user named does not exist."""
 

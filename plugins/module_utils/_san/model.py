@@ -11,7 +11,7 @@ attributes, never identities. All are immutable: a backend observes the world an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
@@ -338,6 +338,8 @@ class LunMapping:
     group_id: str
     lun_id: int | None
     initiators: Sequence[str] = ()
+    told: bool = field(default=True, compare=False)
+    """Whether the array told all that the group holds; one and the same mapping is known by its group, not by what was told of it."""
 
 
 @dataclass(frozen=True)
@@ -406,6 +408,7 @@ class ArrayAbout:
     name: str
     address: str
     version: str
+    """Empty, as the UUID, where the account may not read it."""
     uuid: str = ""
 
 

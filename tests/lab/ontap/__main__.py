@@ -89,7 +89,12 @@ def _writes(array: Array, plane: DataPlane | None) -> dict[str, Callable[[Query]
                 raise BadFault(f"the array has no LUN {naa}, or {size} is no number of bytes") from error
         return {}
 
-    return {"/data-plane": switch_data_plane, "/written": written}
+    return {
+        "/data-plane": switch_data_plane,
+        "/written": written,
+        "/release": lambda query: array.become("".join(values(query, "version")), values(query, "disaggregated") == ["true"]),
+        "/account": lambda query: array.admit("".join(values(query, "svm")), values(query, "denied")),
+    }
 
 
 def _switches(array: Array, plane: DataPlane | None) -> dict[str, Callable[[Any], None]]:

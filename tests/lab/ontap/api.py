@@ -37,6 +37,11 @@ NO_ISCSI = Code.ISCSI_SERVICE_NOT_FOUND
 JOB_SECONDS = 0.3
 WRITE_PARAMETERS = frozenset({"return_timeout", "return_records"})
 MAX_RETURN_TIMEOUT = 120
+ALLOWING = frozenset({"allow_delete_while_mapped"})
+OF_MANY = WRITE_PARAMETERS | ALLOWING | {"continue_on_failure", "serial_records"}
+"""Parameters of a change of all records that a query finds; what else is there is the query."""
+SVMS_OWN = frozenset({"/api/storage/luns", "/api/protocols/san/igroups", "/api/protocols/san/lun-maps"})
+"""Collections whose records are created in an SVM."""
 TUNNEL_NAME, TUNNEL_UUID = "x-dot-svm-name", "x-dot-svm-uuid"
 
 
@@ -124,7 +129,7 @@ class Api:
             (
                 "GET",
                 "private/cli/debug/smdb/table/Ontap(?:Mode|Personality)",
-                self._many(r.PERSONALITY, lambda ids: r.personality_records()),
+                self._many(r.PERSONALITY, lambda ids: r.personality_records(a)),
             ),
         ]
 
@@ -166,37 +171,51 @@ class Api:
 
     def _lun_table(self) -> list[tuple[str, str, Handler]]:
         a, r, o, path = self._array, resources, operations, "storage/luns"
+        modify = self._change(r.LUN_MODIFY, r.LUN, lambda ids, values: o.modify_lun(a, ids[0], values))
+        delete = self._remove(lambda ids, mapped: o.delete_lun(a, *ids, while_mapped=mapped), mappable=True)
         return [
             ("GET", path, self._counting_reads(self._many(r.LUN, lambda ids: r.lun_records(a), "lun"))),
             ("POST", path, self._create_lun),
+            ("PATCH", path, self._of_many(r.LUN, r.lun_records, modify)),
+            ("DELETE", path, self._of_many(r.LUN, r.lun_records, delete)),
             ("GET", path + ID, self._counting_reads(self._one(r.LUN, lambda ids: r.lun_record(a, *o.find_lun(a, *ids)), "lun"))),
-            ("PATCH", path + ID, self._change(r.LUN_MODIFY, r.LUN, lambda ids, values: o.modify_lun(a, ids[0], values))),
-            ("DELETE", path + ID, self._remove(lambda ids, mapped: o.delete_lun(a, *ids, while_mapped=mapped), mappable=True)),
+            ("PATCH", path + ID, modify),
+            ("DELETE", path + ID, delete),
         ]
 
     def _igroup_table(self) -> list[tuple[str, str, Handler]]:
         a, r, o, path = self._array, resources, operations, "protocols/san/igroups"
         members, member = f"{path}{ID}/initiators", f"{path}{ID}/initiators{ID}"
+        groups = f"{path}{ID}/igroups"
+        modify = self._change(r.IGROUP_MODIFY, r.IGROUP, lambda ids, values: o.modify_igroup(a, ids[0], values))
+        delete = self._remove(lambda ids, mapped: o.delete_igroup(a, *ids, while_mapped=mapped), mappable=True)
         return [
             ("GET", path, self._many(r.IGROUP, lambda ids: r.igroup_records(a), "igroup")),
             ("POST", path, self._create_igroup),
             ("GET", path + ID, self._one(r.IGROUP, lambda ids: r.igroup_record(a, *o.find_igroup(a, *ids)), "igroup")),
-            ("PATCH", path + ID, self._change(r.IGROUP_MODIFY, r.IGROUP, lambda ids, values: o.modify_igroup(a, ids[0], values))),
-            ("DELETE", path + ID, self._remove(lambda ids, mapped: o.delete_igroup(a, *ids, while_mapped=mapped), mappable=True)),
+            ("PATCH", path, self._of_many(r.IGROUP, r.igroup_records, modify)),
+            ("DELETE", path, self._of_many(r.IGROUP, r.igroup_records, delete)),
+            ("PATCH", path + ID, modify),
+            ("DELETE", path + ID, delete),
             ("GET", members, self._many(r.INITIATOR, self._initiator_records)),
             ("POST", members, self._add_initiators),
             ("GET", member, self._one(r.INITIATOR, self._initiator_record)),
             ("PATCH", member, self._change(("comment",), r.INITIATOR, self._comment_initiator)),
             ("DELETE", member, self._remove(lambda ids, mapped: o.remove_initiator(a, *ids, while_mapped=mapped), mappable=True)),
+            ("GET", groups, self._many(r.NESTED, lambda ids: r.nested_records(o.find_igroup(a, *ids)[1]), "igroup")),
+            ("POST", groups, self._add_groups),
+            ("DELETE", groups + ID, self._remove(lambda ids, mapped: o.remove_group(a, *ids, while_mapped=mapped), mappable=True)),
         ]
 
     def _map_table(self) -> list[tuple[str, str, Handler]]:
         a, r, o, path = self._array, resources, operations, "protocols/san/lun-maps"
+        delete = self._remove(lambda ids, mapped: o.delete_map(a, *ids))
         return [
             ("GET", path, self._many(r.LUN_MAP, lambda ids: r.lun_map_records(a))),
             ("POST", path, self._create_map),
+            ("DELETE", path, self._of_many(r.LUN_MAP, r.lun_map_records, delete)),
             ("GET", path + ID + ID, self._one(r.LUN_MAP, lambda ids: r.lun_map_record(a, *o.find_map(a, *ids)))),
-            ("DELETE", path + ID + ID, self._remove(lambda ids, mapped: o.delete_map(a, *ids))),
+            ("DELETE", path + ID + ID, delete),
         ]
 
     def _snapshot_table(self) -> list[tuple[str, str, Handler]]:
@@ -209,6 +228,8 @@ class Api:
         ]
 
     def _route(self, request: Request, action: Action) -> Answer:
+        if request.path in self._array.denied:
+            raise OntapError(Code.PERMISSION_DENIED, "not authorized for that command")
         known = [(method, match, handler) for method, pattern, handler in self._routes if (match := pattern.fullmatch(request.path))]
         if not known:
             raise OntapError(Code.API_NOT_FOUND, "API not found")
@@ -246,14 +267,21 @@ class Api:
             return answer
 
     def _tunnelled(self, request: Request) -> Mapping[str, Any]:
-        """Give a creation the SVM of the tunnel headers when its body names none."""
-        tunnel = {"svm.name": request.headers.get(TUNNEL_NAME), "svm.uuid": request.headers.get(TUNNEL_UUID)}
+        """Give a creation the SVM of the tunnel headers when its body names none, which must be the same when it does."""
+        tunnel = {"svm.name": self._vserver(request), "svm.uuid": request.headers.get(TUNNEL_UUID)}
         given = {path: value for path, value in tunnel.items() if value is not None}
         if not given:
             return request.values
-        operations.find_svm(self._array, given)
-        needs_svm = request.method == "POST" and not {"svm.name", "svm.uuid"} & request.values.keys()
-        return {**given, **request.values} if needs_svm else request.values
+        tunnelled = operations.find_svm(self._array, given)
+        named = {path: value for path, value in request.values.items() if path in tunnel}
+        if named and operations.find_svm(self._array, named) is not tunnelled:
+            raise OntapError(Code.SVM_MISMATCH, "The SVM of the body is not the one of the request's header.", "svm")
+        makes_svms_own = request.method == "POST" and request.path in SVMS_OWN
+        return {**request.values, **given} if makes_svms_own and not named else request.values
+
+    def _vserver(self, request: Request) -> str | None:
+        """The SVM to which the request is confined, by its account or by its tunnel."""
+        return self._array.account_svm or request.headers.get(TUNNEL_NAME)
 
     def _links(self, request: Request, answer: Answer) -> Answer:
         accept = request.headers.get("accept", "*/*")
@@ -281,14 +309,14 @@ class Api:
 
     def _many(self, shape: Shape, records: Callable[[tuple[str, ...]], list[Record]], kind: str | None = None) -> Handler:
         def handle(request: Request) -> Answer:
-            body = collection(self._scoped(request, records(request.ids)), _aliased(request.query), shape, request.path)
+            body = collection(self._scoped(request, records(request.ids)), _aliased(request.query), self._played(shape), request.path)
             return Answer(200, body, kind=kind)
 
         return handle
 
     def _one(self, shape: Shape, record: Callable[[tuple[str, ...]], Record], kind: str | None = None) -> Handler:
         def handle(request: Request) -> Answer:
-            found = instance(record(request.ids), request.query, shape)
+            found = instance(record(request.ids), request.query, self._played(shape))
             return Answer(200, {**found, LINKS: {"self": {"href": request.path}}}, kind=kind)
 
         return handle
@@ -305,7 +333,7 @@ class Api:
     def _change(self, settable: tuple[str, ...], shape: Shape, change: Callable[[tuple[str, ...], Mapping[str, Any]], None]) -> Handler:
         def handle(request: Request) -> Answer:
             check_parameters(request.query, WRITE_PARAMETERS)
-            check_body(request.values, settable, shape)
+            check_body(request.values, settable, self._played(shape))
             change(request.ids, request.values)
             return Answer(200)
 
@@ -321,8 +349,26 @@ class Api:
 
         return handle
 
+    def _of_many(self, shape: Shape, records: Callable[[Array], list[Record]], change: Handler) -> Handler:
+        """Change every record that the query finds, one after the other; the first that is refused ends it."""
+
+        def handle(request: Request) -> Answer:
+            query = {name: value for name, value in _aliased(request.query).items() if name not in OF_MANY}
+            if not query:
+                raise OntapError(Code.QUERY_MISSING, "A query is required to change a collection.")
+            found = collection(self._scoped(request, records(self._array)), query, self._played(shape), request.path)["records"]
+            if not found:
+                raise OntapError(Code.NO_ENTRY, "entry doesn't exist")
+            parameters = {name: value for name, value in request.query.items() if name in WRITE_PARAMETERS | ALLOWING}
+            for record in found:
+                ids = tuple(str(values_at(record, name)[0]) for name in shape.key)
+                change(replace(request, query=parameters, ids=ids))
+            return Answer(200, {"num_records": len(found)})
+
+        return handle
+
     def _scoped(self, request: Request, records: list[Record]) -> list[Record]:
-        name, uuid = request.headers.get(TUNNEL_NAME), request.headers.get(TUNNEL_UUID)
+        name, uuid = self._vserver(request), request.headers.get(TUNNEL_UUID)
         return [
             record
             for record in records
@@ -332,7 +378,7 @@ class Api:
     def _created(self, request: Request, href: str, record: Record, shape: Shape) -> Answer:
         body: Record = {}
         if request.query.get("return_records", "false").lower() == "true":
-            body = {"num_records": 1, "records": [instance(record, {}, shape)]}
+            body = {"num_records": 1, "records": [instance(record, {}, self._played(shape))]}
         return Answer(201, body, {"Location": href})
 
     def _create_lun(self, request: Request) -> Answer:
@@ -369,9 +415,20 @@ class Api:
             body = {"num_records": len(records), "records": records}
         return Answer(201, body, {"Location": f"{request.path}/{added[0]}"})
 
+    def _add_groups(self, request: Request) -> Answer:
+        self._check_create(request, ("name", "uuid", "records"), resources.NESTED)
+        entries = request.values.get("records", [dict(request.values)] if request.values else [])
+        added = operations.add_groups(self._array, request.ids[0], entries)
+        records = resources.nested_records(operations.find_igroup(self._array, request.ids[0])[1])
+        return Answer(201, {"num_records": len(added), "records": records}, {"Location": request.path})
+
     def _check_create(self, request: Request, settable: tuple[str, ...], shape: Shape) -> None:
         check_parameters(request.query, WRITE_PARAMETERS)
-        check_body(request.values, settable, shape)
+        check_body(request.values, settable, self._played(shape))
+
+    def _played(self, shape: Shape) -> Shape:
+        """Return the resource as the array's release has it."""
+        return shape.of(self._array.release)
 
     def _comment_initiator(self, ids: tuple[str, ...], values: Mapping[str, Any]) -> None:
         operations.comment_initiator(self._array, ids[0], ids[1], str(values.get("comment") or ""))

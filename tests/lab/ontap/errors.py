@@ -25,6 +25,9 @@ class Code(IntEnum):
     INVALID_VALUE = 262197
     FIELD_NOT_SETTABLE = 262196
     INVALID_JSON = 262254  # belief
+    QUERY_MISSING = 262186  # belief
+    CLONE_PROPERTY = 5374868  # belief
+    CLONE_ELSEWHERE = 5374869  # belief
     SNAPSHOT_EXISTS = 525059
     VOLUME_NOT_FOUND = 917927
     VOLUME_NOT_ONLINE = 917804  # belief: the REST tables name no code for a volume that is offline
@@ -69,12 +72,14 @@ class Code(IntEnum):
     CREATE_OS_TYPE_CONFLICT = 5374732
     MODIFY_OS_TYPE_CONFLICT = 5374733
     ADD_OS_TYPE_CONFLICT = 5374734
+    INITIATORS_AND_IGROUPS = 5374739  # belief: the tables name no code that we found
     IGROUP_NOT_FOUND = 5374852
     LUN_VOLUME_MISMATCH = 5374858
     LUN_VOLUME_MISSING = 5374859
     LUN_BASE_NAME_MISMATCH = 5374861
     LUN_BASE_NAME_MISSING = 5374862
     LUN_NOT_FOUND = 5374875
+    LUN_TO_CHANGE_NOT_FOUND = 5374876  # the table of PATCH and DELETE has both; which one comes when: belief
     LUN_PROPERTY_MISSING = 5374884
     LUN_SHRINK = 5374892
     MAP_LUN_MISSING = 5374901
@@ -86,7 +91,10 @@ class Code(IntEnum):
 HTTP_STATUS = {
     **dict.fromkeys((Code.DUPLICATE, Code.SNAPSHOT_EXISTS, Code.LUN_EXISTS, Code.IGROUP_EXISTS, Code.ALREADY_MAPPED), 409),
     **dict.fromkeys((Code.INITIATOR_MEMBER, Code.LUN_MAPPED, Code.IGROUP_MAPPED, Code.MAP_CONFLICT, Code.LUN_ID_IN_GROUP), 409),
-    **dict.fromkeys((Code.API_NOT_FOUND, Code.NO_ENTRY, Code.LUN_NOT_FOUND, Code.IGROUP_NOT_FOUND, Code.MAP_NOT_FOUND), 404),
+    **dict.fromkeys(
+        (Code.API_NOT_FOUND, Code.NO_ENTRY, Code.LUN_NOT_FOUND, Code.LUN_TO_CHANGE_NOT_FOUND, Code.IGROUP_NOT_FOUND, Code.MAP_NOT_FOUND),
+        404,
+    ),
     Code.INITIATOR_NOT_MEMBER: 404,
     Code.PERMISSION_DENIED: 403,
     Code.UNAUTHORISED: 401,

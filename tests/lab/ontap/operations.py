@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from tests.lab.ontap import names
 from tests.lab.ontap.errors import Code, OntapError
-from tests.lab.ontap.state import SPACE_ALLOCATION_BY_DEFAULT, Array, Igroup, Lun, LunMap, Snapshot, Svm, Volume
+from tests.lab.ontap.state import SPACE_ALLOCATION_BY_DEFAULT, SPACE_ALLOCATION_SINCE, Array, Igroup, Lun, LunMap, Snapshot, Svm, Volume
 
 Values = Mapping[str, Any]
 """A request body by dotted paths."""
@@ -45,6 +45,14 @@ def find_lun(array: Array, uuid: str) -> tuple[Svm, Lun]:
     """Return the visible LUN of this UUID with its SVM."""
     luns = ((svm, lun) for svm in array.svms for lun in svm.visible_luns)
     return find_by_uuid(luns, lambda lun: lun.uuid, uuid, OntapError(Code.LUN_NOT_FOUND, f'LUN with UUID "{uuid}" was not found.', "uuid"))
+
+
+def _lun_to_change(array: Array, uuid: str) -> tuple[Svm, Lun]:
+    """Return the LUN of this UUID, which a change does not find under another code than a look does."""
+    try:
+        return find_lun(array, uuid)
+    except OntapError as error:
+        raise OntapError(Code.LUN_TO_CHANGE_NOT_FOUND, "The specified LUN was not found.", "uuid") from error
 
 
 def find_igroup(array: Array, uuid: str) -> tuple[Svm, Igroup]:
@@ -89,6 +97,9 @@ def create_lun(array: Array, values: Values) -> Lun:
     """Create a LUN in an existing volume and return it."""
     svm = find_svm(array, values)
     volume, base_name = _place(svm, values)
+    source = _source(svm, volume, values)
+    if source is not None:
+        values = _of_clone(source, values)
     for required in ("os_type", "space.size"):
         if values.get(required) is None:
             raise OntapError(Code.LUN_PROPERTY_MISSING, f'The "{required}" property is required when creating a new LUN.', required)
@@ -97,10 +108,11 @@ def create_lun(array: Array, values: Values) -> Lun:
         volume, base_name, names.lun_size(names.size_in_bytes(values["space.size"]), os_type), os_type, _unused_serial(array),
         reserved=as_bool(values.get("space.guarantee.requested", False), "space.guarantee.requested"),
         space_allocation=as_bool(
-            values.get("space.scsi_thin_provisioning_support_enabled", os_type in SPACE_ALLOCATION_BY_DEFAULT),
+            values.get("space.scsi_thin_provisioning_support_enabled", _allocates_space(array, os_type)),
             "space.scsi_thin_provisioning_support_enabled",
         ),
         comment=str(values.get("comment") or ""), auto_delete=as_bool(values.get("auto_delete", False), "auto_delete"),
+        used=source.used if source else 0,
     )  # fmt: skip
     _refuse_taken_path(svm, lun.path)
     _refuse_offline(volume)
@@ -111,28 +123,33 @@ def create_lun(array: Array, values: Values) -> Lun:
 
 
 def modify_lun(array: Array, uuid: str, values: Values) -> None:
-    """Rename, grow or otherwise change a LUN: everything or, when a part is refused, nothing."""
-    svm, lun = find_lun(array, uuid)
+    """Rename, move, grow, overwrite or otherwise change a LUN: everything or, when a part is refused, nothing."""
+    svm, lun = _lun_to_change(array, uuid)
     volume, base_name = _place(svm, {"name": lun.path, **values}) if "name" in values else (lun.volume, lun.base_name)
     size = _grown(lun, values)
     reserved = as_bool(values.get("space.guarantee.requested", lun.reserved), "space.guarantee.requested")
     if (volume, base_name) != (lun.volume, lun.base_name):
-        if volume is not lun.volume:
-            raise OntapError(Code.LUN_VOLUME_MISMATCH, "Renaming a LUN cannot move it to another volume.", "name")
+        _refuse_offline(volume)
         _refuse_taken_path(svm, f"/vol/{volume.name}/{base_name}")
-    held = lun.size if lun.reserved else 0
+    source = _source(svm, volume, values)
+    size = size if source is None else source.size
+    held = lun.size if lun.reserved and volume is lun.volume else 0
     _refuse_lack_of_space(svm, volume, (size if reserved else 0) - held, lun.path)
     allocation = "space.scsi_thin_provisioning_support_enabled"
     lun.space_allocation = as_bool(values.get(allocation, lun.space_allocation), allocation)
     lun.enabled = as_bool(values.get("enabled", lun.enabled), "enabled")
     lun.auto_delete = as_bool(values.get("auto_delete", lun.auto_delete), "auto_delete")
     lun.comment = str(values.get("comment", lun.comment) or "")
-    lun.base_name, lun.size, lun.reserved = base_name, size, reserved
+    if volume is not lun.volume:
+        lun.moved_from = lun.path
+    if source is not None:
+        lun.used = source.used
+    lun.volume, lun.base_name, lun.size, lun.reserved = volume, base_name, size, reserved
 
 
 def delete_lun(array: Array, uuid: str, *, while_mapped: bool) -> None:
     """Delete a LUN, with its maps only if ``while_mapped``."""
-    svm, lun = find_lun(array, uuid)
+    svm, lun = _lun_to_change(array, uuid)
     if svm.maps_of(lun) and not while_mapped:
         raise OntapError(Code.LUN_MAPPED, f'LUN "{lun.path}" is mapped; specify "allow_delete_while_mapped" to delete it.', "uuid")
     svm.maps = [lun_map for lun_map in svm.maps if lun_map.lun is not lun]
@@ -150,8 +167,11 @@ def create_igroup(array: Array, values: Values) -> Igroup:
     os_type = _choice(values["os_type"], names.IGROUP_OS_TYPES, "os_type")
     protocol = _choice(values.get("protocol", "mixed"), names.PROTOCOLS, "protocol")
     members = initiators_of(values.get("initiators", []), protocol)
-    _refuse_os_type_conflict(svm, members, os_type, None, Code.CREATE_OS_TYPE_CONFLICT)
-    igroup = Igroup(name, protocol, os_type, members, str(values.get("comment") or ""))
+    nested = _groups_named(svm, values.get("igroups", []))
+    if members and nested:
+        raise OntapError(Code.INITIATORS_AND_IGROUPS, "An initiator group cannot contain both initiators and initiator groups.", "igroups")
+    igroup = Igroup(name, protocol, os_type, members, str(values.get("comment") or ""), igroups=nested)
+    _refuse_os_type_conflict(svm, igroup.members, os_type, igroup, Code.CREATE_OS_TYPE_CONFLICT)
     svm.igroups.append(igroup)
     return igroup
 
@@ -163,7 +183,7 @@ def modify_igroup(array: Array, uuid: str, values: Values) -> None:
     if name != igroup.name:
         _refuse_taken_igroup_name(svm, name)
     os_type = _choice(values.get("os_type", igroup.os_type), names.IGROUP_OS_TYPES, "os_type")
-    _refuse_os_type_conflict(svm, igroup.initiators, os_type, igroup, Code.MODIFY_OS_TYPE_CONFLICT)
+    _refuse_os_type_conflict(svm, igroup.members, os_type, igroup, Code.MODIFY_OS_TYPE_CONFLICT)
     igroup.name, igroup.os_type, igroup.comment = name, os_type, str(values.get("comment", igroup.comment) or "")
 
 
@@ -172,6 +192,8 @@ def delete_igroup(array: Array, uuid: str, *, while_mapped: bool) -> None:
     svm, igroup = find_igroup(array, uuid)
     _refuse_mapped_igroup(svm, igroup, while_mapped)
     svm.maps = [lun_map for lun_map in svm.maps if lun_map.igroup is not igroup]
+    for parent in svm.parents_of(igroup):
+        parent.igroups.remove(igroup)
     svm.igroups.remove(igroup)
 
 
@@ -184,6 +206,8 @@ def add_initiators(array: Array, uuid: str, entries: Any) -> list[str]:
     for name in members:
         if name in igroup.initiators:
             raise OntapError(Code.INITIATOR_MEMBER, f'Initiator "{name}" is already in initiator group "{igroup.name}".', "name")
+    if igroup.igroups:
+        raise OntapError(Code.INITIATORS_AND_IGROUPS, f'Initiator group "{igroup.name}" contains initiator groups.', "name")
     _refuse_os_type_conflict(svm, members, igroup.os_type, igroup, Code.ADD_OS_TYPE_CONFLICT)
     for name in members:
         _refuse_clash_of_joining(svm, igroup, name)
@@ -205,13 +229,46 @@ def remove_initiator(array: Array, uuid: str, name: str, *, while_mapped: bool) 
     del igroup.initiators[member]
 
 
+def find_nested(array: Array, uuid: str, nested_uuid: str) -> Igroup:
+    """Return the group of this UUID that is directly in another one."""
+    _svm, igroup = find_igroup(array, uuid)
+    found = [nested for nested in igroup.igroups if nested.uuid == nested_uuid]
+    if not found:
+        raise OntapError(Code.NO_ENTRY, "entry doesn't exist", "uuid")
+    return found[0]
+
+
+def add_groups(array: Array, uuid: str, entries: Any) -> list[Igroup]:
+    """Put groups into an igroup and return them: all of them or, when one is refused, none."""
+    svm, igroup = find_igroup(array, uuid)
+    added = _groups_named(svm, entries)
+    if igroup.initiators:
+        raise OntapError(Code.INITIATORS_AND_IGROUPS, f'Initiator group "{igroup.name}" contains initiators.', "igroups")
+    for nested in added:
+        if igroup in (nested, *nested.nested) or nested in igroup.igroups:
+            raise OntapError(Code.DUPLICATE, f'Initiator group "{nested.name}" cannot be in "{igroup.name}" again, nor in itself.', "name")
+        _refuse_os_type_conflict(svm, nested.members, igroup.os_type, igroup, Code.ADD_OS_TYPE_CONFLICT)
+        for name in nested.members:
+            _refuse_clash_of_joining(svm, igroup, name)
+    igroup.igroups += added
+    return added
+
+
+def remove_group(array: Array, uuid: str, nested_uuid: str, *, while_mapped: bool) -> None:
+    """Take a group out of an igroup; out of a mapped one only if ``while_mapped``."""
+    svm, igroup = find_igroup(array, uuid)
+    nested = find_nested(array, uuid, nested_uuid)
+    _refuse_mapped_igroup(svm, igroup, while_mapped)
+    igroup.igroups.remove(nested)
+
+
 def create_map(array: Array, values: Values) -> LunMap:
     """Map a LUN to an igroup, under the lowest free number unless one is given, and return the map."""
     svm = find_svm(array, values)
     lun, igroup = _lun_to_map(svm, values), _igroup_to_map(svm, values)
     if any(lun_map.igroup is igroup for lun_map in svm.maps_of(lun)):
         raise OntapError(Code.ALREADY_MAPPED, f'LUN "{lun.path}" is already mapped to initiator group "{igroup.name}".', "lun")
-    seen = svm.maps_seen_by(igroup.initiators)
+    seen = svm.maps_seen_by(igroup.members)
     for other in seen:
         if other.lun is lun:
             message = f'LUN "{lun.path}" is already mapped to an initiator of "{igroup.name}" through "{other.igroup.name}".'
@@ -281,6 +338,17 @@ def initiators_of(entries: Any, protocol: str) -> dict[str, str]:
     return {names.initiator_name(row.get("name"), protocol): str(row.get("comment") or "") for row in rows}
 
 
+def _groups_named(svm: Svm, entries: Any) -> list[Igroup]:
+    """Return the groups of ``[{"name", "uuid"}]``."""
+    if not isinstance(entries, list) or not all(isinstance(row, Mapping) for row in entries):
+        raise OntapError(Code.INVALID_VALUE, 'The value of field "igroups" must be an array of objects.', "igroups")
+    return [_igroup_to_map(svm, {f"igroup.{key}": value for key, value in row.items()}) for row in entries]
+
+
+def _allocates_space(array: Array, os_type: str) -> bool:
+    return array.release >= SPACE_ALLOCATION_SINCE and os_type in SPACE_ALLOCATION_BY_DEFAULT
+
+
 def _choice(value: object, allowed: tuple[str, ...], target: str) -> str:
     if value not in allowed:
         raise OntapError(Code.INVALID_VALUE, f'The value "{value}" is invalid for field "{target}" ({"|".join(allowed)})', target)
@@ -300,6 +368,27 @@ def _place(svm: Svm, values: Values) -> tuple[Volume, str]:
     if volume.is_root:
         raise OntapError(Code.LUN_ON_ROOT_VOLUME, "LUNs cannot be created on an SVM root volume.", "location.volume.name")
     return volume, names.lun_base_name(base_name)
+
+
+def _source(svm: Svm, volume: Volume, values: Values) -> Lun | None:
+    """Return the LUN of which another becomes a clone; None where that is not asked."""
+    name, uuid = values.get("clone.source.name"), values.get("clone.source.uuid")
+    if name is None and uuid is None:
+        return None
+    found = [lun for lun in svm.visible_luns if name in (None, lun.path) and uuid in (None, lun.uuid)]
+    if not found:
+        raise OntapError(Code.LUN_TO_CHANGE_NOT_FOUND, "The specified LUN was not found.", "clone.source")
+    if found[0].volume is not volume:
+        raise OntapError(Code.CLONE_ELSEWHERE, "A LUN clone and its source must be in the same volume.", "clone.source")
+    return found[0]
+
+
+def _of_clone(source: Lun, values: Values) -> Values:
+    """Return the values of a new clone, which takes size and operating system from its source and may not be given others."""
+    for given in ("os_type", "space.size"):
+        if given in values:
+            raise OntapError(Code.CLONE_PROPERTY, f'The "{given}" property cannot be specified when creating a LUN clone.', given)
+    return {"space.scsi_thin_provisioning_support_enabled": False, **values, "os_type": source.os_type, "space.size": source.size}
 
 
 def _split_name(name: Any) -> tuple[str | None, str | None]:
@@ -379,7 +468,7 @@ def _refuse_taken_igroup_name(svm: Svm, name: str) -> None:
 
 def _refuse_os_type_conflict(svm: Svm, initiators: Iterable[str], os_type: str, igroup: Igroup | None, code: Code) -> None:
     for other, initiator in itertools.product(svm.igroups, initiators):
-        if other is not igroup and initiator in other.initiators and other.os_type != os_type:
+        if other is not igroup and initiator in other.members and other.os_type != os_type:
             message = f'Initiator "{initiator}" is already in initiator group "{other.name}" with operating system type "{other.os_type}".'
             raise OntapError(code, message, "os_type")
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from tests.lab.ontap.errors import Code, OntapError
 from tests.lab.ontap.names import size_in_bytes
+from tests.lab.ontap.releases import Release, Since
 
 Record = dict[str, Any]
 Query = Mapping[str, str]
@@ -44,6 +45,16 @@ class Shape:
     case_insensitive: frozenset[str] = field(default=frozenset())
     parameters: frozenset[str] = field(default=frozenset())
     """Further query parameters of the resource's operations."""
+    since: Since = ()
+    """The releases that brought fields; a path stands for everything below it."""
+    lacking: tuple[str, ...] = ()
+    """What the release that is played does not have yet."""
+
+    def of(self, release: Release) -> Shape:
+        """Return the resource as this release has it."""
+        lacking = tuple(path for path, first in self.since if release < first)
+        known = tuple(path for path in self.fields if not any(_covers(newer, path) for newer in lacking))
+        return replace(self, fields=known, lacking=lacking)
 
     def knows(self, path: str) -> bool:
         """Return whether the path is a field or the parent of one."""
@@ -207,7 +218,7 @@ def project(record: Record, wanted: set[str], shape: Shape) -> Record:
     excluded = {name[1:] for name in wanted if name.startswith("!")}
 
     def keep(path: str) -> bool:
-        if any(_covers(name, path) for name in excluded):
+        if any(_covers(name, path) for name in (*excluded, *shape.lacking)):
             return False
         if "**" in wanted or any(_covers(name, path) for name in wanted):
             return True

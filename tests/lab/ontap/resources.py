@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tests.lab.ontap import releases
 from tests.lab.ontap.query import LINKS, Record, Shape
 from tests.lab.ontap.state import Array, Igroup, Lun, LunMap, Mirror, Snapshot, Svm, Volume
 from tests.lab.world import identity
@@ -42,20 +43,24 @@ LUN = Shape(
                 "physical_used", "physical_used_by_snapshots", "efficiency_ratio", "snapshot.reserve_percent"),
         *_under("status", "container_state", "mapped", "read_only", "state"),
         *_under("lun_maps", "logical_unit_number", "igroup.name", "igroup.uuid", "igroup.os_type", "igroup.protocol", "igroup.comment",
-                "igroup.initiators.name", "igroup.initiators.comment"),
+                "igroup.initiators.name", "igroup.initiators.comment", "igroup.igroups.name", "igroup.igroups.uuid"),
         *_under("qos_policy", "name", "uuid"), *_under("consistency_group", "name", "uuid"), *_under("clone.source", "name", "uuid"),
-        *_under("copy", "source.name", "source.uuid"), *_under("attributes", "name", "value"), *_under("movement", "progress.state"),
+        *_under("copy", "source.name", "source.uuid"), *_under("attributes", "name", "value"),
+        *_under("movement", "paths.source", "paths.destination", "progress.state", "progress.percent_complete"),
         *_under("vvol", "is_bound"), *_under("metric", "status"), *_under("statistics", "status"),
     ),
     case_insensitive=frozenset({"lun_maps.igroup.initiators.name"}),
     parameters=frozenset({"allow_delete_while_mapped"}),
+    since=releases.LUN,
 )  # fmt: skip
 LUN_CREATE = (
     *SVM, "name", "location.volume.name", "location.volume.uuid", "location.qtree.name", "location.logical_unit", "os_type", "space.size",
-    "space.guarantee.requested", "space.scsi_thin_provisioning_support_enabled", "comment", "auto_delete",
+    "space.guarantee.requested", "space.scsi_thin_provisioning_support_enabled", "comment", "auto_delete", "clone.source.name",
+    "clone.source.uuid",
 )  # fmt: skip
 LUN_MODIFY = (
     "name", "space.size", "space.guarantee.requested", "space.scsi_thin_provisioning_support_enabled", "comment", "enabled", "auto_delete",
+    "clone.source.name", "clone.source.uuid",
 )  # fmt: skip
 
 IGROUP = Shape(
@@ -71,8 +76,9 @@ IGROUP = Shape(
     ),
     case_insensitive=frozenset({"initiators.name"}),
     parameters=frozenset({"allow_delete_while_mapped"}),
+    since=releases.IGROUP,
 )  # fmt: skip
-IGROUP_CREATE = (*SVM, "name", "os_type", "protocol", "comment", "initiators")
+IGROUP_CREATE = (*SVM, "name", "os_type", "protocol", "comment", "initiators", "igroups")
 IGROUP_MODIFY = ("name", "os_type", "comment")
 
 INITIATOR = Shape(
@@ -82,7 +88,10 @@ INITIATOR = Shape(
     fields=("name", "comment", "igroup.name", "igroup.uuid", "connectivity_tracking.connection_state", "proximity.local_svm"),
     case_insensitive=frozenset({"name"}),
     parameters=frozenset({"allow_delete_while_mapped"}),
+    since=releases.INITIATOR,
 )
+
+NESTED = Shape(key=("uuid",), fields=("uuid", "name", "igroup.name", "igroup.uuid"), parameters=frozenset({"allow_delete_while_mapped"}))
 
 LUN_MAP = Shape(
     key=("lun.uuid", "igroup.uuid"),
@@ -90,9 +99,10 @@ LUN_MAP = Shape(
     expensive=("reporting_nodes",),
     fields=(
         *SVM, "logical_unit_number", *_under("lun", "name", "uuid", "node.name", "node.uuid"), *_under("reporting_nodes", *NODE),
-        *_under("igroup", "name", "uuid", "os_type", "protocol", "initiators"), "replicated",
+        *_under("igroup", "name", "uuid", "os_type", "protocol", "initiators", "replicated"),
     ),
     case_insensitive=frozenset({"igroup.initiators"}),
+    since=releases.LUN_MAP,
 )  # fmt: skip
 LUN_MAP_CREATE = (*SVM, "lun.name", "lun.uuid", "igroup.name", "igroup.uuid", "logical_unit_number")
 
@@ -177,6 +187,7 @@ CLUSTER = Shape(
     expensive=("metric", "statistics"),
     fields=("uuid", "name", "contact", "location", "san_optimized", "disaggregated", "metric.status", "statistics.status",
             *_under("version", "full", "generation", "major", "minor"), *_under("management_interfaces", "name", "uuid", "ip.address")),
+    since=releases.CLUSTER,
 )  # fmt: skip
 
 NODES = Shape(
@@ -201,7 +212,7 @@ def version(array: Array) -> Record:
 
 def cluster_record(array: Array) -> Record:
     """Return ``/api/cluster``."""
-    return {"name": array.name, "uuid": array.uuid, "version": version(array), "san_optimized": False, "disaggregated": False}
+    return {"name": array.name, "uuid": array.uuid, "version": version(array), "san_optimized": False, "disaggregated": array.disaggregated}
 
 
 def node_records(array: Array) -> list[Record]:
@@ -268,18 +279,27 @@ def lun_record(array: Array, svm: Svm, lun: Lun) -> Record:
     }
     if lun.comment:
         record["comment"] = lun.comment
+    if lun.moved_from:
+        paths = {"source": lun.moved_from, "destination": lun.path}
+        record["movement"] = {"paths": paths, "progress": {"state": "complete", "percent_complete": 100}}
     if maps:
         record["lun_maps"] = [{"logical_unit_number": m.number, "igroup": _igroup_of_lun(m.igroup)} for m in maps]
     return record
 
 
 def _igroup_of_lun(igroup: Igroup) -> Record:
-    return {**_igroup_reference(igroup), "os_type": igroup.os_type, "protocol": igroup.protocol, **_initiators(igroup)}
+    """What a LUN tells of a group that it is mapped to: who is in it directly."""
+    own = {"os_type": igroup.os_type, "protocol": igroup.protocol, **_initiators(igroup.initiators)}
+    return {**_igroup_reference(igroup), **own, **_groups("igroups", igroup.igroups)}
 
 
-def _initiators(igroup: Igroup) -> Record:
-    rows = [{"name": name, "comment": comment} if comment else {"name": name} for name, comment in igroup.initiators.items()]
+def _initiators(members: Mapping[str, str]) -> Record:
+    rows = [{"name": name, "comment": comment} if comment else {"name": name} for name, comment in members.items()]
     return {"initiators": rows} if rows else {}
+
+
+def _groups(field: str, igroups: Sequence[Igroup]) -> Record:
+    return {field: [_igroup_reference(igroup) for igroup in igroups]} if igroups else {}
 
 
 def igroup_records(array: Array) -> list[Record]:
@@ -299,16 +319,23 @@ def igroup_record(array: Array, svm: Svm, igroup: Igroup) -> Record:
         "os_type": igroup.os_type,
         "protocol": igroup.protocol,
         "delete_on_unmap": False,
-        "supports_igroups": True,
+        "supports_igroups": not igroup.initiators,
         **({"comment": igroup.comment} if igroup.comment else {}),
-        **_initiators(igroup),
+        **_initiators(igroup.members),
+        **_groups("igroups", igroup.igroups),
+        **_groups("parent_igroups", svm.parents_of(igroup)),
         **({"lun_maps": maps} if maps else {}),
     }
 
 
 def initiator_records(igroup: Igroup) -> list[Record]:
     """Return the members of an igroup."""
-    return [{**row, "igroup": _igroup_reference(igroup)} for row in _initiators(igroup).get("initiators", [])]
+    return [{**row, "igroup": _igroup_reference(igroup)} for row in _initiators(igroup.initiators).get("initiators", [])]
+
+
+def nested_records(igroup: Igroup) -> list[Record]:
+    """Return the groups that are directly in an igroup."""
+    return [{**_igroup_reference(nested), "igroup": _igroup_reference(igroup)} for nested in igroup.igroups]
 
 
 def lun_map_records(array: Array) -> list[Record]:
@@ -325,7 +352,7 @@ def lun_map_record(array: Array, svm: Svm, lun_map: LunMap) -> Record:
             **_igroup_reference(lun_map.igroup),
             "os_type": lun_map.igroup.os_type,
             "protocol": lun_map.igroup.protocol,
-            "initiators": list(lun_map.igroup.initiators),
+            "initiators": list(lun_map.igroup.members),
         },
         "logical_unit_number": lun_map.number,
         "reporting_nodes": [{"name": name, "uuid": uuid} for name, uuid in array.nodes.items()],
@@ -348,6 +375,11 @@ def _volume(svm: Svm, volume: Volume) -> Record:
         "type": "rw",
         "create_time": volume.created,
         "is_svm_root": volume.is_root,
+        "language": "c.utf_8",
+        "aggregates": [{"name": "aggr1", "uuid": identity("aggregate", "aggr1")}],
+        "snapshot_policy": {"name": "default", "uuid": identity("snapshot_policy", "default")},
+        "encryption": {"enabled": False},
+        "error_state": {"is_inconsistent": False},
         "snapshot_count": len(volume.snapshots),
         "guarantee": {"type": "volume", "honored": True},
         "space": {
@@ -456,9 +488,9 @@ def fcp_service_records(array: Array) -> list[Record]:
     return [{"svm": _svm_reference(svm), "enabled": True, "target": {"name": svm.fc_lifs[0]["wwnn"]}} for svm in array.svms if svm.fc_lifs]
 
 
-def personality_records() -> list[Record]:
+def personality_records(array: Array) -> list[Record]:
     """Return what tells an ASA r2 system from a unified one."""
-    return [{"ASA_R2": False, "ASA_NEXT": False}]
+    return [{"ASA_R2": array.disaggregated, "ASA_NEXT": array.disaggregated}]
 
 
 def add_links(value: Any, kind: str | None = None) -> Any:

@@ -14,13 +14,19 @@ from threading import RLock
 from typing import Any
 
 from tests.lab.ontap.names import is_wwpn
+from tests.lab.ontap.releases import Release, parse, release_of
 from tests.lab.world import ISCSI_PORT, identity, naa_of
 
 World = Mapping[str, Any]
 
 LUN_IDS = range(4096)
 SPACE_ALLOCATION_BY_DEFAULT = frozenset({"vmware", "hyper_v"})
-"""Since 9.15.1 these LUNs are created with SCSI thin provisioning enabled."""
+SPACE_ALLOCATION_SINCE = (9, 15, 1)
+"""Since then these LUNs are created with SCSI thin provisioning enabled."""
+
+
+CLUSTERS_OWN = ("/api/cluster", "/api/cluster/nodes")
+"""What the account of an SVM may not read."""
 
 
 def now() -> str:
@@ -73,6 +79,7 @@ class Lun:
     enabled: bool = True
     auto_delete: bool = False
     hidden_reads: int = 0
+    moved_from: str = ""
     uuid: str = field(default_factory=new_uuid)
     created: str = field(default_factory=now)
 
@@ -84,7 +91,7 @@ class Lun:
 
 @dataclass(eq=False)
 class Igroup:
-    """An initiator group; ``initiators`` are lower-case names with their comments."""
+    """An initiator group of initiators, which are lower-case names with their comments, or of other groups: never of both."""
 
     name: str
     protocol: str
@@ -92,6 +99,17 @@ class Igroup:
     initiators: dict[str, str]
     comment: str = ""
     uuid: str = field(default_factory=new_uuid)
+    igroups: list[Igroup] = field(default_factory=list)
+
+    @property
+    def members(self) -> dict[str, str]:
+        """Everybody who sees what is mapped to the group: its initiators, and those of all groups below it."""
+        return {**self.initiators, **{name: comment for group in self.igroups for name, comment in group.members.items()}}
+
+    @property
+    def nested(self) -> list[Igroup]:
+        """Every group below this one."""
+        return [below for group in self.igroups for below in (group, *group.nested)]
 
 
 @dataclass(eq=False)
@@ -163,7 +181,11 @@ class Svm:
     def maps_seen_by(self, initiators: Iterable[str]) -> list[LunMap]:
         """Return the maps of every igroup that has one of the initiators."""
         wanted = set(initiators)
-        return [lun_map for lun_map in self.maps if wanted & lun_map.igroup.initiators.keys()]
+        return [lun_map for lun_map in self.maps if wanted & lun_map.igroup.members.keys()]
+
+    def parents_of(self, igroup: Igroup) -> list[Igroup]:
+        """Return the groups that this one is directly in."""
+        return [parent for parent in self.igroups if igroup in parent.igroups]
 
     def available(self, volume: Volume) -> int:
         """Return the bytes of the volume that no LUN has reserved."""
@@ -189,9 +211,17 @@ class Array:
         self.name: str = world["name"]
         self.uuid: str = world["uuid"]
         self.version: Mapping[str, int] = world["version"]
+        self.disaggregated = bool(world.get("disaggregated"))
         self.nodes: dict[str, str] = {name: identity("node", name) for name in world["nodes"]}
         self.svms = [_load_svm(svm) for svm in world["svms"]]
         self.mirrors: list[Mirror] = []
+        self.admit()
+
+    def admit(self, svm: str = "", denied: Iterable[str] = ()) -> None:
+        """Let the account be that of one SVM, which knows of no cluster, or one whose role lacks paths; both until the next reset."""
+        with self.lock:
+            self.account_svm = svm
+            self.denied = frozenset({*denied, *(CLUSTERS_OWN if svm else ())})
 
     @property
     def node(self) -> str:
@@ -199,9 +229,20 @@ class Array:
         return next(iter(self.nodes))
 
     @property
+    def release(self) -> Release:
+        """The release that it plays."""
+        return release_of(self.version)
+
+    def become(self, release: str, disaggregated: bool = False) -> None:
+        """Play a release such as `9.11.1`, or say to be an ASA r2, until the next reset; raises ValueError for what is no release."""
+        with self.lock:
+            self.disaggregated = disaggregated
+            self.version = dict(zip(("generation", "major", "minor"), parse(release)))
+
+    @property
     def revision(self) -> str:
         """The product revision level of INQUIRY: four digits of the version."""
-        return "".join(str(self.version[part]) for part in ("generation", "major", "minor"))
+        return "".join(str(part) for part in self.release)
 
     def pass_read(self) -> None:
         """Count one GET of LUNs for the LUNs that are not shown yet."""
@@ -318,6 +359,6 @@ def _canonical_igroup(svm: Svm, igroup: Igroup) -> dict[str, Any]:
         "protocol": igroup.protocol,
         "os_type": igroup.os_type,
         "comment": igroup.comment,
-        "initiators": sorted(igroup.initiators),
+        "initiators": sorted(igroup.members),
         "maps": sorted(({"lun": m.lun.path, "id": m.number} for m in svm.maps_in(igroup)), key=lambda row: row["id"]),
     }

@@ -160,12 +160,65 @@ def test_a_refused_part_of_a_change_keeps_the_rest_from_happening(client: Client
     assert client.refusal("PATCH", f"{LUNS}/{uuid}", {"comment": "new", "space": {"size": GIB // 2}}) == Code.LUN_SHRINK
 
 
-def test_a_lun_is_renamed_within_its_volume_only(client: Client) -> None:
+def test_a_lun_is_renamed_and_moves_to_another_volume(client: Client) -> None:
     uuid = client.create(LUNS, LUN)["uuid"]
     assert client.refusal("PATCH", f"{LUNS}/{uuid}", {"name": "/vol/vol_prod/ds_single"}) == Code.LUN_EXISTS
-    assert client.refusal("PATCH", f"{LUNS}/{uuid}", {"name": "/vol/vol_dev/new"}) == Code.LUN_VOLUME_MISMATCH
     assert client.call("PATCH", f"{LUNS}/{uuid}", {"name": "/vol/vol_prod/other"}).status == 200
     assert client.get(f"{LUNS}/{uuid}")["name"] == "/vol/vol_prod/other"
+    assert client.call("PATCH", f"{LUNS}/{uuid}", {"name": "/vol/vol_dev/other"}).status == 200
+    moved = client.get(f"{LUNS}/{uuid}?fields=name,location.volume.name,movement")
+    assert (moved["name"], moved["location"]["volume"]["name"]) == ("/vol/vol_dev/other", "vol_dev")
+    assert moved["movement"]["paths"] == {"source": "/vol/vol_prod/other", "destination": "/vol/vol_dev/other"}
+
+
+def test_a_clone_is_a_new_lun_of_its_sources_size_and_volume(client: Client) -> None:
+    source = client.create(LUNS, LUN)
+    client.array.write(naa_of(source["serial_number"]), 4096)
+    clone = {"svm.name": "svm_san", "name": "/vol/vol_prod/clone", "clone": {"source": {"name": LUN["name"]}}}
+    made = client.create(LUNS, clone)
+    assert (made["space"]["size"], made["space"]["used"], made["os_type"]) == (GIB, 4096, "vmware")
+    assert made["serial_number"] != source["serial_number"]
+    assert made["space"]["scsi_thin_provisioning_support_enabled"] is False
+    again = {**clone, "name": "/vol/vol_prod/again"}
+    assert client.refusal("POST", LUNS, {**again, "os_type": "linux"}) == Code.CLONE_PROPERTY
+    assert client.refusal("POST", LUNS, {**again, "space.size": GIB}) == Code.CLONE_PROPERTY
+    assert client.refusal("POST", LUNS, {**clone, "name": "/vol/vol_dev/clone"}) == Code.CLONE_ELSEWHERE
+    assert client.refusal("POST", LUNS, {**again, "clone.source.name": "/vol/vol_prod/nobody"}) == Code.LUN_TO_CHANGE_NOT_FOUND
+
+
+def test_a_lun_that_is_overwritten_by_another_stays_itself(client: Client) -> None:
+    client.create(LUNS, LUN)
+    other = client.create(LUNS, {**LUN, "name": "/vol/vol_prod/other", "space": {"size": 2 * GIB}})
+    assert client.call("PATCH", f"{LUNS}/{other['uuid']}", {"clone": {"source": {"name": LUN["name"]}}}).status == 200
+    now = client.get(f"{LUNS}/{other['uuid']}")
+    assert (now["space"]["size"], now["serial_number"], now["name"]) == (GIB, other["serial_number"], other["name"])
+
+
+def test_a_change_finds_no_lun_under_another_code_than_a_look(client: Client) -> None:
+    assert client.refusal("GET", f"{LUNS}/nobody") == Code.LUN_NOT_FOUND
+    assert client.refusal("DELETE", f"{LUNS}/nobody") == client.refusal("PATCH", f"{LUNS}/nobody", {}) == Code.LUN_TO_CHANGE_NOT_FOUND
+
+
+def test_all_that_a_query_finds_is_changed_or_deleted(client: Client) -> None:
+    for name in ("one", "two"):
+        client.create(LUNS, {**LUN, "name": f"/vol/vol_prod/q_{name}"})
+    assert client.call("PATCH", f"{LUNS}?name=/vol/vol_prod/q_*", {"comment": "x"}).body["num_records"] == 2
+    assert len(client.records(f"{LUNS}?comment=x")) == 2
+    client.create(IGROUPS, IGROUP)
+    client.create(MAPS, mapping("/vol/vol_prod/q_one", "group"))
+    assert client.call("DELETE", f"{MAPS}?igroup.name=group").status == 200
+    assert client.call("DELETE", f"{LUNS}?name=/vol/vol_prod/q_*&return_timeout=5").status == 200
+    assert client.records(f"{LUNS}?name=/vol/vol_prod/q_*") == []
+    assert client.refusal("DELETE", f"{LUNS}?name=/vol/vol_prod/q_*") == Code.NO_ENTRY
+    assert client.refusal("DELETE", LUNS) == Code.QUERY_MISSING, "not everything there is"
+    assert client.refusal("DELETE", f"{IGROUPS}?name=esx_prod") == Code.IGROUP_MAPPED
+
+
+def test_volumes_are_found_by_what_drivers_ask_for(client: Client) -> None:
+    usable = "type=rw&style=flex*&is_svm_root=false&error_state.is_inconsistent=false&state=online"
+    query = f"{usable}&aggregates.name=aggr1&snapshot_policy.name=default"
+    found = client.records(f"/api/storage/volumes?{query}&fields=name")
+    assert {"vol_prod", "vol_dev"} <= {record["name"] for record in found}
 
 
 def test_a_mapped_lun_is_deleted_only_when_that_is_asked_for(client: Client) -> None:
@@ -455,7 +508,7 @@ def test_what_does_not_exist_cannot_be_read(client: Client, path: str, code: int
     assert client.refusal("GET", path) == code
 
 
-@pytest.mark.parametrize(("method", "path"), [("DELETE", LUNS), ("POST", "/api/svm/svms"), ("PATCH", MAPS)])
+@pytest.mark.parametrize(("method", "path"), [("PUT", LUNS), ("POST", "/api/svm/svms"), ("PATCH", MAPS)])
 def test_a_method_that_a_resource_lacks_is_not_allowed(client: Client, method: str, path: str) -> None:
     assert client.call(method, path, {}).status == 405
 
@@ -469,6 +522,18 @@ def test_the_tunnel_header_stands_for_the_svm(client: Client) -> None:
     assert [record["name"] for record in client.get(LUNS, **tunnel)["records"]] == ["/vol/vol_dr/ds_replica"]
     body = {"name": "/vol/vol_dr/new", "os_type": "linux", "space.size": GIB}
     assert client.call("POST", LUNS, body, tunnel).status == 201
+    assert client.call("POST", LUNS, {**body, "name": "/vol/vol_dr/named", "svm": {"name": "svm_dr"}}, tunnel).status == 201
+    other = client.call("POST", LUNS, {**body, "svm": {"name": "svm_san"}}, tunnel)
+    assert int(other.body["error"]["code"]) == Code.SVM_MISMATCH
+
+
+def test_the_tunnel_header_says_nothing_that_a_resource_of_an_svms_object_does_not_take(client: Client) -> None:
+    tunnel = {"X-Dot-SVM-Name": "svm_san"}
+    client.create(IGROUPS, {**IGROUP, "initiators": []})
+    members = f"{IGROUPS}/{igroup_uuid(client, 'group')}/initiators"
+    assert client.call("POST", members, {"name": IQN}, tunnel).status == 201
+    volume = client.records("/api/storage/volumes?name=vol_prod")[0]["uuid"]
+    assert client.call("POST", f"/api/storage/volumes/{volume}/snapshots", {"name": "tunnelled"}, tunnel).status == 201
 
 
 def test_links_are_left_out_for_plain_json(client: Client) -> None:
@@ -535,3 +600,73 @@ def test_snapshots_have_unique_names_within_their_volume(client: Client) -> None
     assert client.refusal("POST", path, {"name": "before"}) == Code.SNAPSHOT_EXISTS
     assert client.call("DELETE", f"{path}/{uuid}").status == 200
     assert client.records(path) == []
+
+
+@pytest.mark.parametrize(
+    ("release", "told"),
+    [
+        ("9.11.1", {"name", "uuid"}),
+        ("9.13.1", {"name", "uuid"}),
+        ("9.16.1", {"name", "uuid", "os_type", "protocol", "initiators"}),
+        ("9.18.1", {"name", "uuid", "os_type", "protocol", "initiators"}),
+    ],
+)
+def test_each_release_tells_of_a_luns_groups_what_it_knows(client: Client, release: str, told: set[str]) -> None:
+    client.array.become(release)
+    (record,) = client.records("/api/storage/luns?name=/vol/vol_prod/ds_single&fields=lun_maps")
+    assert {name for row in record["lun_maps"] for name in row["igroup"] if name != "_links"} == told
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "first"),
+    [
+        (LUNS, "lun_maps.igroup.initiators", "9.16.1"),
+        (LUNS, "serial_number_hex", "9.17.1"),
+        ("/api/cluster", "disaggregated", "9.16.1"),
+        ("/api/protocols/san/igroups", "connectivity_tracking", "9.12.1"),
+    ],
+)
+def test_a_field_is_unknown_before_the_release_that_brought_it(client: Client, path: str, field: str, first: str) -> None:
+    generation, major, minor = first.split(".")
+    client.array.become(f"{generation}.{int(major) - 1}.{minor}")
+    assert client.refusal("GET", f"{path}?fields={field}") == Code.INVALID_VALUE
+    client.array.become(first)
+    assert client.call("GET", f"{path}?fields={field}").status == 200
+
+
+def test_only_a_release_is_played(client: Client) -> None:
+    for text in ("9", "9.x.1", ""):
+        with pytest.raises(ValueError, match="is no release of ONTAP such as"):
+            client.array.become(text)
+
+
+def nested(client: Client) -> str:
+    for name, initiator in (("child_a", IQN), ("child_b", WWPN)):
+        client.create(IGROUPS, {"svm.name": "svm_san", "os_type": "linux", "name": name, "initiators": [{"name": initiator}]})
+    groups = {"igroups": [{"name": "child_a"}, {"name": "child_b"}]}
+    return str(client.create(IGROUPS, {"svm.name": "svm_san", "os_type": "linux", "name": "parent", **groups})["uuid"])
+
+
+def test_a_group_of_groups_tells_everybody_in_them_but_its_luns_do_not(client: Client) -> None:
+    nested(client)
+    client.create(LUNS, {"svm.name": "svm_san", "name": "/vol/vol_prod/n", "os_type": "linux", "space.size": GIB})
+    client.create(MAPS, mapping("/vol/vol_prod/n", "parent"))
+    (parent,) = client.records(f"{IGROUPS}?name=parent&fields=initiators,igroups")
+    assert [row["name"] for row in parent["initiators"]] == [IQN, WWPN]
+    (lun,) = client.records("/api/storage/luns?name=/vol/vol_prod/n&fields=lun_maps")
+    assert "initiators" not in lun["lun_maps"][0]["igroup"]
+    assert [row["name"] for row in lun["lun_maps"][0]["igroup"]["igroups"]] == ["child_a", "child_b"]
+    assert [row["naa"] for row in client.array.presented([IQN])] == [row["naa"] for row in client.array.presented([WWPN])] != []
+
+
+def test_a_group_holds_initiators_or_groups_and_never_itself(client: Client) -> None:
+    parent = nested(client)
+    groups = f"{IGROUPS}/{parent}/igroups"
+    assert client.refusal("POST", f"{IGROUPS}/{parent}/initiators", {"name": "iqn.2001-04.com.x:y"}) == Code.INITIATORS_AND_IGROUPS
+    child = igroup_uuid(client, "child_a")
+    assert client.refusal("POST", f"{IGROUPS}/{child}/igroups", {"name": "child_b"}) == Code.INITIATORS_AND_IGROUPS
+    assert client.refusal("POST", groups, {"name": "parent"}) == Code.DUPLICATE
+    assert client.call("DELETE", f"{groups}/{child}").status == 200
+    assert [row["name"] for row in client.records(groups)] == ["child_b"]
+    assert client.refusal("DELETE", f"{groups}/{child}") == Code.NO_ENTRY
+    assert client.call("POST", groups, {"name": "child_a"}).status == 201

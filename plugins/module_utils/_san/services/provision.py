@@ -122,9 +122,10 @@ def provision(
     The hypervisor is asked only when a step fails, before anything is taken back. Without one, a LUN that was there before stays mapped,
     unless `assume_unused` is the user's word for what nobody can tell.
     """
+    about = array.about()
     with closing(Asked(array, False, open_hypervisor)) as asked:
         change = array.plan_provision(wish, partial(_refuse_to_take_back, asked, assume_unused))
-        return _provisioned(array, change, wish, targets, check_mode)
+        return _provisioned(array, about, change, wish, targets, check_mode)
 
 
 def _refuse_to_take_back(asked: Asked, assume_unused: bool, luns: Sequence[Lun], made: bool) -> None:
@@ -138,12 +139,11 @@ def _refuse_to_take_back(asked: Asked, assume_unused: bool, luns: Sequence[Lun],
         nobody_to_ask(luns, made)
 
 
-def _provisioned(array: Array, change: Change, wish: ProvisionWish, targets: str, check_mode: bool) -> LunReport:
+def _provisioned(array: Array, about: ArrayAbout, change: Change, wish: ProvisionWish, targets: str, check_mode: bool) -> LunReport:
     observed = change.lun()
     wanted = targets == ALWAYS or (targets == CHANGED and bool(change.plan.pending()))
     found = array.targets(wish.address.svm, {initiator_kind(name) for name in wish.initiators}) if wanted else None
     unserved = [] if found is None else _refuse_unless_served(wish, found)
-    about = array.about()
     outcome = carry_out(change.plan + Plan(warnings=unserved), check_mode)
     lun = read_back(outcome, check_mode, change.lun)
     created = observed is None and lun is not None
@@ -268,23 +268,23 @@ def withdraw(
     `assume_unused` overrides only what nobody can tell. `leaving_vm` is for check mode alone: it tells whether the LUN could go once that
     VM has let go of it. A LUN that is not there is no error, because a second run finds none, but a warning: its name may be a wrong one.
     """
+    about = array.about()
     change = array.plan_withdraw(wish)
     lun = change.lun()
     plan = change.plan
     if lun is None:
-        return _withdrawn(array, change, plan, check_mode, missing=str(wish.lun))
+        return _withdrawn(about, change, plan, check_mode, missing=str(wish.lun))
     if not plan.pending():
-        return _withdrawn(array, change, plan, check_mode)
+        return _withdrawn(about, change, plan, check_mode)
     with closing(Asked(array, wish.delete, open_hypervisor, leaving_vm, assume_unused)) as asked:
         purpose = "deleted" if wish.delete else "unmapped"
         warnings = _refuse_used(asked, replace(lun, mappings=change.leaving), purpose, assume_unused)
         guard = Nobody(asked, lun, purpose, assume_unused)
         guarded = [kept for step in plan.steps for kept in ((guard, step) if step.final else (step,))]
-        return _withdrawn(array, change, Plan([*guarded, *([] if wish.delete else [guard])], [*warnings, *plan.warnings]), check_mode)
+        return _withdrawn(about, change, Plan([*guarded, *([] if wish.delete else [guard])], [*warnings, *plan.warnings]), check_mode)
 
 
-def _withdrawn(array: Array, change: Change, plan: Plan, check_mode: bool, missing: str = "") -> LunReport:
-    about = array.about()
+def _withdrawn(about: ArrayAbout, change: Change, plan: Plan, check_mode: bool, missing: str = "") -> LunReport:
     told = [f"Array {about.name} has no LUN {missing}, so that there was nothing to take back: if there should be, correct its name."]
     outcome = carry_out(plan + Plan(warnings=told if missing else []), check_mode)
     lun = read_back(outcome, check_mode, change.lun)

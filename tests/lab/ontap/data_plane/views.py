@@ -160,6 +160,6 @@ def views(array: Array) -> dict[Key, View]:
         (svm.iqn, initiator): {row.number: row.lun for row in svm.maps_seen_by([initiator]) if row.number in LUN_IDS}
         for svm in array.svms
         for igroup in svm.igroups
-        for initiator in igroup.initiators
+        for initiator in igroup.members
         if not is_wwpn(initiator)
     }

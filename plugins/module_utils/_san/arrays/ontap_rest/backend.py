@@ -16,15 +16,16 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base im
     WithdrawWish,
     nobody_to_ask,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import lookup, mirrors, provision, withdraw
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import lookup, mirrors, provision, states, withdraw
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import (
+    EVERY_FIELD,
     OntapClient,
     Record,
     number_at,
     text_at,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import MissingRight, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, Target, Use, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
@@ -40,20 +41,22 @@ class OntapRest:
         self._client = OntapClient(connection, clock, sleep)
 
     def about(self) -> ArrayAbout:
-        """Who the array is. Raises `RemoteError` when its ONTAP is too old."""
+        """Who the array is; to the account of an SVM, which may not know, its address.
+
+        Raises `RemoteError` when its ONTAP is too old, `Refused` when it is an ASA r2.
+        """
         connection = self._client.connection
-        version, name, uuid = self._client.read_one("/cluster", ("version", "name", "uuid"), _identity)
+        try:
+            version, name, uuid, disaggregated = self._client.read_one("/cluster", (EVERY_FIELD,), _identity)
+        except MissingRight:
+            return _known_as(connection)
         text = ".".join(str(part) for part in version)
         if version < OLDEST:
             oldest = ".".join(str(part) for part in OLDEST)
             raise RemoteError(f"The array {connection} runs ONTAP {text}, and this collection needs {oldest} or later: upgrade the array.")
-        return ArrayAbout(
-            type=connection.type,
-            name=name or str(connection.hostname),
-            address=str(connection.hostname),
-            version=text,
-            uuid=uuid,
-        )
+        if disaggregated:
+            raise states.refusal_of_asa_r2(f"The array {connection}")
+        return _known_as(connection, name, text, uuid)
 
     def luns(self, names: Sequence[ScsiName]) -> list[Lun]:
         """The named LUNs, as far as they live here, with their mappings."""
@@ -90,7 +93,13 @@ class OntapRest:
         self._client.close()
 
 
-def _identity(cluster: Record) -> tuple[tuple[int, ...], str, str]:
-    """Version, name and UUID."""
+def _known_as(connection: Connection, name: str = "", version: str = "", uuid: str = "") -> ArrayAbout:
+    """The array as far as it tells who it is."""
+    address = str(connection.hostname)
+    return ArrayAbout(type=connection.type, name=name or address, address=address, version=version, uuid=uuid)
+
+
+def _identity(cluster: Record) -> tuple[tuple[int, ...], str, str, bool]:
+    """Version, name and UUID, and whether it is an ASA r2, which ONTAP tells from 9.16.1 on."""
     version = tuple(number_at(cluster, f"version.{part}") for part in ("generation", "major", "minor"))
-    return version, text_at(cluster, "name", ""), text_at(cluster, "uuid", "")
+    return version, text_at(cluster, "name", ""), text_at(cluster, "uuid", ""), cluster.get("disaggregated") is True

@@ -23,6 +23,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     AuthenticationFailed,
     ConnectionFailed,
     CrossvisorError,
+    MissingRight,
     OutcomeUnknown,
     RemoteError,
 )
@@ -36,6 +37,8 @@ Match = Mapping[str, Sequence[str]]
 T = TypeVar("T")
 
 PAGE_SIZE = 1000
+EVERY_FIELD = "*"
+"""All that the release has and that costs nothing: a field that it lacks may not be asked for by name."""
 LONGEST_QUERY_VALUE = 3000
 """Octets, so that a URL stays below 4 kB."""
 
@@ -88,9 +91,9 @@ class OntapClient:
         self._http.close()
 
     def get(self, path: str, fields: Sequence[str]) -> Record:
-        """One object. The first of the fields is one without which it is not ONTAP's."""
+        """One object. The first of the fields is one without which it is not ONTAP's, or `EVERY_FIELD`."""
         answer = self._send("GET", f"{path}?{_encoded({'fields': ','.join(fields)})}")
-        if fields[0] not in answer:
+        if fields[0] not in (EVERY_FIELD, *answer):
             raise self._stranger(f"GET /api{path} gave no {fields[0]}")
         return answer
 
@@ -107,7 +110,7 @@ class OntapClient:
         return self._understood(path, lambda: [parse(record) for record in records])
 
     def read_one(self, path: str, fields: Sequence[str], parse: Callable[[Record], T]) -> T:
-        """One object as `parse` understands it. The first of the fields is one without which it is not ONTAP's."""
+        """One object as `parse` understands it. The first of the fields is one without which it is not ONTAP's, or `EVERY_FIELD`."""
         record = self.get(path, fields)
         return self._understood(path, lambda: parse(record))
 
@@ -202,7 +205,7 @@ class OntapClient:
                 "and that the account may log in over http with a password."
             )
         if status == 403 or _code(error) == codes.NOT_AUTHORISED:
-            return AuthenticationFailed(
+            return MissingRight(
                 f"User {self.connection.username} may not {request} on array {self.connection}: "
                 "give its role that right (security login rest-role), or use another account."
             )

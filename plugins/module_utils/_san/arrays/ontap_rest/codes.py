@@ -4,7 +4,8 @@
 
 """ONTAP's error codes that mean something to us, and the way out of those that a user can meet.
 
-Source: the tables of error codes in NetApp's ONTAP REST API reference, per call.
+Source: the tables of error codes in NetApp's ONTAP REST API reference, per call. `NO_SPACE` and `LUN_ID_TAKEN_IN_GROUP` are in none
+of them: they are ZAPI's 28 and 9022 as REST writes those of its neighbours, and nothing but a message and one more try depends on them.
 """
 
 from __future__ import annotations
@@ -38,8 +39,12 @@ OS_TYPE_OF_MEMBER = "5374734"
 GROUP_NOT_FOUND = "5374852"
 CREATED_WITHOUT_PROPERTIES = "5374863"
 LUN_NOT_FOUND = "5374875"
+LUN_TO_CHANGE_NOT_FOUND = "5374876"
 CREATED_BUT_UNREADABLE = "5374886"
 MAP_NOT_FOUND = "5374922"
+
+NO_LUN = (LUN_NOT_FOUND, LUN_TO_CHANGE_NOT_FOUND, ENTRY_NOT_FOUND)
+"""There is no such LUN: the reference has two codes of that meaning for a change or a deletion."""
 
 CREATED_INCOMPLETE = frozenset({CREATED_WITHOUT_PROPERTIES, CREATED_BUT_UNREADABLE})
 """The LUN was created; what failed came after that."""

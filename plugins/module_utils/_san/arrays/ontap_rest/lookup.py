@@ -24,7 +24,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_r
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import Group
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.states import refuse_volume_unless_online
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, NotFound
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, MissingRight, NotFound
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ONLINE, UNKNOWN, Lun, LunMapping, Portal, Target, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
@@ -54,7 +54,7 @@ def lun_path(address: LunAddress) -> str:
 
 
 def lun_at(client: OntapClient, address: LunAddress) -> StoredLun | None:
-    """The LUN at this place, as far as one request tells: initiators of its mappings are known from ONTAP 9.16 on."""
+    """The LUN at this place, as far as one request tells: direct members of its igroups are known from ONTAP 9.16.1 on."""
     return _only(_luns(client, {"svm.name": [address.svm], "name": [lun_path(address)]}))
 
 
@@ -94,15 +94,17 @@ def members(client: OntapClient, svms: Collection[str]) -> list[Group]:
 
 def tells_initiators(lun: Lun) -> bool:
     """Tell whether it is known who sees the LUN."""
-    return all(mapping.initiators for mapping in lun.mappings)
+    return all(mapping.told for mapping in lun.mappings)
 
 
 def with_initiators(lun: Lun, groups: Sequence[Group]) -> Lun:
     """The LUN with the members of its groups."""
-    known = {group.id: sorted(group.initiators) for group in groups}
-    return replace(
-        lun, mappings=tuple(replace(mapping, initiators=tuple(known.get(mapping.group_id, mapping.initiators))) for mapping in lun.mappings)
+    known = {group.id: tuple(sorted(group.initiators)) for group in groups}
+    mappings = (
+        replace(mapping, initiators=known[mapping.group_id], told=True) if mapping.group_id in known else mapping
+        for mapping in lun.mappings
     )
+    return replace(lun, mappings=tuple(mappings))
 
 
 def require_place(client: OntapClient, address: LunAddress) -> None:
@@ -110,11 +112,19 @@ def require_place(client: OntapClient, address: LunAddress) -> None:
     volume = _only(client.records("/storage/volumes", ("name", "state"), {"svm.name": [address.svm], "name": [address.volume]}))
     if volume is not None:
         return refuse_volume_unless_online(address, str(volume.get("state") or UNKNOWN))
-    if not client.records("/svm/svms", ("name",), {"name": [address.svm]}):
+    if _lacks_svm(client, address.svm):
         raise NotFound(f"There is no SVM {address.svm} on array {client.connection}: correct its name.")
     raise NotFound(
         f"There is no volume {address.volume} in SVM {address.svm} of array {client.connection}: correct its name, or create it."
     )
+
+
+def _lacks_svm(client: OntapClient, svm: str) -> bool:
+    """Tell whether there is no such SVM; where the right to ask is missing, nobody says so."""
+    try:
+        return not client.records("/svm/svms", ("name",), {"name": [svm]})
+    except MissingRight:
+        return False
 
 
 def exported_volumes(client: OntapClient) -> list[Volume]:
@@ -211,11 +221,14 @@ def _state(record: Record) -> str:
 
 
 def _mapping(entry: Record) -> LunMapping:
+    """A LUN tells only who is in its group directly, from ONTAP 9.16.1 on: not who is in groups that are nested in it."""
+    initiators = tuple(sorted(_remarks(entry, "igroup.initiators")))
     return LunMapping(
         group=text_at(entry, "igroup.name"),
         group_id=text_at(entry, "igroup.uuid"),
         lun_id=_number(entry, "logical_unit_number"),
-        initiators=tuple(sorted(_remarks(entry, "igroup.initiators"))),
+        initiators=initiators,
+        told=bool(initiators) and not entries_at(entry, "igroup.igroups"),
     )
 
 

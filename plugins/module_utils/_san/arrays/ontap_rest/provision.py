@@ -217,7 +217,7 @@ class CreateLun(OntapStep):
         if self.site.others_see_it:
             raise Refused(f"LUN {self.site.title} has been mapped to other initiators since it was made, and stays")
         self.site.last_look([stored.lun], made=True)
-        self.site.delete(f"/storage/luns/{stored.lun.id}", (codes.LUN_NOT_FOUND, codes.ENTRY_NOT_FOUND), allow_delete_while_mapped="false")
+        self.site.delete(f"/storage/luns/{stored.lun.id}", codes.NO_LUN, allow_delete_while_mapped="false")
         self.site.lun = None
 
     def before(self) -> Mapping[str, Any]:

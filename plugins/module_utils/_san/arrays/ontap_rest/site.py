@@ -84,8 +84,11 @@ class Site:
         return lun if lookup.tells_initiators(lun) else lookup.with_initiators(lun, lookup.members(self.client, [lun.svm]))
 
     def report(self) -> Lun | None:
-        """The LUN for the caller: read again only when a step may have changed it."""
-        return self.read() if self.touched else self.lun
+        """The LUN for the caller, with everyone who sees it: read again only when a step may have changed it."""
+        if self.touched:
+            return self.read()
+        self.lun = self.completed(self.lun) if self.lun else None
+        return self.lun
 
     def group(self, name: str) -> Group | None:
         """An igroup of the SVM now."""
@@ -113,7 +116,7 @@ class Site:
     def unmap(self, group_id: str) -> None:
         """Unmap the LUN from an igroup; fine when it is not mapped."""
         path = f"/protocols/san/lun-maps/{self.require_lun().id}/{group_id}"
-        self.delete(path, absent=(codes.MAP_NOT_FOUND, codes.ENTRY_NOT_FOUND, codes.LUN_NOT_FOUND))
+        self.delete(path, absent=(codes.MAP_NOT_FOUND, *codes.NO_LUN))
 
     def delete(self, path: str, absent: tuple[str, ...], **parameters: str) -> None:
         """Delete an object; fine when it is gone, which these codes tell."""

@@ -32,6 +32,19 @@ def refuse_unless_online(lun: Lun) -> None:
         raise Refused(f"LUN {lun.svm}:{lun.path} is in state {lun.state}, in which no host can see it: {way_out}.")
 
 
+def refusal_of_asa_r2(what: str) -> Refused:
+    """Why nothing is done on a disaggregated system: its LUNs have no volume, and are made and deleted as storage units."""
+    return Refused(
+        f"{what} is an ASA r2, whose storage units this collection does not know: use a unified ONTAP system or an ASA before r2."
+    )
+
+
+def refuse_without_volume(lun: Lun) -> None:
+    """Raise `Refused` for a LUN that is in no volume, which tells an ASA r2 also to an account that may not ask what the array is."""
+    if not lun.path.startswith("/vol/"):
+        raise refusal_of_asa_r2(f"The array of LUN {lun.svm}:{lun.path}")
+
+
 def refuse_volume_unless_online(address: LunAddress, state: str) -> None:
     """Raise `Refused` when a volume can take no LUN."""
     if state not in (ONLINE, UNKNOWN):

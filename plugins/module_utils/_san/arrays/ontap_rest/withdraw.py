@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, LunAddress, WithdrawWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import codes, lookup
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import codes, lookup, states
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import Group, is_ours
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.site import OntapStep, Site, refuse_others_work
@@ -32,6 +32,7 @@ def plan_withdraw(client: OntapClient, wish: WithdrawWish) -> Change:
     if wish.made_by:
         refuse_others_work(stored, wish.made_by)
     lun = stored.lun
+    states.refuse_without_volume(lun)
     title = f"{lun.svm}:{lun.path}"
     groups = lookup.groups_of(client, lun.svm) if lun.mappings or wish.initiators else []
     site = Site(client, lun.svm, title, wish.timeout, lookup.with_initiators(lun, groups))
@@ -92,7 +93,8 @@ def _own(groups: Sequence[Group], leaving: Sequence[LunMapping], lun: Lun) -> li
 
 
 def _refuse_other_groups(lun: Lun, leaving: Sequence[LunMapping]) -> None:
-    others = [mapping for mapping in lun.mappings if mapping not in leaving]
+    left = {mapping.group_id for mapping in leaving}
+    others = [mapping for mapping in lun.mappings if mapping.group_id not in left]
     if others:
         raise Refused(
             f"LUN {lun.svm}:{lun.path} is also mapped to igroups that were not named ({_names(others)}) and is not deleted: "
@@ -205,7 +207,7 @@ class DeleteLun(OntapStep):
         stored = lookup.lun_of(self.site.client, self.lun.id) if self.made_by else None
         if stored is not None:
             refuse_others_work(stored, self.made_by)
-        self.site.delete(f"/storage/luns/{self.lun.id}", (codes.LUN_NOT_FOUND, codes.ENTRY_NOT_FOUND), allow_delete_while_mapped="false")
+        self.site.delete(f"/storage/luns/{self.lun.id}", codes.NO_LUN, allow_delete_while_mapped="false")
 
     def check(self) -> None:
         if lookup.lun_of(self.site.client, self.lun.id) is not None:

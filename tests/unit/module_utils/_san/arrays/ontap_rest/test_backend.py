@@ -6,16 +6,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import WithdrawWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    NotFound,
+    Refused,
+    RemoteError,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource, view
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.provision import CHANGED, provision, withdraw
+from tests.lab.world import naa_at
 from tests.unit.module_utils._san.arrays.ontap_rest.test_lookup import LUN
-from tests.unit.ontap import Endpoint, Reply, records
+from tests.unit.ontap import HOST_A, SVM, Endpoint, Reply, address, error, records, wish
+from tests.unit.ontap_array import BenchInPlace
 
 
 @pytest.fixture
@@ -54,6 +65,71 @@ class TestWhoTheArrayIs:
         array.answer(Reply(body={"name": "c1", "status": "ok"}))
         with pytest.raises(ConnectionFailed, match="does not answer as ONTAP"):
             backend.about()
+
+
+class TestTheAccountOfAnSvm:
+    """It may not read `/cluster`: HTTP 403, code 6."""
+
+    @pytest.fixture
+    def scoped(self, bench: BenchInPlace) -> BenchInPlace:
+        bench.log_in(svm=SVM)
+        return bench
+
+    def test_knows_the_array_by_its_address(self, scoped: BenchInPlace) -> None:
+        assert scoped.backend().about() == ArrayAbout("ontap", "127.0.0.1", "127.0.0.1", "", "")
+
+    def test_provisions_and_removes_a_lun(self, scoped: BenchInPlace) -> None:
+        before = scoped.state()
+        report = provision(scoped.backend(), wish(), CHANGED, check_mode=False)
+        assert (report.created, report.array.version) == (True, "")
+        gone = WithdrawWish(address(), initiators=HOST_A, delete=True)
+        assert withdraw(scoped.backend(), gone, None, check_mode=False).outcome.changed
+        assert scoped.state() == before
+
+    def test_maps_the_luns_of_its_svm(self, scoped: BenchInPlace) -> None:
+        name = ScsiName(naa_at("/vol/vol_prod/ds_single"))
+        found = view([ArraySource("lab", scoped.backend)], [name], with_exports=True)
+        assert (found.failures, [lun.path for _about, lun in found.luns[name]]) == ([], ["/vol/vol_prod/ds_single"])
+
+    def test_is_told_what_is_wrong_where_it_may_not_ask_why(self, scoped: BenchInPlace) -> None:
+        scoped.log_in(svm=SVM, denied=["/api/svm/svms"])
+        with pytest.raises(NotFound, match=r"There is no volume nowhere in SVM svm_san of array .*: correct its name, or create it"):
+            scoped.provision(wish(address=address(volume="nowhere")))
+
+    def test_is_not_taken_for_one_whose_password_is_wrong(self, backend: OntapRest, array: Endpoint) -> None:
+        array.answer(error(401, "6691623", "User is not authorized."))
+        with pytest.raises(AuthenticationFailed, match="refuses user"):
+            backend.about()
+
+
+class TestAnAsaR2:
+    TOLD = r"is an ASA r2, whose storage units this collection does not know: use a unified ONTAP system or an ASA before r2\."
+
+    @pytest.mark.parametrize(
+        "work",
+        [
+            lambda array: array.about(),
+            lambda array: provision(array, wish(), CHANGED, check_mode=False),
+            lambda array: withdraw(array, WithdrawWish(address(), delete=True), None, check_mode=False),
+        ],
+        ids=["who it is", "provision", "withdraw"],
+    )
+    def test_is_refused_before_anything_is_looked_for(self, bench: BenchInPlace, work: Callable[[OntapRest], object]) -> None:
+        bench.become("9.18.1", disaggregated=True)
+        with bench.counted() as sent, pytest.raises(Refused, match=rf"^The array 127\.0\.0\.1:443 {self.TOLD}$"):
+            work(bench.backend())
+        assert sent == ["GET /api/cluster"]
+
+    def test_is_told_for_each_row_of_a_map(self, bench: BenchInPlace) -> None:
+        bench.become("9.18.1", disaggregated=True)
+        found = view([ArraySource("lab", bench.backend)], [], with_exports=False)
+        assert len(found.failures) == 1
+        assert "is an ASA r2" in found.failures[0]
+
+    def test_is_known_by_its_luns_to_an_account_that_may_not_ask(self, backend: OntapRest, array: Endpoint) -> None:
+        array.answer(records({**LUN, "name": "lun1"}))
+        with pytest.raises(Refused, match=rf"The array of LUN svm1:lun1 {self.TOLD}"):
+            backend.plan_withdraw(WithdrawWish(ScsiName.from_ontap_serial(LUN["serial_number"]), delete=True))
 
 
 class TestNamedLuns:

@@ -34,7 +34,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.provision import CHANGED, provision, withdraw
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.provision import CHANGED, NEVER, provision, withdraw
+from tests.lab.ontap.releases import PLAYED, parse, written
 from tests.ontap_backend import Bench, ids
 from tests.unit.module_utils._san.arrays.ontap_rest.test_lookup import LUN
 from tests.unit.ontap import GIB, HOST_A, HOST_B, SVM, Endpoint, address, records, wish
@@ -171,12 +172,12 @@ class TestALun:
         (record,) = bench.client().records("/storage/luns", ("space.guarantee.requested",), {"name": ["/vol/vol_prod/new"]})
         assert record["space"]["guarantee"]["requested"] is reserved
 
-    def test_that_is_as_wished_costs_one_request(self, bench: Bench) -> None:
+    def test_that_is_as_wished_costs_one_request_or_two_where_it_does_not_tell_who_sees_it(self, bench: Bench) -> None:
         _first, made = bench.provision(wish())
         with bench.counted() as sent:
             outcome, lun = bench.provision(wish())
         assert (outcome.changed, lun) == (False, made)
-        assert sent == ["GET /api/storage/luns"]
+        assert sent == ["GET /api/storage/luns", *([] if bench.luns_tell_initiators else ["GET /api/protocols/san/igroups"])]
 
     def test_is_found_as_wished_whatever_the_case_of_the_initiators(self, bench: Bench) -> None:
         bench.provision(wish())
@@ -303,29 +304,6 @@ class TestInitiators:
         bench.provision(wish(lun_id=4))
         with pytest.raises(Refused, match="already mapped as LUN id 4, not 5"):
             bench.provision(wish(lun_id=5))
-
-    def test_cost_no_more_than_two_requests_before_9_16(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Older arrays tell of a LUN's groups only name and UUID."""
-        bench.provision(wish())
-        backend = bench.backend()
-        client = backend._client
-        told = client._send
-
-        def older(method: str, path: str, body: Any = None) -> Any:
-            answer = told(method, path, body)
-            for record in answer.get("records", []) if "/storage/luns" in path else []:
-                for entry in record.get("lun_maps", []):
-                    entry["igroup"] = {name: entry["igroup"][name] for name in ("name", "uuid")}
-            return answer
-
-        monkeypatch.setattr(client, "_send", older)
-        with bench.counted() as sent:
-            change = backend.plan_provision(wish())
-            assert change.plan.pending() == []
-            lun = change.lun()
-        assert lun is not None
-        assert set(lun.mappings[0].initiators) == set(HOST_A)
-        assert sent == ["GET /api/storage/luns", "GET /api/protocols/san/igroups"]
 
 
 class TestALunThatNoHostCanSee:
@@ -933,6 +911,43 @@ class TestAMapOfSomebodyElse:
 
 def _groups(state: Any) -> set[str]:
     return {group["name"] for svm in state["svms"] if svm["name"] == SVM for group in svm["igroups"]}
+
+
+@pytest.mark.parametrize("release", [written(release) for release in PLAYED])
+class TestOnEveryRelease:
+    """What a LUN tells of those who see it differs; what comes of it does not."""
+
+    def test_a_lun_that_is_mapped_already_was_so_before_it_grew(self, bench: BenchInPlace, release: str) -> None:
+        bench.become(release)
+        bench.provision(wish())
+        report = provision(bench.backend(), wish(size_bytes=20 * GIB, initiators=()), NEVER, check_mode=False)
+        assert (report.outcome.changed, report.mapped, report.first_mapped) == (True, False, False)
+
+    def test_a_lun_that_is_as_wished_costs_two_requests_at_most(self, bench: BenchInPlace, release: str) -> None:
+        bench.become(release)
+        bench.provision(wish())
+        with bench.counted() as sent:
+            _first, lun = bench.provision(wish())
+        assert lun is not None
+        assert set(lun.mappings[0].initiators) == set(HOST_A)
+        assert sent == ["GET /api/storage/luns", "GET /api/protocols/san/igroups"][: 1 if parse(release) >= (9, 16, 1) else 2]
+
+    def test_who_sees_a_lun_is_told_when_nothing_changes(self, bench: BenchInPlace, release: str) -> None:
+        bench.become(release)
+        bench.nest("both", host_a=HOST_A, host_b=HOST_B)
+        bench.lun(NEW)
+        bench.map(NEW, "both", 3)
+        report = provision(bench.backend(), wish(size_bytes=None, initiators=()), NEVER, check_mode=False)
+        assert report.lun is not None
+        assert [sorted(mapping.initiators) for mapping in report.lun.mappings] == [sorted(BOTH)]
+
+    def test_somebody_in_a_nested_group_is_seen_to_see_it(self, bench: BenchInPlace, release: str) -> None:
+        bench.become(release)
+        bench.nest("both", host_a=HOST_A, host_b=HOST_B)
+        bench.lun(NEW, 10 * GIB)
+        bench.map(NEW, "both", 3)
+        with pytest.raises(Refused, match=re.escape(f"is mapped to {', '.join(sorted(HOST_B, key=str))}")):
+            bench.provision(wish(exclusive=True))
 
 
 class TestALunThatNobodyElseShallSee:

@@ -20,6 +20,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import LunMapping
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, carry_out
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from tests.lab.ontap.releases import PLAYED, written
 from tests.ontap_backend import Bench, ids
 from tests.unit.module_utils._san.arrays.ontap_rest.test_lookup import LUN
 from tests.unit.module_utils._san.arrays.ontap_rest.test_provision import AS_JOB, BOTH, DROPPED_AFTER, DROPPED_BEFORE, GROUP, NEW
@@ -276,6 +277,37 @@ class TestWithdrawing:
         assert bench.state() == untouched
 
 
+@pytest.mark.parametrize("release", [written(release) for release in PLAYED])
+class TestOnEveryRelease:
+    """A LUN tells who sees it from ONTAP 9.16.1 on, and never who is in nested groups: it is its group by which a mapping is known."""
+
+    def test_a_mapped_lun_is_deleted(self, bench: BenchInPlace, release: str) -> None:
+        bench.become(release)
+        before = bench.state()
+        bench.provision(wish())
+        bench.withdraw(WithdrawWish(address(), initiators=HOST_A, delete=True))
+        assert bench.state() == before
+
+    def test_a_lun_of_nested_groups_is_deleted_and_the_groups_stay(self, bench: BenchInPlace, release: str) -> None:
+        bench.become(release)
+        bench.nest("both", host_a=HOST_A, host_b=HOST_B)
+        before = bench.state()
+        bench.lun(NEW)
+        bench.map(NEW, "both", 3)
+        assert bench.withdraw(WithdrawWish(address(), initiators=HOST_A, delete=True))[0].changed
+        assert bench.state() == before
+
+    def test_a_lun_that_others_see_through_nested_groups_stays(self, bench: BenchInPlace, release: str) -> None:
+        bench.become(release)
+        bench.provision(wish())
+        bench.nest("others", host_b=HOST_B)
+        bench.map(NEW, "others", 3)
+        before = bench.state()
+        with pytest.raises(Refused, match=r"is also mapped to igroups that were not named \(others\) and is not deleted"):
+            bench.withdraw(WithdrawWish(address(), initiators=HOST_A, delete=True))
+        assert bench.state() == before
+
+
 class TestWhatSomebodyElseDoesMeanwhile:
     def test_a_group_of_ours_that_this_run_did_not_empty_stays(self, bench: BenchInPlace) -> None:
         """Another run may be about to map its LUN there."""
@@ -298,6 +330,13 @@ class TestWhatSomebodyElseDoesMeanwhile:
         before = bench.state()
         bench.provision(wish())
         bench.meanwhile("DELETE .*/lun-maps", lambda: bench.client().delete(f"/storage/luns/{bench.stored_lun().uuid}", 10), after=True)
+        assert bench.withdraw(WithdrawWish(address(), delete=True))[0].changed
+        assert bench.state() == before
+
+    def test_a_lun_that_somebody_else_deletes_first_is_gone_all_the_same(self, bench: BenchInPlace) -> None:
+        before = bench.state()
+        bench.provision(wish())
+        bench.meanwhile("DELETE .*/storage/luns", lambda: bench.client().delete(f"/storage/luns/{bench.stored_lun().uuid}", 10))
         assert bench.withdraw(WithdrawWish(address(), delete=True))[0].changed
         assert bench.state() == before
 
