@@ -173,3 +173,10 @@ def test_candidates_of_which_little_is_known_are_told_apart_all_the_same() -> No
         pick_vm([VirtualMachine("1", "x"), VirtualMachine("2", "x", "u2"), VirtualMachine("3", "x", "u3", "i3")], "x")
     for words in ("1 (UUID unknown, folder /, no cluster)", "2 (UUID u2, folder /,", "3 (UUID i3, folder /,"):
         assert words in str(told.value)
+
+
+def test_three_near_names_are_enough_of_a_hint() -> None:
+    machines = [VirtualMachine(f"vm-{n}", f"server0{n}") for n in range(5)]
+    with pytest.raises(NotFound) as error:
+        pick_vm(machines, "server09")
+    assert str(error.value).partition("did you mean ")[2].count("server0") == 3
