@@ -360,12 +360,12 @@ class TestTakeOfflineByWhatTheHostShows:
         ("disk", "done"), [({}, True), ({"offline": True}, True), ({"clustered": True}, True), ({"boot": True}, False)], ids=str
     )
     def test_what_a_cluster_keeps_is_left_to_it(
-        self, host: HyperVHost, monkeypatch: pytest.MonkeyPatch, disk: dict[str, bool], done: bool
+        self, host: HyperVHost, monkeypatch: pytest.MonkeyPatch, disk: dict[str, Any], done: bool
     ) -> None:
         assert self.showing(host, monkeypatch, **disk).done() is done
 
     @pytest.mark.parametrize("disk", [{}, {"offline": True, "boot": True}], ids=["gone", "offline"])
-    def test_what_is_not_in_use_is_not_asked_for(self, host: HyperVHost, monkeypatch: pytest.MonkeyPatch, disk: dict[str, bool]) -> None:
+    def test_what_is_not_in_use_is_not_asked_for(self, host: HyperVHost, monkeypatch: pytest.MonkeyPatch, disk: dict[str, Any]) -> None:
         step = self.showing(host, monkeypatch, **disk)
         step.do()
         step.undo()
@@ -377,7 +377,7 @@ class TestTakeOfflineByWhatTheHostShows:
 
     @pytest.mark.parametrize("disk", [{}, {"offline": False}], ids=["gone", "online"])
     def test_what_is_gone_or_online_again_is_not_brought_online(
-        self, host: HyperVHost, monkeypatch: pytest.MonkeyPatch, disk: dict[str, bool]
+        self, host: HyperVHost, monkeypatch: pytest.MonkeyPatch, disk: dict[str, Any]
     ) -> None:
         host.disk(SPARE).offline = False
         step = TakeOffline(host.nodes, HOST_ID, SPARE)

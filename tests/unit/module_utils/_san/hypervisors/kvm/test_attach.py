@@ -378,3 +378,9 @@ def test_a_sata_disk_is_not_on_the_scsi_controller_of_its_number(host: KvmHost, 
 def test_a_scsi_disk_without_an_address_is_left_as_it_is(host: KvmHost, app: Domain, target: IscsiTarget) -> None:
     app.live = domain_xml("app", VIRTIO_SCSI + re.sub(r"<address [^>]*/>", "", libvirt.network_lun(target, 1)))
     assert attach.plan_attach(host, VM, wish()).pending() == []
+
+
+def test_a_disk_that_no_unit_names_is_left_as_it_is(host: KvmHost, app: Domain, target: IscsiTarget) -> None:
+    app.live = domain_xml("app", VIRTIO_SCSI + libvirt.network_lun(target, 1).replace("target='0'", "target='1'"))
+    assert disks(app.live)[0].address == DriveAddress(0, 1, 0)
+    assert attach.plan_attach(host, VM, wish()).pending() == []
