@@ -153,3 +153,8 @@ def test_a_volume_that_is_exported_at_the_root_is_above_every_path(remote: str) 
 
 def test_a_colon_in_a_path_is_not_the_end_of_the_server() -> None:
     assert exporting(("/vol", "192.0.2.21")).volume_of("192.0.2.21:/vol/a:b") is not None
+
+
+@pytest.mark.parametrize("remote", ["192.0.2.21:/mount", "192.0.2.21:/mount/", "192.0.2.21:/mount/not"])
+def test_nothing_but_slashes_is_cut_off_a_path(remote: str) -> None:
+    assert exporting(("/mount", "192.0.2.21")).volume_of(remote) is not None

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, cast
 
 import pytest
@@ -558,3 +558,8 @@ class TestDetachDiskByWhatTheVmHas:
 
     def test_the_change_is_told_by_the_lun(self, step: DetachDisk) -> None:
         assert (step.before(), step.after()) == ({"VM db01": {"SCSI(0:1)": {"lun": str(SPARE)}}}, {"VM db01": {"SCSI(0:1)": None}})
+
+
+@pytest.mark.parametrize("kind", [TakeOffline, AddController, AttachDisk, DetachDisk])
+def test_what_a_step_notes_itself_nobody_hands_it(kind: type[TakeOffline | AddController | AttachDisk | DetachDisk]) -> None:
+    assert [noted.init for noted in fields(kind) if noted.name.startswith("_")] == [False]

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -261,3 +262,7 @@ def test_our_own_half_of_a_failed_attach_is_not_somebody_else(given: tuple[Domai
         step.do()
     step.undo()
     assert (disks(app.live), disks(app.config)) == ([], [])
+
+
+def test_what_a_step_notes_itself_nobody_hands_it() -> None:
+    assert [noted.init for noted in fields(AttachDisk) if noted.name.startswith("_")] == [False]
