@@ -313,6 +313,10 @@ class TestVpd83:
         page = page83(designator(bytes.fromhex(DISK)), designator(bytes.fromhex(LUN)))
         assert ScsiName.from_vpd83(page[:-1]) == ScsiName(DISK)
 
+    def test_a_designator_that_holds_nothing_is_no_name(self) -> None:
+        assert ScsiName.from_vpd83(page83(designator(b""), designator(bytes.fromhex(LUN)))) == ScsiName(LUN)
+        assert ScsiName.from_vpd83(page83(designator(b""), designator(b"a"))) is None
+
     def test_another_page_holds_no_name(self) -> None:
         assert ScsiName.from_vpd83(b"\x00\x80" + page83(designator(bytes.fromhex(LUN)))[2:]) is None
 
