@@ -68,10 +68,10 @@ on_core() {
     local name=$1-python$2 directory=$ROOT/build/venv-$1-$2
     scripts/venv "$@"
     if [ ! -x "$directory/bin/ansible-playbook" ]; then
-        pytest_run "$name" "$directory/bin/python" tests/unit "${NOT_OUR_PLUGINS[@]}" "${NOT_ON_A_TARGET[@]}"
+        unit_run "$name" "$directory/bin/python" tests/unit "${NOT_OUR_PLUGINS[@]}" "${NOT_ON_A_TARGET[@]}"
         return
     fi
-    pytest_run "$name" "$directory/bin/python" tests/unit "${NOT_OUR_PLUGINS[@]}"
+    unit_run "$name" "$directory/bin/python" tests/unit "${NOT_OUR_PLUGINS[@]}"
     link_dependencies
     local -x PATH=$directory/bin:$PATH ANSIBLE_COLLECTIONS_PATH=$ROOT/build/collections:$ROOT/build/dependencies
     check "$name-syntax" check_syntax

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Eq: (ast.NotEq,),
@@ -65,8 +66,15 @@ class Mutant:
 
 
 def mutants(tree: ast.Module) -> Iterator[Mutant]:
-    """Return every single mutant of the tree, which is changed in place while a mutant is applied."""
-    yield from _inside(tree, "", range(0))
+    """Return every single mutant of the tree, which is changed in place while a mutant is applied.
+
+    Of several that one function would give the same name, all but the first bear their number, so that a name stands for one mutant.
+    """
+    named: Counter[str] = Counter()
+    for mutant in _inside(tree, "", range(0)):
+        named[mutant.name] += 1
+        number = named[mutant.name]
+        yield mutant if number == 1 else replace(mutant, what=f"{mutant.what} ({number})")
 
 
 def _inside(node: ast.AST, where: str, lines: range) -> Iterator[Mutant]:
@@ -136,9 +144,9 @@ def _text(node: ast.AST) -> str:
 
 
 def _of_bool_op(node: ast.BoolOp) -> Iterator[tuple[str, ast.AST]]:
-    for number in range(len(node.values)):
+    for number, dropped in enumerate(node.values):
         rest = [value for index, value in enumerate(node.values) if index != number]
-        yield "drop a condition of", rest[0] if len(rest) == 1 else ast.BoolOp(node.op, rest)
+        yield f"drop the condition `{_text(dropped)}` of", rest[0] if len(rest) == 1 else ast.BoolOp(node.op, rest)
 
 
 def _of_not(node: ast.UnaryOp) -> Iterator[tuple[str, ast.AST]]:

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -65,6 +66,7 @@ def imported(source: str, known: frozenset[str]) -> Iterator[str]:
             yield from (name.name[len(PACKAGE) :] for name in node.names if name.name.startswith(PACKAGE))
 
 
+@functools.cache
 def arrows() -> Imports:
     found = files()
     known = frozenset(found)

@@ -115,7 +115,7 @@ class ScsiName:
         """
         names = {designator.hex() for designator in _naa_designators(page)}
         for naa_type in _NAA_TYPES:
-            best = [name for name in names if name[0] == naa_type and _BARE.fullmatch(name)]
+            best = [name for name in names if name.startswith(naa_type) and _BARE.fullmatch(name)]
             if best:
                 return cls(best[0]) if len(best) == 1 else None
         return None

@@ -77,3 +77,15 @@ def test_a_mutant_is_named_by_its_function_and_what_is_wrong() -> None:
         ("C.m: compare `a == b`: `a != b`", 3, [3]),
         ("C.m: drop the statement `g(c)`", 4, [4]),
     ]
+
+
+def test_a_name_stands_for_one_mutant() -> None:
+    names = [mutant.name for mutant in mutants(ast.parse("def f():\n    g('a', 'a')\n    return b and c\n"))]
+    assert names == [
+        "f: drop the statement `g('a', 'a')`",
+        "f: say `'a'`: `'not a'`",
+        "f: say `'a'`: `'not a'` (2)",
+        "f: return nothing instead of `return b and c`: `return None`",
+        "f: drop the condition `b` of `b and c`",
+        "f: drop the condition `c` of `b and c`",
+    ]

@@ -342,3 +342,28 @@ def test_check_mode_makes_no_attempt() -> None:
     world: list[str] = []
     assert not carry_out(Plan([Try(world, "a")]), check_mode=True).changed
     assert world == []
+
+
+def test_to_do_a_guard_is_to_look() -> None:
+    look = Look([])
+    look.do()
+    assert look.looks == 1
+
+
+def test_an_attempt_that_says_nothing_has_found_nothing() -> None:
+    class Silent(Attempt):
+        title = "look for something to do"
+
+        def do(self) -> None:
+            pass
+
+    assert Plan([Silent()]).run() == []
+
+
+def test_one_step_without_a_way_back_is_enough_not_to_plan_anew() -> None:
+    world: list[str] = []
+    steps = [Put(world, "a"), Put(world, "b"), Put(world, "c", "overtaken")]
+    steps[0].final = True
+    with pytest.raises(StepFailed) as failure:
+        Plan(steps).run()
+    assert not failure.value.overtaken

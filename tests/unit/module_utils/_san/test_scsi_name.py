@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import FrozenInstanceError
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -338,6 +339,22 @@ class TestVpd83:
         page = page83(designator(bytes.fromhex(DISK)), designator(bytes.fromhex(LUN)))
         assert ScsiName.from_vpd83(page[:-1]) == ScsiName(DISK)
 
+    def test_a_designator_that_holds_nothing_is_no_name(self) -> None:
+        assert ScsiName.from_vpd83(page83(designator(b""), designator(bytes.fromhex(LUN)))) == ScsiName(LUN)
+        assert ScsiName.from_vpd83(page83(designator(b""), designator(b"a"))) is None
+
+    def test_a_name_that_is_not_binary_is_none_of_the_luns(self) -> None:
+        page = page83(designator(bytes.fromhex(OTHER_LUN), code_set=ASCII), designator(bytes.fromhex(LUN)))
+        assert ScsiName.from_vpd83(page) == ScsiName(LUN)
+
+    def test_a_page_may_be_longer_than_a_byte_counts(self) -> None:
+        assert ScsiName.from_vpd83(page83(*NOISE * 3, designator(bytes.fromhex(LUN)))) == ScsiName(LUN)
+
+    def test_a_name_that_reaches_out_of_the_page_is_not_read(self) -> None:
+        page = bytearray(page83(designator(bytes.fromhex(DISK)), designator(bytes.fromhex(LUN))))
+        page[3] -= 1
+        assert ScsiName.from_vpd83(bytes(page)) == ScsiName(DISK)
+
     def test_another_page_holds_no_name(self) -> None:
         assert ScsiName.from_vpd83(b"\x00\x80" + page83(designator(bytes.fromhex(LUN)))[2:]) is None
 
@@ -358,6 +375,7 @@ class TestVpd80:
             (b"\x00\x80\x00\x0cRLIta+DhqCVkrest of the buffer", "RLIta+DhqCVk"),
             (b"\x00\x80\x00\x04    ", ""),
             (b"\x00\x80\x00\x00", ""),
+            (b"\x00\x80\x01\x2c" + b"A" * 300, "A" * 300),
         ],
     )
     def test_gives_the_serial_number_without_padding(self, page: bytes, serial: str) -> None:
@@ -367,3 +385,11 @@ class TestVpd80:
     def test_refuses_what_is_no_such_page(self, page: bytes) -> None:
         with pytest.raises(InvalidInput, match="is not a Unit Serial Number page"):
             from_vpd80(page)
+
+
+@pytest.mark.parametrize("value", [None, 5, b"RLIta+DhqCVk"])
+def test_what_is_no_text_is_refused_like_any_other_word(value: Any) -> None:
+    with pytest.raises(InvalidInput, match="is not a bare NAA name"):
+        ScsiName(value)
+    with pytest.raises(InvalidInput, match="is not the serial number of a NetApp LUN"):
+        ScsiName.from_ontap_serial(value)

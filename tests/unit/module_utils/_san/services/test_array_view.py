@@ -111,3 +111,81 @@ def test_two_luns_of_one_name_on_one_array_are_two() -> None:
     twice = [replace(lun(NAME), svm=svm, path="/vol/v1/l1", id=f"uuid-{svm}") for svm in ("svm1", "svm2")]
     answers = view([ArraySource("one", lambda: MemoryArray(others=twice))], {NAME}, with_exports=False)
     assert [one.svm for _about, one in answers.luns[NAME]] == ["svm1", "svm2"]
+
+
+def mirrored(*luns: tuple[ArrayAbout, str]) -> ArrayView:
+    """Array and SVM's identifier of each LUN, which all have one name and one identifier on their array."""
+    answers = ArrayView()
+    for about, svm_id in luns:
+        answers.add(about, replace(lun(NAME), svm_id=svm_id))
+    return answers
+
+
+SAME_AT_ANOTHER_ADDRESS = replace(ABOUT, address="ontap2.example.com")
+
+
+def test_a_lun_of_an_array_that_is_asked_at_two_addresses_is_one() -> None:
+    assert len(mirrored((ABOUT, "svm-uuid"), (SAME_AT_ANOTHER_ADDRESS, "svm-uuid")).luns[NAME]) == 1
+    assert len(mirrored((replace(ABOUT, uuid="array"), ""), (replace(SAME_AT_ANOTHER_ADDRESS, uuid="array"), "")).luns[NAME]) == 1
+
+
+def test_a_lun_of_another_array_is_another_although_all_else_is_the_same() -> None:
+    assert len(mirrored((ABOUT, "svm-uuid"), (ABOUT, "svm-uuid-2")).luns[NAME]) == 2
+    assert len(mirrored((replace(ABOUT, uuid="array"), ""), (replace(ABOUT, uuid="array-2"), "")).luns[NAME]) == 2
+    assert len(mirrored((ABOUT, ""), (SAME_AT_ANOTHER_ADDRESS, "")).luns[NAME]) == 2
+
+
+def test_both_ends_of_a_mirror_are_named_in_one_warning() -> None:
+    (warning,) = mirrored((ABOUT, "svm-uuid"), (replace(ABOUT, name="lab2"), "svm-uuid-2")).warnings()
+    assert warning.endswith(f" mirror, and a row each: LUN {NAME} (lab svm1:/vol/v1/l1 and lab2 svm1:/vol/v1/l1).")
+
+
+@pytest.mark.parametrize("state", ["online", "unknown"])
+def test_a_lun_that_is_there_once_and_not_known_to_be_dark_is_nothing_to_warn_of(state: str) -> None:
+    answers = ArrayView()
+    answers.add(ABOUT, replace(lun(NAME), state=state))
+    assert answers.warnings() == []
+
+
+def test_warnings_name_luns_in_the_order_of_their_names() -> None:
+    answers = ArrayView()
+    for name in (OTHER, NAME):
+        answers.add(ABOUT, replace(lun(name), state="offline"))
+        answers.add(ABOUT, replace(lun(name), svm_id="another", state="offline"))
+    for warning in answers.warnings():
+        assert warning.index(str(NAME)) < warning.index(str(OTHER))
+
+
+def test_exports_are_asked_for_only_where_they_are_wished() -> None:
+    array = MemoryArray(exports=[Volume("v", "v", "svm1", "/v", ["192.0.2.21"])])
+    answers = view([ArraySource("one", lambda: array)], [], with_exports=True)
+    assert [(about.name, volume.export) for about, volume in answers.volumes] == [("lab", "/v")]
+    assert array.calls == ["about", "luns", "volumes", "close"]
+
+
+def test_an_array_that_breaks_off_is_logged_out_from() -> None:
+    array = MemoryArray(error="gone")
+    view([ArraySource("one", lambda: array)], {NAME}, with_exports=False)
+    assert array.calls == ["about", "close"]
+
+
+@pytest.mark.parametrize(("vendor", "told"), [(None, ""), ("NetApp ONTAP", " (by its name it is on NetApp ONTAP)")])
+def test_what_no_array_has_is_told_with_its_vendor(vendor: str | None, told: str) -> None:
+    assert ArrayView().absence("LUN x", vendor) == f"no array was given to look up LUN x{told}"
+    assert ArrayView(asked=["one", "two"]).absence("LUN x", vendor) == f"LUN x is on none of the arrays one, two{told}"
+
+
+@pytest.mark.parametrize("remote", ["192.0.2.21:/", "192.0.2.21:/any/path"])
+def test_a_volume_that_is_exported_at_the_root_is_above_every_path(remote: str) -> None:
+    found = exporting(("/", "192.0.2.21")).volume_of(remote)
+    assert found is not None
+    assert found[1].export == "/"
+
+
+def test_a_colon_in_a_path_is_not_the_end_of_the_server() -> None:
+    assert exporting(("/vol", "192.0.2.21")).volume_of("192.0.2.21:/vol/a:b") is not None
+
+
+@pytest.mark.parametrize("remote", ["192.0.2.21:/mount", "192.0.2.21:/mount/", "192.0.2.21:/mount/not"])
+def test_nothing_but_slashes_is_cut_off_a_path(remote: str) -> None:
+    assert exporting(("/mount", "192.0.2.21")).volume_of(remote) is not None

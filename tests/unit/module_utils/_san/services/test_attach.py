@@ -34,7 +34,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Pl
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.attach import AttachRequest, MakeVisible
-from tests.unit.ports import NAME, Act, MemoryHypervisor
+from tests.unit.ports import NAME, OTHER, Act, MemoryHypervisor
 
 DISK = VirtualDisk("2001", "Hard disk 2", "passthrough", "1000", 0, 1, name=NAME)
 REQUEST = AttachRequest("app", DiskWish(NAME, timeout=5))
@@ -511,3 +511,113 @@ def test_a_lun_that_two_vms_have_unasked_is_never_told_to_be_well(hypervisor: Me
     ):
         attach.attach(hypervisor, REQUEST, check_mode=False)
     assert not attach.attach(hypervisor, asking(sharing="multi_writer"), check_mode=False).outcome.changed
+
+
+# -- a LUN that is the VM's already
+
+
+SOMEBODY = Use("VM", "lost", "vm-9", "cannot be read")
+"""A use of which nobody knows whether it is one of the LUN."""
+SHARED = replace(DISK, sharing="multi_writer")
+ELSE = replace(DISK, key="2002", unit=2, name=OTHER)
+
+
+def test_a_host_that_lost_sight_of_a_vms_lun_finds_it_again_whoever_may_use_it(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.uses = [SOMEBODY]
+    report = attach.attach(with_disk(visible_on(hypervisor, "h1"), "app"), REQUEST, check_mode=False)
+    assert [action.split()[0] for action in report.outcome.actions] == ["rescan"]
+
+
+def test_a_file_system_on_a_lun_that_the_vm_has_is_no_second_vm(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.file_systems = [FileSystem("ds-1", "gold", "vmfs", ["h1"], [str(NAME)])]
+    assert not attach.attach(with_disk(visible_on(hypervisor, "h1", "h2"), "app"), REQUEST, check_mode=False).outcome.changed
+
+
+def test_what_a_host_may_do_with_any_lun_is_not_told_of_this_one(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.uses = [Use("host", "esx2", "h2", "cannot be asked because it is down")]
+    assert attach.attach(with_disk(visible_on(hypervisor, "h1", "h2"), "app"), REQUEST, check_mode=False).outcome.warnings == []
+
+
+def test_a_use_without_a_way_out_of_its_own_is_to_be_ended(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.uses = [replace(GUESTS_GROUP, way_out="")]
+    (warning,) = attach.attach(with_disk(visible_on(hypervisor, "h1", "h2"), "app"), REQUEST, check_mode=False).outcome.warnings
+    assert warning.endswith("has the guest's volume group vg-a active: end that use.")
+
+
+def with_disks(hypervisor: MemoryHypervisor, *disks: VirtualDisk) -> MemoryHypervisor:
+    """Both VMs have the LUN, app with these disks."""
+    visible_on(with_disk(hypervisor, "db"), "h1", "h2")
+    hypervisor.machines[0] = replace(hypervisor.machines[0], disks=disks)
+    return hypervisor
+
+
+def test_a_disk_that_is_shared_already_may_be_another_vms_too(hypervisor: MemoryHypervisor) -> None:
+    assert not attach.attach(with_disks(hypervisor, ELSE, SHARED), REQUEST, check_mode=False).outcome.changed
+
+
+def test_that_another_disk_of_the_vm_is_shared_shares_not_this_one(hypervisor: MemoryHypervisor) -> None:
+    with pytest.raises(Refused, match="is used by VM db"):
+        attach.attach(with_disks(hypervisor, DISK, replace(ELSE, sharing="multi_writer")), REQUEST, check_mode=False)
+
+
+def test_sharing_does_not_vouch_for_a_vm_that_says_nothing_of_its_disks(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.uses = [Use("VM", "ghost", "vm-9", "")]
+    with pytest.raises(Refused, match="nobody can tell whether it is used"):
+        attach.attach(hypervisor, asking(sharing="multi_writer"), check_mode=False)
+
+
+# -- planned anew
+
+
+def test_the_pauses_before_a_new_plan_double(hypervisor: MemoryHypervisor) -> None:
+    pauses: list[float] = []
+    attach.attach(contended(hypervisor, 3), REQUEST, check_mode=False, sleep=pauses.append)
+    assert pauses == [1.0, 2.0, 4.0]
+
+
+def test_what_was_missing_of_a_disk_is_planned_anew_too(hypervisor: MemoryHypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    rest = Plan([Act("attach it to what starts next time", False, lambda: None)])
+    monkeypatch.setattr(MemoryHypervisor, "plan_attach", lambda *_asked: rest)
+    there, pauses = contended(with_disk(visible_on(hypervisor, "h1", "h2"), "app"), 1), list[float]()
+    visible_on(there, "h1", "h2")
+    assert attach.attach(there, REQUEST, check_mode=False, sleep=pauses.append).outcome.actions == ["attach it to what starts next time"]
+    assert len(pauses) == 1
+
+
+def test_what_an_earlier_attempt_did_is_a_change_also_when_nothing_was_left_to_do(
+    hypervisor: MemoryHypervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rest = Act("attach it to what starts next time", False, lambda: None)
+    monkeypatch.setattr(MemoryHypervisor, "plan_attach", lambda *_asked: Plan([rest]))
+    there = contended(with_disk(hypervisor, "app"), 1)
+    there.theirs = lambda: setattr(rest, "is_done", True)
+    outcome = attach.attach(there, REQUEST, check_mode=False, sleep=lambda _seconds: None).outcome
+    assert (outcome.changed, list(outcome.actions)) == (True, [f"rescan esx1, esx2 for LUN {NAME}"])
+
+
+def test_another_failure_of_the_last_attempt_is_told_as_it_is(hypervisor: MemoryHypervisor) -> None:
+    there = contended(hypervisor, 4)
+
+    def theirs() -> None:
+        there.error = Overtaken if there.losses else Refused
+
+    there.theirs = theirs
+    with pytest.raises(StepFailed) as failure:
+        attach.attach(there, REQUEST, check_mode=False, sleep=lambda _seconds: None)
+    assert "planned anew" not in str(failure.value)
+
+
+def test_that_it_was_planned_anew_ends_the_sentence(hypervisor: MemoryHypervisor) -> None:
+    with pytest.raises(StepFailed, match="run this task again; it was planned anew 3 times"):
+        attach.attach(contended(hypervisor, 4), REQUEST, check_mode=False, sleep=lambda _seconds: None)
+
+
+def test_two_steps_that_are_called_alike_are_both_told(hypervisor: MemoryHypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    twice = [Act("detach it", False, lambda: None), Act("detach it", False, lambda: None)]
+    monkeypatch.setattr(hypervisor, "plan_detach", lambda *_asked: Plan(twice))
+    assert attach.detach(hypervisor, REQUEST, release=False, check_mode=False).outcome.actions == ["detach it", "detach it"]
+
+
+def test_no_size_that_shall_be_seen_is_any_size(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.seen = [ScsiDevice("h1", str(NAME), NAME, 0)]
+    assert MakeVisible(hypervisor, hypervisor.host_list[:1], NAME, 60).done()

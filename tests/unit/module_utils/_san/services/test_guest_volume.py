@@ -6,17 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
-
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.guest_volume import VolumeReport
-from tests.unit.windows import Happening, Wire, lost, refusing
+from tests.unit.volume_ways import MOUNT_POINT, WAYS, Way, problems
 from tests.unit.windows_guest import GIB, Bench
-
-MOUNT_POINT = "C:\\mt1"
 
 
 @pytest.fixture
@@ -143,76 +136,7 @@ class TestCheckMode:
         assert bench.absent().result()["actions"] == told["actions"]
 
 
-Way = Callable[[Bench], VolumeReport]
-
-
-def make(bench: Bench) -> VolumeReport:
-    return bench.present(MOUNT_POINT, label="data")
-
-
-def grow(bench: Bench) -> VolumeReport:
-    return bench.present(MOUNT_POINT, label="data")
-
-
-def leave(bench: Bench) -> VolumeReport:
-    return bench.absent()
-
-
-def replace(bench: Bench) -> VolumeReport:
-    return bench.present(MOUNT_POINT, file_system="ReFS", force=True)
-
-
-def before(way: Way) -> Bench:
-    """The world in which a way begins, fresh."""
-    bench = Bench()
-    bench.see()
-    if way is not make:
-        make(bench)
-    if way is grow:
-        bench.resize_lun(9 * GIB)
-        bench.see()
-    bench.wire = Wire()
-    return bench
-
-
-READS = ("Enumerate", "GetSupportedSize")
-UNDONE = {grow, replace}
-"""The ways on which there is a point of no return."""
-
-
-def faults(requests: Sequence[str]) -> Iterator[tuple[str, str, int, Happening]]:
-    """Everything that may happen to one of the requests: it is refused or, when it changes something, lost before or after it was done."""
-    for number, request in enumerate(requests):
-        yield f"refusing {request}", "before", number, refusing(RemoteError("The lab says no."))
-        if request.split()[1] not in READS:
-            yield f"losing {request}", "before", number, lost
-            yield f"losing the answer to {request}", "after", number, lost
-
-
-@pytest.mark.parametrize("way", [make, grow, leave, replace])
+@pytest.mark.parametrize("way", WAYS)
 def test_whatever_request_fails_nothing_is_left_half_made_and_the_next_run_gets_there(way: Way) -> None:
-    bench = before(way)
-    assert way(bench).outcome.changed
-    goal = bench.state()
-    wrong = [problem for fault in faults(bench.wire.asked) for problem in problems(way, goal, *fault)]
-    assert not wrong, "\n".join(wrong)
-
-
-def problems(way: Way, goal: Any, case: str, moment: str, number: int, happening: Happening) -> Iterator[str]:
-    """What is wrong after a fault happened to one request of a way."""
-    bench = before(way)
-    start = bench.state()
-    getattr(bench.wire, moment)[number] = happening
-    try:
-        way(bench)
-    except CrossvisorError as error:
-        whole = str(error).startswith("All was done") or way in UNDONE
-        if bench.state() != start and not whole:
-            yield f"{case}: left something half-made: {error}"
-    else:
-        if bench.state() != goal:
-            yield f"{case}: succeeded without reaching its end"
-    bench.wire = Wire()
-    way(bench)
-    if bench.state() != goal:
-        yield f"{case}: the next run ends elsewhere"
+    """Of the requests that change nothing every third is refused; all of them are in tests/exhaustive."""
+    assert (wrong := problems(way, every_read=3)) == [], "\n".join(wrong)

@@ -473,3 +473,35 @@ def test_a_vm_that_uses_the_lun_is_told_before_the_hosts_that_serve_it() -> None
     with pytest.raises(Refused, match="detach it there first"):
         provision.withdraw(MemoryArray(lun(NAME)), WithdrawWish(NAME), lambda: hypervisor, check_mode=False)
     assert "in_service" not in hypervisor.calls
+
+
+def test_an_svm_whose_only_enabled_target_has_no_interface_lacks_the_interface() -> None:
+    targets = [replace(IN_SERVICE, portals=()), replace(IN_SERVICE, name="iqn.b", enabled=False)]
+    with pytest.raises(Refused, match=r"SVM svm1 has no network interface up for its iSCSI target iqn\.a, iqn\.b"):
+        provision.provision(MemoryArray(served_by=targets), WISH, provision.CHANGED, check_mode=False)
+
+
+def test_the_hypervisor_is_logged_in_to_once_however_often_it_is_asked() -> None:
+    opened: list[MemoryHypervisor] = []
+
+    def log_in() -> MemoryHypervisor:
+        opened.append(a_host())
+        return opened[-1]
+
+    provision.withdraw(MemoryArray(lun(NAME)), WithdrawWish(NAME, delete=True), log_in, check_mode=False)
+    assert [hypervisor.calls.count("close") for hypervisor in opened] == [1]
+
+
+def test_what_a_gone_lun_has_left_on_its_array_is_removed_without_a_question() -> None:
+    class Leaving(MemoryArray):
+        def plan_withdraw(self, wish: WithdrawWish) -> Change:
+            return Change(Plan([Act("delete igroup g1", False, lambda: None)]), lambda: None)
+
+    def opened() -> MemoryHypervisor:
+        raise AssertionError("a hypervisor was asked")
+
+    assert provision.withdraw(Leaving(), WithdrawWish(NAME), opened, check_mode=False).outcome.actions == ["delete igroup g1"]
+
+
+def test_when_targets_are_looked_up_is_said_in_the_words_of_the_modules() -> None:
+    assert (provision.ALWAYS, provision.CHANGED, provision.NEVER) == ("always", "changed", "never")

@@ -191,3 +191,10 @@ def test_a_vm_is_known_by_its_name_as_the_api_escapes_it_too(word: str) -> None:
 
 def test_a_name_that_looks_escaped_goes_before_what_it_would_stand_for() -> None:
     assert pick_vm([VirtualMachine("vm-8", "50%25"), VirtualMachine("vm-9", "50%")], "50%25").id == "vm-8"
+
+
+def test_three_near_names_are_enough_of_a_hint() -> None:
+    machines = [VirtualMachine(f"vm-{n}", f"server0{n}") for n in range(5)]
+    with pytest.raises(NotFound) as error:
+        pick_vm(machines, "server09")
+    assert str(error.value).partition("did you mean ")[2].count("server0") == 3

@@ -22,6 +22,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage
     CANNOT_TELL,
     USED,
     claims,
+    claims_of_initiators,
     claims_of_strangers,
     refuse_unless_free,
     vouched_for,
@@ -154,3 +155,13 @@ def test_a_refusal_over_a_hosts_own_use_says_to_end_it() -> None:
     use = Use("host", "kvm01", "kvm01", "has it in md array md0", NAME)
     with pytest.raises(Refused, match=r"used by host kvm01 \(kvm01\) has it in md array md0 and will not be deleted: end that use first"):
         refuse_unless_free(NAME, claims(NAME, Inventory(uses=[use])), "deleted", "detach it")
+
+
+def test_an_initiator_of_nobody_is_a_doubt_by_its_name() -> None:
+    (claim,) = claims_of_initiators(["iqn.2026-01.com.example:far"])
+    assert (claim.verdict, claim.kind, claim.id) == ("cannot tell", "initiator", "")
+    assert str(claim) == "initiator iqn.2026-01.com.example:far belongs to no host that was asked, and the array shows it the LUN"
+
+
+def test_a_vms_disk_is_a_use_that_is_known() -> None:
+    assert [claim.verdict for claim in claims(NAME, Inventory(virtual_machines=[APP]))] == ["used"]

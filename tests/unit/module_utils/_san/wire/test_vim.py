@@ -233,8 +233,15 @@ class TestAnEndBySignal:
             finally:
                 process.kill()
 
-    @pytest.mark.parametrize("during", ["Login", "CreateContainerView", "RetrievePropertiesEx", "Logout"])
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+    @pytest.mark.parametrize(
+        ("during", "number"),
+        [
+            ("Login", signal.SIGTERM),
+            ("CreateContainerView", signal.SIGHUP),
+            ("RetrievePropertiesEx", signal.SIGTERM),
+            ("Logout", signal.SIGHUP),
+        ],
+    )
     def test_logs_out(self, endpoint: Endpoint, during: str, number: signal.Signals) -> None:
         (answer,) = endpoint.answers[during]
         with self.module(endpoint) as process:

@@ -6,19 +6,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any, cast
+
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError, StepFailed
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import places
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    CrossvisorError,
+    Overtaken,
+    Refused,
+    RemoteError,
+    StepFailed,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import hardware, host_lun, places
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.changing import Observed, VmChange
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.disk_steps import (
     AddController,
     AttachDisk,
     DetachDisk,
     TakeOffline,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Slot
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    IMAGE,
+    PASSTHROUGH,
+    SUSPENDED,
+    Controller,
+    Slot,
+    VirtualDisk,
+    VirtualMachine,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import HostDisk
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim_path import ObjectPath
 from tests.lab.hyperv import media
 from tests.lab.hyperv.estate import JobError
 from tests.lab.hyperv.vms import Attachment
@@ -283,3 +304,262 @@ def test_a_saved_vm_is_refused(host: HyperVHost) -> None:
     host.simulated("hvapp01").power = "saved"
     with pytest.raises(Refused, match="saved or paused"):
         step.do()
+
+
+# -- each step over a VM that is as it is told
+
+
+class Scripted(VmChange):
+    """A VM that is observed as it is told, and what was asked of it."""
+
+    def __init__(self, *controllers: Controller, disks: Sequence[VirtualDisk] = ()) -> None:  # pylint: disable=super-init-not-called
+        self.name = "db01"
+        self.now = VirtualMachine("guid", "db01", power="poweredOn", controllers=controllers, disks=disks)
+        self.asked: list[str] = []
+        self.trouble: CrossvisorError | None = None
+
+    def settle(self) -> None:
+        self.asked.append("settle")
+        if self.trouble:
+            raise self.trouble
+
+    def observe(self) -> Observed:
+        self.asked.append("observe")
+        return Observed(self.now, cast(Any, None), HOST, cast(Any, None))
+
+    def add_controller(self, now: Observed) -> None:
+        self.asked.append("add a controller")
+
+    def add_disk(self, now: Observed, controller: Controller, unit: int, drive: ObjectPath) -> None:
+        self.asked.append(f"add {drive} to {controller.key} as {unit}")
+
+    def remove(self, now: Observed, key: str) -> None:
+        self.asked.append(f"remove {key}")
+
+
+FIRST, SECOND = Controller("c0", hardware.SCSI, 0), Controller("c1", hardware.SCSI, 1)
+OURS = VirtualDisk("d1", "SCSI(0:1)", PASSTHROUGH, "c0", 0, 1, device="device 7", name=SPARE)
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that gives whatever LUN as its disk 7."""
+    monkeypatch.setattr(host_lun, "to_give", lambda *_asked: (HostDisk(7, SPARE, 1 << 30, "object"), "drive 7"))
+    monkeypatch.setattr(HostDisk, "device", "device 7")
+
+
+class TestTakeOfflineByWhatTheHostShows:
+    @staticmethod
+    def showing(host: HyperVHost, monkeypatch: pytest.MonkeyPatch, **disk: Any) -> TakeOffline:
+        step = TakeOffline(host.nodes, HOST_ID, SPARE)
+        monkeypatch.setattr(step, "_now", lambda: HostDisk(7, SPARE, 1 << 30, "object", **disk) if disk else None)
+        host.wire.asked.clear()
+        return step
+
+    @pytest.mark.parametrize(
+        ("disk", "done"), [({}, True), ({"offline": True}, True), ({"clustered": True}, True), ({"boot": True}, False)], ids=str
+    )
+    def test_what_a_cluster_keeps_is_left_to_it(
+        self, host: HyperVHost, monkeypatch: pytest.MonkeyPatch, disk: dict[str, Any], done: bool
+    ) -> None:
+        assert self.showing(host, monkeypatch, **disk).done() is done
+
+    @pytest.mark.parametrize("disk", [{}, {"offline": True, "boot": True}], ids=["gone", "offline"])
+    def test_what_is_not_in_use_is_not_asked_for(self, host: HyperVHost, monkeypatch: pytest.MonkeyPatch, disk: dict[str, Any]) -> None:
+        step = self.showing(host, monkeypatch, **disk)
+        step.do()
+        step.undo()
+        assert host.wire.asked == []
+
+    def test_a_disk_that_this_run_did_not_take_offline_stays_so(self, host: HyperVHost, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.showing(host, monkeypatch, offline=True).undo()
+        assert host.wire.asked == []
+
+    @pytest.mark.parametrize("disk", [{}, {"offline": False}], ids=["gone", "online"])
+    def test_what_is_gone_or_online_again_is_not_brought_online(
+        self, host: HyperVHost, monkeypatch: pytest.MonkeyPatch, disk: dict[str, Any]
+    ) -> None:
+        host.disk(SPARE).offline = False
+        step = TakeOffline(host.nodes, HOST_ID, SPARE)
+        step.do()
+        monkeypatch.setattr(step, "_now", lambda: HostDisk(7, SPARE, 1 << 30, "object", **disk) if disk else None)
+        host.wire.asked.clear()
+        step.undo()
+        assert host.wire.asked == []
+
+
+class TestAddControllerByWhatTheVmHas:
+    @pytest.fixture
+    def vm(self) -> Scripted:
+        return Scripted(FIRST)
+
+    @pytest.fixture
+    def step(self, vm: Scripted) -> AddController:
+        """The controller 1 was asked for, beside controller 0."""
+        step = AddController(vm, 1)
+        step.do()
+        vm.asked.clear()
+        return step
+
+    def test_a_controller_that_is_missing_afterwards_is_told(self, step: AddController) -> None:
+        with pytest.raises(RemoteError, match="VM db01 has no SCSI controller 1 after the change"):
+            step.verify()
+
+    def test_the_one_that_was_added_goes_once_the_host_is_done(self, vm: Scripted, step: AddController) -> None:
+        vm.now = replace(vm.now, controllers=[FIRST, SECOND])
+        step.undo()
+        assert vm.asked == ["settle", "observe", "remove c1"]
+
+    @pytest.mark.parametrize(
+        "added", [[], [replace(SECOND, units=(3,))], [SECOND, Controller("c2", hardware.SCSI, 2)]], ids=["none", "in use", "two"]
+    )
+    def test_nothing_goes_that_is_not_for_certain_ours_and_empty(self, vm: Scripted, step: AddController, added: list[Controller]) -> None:
+        vm.now = replace(vm.now, controllers=[FIRST, *added])
+        step.undo()
+        assert vm.asked == ["settle", "observe"]
+
+    def test_nothing_goes_that_was_not_asked_for(self, vm: Scripted) -> None:
+        AddController(vm, 1).undo()
+        assert vm.asked == []
+
+    def test_nobody_can_tell_while_the_host_does_not(self, vm: Scripted, step: AddController) -> None:
+        vm.now, vm.trouble = replace(vm.now, controllers=[FIRST, SECOND]), NO
+        assert step.settled() is False
+        vm.trouble = None
+        assert step.settled() is True
+
+
+@pytest.mark.usefixtures("given")
+class TestAttachDiskByWhatTheVmHas:
+    @pytest.fixture
+    def vm(self) -> Scripted:
+        return Scripted(FIRST)
+
+    @pytest.fixture
+    def step(self, vm: Scripted) -> AttachDisk:
+        """Disk 7 was asked for at SCSI(0:1)."""
+        step = AttachDisk(vm, SPARE, places.Place(0, 1, FIRST))
+        step.do()
+        vm.asked.clear()
+        return step
+
+    @pytest.mark.parametrize(
+        ("there", "words"),
+        [
+            ((), r"and SCSI\(0:1\) is empty"),
+            ((replace(OURS, name=RAW),), rf"but {RAW} in SCSI\(0:1\)"),
+            ((replace(OURS, name=None),), r"but device 7 in SCSI\(0:1\)"),
+            ((replace(OURS, name=None, device="", path="C:\\x.vhdx"),), r"but C:\\x.vhdx in SCSI\(0:1\)"),
+        ],
+    )
+    def test_another_disk_in_the_place_is_told_by_what_is_known_of_it(
+        self, vm: Scripted, step: AttachDisk, there: Sequence[VirtualDisk], words: str
+    ) -> None:
+        vm.now = replace(vm.now, disks=there)
+        with pytest.raises(RemoteError, match=f"VM db01 has no disk with LUN {SPARE} after the change, {words}"):
+            step.verify()
+
+    def test_the_lun_in_another_place_is_told(self, vm: Scripted, step: AttachDisk) -> None:
+        vm.now = replace(vm.now, disks=[replace(OURS, unit=2, label="SCSI(0:2)")])
+        with pytest.raises(RemoteError, match=r"was attached to VM db01 as SCSI\(0:2\), not as SCSI\(0:1\)"):
+            step.verify()
+
+    @pytest.mark.parametrize("disk", [OURS, replace(OURS, device="device 8"), replace(OURS, name=RAW)], ids=["both", "LUN", "device"])
+    def test_what_was_given_goes_again_once_the_host_is_done(self, vm: Scripted, step: AttachDisk, disk: VirtualDisk) -> None:
+        vm.now = replace(vm.now, disks=[disk])
+        step.undo()
+        assert vm.asked == ["settle", "observe", "remove d1"]
+
+    @pytest.mark.parametrize(
+        "disks",
+        [(), (replace(OURS, name=RAW, device="device 8"),), (replace(OURS, kind=IMAGE),), (replace(OURS, unit=2),)],
+        ids=["nothing", "another disk", "an image", "elsewhere"],
+    )
+    def test_nothing_goes_that_was_not_given(self, vm: Scripted, step: AttachDisk, disks: Sequence[VirtualDisk]) -> None:
+        vm.now = replace(vm.now, disks=disks)
+        step.undo()
+        assert vm.asked == ["settle", "observe"]
+
+    def test_nothing_is_looked_at_where_nothing_was_asked_for(self, vm: Scripted) -> None:
+        AttachDisk(vm, SPARE, places.Place(0, 1, FIRST)).undo()
+        assert vm.asked == []
+
+    def test_the_place_on_a_controller_that_was_added_is_taken_as_it_is(self, vm: Scripted) -> None:
+        AttachDisk(vm, SPARE, places.Place(0, 1, None)).do()
+        assert vm.asked[-1] == "add drive 7 to c0 as 1"
+
+    @pytest.mark.parametrize(
+        "controllers", [(), (replace(FIRST, key="c9"),), (replace(FIRST, units=(1,)),)], ids=["gone", "other", "taken"]
+    )
+    def test_a_place_that_is_no_longer_as_planned_is_planned_anew(self, vm: Scripted, controllers: Sequence[Controller]) -> None:
+        vm.now = replace(vm.now, controllers=controllers)
+        with pytest.raises(Overtaken, match=r"SCSI\(0:1\) of VM db01 was changed by somebody else"):
+            AttachDisk(vm, SPARE, places.Place(0, 1, FIRST)).do()
+        assert vm.asked == ["observe"]
+
+
+@pytest.mark.usefixtures("given")
+class TestDetachDiskByWhatTheVmHas:
+    @pytest.fixture
+    def vm(self) -> Scripted:
+        return Scripted(FIRST, SECOND, disks=[replace(OURS, controller="c1", bus=1)])
+
+    @pytest.fixture
+    def step(self, vm: Scripted) -> DetachDisk:
+        """The disk was at SCSI(1:1), and is gone."""
+        step = DetachDisk(vm, SPARE, vm.now.disks[0])
+        step.do()
+        vm.now = replace(vm.now, disks=())
+        vm.asked.clear()
+        return step
+
+    def test_a_saved_vm_keeps_it(self, vm: Scripted) -> None:
+        vm.now = replace(vm.now, power=SUSPENDED)
+        with pytest.raises(Refused, match="saved or paused"):
+            DetachDisk(vm, SPARE, OURS).do()
+        assert vm.asked == ["observe"]
+
+    @pytest.mark.parametrize("disk", [replace(OURS, name=None), replace(OURS, key="d9")], ids=["the disk", "the LUN"])
+    def test_a_disk_that_is_still_there_is_told(self, vm: Scripted, step: DetachDisk, disk: VirtualDisk) -> None:
+        vm.now = replace(vm.now, disks=[replace(OURS, key="d8", name=RAW), disk])
+        with pytest.raises(RemoteError, match=f"VM db01 still has LUN {SPARE} after the change"):
+            step.verify()
+
+    def test_what_else_the_vm_has_is_no_trouble(self, vm: Scripted, step: DetachDisk) -> None:
+        vm.now = replace(vm.now, disks=[replace(OURS, key="d8", name=RAW)])
+        step.verify()
+        assert vm.asked == ["observe"]
+
+    def test_it_is_given_back_where_it_was_once_the_host_is_done(self, vm: Scripted, step: DetachDisk) -> None:
+        step.undo()
+        assert vm.asked == ["settle", "observe", "add drive 7 to c1 as 1"]
+
+    def test_it_is_not_given_back_where_its_controller_is_gone(self, vm: Scripted, step: DetachDisk) -> None:
+        vm.now = replace(vm.now, controllers=[FIRST])
+        with pytest.raises(RemoteError, match=r"The controller of SCSI\(0:1\) of VM db01 is gone"):
+            step.undo()
+
+    def test_it_is_not_given_back_to_whom_has_it(self, vm: Scripted, step: DetachDisk) -> None:
+        vm.now = replace(vm.now, disks=[OURS])
+        step.undo()
+        assert vm.asked == ["settle", "observe"]
+
+    def test_what_was_not_taken_is_not_given_back(self, vm: Scripted) -> None:
+        DetachDisk(vm, SPARE, OURS).undo()
+        assert vm.asked == []
+
+    def test_a_place_that_was_not_told_is_the_first(self, vm: Scripted) -> None:
+        vm.now = replace(vm.now, disks=[replace(OURS, unit=None)])
+        step = DetachDisk(vm, SPARE, OURS)
+        step.do()
+        vm.now = replace(vm.now, disks=())
+        step.undo()
+        assert vm.asked[-1] == "add drive 7 to c0 as 0"
+
+    def test_the_change_is_told_by_the_lun(self, step: DetachDisk) -> None:
+        assert (step.before(), step.after()) == ({"VM db01": {"SCSI(0:1)": {"lun": str(SPARE)}}}, {"VM db01": {"SCSI(0:1)": None}})
+
+
+@pytest.mark.parametrize("kind", [TakeOffline, AddController, AttachDisk, DetachDisk])
+def test_what_a_step_notes_itself_nobody_hands_it(kind: type[TakeOffline | AddController | AttachDisk | DetachDisk]) -> None:
+    assert [noted.init for noted in fields(kind) if noted.name.startswith("_")] == [False]

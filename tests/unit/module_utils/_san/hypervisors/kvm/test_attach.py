@@ -361,3 +361,26 @@ def test_a_vm_that_runs_otherwise_than_it_starts_gets_a_controller_that_is_the_s
     app.config = domain_xml("app", "")
     attach.plan_attach(host, VM, wish()).run()
     assert [disk.address for part in (app.live, app.config) for disk in disks(part)] == [DriveAddress(1, 0, 0)] * 2
+
+
+def test_what_runs_gets_the_disk_on_the_controller_that_it_has(host: KvmHost, app: Domain) -> None:
+    attach.plan_attach(host, VM, wish()).run()
+    app.live = WITH_SCSI
+    assert [step.title for step in attach.plan_attach(host, VM, wish()).run()] == [f"attach LUN {NAME} to VM app that runs as SCSI(0:0)"]
+    assert len(disks(app.live)) == 1
+
+
+def test_a_sata_disk_is_not_on_the_scsi_controller_of_its_number(host: KvmHost, app: Domain, target: IscsiTarget) -> None:
+    app.live = domain_xml("app", VIRTIO_SCSI + libvirt.network_lun(target, 1).replace("bus='scsi'", "bus='sata'"))
+    assert attach.plan_attach(host, VM, wish()).pending() == []
+
+
+def test_a_scsi_disk_without_an_address_is_left_as_it_is(host: KvmHost, app: Domain, target: IscsiTarget) -> None:
+    app.live = domain_xml("app", VIRTIO_SCSI + re.sub(r"<address [^>]*/>", "", libvirt.network_lun(target, 1)))
+    assert attach.plan_attach(host, VM, wish()).pending() == []
+
+
+def test_a_disk_that_no_unit_names_is_left_as_it_is(host: KvmHost, app: Domain, target: IscsiTarget) -> None:
+    app.live = domain_xml("app", VIRTIO_SCSI + libvirt.network_lun(target, 1).replace("target='0'", "target='1'"))
+    assert disks(app.live)[0].address == DriveAddress(0, 1, 0)
+    assert attach.plan_attach(host, VM, wish()).pending() == []

@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Overtaken, Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import domain
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.changing import VmChange
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.disk_steps import AddController, AttachDisk, DetachDisk
@@ -20,7 +21,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import V
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import CONFIG, LIVE
 from tests.unit import libvirt
 from tests.unit.iscsi_target import IscsiTarget, listening
-from tests.unit.libvirt import VIRTIO_SCSI, Connect, Domain, domain_xml, uuid_of
+from tests.unit.libvirt import VIRTIO_SCSI, Connect, Domain, LibvirtError, domain_xml, uuid_of
 from tests.unit.ports import NAME, OTHER
 
 EMPTY = domain_xml("app", "")
@@ -228,3 +229,40 @@ def test_a_detach_is_undone_only_where_the_disk_was_and_is_not(given: tuple[Doma
     assert app.calls == []
     DetachDisk(step.vm, NAME, disk, LIVE | CONFIG).undo()
     assert app.calls == [f"attach disk {CONFIG}"]
+
+
+def test_a_controller_that_somebody_added_meanwhile_is_seen_before_libvirt_is_asked(
+    vm: VmChange, app: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.live = WITH_SCSI
+    monkeypatch.setattr(vm.host.session, "attach", lambda *_asked: pytest.fail("libvirt was asked for a second controller"))
+    with pytest.raises(Overtaken, match="by somebody else in the meantime"):
+        controller(vm).do()
+
+
+def test_a_controller_that_libvirt_refuses_was_not_added(vm: VmChange, app: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_xml: str, _flags: int) -> int:
+        raise LibvirtError("unexpected", 1)
+
+    monkeypatch.setattr(app, "attachDeviceFlags", refused)
+    with pytest.raises(RemoteError, match=r"SCSI controller 0 was not added to VM app: .*unexpected"):
+        controller(vm).do()
+
+
+def test_our_own_half_of_a_failed_attach_is_not_somebody_else(given: tuple[Domain, AttachDisk], monkeypatch: pytest.MonkeyPatch) -> None:
+    app, step = given
+    libvirts_own = app.attachDeviceFlags
+
+    def half(xml: str, _flags: int) -> int:
+        libvirts_own(xml, LIVE)
+        raise LibvirtError("unexpected", 1)
+
+    monkeypatch.setattr(app, "attachDeviceFlags", half)
+    with pytest.raises(RemoteError, match="unexpected"):
+        step.do()
+    step.undo()
+    assert (disks(app.live), disks(app.config)) == ([], [])
+
+
+def test_what_a_step_notes_itself_nobody_hands_it() -> None:
+    assert [noted.init for noted in fields(AttachDisk) if noted.name.startswith("_")] == [False]
