@@ -343,5 +343,6 @@ def _mount(text: str, guest: Guest) -> str:
 
 
 def _depth(disk: Disk) -> int:
-    """How deep below the root it is mounted: what is mounted above another has to be first."""
-    return int(disk["mount"].count("/"))
+    """How deep below the root it is mounted: an outer mount comes before an inner one, and goes after it."""
+    depth = int(disk["mount"].count("/"))
+    return depth if disk["state"] == PRESENT else -depth

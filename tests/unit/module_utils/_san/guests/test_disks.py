@@ -79,6 +79,8 @@ def test_a_disk_may_live_elsewhere_and_its_lun_be_called_otherwise() -> None:
 def test_what_lies_below_another_mount_point_is_mounted_after_it() -> None:
     disks = completed({**DATA, "name": "inner", "mount": "/srv/data/inner"}, {**DATA, "name": "outer", "mount": "//srv/data/"})
     assert [disk["mount"] for disk in disks] == ["/srv/data", "/srv/data/inner"]
+    leaving = completed(*({**disk, "state": "absent"} for disk in disks))
+    assert [disk["mount"] for disk in leaving] == ["/srv/data/inner", "/srv/data"]
 
 
 def test_spellings_are_made_one() -> None:
