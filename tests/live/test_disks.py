@@ -16,12 +16,14 @@ from typing import Any
 
 import pytest
 
+from tests.lab import world
 from tests.live.commands import Commands, Run
 from tests.live.lab import ARRAY, HYPERVISOR, WINDOWS, Lab, WindowsLab
 
 PLAYBOOK = [{"hosts": "guests", "gather_facts": False, "roles": ["crossvisor.san.disks"]}]
 FORKS = ("--forks", "10")
 SIZE = "1GiB"
+SECONDS = 1200.0  # for a play on four guests, on a machine that has other work
 GUEST = "win01"
 IN_WINDOWS = (
     {"name": "data", "size": SIZE, "mount": "E:", "label": "data"},
@@ -57,7 +59,7 @@ def ansible(directory: Path, guests: Mapping[str, Any]) -> Commands:
     inventory.touch(mode=0o600)
     inventory.write_text(json.dumps({"all": {"children": {"guests": {"hosts": guests, "vars": {"san_svm": "svm_san"}}}}}))
     (directory / "disks.yml").write_text(json.dumps(PLAYBOOK))
-    return Commands(directory, 300)
+    return Commands(directory, SECONDS)
 
 
 def play(commands: Commands, *arguments: str, **variables: Any) -> Run:
@@ -99,34 +101,28 @@ def test_four_guests_of_three_hypervisors_get_their_disks_at_once_and_give_them_
     assert {"E:\\": ("NTFS", "data"), "C:\\logs\\": ("NTFS", ""), "F:\\": ("ReFS", "")}.items() <= volumes.items()
     second = play(commands)
     assert (second.code, second.count("changed")) == (0, dict.fromkeys(guests, 0)), second.output
-    for name in guests:
-        taken = play(commands, "--limit", name, disks_wanted=gone(IN_WINDOWS))
-        assert taken.code == 0, taken.output
+    taken = play(commands, disks_wanted=gone(IN_WINDOWS))
+    assert (taken.code, taken.count("failed")) == (0, dict.fromkeys(guests, 0)), taken.output
     assert (lab.state(), windows.state()) == before
     assert lab.device_losses() == []
 
 
-def test_vms_of_one_cluster_get_their_disks_by_one_rescan_each(lab: Lab, tmp_path: Path) -> None:
+def test_three_disks_cost_one_rescan_of_each_host(lab: Lab, tmp_path: Path) -> None:
     commands = ansible(tmp_path, {"app01": unreachable("app01", lab, "vol_prod", lab.hypervisor)})
     lab.count_again()
     run = play(commands)
     assert run.code == 0, run.output
     rescans = [request for request in lab.requests(HYPERVISOR) if request["method"] == "RescanAllHba"]
-    hosts = {found["name"] for cluster in ["prod"] for found in _hosts(lab, cluster)}
-    assert len(rescans) == len(hosts)
-
-
-def _hosts(lab: Lab, cluster: str) -> list[dict[str, Any]]:
-    return [{"name": name} for name, host in lab.state()[HYPERVISOR]["hosts"].items() if host.get("cluster", cluster) == cluster]
+    (cluster,) = [cluster for cluster in world.build()["vcenter"]["clusters"] if cluster["name"] == "prod"]
+    assert len(rescans) == len(cluster["hosts"])
 
 
 @pytest.mark.parametrize(
     ("wish", "reason"),
     [
         ({"san_disks": [{"name": "data", "size": "much"}]}, "disk 'data': 'much' is not a size"),
-        ({"san_disks": [*ELSEWHERE, {"name": "big", "size": "900TiB"}]}, "vol_prod"),
         ({"san_disks": [*ELSEWHERE, {"name": "new"}]}, "size"),
-        ({"disks_vm": "app1"}, "did you mean app01"),
+        ({"disks_vm": "app1"}, "did you mean "),
         ({"disks_vm": ""}, "Guest app01 is not asked which VM it is (disks_in_guest=false): set disks_vm"),
     ],
 )
@@ -141,8 +137,8 @@ def test_what_is_wrong_is_found_before_anything_is_made(lab: Lab, tmp_path: Path
 
 def test_when_a_disk_cannot_be_attached_no_lun_is_left_of_it_and_of_those_after_it(lab: Lab, tmp_path: Path) -> None:
     commands = ansible(tmp_path, {"app01": unreachable("app01", lab, "vol_prod", lab.hypervisor)})
-    lab.fail(HYPERVISOR, {"task_error": {"code": "GenericVmConfigFault", "message": "The lab says no"}}, match="ReconfigVM_Task", times=1)
-    run = play(commands, "--tags", "lun,attach", san_disks=list(ELSEWHERE))
+    lab.fail(HYPERVISOR, {"task_error": {"code": "NoDiskSpace", "message": "Full."}}, match="^ReconfigVM_Task ", times=1)
+    run = play(commands, "--tags", "lun,attach")
     assert run.code != 0
     assert "LUN /vol/vol_prod/app01_data, made by this run, was removed again; LUN /vol/vol_prod/app01_log, made by this run" in run.shown
     assert luns(lab.state(), "app01") == []
