@@ -27,7 +27,7 @@ SECONDS = 1200.0  # for a play on four guests, on a machine that has other work
 GUEST = "win01"
 IN_WINDOWS = (
     {"name": "data", "size": SIZE, "mount": "E:", "label": "data"},
-    {"name": "log", "size": SIZE, "mount": "C:\\logs", "allocation_unit": 65536},
+    {"name": "log", "size": SIZE, "mount": "G:", "allocation_unit": 65536},
     {"name": "tmp", "size": SIZE, "file_system": "ReFS", "mount": "f"},
 )
 ELSEWHERE = tuple({"name": name, "size": SIZE, "mount": f"/srv/{name}"} for name in ("data", "log", "tmp"))
@@ -98,7 +98,7 @@ def test_four_guests_of_three_hypervisors_get_their_disks_at_once_and_give_them_
         for volume in medium["partitions"]
         if volume.get("access", {}).get(f"{GUEST}.lab")
     }
-    assert {"E:\\": ("NTFS", "data"), "C:\\logs\\": ("NTFS", ""), "F:\\": ("ReFS", "")}.items() <= volumes.items()
+    assert {"E:\\": ("NTFS", "data"), "G:\\": ("NTFS", ""), "F:\\": ("ReFS", "")}.items() <= volumes.items()
     second = play(commands)
     assert (second.code, second.count("changed")) == (0, dict.fromkeys(guests, 0)), second.output
     taken = play(commands, disks_wanted=gone(IN_WINDOWS))
