@@ -39,6 +39,10 @@ class Run:
         (recap,) = _RECAP.finditer(self.output)
         return {name: int(number) for name, number in (pair.split("=") for pair in recap["counts"].split())}
 
+    def count(self, name: str) -> dict[str, int]:
+        """One number of the recap, such as `changed`, by host."""
+        return {row["host"]: int(dict(pair.split("=") for pair in row["counts"].split())[name]) for row in _RECAP.finditer(self.output)}
+
     @property
     def shown(self) -> str:
         """The last message that a task showed."""

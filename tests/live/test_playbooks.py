@@ -278,6 +278,53 @@ def test_a_lun_removed_without_delete_stays_unmapped_and_can_be_given_again(lab:
     assert lab.device_losses() == []
 
 
+def test_a_disk_is_detached_attached_moved_and_grown_with_its_identity(lab: Lab, ansible: Commands) -> None:
+    before = lab.state()
+    address = {name: value for name, value in DISK.items() if name != "vm"}
+    naa = play(ansible, PROVISION, **DISK, size="1GiB").statistics["crossvisor_disk"]["lun"]["naa"]
+    for playbook, variables, owner in (
+        ("detach_disk", {"vm": "app01"}, None),
+        ("attach_disk", {"vm": "app01"}, "app01"),
+        ("move_disk", {"vm": "app01", "to_vm": "app02"}, "app02"),
+        ("grow_disk", {"vm": "app02", "size": "2GiB"}, "app02"),
+    ):
+        run = play(ansible, f"crossvisor.san.{playbook}", **address, **variables)
+        assert run.code == 0, run.output
+        assert owner_of(naa, lab.state()) == owner, playbook
+    grown = lun_in(lab.state(), "app01_data")
+    assert grown
+    assert grown["size"] == 2 * GIB
+    assert play(ansible, REMOVE, vm="app02", **address, delete=True).code == 0
+    assert lab.state() == before
+    assert lab.device_losses() == []
+
+
+def owner_of(naa: str, state: Mapping[str, Any]) -> str | None:
+    """The VM of the vCenter that has a LUN as a disk."""
+    return next((vm["name"] for vm in state[HYPERVISOR]["vms"] for disk in vm["disks"] if disk.get("naa") == naa), None)
+
+
+@pytest.mark.parametrize(
+    ("playbook", "variables", "told"),
+    [
+        ("grow_disk", {"vm": "app01", "size": "2GiB"}, "that could grow: correct its name"),
+        ("attach_disk", {"vm": "app01"}, "size"),
+        ("detach_disk", {"vm": "app01"}, "so that nothing was detached from VM app01: correct its name"),
+        ("move_disk", {"vm": "app01", "to_vm": "app02", "to": "xen"}, "to=xen is no host of the inventory"),
+        ("grow_disk", {"vm": "app01"}, "missing required arguments: size"),
+        ("attach_disk", {"target": "vcentre"}, "target=vcentre matches no host of the inventory; did you mean vcenter"),
+    ],
+)
+def test_what_cannot_be_is_said_and_nothing_is_made(
+    lab: Lab, ansible: Commands, playbook: str, variables: dict[str, str], told: str
+) -> None:
+    before = lab.state()
+    run = play(ansible, f"crossvisor.san.{playbook}", svm="svm_san", volume="vol_prod", lun="nosuch", **variables)
+    assert run.code != 0
+    assert told in run.output
+    assert lab.state() == before
+
+
 def test_connections_may_all_come_from_the_environment(lab: Lab, ansible: Commands) -> None:
     vcenter, array = lab.endpoints[HYPERVISOR], lab.endpoints[ARRAY]
     environment = {

@@ -33,7 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("hypervisors.base", "arrays.base"),
     ("hypervisors.attach_rules",),
     ("hypervisors.vmware", "hypervisors.hyperv", "hypervisors.kvm", "arrays.ontap_rest", "guests.windows", "guests.linux"),
-    ("hypervisors.pool", "arrays.pool"),
+    ("hypervisors.pool", "arrays.pool", "guests.disks"),
     ("services",),
     ("runtime",),
     ("endpoints",),

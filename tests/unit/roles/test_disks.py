@@ -1,0 +1,122 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the role disks makes of a guest's variables: its system, its login, and which LUNs a failed run takes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROLE = Path(__file__).parents[3] / "roles" / "disks"
+DEFAULTS = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
+VARIABLES = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())
+
+Evaluate = Callable[..., Any]
+Value = Callable[..., Any]
+
+
+@pytest.fixture
+def value(render: Callable[..., str], evaluate: Evaluate) -> Value:
+    """`value(name, **variables)` is a variable of the role for a guest with these variables."""
+
+    def valued(name: str, **variables: Any) -> Any:
+        given = {"inventory_hostname": "app01", **variables}
+        return evaluate(_expression(name), **{**given, **_rendered(given)})
+
+    def _expression(name: str) -> str:
+        return str({**DEFAULTS, **VARIABLES}[name]).strip().removeprefix("{{").removesuffix("}}")
+
+    def _rendered(given: dict[str, Any]) -> dict[str, Any]:
+        known: dict[str, Any] = {}
+        for name in ("disks_guest_os", "disks_windows_transports", "disks_windows_transport"):
+            known[name] = evaluate(_expression(name), **given, **known)
+        login = VARIABLES["disks_windows_connection"]
+        known["disks_windows_connection"] = {option: render(template, **given, **known).strip() for option, template in login.items()}
+        return known
+
+    return valued
+
+
+@pytest.mark.parametrize(
+    ("variables", "system"),
+    [
+        ({}, "linux"),
+        ({"ansible_connection": "ssh"}, "linux"),
+        ({"ansible_connection": "winrm"}, "windows"),
+        ({"ansible_connection": "ansible.builtin.psrp"}, "windows"),
+        ({"ansible_connection": "ssh", "ansible_shell_type": "powershell"}, "windows"),
+    ],
+)
+def test_the_system_is_told_by_the_connection(value: Value, variables: dict[str, Any], system: str) -> None:
+    assert value("disks_guest_os", **variables) == system
+
+
+def test_a_windows_guest_is_reached_as_ansible_reaches_it(value: Value) -> None:
+    login = value(
+        "disks_windows_login",
+        ansible_host="192.0.2.7",
+        ansible_port=5986,
+        ansible_user="EXAMPLE\\svc",
+        ansible_password="secret",
+        ansible_winrm_transport=["Kerberos", "ntlm"],
+        ansible_winrm_ca_trust_path="/etc/ca.pem",
+    )
+    assert login == {
+        "hostname": "192.0.2.7",
+        "port": "5986",
+        "username": "EXAMPLE\\svc",
+        "password": "secret",
+        "transport": "kerberos",
+        "ca_path": "/etc/ca.pem",
+    }
+
+
+def test_what_ansible_was_not_told_is_left_to_the_environment(value: Value) -> None:
+    assert value("disks_windows_login") == {"hostname": "app01"}
+
+
+def test_certificates_are_checked_unless_ansible_was_told_not_to(value: Value) -> None:
+    assert "validate_certs" not in value("disks_windows_login", ansible_winrm_server_cert_validation="validate")
+    assert value("disks_windows_login", ansible_winrm_server_cert_validation="ignore")["validate_certs"] == "false"
+    assert value("disks_windows_login", ansible_psrp_cert_validation="ignore", ansible_psrp_auth="negotiate") == {
+        "hostname": "app01",
+        "validate_certs": "false",
+    }
+
+
+def lun(**values: Any) -> dict[str, Any]:
+    return {"lun": {"created": False, "first_mapped": False, "actions": [], **values}, "disk": None}
+
+
+RESULT = {
+    "kept": lun(),
+    "attached": {**lun(created=True), "disk": {"bus": 0}},
+    "in hand": lun(created=True),
+    "made": lun(created=True, actions=["create"]),
+    "mapped": lun(first_mapped=True),
+}
+
+
+def left(evaluate: Evaluate) -> list[str]:
+    """The disks whose LUNs are taken back when the one in hand could not be attached."""
+    known: dict[str, Any] = {"disks_present": [{"name": name} for name in RESULT], "disks_result": RESULT, "disks_in_hand": "in hand"}
+    for name in ("disks_not_attached", "disks_made", "disks_left"):
+        known[name] = evaluate(VARIABLES[name].strip().removeprefix("{{").removesuffix("}}"), **known)
+    return [disk["name"] for disk in known["disks_left"]]
+
+
+def test_only_what_this_run_made_and_nobody_has_is_taken_back(evaluate: Evaluate) -> None:
+    assert left(evaluate) == ["made", "mapped"]
+
+
+def test_every_field_of_a_disk_is_in_the_role_s_argument_specs(evaluate: Evaluate) -> None:
+    options = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    checked = evaluate("[{'name': 'data'}] | crossvisor.san.checked_disks('app01', 'linux', 'svm', 'volume')")
+    assert set(options["disks_wanted"]["options"]) == set(checked["disks"][0])
+    assert set(DEFAULTS) == set(options)
