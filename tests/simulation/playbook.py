@@ -27,7 +27,7 @@ from jinja2.utils import missing
 
 ROLE = "crossvisor.san."
 _GENERATORS = ("map", "select", "reject", "selectattr", "rejectattr", "unique")
-KEYWORDS = frozenset({"name", "when", "register", "vars", "block", "rescue", "check_mode", "changed_when"})
+KEYWORDS = frozenset({"name", "when", "register", "vars", "block", "rescue", "check_mode", "changed_when", "diff"})
 OMIT = object()
 
 Task = Mapping[str, Any]
@@ -197,7 +197,7 @@ class Playbook:
                 raise TaskFailed(scope.valued(arguments["fail_msg"]))
         elif module == "fail":
             raise TaskFailed(scope.valued(arguments["msg"]))
-        elif module == "include_tasks":
+        elif module in ("include_tasks", "import_tasks"):
             self._tasks(home, scope.valued(arguments), scope.layers)
         elif module == "include_role":
             self._role(arguments["name"], scope.layers, {name: scope.valued(value) for name, value in task.get("vars", {}).items()})
@@ -209,8 +209,9 @@ class Playbook:
 
     def _run(self, task: Task, module: str, arguments: Mapping[str, Any], scope: Scope) -> Mapping[str, Any]:
         given = {name: value for name, value in arguments.items() if value is not OMIT}
-        result = dict(self.run(module, given, bool(task.get("check_mode", self.check_mode))))
+        result = dict(self.run(module, given, bool(scope.valued(task.get("check_mode", self.check_mode)))))
         if "changed_when" in task:
+            self._register(task, result)
             result["changed"] = scope.holds(task["changed_when"])
         self.changed = self.changed or bool(result["changed"])
         return result
