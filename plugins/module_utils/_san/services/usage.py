@@ -71,9 +71,14 @@ def claims_of_uses(name: ScsiName, uses: Sequence[Use]) -> list[Claim]:
 
 
 def claims_of_strangers(mappings: Sequence[LunMapping], known_initiators: Collection[str]) -> list[Claim]:
-    """The initiators that see a LUN and belong to nobody who was asked: what they do with it, nobody can tell."""
+    """The initiators that see a LUN and belong to nobody who was asked, or are not told: what they do with it, nobody can tell."""
     known = {initiator.lower() for initiator in known_initiators}
-    return [
+    untold = [
+        Claim(CANNOT_TELL, "igroup", mapping.group, mapping.group_id, "has members that the array does not tell")
+        for mapping in mappings
+        if not mapping.told
+    ]
+    return untold + [
         Claim(CANNOT_TELL, "initiator", initiator, "", f"of igroup {mapping.group} belongs to no host that was asked")
         for mapping in mappings
         for initiator in mapping.initiators

@@ -129,7 +129,7 @@ def _mapping_steps(site: Site, wish: ProvisionWish) -> list[OntapStep]:
 
 
 def _refuse_if_others_see(lun: Lun, wish: ProvisionWish) -> None:
-    strangers = wish.strangers(lun)
+    strangers = wish.strangers(lun) + [f"igroup {mapping.group} (its members are not told)" for mapping in lun.mappings if not mapping.told]
     if strangers:
         raise Refused(
             f"LUN {wish.address} is mapped to {', '.join(strangers)} too, and nobody can tell whether it is used there: unmap it from them "

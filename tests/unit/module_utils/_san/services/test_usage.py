@@ -117,6 +117,11 @@ def test_the_arrays_own_view_shows_initiators_of_nobody_who_was_asked() -> None:
     )
 
 
+def test_members_of_a_group_that_the_array_does_not_tell_may_be_anybody() -> None:
+    (doubt,) = claims_of_strangers([LunMapping("g1", "id-1", 0, told=False)], ["iqn.2026-01.com.example:a"])
+    assert (doubt.verdict, str(doubt)) == (CANNOT_TELL, "igroup g1 (id-1) has members that the array does not tell")
+
+
 def test_an_owners_use_is_no_reason_to_refuse_it_anything() -> None:
     found = claims(NAME, Inventory(virtual_machines=[APP], uses=[HOSTDEV, UNREADABLE]))
     assert [claim.id for claim in without(APP.id, found)] == ["vm-3", "vm-4"]

@@ -985,6 +985,14 @@ class TestALunThatNobodyElseShallSee:
         assert bench.stored_lun() is not None
 
 
+def test_a_lun_of_a_group_that_the_array_does_not_tell_is_seen_by_nobody_knows_whom(array: Endpoint) -> None:
+    untold = {**LUN, "lun_maps": [{"logical_unit_number": 0, "igroup": {"name": "ig1", "uuid": "ig-1"}}]}
+    array.answer(records(untold), records())
+    wanted = wish(address=address("qtree1/lun1", "vol1", "svm1"), size_bytes=None, exclusive=True)
+    with pytest.raises(Refused, match=r"is mapped to igroup ig1 \(its members are not told\) too, and nobody can tell whether it is used"):
+        OntapRest(array.connection).plan_provision(wanted)
+
+
 class TestALunThatThisRunMade:
     """What an undo deletes is what this run has made, as it has made it."""
 
