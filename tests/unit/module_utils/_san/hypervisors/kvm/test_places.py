@@ -174,3 +174,7 @@ def test_who_has_a_place_is_told_by_what_is_in_it() -> None:
         choose(there, slot=Slot(1, 1))
     with pytest.raises(Refused, match=r"SCSI\(0:1\) of VM app is taken by sda \(/sda\)"):
         choose(there, slot=Slot(0, 1))
+
+
+def test_of_controllers_of_one_type_the_lowest_goes_first_wherever_it_stands() -> None:
+    assert choose(vm(controller(1), controller(0))).bus == 0
