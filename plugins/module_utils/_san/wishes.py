@@ -14,7 +14,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Slot
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
-_PLACE = re.compile(r"(?:SCSI)?\(?(?P<bus>\d{1,3})(?::(?P<unit>\d{1,3}))?\)?", re.IGNORECASE)
+_PLACE = re.compile(r"(?:SCSI)?\(?(?P<bus>\d{1,3})(?::(?P<unit>\d{1,3}))?\)?", re.IGNORECASE | re.ASCII)
 
 
 def size_in_bytes(text: str) -> int:

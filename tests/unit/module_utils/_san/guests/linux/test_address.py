@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
@@ -42,6 +42,7 @@ def test_a_slot_tells_the_unit_and_no_host(bus: int, unit: int) -> None:
 
 
 @given(st.text(alphabet=st.characters(exclude_characters="0123456789*")))
+@example("\N{ARABIC-INDIC DIGIT THREE}")
 def test_a_text_without_a_number_is_refused_in_a_sentence(text: str) -> None:
     with pytest.raises(InvalidInput, match="is no address of a disk"):
         Address.parse(text)
