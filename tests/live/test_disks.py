@@ -14,11 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.lab import world
 from tests.live.commands import Commands, Run
-from tests.live.lab import ARRAY, HYPERVISOR, WINDOWS, Lab, WindowsLab
+from tests.live.lab import ARRAY, WINDOWS, Lab, WindowsLab
 
 PLAYBOOK = [{"hosts": "guests", "gather_facts": False, "roles": ["crossvisor.san.disks"]}]
 FORKS = ("--forks", "10")
@@ -105,53 +102,3 @@ def test_four_guests_of_three_hypervisors_get_their_disks_at_once_and_give_them_
     assert (taken.code, taken.count("failed")) == (0, dict.fromkeys(guests, 0)), taken.output
     assert (lab.state(), windows.state()) == before
     assert lab.device_losses() == []
-
-
-def test_three_disks_cost_one_rescan_of_each_host(lab: Lab, tmp_path: Path) -> None:
-    commands = ansible(tmp_path, {"app01": unreachable("app01", lab, "vol_prod", lab.hypervisor)})
-    lab.count_again()
-    run = play(commands)
-    assert run.code == 0, run.output
-    rescans = [request for request in lab.requests(HYPERVISOR) if request["method"] == "RescanAllHba"]
-    (cluster,) = [cluster for cluster in world.build()["vcenter"]["clusters"] if cluster["name"] == "prod"]
-    assert len(rescans) == len(cluster["hosts"])
-
-
-@pytest.mark.parametrize(
-    ("wish", "reason"),
-    [
-        ({"san_disks": [{"name": "data", "size": "much"}]}, "disk 'data': 'much' is not a size"),
-        ({"san_disks": [*ELSEWHERE, {"name": "new"}]}, "size"),
-        ({"disks_vm": "app1"}, "did you mean "),
-        ({"disks_vm": ""}, "Guest app01 is not asked which VM it is (disks_in_guest=false): set disks_vm"),
-    ],
-)
-def test_what_is_wrong_is_found_before_anything_is_made(lab: Lab, tmp_path: Path, wish: dict[str, Any], reason: str) -> None:
-    guest = {**unreachable("app01", lab, "vol_prod", lab.hypervisor), **wish}
-    before = lab.state()
-    run = play(ansible(tmp_path, {"app01": guest}))
-    assert run.code != 0
-    assert reason in run.shown
-    assert lab.state() == before
-
-
-def test_when_a_disk_cannot_be_attached_no_lun_is_left_of_it_and_of_those_after_it(lab: Lab, tmp_path: Path) -> None:
-    commands = ansible(tmp_path, {"app01": unreachable("app01", lab, "vol_prod", lab.hypervisor)})
-    lab.fail(HYPERVISOR, {"task_error": {"code": "NoDiskSpace", "message": "Full."}}, match="^ReconfigVM_Task ", times=1)
-    run = play(commands, "--tags", "lun,attach")
-    assert run.code != 0
-    assert "LUN /vol/vol_prod/app01_data, made by this run, was removed again; LUN /vol/vol_prod/app01_log, made by this run" in run.shown
-    assert luns(lab.state(), "app01") == []
-    again = play(commands)
-    assert again.code == 0, again.output
-    assert luns(lab.state(), "app01") == ["app01_data", "app01_log", "app01_tmp"]
-
-
-def test_a_lun_that_is_removed_without_delete_stays_and_is_given_again(lab: Lab, tmp_path: Path) -> None:
-    commands = ansible(tmp_path, {"app01": unreachable("app01", lab, "vol_prod", lab.hypervisor)})
-    wished = list(ELSEWHERE[:1])
-    for disks in (wished, [{"name": "data", "state": "absent"}], wished):
-        run = play(commands, disks_wanted=disks)
-        assert run.code == 0, run.output
-        assert luns(lab.state(), "app01") == ["app01_data"]
-    assert play(commands, disks_wanted=wished).count("changed") == {"app01": 0}
