@@ -18,6 +18,13 @@ from pygments.lexers.data import JsonLexer
 REPOSITORY = Path(os.environ["ROOT"])
 GALAXY = yaml.safe_load((REPOSITORY / "galaxy.yml").read_text())
 ANSIBLE = "https://docs.ansible.com/projects/ansible/latest/"
+PAGES = {
+    "action_plugins": "plugins/action.html",
+    "ansible_configuration_settings": "reference_appendices/config.html",
+    "common_return_values": "reference_appendices/common_return_values.html",
+}
+"""Labels of antsibull-docs, and where Ansible's own site has what they name."""
+
 
 project = "crossvisor.san"
 project_copyright = "the crossvisor.san authors"
@@ -42,10 +49,8 @@ highlight_language = "YAML+Jinja"
 
 def _address_at_ansible(label: str) -> str | None:
     """Where Ansible's own documentation site has what a label of antsibull-docs names, unless it is ours."""
-    if label == "common_return_values":
-        return f"{ANSIBLE}reference_appendices/common_return_values.html"
-    if label == "ansible_configuration_settings":
-        return f"{ANSIBLE}reference_appendices/config.html"
+    if label in PAGES:
+        return f"{ANSIBLE}{PAGES[label]}"
     plugin = re.fullmatch(r"ansible_collections\.(\w+)\.(\w+)\.(\w+)_(module|filter|lookup|role)", label)
     if plugin is None or f"{plugin[1]}.{plugin[2]}" == project:
         return None

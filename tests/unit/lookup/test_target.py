@@ -10,6 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from ansible import context
+from ansible.utils.context_objects import CLIArgs
+
+from ansible_collections.crossvisor.san.plugins.lookup.target import LookupModule
 
 GROUPS = {"all": ["vcenter", "hyperv"], "hypervisors": ["vcenter", "hyperv"], "ungrouped": []}
 TARGET = "lookup('crossvisor.san.target', target)"
@@ -38,3 +42,8 @@ def test_a_pattern_that_matches_nobody_is_one_sentence(evaluate: Evaluate, targe
 
 def test_without_an_inventory_there_is_this_machine(evaluate: Evaluate) -> None:
     assert evaluate(TARGET, target="localhost", groups={}) == "localhost"
+
+
+def test_a_check_of_the_syntax_needs_no_inventory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context, "CLIARGS", CLIArgs({"syntax": True}))
+    assert LookupModule().run(["hypervisors"], {}) == ["hypervisors"]
