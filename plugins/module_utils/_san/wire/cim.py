@@ -47,13 +47,6 @@ class CimClient:
         """The instance that a reference means, with the types of its properties."""
         return cim_xml.decode(self.session.get(reference.resource_uri, reference.selectors), types)
 
-    def put(self, cim_class: CimClass, keys: Keys | CimInstance, changes: Mapping[str, CimValue]) -> None:
-        """Change some properties of one instance: it is read, changed and written back whole. Raises `OutcomeUnknown` for a lost answer."""
-        reference = cim_class.reference(keys)
-        instance = self.session.get(reference.resource_uri, reference.selectors)
-        cim_xml.replace(instance, changes)
-        self.session.put(reference.resource_uri, reference.selectors, instance)
-
     def call(
         self,
         cim_class: CimClass,

@@ -10,7 +10,6 @@ Windows writes a property of an array as repeated elements and leaves out an emp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
@@ -28,7 +27,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_env
     parse_reference,
     reference_parts,
     typed_element,
-    xml_namespace,
 )
 
 _CIM = "http://schemas.dmtf.org/wbem/wscim/1/common"
@@ -62,18 +60,6 @@ def encode(name: str, value: CimValue, uri: str) -> list[Element]:
     """
     items = value if isinstance(value, (tuple, list)) else (value,)
     return [_element(name, item, uri) for item in items]
-
-
-def replace(instance: Element, changes: Mapping[str, CimValue]) -> None:
-    """Give an instance's element other values for some properties, each in its place and in the namespace of the others."""
-    uri = xml_namespace(instance)
-    for name, value in changes.items():
-        old = [part for part in instance if local_name(part) == name]
-        position = instance.index(old[0]) if old else len(instance)
-        for part in old:
-            instance.remove(part)
-        for offset, part in enumerate(encode(name, value, uri)):
-            instance.insert(position + offset, part)
 
 
 def _element(name: str, value: Scalar, uri: str) -> Element:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A session with a Windows host's WS-Management service: enumerate, get, put and invoke, without a shell.
+"""A session with a Windows host's WS-Management service: enumerate, get and invoke, without a shell.
 
 Elements go in and come out; what they mean in CIM is told by the modules `cim*`.
 """
@@ -22,7 +22,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_env
     ENUMERATE,
     GET,
     PULL,
-    PUT,
     RELEASE,
     Element,
     Reference,
@@ -77,10 +76,6 @@ class WsmanSession:
     def get(self, uri: str, selectors: Mapping[str, Selector]) -> Element:
         """One instance by its keys. Raises `RemoteError` with a code in `wsman_fault.MISSING` when there is none."""
         return self._content(Request(GET, Reference(uri, selectors)), Effect.NONE)
-
-    def put(self, uri: str, selectors: Mapping[str, Selector], instance: Element) -> None:
-        """Replace one instance. Raises `OutcomeUnknown` when the answer was lost."""
-        self._exchange(Request(PUT, Reference(uri, selectors), instance), Effect.CHANGE)
 
     def invoke(
         self,

@@ -42,7 +42,6 @@ XSI = "http://www.w3.org/2001/XMLSchema-instance"
 ANONYMOUS = f"{ADDRESSING}/role/anonymous"
 
 GET = f"{TRANSFER}/Get"
-PUT = f"{TRANSFER}/Put"
 ENUMERATE = f"{ENUMERATION}/Enumerate"
 PULL = f"{ENUMERATION}/Pull"
 RELEASE = f"{ENUMERATION}/Release"

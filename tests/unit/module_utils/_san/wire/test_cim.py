@@ -83,14 +83,6 @@ def test_an_instance_is_read_by_its_keys_or_by_itself(windows: Endpoint, client:
     assert windows.messages[1].count(b'<w:Selector Name="ObjectId">a</w:Selector>') == 1
 
 
-def test_a_put_changes_what_it_names_and_keeps_the_rest(windows: Endpoint, client: CimClient) -> None:
-    windows.answer(message(instance(DISK.uri, {"ObjectId": "a", "Number": "3", "Other": "x"})), message(""))
-    client.put(DISK, {"ObjectId": "a"}, {"Number": 4, "Roles": ("r", "s")})
-    assert windows.actions == ["Get", "Put"]
-    written = cim_xml.decode(sent(windows), {})
-    assert written == CimInstance("MSFT_Disk", {"ObjectId": "a", "Number": "4", "Other": "x", "Roles": ("r", "s")})
-
-
 class TestAMethod:
     def test_of_an_instance_gets_its_parameters_and_gives_typed_outputs(self, windows: Endpoint, client: CimClient) -> None:
         windows.answer(output(SERVICE.uri, "AddResourceSettings", "<p:ReturnValue>0</p:ReturnValue><p:Count>2</p:Count>"))

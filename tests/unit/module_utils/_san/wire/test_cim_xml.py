@@ -182,16 +182,3 @@ def test_an_instance_inside_names_its_class_in_its_own_namespace() -> None:
 def test_a_control_character_is_refused_before_it_is_sent() -> None:
     with pytest.raises(InvalidInput, match="of Name holds a control character"):
         cim_xml.encode("Name", "a\x01", URI)
-
-
-def test_a_change_stands_where_the_old_value_was() -> None:
-    instance = read(f"<p:X xmlns:p='{URI}'><p:A>1</p:A><p:B>2</p:B><p:B>3</p:B><p:C>4</p:C></p:X>".encode())
-    cim_xml.replace(instance, {"B": ("x", "y", "z"), "D": "new", "C": None})
-    assert [part.tag.rpartition("}")[2] for part in instance] == ["A", "B", "B", "B", "C", "D"]
-    assert cim_xml.decode(instance, {}).properties == {"A": "1", "B": ("x", "y", "z"), "C": None, "D": "new"}
-
-
-def test_a_change_is_in_the_namespace_of_what_is_changed_however_the_service_spells_it() -> None:
-    instance = read(f"<p:X xmlns:p='{URI.lower()}'><p:A>1</p:A></p:X>".encode())
-    cim_xml.replace(instance, {"A": "2"})
-    assert [part.tag for part in instance] == [f"{{{URI.lower()}}}A"]

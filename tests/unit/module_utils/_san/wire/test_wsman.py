@@ -146,18 +146,6 @@ class TestOneInstance:
             session.get(VM, self.selectors)
         assert caught.value.code in wsman_fault.MISSING
 
-    def test_is_written_whole(self, windows: Endpoint, session: WsmanSession) -> None:
-        windows.answer(message(instance(VM, {"ElementName": "vm2"})))
-        session.put(VM, self.selectors, element("Msvm_ComputerSystem", VM, children=[element("ElementName", VM, "vm2")]))
-        assert windows.actions == ["Put"]
-        assert asked(windows, "ElementName>([^<]*)<") == ["vm2"]
-
-    def test_whose_writing_was_lost_may_be_written(self, windows: Endpoint, session: WsmanSession) -> None:
-        windows.answer(LOST, message(""))
-        with pytest.raises(OutcomeUnknown, match="No answer to Put Msvm_ComputerSystem came"):
-            session.put(VM, self.selectors, element("Msvm_ComputerSystem", VM))
-        assert windows.actions == ["Put"]
-
 
 class TestInvoke:
     def call(self, session: WsmanSession, **settings: object) -> Element:
