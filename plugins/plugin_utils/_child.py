@@ -29,7 +29,6 @@ except ImportError:
 from ansible_collections.crossvisor.san.plugins.module_utils._san import progress
 from ansible_collections.crossvisor.san.plugins.plugin_utils._payload import PROFILE
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 _COURTESY = 30.0
 """Seconds that a module has to log out of where it is logged in, before it is killed."""
 _CHUNK = 1 << 16
@@ -119,8 +118,10 @@ def _become(module: str, payload: bytes, environment: Mapping[str, str], directo
 
 
 def _leave_the_parent(outputs: Sequence[int]) -> None:
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
+    """Be as a program that was just started: what the parent catches is not caught, what it ignores is ignored."""
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, 0)
     atexit._clear()
     stdout, stderr, said = outputs

@@ -13,6 +13,7 @@ import textwrap
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -114,6 +115,15 @@ def test_without_news_it_is_heard_again(run: Run, monkeypatch: pytest.MonkeyPatc
     heard: list[str] = []
     run(f"from {progress.__name__} import tell\ntell('wait')\ntime.sleep(0.5)\nsys.exit(0)", hear=heard.append)
     assert heard.count("wait") > 2
+
+
+@pytest.mark.parametrize(("before", "there"), [(signal.SIG_IGN, "SIG_IGN"), (lambda *_: None, "SIG_DFL")])
+def test_a_signal_is_as_a_program_finds_it_that_is_started(run: Run, before: Any, there: str) -> None:
+    was = signal.signal(signal.SIGHUP, before)
+    try:
+        assert run("print(signal.getsignal(signal.SIGHUP).name)\nsys.exit(0)").stdout.decode() == f"{there}\n"
+    finally:
+        signal.signal(signal.SIGHUP, was)
 
 
 def test_who_stops_waiting_ends_the_module(run: Run, tmp_path: Path) -> None:

@@ -86,7 +86,10 @@ class HttpsSession:
     def _send(self, method: str, path: str, arguments: dict[str, Any]) -> requests.Response:
         connection = self._connection
         arguments = {"timeout": connection.timeout, **arguments}
-        return self._session.request(method, f"{self._base}{path}", verify=connection.verify, **arguments)
+        try:
+            return self._session.request(method, f"{self._base}{path}", verify=connection.verify, **arguments)
+        except urllib3.exceptions.LocationValueError as error:  # which requests lets pass
+            raise requests.exceptions.InvalidURL(str(error)) from error
 
 
 def connection_failure(connection: Connection, error: Exception) -> ConnectionFailed:

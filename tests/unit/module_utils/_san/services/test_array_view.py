@@ -172,7 +172,10 @@ def test_an_array_that_breaks_off_is_logged_out_from() -> None:
 @pytest.mark.parametrize(("vendor", "told"), [(None, ""), ("NetApp ONTAP", " (by its name it is on NetApp ONTAP)")])
 def test_what_no_array_has_is_told_with_its_vendor(vendor: str | None, told: str) -> None:
     assert ArrayView().absence("LUN x", vendor) == f"no array was given to look up LUN x{told}"
-    assert ArrayView(asked=["one", "two"]).absence("LUN x", vendor) == f"LUN x is on none of the arrays one, two{told}"
+    assert (
+        ArrayView(asked=["one", "two"], answered=["one", "two"]).absence("LUN x", vendor)
+        == f"LUN x is on none of the arrays one, two{told}"
+    )
 
 
 @pytest.mark.parametrize("remote", ["192.0.2.21:/", "192.0.2.21:/any/path"])

@@ -27,6 +27,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hy
     DetachDisk,
     TakeOffline,
 )
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.waiting import Waiting
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     IMAGE,
     PASSTHROUGH,
@@ -317,6 +318,7 @@ class Scripted(VmChange):
         self.now = VirtualMachine("guid", "db01", power="poweredOn", controllers=controllers, disks=disks)
         self.asked: list[str] = []
         self.trouble: CrossvisorError | None = None
+        self.waiting = Waiting(0.0)
 
     def settle(self) -> None:
         self.asked.append("settle")
