@@ -17,7 +17,7 @@ from tests.bench.report import RATIO, Findings
 PING = "ansible.builtin.ping"
 AS_EVER = {"CROSSVISOR_IN_PROCESS": "false"}
 MOST = 1.0
-TASKS = 5
+TASKS = 10
 MS_PER_S = 1000
 NAA = "600a098038304c61622d616161616131"
 
