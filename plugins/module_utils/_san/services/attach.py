@@ -396,10 +396,13 @@ def _has_it_as_a_disk(claim: Claim) -> bool:
 def _refuse_second_vm(vm: VirtualMachine, request: AttachRequest, inventory: Inventory) -> list[str]:
     """What hosts do with a LUN that is the VM's already is no reason to refuse what changes nothing, but somebody should know.
 
-    Raises `Refused` when another VM has it as well without sharing: two runs that were killed at once leave that, and both would write.
+    Raises `Refused` when another VM uses it as well: as a disk without sharing, which two runs leave that were killed at once, or below or
+    beside a disk, which sharing does not excuse. Both would write.
     """
     found = claims(request.wish.name, inventory)
-    others = [claim for claim in without(vm.id, found) if _has_it_as_a_disk(claim) and not _is_shared(vm, request)]
+    excused = _is_shared(vm, request)
+    used = [claim for claim in without(vm.id, found) if claim.kind == VIRTUAL_MACHINE and claim.verdict == USED]
+    others = [claim for claim in used if not (excused and _has_it_as_a_disk(claim))]
     refuse_unless_free(request.wish.name, others, f"left to VM {vm.name}", _DETACH_OR_SHARE)
     return _warnings_about_hosts(vm, request, found)
 

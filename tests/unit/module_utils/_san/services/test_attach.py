@@ -513,6 +513,15 @@ def test_a_lun_that_two_vms_have_unasked_is_never_told_to_be_well(hypervisor: Me
     assert not attach.attach(hypervisor, asking(sharing="multi_writer"), check_mode=False).outcome.changed
 
 
+@pytest.mark.parametrize("sharing", [None, "multi_writer"])
+def test_a_lun_that_another_vm_has_below_its_disk_is_never_told_to_be_well(hypervisor: MemoryHypervisor, sharing: str | None) -> None:
+    visible_on(hypervisor, "h1", "h2")
+    hypervisor.give("app", NAME)
+    hypervisor.uses = [Use("VM", "db", "vm-2", "has it below its disk vda", NAME)]
+    with pytest.raises(Refused, match=r"is used by VM db \(vm-2\) has it below its disk vda and will not be left to VM app"):
+        attach.attach(hypervisor, asking(sharing=sharing), check_mode=False)
+
+
 # -- a LUN that is the VM's already
 
 
