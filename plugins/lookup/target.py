@@ -32,7 +32,7 @@ options:
 
 EXAMPLES = r"""
 - name: Do something on hosts that somebody names
-  hosts: "{{ lookup('crossvisor.san.target', target | default('localhost')) }}"
+  hosts: "{{ lookup('crossvisor.san.target', target | default('localhost', true)) }}"
   tasks: []
 """
 

@@ -281,7 +281,7 @@ def test_a_lun_removed_without_delete_stays_unmapped_and_can_be_given_again(lab:
 def test_a_disk_is_detached_attached_moved_and_grown_with_its_identity(lab: Lab, ansible: Commands) -> None:
     before = lab.state()
     address = {name: value for name, value in DISK.items() if name != "vm"}
-    naa = play(ansible, PROVISION, **DISK, size="1GiB").statistics["crossvisor_disk"]["lun"]["naa"]
+    naa = play(ansible, PROVISION, **DISK, size="1GiB").disk["lun"]["naa"]
     for playbook, variables, owner in (
         ("detach_disk", {"vm": "app01"}, None),
         ("attach_disk", {"vm": "app01"}, "app01"),
