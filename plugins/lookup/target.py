@@ -6,14 +6,6 @@
 
 from __future__ import annotations
 
-import difflib
-from typing import Any
-
-from ansible import context
-from ansible.errors import AnsibleLookupError
-from ansible.inventory.manager import InventoryManager
-from ansible.plugins.lookup import LookupBase
-
 DOCUMENTATION = r"""
 name: target
 short_description: The hosts that a playbook shall run on, if there is any
@@ -42,6 +34,15 @@ _raw:
   type: list
   elements: str
 """
+
+
+import difflib
+from typing import Any
+
+from ansible import context
+from ansible.errors import AnsibleLookupError
+from ansible.inventory.manager import InventoryManager
+from ansible.plugins.lookup import LookupBase
 
 
 class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible tells no types

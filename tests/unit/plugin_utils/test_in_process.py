@@ -36,8 +36,8 @@ def action(environment: Mapping[str, str] | None = None, **of_the_task: Any) -> 
     return InProcessAction(task, SimpleNamespace(**connection), None, None, templar, None)
 
 
-def is_the_same(of: InProcessAction, variables: Mapping[str, Any] = OWN) -> bool:
-    return of._is_the_same_here(variables)
+def is_the_same(of: InProcessAction, variables: Mapping[str, Any] | None = None) -> bool:
+    return of._is_the_same_here(OWN if variables is None else variables)
 
 
 def test_here_with_the_own_python_as_the_same_user_it_is_the_same() -> None:

@@ -249,6 +249,12 @@ class Failing(MemoryArray):
         return Change(Plan(steps), lambda: self.lun)
 
 
+def failing(made: bool) -> Failing:
+    array = Failing(lun(NAME))
+    array.made = made
+    return array
+
+
 UNREADABLE = Use("VM", "broken", "vm-9", "is inaccessible")
 
 
@@ -269,7 +275,7 @@ class TestWhatIsTakenBackWhenAStepFails:
     def test_is_none_by_which_a_vm_has_it_whoever_made_it_and_whatever_is_vouched(self, made: bool, assume_unused: bool) -> None:
         hypervisor = a_host()
         hypervisor.give("app", NAME)
-        told = self.run(Failing(lun(NAME), made=made), lambda: hypervisor, assume_unused)
+        told = self.run(failing(made), lambda: hypervisor, assume_unused)
         assert "left as it is: map the LUN (LUN naa." in told
         assert "is used by VM app (vm-1) and will not be taken back: detach it there first" in told
 
@@ -277,12 +283,12 @@ class TestWhatIsTakenBackWhenAStepFails:
     def test_is_a_mapping_of_which_nobody_can_tell_only_where_the_run_made_the_lun_or_the_user_vouches(
         self, made: bool, assume_unused: bool, taken: bool
     ) -> None:
-        told = self.run(Failing(lun(NAME), made=made), lambda: a_host(uses=[UNREADABLE]), assume_unused)
+        told = self.run(failing(made), lambda: a_host(uses=[UNREADABLE]), assume_unused)
         assert ("undone: " in told, "nobody can tell whether it is used (VM broken (vm-9) is inaccessible)" in told) == (taken, not taken)
 
     @pytest.mark.parametrize(("made", "assume_unused", "taken"), [(False, False, False), (True, False, True), (False, True, True)])
     def test_is_the_same_where_there_is_no_hypervisor_to_ask(self, made: bool, assume_unused: bool, taken: bool) -> None:
-        told = self.run(Failing(lun(NAME), made=made), None, assume_unused)
+        told = self.run(failing(made), None, assume_unused)
         assert ("undone: " in told, "nobody was named who knows whether LUN naa." in told) == (taken, not taken)
 
     def test_is_nothing_while_the_hypervisor_does_not_answer(self) -> None:

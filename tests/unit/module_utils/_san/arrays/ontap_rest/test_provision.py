@@ -1061,14 +1061,20 @@ class TestAMappingThatIsTakenBack:
     def test_is_made_again_under_another_number_when_its_own_was_given_away(self, bench: BenchInPlace) -> None:
         wanted = grow_and_map(bench)
         bench.lun("/vol/vol_prod/faster")
-        taken = lambda: bench.map("/vol/vol_prod/faster", group_name(HOST_B), 4)  # noqa: E731
+
+        def taken() -> None:
+            bench.map("/vol/vol_prod/faster", group_name(HOST_B), 4)
+
         with pytest.raises(StepFailed, match=r"LUN id 4 was given to another LUN meanwhile, so that it is mapped again under another id"):
             bench.provision(wanted, last_look=Users(since=2, meanwhile=taken))
         assert mappings(bench) == {GROUP: 4, group_name(HOST_B): 0}
 
     def test_is_made_again_with_its_group_when_a_removal_took_that_meanwhile(self, bench: BenchInPlace) -> None:
         wanted = grow_and_map(bench)
-        swept = lambda: bench.client().delete(f"/protocols/san/igroups/{_group_uuid(bench, group_name(HOST_B))}", 10)  # noqa: E731
+
+        def swept() -> None:
+            bench.client().delete(f"/protocols/san/igroups/{_group_uuid(bench, group_name(HOST_B))}", 10)
+
         with pytest.raises(StepFailed, match=r"could not be undone .*: map LUN .* \(VM app has LUN"):
             bench.provision(wanted, last_look=Users(since=2, meanwhile=swept))
         assert mappings(bench) == {GROUP: 4, group_name(HOST_B): 4}

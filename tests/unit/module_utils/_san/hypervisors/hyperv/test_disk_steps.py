@@ -323,7 +323,7 @@ class Scripted(VmChange):
     def settle(self) -> None:
         self.asked.append("settle")
         if self.trouble:
-            raise self.trouble
+            raise self.trouble  # pylint: disable=raising-bad-type
 
     def observe(self) -> Observed:
         self.asked.append("observe")
