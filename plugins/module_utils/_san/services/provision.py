@@ -25,7 +25,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.initiator_name
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Host, Lun, LunMapping, Target
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Guard, Outcome, Plan, carry_out, read_back
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.plain import plain
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import pick_vm
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import can_be_asked, pick_vm
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import (
     USED,
     Claim,
@@ -135,8 +135,18 @@ def _refuse_to_take_back(asked: Asked, assume_unused: bool, luns: Sequence[Lun],
         inventory = hypervisor.inventory(devices=False)
         for lun in luns:
             refuse_unless_free(lun.name, claims(lun.name, inventory), "taken back", _DETACH_FIRST, assume_unused or made)
+            if not lun.mappings:
+                _refuse_known(lun, hypervisor, inventory.hosts)
     elif not assume_unused:
         nobody_to_ask(luns, made)
+
+
+def _refuse_known(lun: Lun, hypervisor: Hypervisor, hosts: Sequence[Host]) -> None:
+    """Raise `Refused` for a LUN that is about to be deleted while hosts still have it: by its name the next run finds what they have."""
+    known = {device.host for device in hypervisor.devices([host.id for host in hosts if can_be_asked(host)], lun.name)}
+    if known:
+        names = ", ".join(host.name for host in hosts if host.id in known)
+        raise Refused(f"LUN {lun.name} has been shown to {names} meanwhile, and stays: run this task again, or remove the LUN by its name.")
 
 
 def _provisioned(array: Array, about: ArrayAbout, change: Change, wish: ProvisionWish, targets: str, check_mode: bool) -> LunReport:

@@ -26,6 +26,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     Lun,
     LunMapping,
     Portal,
+    ScsiDevice,
     Target,
     Use,
     VirtualDisk,
@@ -239,10 +240,11 @@ class Failing(MemoryArray):
     """Maps the LUN and fails at the next step, so that the mapping is to be taken back."""
 
     made: bool = False
+    mappings: Sequence[LunMapping] = tuple(lun(NAME).mappings)
 
     def plan_provision(self, wish: ProvisionWish, last_look: LastLook = nobody_to_ask) -> Change:
         def take_back() -> None:
-            last_look([lun(NAME)], made=self.made)
+            last_look([replace(lun(NAME), mappings=self.mappings)], made=self.made)
             self.calls.append("taken back")
 
         steps = [Act("map the LUN", False, lambda: None, take_back), Act("grow the LUN", False, fail)]
@@ -290,6 +292,15 @@ class TestWhatIsTakenBackWhenAStepFails:
     def test_is_the_same_where_there_is_no_hypervisor_to_ask(self, made: bool, assume_unused: bool, taken: bool) -> None:
         told = self.run(failing(made), None, assume_unused)
         assert ("undone: " in told, "nobody was named who knows whether LUN naa." in told) == (taken, not taken)
+
+    @pytest.mark.parametrize("state", ["ok", "off"])
+    def test_is_no_lun_that_hosts_were_shown_meanwhile_because_by_its_name_they_forget_it(self, state: str) -> None:
+        hypervisor = a_host(seen=[ScsiDevice("h1", str(NAME), NAME, 1 << 30, state=state)])
+        array = failing(made=True)
+        array.mappings = ()
+        told = self.run(array, lambda: hypervisor)
+        assert "left as it is: map the LUN (LUN naa." in told
+        assert "has been shown to esx1 meanwhile, and stays: run this task again" in told
 
     def test_is_nothing_while_the_hypervisor_does_not_answer(self) -> None:
         def down() -> MemoryHypervisor:
