@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -56,6 +57,8 @@ def run_in_child(module: str, payload: bytes, environment: Mapping[str, str], di
     pipes = [os.pipe() for _output in ("stdout", "stderr", "progress")]
     child = os.fork()
     if child == 0:
+        for reader, _writer in pipes:
+            os.close(reader)  # or who writes to a parent that was killed would wait for ever
         _become(module, payload, environment, directory, [writer for _reader, writer in pipes])
     for _reader, writer in pipes:
         os.close(writer)
@@ -134,7 +137,9 @@ def _leave_the_parent(outputs: Sequence[int]) -> None:
 
 
 def _say(said: int, text: str) -> None:
-    os.write(said, f"{text}\n".encode())
+    """Tell the parent, if it is still there: a module whose playbook was killed ends its work as any module does."""
+    with suppress(OSError):
+        os.write(said, f"{text}\n".encode())
 
 
 def _run(module: str, payload: bytes) -> int:

@@ -110,6 +110,30 @@ def test_what_it_is_at_is_heard_while_it_runs_and_is_none_of_its_output(run: Run
     assert heard[-1] == "done"
 
 
+def test_a_parent_that_was_killed_is_told_nothing_and_stops_nothing() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        _child._say(writer, "attach")
+    finally:
+        os.close(writer)
+
+
+def test_what_it_writes_can_be_read_by_its_parent_alone(run: Run) -> None:
+    listed = textwrap.dedent("""
+        import fcntl, stat
+        def is_read_from(number):
+            try:
+                return stat.S_ISFIFO(os.fstat(number).st_mode) and fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+            except OSError:
+                return False
+        found = [number for number in range(3, 256) if is_read_from(number)]
+    """)
+    here: dict[str, Any] = {"os": os}
+    exec(listed, here)  # pylint: disable=exec-used
+    assert run(f"{listed}\nprint(*found)\nsys.exit(0)").stdout.decode().split() == [str(number) for number in here["found"]]
+
+
 def test_without_news_it_is_heard_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_child, "_LOOK_AGAIN", 0.01)
     heard: list[str] = []
