@@ -325,6 +325,26 @@ def test_what_cannot_be_is_said_and_nothing_is_made(
     assert lab.state() == before
 
 
+@pytest.mark.parametrize(
+    ("playbook", "variables", "missing"),
+    [
+        ("provision_disk", {}, "lun, svm, vm, volume"),
+        ("provision_disk", {"vm": "app01", "volume": "vol_prod", "lun": "app01_data"}, "svm"),
+        ("remove_disk", {}, "vm"),
+        ("remove_disk", {"vm": "app01", "svm": "svm_san", "volume": ""}, "naa, or else volume, lun"),
+        ("grow_disk", {}, "lun, size, svm, vm, volume"),
+        ("attach_disk", {}, "lun, svm, vm, volume"),
+        ("detach_disk", {}, "lun, svm, vm, volume"),
+        ("move_disk", {}, "lun, svm, to_vm, vm, volume"),
+        ("storage_map", {}, "directory"),
+    ],
+)
+def test_a_variable_that_is_missing_is_named(tmp_path: Path, playbook: str, variables: dict[str, str], missing: str) -> None:
+    run = Commands(tmp_path).playbook(f"crossvisor.san.{playbook}", **variables)
+    assert (run.code, run.counts["changed"], run.counts["failed"]) == (2, 0, 1), run.output
+    assert re.search(rf"missing required arguments: {missing}[\"\\n]", run.output), run.output
+
+
 def test_connections_may_all_come_from_the_environment(lab: Lab, ansible: Commands) -> None:
     vcenter, array = lab.endpoints[HYPERVISOR], lab.endpoints[ARRAY]
     environment = {
