@@ -299,6 +299,30 @@ def test_a_disk_is_detached_attached_moved_and_grown_with_its_identity(lab: Lab,
     assert lab.device_losses() == []
 
 
+def test_a_disk_moves_from_one_hypervisor_to_another_with_its_identity(running_both: WindowsLab, tmp_path: Path) -> None:
+    lab, ansible = running_both, commands(tmp_path, running_both)
+    before = lab.state()
+    address = {name: value for name, value in DISK.items() if name != "vm"}
+    naa = play(ansible, PROVISION, **DISK, size="1GiB").disk["lun"]["naa"]
+    assert VCENTER.raw_disks(lab.state())[-1:] == [naa]
+    move = {"vm": "app01", "to": HYPERV_HOST.server, "to_vm": HYPERV_HOST.vm, **address}
+    promised = play(ansible, "crossvisor.san.move_disk", "--check", **move)
+    assert promised.code == 0, promised.output
+    assert VCENTER.raw_disks(lab.state())[-1:] == [naa]
+    moved = play(ansible, "crossvisor.san.move_disk", **move)
+    assert moved.code == 0, moved.output
+    after = lab.state()
+    assert naa not in VCENTER.raw_disks(after)
+    assert HYPERV_HOST.raw_disks(after)[-1:] == [naa]
+    lun = lun_in(after, address["lun"])
+    assert lun
+    assert lun["size"] == GIB
+    removed = play(ansible, REMOVE, target=HYPERV_HOST.server, vm=HYPERV_HOST.vm, naa=naa, delete=True)
+    assert removed.code == 0, removed.output
+    assert lab.state() == before
+    assert lab.device_losses() == []
+
+
 def owner_of(naa: str, state: Mapping[str, Any]) -> str | None:
     """The VM of the vCenter that has a LUN as a disk."""
     return next((vm["name"] for vm in state[HYPERVISOR]["vms"] for disk in vm["disks"] if disk.get("naa") == naa), None)
