@@ -363,7 +363,7 @@ def test_what_cannot_be_is_said_and_nothing_is_made(
         ("storage_map", {}, "directory"),
     ],
 )
-def test_a_variable_that_is_missing_is_named(tmp_path: Path, playbook: str, variables: dict[str, str], missing: str) -> None:
+def test_a_variable_that_is_missing_is_named(tmp_path: Path, playbook: str, variables: dict[str, Any], missing: str) -> None:
     run = Commands(tmp_path).playbook(f"crossvisor.san.{playbook}", **variables)
     assert (run.code, run.counts["changed"], run.counts["failed"]) == (2, 0, 1), run.output
     assert re.search(rf"missing required arguments: {missing}[\"\\n]", run.output), run.output
