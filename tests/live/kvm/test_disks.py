@@ -70,16 +70,34 @@ class Life:
 
 
 @pytest.fixture(scope="module")
-def life(running_kvm: KvmLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
-    """The life of the disks, gone through once."""
+def idle(running_kvm: KvmLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+    """A guest without disks, and Ansible with the playbook."""
     running_kvm.reset()
     directory = tmp_path_factory.mktemp("disks")
     san = {"san_hypervisor": running_kvm.hypervisor, "san_array": running_kvm.array, "san_svm": "svm_san", "san_volume": kvm_world.VOLUME}
     with administrator(running_kvm, directory, SECONDS) as user:
         (directory / "disks.yml").write_text(json.dumps([{**PLAYBOOK[0], "vars": {**san, "disks_timeout": 60}}]))
-        life = Life(user)
-        life.go()
-        yield life
+        yield Life(user)
+
+
+@pytest.fixture(scope="module")
+def life(idle: Life) -> Life:
+    """The life of the disks, gone through once."""
+    idle.go()
+    return idle
+
+
+def test_a_mount_point_that_is_not_free_is_refused_before_anything_is_made(idle: Life) -> None:
+    idle.user.guest(f"mkdir -p {LOG} && touch {MOUNT}/theirs && mount -t tmpfs theirs {LOG}")
+    before = idle.user.lab.state()
+    refused = idle.user.play("disks.yml", san_disks=list(DISKS))
+    assert refused.code != 0
+    told = f"directory {MOUNT} is not empty, and a mount would hide what is in it; theirs is mounted at {LOG}: choose another mount point"
+    assert told in " ".join(refused.output.split()), refused.output
+    assert idle.user.lab.state() == before
+    idle.user.guest(f"umount {LOG} && rm -r {MOUNT}")
+    free = idle.user.play("disks.yml", "--check", san_disks=list(DISKS))
+    assert free.code == 0, free.output
 
 
 def test_every_run_succeeds(life: Life) -> None:
