@@ -299,6 +299,30 @@ def test_a_disk_is_detached_attached_moved_and_grown_with_its_identity(lab: Lab,
     assert lab.device_losses() == []
 
 
+def test_a_disk_moves_from_one_hypervisor_to_another_with_its_identity(running_both: WindowsLab, tmp_path: Path) -> None:
+    lab, ansible = running_both, commands(tmp_path, running_both)
+    before = lab.state()
+    address = {name: value for name, value in DISK.items() if name != "vm"}
+    naa = play(ansible, PROVISION, **DISK, size="1GiB").disk["lun"]["naa"]
+    assert VCENTER.raw_disks(lab.state())[-1:] == [naa]
+    move = {"vm": "app01", "to": HYPERV_HOST.server, "to_vm": HYPERV_HOST.vm, **address}
+    promised = play(ansible, "crossvisor.san.move_disk", "--check", **move)
+    assert promised.code == 0, promised.output
+    assert VCENTER.raw_disks(lab.state())[-1:] == [naa]
+    moved = play(ansible, "crossvisor.san.move_disk", **move)
+    assert moved.code == 0, moved.output
+    after = lab.state()
+    assert naa not in VCENTER.raw_disks(after)
+    assert HYPERV_HOST.raw_disks(after)[-1:] == [naa]
+    lun = lun_in(after, address["lun"])
+    assert lun
+    assert lun["size"] == GIB
+    removed = play(ansible, REMOVE, target=HYPERV_HOST.server, vm=HYPERV_HOST.vm, naa=naa, delete=True)
+    assert removed.code == 0, removed.output
+    assert lab.state() == before
+    assert lab.device_losses() == []
+
+
 def owner_of(naa: str, state: Mapping[str, Any]) -> str | None:
     """The VM of the vCenter that has a LUN as a disk."""
     return next((vm["name"] for vm in state[HYPERVISOR]["vms"] for disk in vm["disks"] if disk.get("naa") == naa), None)
@@ -323,6 +347,26 @@ def test_what_cannot_be_is_said_and_nothing_is_made(
     assert run.code != 0
     assert told in run.output
     assert lab.state() == before
+
+
+@pytest.mark.parametrize(
+    ("playbook", "variables", "missing"),
+    [
+        ("provision_disk", {}, "lun, svm, vm, volume"),
+        ("provision_disk", {"vm": "app01", "volume": "vol_prod", "lun": "app01_data"}, "svm"),
+        ("remove_disk", {}, "vm"),
+        ("remove_disk", {"vm": "app01", "svm": "svm_san", "volume": ""}, "naa, or else volume, lun"),
+        ("grow_disk", {}, "lun, size, svm, vm, volume"),
+        ("attach_disk", {}, "lun, svm, vm, volume"),
+        ("detach_disk", {}, "lun, svm, vm, volume"),
+        ("move_disk", {}, "lun, svm, to_vm, vm, volume"),
+        ("storage_map", {}, "directory"),
+    ],
+)
+def test_a_variable_that_is_missing_is_named(tmp_path: Path, playbook: str, variables: dict[str, Any], missing: str) -> None:
+    run = Commands(tmp_path).playbook(f"crossvisor.san.{playbook}", **variables)
+    assert (run.code, run.counts["changed"], run.counts["failed"]) == (2, 0, 1), run.output
+    assert re.search(rf"missing required arguments: {missing}[\"\\n]", run.output), run.output
 
 
 def test_connections_may_all_come_from_the_environment(lab: Lab, ansible: Commands) -> None:
