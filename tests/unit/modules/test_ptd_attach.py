@@ -86,3 +86,29 @@ def test_forgotten_leaves_the_vm_alone(hypervisor: MemoryHypervisor) -> None:
 def test_what_means_nothing_is_told_before_anybody_is_asked(options: dict[str, Any], message: str) -> None:
     with opened():
         assert message in PTD_ATTACH.fail({**DISK, **options})
+
+
+PLANNED = {**{name: value for name, value in DISK.items() if name != "naa"}, "planned_lun": "svm:/vol/v/l"}
+
+
+def test_a_lun_that_does_not_exist_yet_can_be_asked_about(hypervisor: MemoryHypervisor) -> None:
+    others = [{"naa": NAME.naa, "place": "SCSI(0:1)"}, {"naa": "", "place": ""}, {"naa": NAME.naa, "state": "absent"}]
+    with opened(hypervisor):
+        result = PTD_ATTACH.run({**PLANNED, "planned_disks": others}, check=True)
+    assert (result["changed"], result["naa"]) == (True, None)
+    assert result["actions"] == ["rescan esx1 for LUN svm:/vol/v/l", "attach LUN svm:/vol/v/l to VM app"]
+
+
+@pytest.mark.parametrize(
+    ("options", "option"),
+    [
+        (PLANNED, "planned_lun"),
+        ({**DISK, "planned_disks": [{"place": "SCSI(0:1)"}]}, "planned_disks"),
+        ({**PLANNED, "state": "absent", "_ansible_check_mode": True}, "planned_lun"),
+    ],
+)
+def test_what_is_only_planned_is_asked_about_and_never_done(options: dict[str, Any], option: str) -> None:
+    checked = {name: value for name, value in options.items() if name != "_ansible_check_mode"}
+    with opened():
+        result = PTD_ATTACH.run(checked, check="_ansible_check_mode" in options)
+    assert f"{option} only tells in check mode" in result["msg"]

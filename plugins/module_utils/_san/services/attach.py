@@ -30,10 +30,11 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     Attachment,
     Host,
     Inventory,
+    Slot,
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Guard, Outcome, Plan, Step, carry_out, read_back
-from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun, ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import (
     can_be_asked,
     hosts_that_can_run,
@@ -73,6 +74,10 @@ class AttachRequest:
     ignore_hosts: Sequence[str] = ()
     size_bytes: int = 0
     """What the hosts shall see of the LUN at least, after it has grown; 0 for any size."""
+    ahead: Sequence[tuple[ScsiName, Slot]] = ()
+    """Other disks that the VM shall get before this one, and where: for check mode, which attaches none of them."""
+    leaving: Sequence[ScsiName] = ()
+    """LUNs that the VM shall lose before it gets this one: for check mode, which detaches none of them."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,7 @@ class AttachReport:
             "diff": self.outcome.diff(),
             "warnings": list(self.outcome.warnings),
             "vm": {"name": self.vm.name, "id": self.vm.id, "uuid": self.vm.uuid},
-            "naa": name.naa,
+            "naa": None if isinstance(name, PlannedLun) else name.naa,
             "hosts": list(self.hosts),
             "disk": _disk(self.attachment) if self.attachment else None,
         }
@@ -264,7 +269,8 @@ class _Attach:
         warnings = _refuse_second_vm(vm, request, inventory) if had else _refuse_strangers(vm, request, inventory)
         hosts = reachable(hosts_that_can_run(vm, inventory.hosts), request.ignore_hosts)
         seen = MakeVisible(hypervisor, hosts, wish.name, wish.timeout, request.size_bytes)
-        given = hypervisor.plan_attach(vm, wish)
+        ahead = [slot for name, slot in request.ahead if not _has(vm, name)]
+        given = hypervisor.plan_attach(vm, replace(wish, ahead=ahead, leaving=request.leaving))
         before, after = StillFree(hypervisor, vm, request), StillMapped(hypervisor, vm, request, seen)
         guarded = [before, *given.steps, after] if given.pending() else given.steps
         plan = Plan([seen, *guarded], [*warnings, *given.warnings])

@@ -26,12 +26,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     FileSystem,
     Host,
     ScsiDevice,
+    Slot,
     Use,
     VirtualDisk,
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
-from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun, ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.attach import AttachRequest, MakeVisible
 from tests.unit.ports import NAME, OTHER, Act, MemoryHypervisor
@@ -630,3 +631,39 @@ def test_two_steps_that_are_called_alike_are_both_told(hypervisor: MemoryHypervi
 def test_no_size_that_shall_be_seen_is_any_size(hypervisor: MemoryHypervisor) -> None:
     hypervisor.seen = [ScsiDevice("h1", str(NAME), NAME, 0)]
     assert MakeVisible(hypervisor, hypervisor.host_list[:1], NAME, 60).done()
+
+
+PLANNED = PlannedLun("svm:/vol/v/l")
+
+
+def test_what_attaching_a_lun_would_do_is_told_before_there_is_one(hypervisor: MemoryHypervisor) -> None:
+    with_disk(visible_on(hypervisor, "h1", "h2"), "db")
+    report = attach.attach(hypervisor, replace(asking(name=PLANNED), assume_unused=True), check_mode=True)
+    assert report.outcome.actions == ["rescan esx1, esx2 for LUN svm:/vol/v/l", "attach LUN svm:/vol/v/l to VM app"]
+    assert (report.result(PLANNED)["naa"], report.result(PLANNED)["disk"]) == (None, None)
+
+
+def test_a_lun_that_is_still_to_be_made_is_refused_for_what_the_run_would_refuse(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.uses = [Use("VM", "lost", "vm-9", "cannot be read")]
+    with pytest.raises(Refused, match="nobody can tell whether it is used"):
+        attach.attach(hypervisor, asking(name=PLANNED), check_mode=True)
+    hypervisor.host_list[1] = replace(hypervisor.host_list[1], state="unreachable")
+    with pytest.raises(Refused, match="esx2 are not connected"):
+        attach.attach(hypervisor, replace(asking(name=PLANNED), assume_unused=True), check_mode=True)
+
+
+def test_of_the_disks_before_this_one_those_that_the_vm_lacks_take_a_place(
+    hypervisor: MemoryHypervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wishes: list[DiskWish] = []
+
+    def noting(vm: VirtualMachine, wish: DiskWish) -> Plan:
+        wishes.append(wish)
+        return Plan()
+
+    monkeypatch.setattr(hypervisor, "plan_attach", noting)
+    ahead = [(NAME, Slot(0, 1)), (PLANNED, Slot()), (OTHER, Slot(0, 3))]
+    request = replace(asking(name=PLANNED), ahead=ahead, leaving=[OTHER])
+    attach.attach(with_disk(hypervisor, "app"), request, check_mode=True)
+    assert wishes[0].slots == [Slot(), Slot(0, 3), Slot()]
+    assert wishes[0].leaving == [OTHER]

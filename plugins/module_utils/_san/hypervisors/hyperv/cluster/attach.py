@@ -70,7 +70,7 @@ def plan_attach(nodes: Nodes, vm: VirtualMachine, wish: DiskWish) -> Plan:
         LookAtVm(there),
         MakeWritable(there, wish.initialize),
         InitializeDisk(there, wish.initialize),
-        TakeOfflineOnHost(nodes, there.node, wish.name),
+        TakeOfflineOnHost(nodes, there.node, wish.name, writes_first=wish.initialize),
         LookAtPool(there),
         CreateTemporaryGroup(there, lambda now: not now.settled and now.temporary is None),
         MoveTemporaryGroup(there, _is_on_another_node),
