@@ -30,7 +30,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_r
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
     CrossvisorError,
     InvalidInput,
-    NotFound,
     OutcomeUnknown,
     Refused,
     RemoteError,
@@ -81,7 +80,7 @@ def _check(wish: ProvisionWish) -> None:
 
 def _creation(site: Site, wish: ProvisionWish) -> CreateLun:
     if wish.size_bytes is None:
-        raise NotFound(f"There is no LUN {wish.address} on array {site.client.connection}: give a size to create it, or correct its name.")
+        raise lookup.no_lun(site.client, wish.address, "give a size to create it, or correct its name")
     lookup.require_place(site.client, wish.address)
     step = CreateLun(site, wish, wish.size_bytes)
     if len(step.comment) > _LONGEST_COMMENT:

@@ -123,6 +123,7 @@ class TestNewDisk:
             ({"disk_mode": "persistent"}, InvalidInput, "disk_mode persistent does not exist for LUN .* in physical mode"),
             ({"slot": Slot(0, 7)}, InvalidInput, "is the controller itself"),
             ({"file_system": "nfs"}, Refused, r"Datastore nfs for VM db01 is of type NFS.*\(big, ds\)"),
+            ({"file_system": "Bigg"}, NotFound, r"\(big, ds\); did you mean big\?$"),
             ({"file_system": "tape"}, NotFound, r"mounts no datastore 'tape' .*\(big, ds\)"),
         ],
     )
