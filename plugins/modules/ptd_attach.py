@@ -176,12 +176,18 @@ options:
   hypervisor:
     description:
       - The hypervisor that manages the VM.
+  array:
+    description:
+      - The array that has the LUN. While hosts do not see the LUN, it is asked whether they can, and what it says ends the wait at once -
+        that the LUN is not online, or that it is mapped to none of a host's initiators.
+      - It is asked for nothing else, and not at all where the hosts see the LUN at the first look. Without it, hosts wait for O(timeout).
 author:
   - The crossvisor.san authors (@crossvisor)
 extends_documentation_fragment:
   - crossvisor.san.attributes
   - crossvisor.san.attributes.changes
   - crossvisor.san.hypervisor
+  - crossvisor.san.array
 seealso:
   - module: crossvisor.san.lun_provision
   - module: crossvisor.san.vm_storage_map
@@ -346,17 +352,19 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime, wishes
-from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import hypervisors
+from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays, hypervisors
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun, ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.presentation import Presentation
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "hypervisor": hypervisors.hypervisor_option(),
+            "array": arrays.array_option(),
             "vm": {"type": "str", "required": True},
             "naa": {"type": "str", "aliases": ["lun"]},
             "serial": {"type": "str"},
@@ -424,7 +432,7 @@ def _reach(module: AnsibleModule) -> dict[str, Any]:
     )
     with closing(hypervisors.open_hypervisor(module)) as hypervisor:
         if params["state"] == "present":
-            report = attach.attach(hypervisor, request, module.check_mode)
+            report = _attach(module, hypervisor, request)
         elif params["state"] == "absent":
             report = attach.detach(hypervisor, request, params["release"], module.check_mode)
         elif params["state"] == "released":
@@ -432,6 +440,13 @@ def _reach(module: AnsibleModule) -> dict[str, Any]:
         else:
             report = attach.forget(hypervisor, request, module.check_mode)
     return report.result(request.wish.name)
+
+
+def _attach(module: AnsibleModule, hypervisor: Hypervisor, request: attach.AttachRequest) -> attach.AttachReport:
+    if not arrays.names_array(module):
+        return attach.attach(hypervisor, request, module.check_mode)
+    with closing(Presentation(lambda: arrays.open_array(module, module.params["array"]), hypervisor, request.wish.name)) as presentation:
+        return attach.attach(hypervisor, request, module.check_mode, presentation=presentation)
 
 
 def _name(params: Mapping[str, Any]) -> ScsiName:

@@ -374,7 +374,9 @@ def test_a_lun_that_no_host_finds_is_taken_back(lab: Lab, ansible: Commands, lun
     lab.fail(HYPERVISOR, {"status": 200, "body": FRUITLESS_RESCAN}, match="^RescanAllHba ", times=1000)
     run = play(ansible, PROVISION, vm="app01", svm="svm_san", **lun, provision_timeout=1)
     assert (run.code, run.counts["rescued"]) == (2, 1), run.output
-    assert re.search(r"LUN naa\.\w+ is not visible on esx01\.lab, esx02\.lab after 1 s: check that it is online on the array", run.shown)
+    assert re.search(
+        r"LUN naa\.\w+ is not visible on esx01\.lab, esx02\.lab after 1 s, and array \S+ maps it to them: check zoning", run.shown
+    )
     assert run.shown.endswith(removed)
     assert lab.state() == before
     assert lab.device_losses() == []

@@ -35,6 +35,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Guard, Outcome, Plan, Step, carry_out, read_back
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun, ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.presentation import Presentation
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import (
     can_be_asked,
     hosts_that_can_run,
@@ -57,6 +58,7 @@ _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 15.0
 _RELEASED = "released by the hosts"
 _DETACH_OR_SHARE = "detach it there first, or ask for sharing if several VMs shall write to it"
+_ONLINE_AND_MAPPED = "that it is online on the array and mapped to the initiators of these hosts (hba_info lists them), "
 _PAUSES = (1.0, 2.0, 4.0)
 """Seconds before each time that something is planned anew. Of several runs that change one VM at once, one gets ahead each time."""
 
@@ -131,6 +133,8 @@ class MakeVisible(Step):
     name: ScsiName
     timeout: float
     size_bytes: int = 0
+    presentation: Presentation | None = None
+    """Who knows whether the hosts wait in vain, where somebody does."""
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
@@ -150,6 +154,7 @@ class MakeVisible(Step):
             self._missing = self.without_lun()
             if not self._missing:
                 return
+            self._refuse_to_wait_in_vain()
             if self.clock() >= deadline:
                 raise TimedOut(self._overdue())
             progress.tell(self._waiting(self.timeout - (deadline - self.clock())))
@@ -161,6 +166,15 @@ class MakeVisible(Step):
 
     def after(self) -> dict[str, object]:
         return {"visible": {host.name: True for host in self._missing}}
+
+    def _refuse_to_wait_in_vain(self) -> None:
+        """Raise `Refused` when the array says that hosts which do not find the LUN will not find it."""
+        if self.presentation is None:
+            return
+        sizes = self._sizes()
+        reason = self.presentation.in_vain([host for host in self._missing if host.id not in sizes])
+        if reason:
+            raise Refused(reason)
 
     def _waiting(self, elapsed: float) -> str:
         hosts = ", ".join(host.name for host in self._missing)
@@ -176,10 +190,10 @@ class MakeVisible(Step):
             )
         absent = [host.name for host in self._missing if host.id not in sizes]
         if absent:
+            told = f", and {self.presentation.remark}" if self.presentation and self.presentation.remark else ""
             return (
-                f"LUN {self.name} is not visible on {', '.join(absent)} after {self.timeout:g} s: "
-                "check that it is online on the array and mapped to the initiators of these hosts (hba_info lists them), zoning, and iSCSI "
-                "sessions"
+                f"LUN {self.name} is not visible on {', '.join(absent)} after {self.timeout:g} s{told}: "
+                f"check {'' if self.presentation and self.presentation.mapped else _ONLINE_AND_MAPPED}zoning, and iSCSI sessions"
             )
         small = ", ".join(f"{host.name} ({sizes[host.id]} bytes)" for host in self._missing)
         return (
@@ -258,6 +272,7 @@ class _Attach:
     hypervisor: Hypervisor
     request: AttachRequest
     check_mode: bool
+    presentation: Presentation | None
     _lacking: str = ""
     """`VirtualMachine.id` of the VM, once it was seen without the LUN."""
 
@@ -268,7 +283,7 @@ class _Attach:
         had = self._had(vm)
         warnings = _refuse_second_vm(vm, request, inventory) if had else _refuse_strangers(vm, request, inventory)
         hosts = reachable(hosts_that_can_run(vm, inventory.hosts), request.ignore_hosts)
-        seen = MakeVisible(hypervisor, hosts, wish.name, wish.timeout, request.size_bytes)
+        seen = MakeVisible(hypervisor, hosts, wish.name, wish.timeout, request.size_bytes, self.presentation)
         ahead = [slot for name, slot in request.ahead if not _has(vm, name)]
         given = hypervisor.plan_attach(vm, replace(wish, ahead=ahead, leaving=request.leaving))
         before, after = StillFree(hypervisor, vm, request), StillMapped(hypervisor, vm, request, seen)
@@ -291,9 +306,18 @@ class _Attach:
         return has
 
 
-def attach(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool, sleep: Callable[[float], None] = time.sleep) -> AttachReport:
-    """Make the LUN a disk of the VM. Raises a `CrossvisorError`; nothing is left half-made."""
-    return _planned_anew(_Attach(hypervisor, request, check_mode), sleep)
+def attach(
+    hypervisor: Hypervisor,
+    request: AttachRequest,
+    check_mode: bool,
+    sleep: Callable[[float], None] = time.sleep,
+    presentation: Presentation | None = None,
+) -> AttachReport:
+    """Make the LUN a disk of the VM. Raises a `CrossvisorError`; nothing is left half-made.
+
+    With the array's word (`presentation`), hosts do not wait for a LUN that they cannot see.
+    """
+    return _planned_anew(_Attach(hypervisor, request, check_mode, presentation), sleep)
 
 
 def detach(
