@@ -58,6 +58,7 @@ _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 15.0
 _RELEASED = "released by the hosts"
 _DETACH_OR_SHARE = "detach it there first, or ask for sharing if several VMs shall write to it"
+_DETACH_OR_KEEP = "remove it there first, or only detach the disk here (ptd_attach with release=false)"
 _ONLINE_AND_MAPPED = "that it is online on the array and mapped to the initiators of these hosts (hba_info lists them), "
 _PAUSES = (1.0, 2.0, 4.0)
 """Seconds before each time that something is planned anew. Of several runs that change one VM at once, one gets ahead each time."""
@@ -362,9 +363,7 @@ def _detach(hypervisor: Hypervisor, request: AttachRequest, release: bool, check
     hosts: list[Host] = []
     if release:
         claimed = without(vm.id, _claims(request, inventory))
-        warnings = refuse_unless_free(
-            request.wish.name, claimed, _RELEASED, "remove it there first, or leave release off", request.assume_unused
-        )
+        warnings = refuse_unless_free(request.wish.name, claimed, _RELEASED, _DETACH_OR_KEEP, request.assume_unused)
         hosts, let_go = _release(hypervisor, vm, request, inventory)
         plan = Plan([*plan.steps, *let_go.steps], [*warnings, *plan.warnings, *let_go.warnings])
     attachment = hypervisor.attachment(vm, request.wish.name) if check_mode else None

@@ -10,7 +10,12 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.entity_name import did_you_mean, unescaped
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, NotFound, Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    Ambiguous,
+    NotFound,
+    Refused,
+    option,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import STANDBY, UNREACHABLE, Host, Inventory, VirtualMachine
 
 _UUID = re.compile(r"[0-9a-f]{8}(-?)(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}", re.IGNORECASE)
@@ -47,13 +52,13 @@ def reachable(hosts: Sequence[Host], ignored: Collection[str]) -> list[Host]:
     if lost:
         raise Refused(
             f"The hosts {', '.join(lost)} are not connected, so their view of the LUN is unknown: "
-            "reconnect them, or name them in ignore_hosts."
+            f"reconnect them, or name them in {option('ignore_hosts')}."
         )
     asleep = sorted(host.name for host in kept if host.state == STANDBY)
     if asleep:
         raise Refused(
-            f"The hosts {', '.join(asleep)} are in standby, so they can neither look for the LUN nor let go of it: power them on, or name "
-            "them in ignore_hosts (they look for LUNs when they start)."
+            f"The hosts {', '.join(asleep)} are in standby, so they can neither look for the LUN nor let go of it: power them on, which "
+            f"makes them look, or name them in {option('ignore_hosts')}."
         )
     return kept
 

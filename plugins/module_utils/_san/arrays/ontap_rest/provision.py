@@ -34,6 +34,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     Refused,
     RemoteError,
     TimedOut,
+    option,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
@@ -132,7 +133,7 @@ def _refuse_if_others_see(lun: Lun, wish: ProvisionWish) -> None:
     if strangers:
         raise Refused(
             f"LUN {wish.address} is mapped to {', '.join(strangers)} too, and nobody can tell whether it is used there: unmap it from them "
-            "if nothing uses it, ask for sharing, or vouch for it with assume_unused."
+            f"if nothing uses it, ask for sharing, or vouch for it with {option('assume_unused', 'true')}."
         )
 
 

@@ -90,7 +90,7 @@ def _leaving(wish: WithdrawWish, lun: Lun) -> list[LunMapping]:
         if len(lun.mappings) > 1:
             raise Refused(
                 f"LUN {lun.svm}:{lun.path} is mapped to several igroups ({_names(lun.mappings)}): "
-                "say by group or initiators from which it shall be unmapped."
+                "say by igroup or initiators from which it shall be unmapped."
             )
         return list(lun.mappings)
     named = {name.lower() for name in wish.initiators}

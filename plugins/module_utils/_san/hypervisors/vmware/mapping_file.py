@@ -13,7 +13,12 @@ import contextlib
 from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.entity_name import did_you_mean, unescaped
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    NotFound,
+    Refused,
+    RemoteError,
+    option,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import machines, properties
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import Observed, VmChange, datastore_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.tree import name_of
@@ -80,7 +85,7 @@ class Home:
             state = f"has only {self.free_bytes} bytes free, too few for a mapping file"
         else:
             return
-        raise Refused(f"Datastore {self.name} for VM {vm} {state}: name another one in the option datastore ({others}).")
+        raise Refused(f"Datastore {self.name} for VM {vm} {state}: choose one of {others}, by {option('datastore')}.")
 
 
 def new(session: VimSession, observed: Observed, wished: str | None) -> MappingFile:

@@ -118,7 +118,7 @@ def plan_detach(nodes: Nodes, vm: VirtualMachine, name: ScsiName, timeout: float
 def _names(vm: VirtualMachine, wish: DiskWish) -> Names:
     mount_point = wish.mount_point.strip()
     if not mount_point.isprintable():
-        raise InvalidInput(f"mount_point {mount_point!r} holds a character that no name in a cluster can have: remove it.")
+        raise InvalidInput(f"Mount point {mount_point!r} holds a character that no name in a cluster can have: remove it.")
     return Names(vm.name, wish.name, mount_point)
 
 

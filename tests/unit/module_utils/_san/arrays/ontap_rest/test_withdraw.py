@@ -95,7 +95,7 @@ def test_groups_are_meant_by_name_and_by_initiators_in_any_case(array: Endpoint)
 
 
 def test_several_groups_must_be_named(array: Endpoint) -> None:
-    with pytest.raises(Refused, match=r"LUN svm1:/vol/vol1/qtree1/lun1 is mapped to several igroups \(x, y\): say by group or initiators"):
+    with pytest.raises(Refused, match=r"LUN svm1:/vol/vol1/qtree1/lun1 is mapped to several igroups \(x, y\): say by igroup or initiators"):
         titles(array, group("x", A), group("y", B))
 
 

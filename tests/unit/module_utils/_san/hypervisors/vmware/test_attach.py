@@ -122,7 +122,11 @@ class TestNewDisk:
             ({"sharing": "all"}, InvalidInput, "sharing all does not exist for a raw disk on vSphere: choose one of none"),
             ({"disk_mode": "persistent"}, InvalidInput, "disk_mode persistent does not exist for LUN .* in physical mode"),
             ({"slot": Slot(0, 7)}, InvalidInput, "is the controller itself"),
-            ({"file_system": "nfs"}, Refused, r"Datastore nfs for VM db01 is of type NFS.*\(big, ds\)"),
+            (
+                {"file_system": "nfs"},
+                Refused,
+                r"Datastore nfs for VM db01 is of type NFS.*: choose one of big, ds, by datastore \(in a role",
+            ),
             ({"file_system": "Bigg"}, NotFound, r"\(big, ds\); did you mean big\?$"),
             ({"file_system": "tape"}, NotFound, r"mounts no datastore 'tape' .*\(big, ds\)"),
         ],

@@ -276,7 +276,7 @@ def test_what_a_killed_run_has_begun_for_another_vm_is_refused(there: ClusterLab
 
 def test_a_raw_lun_is_not_initialized_without_the_users_word(there: ClusterLab) -> None:
     before = there.state()
-    with pytest.raises(Refused, match=r"Linux volume, so set initialize if it is empty"):
+    with pytest.raises(Refused, match=r"Linux volume, so say that it is empty, if it is, by initialize=true"):
         there.plan_attach(initialize=False)
     assert there.state() == before
     assert there.lab.estate.medium(there.naa.naa).style == 0
@@ -289,7 +289,7 @@ def test_nor_when_it_is_seen_only_after_a_rescan() -> None:
     plan = there.plan_attach(initialize=False)
     there.node.rescan()
     there.other.rescan()
-    with pytest.raises(StepFailed, match="so set initialize if it is empty"):
+    with pytest.raises(StepFailed, match="so say that it is empty, if it is, by initialize=true"):
         plan.run()
     assert there.lab.estate.medium(there.naa.naa).style == 0
 
@@ -328,7 +328,7 @@ def test_a_name_that_is_taken_by_another_lun_is_refused(there: ClusterLab) -> No
     there.naa = ScsiName(there.lab.map_lun("hv_hvc1", lun_path("hv01_raw"), 78))
     there.node.rescan()
     there.other.rescan()
-    with pytest.raises(Refused, match=r"has a resource 'Disk VM .*' already, which is LUN naa\..*: name another mount_point"):
+    with pytest.raises(Refused, match=r"has a resource 'Disk VM .*' already, which is LUN naa\..*: name another mount point"):
         there.plan_attach()
 
 
@@ -341,7 +341,7 @@ def test_a_copy_of_a_disk_of_the_cluster_is_refused(there: ClusterLab) -> None:
 
 
 def test_a_mount_point_that_no_name_can_hold_is_refused(there: ClusterLab) -> None:
-    with pytest.raises(InvalidInput, match="mount_point"):
+    with pytest.raises(InvalidInput, match="Mount point"):
         there.plan_attach(mount_point="C:\\m\nt")
 
 
