@@ -14,6 +14,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ONLINE, UNKNOWN, Host, Lun
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.hbas import initiators
 
 
 @dataclass
@@ -85,5 +86,5 @@ class Presentation:
 
 
 def _initiators(hosts: Sequence[Host]) -> Mapping[str, frozenset[str]]:
-    """The initiators of each host (`Host.id`), in lower case."""
-    return {host.id: frozenset(hba.initiator.lower() for hba in host.hbas if hba.initiator) for host in hosts}
+    """The initiators of each host (`Host.id`) in the array's spelling, in lower case."""
+    return {host.id: frozenset(name.lower() for names in initiators([host]).values() for name in names) for host in hosts}

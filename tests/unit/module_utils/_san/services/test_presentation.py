@@ -103,3 +103,10 @@ def test_the_hosts_are_read_once_and_the_array_is_closed_when_it_was_opened(
         presentation.in_vain(HOSTS)
     presentation.close()
     assert (hypervisor.calls, array.calls) == (["hosts"], ["about", "luns", "luns", "luns", "close"])
+
+
+def test_an_adapter_is_known_to_the_array_in_whatever_spelling_its_host_tells_it(array: MemoryArray) -> None:
+    fibre = Host("esx4", "esx4", hbas=[Hba("vmhba9", "fc", "online", port_wwn="0x20000025B5A0000F")])
+    array.lun = lun(NAME, initiators=["20:00:00:25:b5:a0:00:0f"])
+    presentation = Presentation(lambda: array, MemoryHypervisor([fibre]), NAME)
+    assert (presentation.in_vain([fibre]), presentation.mapped) == ("", True)
