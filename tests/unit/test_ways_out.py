@@ -36,11 +36,8 @@ def trees() -> Iterator[tuple[str, ast.AST]]:
 def named() -> set[str]:
     """The options that messages name by `option`."""
     calls = (node for _file, tree in trees() for node in ast.walk(tree) if isinstance(node, ast.Call))
-    return {
-        call.args[0].value
-        for call in calls
-        if isinstance(call.func, ast.Name) and call.func.id == "option" and call.args and isinstance(call.args[0], ast.Constant)
-    }
+    named_by = (call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "option" and call.args)
+    return {argument.value for argument in named_by if isinstance(argument, ast.Constant) and isinstance(argument.value, str)}
 
 
 def test_messages_name_options_in_this_way() -> None:

@@ -160,7 +160,7 @@ class TestWithAGroupName:
 
     def test_its_operating_system_must_fit(self) -> None:
         with pytest.raises(
-            Refused, match="Igroup svm_san:esx has os_type linux, not vmware: name another one in igroup .*, or say igroup_os_type=linux"
+            Refused, match=r"Igroup svm_san:esx has os_type linux, not vmware: name another one in igroup .*, or say igroup_os_type=linux"
         ):
             route(wish(initiators=[A], group="esx"), None, [group("esx", os_type="linux")])
 
