@@ -112,7 +112,7 @@ def test_four_guests_of_three_hypervisors_get_their_disks_at_once_and_give_them_
     }
     commands, before = ansible(tmp_path, guests), (lab.state(), windows.state())
     promised = play(commands, "--check", "--diff")
-    assert (promised.code, promised.count("changed")) == (0, dict.fromkeys(guests, 3)), promised.output
+    assert (promised.code, promised.count("changed")) == (0, dict.fromkeys(guests, 6)), promised.output
     assert (lab.state(), windows.state()) == before
     first = play(commands)
     assert (first.code, first.count("failed")) == (0, dict.fromkeys(guests, 0)), first.output
@@ -174,3 +174,12 @@ def test_a_removal_sweeps_the_group_of_a_lun_that_somebody_else_has_deleted(lab:
     swept = play(commands, disks_wanted=gone(ELSEWHERE[:1]))
     assert (swept.code, swept.count("changed")) == (0, {"app01": 1}), swept.output
     assert groups(lab.state()) == before
+
+
+def test_a_vm_that_cannot_get_all_of_its_disks_is_refused_before_a_lun_is_made(windows: WindowsLab, tmp_path: Path) -> None:
+    commands, before = ansible(tmp_path, {"crowded": unreachable("hvide01", windows, "vol_hv", windows.hypervisor)}), windows.state()
+    run = play(commands)
+    assert run.count("failed") == {"crowded": 1}, run.output
+    assert "VM hvide01 shall get 3 more disks and has room for none of them: VM hvide01 is running and it has no SCSI" in run.output
+    assert windows.state() == before
+    assert [request for request in windows.requests(ARRAY) if request.get("method") != "GET"] == []

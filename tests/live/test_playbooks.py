@@ -100,7 +100,7 @@ def journey(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     running.become(platform.release)
     made = Journey(platform, running, commands(tmp_path_factory.mktemp(platform.server), running))
     made.note("before")
-    made.step("promised", PROVISION, "--check", "--diff", **platform.disk, size="10GiB")
+    made.step("promised", PROVISION, "--check", "--diff", "-vvv", **platform.disk, size="10GiB")
     made.step("first", PROVISION, "--diff", "-vvv", **platform.disk, size="10GiB")
     made.step("second", PROVISION, "--diff", **platform.disk, size="10GiB")
     made.step("mapped", MAP, directory=str(made.report))
@@ -115,11 +115,19 @@ class TestTheWholePath:
         assert {name: run.output for name, run in journey.runs.items() if run.code or run.counts["failed"]} == {}
 
     def test_check_mode_promises_and_changes_nothing(self, journey: Journey) -> None:
-        assert journey.runs["promised"].counts["changed"] == 1
+        assert journey.runs["promised"].counts["changed"] == 2
         assert journey.runs["promised"].shown == "In check mode nothing was made."
         assert journey.states["promised"] == journey.states["before"]
         assert journey.runs["removal promised"].counts["changed"] == 1
         assert journey.states["removal promised"] == journey.states["first"]
+
+    def test_check_mode_names_every_step_of_the_run_before_there_is_a_lun(self, journey: Journey) -> None:
+        platform, naa = journey.platform, journey.disk["lun"]["naa"]
+        named = f"svm_san:{platform.lun}"
+        promised = journey.runs["promised"].actions
+        done = [action.replace(f"naa.{naa}", named).replace(naa, named) for action in journey.runs["first"].actions]
+        assert f"attach LUN {named} to VM {platform.vm} as {platform.place}" in promised
+        assert [action for action in done if action not in promised] == []
 
     def test_the_first_run_tells_where_the_guest_finds_the_disk(self, journey: Journey) -> None:
         run, naa = journey.runs["first"], journey.disk["lun"]["naa"]
@@ -410,7 +418,9 @@ def test_a_lun_that_no_host_finds_is_taken_back(lab: Lab, ansible: Commands, lun
     lab.fail(HYPERVISOR, {"status": 200, "body": FRUITLESS_RESCAN}, match="^RescanAllHba ", times=1000)
     run = play(ansible, PROVISION, vm="app01", svm="svm_san", **lun, provision_timeout=1)
     assert (run.code, run.counts["rescued"]) == (2, 1), run.output
-    assert re.search(r"LUN naa\.\w+ is not visible on esx01\.lab, esx02\.lab after 1 s: check that it is online on the array", run.shown)
+    assert re.search(
+        r"LUN naa\.\w+ is not visible on esx01\.lab, esx02\.lab after 1 s, and array \S+ maps it to them: check zoning", run.shown
+    )
     assert run.shown.endswith(removed)
     assert lab.state() == before
     assert lab.device_losses() == []
