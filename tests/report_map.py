@@ -6,13 +6,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from tests.rendering import Render
 
 ROOT = Path(__file__).resolve().parents[1]
 ROLE = ROOT / "roles" / "storage_report"
@@ -155,27 +153,15 @@ _UNRESOLVED = {
 }
 
 
-def write_page(map_: Document, path: Path) -> Path:
-    """Have Ansible make the page of a map at `path`, as the role does, and return that. Raises `CalledProcessError`."""
-    data = path.with_suffix(".json")
-    data.write_text(json.dumps(map_))
-    read = f"(lookup('ansible.builtin.file', '{data}') | from_json)"
-    variables = {
-        "role_path": str(ROLE),
-        "storage_report_maps": f"{{{{ [{read}] }}}}",
-        "storage_report_mappings": f"{{{{ {read}.mappings }}}}",
-        "storage_report_endpoints": f"{{{{ {read}.endpoints }}}}",
-        "storage_report_generated": map_["generated"],
-    }
-    subprocess.run(
-        [
-            str(Path(sys.executable).with_name("ansible")),
-            *("localhost", "-i", "localhost,", "-c", "local", "-m", "ansible.builtin.template"),
-            *("-e", json.dumps({"ansible_python_interpreter": sys.executable, **variables})),
-            *("-a", json.dumps({"src": str(TEMPLATE), "dest": str(path), "mode": "0644"})),
-        ],
-        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "collections")},
-        check=True,
-        capture_output=True,
+def write_page(render: Render, map_: Document, path: Path) -> Path:
+    """Have Ansible make the page of a map at `path`, as the role does, and return that."""
+    page = render(
+        TEMPLATE.read_text(),
+        role_path=str(ROLE),
+        storage_report_maps=[{"virtual_machines": map_["virtual_machines"], "storage_resources": map_["storage_resources"]}],
+        storage_report_mappings=map_["mappings"],
+        storage_report_endpoints=map_["endpoints"],
+        storage_report_generated=map_["generated"],
     )
+    path.write_text(page)
     return path

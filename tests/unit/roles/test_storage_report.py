@@ -6,9 +6,12 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -20,7 +23,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import StorageMapping
 
-TEMPLATES = Path(__file__).parents[3] / "roles" / "storage_report" / "templates"
+ROLE = Path(__file__).parents[3] / "roles" / "storage_report"
 COLUMNS = [column.name for column in fields(StorageMapping)]
 
 Render = Callable[..., str]
@@ -28,7 +31,8 @@ Render = Callable[..., str]
 
 def rendered(render: Render, template: str, *mappings: dict[str, Any]) -> str:
     maps: list[dict[str, Any]] = [{"virtual_machines": [], "storage_resources": []}]
-    return render((TEMPLATES / template).read_text(), storage_report_mappings=mappings, storage_report_maps=maps)
+    known = {"role_path": str(ROLE), "storage_report_mappings": mappings, "storage_report_maps": maps}
+    return render((ROLE / "templates" / template).read_text(), **known)
 
 
 def mapping(**values: Any) -> dict[str, Any]:
@@ -105,4 +109,20 @@ def test_no_cell_begins_as_a_formula(render: Render, name: str) -> None:
 def test_other_formats_hold_the_name_as_it_is(render: Render) -> None:
     row = mapping(vm_name="=1+1", status="mapped")
     assert json.loads(rendered(render, "storage_map.json.j2", row))["mappings"][0]["vm_name"] == "=1+1"
-    assert "<td>=1+1</td>" in rendered(render, "report.html.j2", row)
+
+
+@pytest.mark.parametrize("name", ["</script><script>alert(1)</script>", "<!--<script>", "{{ 7 * 7 }}", "\u2028", 'a"b\\c', "=1+1"])
+def test_the_page_holds_the_map_and_no_name_ends_its_script(render: Render, name: str) -> None:
+    page = rendered(render, "report.html.j2", mapping(vm_name=name))
+    found = re.findall(r'<script type="application/json" id="map">(.*?)</script>', page, re.DOTALL)
+    assert [json.loads(text)["mappings"][0]["vm_name"] for text in found] == [name]
+    assert page.count("<script") == 2
+
+
+def test_the_page_runs_its_own_script_and_style_and_nothing_else(render: Render) -> None:
+    page = rendered(render, "report.html.j2", mapping())
+    for name in ("script", "style"):
+        text = page.rpartition(f"<{name}>")[2].partition(f"</{name}>")[0]
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{name}-src 'sha256-{digest}';" in page
+    assert "default-src 'none'" in page

@@ -28,13 +28,12 @@ function key(...parts) {
   return parts.join("\u0000");
 }
 
-/** The map with `rows`, `endpoints` and how many VMs it has. What an older map does not tell is unknown. */
+/** The map with `rows`, to which it adds, `endpoints` and how many VMs it has. What an older map does not tell is unknown. */
 function readMap(map) {
   const endpoints = withEndpointsOfRows(map.endpoints || [], map.mappings);
   const stale = new Set(endpoints.filter((found) => found.status !== "ok").map((found) => found.key));
   const resources = resourcesByLun(map.storage_resources || []);
-  const rows = map.mappings.map((row) => ({ ...row, bare: false }));
-  rows.push(...(map.storage_resources || []).filter(isUnusedLun).map(asRow));
+  const rows = [...map.mappings, ...(map.storage_resources || []).filter(isUnusedLun).map(asRow)];
   for (const row of rows) {
     row.endpointKey = key(row.hypervisor_type, row.hypervisor);
     row.endpointName = row.endpoint || `${row.hypervisor_type || ""} ${row.hypervisor || ""}`.trim();
@@ -105,10 +104,14 @@ function nodesOf(row) {
   ];
 }
 
+function vmName(row) {
+  return row.vm_name.trim() ? row.vm_name : "(no name)";
+}
+
 /** What a node is called, and what tells it from others of the same name. */
 function nodeLabel(row, layer) {
   switch (layer) {
-    case VM: return [row.vm_name || "(no name)", row.endpointName];
+    case VM: return [vmName(row), row.endpointName];
     case DISK: return [row.disk, row.vm_name];
     case DEVICE: return [row.device, row.host];
     case LUN: return [row.lun_path ? row.lun_path.split("/").pop() : row.naa, row.lun_path || row.naa];

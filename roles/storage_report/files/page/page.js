@@ -29,6 +29,7 @@ const table = new Table(byId("table"), { onOrder: orderBy, onOpen: openRow });
 const picture = new Picture(byId("picture"), pinNode);
 let inOrder = [];
 let found = [];
+let toDraw = null;
 
 function matching(rows) {
   return rows.filter(
@@ -55,13 +56,25 @@ function refresh() {
   const hits = search(filtered, query);
   const pinned = state.pin ? hits.filter(isPinned) : [];
   found = state.pin ? pinned : hits;
-  const left = hits.length ? picture.show(hits, pinned, state.pin && state.pin.id) : 0;
-  byId("drawing").hidden = hits.length === 0;
-  byId("left").textContent = left ? `${countText(left, "row")} of ${hits.length.toLocaleString("en")} are not drawn: narrow the search, or pin a node, to see others.` : "";
   showTable();
   showHits(query, filtered, hits);
   showChips();
+  showPicture(hits, pinned);
   remember();
+}
+
+/** Draw, but not before the table is painted, and once where several are asked for. */
+function showPicture(hits, pinned) {
+  byId("drawing").hidden = hits.length === 0;
+  if (!toDraw) requestAnimationFrame(() => setTimeout(draw));
+  toDraw = { hits, pinned };
+}
+
+function draw() {
+  const { hits, pinned } = toDraw;
+  toDraw = null;
+  const left = picture.show(hits, pinned, state.pin && state.pin.id);
+  byId("left").textContent = left ? `${countText(left, "row")} of ${hits.length.toLocaleString("en")} are not drawn: narrow the search, or pin a node, to see others.` : "";
 }
 
 function showTable() {
@@ -110,7 +123,7 @@ function showSummary() {
     return element("li", {}, element("b", {}, number), ` ${name.join(" ")}`);
   });
   const sum = sumText(sumOf(disks));
-  if (sum) figures.push(element("li", { className: "sum" }, `${sum} of disks`));
+  if (sum) figures.push(element("li", { title: "Size of the disks" }, sum));
   byId("figures").replaceChildren(...figures);
   byId("generated").textContent = map.generated ? `Written ${timeText(map.generated)} (${ageText(map.generated, Date.now())}).` : "";
 }

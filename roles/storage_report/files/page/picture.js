@@ -10,7 +10,8 @@ const NODE_WIDTH = 180;
 const NODE_HEIGHT = 24;
 const LINE_HEIGHT = 30;
 const LAYER_WIDTH = 236;
-const LABEL_CHARACTERS = 24;
+const LABEL_CHARACTERS = 22;
+const MOST_LOOKED_AT = 1000; // rows
 
 /** The rows that fit into the picture, in their order, those of `first` before others, and how many do not. */
 function drawable(rows, first) {
@@ -23,7 +24,7 @@ function drawable(rows, first) {
     chosen.add(row);
   };
   first.forEach(choose);
-  rows.forEach(choose);
+  rows.slice(0, MOST_LOOKED_AT).forEach(choose);
   return { chosen: rows.filter((row) => chosen.has(row)), left: rows.length - chosen.size };
 }
 
@@ -118,7 +119,7 @@ class Picture {
 
   nodeElement(node, pinned) {
     const [label, more] = nodeLabel(node.row, node.layer);
-    const wrong = node.ends || (node.layer >= LUN && [...node.rows].some(isWrong) && node.layer === LUN);
+    const wrong = node.ends || (node.layer === LUN && [...node.rows].some(isWrong));
     const made = svg(
       "g",
       {
@@ -131,7 +132,7 @@ class Picture {
       },
       svg("title", {}, [...new Set([label, more])].filter(known).join("\n")),
       svg("rect", { width: NODE_WIDTH, height: NODE_HEIGHT, rx: 4 }),
-      svg("text", { x: 8, y: 16 }, (wrong ? "\u26a0 " : "") + shortened(label)),
+      svg("svg", { x: 8, width: NODE_WIDTH - 12, height: NODE_HEIGHT }, svg("text", { y: 16 }, (wrong ? "\u26a0 " : "") + shortened(label))),
     );
     made.dataset.node = node.id;
     made.addEventListener("mouseenter", () => this.follow(node.id));

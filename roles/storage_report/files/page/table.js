@@ -29,7 +29,7 @@ function bytesOf(name) {
 const STATUS_TEXT = { mapped: "mapped", local: "local", unresolved: "unresolved" };
 
 const COLUMNS = [
-  { id: "vm", label: "VM", text: (row) => (row.bare ? "(no VM)" : row.vm_name || "(no name)"), first: true },
+  { id: "vm", label: "VM", text: (row) => (row.bare ? "(no VM)" : vmName(row)), first: true },
   { id: "disk", label: "Disk", text: plain("disk"), first: true },
   { id: "size", label: "Size", text: (row) => (row.bare ? "" : sizeText(row.size_bytes)), order: bytesOf("size_bytes"), first: true, number: true },
   { id: "lun", label: "LUN", text: (row) => row.lun_path || row.device || "", first: true },
@@ -71,7 +71,7 @@ function isWrong(row) {
 }
 
 const GROUPS = {
-  vm: { layer: VM, label: (row) => (row.bare ? "LUNs under no VM" : row.vm_name || "(no name)"), order: (row) => (row.bare ? "\uffff" : row.vm_name), facts: factsOfVm },
+  vm: { layer: VM, label: (row) => (row.bare ? "LUNs under no VM" : vmName(row)), order: (row) => (row.bare ? "\uffff" : row.vm_name), facts: factsOfVm },
   lun: { layer: LUN, label: (row) => row.lun_path || row.device || "(on no LUN)", order: (row) => row.lun_path || `\uffff${row.device}`, facts: factsOfLun },
 };
 
