@@ -13,11 +13,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import cluster, hyperv, provision, startup, vcenter
+from tests.bench import cluster, hyperv, page, provision, startup, vcenter
 from tests.bench.measure import BUILD, WORK, BenchFailed
 from tests.bench.report import Findings, as_json, as_text, exit_code, machine
 
 RESULT = BUILD / "bench.json"
+SUBJECTS = ("vcenter", "hyperv", "cluster", "provision", "startup", "page")
 
 
 def _subjects(options: argparse.Namespace, directory: Path) -> Iterator[Findings]:
@@ -28,6 +29,7 @@ def _subjects(options: argparse.Namespace, directory: Path) -> Iterator[Findings
         "cluster": lambda: [cluster.measure(directory / "cluster")],
         "provision": lambda: [provision.measure(directory / "provision", options.rounds)],
         "startup": lambda: [startup.measure(options.rounds)],
+        "page": lambda: [page.measure(directory / "page", options.rounds)],
     }
     for name in options.only or measures:
         yield from measures[name]()
@@ -38,9 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1000], metavar="VMS", help="default: 100 1000")
     parser.add_argument("--rounds", type=int, default=5, help="runs of which the median is taken; default: 5")
-    parser.add_argument(
-        "--only", action="append", choices=["vcenter", "hyperv", "cluster", "provision", "startup"], help="one subject; can be repeated"
-    )
+    parser.add_argument("--only", action="append", choices=SUBJECTS, help="one subject; can be repeated")
     parser.add_argument("--strict", action="store_true", help="fail also when a promised ratio is exceeded")
     options = parser.parse_args()
     WORK.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -240,6 +241,7 @@ class TestSearch:
         find(page, "hard disk")
         page.locator("[data-attention=offline]").click()
         page.get_by_role("radio", name="LUN").check()
+        expect(page).to_have_url(re.compile("#q=hard\\+disk&show=offline&by=lun$"))
         sent = page.url.partition("#")[2]
         again = open_file(tmp_path / "report.html", asked=sent)
         expect(again.get_by_role("searchbox")).to_have_value("hard disk")

@@ -42,11 +42,15 @@ function readMap(map) {
     row.strangers = (resources.get(row.nodes[LUN]) || {}).strangers || [];
   }
   markShared(rows);
-  for (const row of rows) {
-    row.attention = ATTENTION.filter((kind) => kind.has(row)).map((kind) => kind.id);
-    row.text = searchText(row);
-  }
+  for (const row of rows) row.attention = attentionOf(row);
   return { generated: map.generated, endpoints, rows, machines: map.virtual_machines };
+}
+
+const NO_ATTENTION = [];
+
+function attentionOf(row) {
+  const found = ATTENTION.filter((kind) => kind.has(row));
+  return found.length ? found.map((kind) => kind.id) : NO_ATTENTION;
 }
 
 function withEndpointsOfRows(endpoints, rows) {
@@ -138,7 +142,13 @@ const SEARCHED = [
   "path", "kind", "status", "storage_state", "reason", "vm_id", "hypervisor_type",
 ];
 
+/** What a search looks into, in lower case. It is made when it is first asked for. */
 function searchText(row) {
+  if (row.text === undefined) row.text = textOf(row);
+  return row.text;
+}
+
+function textOf(row) {
   const parts = SEARCHED.map((name) => row[name]).filter(known);
   if (row.naa) parts.push(`naa.${row.naa}`, `wwn-0x${row.naa}`, `scsi-3${row.naa}`);
   if (row.svm && row.lun_path) parts.push(`${row.svm}:${row.lun_path}`);
@@ -164,13 +174,16 @@ function sumOf(rows) {
       bytes += row.size_bytes;
     }
   }
-  for (const row of rows) if (row.size_bytes) unknown.delete(row.nodes[DISK]);
+  if (unknown.size) for (const row of rows) if (row.size_bytes) unknown.delete(row.nodes[DISK]);
   return { bytes, unknown: unknown.size };
 }
 
 /** How many different nodes of a layer these rows have. */
 function countOf(rows, layer) {
-  return new Set(rows.map((row) => row.nodes[layer]).filter(Boolean)).size;
+  const found = new Set();
+  for (const row of rows) found.add(row.nodes[layer]);
+  found.delete(null);
+  return found.size;
 }
 
 function sizeText(bytes) {

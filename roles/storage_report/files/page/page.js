@@ -30,8 +30,10 @@ const picture = new Picture(byId("picture"), pinNode);
 let inOrder = [];
 let found = [];
 let toDraw = null;
+let remembering = null;
 
 function matching(rows) {
+  if (state.attention.size === 0 && state.endpoint === null) return rows;
   return rows.filter(
     (row) =>
       (state.attention.size === 0 || row.attention.some((id) => state.attention.has(id))) &&
@@ -214,8 +216,13 @@ function openRow(row) {
   byId("row").showModal();
 }
 
-/** What is asked for is part of the address, so that it can be sent to somebody. */
+/** What is asked for is part of the address, so that it can be sent to somebody; browsers want it no more often than people pause. */
 function remember() {
+  clearTimeout(remembering);
+  remembering = setTimeout(tellAddress, 300);
+}
+
+function tellAddress() {
   const told = new URLSearchParams();
   if (state.query) told.set("q", state.query);
   if (state.attention.size) told.set("show", [...state.attention].join(" "));
@@ -272,3 +279,4 @@ showEndpoints();
 recall();
 listen();
 reorder();
+setTimeout(() => map.rows.forEach(searchText), 200);

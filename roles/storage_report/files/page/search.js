@@ -17,7 +17,7 @@ function namesIn(word) {
 }
 
 function hasWord(row, wanted) {
-  return row.text.includes(wanted.folded) || wanted.names.includes(row.naa);
+  return searchText(row).includes(wanted.folded) || wanted.names.includes(row.naa);
 }
 
 /** The rows that have every word. */
