@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Run the benchmark. Ends with 1 when a promised number of requests is exceeded; with ``--strict`` also when a promised ratio is."""
+"""Run the benchmark. Ends with 1 when a promised number of requests is exceeded, with ``--strict`` also when a ratio or a time is."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1000], metavar="VMS", help="default: 100 1000")
     parser.add_argument("--rounds", type=int, default=5, help="runs of which the median is taken; default: 5")
     parser.add_argument("--only", action="append", choices=SUBJECTS, help="one subject; can be repeated")
-    parser.add_argument("--strict", action="store_true", help="fail also when a promised ratio is exceeded")
+    parser.add_argument("--strict", action="store_true", help="fail also when a promised ratio or time is exceeded")
     options = parser.parse_args()
     WORK.mkdir(parents=True, exist_ok=True)
     about = machine()

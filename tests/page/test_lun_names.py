@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,11 +18,19 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 from tests.lun_spellings import LUN, OTHER_TEXTS, SPELLINGS_OF_A_LUN
 from tests.report_map import ROLE
 
+Call = Callable[[str, list[str]], Any]
 Read = Callable[[list[str]], list[str | None]]
+
+PREFIXES = ["", "3", "0x", "naa.", "NAA.", "vml.0200000000", "vml.01", "wwn-0x", "scsi-3", "mpath-3", "/dev/mapper/3", "x"]
+SUFFIXES = ["", "p1", "-part2", ":1", "4c55", "4c5", "\n", " x"]
+DIGITS = st.sampled_from([15, 31, 30]).flatmap(lambda count: st.text("0123456789abcdefABCDEF", min_size=count, max_size=count))
+ALMOST_NAMES = st.builds("{}{}{}{}".format, st.sampled_from(PREFIXES), st.sampled_from("2356"), DIGITS, st.sampled_from(SUFFIXES))
+ANY_TEXTS = st.lists(ALMOST_NAMES | st.text(st.characters(codec="utf-8"), max_size=20), max_size=20)
 
 
 @pytest.fixture(scope="module")
-def read(browser: Browser) -> Iterator[Callable[[str, list[str]], list[str | None]]]:
+def read(browser: Browser) -> Iterator[Call]:
+    """`read(function, texts)` is what the page's function says of each text."""
     page = browser.new_page()
     page.add_script_tag(path=ROLE / "files" / "page" / "scsi_name.js")
     yield lambda function, texts: page.evaluate(f"texts => texts.map({function})", texts)
@@ -29,7 +38,7 @@ def read(browser: Browser) -> Iterator[Callable[[str, list[str]], list[str | Non
 
 
 @pytest.fixture(scope="module")
-def names(read: Callable[[str, list[str]], list[str | None]]) -> Read:
+def names(read: Call) -> Read:
     return lambda texts: read("lunName", texts)
 
 
@@ -46,26 +55,14 @@ def test_nothing_else_is(names: Read) -> None:
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    st.lists(
-        st.builds(
-            "{}{}{}{}".format,
-            st.sampled_from(["", "3", "0x", "naa.", "NAA.", "vml.0200000000", "vml.01", "wwn-0x", "scsi-3", "mpath-3", "/dev/mapper/3", "x"]),
-            st.sampled_from("2356"),
-            st.sampled_from([15, 31, 30]).flatmap(lambda count: st.text("0123456789abcdefABCDEF", min_size=count, max_size=count)),
-            st.sampled_from(["", "p1", "-part2", ":1", "4c55", "4c5", "\n", " x"]),
-        )
-        | st.text(st.characters(codec="utf-8"), max_size=20),
-        max_size=20,
-    )
-)
+@given(ANY_TEXTS)
 def test_of_any_texts_both_say_the_same(names: Read, texts: list[str]) -> None:
     assert names(texts) == by_python(texts)
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=12, max_size=12), min_size=1, max_size=20))
-def test_a_serial_number_is_the_lun_of_ontap_or_of_7_mode(read: Callable[[str, list[str]], list[str | None]], serials: list[str]) -> None:
+def test_a_serial_number_is_the_lun_of_ontap_or_of_7_mode(read: Call, serials: list[str]) -> None:
     luns = [[ScsiName.from_ontap_serial(serial).naa, ScsiName.from_7mode_serial(serial).naa] for serial in serials]
     assert read("namesOfSerial", serials) == luns
     assert read("netappSerial", serials) == serials
@@ -74,5 +71,5 @@ def test_a_serial_number_is_the_lun_of_ontap_or_of_7_mode(read: Callable[[str, l
 
 
 @pytest.mark.parametrize("text", ["RLIta+DhqCV", "RLIta DhqCVk", "RLIta\u00e9DhqCVk", "0" * 24, "", "524c4974612b44687143566"])
-def test_what_is_no_serial_number_is_none(read: Callable[[str, list[str]], list[str | None]], text: str) -> None:
+def test_what_is_no_serial_number_is_none(read: Call, text: str) -> None:
     assert read("netappSerial", [text]) == [None]

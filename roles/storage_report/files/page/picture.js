@@ -10,6 +10,7 @@ const NODE_WIDTH = 180;
 const NODE_HEIGHT = 24;
 const LINE_HEIGHT = 30;
 const LAYER_WIDTH = 236;
+const MOST_LINES_APART = 4;
 const LABEL_CHARACTERS = 22;
 const MOST_LOOKED_AT = 1000; // rows
 
@@ -62,13 +63,14 @@ function entry(map, id, made) {
   return map.get(id);
 }
 
-/** Give the nodes of a layer the whole height, each as near as can be to those that lie on it. */
+/** Give the nodes of a layer the height, but not so that few stand far apart, in the order of those that lie on them. */
 function spread(layer, lines) {
   const wanted = new Map(layer.map((node, index) => [node, node.layer === VM ? index : mean([...node.before].map((other) => other.y))]));
   layer.sort((one, other) => wanted.get(one) - wanted.get(other));
+  const apart = Math.min(lines / layer.length, MOST_LINES_APART) * LINE_HEIGHT;
   layer.forEach((node, index) => {
     node.x = node.layer * LAYER_WIDTH;
-    node.y = ((index + 0.5) * lines * LINE_HEIGHT) / layer.length;
+    node.y = (index + 0.5) * apart;
   });
 }
 

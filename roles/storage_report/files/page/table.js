@@ -209,7 +209,7 @@ class Table {
       cell.dataset.column = column.id;
       return roled(cell, "cell");
     });
-    return roled(element("tr", { className: isWrong(row) ? "wrong" : "" }, ...cells), "row");
+    return roled(element("tr", { className: isWrong(row) ? "needy" : "" }, ...cells), "row");
   }
 
   drawHead(order) {
