@@ -522,6 +522,16 @@ class TestEverywhere:
         nameless = f"all => all.filter(one => one.checkVisibility() && !({named})).length"
         assert page.locator("button, input, [role=button], [role=region]").evaluate_all(nameless) == 0
 
+    def test_a_print_is_no_wider_than_its_paper(self, open_map: OpenMap) -> None:
+        page = open_map(document([row(vm_name="n" * 500), other()]))
+        paper = 718  # A4 within the browser's margins, in CSS pixels
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": paper, "height": 1000})
+        assert page.evaluate("document.documentElement.scrollWidth") <= paper
+        array = node(page, "Array ontap01").bounding_box()
+        assert array is not None
+        assert array["x"] + array["width"] <= paper
+
     def test_a_print_has_every_row_that_is_shown(self, open_map: OpenMap) -> None:
         page = open_map(estate(300))
         assert page.locator("tbody tr:not(.space, .group)").count() < 300

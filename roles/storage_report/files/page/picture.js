@@ -108,7 +108,7 @@ class Picture {
     this.pinned = pin;
     const width = LAYERS.length * LAYER_WIDTH - (LAYER_WIDTH - NODE_WIDTH);
     const heads = element("div", { className: "layers", ariaHidden: "true" }, ...LAYERS.map((name, layer) => element("span", {}, layers[layer].length ? name : "")));
-    const drawing = svg("svg", { width, height: height + 2, role: "group", "aria-label": "VMs, their disks and what lies under them" });
+    const drawing = svg("svg", { width, height: height + 2, viewBox: `0 0 ${width} ${height + 2}`, role: "group", "aria-label": "VMs, their disks and what lies under them" });
     drawing.append(...this.edges.map((edge) => edge.element), ...[...this.drawn.values()].map((node) => node.element));
     this.drawing = drawing;
     this.box.replaceChildren(heads, drawing);
