@@ -39,7 +39,7 @@ docs: venv ## the documentation site, into build/docs/html
 
 .PHONY: bench
 bench: venv ## what is promised about speed, into build/bench.json
-	@scripts/system-packages chromium
+	@scripts/system-packages chromium fonts-dejavu-core
 	@$(PYTHON) -m tests.bench
 
 .PHONY: mutants

@@ -88,13 +88,13 @@ def document(
     mappings: Sequence[Mapping[str, Any]], endpoints: Sequence[Row] | None = None, resources: Sequence[Row] | None = None
 ) -> Document:
     """The whole map, with a VM for each that has a row; without `endpoints`, that of the rows."""
-    machines = {(found["hypervisor"], found["vm_id"]): found["vm_name"] for found in mappings}
+    machines = {(found["hypervisor"], found.get("endpoint"), found["vm_id"]): found["vm_name"] for found in mappings}
     return {
         "schema": 1,
         "generated": GENERATED,
         "endpoints": [endpoint()] if endpoints is None else endpoints,
         "mappings": list(mappings),
-        "virtual_machines": [{"name": name, "id": id_} for (_, id_), name in machines.items()],
+        "virtual_machines": [{"name": name, "id": id_} for (*_, id_), name in machines.items()],
         "storage_resources": list(resources or []),
     }
 

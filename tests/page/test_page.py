@@ -49,8 +49,10 @@ def other(**values: Any) -> dict[str, Any]:
 
 def unused(**values: Any) -> dict[str, Any]:
     """A LUN on which no VM has a disk."""
-    lun = {**row(), "kind": "lun", "hosts": ["esx01.example.com"], "virtual_machines": [], "file_systems": [], "strangers": []}
-    return {**lun, "naa": OTHER, "device": f"naa.{OTHER}", "lun_path": "/vol/vol_prod/forgotten", "paths": [], **values}
+    told = ("endpoint", "observed", "serial", "array_type", "array", "array_address", "svm", "volume", "storage_state", "status", "reason")
+    seen = {"hosts": ["esx01.example.com"], "virtual_machines": [], "file_systems": [], "states": ["ok"], "size_bytes": 10 * GIB}
+    lun = {"kind": "lun", "naa": OTHER, "device": f"naa.{OTHER}", "lun_path": "/vol/vol_prod/forgotten", "paths": [], "strangers": []}
+    return {**{name: row()[name] for name in told}, **seen, **lun, **values}
 
 
 def rows_of(page: Page) -> Locator:
@@ -126,6 +128,13 @@ class TestAtFirstGlance:
         expect(page.locator("#endpointlist > li").first).to_contain_text("never read")
         expect(page.locator("#endpointlist > li").first).to_contain_text("It gave no map")
 
+    def test_endpoints_at_one_address_are_told_apart_by_their_names(self, open_map: OpenMap) -> None:
+        endpoints = [endpoint(name="hv01"), endpoint(name="hv02", status="stale")]
+        page = open_map(document([row(endpoint="hv01"), row(endpoint="hv02")], endpoints))
+        assert figures(page)[:2] == ["2 VMs", "2 disks"]
+        page.locator("[data-attention=stale]").click()
+        expect(page.locator("tbody tr.group")).to_have_text(["app01hv02prodesx01.example.com1 disk10 GiB"])
+
     def test_an_endpoint_shows_only_its_rows(self, open_map: OpenMap) -> None:
         page = open_map(document([row(), other(hypervisor="192.0.2.11", endpoint="vc02")]))
         page.get_by_role("button", name="vc02", exact=True).click()
@@ -187,9 +196,28 @@ class TestAtFirstGlance:
         rows_of(page).first.get_by_role("button").click()
         expect(page.get_by_role("dialog")).to_contain_text("iqn.1998-01.com.vmware:stranger")
 
+    def test_hosts_of_another_endpoint_are_no_strangers(self, open_map: OpenMap) -> None:
+        seen = [
+            unused(naa=LUN, endpoint=name, strangers=strangers)
+            for name, strangers in (("vc01", ["iqn.b", "iqn.c"]), ("vc02", ["iqn.a", "iqn.c"]))
+        ]
+        page = open_map(document([row()], resources=seen))
+        page.get_by_text("Columns").click()
+        page.get_by_role("checkbox", name="Seen by strangers").check()
+        assert cells(page, "strangers") == ["iqn.c"]
+
+    def test_a_lun_that_a_vm_of_another_endpoint_has_is_not_under_no_vm(self, open_map: OpenMap) -> None:
+        page = open_map(document([row()], resources=[unused(naa=LUN, endpoint="vc02")]))
+        expect(page.locator("[data-attention=unused]")).to_have_text("0 LUN under no VM")
+
+    def test_a_lun_that_two_endpoints_see_is_one_lun_under_no_vm(self, open_map: OpenMap) -> None:
+        page = open_map(document([row()], resources=[unused(), unused(endpoint="vc02")]))
+        expect(page.locator("[data-attention=unused]")).to_have_text("1 LUN under no VM")
+
     def test_a_lun_under_no_vm_is_found_and_is_no_disk(self, open_map: OpenMap) -> None:
         page = open_map(document([row()], resources=[unused()]))
         assert figures(page)[1:3] == ["1 disk", "2 LUNs"]
+        assert page.locator("#endpointlist > li").count() == 1
         page.locator("[data-attention=unused]").click()
         assert cells(page, "vm") == ["(no VM)"]
         find(page, f"naa.{OTHER}")
@@ -348,6 +376,13 @@ class TestTable:
             expect(dialog).to_contain_text(told)
         page.keyboard.press("Escape")
         expect(dialog).to_be_hidden()
+
+    def test_a_lun_under_no_vm_tells_its_size_and_the_fewest_paths_of_a_host(self, open_map: OpenMap) -> None:
+        paths = [{"host": "esx01", "live": 4, "dead": 0}, {"host": "esx02", "live": 1, "dead": 3}]
+        page = open_map(document([], [endpoint()], [unused(paths=paths)]))
+        assert cells(page, "paths") == ["1 live, 3 dead"]
+        rows_of(page).first.get_by_role("button").click()
+        expect(page.get_by_role("dialog")).to_contain_text("Size of the LUN10 GiB")
 
     def test_a_map_of_nothing_is_a_page_too(self, open_map: OpenMap) -> None:
         page = open_map(document([]))

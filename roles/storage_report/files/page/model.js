@@ -30,20 +30,20 @@ function key(...parts) {
 
 /** The map with `rows`, to which it adds, `endpoints` and how many VMs it has. What an older map does not tell is unknown. */
 function readMap(map) {
-  const endpoints = withEndpointsOfRows(map.endpoints || [], map.mappings);
-  const stale = new Set(endpoints.filter((found) => found.status !== "ok").map((found) => found.key));
-  const resources = resourcesByLun(map.storage_resources || []);
-  const rows = [...map.mappings, ...(map.storage_resources || []).filter(isUnusedLun).map(asRow)];
+  const luns = lunsOf(map.storage_resources || []);
+  const rows = [...map.mappings, ...unusedOf(luns, map.mappings).map(asRow)];
+  const endpoints = endpointsOf(map.endpoints || [], rows);
   for (const row of rows) {
-    row.endpointKey = key(row.hypervisor_type, row.hypervisor);
+    const endpoint = endpoints.of(row);
+    row.endpointKey = endpoint.key;
     row.endpointName = row.endpoint || `${row.hypervisor_type || ""} ${row.hypervisor || ""}`.trim();
+    row.stale = endpoint.status !== "ok";
     row.nodes = nodesOf(row);
-    row.stale = stale.has(row.endpointKey);
-    row.strangers = (resources.get(row.nodes[LUN]) || {}).strangers || [];
+    row.strangers = strangersOf(luns.get(row.nodes[LUN]));
   }
   markShared(rows);
   for (const row of rows) row.attention = attentionOf(row);
-  return { generated: map.generated, endpoints, rows, machines: map.virtual_machines };
+  return { generated: map.generated, endpoints: endpoints.all, rows, machines: map.virtual_machines };
 }
 
 const NO_ATTENTION = [];
@@ -53,23 +53,49 @@ function attentionOf(row) {
   return found.length ? found.map((kind) => kind.id) : NO_ATTENTION;
 }
 
-function withEndpointsOfRows(endpoints, rows) {
-  const found = new Map(endpoints.map((one) => [key(one.type, one.address), { ...one, key: key(one.type, one.address) }]));
+const NO_ENDPOINT = { key: null, status: "ok" };
+
+/** All endpoints, those that need attention first, and `of(row)`, the row's: by type, address and name, or by what of these is told. */
+function endpointsOf(told, rows) {
+  const found = new Map();
+  const add = ({ type, address, name, ...others }) => {
+    const made = { type, address, name, ...others, key: key(type, address, name) };
+    for (const id of [made.key, key(type, address), name]) if (!found.has(id)) found.set(id, made);
+  };
+  const of = ({ hypervisor_type: type, hypervisor: address, endpoint: name }) => found.get(key(type, address, name)) || found.get(key(type, address)) || found.get(name);
+  told.forEach(add);
   for (const row of rows) {
-    const id = key(row.hypervisor_type, row.hypervisor);
-    if (!found.has(id)) {
-      found.set(id, { key: id, name: row.endpoint || row.hypervisor, type: row.hypervisor_type, address: row.hypervisor, observed: row.observed, status: "ok", warnings: [] });
-    }
+    if (row.bare || of(row)) continue;
+    add({ name: row.endpoint || row.hypervisor, type: row.hypervisor_type, address: row.hypervisor, observed: row.observed, status: "ok" });
   }
-  return [...found.values()].sort((one, other) => (one.status === "ok") - (other.status === "ok"));
+  const all = [...new Set(found.values())];
+  return { all: all.sort((one, other) => (one.status === "ok") - (other.status === "ok")), of: (row) => of(row) || NO_ENDPOINT };
 }
 
-function resourcesByLun(resources) {
-  return new Map(resources.filter((found) => found.naa || found.lun_path).map((found) => [lunKey(found), found]));
+/** By LUN, what each endpoint that sees it tells of it. */
+function lunsOf(resources) {
+  const luns = new Map();
+  for (const found of resources) {
+    if (!found.naa && !found.lun_path) continue;
+    const id = lunKey(found);
+    if (!luns.has(id)) luns.set(id, []);
+    luns.get(id).push(found);
+  }
+  return luns;
 }
 
-function isUnusedLun(resource) {
-  return resource.kind === "lun" && resource.virtual_machines.length === 0;
+/** One resource for each LUN on which no endpoint knows a VM. */
+function unusedOf(luns, mappings) {
+  const used = new Set(mappings.map(lunKey));
+  const idle = (told) => told.every((one) => one.kind === "lun" && one.virtual_machines.length === 0);
+  return [...luns].filter(([id, told]) => !used.has(id) && idle(told)).map(([, told]) => told[0]);
+}
+
+/** The initiators that are strangers to each endpoint that sees the LUN: the hosts of one are strangers to the others. */
+function strangersOf(told) {
+  if (!told) return [];
+  const [first, ...others] = told.map((one) => one.strangers || []);
+  return first.filter((initiator) => others.every((strangers) => strangers.includes(initiator)));
 }
 
 function asRow(resource) {
