@@ -111,7 +111,7 @@ def test_other_formats_hold_the_name_as_it_is(render: Render) -> None:
     assert json.loads(rendered(render, "storage_map.json.j2", row))["mappings"][0]["vm_name"] == "=1+1"
 
 
-@pytest.mark.parametrize("name", ["</script><script>alert(1)</script>", "<!--<script>", "{{ 7 * 7 }}", "\u2028", 'a"b\\c', "=1+1"])
+@pytest.mark.parametrize("name", ["</script><script>alert(1)</script>", "<!--<script>", "\u2028", 'a"b\\c', "=1+1"])
 def test_the_page_holds_the_map_and_no_name_ends_its_script(render: Render, name: str) -> None:
     page = rendered(render, "report.html.j2", mapping(vm_name=name))
     found = re.findall(r'<script type="application/json" id="map">(.*?)</script>', page, re.DOTALL)
