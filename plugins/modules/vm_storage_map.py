@@ -36,6 +36,12 @@ options:
     type: list
     elements: str
     default: []
+  endpoint:
+    description:
+      - What you call the hypervisor, such as its name in the inventory; by default the address that it is asked at.
+      - Told in every row as RV(mappings[].endpoint), so that the maps of several hypervisors behind one address can be told apart.
+    type: str
+    default: ""
   image_details:
     description:
       - Ask for each image file what only the file itself tells, its size and the files that it is based on, where the hypervisor does not
@@ -179,22 +185,87 @@ mappings:
       type: str
       sample: online
     status:
-      description: V(mapped) down to an array, or V(unresolved).
+      description:
+        - V(mapped) down to an array, V(local) for what lies on the host's own disks, so that there is nothing to mend, or V(unresolved).
       returned: success
       type: str
     reason:
-      description: Why a row is unresolved.
+      description: Why a row is unresolved; of a local one, which device it is.
       returned: success
       type: str
+    way_out:
+      description: How an unresolved row is mended, else empty.
+      returned: success
+      type: str
+      sample: name the array that has it in arrays, with an account that may read its SVM
+    endpoint:
+      description: The value of O(endpoint).
+      returned: success
+      type: str
+      sample: vc01
+    observed:
+      description: When the hypervisor was read, ISO 8601 in UTC.
+      returned: success
+      type: str
+      sample: '2026-11-28T18:40:00Z'
+    share_bytes:
+      description:
+        - What of RV(mappings[].size_bytes) this row stands for, so that a sum over any rows counts no byte of a disk twice.
+        - A disk over several LUNs is split evenly, because nobody tells where its blocks are. Files below the first of a chain, and a
+          LUN at a second array that mirrors it, stand for 0.
+      returned: success
+      type: int
+    controller:
+      description: The virtual controller that the disk is on, or empty.
+      returned: success
+      type: str
+      sample: SCSI 0
+    unit:
+      description: The unit number on that controller, or null.
+      returned: success
+      type: int
+    thin:
+      description:
+        - Whether the image file takes only the space that was written to. Null where the platform does not tell, and for a LUN.
+        - vSphere tells it of its files, Hyper-V with O(image_details), KVM never.
+      returned: success
+      type: bool
+    paths_live:
+      description: Paths of the LUN on the VM's host that are active or stand by. Null where the host does not tell, as Windows does not.
+      returned: success
+      type: int
+    paths_dead:
+      description: Paths of the LUN on the VM's host that are dead, or null.
+      returned: success
+      type: int
+    mounts:
+      description:
+        - Where the guest has mounted file systems that lie on the disk, as far as that is known.
+        - VMware Tools tell it from vSphere 7.0 on, where they can tell the virtual disk; on KVM the guest's agent, with O(image_details).
+      returned: success
+      type: list
+      elements: str
+    lun_size_bytes:
+      description: Size of the LUN by its array, or null.
+      returned: success
+      type: int
+    lun_used_bytes:
+      description: Bytes that the LUN takes on its array, or null.
+      returned: success
+      type: int
 virtual_machines:
   description:
     - The same by VM, with its disks and the storage under each.
-    - With O(image_details) on KVM, C(mounts) of a disk is where the guest's agent says that file systems on it are mounted.
+    - C(hypervisor_type), C(hypervisor), C(endpoint) and C(observed) are those of the rows.
   returned: success
   type: list
   elements: dict
 storage_resources:
-  description: Every LUN, local disk and export that a host sees, also those that no VM uses, with the file systems and VMs on it.
+  description:
+    - Every LUN, local disk and export that a host sees, also those that no VM uses, with the file systems and VMs on it.
+    - C(hypervisor_type), C(hypervisor), C(endpoint), C(observed), C(status), C(lun_size_bytes) and C(lun_used_bytes) are those of the rows.
+    - C(paths) has C(live) and C(dead) paths of it for each C(host) that tells them.
+    - C(strangers) are the initiators that its array maps it to and that none of the hypervisor's hosts has.
   returned: success
   type: list
   elements: dict
@@ -207,7 +278,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime
 from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays, hypervisors
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map import storage_map
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.mapper import storage_map
 
 
 def main() -> None:
@@ -217,6 +288,7 @@ def main() -> None:
             "arrays": arrays.array_option(type="list", elements="dict", default=[]),
             "vms": {"type": "list", "elements": "str", "default": []},
             "clusters": {"type": "list", "elements": "str", "default": []},
+            "endpoint": {"type": "str", "default": ""},
             "image_details": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
@@ -225,7 +297,14 @@ def main() -> None:
     def read() -> dict[str, Any]:
         sources = arrays.array_sources(module)
         with closing(hypervisors.open_hypervisor(module)) as hypervisor:
-            found = storage_map(hypervisor, sources, module.params["vms"], module.params["clusters"], images=module.params["image_details"])
+            found = storage_map(
+                hypervisor,
+                sources,
+                module.params["vms"],
+                module.params["clusters"],
+                images=module.params["image_details"],
+                endpoint=module.params["endpoint"],
+            )
         for warning in found.warnings:
             module.warn(warning)
         return {

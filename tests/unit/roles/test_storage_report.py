@@ -10,7 +10,6 @@ import csv
 import io
 import json
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from hypothesis import strategies as st
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import StorageMapping
 
 TEMPLATES = Path(__file__).parents[3] / "roles" / "storage_report" / "templates"
-COLUMNS = [column.name for column in fields(StorageMapping)]
+COLUMNS = list(StorageMapping.__annotations__)
 
 Render = Callable[..., str]
 

@@ -150,6 +150,7 @@ def _host(record: ObjectRecord) -> Host:
         version=record.text("summary.config.product.version"),
         uuid=record.text("summary.hardware.uuid"),
         state=_state(record),
+        hbas=storage.adapters_alone(record),
     )
 
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import properties
@@ -31,7 +31,15 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
-from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import Element, ObjectRecord, child, integer, text, type_of
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import (
+    Element,
+    ObjectRecord,
+    child,
+    children,
+    integer,
+    text,
+    type_of,
+)
 
 CONTROLLER_TYPES: Mapping[str, str] = {
     "ParaVirtualSCSIController": "pvscsi",
@@ -44,6 +52,9 @@ CONTROLLER_TYPES: Mapping[str, str] = {
     "VirtualSATAController": "sata",
     "VirtualNVMEController": "nvme",
 }
+_FAMILIES: Mapping[str, str] = {"ide": "IDE", "sata": "SATA", "nvme": "NVMe"}
+_THIN: Mapping[str, bool] = {"true": True, "1": True, "false": False, "0": False}
+_NO_MOUNTS: Mapping[str, Sequence[str]] = {}
 _DISK = "VirtualDisk"
 _RAW_DEVICE_MAPPING = "VirtualDiskRawDiskMappingVer1BackingInfo"
 _POWER_STATES: Mapping[str, str] = {"poweredOn": POWERED_ON, "poweredOff": POWERED_OFF, "suspended": SUSPENDED}
@@ -57,7 +68,7 @@ def machine(record: ObjectRecord) -> VirtualMachine:
 
     One whose configuration cannot be read (orphaned, inaccessible, being created) has its name and no hardware.
     """
-    controllers, disks = hardware(record.items(properties.DEVICES_OF_VM))
+    controllers, disks = hardware(record.items(properties.DEVICES_OF_VM), _mounts(record))
     return VirtualMachine(
         id=record.moid,
         name=name_of(record),
@@ -94,8 +105,11 @@ def readable(record: ObjectRecord) -> VirtualMachine:
     return machine(record)
 
 
-def hardware(devices: Iterable[Element]) -> tuple[list[Controller], list[VirtualDisk]]:
-    """The storage controllers and the disks among virtual devices, in the order of the VM's configuration."""
+def hardware(devices: Iterable[Element], mounts: Mapping[str, Sequence[str]] = _NO_MOUNTS) -> tuple[list[Controller], list[VirtualDisk]]:
+    """The storage controllers and the disks among virtual devices, in the order of the VM's configuration.
+
+    `mounts`: key of a disk → where the guest has mounted file systems on it.
+    """
     controllers: dict[str, tuple[Element, str]] = {}
     disks: list[Element] = []
     units: defaultdict[str, list[int]] = defaultdict(list)
@@ -109,7 +123,16 @@ def hardware(devices: Iterable[Element]) -> tuple[list[Controller], list[Virtual
         elif kind in CONTROLLER_TYPES:
             controllers[text(device, "key")] = (device, CONTROLLER_TYPES[kind])
     found = {key: _controller(key, kind, device, sorted(units[key])) for key, (device, kind) in controllers.items()}
-    return list(found.values()), [_disk(device, found) for device in disks]
+    return list(found.values()), [_disk(device, found, mounts) for device in disks]
+
+
+def _mounts(record: ObjectRecord) -> Mapping[str, Sequence[str]]:
+    """Key of a virtual disk → the places of the file systems on it, as far as GuestDiskInfo.mappings tells the disk."""
+    found: dict[str, list[str]] = {}
+    for disk in record.items(properties.GUEST_DISKS):
+        for mapping in children(disk, "mappings"):
+            found.setdefault(text(mapping, "key"), []).append(text(disk, "diskPath"))
+    return found
 
 
 def _controller(key: str, kind: str, device: Element, units: list[int]) -> Controller:
@@ -118,13 +141,13 @@ def _controller(key: str, kind: str, device: Element, units: list[int]) -> Contr
     )
 
 
-def _disk(device: Element, controllers: Mapping[str, Controller]) -> VirtualDisk:
-    key, backing = text(device, "controllerKey"), child(device, "backing")
+def _disk(device: Element, controllers: Mapping[str, Controller], mounts: Mapping[str, Sequence[str]]) -> VirtualDisk:
+    own, key, backing = text(device, "key"), text(device, "controllerKey"), child(device, "backing")
     controller = controllers.get(key)
     mapping = _raw_device_mapping(backing)
     device_name, mode = text(mapping, "deviceName"), text(mapping, "compatibilityMode")
     return VirtualDisk(
-        key=text(device, "key"),
+        key=own,
         label=text(device, "deviceInfo", "label"),
         kind=IMAGE if mapping is None else PASSTHROUGH,
         controller=key,
@@ -139,6 +162,9 @@ def _disk(device: Element, controllers: Mapping[str, Controller]) -> VirtualDisk
         disk_mode=text(backing, "diskMode"),
         sharing=_sharing(text(backing, "sharing"), controller),
         parents=tuple(ImageFile(text(file, "fileName"), text(file, "datastore")) for file in _chain(backing)[1:]),
+        mounts=mounts.get(own, ()),
+        family=_FAMILIES.get(controller.type, "SCSI") if controller else "",
+        thin=_THIN.get(text(backing, "thinProvisioned")) if mapping is None else None,
     )
 
 

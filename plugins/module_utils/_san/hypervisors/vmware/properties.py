@@ -34,6 +34,9 @@ MACHINE = (
     DEVICES_OF_VM,
 )
 
+GUEST_DISKS = "guest.disk"
+"""The guest's file systems, by VMware Tools; each tells from vSphere 7.0 on which virtual disks it lies on."""
+
 STORAGE_SYSTEM = "configManager.storageSystem"
 LUNS = "config.storageDevice.scsiLun"
 ADAPTERS = "config.storageDevice.hostBusAdapter"
@@ -65,4 +68,8 @@ TREE: Paths = {
 }
 HOSTS: Paths = {**TREE, HOST: HOST_IDENTITY}
 INVENTORY: Paths = {**TREE, HOST: (*HOST_IDENTITY, COREDUMPS), VIRTUAL_MACHINE: MACHINE, DATASTORE: DATASTORE_INFO}
-INVENTORY_WITH_LUNS: Paths = {**INVENTORY, HOST: (*INVENTORY[HOST], LUNS)}
+INVENTORY_WITH_LUNS: Paths = {
+    **INVENTORY,
+    HOST: (*INVENTORY[HOST], LUNS, ADAPTERS, MULTIPATH),
+    VIRTUAL_MACHINE: (*MACHINE, GUEST_DISKS),
+}
