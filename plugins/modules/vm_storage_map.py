@@ -278,7 +278,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime
 from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays, hypervisors
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.mapper import storage_map
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.mapper import FORMS, storage_map
 
 
 def main() -> None:
@@ -313,7 +313,7 @@ def main() -> None:
             "storage_resources": found.storage_resources,
         }
 
-    runtime.run(module, read)
+    runtime.run(module, read, large=FORMS)
 
 
 if __name__ == "__main__":

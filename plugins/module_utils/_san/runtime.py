@@ -6,7 +6,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import io
+import json
+import re
+import sys
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import redirect_stdout
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -16,14 +22,17 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.connection imp
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError
 
 
-def run(module: AnsibleModule, action: Callable[[], Mapping[str, Any]]) -> None:
-    """Do a module's work and return its result; a foreseeable failure is told in its one sentence, and so is the end by a signal."""
+def run(module: AnsibleModule, action: Callable[[], Mapping[str, Any]], large: Iterable[str] = ()) -> None:
+    """Do a module's work and return its result; a foreseeable failure is told in its one sentence, and so is the end by a signal.
+
+    `large` are the results that may have a million values.
+    """
     try:
         with ending.as_exception():
             result = dict(action())
         for warning in result.pop("warnings", ()):
             module.warn(warning)
-        module.exit_json(**result)
+        _exit(module, result, {name: result.pop(name) for name in large if name in result})
     except CrossvisorError as error:
         module.fail_json(msg=f"{str(error).rstrip('.')}.")
     except ending.Ended as end:
@@ -35,3 +44,25 @@ def kept_secret(module: AnsibleModule, complete: Connection) -> Connection:
     if complete.password:
         module.no_log_values.add(complete.password)
     return complete
+
+
+def _exit(module: AnsibleModule, result: Mapping[str, Any], large: Mapping[str, Any]) -> None:
+    """What `exit_json` does, which goes through all values several times; here one search of the text tells that none holds a secret."""
+    texts = {uuid.uuid4().hex: json.dumps(value) for value in large.values()}
+    marks = dict(zip(large, texts))
+    if not large or _holds_secret(module, (*texts, *texts.values())):
+        module.exit_json(**result, **large)
+    said = io.StringIO()
+    try:
+        with redirect_stdout(said):
+            module.exit_json(**result, **marks)
+    except SystemExit:
+        for piece in re.split(f'"({"|".join(texts)})"', said.getvalue()):
+            sys.stdout.write(texts.get(piece, piece))
+        raise
+
+
+def _holds_secret(module: AnsibleModule, texts: Iterable[str]) -> bool:
+    """Whether a secret is anywhere in what is JSON."""
+    secrets = [json.dumps(str(secret))[1:-1] for secret in module.no_log_values if secret]
+    return any(secret in text for text in texts for secret in secrets)

@@ -71,13 +71,17 @@ def select_vms(inventory: Inventory, names: Collection[str], clusters: Collectio
     """The VMs with these names, UUIDs or identifiers and in these clusters; an empty collection means all. Raises `NotFound`."""
     machines = inventory.virtual_machines
     _all_known("cluster", clusters, {host.cluster for host in inventory.hosts})
+    found = _named(machines, names) if names else machines
+    return [vm for vm in found if not clusters or vm.cluster in clusters]
+
+
+def _named(machines: Sequence[VirtualMachine], names: Collection[str]) -> list[VirtualMachine]:
     find = _finder(machines)
     missing = [name for name in names if not find(name)]
     if missing:
         raise NotFound(_no_vm(missing, machines))
     named = {vm.id for name in names for vm in find(name)}
-    found = [vm for vm in machines if not names or vm.id in named]
-    return [vm for vm in found if not clusters or vm.cluster in clusters]
+    return [vm for vm in machines if vm.id in named]
 
 
 def _all_known_hosts(wanted: Collection[str], hosts: Sequence[Host]) -> None:
@@ -89,17 +93,17 @@ def _all_known(kind: str, wanted: Collection[str], known: Collection[str]) -> No
     missing = [name for name in wanted if name not in known]
     if missing:
         there = ", ".join(sorted(name for name in known if name)) or "none"
-        raise NotFound(f"There is no {kind} {_quoted(missing)} on this hypervisor; it has: {there}{_meant(missing, known)}")
+        raise NotFound(f"There is no {kind} {_quoted(missing)} on this hypervisor; it has: {there}{meant(missing, known)}")
 
 
 def _no_vm(names: Sequence[str], machines: Sequence[VirtualMachine]) -> str:
     return (
         f"There is no VM {_quoted(names)} among the {len(machines)} VMs that the account sees on this hypervisor, neither by name nor by "
-        f"UUID or identifier: correct it, or give the account the right to see it{_meant(names, {vm.name for vm in machines})}"
+        f"UUID or identifier: correct it, or give the account the right to see it{meant(names, {vm.name for vm in machines})}"
     )
 
 
-def _meant(names: Sequence[str], known: Collection[str]) -> str:
+def meant(names: Sequence[str], known: Collection[str]) -> str:
     """The end of a sentence about names that nobody has, with those that are near, whatever their case."""
     spellings: dict[str, list[str]] = {}
     for name in sorted(known):

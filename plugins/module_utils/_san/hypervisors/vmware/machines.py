@@ -32,11 +32,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import (
+    VIM_NAMESPACE,
     Element,
     ObjectRecord,
     child,
     children,
     integer,
+    parts,
     text,
     type_of,
 )
@@ -55,6 +57,7 @@ CONTROLLER_TYPES: Mapping[str, str] = {
 _FAMILIES: Mapping[str, str] = {"ide": "IDE", "sata": "SATA", "nvme": "NVMe"}
 _THIN: Mapping[str, bool] = {"true": True, "1": True, "false": False, "0": False}
 _NO_MOUNTS: Mapping[str, Sequence[str]] = {}
+_CONTROLLER_KEY, _UNIT_NUMBER = f"{{{VIM_NAMESPACE}}}controllerKey", f"{{{VIM_NAMESPACE}}}unitNumber"
 _DISK = "VirtualDisk"
 _RAW_DEVICE_MAPPING = "VirtualDiskRawDiskMappingVer1BackingInfo"
 _POWER_STATES: Mapping[str, str] = {"poweredOn": POWERED_ON, "poweredOff": POWERED_OFF, "suspended": SUSPENDED}
@@ -115,9 +118,9 @@ def hardware(devices: Iterable[Element], mounts: Mapping[str, Sequence[str]] = _
     units: defaultdict[str, list[int]] = defaultdict(list)
     for device in devices:
         kind = type_of(device)
-        unit = integer(device, "unitNumber")
+        key, unit = _place(device)
         if unit is not None:
-            units[text(device, "controllerKey")].append(unit)
+            units[key].append(unit)
         if kind == _DISK:
             disks.append(device)
         elif kind in CONTROLLER_TYPES:
@@ -141,31 +144,55 @@ def _controller(key: str, kind: str, device: Element, units: list[int]) -> Contr
     )
 
 
+def _place(device: Element) -> tuple[str, int | None]:
+    """The key of the controller that a device is on, and its unit there."""
+    key, unit = "", ""
+    for part in device.iterchildren(_CONTROLLER_KEY, _UNIT_NUMBER):
+        if part.tag == _UNIT_NUMBER:
+            unit = part.text or ""
+        else:
+            key = part.text or ""
+    return key, int(unit) if unit.lstrip("-").isdecimal() else None
+
+
 def _disk(device: Element, controllers: Mapping[str, Controller], mounts: Mapping[str, Sequence[str]]) -> VirtualDisk:
-    own, key, backing = text(device, "key"), text(device, "controllerKey"), child(device, "backing")
-    controller = controllers.get(key)
-    mapping = _raw_device_mapping(backing)
-    device_name, mode = text(mapping, "deviceName"), text(mapping, "compatibilityMode")
+    own = parts(device)
+    key, controller_key = _text(own, "key"), _text(own, "controllerKey")
+    controller = controllers.get(controller_key)
+    chain = _chain(own.get("backing"))
+    backing = parts(own.get("backing"))
+    raw = bool(chain) and type_of(chain[0]) == _RAW_DEVICE_MAPPING
+    mapping = parts(chain[-1]) if raw else {}
+    device_name, mode = _text(mapping, "deviceName"), _text(mapping, "compatibilityMode")
     return VirtualDisk(
-        key=own,
-        label=text(device, "deviceInfo", "label"),
-        kind=IMAGE if mapping is None else PASSTHROUGH,
-        controller=key,
+        key=key,
+        label=text(own.get("deviceInfo"), "label"),
+        kind=PASSTHROUGH if raw else IMAGE,
+        controller=controller_key,
         bus=controller.bus if controller else None,
-        unit=integer(device, "unitNumber"),
-        size_bytes=integer(device, "capacityInBytes") or (integer(device, "capacityInKB") or 0) * 1024,
-        path=text(backing, "fileName"),
-        file_system=text(backing, "datastore"),
+        unit=_number(own, "unitNumber"),
+        size_bytes=_number(own, "capacityInBytes") or (_number(own, "capacityInKB") or 0) * 1024,
+        path=_text(backing, "fileName"),
+        file_system=_text(backing, "datastore"),
         device=device_name,
-        name=None if mapping is None else _lun(mapping),
+        name=_lun(mapping) if raw else None,
         mode=_MODES.get(mode, mode),
-        disk_mode=text(backing, "diskMode"),
-        sharing=_sharing(text(backing, "sharing"), controller),
-        parents=tuple(ImageFile(text(file, "fileName"), text(file, "datastore")) for file in _chain(backing)[1:]),
-        mounts=mounts.get(own, ()),
+        disk_mode=_text(backing, "diskMode"),
+        sharing=_sharing(_text(backing, "sharing"), controller),
+        parents=tuple(ImageFile(text(file, "fileName"), text(file, "datastore")) for file in chain[1:]),
+        mounts=mounts.get(key, ()),
         family=_FAMILIES.get(controller.type, "SCSI") if controller else "",
-        thin=_THIN.get(text(backing, "thinProvisioned")) if mapping is None else None,
+        thin=None if raw else _THIN.get(_text(backing, "thinProvisioned")),
     )
+
+
+def _text(of: Mapping[str, Element], name: str) -> str:
+    part = of.get(name)
+    return "" if part is None else part.text or ""
+
+
+def _number(of: Mapping[str, Element], name: str) -> int | None:
+    return integer(of.get(name))
 
 
 def _sharing(word: str, controller: Controller | None) -> str:
@@ -175,8 +202,9 @@ def _sharing(word: str, controller: Controller | None) -> str:
     return by_bus if own in ("", NOT_SHARED) else own
 
 
-def _lun(mapping: Element) -> ScsiName | None:
-    return ScsiName.try_parse(text(mapping, "lunUuid")) or ScsiName.try_parse(text(mapping, "deviceName"))
+def _lun(mapping: Mapping[str, Element]) -> ScsiName | None:
+    """The LUN of a raw device mapping: of a disk's own backing, or of the one at the bottom of its snapshots, which always names it."""
+    return ScsiName.try_parse(_text(mapping, "lunUuid")) or ScsiName.try_parse(_text(mapping, "deviceName"))
 
 
 def _chain(backing: Element | None) -> list[Element]:
@@ -189,8 +217,3 @@ def _chain(backing: Element | None) -> list[Element]:
         chain.append(backing)
         backing = child(backing, "parent")
     return chain
-
-
-def _raw_device_mapping(backing: Element | None) -> Element | None:
-    """The backing that maps a LUN: the disk's own, or the one at the bottom of its snapshots, which always names the LUN."""
-    return _chain(backing)[-1] if backing is not None and type_of(backing) == _RAW_DEVICE_MAPPING else None

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -102,6 +102,13 @@ class File:
 
     path: str
     under: Sequence[Resource]
+    kept: Collection[Resource] | None = None
+    """Those of `under` that are asked for; None for all."""
+
+    @property
+    def told(self) -> Sequence[Resource]:
+        """What is asked for."""
+        return self.under if self.kept is None else [resource for resource in self.under if resource in self.kept]
 
 
 @dataclass(frozen=True)
@@ -113,8 +120,8 @@ class Disk:
 
     @property
     def under(self) -> list[Resource]:
-        """Everything that any of its data lies on."""
-        return [resource for file in self.files for resource in file.under]
+        """Everything that any of its data lies on and that is asked for."""
+        return [resource for file in self.files for resource in file.told]
 
 
 class Resources:
