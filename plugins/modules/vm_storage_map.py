@@ -42,6 +42,58 @@ options:
       - Told in every row as RV(mappings[].endpoint), so that the maps of several hypervisors behind one address can be told apart.
     type: str
     default: ""
+  where:
+    description:
+      - Only what is asked for here, instead of the whole map; of several words all have to hold. Names are compared as they are written.
+      - What there is not is an error that names what is near.
+      - Arrays are asked for what is needed only. On vSphere, of a LUN that a datastore lies on, only the VMs on that datastore are read.
+    type: dict
+    suboptions:
+      vm:
+        description: Identifier, UUID or name of a VM.
+        type: str
+        default: ""
+      host:
+        description: Name or identifier of the host that has the VM.
+        type: str
+        default: ""
+      cluster:
+        description: Name of the VM's cluster.
+        type: str
+        default: ""
+      lun_path:
+        description: Where the LUN is on its array, C(/vol/volume/lun) or C(svm:/vol/volume/lun).
+        type: str
+        default: ""
+      volume:
+        description: Name of the volume that holds the LUN, or is exported.
+        type: str
+        default: ""
+      svm:
+        description: Name of the storage virtual machine.
+        type: str
+        default: ""
+      array:
+        description: Name or address of the array.
+        type: str
+        default: ""
+      naa:
+        description:
+          - The LUN, by its name in any spelling (C(naa.<hex>), C(0x<hex>), C(3<hex>), C(wwn-0x<hex>), C(vml.02<hex>), bare hex) or by its
+            serial number.
+        type: str
+        default: ""
+      mount:
+        description: Where the guest has mounted a file system of the disk, as far as RV(mappings[].mounts) tells that.
+        type: str
+        default: ""
+  gather:
+    description:
+      - Which forms of the map to make and return.
+    type: list
+    elements: str
+    choices: [mappings, virtual_machines, storage_resources]
+    default: [mappings, virtual_machines, storage_resources]
   image_details:
     description:
       - Ask for each image file what only the file itself tells, its size and the files that it is based on, where the hypervisor does not
@@ -77,9 +129,15 @@ EXAMPLES = r"""
   delegate_to: localhost
   register: map
 
-- name: Show what lies on one volume
-  ansible.builtin.debug:
-    msg: "{{ map.mappings | selectattr('volume', 'eq', 'vol_prod') | map(attribute='vm_name') | unique }}"
+- name: Ask which VMs lie on a LUN, as a host's log names it
+  crossvisor.san.vm_storage_map:
+    hypervisor: "{{ hypervisor }}"
+    arrays: "{{ arrays }}"
+    where:
+      naa: 3600a098038304c61622d616161616131
+    gather: [mappings]
+  delegate_to: localhost
+  register: there
 """
 
 RETURN = r"""
@@ -90,7 +148,7 @@ mappings:
       chain, each with the path of that file.
     - A LUN that several of O(arrays) have under one serial number, as SnapMirror active sync presents both ends of a mirror, has one row
       for each of them, with the number under which the VM's host sees it there, or null where it does not; a warning names such LUNs.
-  returned: success
+  returned: when O(gather) names it
   type: list
   elements: dict
   contains:
@@ -257,7 +315,7 @@ virtual_machines:
   description:
     - The same by VM, with its disks and the storage under each.
     - C(hypervisor_type), C(hypervisor), C(endpoint) and C(observed) are those of the rows.
-  returned: success
+  returned: when O(gather) names it
   type: list
   elements: dict
 storage_resources:
@@ -266,7 +324,7 @@ storage_resources:
     - C(hypervisor_type), C(hypervisor), C(endpoint), C(observed), C(status), C(lun_size_bytes) and C(lun_used_bytes) are those of the rows.
     - C(paths) has C(live) and C(dead) paths of it for each C(host) that tells them.
     - C(strangers) are the initiators that its array maps it to and that none of the hypervisor's hosts has.
-  returned: success
+  returned: when O(gather) names it
   type: list
   elements: dict
 """
@@ -279,6 +337,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime
 from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays, hypervisors
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.mapper import FORMS, storage_map
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.where import WORDS, Where
 
 
 def main() -> None:
@@ -289,12 +348,15 @@ def main() -> None:
             "vms": {"type": "list", "elements": "str", "default": []},
             "clusters": {"type": "list", "elements": "str", "default": []},
             "endpoint": {"type": "str", "default": ""},
+            "where": {"type": "dict", "options": {word: {"type": "str", "default": ""} for word in WORDS}},
+            "gather": {"type": "list", "elements": "str", "choices": list(FORMS), "default": list(FORMS)},
             "image_details": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
 
     def read() -> dict[str, Any]:
+        where = Where(**(module.params["where"] or {}))
         sources = arrays.array_sources(module)
         with closing(hypervisors.open_hypervisor(module)) as hypervisor:
             found = storage_map(
@@ -304,14 +366,12 @@ def main() -> None:
                 module.params["clusters"],
                 images=module.params["image_details"],
                 endpoint=module.params["endpoint"],
+                gather=module.params["gather"],
+                where=where,
             )
         for warning in found.warnings:
             module.warn(warning)
-        return {
-            "mappings": found.mappings,
-            "virtual_machines": found.virtual_machines,
-            "storage_resources": found.storage_resources,
-        }
+        return {form: getattr(found, form) for form in FORMS if form in module.params["gather"]}
 
     runtime.run(module, read, large=FORMS)
 

@@ -60,6 +60,9 @@ HOST_ADAPTERS = (ADAPTERS, MULTIPATH, TOPOLOGY)
 
 DATASTORE_INFO = ("name", "info", "host", "summary.type", "summary.capacity")
 
+VMS_OF_DATASTORE = "vm"
+"""The VMs that have any file there."""
+
 TREE: Paths = {
     COMPUTE_RESOURCE: ("name", "parent"),
     "Folder": ("name", "parent"),

@@ -23,12 +23,18 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     StorageMapping,
     VirtualMachine,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource, view
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource, ArrayView, view
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import select_vms
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.initiators import Initiators
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.nested import NestedMachines, storage_resources
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.nested import (
+    Joined,
+    NestedMachines,
+    storage_resources,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.resources import Resource, Resources
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.rows import Endpoint, Rows
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.where import EVERYWHERE, Where, holding
 
 MAPPINGS, VIRTUAL_MACHINES, STORAGE_RESOURCES = "mappings", "virtual_machines", "storage_resources"
 FORMS = (MAPPINGS, VIRTUAL_MACHINES, STORAGE_RESOURCES)
@@ -53,25 +59,30 @@ def storage_map(
     images: bool = False,
     endpoint: str = "",
     gather: Collection[str] = FORMS,
+    where: Where = EVERYWHERE,
 ) -> StorageMap:
-    """Map the selected VMs (all, if none are named). Raises a `CrossvisorError` when the hypervisor fails or a name is unknown.
+    """Map the selected VMs (all, if none are named), of which `where` tells which part is wanted.
+
+    Raises a `CrossvisorError` when the hypervisor fails or a name is unknown.
 
     The number of requests does not depend on the number of VMs, unless the details of `images` are asked for where only one request a
     file tells them. An array that does not answer costs its rows their lower half, never the map. Of the forms only those to `gather` are
     made; the others are empty. `endpoint` is what the user calls the hypervisor, its address if that is empty.
     """
     known_as = Endpoint(hypervisor.type, hypervisor.address, endpoint or hypervisor.address, _now())
-    inventory = hypervisor.inventory(images=images)
-    machines = select_vms(inventory, names, clusters)
+    look = _Look(where, where.asked(arrays))
+    inventory = hypervisor.inventory(images=images, only=look.homes if where.by_storage and not (names or where.vm) else None)
+    machines = where.machines(inventory, select_vms(inventory, names, clusters))
     resources = Resources(inventory)
-    answers = view(arrays, resources.lun_names(), any(store.remote for store in inventory.file_systems))
+    answers = look.answers(inventory, resources, machines)
     resources.resolve(answers)
     initiators = Initiators(hypervisor, inventory, answers, strangers=STORAGE_RESOURCES in gather)
-    joined = [(vm, [resources.disk(vm, disk) for disk in vm.disks]) for vm in machines]
+    whole = [(vm, [resources.disk(vm, disk) for disk in vm.disks]) for vm in machines]
+    joined = _part(where, whole, inventory, resources, answers) if where.is_given else whole
     hosts = {host.id: host.name for host in inventory.hosts}
     rows = Rows(known_as, hosts, resources, initiators)
     nested = NestedMachines(known_as, hosts)
-    lost = list(_unreadable(machines, inventory)) if MAPPINGS in gather else []
+    lost = list(_unreadable(machines, inventory)) if MAPPINGS in gather and not where.by_storage else []
     return StorageMap(
         mappings=[
             *(row for vm, disks in joined if MAPPINGS in gather for row in rows.of(vm, disks)),
@@ -79,12 +90,55 @@ def storage_map(
         ],
         virtual_machines=[nested.of(vm, disks) for vm, disks in joined if VIRTUAL_MACHINES in gather],
         storage_resources=(
-            [told for _resource, told in storage_resources(known_as, hosts, inventory, resources, initiators, joined)]
+            [
+                told
+                for resource, told in storage_resources(known_as, hosts, inventory, resources, initiators, joined)
+                if where.is_under(resource) and (told["virtual_machines"] or not where.by_place)
+            ]
             if STORAGE_RESOURCES in gather
             else []
         ),
         warnings=[*inventory.warnings, *answers.failures, *answers.warnings(), *initiators.warnings],
     )
+
+
+class _Look:
+    """Asks the arrays once, for no more than is wanted."""
+
+    def __init__(self, where: Where, arrays: Sequence[ArraySource]) -> None:
+        self._where = where
+        self._arrays = arrays
+        self._known: ArrayView | None = None
+
+    def homes(self, below: Inventory) -> Collection[str] | None:
+        """The file systems (`FileSystem.id`) with all disks that can be wanted; None when others can be too."""
+        resources = Resources(below)
+        resources.resolve(self.answers(below, resources, ()))
+        return holding(self._where, below, resources)
+
+    def answers(self, inventory: Inventory, resources: Resources, machines: Iterable[VirtualMachine]) -> ArrayView:
+        """What the arrays told."""
+        if self._known is None:
+            exports = any(store.remote for store in inventory.file_systems) and not self._where.names
+            self._known = view(self._arrays, self._luns(resources, machines), exports)
+        return self._known
+
+    def _luns(self, resources: Resources, machines: Iterable[VirtualMachine]) -> Collection[ScsiName]:
+        if self._where.names:
+            return self._where.names
+        only_under = self._where.by_place and not self._where.by_storage
+        return resources.lun_names_under(machines) if only_under else resources.lun_names()
+
+
+def _part(where: Where, whole: Joined, inventory: Inventory, resources: Resources, answers: ArrayView) -> Joined:
+    """What is asked for of the VMs. Raises `NotFound` when what is asked for is not there at all."""
+    seen = (resource for device in inventory.devices for resource in resources.of_device(device))
+    stored = (resource for under in resources.on_file_system.values() for resource in under)
+    under_disks = (resource for _vm, disks in whole for found in disks for resource in found.under)
+    mounts = {mount for _vm, disks in whole for found in disks for mount in found.disk.mounts}
+    where.require((*seen, *stored, *under_disks), mounts, answers)
+    parts = [(vm, [part for part in map(where.part, disks) if part]) for vm, disks in whole]
+    return [(vm, disks) for vm, disks in parts if disks or not (where.by_storage or where.mount)]
 
 
 def _now() -> str:

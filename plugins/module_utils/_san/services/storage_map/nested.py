@@ -65,7 +65,7 @@ class NestedMachines:
         }
 
     def _under(self, file: File) -> list[dict[str, Any]]:
-        return [self._storage.get(id(resource)) or self._remember(resource) for resource in file.under]
+        return [self._storage.get(id(resource)) or self._remember(resource) for resource in file.told]
 
     def _remember(self, resource: Resource) -> dict[str, Any]:
         self._storage[id(resource)] = {"kind": resource.kind, **resource.columns}

@@ -102,13 +102,17 @@ class File:
 
     path: str
     under: Sequence[Resource]
-    kept: Collection[Resource] | None = None
-    """Those of `under` that are asked for; None for all."""
+    kept: Collection[str] | None = None
+    """`Resource.key` of those of `under` that are asked for; None for all."""
+
+    def tells(self, resource: Resource) -> bool:
+        """Whether one of `under` is asked for."""
+        return self.kept is None or resource.key in self.kept
 
     @property
     def told(self) -> Sequence[Resource]:
-        """What is asked for."""
-        return self.under if self.kept is None else [resource for resource in self.under if resource in self.kept]
+        """What of `under` is asked for."""
+        return self.under if self.kept is None else [resource for resource in self.under if self.tells(resource)]
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,18 @@ class Resources:
         disks = {disk.name for vm in self._inventory.virtual_machines for disk in vm.disks}
         parents = {file.name for vm in self._inventory.virtual_machines for disk in vm.disks for file in disk.parents}
         return {name for name in seen | extents | disks | parents if name is not None}
+
+    def lun_names_under(self, machines: Iterable[VirtualMachine]) -> set[ScsiName]:
+        """Every LUN that lies under a disk of these VMs."""
+        stores = {store.id: store for store in self._inventory.file_systems}
+        found: set[ScsiName | None] = set()
+        for vm in machines:
+            for disk in vm.disks:
+                seen = self._devices.get((vm.host, disk.device))
+                found |= {disk.name, seen.name if seen else None, *(parent.name for parent in disk.parents)}
+                for home in {disk.file_system, *(parent.file_system for parent in disk.parents)} & stores.keys():
+                    found |= {ScsiName.try_parse(extent) for extent in stores[home].extents}
+        return {name for name in found if name is not None}
 
     def resolve(self, answers: ArrayView) -> None:
         """Take the arrays' answers into account."""

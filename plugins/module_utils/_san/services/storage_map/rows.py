@@ -53,7 +53,7 @@ class Rows:
             for number, file in enumerate(found.files):
                 parts = shares(0 if number else found.disk.size_bytes, file.under)
                 for resource, share in zip(file.under, parts):
-                    if file.kept is not None and resource not in file.kept:
+                    if not file.tells(resource):
                         continue
                     row = {**of_disk, "path": file.path, "share_bytes": share, **self._of_resource(resource, vm.host)}
                     yield cast(StorageMapping, row)

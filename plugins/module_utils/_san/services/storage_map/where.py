@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, NotFound
@@ -48,6 +48,11 @@ class Where:
     def __post_init__(self) -> None:
         """Raises `InvalidInput` when `naa` is no spelling of a LUN's name."""
         object.__setattr__(self, "names", lun_names(self.naa) if self.naa else frozenset())
+
+    @property
+    def is_given(self) -> bool:
+        """Whether anything is asked for but everything."""
+        return bool(self.by_storage or self.by_place)
 
     @cached_property
     def by_storage(self) -> Sequence[str]:
@@ -93,10 +98,10 @@ class Where:
             return None
         if not self.by_storage:
             return found
-        files = [replace(file, kept=frozenset(filter(self.is_under, file.under))) for file in found.files]
+        files = [replace(file, kept=frozenset(resource.key for resource in file.under if self.is_under(resource))) for file in found.files]
         return replace(found, files=files) if any(file.kept for file in files) else None
 
-    def require(self, resources: Iterable[Resource], mounts: Callable[[], Collection[str]], answers: ArrayView) -> None:
+    def require(self, resources: Iterable[Resource], mounts: Collection[str], answers: ArrayView) -> None:
         """Raises `NotFound` when a word stands for nothing that there is, with what is near; an array that was silent may have it."""
         there = list(resources)
         for word in self.by_storage:
@@ -105,13 +110,18 @@ class Where:
                 silent = f", but it may be where nobody could look: {'; '.join(answers.failures)}" if answers.failures else ""
                 raise NotFound(f"{self._nothing(word)}{silent}{meant([getattr(self, word)], known)}")
         if self.mount:
-            _require("mount point", self.mount, mounts())
+            _require("mount point", self.mount, mounts)
 
     def _nothing(self, word: str) -> str:
         if word == "naa":
             read_as = " or ".join(map(str, sorted(self.names)))
             return f"No host of this hypervisor sees, and no VM has, the LUN '{self.naa}', read as {read_as}"
         return f"There is no {_TELLS[word]} '{getattr(self, word)}' under anything that this hypervisor's hosts see"
+
+
+EVERYWHERE = Where()
+WORDS = tuple(word.name for word in fields(Where) if word.init)
+"""What may be asked by."""
 
 
 def lun_names(text: str) -> frozenset[ScsiName]:
@@ -128,8 +138,8 @@ def lun_names(text: str) -> frozenset[ScsiName]:
         if pure:
             return frozenset(pure)
     raise InvalidInput(
-        f"where.naa is {text!r:.100}, which is neither the name of a LUN (naa.<hex>, 0x<hex>, 3<hex>, wwn-0x<hex>, vml.02<hex>, bare hex) nor "
-        "the serial number of one on NetApp (12 characters, or 24 hex digits) or Pure (24 hex digits)."
+        f"where.naa is {text!r:.100}, which is neither the name of a LUN (naa.<hex>, 0x<hex>, 3<hex>, wwn-0x<hex>, vml.02<hex>, bare hex) "
+        "nor the serial number of one on NetApp (12 characters, or 24 hex digits) or Pure (24 hex digits)."
     )
 
 
@@ -167,7 +177,12 @@ def _require(kind: str, wanted: str, known: Collection[str]) -> None:
 
 
 def holding(where: Where, below: Inventory, resources: Resources) -> Collection[str] | None:
-    """The file systems on which every disk lies that can be asked for; None when a disk may also be a LUN of its own, or none is known."""
+    """The file systems on which every disk lies that can be asked for; None when that is not known.
+
+    Of one LUN it is known, because what a file system lies on is no VM's own disk. A volume may have LUNs that hosts have lost and VMs not.
+    """
+    if not (where.names or where.lun_path):
+        return None
     on = {store for store, under in resources.on_file_system.items() if any(map(where.is_under, under))}
     covered = {resource.key for store in on for resource in resources.on_file_system[store]}
     seen = [resource for device in below.devices for resource in resources.of_device(device) if where.is_under(resource)]
