@@ -141,6 +141,33 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+endpoint:
+  description: The hypervisor that was read.
+  returned: success
+  type: dict
+  contains:
+    type:
+      description: Type of the hypervisor.
+      returned: success
+      type: str
+      sample: vmware
+    address:
+      description: Where it was asked.
+      returned: success
+      type: str
+    name:
+      description: The value of O(endpoint).
+      returned: success
+      type: str
+    observed:
+      description: When it was read, ISO 8601 in UTC.
+      returned: success
+      type: str
+    warnings:
+      description: What is missing because a host or an array could not be asked, one sentence each.
+      returned: success
+      type: list
+      elements: str
 mappings:
   description:
     - One flat row for each virtual disk, so that a filter, a CSV file or a metric needs no join.
@@ -330,6 +357,7 @@ storage_resources:
 """
 
 from contextlib import closing
+from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -371,7 +399,8 @@ def main() -> None:
             )
         for warning in found.warnings:
             module.warn(warning)
-        return {form: getattr(found, form) for form in FORMS if form in module.params["gather"]}
+        read_from = {**asdict(found.endpoint), "warnings": found.warnings}
+        return {"endpoint": read_from, **{form: getattr(found, form) for form in FORMS if form in module.params["gather"]}}
 
     runtime.run(module, read, large=FORMS)
 

@@ -45,6 +45,7 @@ FORMS = (MAPPINGS, VIRTUAL_MACHINES, STORAGE_RESOURCES)
 class StorageMap:
     """The map, flat and nested, with what is missing because an array or a host could not be asked."""
 
+    endpoint: Endpoint
     mappings: list[StorageMapping]
     virtual_machines: list[dict[str, Any]]
     storage_resources: list[dict[str, Any]]
@@ -84,6 +85,7 @@ def storage_map(
     nested = NestedMachines(known_as, hosts)
     lost = list(_unreadable(machines, inventory)) if MAPPINGS in gather and not where.by_storage else []
     return StorageMap(
+        known_as,
         mappings=[
             *(row for vm, disks in joined if MAPPINGS in gather for row in rows.of(vm, disks)),
             *(rows.without_disk(vm, resource) for vm, resource in lost),

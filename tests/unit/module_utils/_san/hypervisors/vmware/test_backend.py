@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from pyVmomi import vim, vmodl
+from pyVmomi import vim
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
@@ -87,7 +87,7 @@ def datastore() -> Any:
     return vsphere.contents(
         "Datastore",
         "datastore-5",
-        {"name": "ds", "vm": vmodl.ManagedObject.Array([vsphere.managed("VirtualMachine", "vm-42")])},
+        {"name": "ds", "vm": vim.VirtualMachine.Array([vsphere.managed("VirtualMachine", "vm-42")])},
     )
 
 
