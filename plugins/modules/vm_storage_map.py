@@ -400,7 +400,7 @@ def main() -> None:
         for warning in found.warnings:
             module.warn(warning)
         read_from = {**asdict(found.endpoint), "warnings": found.warnings}
-        return {"endpoint": read_from, **{form: getattr(found, form) for form in FORMS if form in module.params["gather"]}}
+        return {"endpoint": read_from, **found.forms}
 
     runtime.run(module, read, large=FORMS)
 

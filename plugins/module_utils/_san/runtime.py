@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import re
 import sys
@@ -21,11 +22,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san import ending
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError
 
+_BATCH = 500
+
 
 def run(module: AnsibleModule, action: Callable[[], Mapping[str, Any]], large: Iterable[str] = ()) -> None:
     """Do a module's work and return its result; a foreseeable failure is told in its one sentence, and so is the end by a signal.
 
-    `large` are the results that may have a million values.
+    `large` are the results that are lists and may have a million values; these may be any iterable that can be iterated again.
     """
     try:
         with ending.as_exception():
@@ -46,12 +49,12 @@ def kept_secret(module: AnsibleModule, complete: Connection) -> Connection:
     return complete
 
 
-def _exit(module: AnsibleModule, result: Mapping[str, Any], large: Mapping[str, Any]) -> None:
+def _exit(module: AnsibleModule, result: Mapping[str, Any], large: Mapping[str, Iterable[Any]]) -> None:
     """What `exit_json` does, which goes through all values several times; here one search of the text tells that none holds a secret."""
-    texts = {uuid.uuid4().hex: json.dumps(value) for value in large.values()}
+    texts = {uuid.uuid4().hex: _as_json(value) for value in large.values()}
     marks = dict(zip(large, texts))
     if not large or _holds_secret(module, (*texts, *texts.values())):
-        module.exit_json(**result, **large)
+        module.exit_json(**result, **{name: list(value) for name, value in large.items()})
     said = io.StringIO()
     try:
         with redirect_stdout(said):
@@ -60,6 +63,13 @@ def _exit(module: AnsibleModule, result: Mapping[str, Any], large: Mapping[str, 
         for piece in re.split(f'"({"|".join(texts)})"', said.getvalue()):
             sys.stdout.write(texts.get(piece, piece))
         raise
+
+
+def _as_json(items: Iterable[Any]) -> str:
+    """A list, of which only a part is held at a time beside its text."""
+    rest = iter(items)
+    batches = iter(lambda: list(itertools.islice(rest, _BATCH)), [])
+    return f"[{', '.join(json.dumps(batch)[1:-1] for batch in batches)}]"
 
 
 def _holds_secret(module: AnsibleModule, texts: Iterable[str]) -> bool:

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -42,14 +42,38 @@ FORMS = (MAPPINGS, VIRTUAL_MACHINES, STORAGE_RESOURCES)
 
 
 @dataclass(frozen=True)
+class Form:
+    """The map in one form, made anew each time that it is iterated, so that a large one need not be held."""
+
+    make: Callable[[], Iterable[Any]]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.make())
+
+
+@dataclass(frozen=True)
 class StorageMap:
     """The map, flat and nested, with what is missing because an array or a host could not be asked."""
 
     endpoint: Endpoint
-    mappings: list[StorageMapping]
-    virtual_machines: list[dict[str, Any]]
-    storage_resources: list[dict[str, Any]]
+    forms: Mapping[str, Form]
+    """Those that were to be gathered."""
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def mappings(self) -> list[StorageMapping]:
+        """The flat form."""
+        return list(self.forms.get(MAPPINGS, ()))
+
+    @property
+    def virtual_machines(self) -> list[dict[str, Any]]:
+        """By VM."""
+        return list(self.forms.get(VIRTUAL_MACHINES, ()))
+
+    @property
+    def storage_resources(self) -> list[dict[str, Any]]:
+        """By what lies under the VMs."""
+        return list(self.forms.get(STORAGE_RESOURCES, ()))
 
 
 def storage_map(
@@ -67,8 +91,8 @@ def storage_map(
     Raises a `CrossvisorError` when the hypervisor fails or a name is unknown.
 
     The number of requests does not depend on the number of VMs, unless the details of `images` are asked for where only one request a
-    file tells them. An array that does not answer costs its rows their lower half, never the map. Of the forms only those to `gather` are
-    made; the others are empty. `endpoint` is what the user calls the hypervisor, its address if that is empty.
+    file tells them. An array that does not answer costs its rows their lower half, never the map. Only the forms to `gather` are there.
+    `endpoint` is what the user calls the hypervisor, its address if that is empty.
     """
     known_as = Endpoint(hypervisor.type, hypervisor.address, endpoint or hypervisor.address, _now())
     look = _Look(where, where.asked(arrays))
@@ -83,23 +107,26 @@ def storage_map(
     hosts = {host.id: host.name for host in inventory.hosts}
     rows = Rows(known_as, hosts, resources, initiators)
     nested = NestedMachines(known_as, hosts)
-    lost = list(_unreadable(machines, inventory)) if MAPPINGS in gather and not where.by_storage else []
+    lost = [] if where.by_storage else list(_unreadable(machines, inventory))
+
+    def mappings() -> Iterator[StorageMapping]:
+        for vm, disks in joined:
+            yield from rows.of(vm, disks)
+        yield from (rows.without_disk(vm, resource) for vm, resource in lost)
+
+    def by_resource() -> Iterator[dict[str, Any]]:
+        for resource, told in storage_resources(known_as, hosts, inventory, resources, initiators, joined):
+            if where.is_under(resource) and (told["virtual_machines"] or not where.by_place):
+                yield told
+
+    forms = {
+        MAPPINGS: Form(mappings),
+        VIRTUAL_MACHINES: Form(lambda: (nested.of(vm, disks) for vm, disks in joined)),
+        STORAGE_RESOURCES: Form(by_resource),
+    }
     return StorageMap(
         known_as,
-        mappings=[
-            *(row for vm, disks in joined if MAPPINGS in gather for row in rows.of(vm, disks)),
-            *(rows.without_disk(vm, resource) for vm, resource in lost),
-        ],
-        virtual_machines=[nested.of(vm, disks) for vm, disks in joined if VIRTUAL_MACHINES in gather],
-        storage_resources=(
-            [
-                told
-                for resource, told in storage_resources(known_as, hosts, inventory, resources, initiators, joined)
-                if where.is_under(resource) and (told["virtual_machines"] or not where.by_place)
-            ]
-            if STORAGE_RESOURCES in gather
-            else []
-        ),
+        {name: form for name, form in forms.items() if name in gather},
         warnings=[*inventory.warnings, *answers.failures, *answers.warnings(), *initiators.warnings],
     )
 
