@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pyVmomi import vim
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import AuthenticationFailed, Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.backend import VMware
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Attachment, Inventory, Use, VirtualMachine
@@ -116,6 +116,20 @@ def test_all_vms_are_read_where_it_is_not_known_on_which_they_lie(vmware: VMware
     endpoint.answer("RetrievePropertiesEx", vsphere.page([host(1, lun()), CLUSTER, datastore()]), vsphere.page([vm(VML)]))
     assert [it.name for it in vmware.inventory(only=lambda _below: None).virtual_machines] == ["db01"]
     assert endpoint.calls == [*VIEW, *VIEW]
+
+
+def test_a_vm_that_was_deleted_between_the_two_reads_is_left_out(vmware: VMware, endpoint: Endpoint) -> None:
+    endpoint.answer("RetrievePropertiesEx", vsphere.page([host(1, lun()), CLUSTER, datastore()]), vsphere.page([]))
+    assert vmware.inventory(only=lambda _below: ["datastore-5"]).virtual_machines == []
+    assert b"reportMissingObjectsInResults>true" in endpoint.bodies[-1]
+
+
+def test_a_session_that_ends_between_two_pages_is_an_error_and_never_half_an_inventory(vmware: VMware, endpoint: Endpoint) -> None:
+    ended = vim.fault.NotAuthenticated(msg="x", object=vim.VirtualMachine("vm-42"), privilegeId="System.View")
+    endpoint.answer("RetrievePropertiesEx", vsphere.page([vm(VML), host(1, lun())], token="1"))
+    endpoint.answer("ContinueRetrievePropertiesEx", vsphere.fault(ended))
+    with pytest.raises(AuthenticationFailed, match="has ended"):
+        vmware.inventory()
 
 
 def test_without_devices_the_host_of_such_a_disk_is_asked_once(vmware: VMware, endpoint: Endpoint) -> None:

@@ -21,6 +21,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     ImageFile,
     Lun,
     ScsiDevice,
+    Use,
     VirtualDisk,
     VirtualMachine,
     Volume,
@@ -86,7 +87,7 @@ def asked(there: MemoryHypervisor | None = None, of: Array | None = None, /, **w
 
 
 def vms(found: StorageMap) -> list[tuple[str, str]]:
-    return [(row["vm_name"], row["disk"][-1]) for row in found.mappings]
+    return [(row["vm_name"], row["disk"][-1:]) for row in found.mappings]
 
 
 @pytest.mark.parametrize(
@@ -236,3 +237,14 @@ def test_only_vms_on_the_file_systems_of_a_lun_are_read_if_no_raw_disk_can_be_me
 
 def test_the_words_are_those_of_the_module() -> None:
     assert set(WORDS) == {"vm", "host", "cluster", "lun_path", "volume", "svm", "array", "naa", "mount"}
+
+
+def test_a_vm_that_cannot_be_read_is_a_row_of_its_host_and_a_warning_where_storage_is_asked_for() -> None:
+    there = endpoint()
+    there.machines.append(VirtualMachine("vm-7", "lost", host="h1", cluster="prod"))
+    there.uses = [Use("VM", "lost", "vm-7", "cannot be read because it is inaccessible")]
+    there.warnings = ["VM lost (vm-7) cannot be read because it is inaccessible: its disks are missing."]
+    assert ("lost", "unresolved") in [(row["vm_name"], row["status"]) for row in asked(there, host="esx1").mappings if not row["disk"]]
+    found = asked(there, volume="v2")
+    assert "lost" not in {row["vm_name"] for row in found.mappings}
+    assert found.warnings == there.warnings, "it may lie there too"
