@@ -6,14 +6,15 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import itertools
 import json
 import re
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import redirect_stdout
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -25,13 +26,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 _BATCH = 500
 
 
-def run(module: AnsibleModule, action: Callable[[], Mapping[str, Any]], large: Iterable[str] = ()) -> None:
+def run(module: AnsibleModule, action: Callable[[], Mapping[str, Any]], large: Collection[str] = ()) -> None:
     """Do a module's work and return its result; a foreseeable failure is told in its one sentence, and so is the end by a signal.
 
     `large` are the results that are lists and may have a million values; these may be any iterable that can be iterated again.
     """
     try:
-        with ending.as_exception():
+        with ending.as_exception(), _uncollected(bool(large)):
             result = dict(action())
         for warning in result.pop("warnings", ()):
             module.warn(warning)
@@ -47,6 +48,17 @@ def kept_secret(module: AnsibleModule, complete: Connection) -> Connection:
     if complete.password:
         module.no_log_values.add(complete.password)
     return complete
+
+
+@contextmanager
+def _uncollected(large: bool) -> Iterator[None]:
+    """Let nobody look for garbage in a million objects, none of which is garbage before the process ends."""
+    if large:
+        gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _exit(module: AnsibleModule, result: Mapping[str, Any], large: Mapping[str, Iterable[Any]]) -> None:
