@@ -50,3 +50,6 @@ prepare_uv() {
     export UV_NATIVE_TLS=1 UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=hardlink
     [ -z "${PIP_INDEX_URL:-}" ] || export UV_DEFAULT_INDEX=$PIP_INDEX_URL
 }
+
+# pull_as IMAGE NAME: whether a registry has the image for us, which is then called NAME.
+pull_as() { timeout 120 podman pull --quiet "$1" </dev/null && podman tag "$1" "$2"; }

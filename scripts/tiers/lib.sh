@@ -30,10 +30,11 @@ pytest_run() {
         --basetemp="build/tmp/$TIER-$name" "$@" || FAILED=1
 }
 
-# unit_run NAME PYTHON ARGUMENT...: the same for unit tests, which depend on nothing but themselves, in two processes. What Python compiles
+# unit_run NAME PYTHON ARGUMENT...: the same for unit tests, which depend on nothing but themselves, in twice as many processes as there are cores here,
+# because many of them wait for a time limit to pass. What Python compiles
 # is kept in build/: without it, each process takes three times as long to collect the tests.
 unit_run() {
-    PYTHONDONTWRITEBYTECODE='' PYTHONPYCACHEPREFIX=$ROOT/build/.pycache pytest_run "$@" --numprocesses 2 --dist worksteal
+    PYTHONDONTWRITEBYTECODE='' PYTHONPYCACHEPREFIX=$ROOT/build/.pycache pytest_run "$@" --numprocesses 4 --dist worksteal
 }
 
 # tracked PATTERN...: the files of the working tree that git knows or would add, one a line.

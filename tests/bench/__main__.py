@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import cluster, hyperv, provision, startup, vcenter
+from tests.bench import cluster, disk, hyperv, provision, startup, vcenter
 from tests.bench.measure import BUILD, WORK, BenchFailed
 from tests.bench.report import Findings, as_json, as_text, exit_code, machine
 
@@ -27,6 +27,7 @@ def _subjects(options: argparse.Namespace, directory: Path) -> Iterator[Findings
         "hyperv": lambda: [hyperv.measure(directory / "hyperv", options.sizes, options.rounds)],
         "cluster": lambda: [cluster.measure(directory / "cluster")],
         "provision": lambda: [provision.measure(directory / "provision", options.rounds)],
+        "disk": lambda: [disk.measure(directory / "disk", options.rounds)],
         "startup": lambda: [startup.measure(options.rounds)],
     }
     for name in options.only or measures:
@@ -39,7 +40,10 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1000], metavar="VMS", help="default: 100 1000")
     parser.add_argument("--rounds", type=int, default=5, help="runs of which the median is taken; default: 5")
     parser.add_argument(
-        "--only", action="append", choices=["vcenter", "hyperv", "cluster", "provision", "startup"], help="one subject; can be repeated"
+        "--only",
+        action="append",
+        choices=["vcenter", "hyperv", "cluster", "provision", "disk", "startup"],
+        help="one subject; can be repeated",
     )
     parser.add_argument("--strict", action="store_true", help="fail also when a promised ratio is exceeded")
     options = parser.parse_args()

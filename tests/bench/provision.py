@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.bench.measure import BenchFailed, Sample, interleaved, run_module, spawn, tool, watched
+from tests.bench.measure import BenchFailed, interleaved, run_module, watched
+from tests.bench.playbook import ARRAY, path, play_unchanged
 from tests.bench.report import COUNT, RATIO, Findings
 from tests.lab.inventory import connection
 from tests.lab.launch import Endpoint, running_lab
@@ -20,7 +21,7 @@ from tests.lab.world import HOSTS, PROD, World
 
 MOST_REQUESTS = 3
 OURS, PEERS = "lun_provision", "na_ontap_igroup + na_ontap_lun + na_ontap_lun_map"
-PLAYBOOKS = {OURS: "lun_provision.yml", PEERS: "netapp_ontap.yml"}
+PLAYBOOKS = {OURS: path("lun_provision.yml"), PEERS: path("netapp_ontap.yml")}
 _ADDRESS = {"svm": "svm_san", "volume": "vol_prod"}
 _NOTES = [
     f"The first rows are a process of its own for each kind of initiator of the {len(HOSTS[PROD])} hosts of cluster {PROD}.",
@@ -71,28 +72,14 @@ def _measure_playbooks(findings: Findings, array: Endpoint, made: Mapping[str, A
         "path": made["path"],
         "lun": made["path"].rpartition("/")[2],
         "igroup": group["name"],
+        "igroup_type": "mixed",
         "lun_id": group["lun_id"],
         "initiators": list(initiators),
     }
-    series = interleaved({case: partial(watched, [array], partial(_play, array, case, variables)) for case in PLAYBOOKS}, rounds)
+    series = interleaved(
+        {case: partial(watched, [array], partial(play_unchanged, PLAYBOOKS[case], {ARRAY: array}, variables)) for case in PLAYBOOKS}, rounds
+    )
     for case, found in series.items():
         findings.add_series(f"playbook: {case}", found)
     ratios = {quantity: findings.compare(f"playbook: {OURS}", f"playbook: {PEERS}", quantity) for quantity in ("wall", "CPU", "requests")}
     findings.promise(f"{OURS} : its three peers, wall", RATIO, ratios["wall"], 1)
-
-
-def _play(array: Endpoint, case: str, variables: Mapping[str, Any]) -> Sample:
-    environment = {
-        "CROSSVISOR_ARRAY_HOSTNAME": array.hostname,
-        "CROSSVISOR_ARRAY_PORT": str(array.port),
-        "CROSSVISOR_ARRAY_USERNAME": array.username,
-        "CROSSVISOR_ARRAY_PASSWORD": array.password,
-        "CROSSVISOR_ARRAY_CA_PATH": array.ca_path,
-        "REQUESTS_CA_BUNDLE": array.ca_path,
-    }
-    playbook = str(Path(__file__).with_name(PLAYBOOKS[case]))
-    command = [tool("ansible-playbook"), "-i", "localhost,", "-c", "local", playbook, "-e", json.dumps(dict(variables))]
-    sample = spawn(command, environment)
-    if b"changed=0 " not in sample.output:
-        raise BenchFailed(f"{playbook} changed something:\n{sample.output.decode()}")
-    return sample

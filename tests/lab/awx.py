@@ -32,8 +32,12 @@ _Loader.add_constructor("!unsafe", _as_it_is)
 
 def objects(kind: str) -> list[dict[str, Any]]:
     """The objects of one kind, such as `templates`, by the variables `controller_<kind>` of awx/."""
-    loaded = [yaml.load(file.read_text(), _Loader) for file in sorted(DATA.glob("*.yml"))]
-    return [made for content in loaded if isinstance(content, dict) for made in content.get(f"controller_{kind}", [])]
+    return [made for file in sorted(DATA.glob("*.yml")) for made in content(file).get(f"controller_{kind}", [])]
+
+
+def content(file: Path) -> dict[str, Any]:
+    """The variables of a file of awx/."""
+    return dict(yaml.load(file.read_text(), _Loader))
 
 
 def named(kind: str, name: str) -> dict[str, Any]:

@@ -68,6 +68,8 @@ class Controller:
     credentials: Mapping[str, Mapping[str, Any]]
     """By the name of the credential's type."""
     inventory: Mapping[str, Any]
+    image: str = ""
+    """The execution environment in whose container jobs run; without one, they run in this Python's."""
 
     def launch(self, template: str, given: Mapping[str, Any], artifacts: Mapping[str, Any] | None = None) -> Job:
         """Run a job template with these answers to its survey, and the artifacts of the jobs before it in a workflow."""
@@ -85,7 +87,7 @@ class Controller:
         job = f"job{len(list(self.directory.glob('artifacts/*')))}"
         runner = [str(Path(sys.executable).parent / "ansible-runner"), "run", str(self.directory)]
         ended = subprocess.run(
-            [*runner, "--playbook", playbook, "--ident", job, "--quiet"],
+            [*runner, "--playbook", playbook, "--ident", job, "--quiet", *self._isolation()],
             check=False,
             timeout=TIMEOUT_SECONDS,
             stdin=subprocess.DEVNULL,
@@ -109,12 +111,21 @@ class Controller:
             variable: text for kind, given in self.credentials.items() for variable, text in awx.environment(kind, given, files).items()
         }
 
+    def _isolation(self) -> list[str]:
+        """Options for the container, in which the lab and the files of the credentials are where they are here."""
+        if not self.image:
+            return []
+        container = ["--process-isolation", "--process-isolation-executable", "podman", "--container-image", self.image]
+        options = [f"--container-option={option}" for option in ("--network=host", "--user=root", "--pull=never")]
+        return [*container, *options, "--container-volume-mount", f"{self.directory}:{self.directory}:ro"]
+
     def _surroundings(self) -> dict[str, str]:
         return {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(self.directory),
             "LC_ALL": "C.UTF-8",
-            "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
+            **({} if self.image else {"ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS)}),
+            **{name: value for name, value in os.environ.items() if name.startswith("CONTAINERS_")},
         }
 
     def _write(self, name: str, content: Mapping[str, Any]) -> None:

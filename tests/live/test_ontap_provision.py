@@ -19,15 +19,15 @@ from tests.lab.ontap.running import Running, running
 from tests.ontap_backend import Bench, ids
 from tests.unit.module_utils._san.arrays.ontap_rest.test_provision import (  # noqa: F401 - they run here  # pylint: disable=unused-import
     TestAJob,
-    TestALun,
     TestALunThatAnotherArrayPresentsToo,
     TestALunThatNoHostCanSee,
     TestBadInput,
     TestEveryChange,
-    TestInitiators,
     TestRaces,
-    TestTheSize,
 )
+from tests.unit.module_utils._san.arrays.ontap_rest.test_provision_growth import TestTheSize  # noqa: F401  # pylint: disable=unused-import
+from tests.unit.module_utils._san.arrays.ontap_rest.test_provision_lun import TestALun  # noqa: F401  # pylint: disable=unused-import
+from tests.unit.module_utils._san.arrays.ontap_rest.test_provision_mapping import TestInitiators  # noqa: F401  # pylint: disable=unused-import
 from tests.unit.module_utils._san.arrays.ontap_rest.test_withdraw import TestWithdrawing  # noqa: F401  # pylint: disable=unused-import
 from tests.unit.ontap import address, wish
 

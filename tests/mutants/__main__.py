@@ -44,10 +44,11 @@ class Settings:
         """The module with its mirrored tests and those of the neighbours that specify it, too."""
         directory, _slash, name = module.rpartition("/")
         mirrored = "/".join(filter(None, (TESTS, directory, f"test_{name}.py")))
-        files = [mirrored, *(f"{TESTS}/{other}" for other in self.neighbours.get(module, ()))]
+        patterns = [mirrored, *(f"{TESTS}/{other}" for other in self.neighbours.get(module, ()))]
+        files = [file.relative_to(ROOT).as_posix() for pattern in patterns for file in sorted(ROOT.glob(pattern))]
         dotted = f"ansible_collections.crossvisor.san.{SHARED}/{module}".replace("/", ".")
         source = COLLECTIONS / "ansible_collections/crossvisor/san" / SHARED / f"{module}.py"
-        return Trial(dotted, source, [file for file in files if (ROOT / file).exists()])
+        return Trial(dotted, source, files)
 
 
 @dataclass

@@ -64,16 +64,16 @@ func (s *server) control() http.Handler {
 		answer(w, map[string]any{"total": len(entries), "requests": entries})
 	})
 	mux.HandleFunc("DELETE /requests", func(w http.ResponseWriter, _ *http.Request) { s.journal.clear(); answer(w, struct{}{}) })
-	mux.HandleFunc("POST /faults", s.addFault)
+	mux.HandleFunc("POST /faults", obeying(s.addFault))
 	mux.HandleFunc("DELETE /faults", func(w http.ResponseWriter, _ *http.Request) { s.faults.clear(); answer(w, struct{}{}) })
 	mux.HandleFunc("GET /state", func(w http.ResponseWriter, _ *http.Request) {
 		lab, _ := s.current()
 		answer(w, lab.state())
 	})
 	mux.HandleFunc("GET /apd", s.apd)
-	mux.HandleFunc("POST /view", s.addView)
-	mux.HandleFunc("POST /hold", s.addHold)
-	mux.HandleFunc("POST /link", s.setLink)
+	mux.HandleFunc("POST /view", inLab(s, (*lab).addView))
+	mux.HandleFunc("POST /hold", inLab(s, (*lab).addHold))
+	mux.HandleFunc("POST /link", inLab(s, (*lab).setLink))
 	mux.HandleFunc("POST /lag", s.setLag)
 	mux.HandleFunc("POST /reset", func(w http.ResponseWriter, _ *http.Request) {
 		if err := s.reset(); err != nil {
@@ -87,20 +87,38 @@ func (s *server) control() http.Handler {
 	return mux
 }
 
-func (s *server) addFault(w http.ResponseWriter, r *http.Request) {
-	rule := &faultRule{}
-	decoder := json.NewDecoder(r.Body)
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(rule); err != nil {
-		refuse(w, http.StatusBadRequest, err)
-		return
+// obeying is the handler of a call whose body is a T: it refuses what is none, and what obey refuses.
+func obeying[T any](obey func(T) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var wanted T
+		decoder := json.NewDecoder(r.Body)
+		decoder.DisallowUnknownFields()
+		err := decoder.Decode(&wanted)
+		if err == nil {
+			err = obey(wanted)
+		}
+		if err != nil {
+			refuse(w, http.StatusBadRequest, err)
+			return
+		}
+		answer(w, struct{}{})
 	}
+}
+
+// inLab is the same, obeyed by the lab as it is when the call comes.
+func inLab[T any](s *server, obey func(*lab, T) error) http.HandlerFunc {
+	return obeying(func(wanted T) error {
+		lab, _ := s.current()
+		return obey(lab, wanted)
+	})
+}
+
+func (s *server) addFault(rule faultRule) error {
 	if err := rule.check(); err != nil {
-		refuse(w, http.StatusBadRequest, err)
-		return
+		return err
 	}
-	s.faults.add(rule)
-	answer(w, struct{}{})
+	s.faults.add(&rule)
+	return nil
 }
 
 func (s *server) apd(w http.ResponseWriter, r *http.Request) {

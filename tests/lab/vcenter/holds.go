@@ -5,9 +5,7 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"net/http"
 
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/types"
@@ -23,22 +21,6 @@ type hold struct {
 	Host string `json:"host"`
 	NAA  string `json:"naa"`
 	As   string `json:"as"`
-}
-
-func (s *server) addHold(w http.ResponseWriter, r *http.Request) {
-	wanted := hold{}
-	decoder := json.NewDecoder(r.Body)
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&wanted); err != nil {
-		refuse(w, http.StatusBadRequest, err)
-		return
-	}
-	lab, _ := s.current()
-	if err := lab.addHold(wanted); err != nil {
-		refuse(w, http.StatusBadRequest, err)
-		return
-	}
-	answer(w, struct{}{})
 }
 
 func (l *lab) addHold(wanted hold) error {

@@ -4,11 +4,7 @@
 
 package main
 
-import (
-	"encoding/json"
-	"fmt"
-	"net/http"
-)
+import "fmt"
 
 // link is the cable of an adapter: POST /link, tests/lab/README.md.
 type link struct {
@@ -16,22 +12,6 @@ type link struct {
 	Adapter string   `json:"adapter"`
 	Up      bool     `json:"up"`
 	Words   []string `json:"words"` // operationalState of a device that keeps some of its paths; "ok", "degraded" if not given
-}
-
-func (s *server) setLink(w http.ResponseWriter, r *http.Request) {
-	wanted := link{}
-	decoder := json.NewDecoder(r.Body)
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&wanted); err != nil {
-		refuse(w, http.StatusBadRequest, err)
-		return
-	}
-	lab, _ := s.current()
-	if err := lab.setLink(wanted); err != nil {
-		refuse(w, http.StatusBadRequest, err)
-		return
-	}
-	answer(w, struct{}{})
 }
 
 func (l *lab) setLink(wanted link) error {

@@ -5,9 +5,7 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"reflect"
 	"slices"
 	"strings"
@@ -33,22 +31,6 @@ var viewFaults = map[string]types.BaseMethodFault{
 	"NoPermission":     &types.NoPermission{PrivilegeId: "System.Read"},
 	"HostNotConnected": &types.HostNotConnected{},
 	"SystemError":      &types.SystemError{},
-}
-
-func (s *server) addView(w http.ResponseWriter, r *http.Request) {
-	wanted := view{}
-	decoder := json.NewDecoder(r.Body)
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&wanted); err != nil {
-		refuse(w, http.StatusBadRequest, err)
-		return
-	}
-	lab, _ := s.current()
-	if err := lab.addView(wanted); err != nil {
-		refuse(w, http.StatusBadRequest, err)
-		return
-	}
-	answer(w, struct{}{})
 }
 
 func (l *lab) addView(wanted view) error {

@@ -30,6 +30,28 @@ MODULES = {
     "templates": "job_template",
     "workflows": "workflow_job_template",
 }
+HANDED_ON: Mapping[str, str] = {
+    "credential_types": "name new_name description injectors inputs kind state",
+    "execution_environments": "name new_name description image organization credential pull state",
+    "projects": (
+        "name new_name copy_from description scm_type scm_url default_environment local_path scm_branch scm_refspec credential"
+        " scm_clean scm_delete_on_update scm_track_submodules scm_update_on_launch scm_update_cache_timeout organization state"
+    ),
+    "templates": (
+        "name new_name copy_from description execution_environment job_type inventory organization project playbook credentials forks"
+        " limit verbosity extra_vars job_tags skip_tags diff_mode use_fact_cache ask_diff_mode_on_launch ask_variables_on_launch"
+        " ask_limit_on_launch ask_job_type_on_launch ask_verbosity_on_launch ask_inventory_on_launch ask_credential_on_launch"
+        " ask_execution_environment_on_launch survey_enabled survey_spec become_enabled allow_simultaneous timeout labels state"
+    ),
+    "workflows": (
+        "name new_name copy_from description extra_vars allow_simultaneous organization ask_variables_on_launch inventory limit labels"
+        " ask_inventory_on_launch ask_limit_on_launch survey_enabled survey_spec workflow_nodes destroy_current_nodes state"
+    ),
+}
+"""What infra.aap_configuration takes of an item of `controller_<kind>`, of what this data might hold; whatever else an item has, it ignores
+in silence. It checks no item by an argument spec. From the tasks of its roles controller_credential_types,
+controller_execution_environments, controller_projects, controller_job_templates and controller_workflow_job_templates in
+github.com/redhat-cop/infra.aap_configuration, which loop over the variables of these names."""
 ITEMS = [(kind, item) for kind in MODULES for item in awx.objects(kind)]
 TYPES = awx.objects("credential_types")
 TEMPLATES = awx.objects("templates")
@@ -67,6 +89,16 @@ def suboptions(option: Mapping[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(("kind", "item"), ITEMS, ids=name_of)
 def test_each_object_is_what_the_module_of_awx_awx_takes(kind: str, item: dict[str, Any]) -> None:
     assert ArgumentSpecValidator(documented_options(MODULES[kind])).validate(item).error_messages == []
+
+
+@pytest.mark.parametrize(("kind", "item"), ITEMS, ids=name_of)
+def test_infra_aap_configuration_takes_all_of_each_object(kind: str, item: dict[str, Any]) -> None:
+    assert set(item) - set(HANDED_ON[kind].split()) == set()
+
+
+def test_every_variable_is_one_that_infra_aap_configuration_reads() -> None:
+    contents = [awx.content(file) for file in sorted(awx.DATA.glob("*.yml"))]
+    assert {variable for content in contents for variable in content} == {f"controller_{kind}" for kind in HANDED_ON}
 
 
 def test_a_word_that_the_module_does_not_know_would_be_seen() -> None:

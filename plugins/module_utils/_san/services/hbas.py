@@ -70,7 +70,7 @@ def initiators(hosts: Sequence[Host]) -> dict[str, list[str]]:
 
 def _initiator(hba: Hba) -> str | None:
     try:
-        return normalize_initiator(hba.initiator) if hba.initiator else None
+        return normalize_initiator(hba.initiator or "")
     except InvalidInput:
         return None
 

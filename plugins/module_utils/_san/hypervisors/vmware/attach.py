@@ -156,7 +156,8 @@ def _fixed_otherwise(disk: VirtualDisk, wish: DiskWish) -> list[str]:
 
 def _shared_otherwise(disk: VirtualDisk, wish: DiskWish) -> list[str]:
     """What of its sharing the disk's controller decides, and the wish wants otherwise."""
-    has, wanted = disk.sharing or NOT_SHARED, wish.sharing or disk.sharing or NOT_SHARED
+    has = disk.sharing or NOT_SHARED
+    wanted = wish.sharing or has
     return [f"sharing {has}, not {wanted}"] if has != wanted and {has, wanted} & set(rdm.BY_BUS.values()) else []
 
 

@@ -60,6 +60,9 @@ class TestAVolume:
         result = bench.present(MOUNT_POINT).result()
         assert (result["volume"]["drive_letter"], result["volume"]["mount_points"]) == ("E:", [MOUNT_POINT])
 
+    def test_keeps_every_letter_of_its_directory(self, bench: Bench) -> None:
+        assert bench.present("C:\\root").result()["volume"]["mount_points"] == ["C:\\root"]
+
     def test_needs_no_place(self, bench: Bench) -> None:
         volume = bench.present(None).result()["volume"]
         assert (volume["drive_letter"], volume["mount_points"]) == (None, [])
@@ -126,7 +129,11 @@ class TestCheckMode:
             f"look for LUN {bench.name} on win01.lab",
             "if it is found and empty, make it a volume with NTFS, mounted as E:",
         ]
+        assert result["diff"] == {"before": {"visible": False}, "after": {"visible": True}}
         assert bench.wire.count("UpdateHostStorageCache") == 0
+
+    def test_names_no_place_where_none_was_asked_for(self, bench: Bench) -> None:
+        assert bench.present(None, check=True).result()["actions"][-1] == "if it is found and empty, make it a volume with NTFS"
 
     def test_of_absence(self, bench: Bench) -> None:
         bench.present()

@@ -79,3 +79,9 @@ def test_a_vm_is_looked_up_without_the_hosts_devices() -> None:
     hypervisor = MemoryHypervisor(HOSTS, [VirtualMachine("vm-1", "app", host="h3")])
     assert [host.id for host in hosts_of_endpoint(hypervisor, HostSelection(vm="app"))] == ["h3"]
     assert hypervisor.device_reads == 0
+
+
+def test_what_a_host_does_not_tell_is_a_warning_of_the_report_and_no_fact_of_the_host() -> None:
+    found = report([Host("h1", "esx1", warnings=["esx1 hides vmhba3"]), Host("h2", "esx2", warnings=["esx2 hides vmhba4"])], [])
+    assert found["warnings"] == ["esx1 hides vmhba3", "esx2 hides vmhba4"]
+    assert [(host["name"], "warnings" in host) for host in found["hosts"]] == [("esx1", False), ("esx2", False)]

@@ -23,9 +23,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 from tests.lab.ontap.releases import PLAYED, written
 from tests.ontap_backend import Bench, ids
 from tests.unit.module_utils._san.arrays.ontap_rest.test_lookup import LUN
-from tests.unit.module_utils._san.arrays.ontap_rest.test_provision import AS_JOB, BOTH, DROPPED_AFTER, DROPPED_BEFORE, GROUP, NEW
 from tests.unit.ontap import GIB, HOST_A, HOST_B, SVM, Endpoint, Reply, address, error, records, wish
 from tests.unit.ontap_array import BenchInPlace
+from tests.unit.ontap_provision import AS_JOB, BOTH, DROPPED_AFTER, DROPPED_BEFORE, GROUP, NEW
 
 A, B = "iqn.1998-01.com.vmware:a", "iqn.1998-01.com.vmware:b"
 OURS = group_name([A])

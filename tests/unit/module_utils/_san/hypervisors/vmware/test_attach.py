@@ -198,6 +198,10 @@ class TestExistingDisk:
     def test_one_whose_sharing_vsphere_does_not_tell_is_not_shared(self) -> None:
         assert editing(World(raw_disk(NAA, sharing=None)).plan(sharing="none")).done()
 
+    def test_one_whose_sharing_vsphere_does_not_tell_shares_no_bus_either(self) -> None:
+        with pytest.raises(Refused, match="sharing none, not physical_bus"):
+            World(raw_disk(NAA, sharing=None)).plan(sharing="physical_bus")
+
     def test_an_edit_of_a_suspended_vm_is_refused(self) -> None:
         with pytest.raises(Refused, match="is suspended"):
             World(raw_disk(NAA), runtime_powerState="suspended").plan(sharing="multi_writer")
@@ -213,6 +217,13 @@ class TestSharedDisk:
 
     def test_the_first_vm_to_share_creates_the_mapping_file(self) -> None:
         assert sharing(World().plan(sharing="multi_writer")).file.create
+
+    def test_each_vm_has_it_at_a_place_of_its_own_and_no_bus_is_shared(self) -> None:
+        world = World(neighbour=(raw_disk(NAA, unit=4, fileName=OTHER_FILE, sharing="sharingMultiWriter"),))
+        plan = world.plan(sharing="multi_writer", slot=Slot(1))
+        step = sharing(plan)
+        assert (str(step.place), step.place.shared) == ("SCSI(1:0)", "")
+        assert list(plan.warnings) == []
 
     def test_a_physical_one_has_no_disk_mode_for_the_second_vm_either(self) -> None:
         shared = raw_disk(NAA, fileName=OTHER_FILE, sharing="sharingMultiWriter")
@@ -231,7 +242,7 @@ class TestSharedDisk:
         ("wish", "message"), [({"mode": "physical"}, "mode virtual, not physical"), ({"file_system": "big"}, "datastore ds, not big")]
     )
     def test_what_the_mapping_file_fixes_is_told(self, wish: dict[str, Any], message: str) -> None:
-        with pytest.raises(Refused, match=rf"shared with VM db02 only by the mapping file .*{message}"):
+        with pytest.raises(Refused, match=rf"shared with VM db02 only by the mapping file .*, which has {message}:"):
             World(neighbour=(self.SHARED,)).plan(sharing="multi_writer", **wish)
 
 

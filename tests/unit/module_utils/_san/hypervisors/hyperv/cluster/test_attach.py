@@ -20,12 +20,12 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     StepFailed,
     TimedOut,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, carry_out
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.lab import world
 from tests.lab.hyperv.providers.cluster import _Methods, _Part
 from tests.lab.hyperv_world import lun_path
-from tests.unit.hyperv_cluster import DISK, GROUP, VM, ClusterLab, Killed, kill, requests_of
+from tests.unit.hyperv_cluster import DISK, GROUP, VM, ClusterLab, Killed, is_change, kill, requests_of
 from tests.unit.lab.hyperv.desk import NODE1, NODE2
 from tests.unit.windows import lost, refusing
 
@@ -412,6 +412,91 @@ def test_access_denied_in_the_clusters_namespace_is_told_and_what_was_done_is_un
     with pytest.raises(StepFailed, match="may not use the namespace root/MSCluster: grant it; undone: create temporary group"):
         there.attach()
     assert there.state() == before
+
+
+# -- what a run that was killed leaves to the next one
+
+WORDS = {
+    "create temporary group": "group",
+    "create disk resource": "resource",
+    f"move resource '{DISK}' to group '{GROUP}'": "to temporary",
+    f"move resource '{DISK}' to group '{VM}'": "to role",
+    "bring resource": "online",
+    "take resource": "offline",
+    "attach": "attach",
+    "detach": "detach",
+    "refresh": "refresh",
+    f"make resource 'Virtual Machine {VM}' depend": "depend",
+    f"make resource 'Virtual Machine {VM}' independent": "independent",
+    "delete disk resource": "no resource",
+    "delete temporary group": "no group",
+    "release": "release",
+}
+
+LEFT_OF_ATTACH = [
+    ("CreateGroup", "resource, to temporary, online, attach, offline, refresh, online, to role, depend, no group"),
+    ("AddToCluster", "offline, to temporary, attach, offline, refresh, to role, depend, no group"),
+    ("TakeOffline", "to temporary, online, attach, refresh, online, to role, depend, no group"),
+    ("MoveToNewGroup", "online, attach, refresh, online, to role, depend, no group"),
+    ("BringOnline", "attach, offline, refresh, to role, depend, no group"),
+    ("AddResourceSettings", "offline, refresh, to role, depend, no group"),
+    ("TakeOffline", "refresh, online, to role, depend, no group"),
+    ("ExecuteResourceControl", "refresh, online, to role, depend, no group"),
+    ("BringOnline", "offline, refresh, to role, depend, no group"),
+    ("MoveToNewGroup", "depend, no group"),
+    ("AddDependency", "no group"),
+    ("DeleteGroup", ""),
+]
+
+LEFT_OF_DETACH = [
+    ("CreateGroup", "independent, to temporary, detach, offline, refresh, no resource, no group, release, release"),
+    ("RemoveDependency", "to temporary, detach, offline, refresh, no resource, no group, release, release"),
+    ("MoveToNewGroup", "detach, offline, refresh, no resource, no group, release, release"),
+    ("RemoveResourceSettings", "offline, refresh, no resource, no group, release, release"),
+    ("TakeOffline", "refresh, no resource, no group, release, release"),
+    ("ExecuteResourceControl", "refresh, no resource, no group, release, release"),
+    ("DeleteResource", "no group"),
+    ("DeleteGroup", ""),
+]
+
+
+def in_words(plan: Plan) -> str:
+    """The steps that a plan would do."""
+    return ", ".join(next(word for start, word in WORDS.items() if action.startswith(start)) for action in carry_out(plan, True).actions)
+
+
+def kill_after_change(there: ClusterLab, number: int) -> None:
+    """Let the next run be killed once its change of the cluster or the VM with that number, from 0, was carried out."""
+    changes: list[str] = []
+
+    def happened() -> None:
+        request = there.wire.asked[-1]
+        if is_change(request) and "MSFT_" not in request:
+            changes.append(request)
+            if len(changes) > number:
+                there.wire.after_each.clear()
+                kill()
+
+    there.wire.after_each.append(happened)
+
+
+@pytest.mark.parametrize(("number", "change", "left"), [(number, *row) for number, row in enumerate(LEFT_OF_ATTACH)])
+def test_the_next_attach_does_what_is_left_and_nothing_else(there: ClusterLab, number: int, change: str, left: str) -> None:
+    kill_after_change(there, number)
+    with pytest.raises(Killed):
+        there.attach()
+    assert change in there.wire.asked[-1]
+    assert in_words(there.plan_attach()) == left
+
+
+@pytest.mark.parametrize(("number", "change", "left"), [(number, *row) for number, row in enumerate(LEFT_OF_DETACH)])
+def test_the_next_detach_does_what_is_left_and_nothing_else(there: ClusterLab, number: int, change: str, left: str) -> None:
+    there.attach()
+    kill_after_change(there, number)
+    with pytest.raises(Killed):
+        there.detach()
+    assert change in there.wire.asked[-1]
+    assert in_words(there.plan_detach()) == left
 
 
 # -- killed, refused, cut

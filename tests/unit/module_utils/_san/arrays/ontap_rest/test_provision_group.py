@@ -1,0 +1,137 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Groups that are made or joined: what others do to them meanwhile, and what an undo takes back."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import group_name
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import StepFailed
+from tests.unit.ontap import GIB, HOST_A, wish
+from tests.unit.ontap_array import BenchInPlace
+from tests.unit.ontap_provision import BOTH, GROUP, NO_INTERFACE, WRITES, Users, group_uuid, groups
+
+
+class TestAGroupOfSomebodyElse:
+    def test_is_shared_and_stays_when_this_run_fails(self, bench: BenchInPlace) -> None:
+        bench.meanwhile(WRITES["create igroup"], lambda: bench.igroup(GROUP, HOST_A))
+        bench.fail(WRITES["map"], NO_INTERFACE)
+        with pytest.raises(StepFailed):
+            bench.provision(wish())
+        assert GROUP in groups(bench.state())
+
+    @pytest.mark.parametrize(
+        ("members", "os_type"), [(HOST_A[:1], "vmware"), (HOST_A, "linux")], ids=["other initiators", "another os_type"]
+    )
+    def test_that_holds_others_is_not_shared(self, bench: BenchInPlace, members: tuple[str, ...], os_type: str) -> None:
+        bench.meanwhile(WRITES["create igroup"], lambda: bench.igroup(GROUP, members, os_type))
+        with pytest.raises(StepFailed, match="run the task again"):
+            bench.provision(wish())
+        assert GROUP in groups(bench.state())
+        assert bench.stored_lun() is None
+
+    def test_is_no_excuse_for_another_refusal(self, bench: BenchInPlace) -> None:
+        bench.meanwhile(WRITES["create igroup"], lambda: bench.igroup(GROUP, HOST_A))
+        bench.fail(WRITES["create igroup"], NO_INTERFACE)
+        with pytest.raises(StepFailed, match="A node has no interface"):
+            bench.provision(wish())
+
+    def test_that_replaced_ours_stays(self, bench: BenchInPlace) -> None:
+        def replaced() -> None:
+            client = bench.client()
+            (ours,) = client.records("/protocols/san/igroups", ("uuid",), {"name": [GROUP]})
+            client.delete(f"/protocols/san/igroups/{ours['uuid']}", 10)
+            bench.igroup(GROUP, HOST_A)
+
+        bench.fail(WRITES["map"], NO_INTERFACE)
+        bench.meanwhile(WRITES["map"], replaced)
+        with pytest.raises(StepFailed):
+            bench.provision(wish())
+        assert GROUP in groups(bench.state())
+
+    @pytest.mark.parametrize("name", [GROUP, "esx"], ids=["made", "extended"])
+    def test_who_deleted_it_leaves_nothing_to_undo(self, bench: BenchInPlace, name: str) -> None:
+        def deleted() -> None:
+            client = bench.client()
+            (ours,) = client.records("/protocols/san/igroups", ("uuid",), {"name": [name]})
+            client.delete(f"/protocols/san/igroups/{ours['uuid']}", 10)
+
+        if name == "esx":
+            bench.igroup(name, HOST_A)
+        bench.fail(WRITES["map"], NO_INTERFACE)
+        bench.meanwhile(WRITES["map"], deleted)
+        with pytest.raises(StepFailed) as told:
+            bench.provision(wish(initiators=BOTH, group="esx") if name == "esx" else wish())
+        assert "could not be undone" not in str(told.value)
+
+    def test_that_has_luns_gives_back_the_initiators_it_took(self, bench: BenchInPlace) -> None:
+        bench.igroup("esx", HOST_A)
+        bench.lun("/vol/vol_prod/other")
+        bench.map("/vol/vol_prod/other", "esx", 0)
+        before = bench.state()
+        bench.fail(WRITES["map"], NO_INTERFACE)
+        with pytest.raises(StepFailed, match="undone: add"):
+            bench.provision(wish(initiators=BOTH, group="esx"), last_look=Users())
+        assert bench.state() == before
+
+    def test_that_is_deleted_before_it_is_extended_is_told(self, bench: BenchInPlace) -> None:
+        group = bench.igroup("esx", HOST_A)
+        bench.fail(WRITES["add initiators"], {"error": {"code": 5374035, "message": "Already a member."}})
+        bench.meanwhile(WRITES["add initiators"], lambda: bench.client().delete(f"/protocols/san/igroups/{group['uuid']}", 10))
+        with pytest.raises(StepFailed, match="Could not add"):
+            bench.provision(wish(initiators=BOTH, group="esx"))
+
+    def test_that_others_change_all_the_time_is_given_up(self, bench: BenchInPlace) -> None:
+        bench.igroup("esx", HOST_A)
+        already = {"error": {"code": 5374035, "message": "Already a member."}}
+        bench.server.control("POST", "/faults", {"match": WRITES["add initiators"], "times": 5, "action": already})
+        with pytest.raises(StepFailed, match="Igroup svm_san:esx is being changed by somebody else: run the task again"):
+            bench.provision(wish(initiators=BOTH, group="esx"))
+        assert bench.stored_lun() is None
+
+
+class TestInitiatorsThatAreTakenOutAgain:
+    """They have come to see every LUN of the group."""
+
+    OTHER = "/vol/vol_prod/other"
+
+    def joined(self, bench: BenchInPlace, users: Users) -> set[str]:
+        """The group's members after its newcomers were to be taken out again, when somebody had come to use a LUN."""
+        bench.igroup("esx", HOST_A)
+        bench.lun(self.OTHER)
+        bench.map(self.OTHER, "esx", 0)
+        bench.fail(WRITES["map"], NO_INTERFACE)
+        with pytest.raises(StepFailed, match=rf"left as it is: add .* \(VM app has LUN {self.OTHER}\)"):
+            bench.provision(wish(initiators=BOTH, group="esx"), last_look=users)
+        return {name for svm in bench.server.array.svms for group in svm.igroups if group.name == "esx" for name in group.initiators}
+
+    def test_stay_when_somebody_uses_one_of_its_luns_by_then(self, bench: BenchInPlace) -> None:
+        users = Users(since=1)
+        with bench.counted() as sent:
+            assert self.joined(bench, users) == set(BOTH)
+        assert not [request for request in sent if request.startswith("DELETE /api/protocols/san/igroups")]
+        assert users.asked[0] == ([self.OTHER], False)
+
+    def test_come_back_when_somebody_got_one_in_between(self, bench: BenchInPlace) -> None:
+        assert self.joined(bench, Users(since=2)) == set(BOTH)
+
+
+def test_a_group_that_a_removal_has_deleted_since_it_was_found_is_made_again(bench: BenchInPlace) -> None:
+    bench.provision(wish())
+    bench.client().delete(f"/protocols/san/lun-maps/{bench.stored_lun().uuid}/{group_uuid(bench, group_name(HOST_A))}", 10)
+    bench.meanwhile(WRITES["map"], lambda: bench.client().delete(f"/protocols/san/igroups/{group_uuid(bench, group_name(HOST_A))}", 10))
+    assert bench.provision(wish())[0].changed
+    assert not bench.provision(wish())[0].changed
+
+
+def test_a_group_that_was_made_again_goes_when_the_mapping_fails(bench: BenchInPlace) -> None:
+    bench.provision(wish())
+    bench.client().delete(f"/protocols/san/lun-maps/{bench.stored_lun().uuid}/{group_uuid(bench, group_name(HOST_A))}", 10)
+    bench.meanwhile(WRITES["map"], lambda: bench.client().delete(f"/protocols/san/igroups/{group_uuid(bench, group_name(HOST_A))}", 10))
+    bench.fail(WRITES["grow"], NO_INTERFACE)
+    with pytest.raises(StepFailed, match="undone: map LUN"):
+        bench.provision(wish(size_bytes=20 * GIB), last_look=Users())
+    assert group_name(HOST_A) not in groups(bench.state())

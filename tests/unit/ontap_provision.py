@@ -1,0 +1,71 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the tests of provisioning on ONTAP share: whom a LUN is for, what fails, and who looks whether somebody uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import group_name
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun
+from tests.unit.ontap import GIB, HOST_A, HOST_B, SVM, wish
+from tests.unit.ontap_array import BenchInPlace
+
+BOTH = (*HOST_A, *HOST_B)
+GROUP = group_name(HOST_A)
+NEW = "/vol/vol_prod/new"
+
+DROPPED_BEFORE = {"drop": "before"}
+DROPPED_AFTER = {"drop": "after"}
+AS_JOB = {"job": True}
+NO_INTERFACE = {"error": {"code": 5374581, "message": "A node has no interface."}}
+WRITES = {
+    "create LUN": r"POST .*/storage/luns",
+    "create igroup": r"POST .*/igroups\?",
+    "add initiators": r"POST .*/initiators",
+    "map": r"POST .*/lun-maps",
+    "grow": r"PATCH .*/storage/luns",
+}
+"""The request that makes each kind of change."""
+
+
+@dataclass
+class Users:
+    """Who knows whether somebody uses LUNs: nobody does before the n-th look, and somebody from then on."""
+
+    since: int = 1000
+    meanwhile: Callable[[], object] = lambda: None
+    """What others do right before they are seen."""
+    asked: list[tuple[list[str], bool]] = field(default_factory=list)
+
+    def __call__(self, luns: Sequence[Lun], made: bool) -> None:
+        self.asked.append(([lun.path for lun in luns], made))
+        if len(self.asked) == self.since:
+            self.meanwhile()
+        if len(self.asked) >= self.since:
+            raise Refused(f"VM app has LUN {luns[0].path}.")
+
+
+def grow_and_map(bench: BenchInPlace) -> Any:
+    """A wish that maps an old LUN to one more host and then lets it grow, which the array will refuse."""
+    bench.provision(wish(size_bytes=GIB, lun_id=4))
+    bench.fail(WRITES["grow"], NO_INTERFACE)
+    return wish(initiators=BOTH)
+
+
+def groups(state: Any) -> set[str]:
+    return {group["name"] for svm in state["svms"] if svm["name"] == SVM for group in svm["igroups"]}
+
+
+def group_uuid(bench: BenchInPlace, name: str) -> str:
+    return next(str(group.uuid) for svm in bench.server.array.svms for group in svm.igroups if group.name == name)
+
+
+def mappings(bench: BenchInPlace) -> dict[str, int]:
+    """The numbers of the LUN by group."""
+    return {one.igroup.name: one.number for svm in bench.server.array.svms for one in svm.maps if one.lun is bench.stored_lun()}
