@@ -32,11 +32,12 @@ def run(module: AnsibleModule, action: Callable[[], Mapping[str, Any]], large: C
     `large` are the results that are lists and may have a million values; these may be any iterable that can be iterated again.
     """
     try:
-        with ending.as_exception(), _uncollected(bool(large)):
-            result = dict(action())
-        for warning in result.pop("warnings", ()):
-            module.warn(warning)
-        _exit(module, result, {name: result.pop(name) for name in large if name in result})
+        with _uncollected(bool(large)):
+            with ending.as_exception():
+                result = dict(action())
+            for warning in result.pop("warnings", ()):
+                module.warn(warning)
+            _exit(module, result, {name: result.pop(name) for name in large if name in result})
     except CrossvisorError as error:
         module.fail_json(msg=f"{str(error).rstrip('.')}.")
     except ending.Ended as end:

@@ -101,7 +101,8 @@ class ObjectRecord:
 
     def text(self, path: str, default: str = "") -> str:
         """The text of a property; for a reference to a managed object this is its id."""
-        return text(self.properties.get(path), default=default)
+        found = self.properties.get(path)
+        return default if found is None else found.text or default
 
     def why_missing(self, path: str) -> str:
         """Why a property, or what it lies in, could not be read; empty when that was not told."""

@@ -32,7 +32,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import (
-    VIM_NAMESPACE,
     Element,
     ObjectRecord,
     child,
@@ -57,7 +56,14 @@ CONTROLLER_TYPES: Mapping[str, str] = {
 _FAMILIES: Mapping[str, str] = {"ide": "IDE", "sata": "SATA", "nvme": "NVMe"}
 _THIN: Mapping[str, bool] = {"true": True, "1": True, "false": False, "0": False}
 _NO_MOUNTS: Mapping[str, Sequence[str]] = {}
-_CONTROLLER_KEY, _UNIT_NUMBER = f"{{{VIM_NAMESPACE}}}controllerKey", f"{{{VIM_NAMESPACE}}}unitNumber"
+_ELSEWHERE = frozenset(
+    {
+        "VirtualE1000", "VirtualE1000e", "VirtualVmxnet3", "VirtualMachineVideoCard", "VirtualMachineVMCIDevice", "VirtualKeyboard",
+        "VirtualPointingDevice", "VirtualPCIController", "VirtualPS2Controller", "VirtualSIOController", "VirtualUSBController",
+        "VirtualUSBXHCIController",
+    }
+)  # fmt: skip
+"""Devices that most VMs have and that are never on a storage controller."""
 _DISK = "VirtualDisk"
 _RAW_DEVICE_MAPPING = "VirtualDiskRawDiskMappingVer1BackingInfo"
 _POWER_STATES: Mapping[str, str] = {"poweredOn": POWERED_ON, "poweredOff": POWERED_OFF, "suspended": SUSPENDED}
@@ -118,9 +124,11 @@ def hardware(devices: Iterable[Element], mounts: Mapping[str, Sequence[str]] = _
     units: defaultdict[str, list[int]] = defaultdict(list)
     for device in devices:
         kind = type_of(device)
-        key, unit = _place(device)
+        if kind in _ELSEWHERE:
+            continue
+        unit = integer(child(device, "unitNumber"))
         if unit is not None:
-            units[key].append(unit)
+            units[text(device, "controllerKey")].append(unit)
         if kind == _DISK:
             disks.append(device)
         elif kind in CONTROLLER_TYPES:
@@ -144,23 +152,12 @@ def _controller(key: str, kind: str, device: Element, units: list[int]) -> Contr
     )
 
 
-def _place(device: Element) -> tuple[str, int | None]:
-    """The key of the controller that a device is on, and its unit there."""
-    key, unit = "", ""
-    for part in device.iterchildren(_CONTROLLER_KEY, _UNIT_NUMBER):
-        if part.tag == _UNIT_NUMBER:
-            unit = part.text or ""
-        else:
-            key = part.text or ""
-    return key, int(unit) if unit.lstrip("-").isdecimal() else None
-
-
 def _disk(device: Element, controllers: Mapping[str, Controller], mounts: Mapping[str, Sequence[str]]) -> VirtualDisk:
     own = parts(device)
     key, controller_key = _text(own, "key"), _text(own, "controllerKey")
     controller = controllers.get(controller_key)
-    chain = _chain(own.get("backing"))
     backing = parts(own.get("backing"))
+    chain = _chain(own.get("backing")) if "parent" in backing else [own["backing"]] if "backing" in own else []
     raw = bool(chain) and type_of(chain[0]) == _RAW_DEVICE_MAPPING
     mapping = parts(chain[-1]) if raw else {}
     device_name, mode = _text(mapping, "deviceName"), _text(mapping, "compatibilityMode")
