@@ -41,6 +41,35 @@ options:
     description:
       - The LUN, by its NetApp ONTAP serial number of 12 characters.
     type: str
+  planned_lun:
+    description:
+      - In check mode, in place of O(naa) and O(serial), a LUN that does not exist yet, by what it will be called, such as
+        V(svm_san:/vol/vol_prod/app01_data). It tells what attaching the LUN would do once it is made, and refuses what would be refused
+        then.
+      - Of such a LUN nobody has anything; O(assume_unused=true) says so where a host or a VM cannot be asked.
+    type: str
+  planned_disks:
+    description:
+      - In check mode, other LUNs that the VM shall get or lose before it gets this one, in their order. Each that it gets takes a place
+        from this disk unless the VM has it already, so that asking for the last of several tells whether there is room for all.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      naa:
+        description:
+          - The LUN, by its identity in any spelling. Left out or empty for one that does not exist yet.
+        type: str
+      place:
+        description:
+          - Where to put it, as O(place). Left out or empty for the first free unit.
+        type: str
+      state:
+        description:
+          - Whether the VM shall get it or lose it.
+        type: str
+        choices: [present, absent]
+        default: present
   state:
     description:
       - With V(present), the LUN is a disk of the VM.
@@ -147,12 +176,18 @@ options:
   hypervisor:
     description:
       - The hypervisor that manages the VM.
+  array:
+    description:
+      - The array that has the LUN. While hosts do not see the LUN, it is asked whether they can, and what it says ends the wait at once -
+        that the LUN is not online, or that it is mapped to none of a host's initiators.
+      - It is asked for nothing else, and not at all where the hosts see the LUN at the first look. Without it, hosts wait for O(timeout).
 author:
   - The crossvisor.san authors (@crossvisor)
 extends_documentation_fragment:
   - crossvisor.san.attributes
   - crossvisor.san.attributes.changes
   - crossvisor.san.hypervisor
+  - crossvisor.san.array
 seealso:
   - module: crossvisor.san.lun_provision
   - module: crossvisor.san.vm_storage_map
@@ -197,6 +232,14 @@ EXAMPLES = r"""
     initialize: "{{ lun.created or lun.used_bytes == 0 }}"
   delegate_to: localhost
 
+- name: Ask before a LUN is made whether the VM can get it, where it would go, and what would be done
+  crossvisor.san.ptd_attach:
+    hypervisor: "{{ hypervisor }}"
+    vm: app01
+    planned_lun: svm_san:/vol/vol_prod/app01_data
+  check_mode: true
+  diff: true
+
 - name: Take the LUN from the VM, and from the hosts
   crossvisor.san.ptd_attach:
     hypervisor: "{{ hypervisor }}"
@@ -225,7 +268,7 @@ vm:
       returned: success
       type: str
 naa:
-  description: The LUN's identity, NAA hex digits without prefix.
+  description: The LUN's identity, NAA hex digits without prefix; null for O(planned_lun), which has none yet.
   returned: success
   type: str
 hosts:
@@ -302,24 +345,40 @@ actions:
   elements: str
 """
 
+from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime, wishes
-from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import hypervisors
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays, hypervisors
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Hypervisor
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun, ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.presentation import Presentation
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "hypervisor": hypervisors.hypervisor_option(),
+            "array": arrays.array_option(),
             "vm": {"type": "str", "required": True},
             "naa": {"type": "str", "aliases": ["lun"]},
             "serial": {"type": "str"},
+            "planned_lun": {"type": "str"},
+            "planned_disks": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "naa": {"type": "str"},
+                    "place": {"type": "str"},
+                    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+                },
+            },
             "state": {"type": "str", "choices": ["present", "absent", "released", "forgotten"], "default": "present"},
             "place": {"type": "str"},
             "controller_type": {
@@ -339,8 +398,8 @@ def main() -> None:
             "mount_point": {"type": "str", "default": ""},
             "initialize": {"type": "bool", "default": False},
         },
-        required_one_of=[("naa", "serial")],
-        mutually_exclusive=[("naa", "serial")],
+        required_one_of=[("naa", "serial", "planned_lun")],
+        mutually_exclusive=[("naa", "serial", "planned_lun")],
         supports_check_mode=True,
     )
     runtime.run(module, lambda: _reach(module))
@@ -348,10 +407,12 @@ def main() -> None:
 
 def _reach(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
+    _refuse_plans_outside_of_check_mode(module)
+    planned = [(_planned(disk["naa"]), disk) for disk in params["planned_disks"]]
     request = attach.AttachRequest(
         vm=params["vm"],
         wish=DiskWish(
-            name=wishes.lun_name(params["naa"], params["serial"]),
+            name=_name(params),
             slot=wishes.place(params["place"]),
             controller_type=params["controller_type"],
             mode=params["mode"],
@@ -366,10 +427,12 @@ def _reach(module: AnsibleModule) -> dict[str, Any]:
         other_initiators=params["other_initiators"],
         ignore_hosts=params["ignore_hosts"],
         size_bytes=params["size_bytes"],
+        ahead=[(name, wishes.place(disk["place"] or None)) for name, disk in planned if disk["state"] == "present"],
+        leaving=[name for name, disk in planned if disk["state"] == "absent"],
     )
     with closing(hypervisors.open_hypervisor(module)) as hypervisor:
         if params["state"] == "present":
-            report = attach.attach(hypervisor, request, module.check_mode)
+            report = _attach(module, hypervisor, request)
         elif params["state"] == "absent":
             report = attach.detach(hypervisor, request, params["release"], module.check_mode)
         elif params["state"] == "released":
@@ -377,6 +440,32 @@ def _reach(module: AnsibleModule) -> dict[str, Any]:
         else:
             report = attach.forget(hypervisor, request, module.check_mode)
     return report.result(request.wish.name)
+
+
+def _attach(module: AnsibleModule, hypervisor: Hypervisor, request: attach.AttachRequest) -> attach.AttachReport:
+    if not arrays.names_array(module):
+        return attach.attach(hypervisor, request, module.check_mode)
+    with closing(Presentation(lambda: arrays.open_array(module, module.params["array"]), hypervisor, request.wish.name)) as presentation:
+        return attach.attach(hypervisor, request, module.check_mode, presentation=presentation)
+
+
+def _name(params: Mapping[str, Any]) -> ScsiName:
+    if params["planned_lun"] is not None:
+        return PlannedLun(params["planned_lun"])
+    return wishes.lun_name(params["naa"], params["serial"])
+
+
+def _planned(naa: str | None) -> ScsiName:
+    return ScsiName.parse(naa) if naa else PlannedLun("another new LUN")
+
+
+def _refuse_plans_outside_of_check_mode(module: AnsibleModule) -> None:
+    params = module.params
+    given = [option for option in ("planned_lun", "planned_disks") if params[option]]
+    if given and (not module.check_mode or params["state"] != "present"):
+        raise InvalidInput(
+            f"{given[0]} only tells in check mode whether the VM can get the disk: make the LUN, then name it by naa or serial."
+        )
 
 
 if __name__ == "__main__":

@@ -49,6 +49,12 @@ class Run:
         return str(_SHOWN.findall(self.output)[-1])
 
     @property
+    def actions(self) -> list[str]:
+        """What the tasks of a run with `-vvv` say that they did, or in check mode would do."""
+        decoder = json.JSONDecoder()
+        return [action for text in self.output.split('"actions": ')[1:] for action in decoder.raw_decode(text)[0]]
+
+    @property
     def statistics(self) -> dict[str, Any]:
         """What the playbook handed to its workflow."""
         text = self.output.partition("CUSTOM STATS: ")[2].partition("RUN: ")[2]

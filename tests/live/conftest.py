@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab.launch import running_lab
-from tests.live.lab import ARRAY, KVM, SERVERS, WINDOWS, KvmLab, Lab, WindowsLab
+from tests.live.lab import ARRAY, HYPERVISOR, KVM, SERVERS, WINDOWS, KvmLab, Lab, WindowsLab
 from tests.live.modules import ModuleRunner, module_runner
 
 
@@ -41,6 +41,13 @@ def windows(running_windows: WindowsLab) -> WindowsLab:
     """The lab's Windows machines as their world describes them, without faults, their requests not yet counted."""
     running_windows.reset()
     return running_windows
+
+
+@pytest.fixture(scope="module")
+def running_both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WindowsLab]:
+    """A vCenter and all Windows machines on one array, in whatever state they are."""
+    with running_lab((ARRAY, HYPERVISOR, *WINDOWS), tmp_path_factory.mktemp("both")) as endpoints:
+        yield WindowsLab(endpoints)
 
 
 @pytest.fixture(scope="session")

@@ -155,6 +155,11 @@ RULES = {
     "a LUN that no host sees": Case(
         "ptd_attach", disk(), (f"LUN naa.{SPARE} is not visible on esx01.lab, esx02.lab after 0.5 s", "hba_info")
     ),
+    "a LUN that the array maps to no host": Case(
+        "ptd_attach",
+        lambda lab: {**disk(timeout=600)(lab), "array": lab.array},
+        (f"LUN naa.{SPARE} (svm_san:/vol/vol_dev/spare) is mapped to no initiator of esx01.lab, esx02.lab on array", "attach_disk"),
+    ),
     "a LUN that does not exist": Case("ptd_attach", disk(naa=MISSING_LUN), (f"LUN naa.{MISSING_LUN} is not visible",)),
     "the LUN of another VM": Case("ptd_attach", disk(naa=SHARED_RDM), (f"naa.{SHARED_RDM} is used by VM db01", "detach it there first")),
     "the LUN of a datastore": Case(

@@ -242,3 +242,9 @@ def test_a_boot_between_the_last_look_and_the_change_gives_the_vm_no_wrong_disk(
     assert "Could not attach" in way.modules.fail("ptd_attach", way.disk("hvapp01"))
     assert way.host_disk(SPARE).number != number
     assert way.state() == before
+
+
+def test_a_host_does_not_wait_for_a_lun_that_the_array_does_not_map_to_it(way: HyperVWay) -> None:
+    way.unmap_spare()
+    message = way.modules.fail("ptd_attach", way.disk("hvapp01", array=way.windows.array, timeout=600))
+    assert f"LUN naa.{SPARE} (svm_san:/vol/vol_dev/spare) is mapped to no initiator of {HOST} on array" in message

@@ -113,7 +113,7 @@ def test_a_disk_that_the_cluster_uses_is_refused_by_its_name(way: ClusterWay, lu
 
 def test_a_raw_lun_is_not_initialized_without_the_users_word(way: ClusterWay) -> None:
     way.rescan(*CLUSTERS["hvc1"])
-    assert "set initialize if it is empty" in way.refusal(initialize=False)
+    assert "say that it is empty, if it is, by initialize=true" in way.refusal(initialize=False)
     assert SPARE not in way.windows.state()[SERVER]["media"]
 
 

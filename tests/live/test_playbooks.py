@@ -100,7 +100,7 @@ def journey(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     running.become(platform.release)
     made = Journey(platform, running, commands(tmp_path_factory.mktemp(platform.server), running))
     made.note("before")
-    made.step("promised", PROVISION, "--check", "--diff", **platform.disk, size="10GiB")
+    made.step("promised", PROVISION, "--check", "--diff", "-vvv", **platform.disk, size="10GiB")
     made.step("first", PROVISION, "--diff", "-vvv", **platform.disk, size="10GiB")
     made.step("second", PROVISION, "--diff", **platform.disk, size="10GiB")
     made.step("mapped", MAP, directory=str(made.report))
@@ -115,11 +115,19 @@ class TestTheWholePath:
         assert {name: run.output for name, run in journey.runs.items() if run.code or run.counts["failed"]} == {}
 
     def test_check_mode_promises_and_changes_nothing(self, journey: Journey) -> None:
-        assert journey.runs["promised"].counts["changed"] == 1
+        assert journey.runs["promised"].counts["changed"] == 2
         assert journey.runs["promised"].shown == "In check mode nothing was made."
         assert journey.states["promised"] == journey.states["before"]
         assert journey.runs["removal promised"].counts["changed"] == 1
         assert journey.states["removal promised"] == journey.states["first"]
+
+    def test_check_mode_names_every_step_of_the_run_before_there_is_a_lun(self, journey: Journey) -> None:
+        platform, naa = journey.platform, journey.disk["lun"]["naa"]
+        named = f"svm_san:{platform.lun}"
+        promised = journey.runs["promised"].actions
+        done = [action.replace(f"naa.{naa}", named).replace(naa, named) for action in journey.runs["first"].actions]
+        assert f"attach LUN {named} to VM {platform.vm} as {platform.place}" in promised
+        assert [action for action in done if action not in promised] == []
 
     def test_the_first_run_tells_where_the_guest_finds_the_disk(self, journey: Journey) -> None:
         run, naa = journey.runs["first"], journey.disk["lun"]["naa"]
@@ -299,6 +307,30 @@ def test_a_disk_is_detached_attached_moved_and_grown_with_its_identity(lab: Lab,
     assert lab.device_losses() == []
 
 
+def test_a_disk_moves_from_one_hypervisor_to_another_with_its_identity(running_both: WindowsLab, tmp_path: Path) -> None:
+    lab, ansible = running_both, commands(tmp_path, running_both)
+    before = lab.state()
+    address = {name: value for name, value in DISK.items() if name != "vm"}
+    naa = play(ansible, PROVISION, **DISK, size="1GiB").disk["lun"]["naa"]
+    assert VCENTER.raw_disks(lab.state())[-1:] == [naa]
+    move = {"vm": "app01", "to": HYPERV_HOST.server, "to_vm": HYPERV_HOST.vm, **address}
+    promised = play(ansible, "crossvisor.san.move_disk", "--check", **move)
+    assert promised.code == 0, promised.output
+    assert VCENTER.raw_disks(lab.state())[-1:] == [naa]
+    moved = play(ansible, "crossvisor.san.move_disk", **move)
+    assert moved.code == 0, moved.output
+    after = lab.state()
+    assert naa not in VCENTER.raw_disks(after)
+    assert HYPERV_HOST.raw_disks(after)[-1:] == [naa]
+    lun = lun_in(after, address["lun"])
+    assert lun
+    assert lun["size"] == GIB
+    removed = play(ansible, REMOVE, target=HYPERV_HOST.server, vm=HYPERV_HOST.vm, naa=naa, delete=True)
+    assert removed.code == 0, removed.output
+    assert lab.state() == before
+    assert lab.device_losses() == []
+
+
 def owner_of(naa: str, state: Mapping[str, Any]) -> str | None:
     """The VM of the vCenter that has a LUN as a disk."""
     return next((vm["name"] for vm in state[HYPERVISOR]["vms"] for disk in vm["disks"] if disk.get("naa") == naa), None)
@@ -323,6 +355,26 @@ def test_what_cannot_be_is_said_and_nothing_is_made(
     assert run.code != 0
     assert told in run.output
     assert lab.state() == before
+
+
+@pytest.mark.parametrize(
+    ("playbook", "variables", "missing"),
+    [
+        ("provision_disk", {}, "lun, svm, vm, volume"),
+        ("provision_disk", {"vm": "app01", "volume": "vol_prod", "lun": "app01_data"}, "svm"),
+        ("remove_disk", {}, "vm"),
+        ("remove_disk", {"vm": "app01", "svm": "svm_san", "volume": ""}, "naa, or else volume, lun"),
+        ("grow_disk", {}, "lun, size, svm, vm, volume"),
+        ("attach_disk", {}, "lun, svm, vm, volume"),
+        ("detach_disk", {}, "lun, svm, vm, volume"),
+        ("move_disk", {}, "lun, svm, to_vm, vm, volume"),
+        ("storage_map", {}, "directory"),
+    ],
+)
+def test_a_variable_that_is_missing_is_named(tmp_path: Path, playbook: str, variables: dict[str, Any], missing: str) -> None:
+    run = Commands(tmp_path).playbook(f"crossvisor.san.{playbook}", **variables)
+    assert (run.code, run.counts["changed"], run.counts["failed"]) == (2, 0, 1), run.output
+    assert re.search(rf"missing required arguments: {missing}[\"\\n]", run.output), run.output
 
 
 def test_connections_may_all_come_from_the_environment(lab: Lab, ansible: Commands) -> None:
@@ -366,7 +418,9 @@ def test_a_lun_that_no_host_finds_is_taken_back(lab: Lab, ansible: Commands, lun
     lab.fail(HYPERVISOR, {"status": 200, "body": FRUITLESS_RESCAN}, match="^RescanAllHba ", times=1000)
     run = play(ansible, PROVISION, vm="app01", svm="svm_san", **lun, provision_timeout=1)
     assert (run.code, run.counts["rescued"]) == (2, 1), run.output
-    assert re.search(r"LUN naa\.\w+ is not visible on esx01\.lab, esx02\.lab after 1 s: check that it is online on the array", run.shown)
+    assert re.search(
+        r"LUN naa\.\w+ is not visible on esx01\.lab, esx02\.lab after 1 s, and array \S+ maps it to them: check zoning", run.shown
+    )
     assert run.shown.endswith(removed)
     assert lab.state() == before
     assert lab.device_losses() == []

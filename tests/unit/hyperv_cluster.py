@@ -62,8 +62,8 @@ class ClusterLab:
         return observe(self.nodes(), self.vm, Names(self.vm_name, self.naa, mount_point), Patience(TIMEOUT, **timing))
 
     def plan_attach(self, **wish: Any) -> Plan:
-        settings = {"mount_point": MOUNT_POINT, "initialize": True, "timeout": TIMEOUT, **wish}
-        return cluster_attach.plan_attach(self.nodes(), self.vm, DiskWish(name=self.naa, **settings))
+        settings = {"name": self.naa, "mount_point": MOUNT_POINT, "initialize": True, "timeout": TIMEOUT, **wish}
+        return cluster_attach.plan_attach(self.nodes(), self.vm, DiskWish(**settings))
 
     def plan_detach(self, release: bool = True) -> Plan:
         hosts = self.nodes()

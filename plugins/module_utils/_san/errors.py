@@ -84,6 +84,11 @@ def in_one_sentence(told: str) -> str:
     return _END_OF_SENTENCE.sub(lambda end: " " if end[1] else "; ", text)
 
 
+def option(name: str, value: str = "") -> str:
+    """An option of a module as a way out names it, and how a user of a role finds the variable for it."""
+    return f"{name}{f'={value}' if value else ''} (in a role, the variable that ends in _{name})"
+
+
 class StepFailed(CrossvisorError):
     """A plan stopped; the text names the failing step, what was undone, and what could not be.
 

@@ -78,6 +78,9 @@ class Guard(Step):
     raises stops the plan and takes back what was done so far.
     """
 
+    early: bool = False
+    """It needs nothing of what is done before it, so that check mode looks too."""
+
     @abstractmethod
     def look(self) -> None:
         """Ask the systems again. Raises a `CrossvisorError`, usually `Refused`, when the plan must not go on."""
@@ -138,6 +141,15 @@ class Plan:
                 _undo(ran)
                 raise
         return ran
+
+    def look_early(self) -> None:
+        """What check mode can find out of what would stop a plan that changes something. Raises `StepFailed`; nothing is done."""
+        early = [step for step in self.steps if isinstance(step, Guard) and step.early]
+        for guard in early if self.pending() else ():
+            try:
+                guard.look()
+            except CrossvisorError as error:
+                raise _failure(guard, error, []) from error
 
     def __add__(self, other: Plan) -> Plan:
         return Plan([*self.steps, *other.steps], [*self.warnings, *other.warnings])
@@ -216,6 +228,8 @@ def carry_out(plan: Plan, check_mode: bool) -> Outcome:
     pending = plan.pending()
     before = _merged([step.before() for step in pending])
     after = _merged([step.after() for step in pending])
+    if check_mode:
+        plan.look_early()
     ran = pending if check_mode else plan.run()
     return Outcome(changed=bool(ran), actions=[step.title for step in ran], before=before, after=after, warnings=plan.warnings)
 

@@ -177,6 +177,21 @@ class ScsiName:
         return text if _NETAPP_SERIAL.fullmatch(text) else None
 
 
+@dataclass(frozen=True)
+class PlannedLun(ScsiName):
+    """A LUN that does not exist yet, by what it will be called, such as its path: no LUN that there is equals it.
+
+    The words stand in for the name, which only the array will give. Raises `InvalidInput` when there are none.
+    """
+
+    def __post_init__(self) -> None:
+        if not self.naa.strip():
+            raise InvalidInput("A LUN that does not exist yet was asked about without saying what it will be called: name its path.")
+
+    def __str__(self) -> str:
+        return self.naa
+
+
 def ontap_serial(name: ScsiName, product: str | None) -> str | None:
     """The ONTAP `serial_number` of a device with this name and INQUIRY product, which may be padded, or None when it is not ONTAP's.
 

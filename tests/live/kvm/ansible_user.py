@@ -54,11 +54,11 @@ class User:
 
 
 @contextmanager
-def administrator(lab: KvmLab, directory: Path) -> Iterator[User]:
-    """One who works in a directory of his own."""
+def administrator(lab: KvmLab, directory: Path, seconds: float = EMULATED_SECONDS) -> Iterator[User]:
+    """One who works in a directory of his own, and waits so long for a play."""
     with tempfile.TemporaryDirectory() as sockets:
         file = directory / "inventory.json"
         file.touch(mode=0o600)
         file.write_text(json.dumps(inventory(lab.endpoints)))
         environment = {"ANSIBLE_PIPELINING": "1", "ANSIBLE_SSH_CONTROL_PATH_DIR": sockets}
-        yield User(lab, Commands(directory, EMULATED_SECONDS), environment)
+        yield User(lab, Commands(directory, seconds), environment)

@@ -72,6 +72,25 @@ def test_check_mode_tells_but_changes_nothing(kvm: KvmLab, modules: ModuleRunner
     assert kvm.domains() == before
 
 
+@pytest.mark.parametrize("vm", [GUEST, "noscsi01"])
+def test_check_mode_tells_of_a_second_disk_before_there_is_a_lun(kvm: KvmLab, modules: ModuleRunner, vm: str) -> None:
+    before, lun = kvm.domains(), f"svm_san:{kvm_world.lun_path('planned')}"
+    asked = {"hypervisor": kvm.hypervisor, "vm": vm, "planned_lun": lun, "planned_disks": [{"place": "SCSI(0:0)"}], "timeout": 20}
+    result = modules.succeed("ptd_attach", asked, check=True)
+    (host,) = result["hosts"]
+    assert result["actions"] == [f"rescan {host} for LUN {lun}", f"attach LUN {lun} to VM {vm} as SCSI(0:1)"]
+    assert kvm.domains() == before
+    assert "planned_lun only tells in check mode" in modules.fail("ptd_attach", {**asked, "planned_disks": []})
+
+
+def test_the_host_does_not_wait_for_a_lun_that_the_array_does_not_map_to_it(kvm: KvmLab, modules: ModuleRunner) -> None:
+    stranger = {"initiators": ["iqn.2026-01.com.example:stranger"], "igroup": "strangers", "lun_id": 5}
+    lun = {"svm": "svm_san", "volume": kvm_world.VOLUME, "name": "elsewhere", "size": "64MiB", "os_type": "linux"}
+    other = modules.succeed("lun_provision", {"array": kvm.array, **lun, **stranger})["naa"]
+    message = modules.fail("ptd_attach", disk(kvm, GUEST, other, array=kvm.array, timeout=600))
+    assert f"LUN naa.{other} (svm_san:{kvm_world.lun_path('elsewhere')}) is mapped to no initiator of" in message
+
+
 def test_a_second_vm_is_refused_and_told_who_has_it(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:
     attached(modules, kvm, GUEST, naa)
     before = kvm.domains()

@@ -80,7 +80,7 @@ class Journey:
         self.runs[name] = self.user.play(REMOVE, vm=GUEST, naa=self.naa, delete=True, **CONNECTIONS, **IN_GUEST)
 
     def promise(self) -> None:
-        self.provision("promised", "1GiB", "--check")
+        self.provision("promised", "1GiB", "--check", "--diff", "-vvv")
         self.seen["promised"] = self.lab.state()
 
     def make(self) -> None:
@@ -167,7 +167,8 @@ def test_every_run_that_may_succeed_does(journey: Journey) -> None:
 
 
 def test_check_mode_promises_and_changes_nothing(journey: Journey) -> None:
-    assert journey.runs["promised"].counts["changed"] == 1
+    assert journey.runs["promised"].counts["changed"] == 2
+    assert f"attach LUN svm_san:{PATH} to VM {GUEST} as SCSI(0:0)" in journey.runs["promised"].actions
     assert journey.seen["promised"] == journey.seen["before"]["lab"]
 
 

@@ -222,7 +222,7 @@ def undeclared(text: Any) -> set[str]:
 
 def _without_filters(text: str) -> str:
     """A template whose filters Jinja itself need not know."""
-    return re.sub(r"\|\s*[a-z_.]+", "| default", text)
+    return re.sub(r"\|\s*[a-z0-9_.]+", "| default", text)
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=name_of)

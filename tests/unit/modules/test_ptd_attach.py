@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Host, ScsiDevice, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Hba, Host, ScsiDevice, VirtualDisk, VirtualMachine
 from tests.unit.modules.subject import opened, subject, undocumented
-from tests.unit.ports import NAME, MemoryHypervisor
+from tests.unit.ports import NAME, MemoryArray, MemoryHypervisor, lun
 
 PTD_ATTACH = subject("ptd_attach")
 DISK = {"hypervisor": {"hostname": "vcenter.example.com"}, "vm": "app", "naa": f"naa.{NAME.naa}", "timeout": 0}
@@ -86,3 +86,47 @@ def test_forgotten_leaves_the_vm_alone(hypervisor: MemoryHypervisor) -> None:
 def test_what_means_nothing_is_told_before_anybody_is_asked(options: dict[str, Any], message: str) -> None:
     with opened():
         assert message in PTD_ATTACH.fail({**DISK, **options})
+
+
+PLANNED = {**{name: value for name, value in DISK.items() if name != "naa"}, "planned_lun": "svm:/vol/v/l"}
+
+
+def test_a_lun_that_does_not_exist_yet_can_be_asked_about(hypervisor: MemoryHypervisor) -> None:
+    others = [{"naa": NAME.naa, "place": "SCSI(0:1)"}, {"naa": "", "place": ""}, {"naa": NAME.naa, "state": "absent"}]
+    with opened(hypervisor):
+        result = PTD_ATTACH.run({**PLANNED, "planned_disks": others}, check=True)
+    assert (result["changed"], result["naa"]) == (True, None)
+    assert result["actions"] == ["rescan esx1 for LUN svm:/vol/v/l", "attach LUN svm:/vol/v/l to VM app"]
+
+
+@pytest.mark.parametrize(
+    ("options", "option"),
+    [
+        (PLANNED, "planned_lun"),
+        ({**DISK, "planned_disks": [{"place": "SCSI(0:1)"}]}, "planned_disks"),
+        ({**PLANNED, "state": "absent", "_ansible_check_mode": True}, "planned_lun"),
+    ],
+)
+def test_what_is_only_planned_is_asked_about_and_never_done(options: dict[str, Any], option: str) -> None:
+    checked = {name: value for name, value in options.items() if name != "_ansible_check_mode"}
+    with opened():
+        result = PTD_ATTACH.run(checked, check="_ansible_check_mode" in options)
+    assert f"{option} only tells in check mode" in result["msg"]
+
+
+def test_the_array_is_asked_only_where_hosts_do_not_see_the_lun(hypervisor: MemoryHypervisor) -> None:
+    array = MemoryArray(lun(NAME, initiators=[]))
+    named = {**DISK, "array": {"hostname": "ontap.example.com"}}
+    with opened(hypervisor, array):
+        PTD_ATTACH.succeed(named)
+    assert array.calls == []
+
+
+def test_the_array_s_word_ends_the_wait(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.seen = []
+    hypervisor.host_list = [Host("h1", "esx1", "prod", hbas=[Hba("vmhba1", "iscsi_software", "online", iqn="iqn.2026-01.com.example:h1")])]
+    array = MemoryArray(lun(NAME, initiators=[]))
+    with opened(hypervisor, array):
+        message = PTD_ATTACH.fail({**DISK, "timeout": 3600, "array": {"hostname": "ontap.example.com"}})
+    assert "is mapped to no initiator of esx1 on array ontap.example.com" in message
+    assert array.calls == ["about", "luns", "close"]

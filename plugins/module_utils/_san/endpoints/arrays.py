@@ -24,6 +24,11 @@ def array_option(**settings: Any) -> dict[str, Any]:
     return connection_option(ARRAY, pool.TYPES, **settings)
 
 
+def names_array(module: AnsibleModule) -> bool:
+    """Tell whether an array was named, by the option `array` or the environment."""
+    return connection(ARRAY, module.params["array"]).hostname is not None
+
+
 def open_array(module: AnsibleModule, params: Mapping[str, Any] | None) -> Array:
     """Open the array that these options, or the environment, name. Raises a `CrossvisorError`."""
     descriptor, complete = pool.resolve(connection(ARRAY, params))

@@ -9,12 +9,20 @@ Pure. A backend says which settings it knows; how a refusal reads stands here on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Slot
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Slot, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+
+Hardware = TypeVar("Hardware")
+Place = TypeVar("Place")
+
+AHEAD, NOT_YET = "another disk of this run", "not attached yet"
+"""How a place is occupied that a disk gets before the one in hand, and which disk that is."""
 
 
 def place_name(bus: int | None, unit: int | None) -> str:
@@ -49,6 +57,41 @@ def refuse_unit_without_bus(slot: Slot) -> None:
     """Raise `InvalidInput` for a unit of no controller in particular."""
     if slot.bus is None and slot.unit is not None:
         raise InvalidInput(f"Unit {slot.unit} was asked for without a bus: name both, such as {place_name(0, slot.unit)}, or none.")
+
+
+def in_turn(
+    vm: str,
+    slots: Sequence[Slot],
+    hardware: Hardware,
+    choose: Callable[[Hardware, Slot], Place],
+    occupied: Callable[[Hardware, Place], Hardware],
+) -> list[Place]:
+    """A place for one disk after the other, each chosen on the hardware with those before it `occupied`.
+
+    Raises what `choose` raises; when free places are used up, with how many of the disks have one.
+    """
+    found: list[Place] = []
+    for slot in slots:
+        try:
+            place = choose(hardware, slot)
+        except Refused as full:
+            if len(slots) == 1 or slot.unit is not None:
+                raise
+            raise Refused(f"VM {vm} shall get {len(slots)} more disks and has room for {len(found) or 'none'} of them: {full}") from full
+        found.append(place)
+        hardware = occupied(hardware, place)
+    return found
+
+
+def without(vm: VirtualMachine, leaving: Collection[ScsiName]) -> VirtualMachine:
+    """The VM once it has lost these LUNs: their places are free."""
+    gone = [disk for disk in vm.disks if disk.name in leaving]
+    freed = {(disk.controller, disk.unit) for disk in gone}
+    controllers = [
+        replace(controller, units=[unit for unit in controller.units if (controller.key, unit) not in freed])
+        for controller in vm.controllers
+    ]
+    return replace(vm, controllers=controllers, disks=[disk for disk in vm.disks if disk not in gone]) if gone else vm
 
 
 def other_place(slot: Slot, bus: int | None, unit: int | None, is_at: str = "") -> list[str]:

@@ -47,6 +47,15 @@ class DiskWish:
     """Where the guest shall mount it: what a cluster's resources for the disk are named after."""
     initialize: bool = False
     """The user's word that the LUN is empty, so that a partition table may be written where a cluster needs one."""
+    ahead: Sequence[Slot] = ()
+    """Where other disks go that the VM gets before this one; only of a plan that is not carried out."""
+    leaving: Collection[ScsiName] = ()
+    """LUNs that the VM loses before it gets this one; only of a plan that is not carried out."""
+
+    @property
+    def slots(self) -> list[Slot]:
+        """Where the disks go, this one last."""
+        return [*self.ahead, self.slot]
 
 
 class Homes(Protocol):

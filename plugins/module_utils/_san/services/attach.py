@@ -30,10 +30,12 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     Attachment,
     Host,
     Inventory,
+    Slot,
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Guard, Outcome, Plan, Step, carry_out, read_back
-from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun, ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.presentation import Presentation
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import (
     can_be_asked,
     hosts_that_can_run,
@@ -56,6 +58,8 @@ _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 15.0
 _RELEASED = "released by the hosts"
 _DETACH_OR_SHARE = "detach it there first, or ask for sharing if several VMs shall write to it"
+_DETACH_OR_KEEP = "remove it there first, or only detach the disk here (ptd_attach with release=false)"
+_ONLINE_AND_MAPPED = "that it is online on the array and mapped to the initiators of these hosts (hba_info lists them), "
 _PAUSES = (1.0, 2.0, 4.0)
 """Seconds before each time that something is planned anew. Of several runs that change one VM at once, one gets ahead each time."""
 
@@ -73,6 +77,10 @@ class AttachRequest:
     ignore_hosts: Sequence[str] = ()
     size_bytes: int = 0
     """What the hosts shall see of the LUN at least, after it has grown; 0 for any size."""
+    ahead: Sequence[tuple[ScsiName, Slot]] = ()
+    """Other disks that the VM shall get before this one, and where: for check mode, which attaches none of them."""
+    leaving: Sequence[ScsiName] = ()
+    """LUNs that the VM shall lose before it gets this one: for check mode, which detaches none of them."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,7 @@ class AttachReport:
             "diff": self.outcome.diff(),
             "warnings": list(self.outcome.warnings),
             "vm": {"name": self.vm.name, "id": self.vm.id, "uuid": self.vm.uuid},
-            "naa": name.naa,
+            "naa": None if isinstance(name, PlannedLun) else name.naa,
             "hosts": list(self.hosts),
             "disk": _disk(self.attachment) if self.attachment else None,
         }
@@ -126,6 +134,8 @@ class MakeVisible(Step):
     name: ScsiName
     timeout: float
     size_bytes: int = 0
+    presentation: Presentation | None = None
+    """Who knows whether the hosts wait in vain, where somebody does."""
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
@@ -145,6 +155,7 @@ class MakeVisible(Step):
             self._missing = self.without_lun()
             if not self._missing:
                 return
+            self._refuse_to_wait_in_vain()
             if self.clock() >= deadline:
                 raise TimedOut(self._overdue())
             progress.tell(self._waiting(self.timeout - (deadline - self.clock())))
@@ -156,6 +167,15 @@ class MakeVisible(Step):
 
     def after(self) -> dict[str, object]:
         return {"visible": {host.name: True for host in self._missing}}
+
+    def _refuse_to_wait_in_vain(self) -> None:
+        """Raise `Refused` when the array says that hosts which do not find the LUN will not find it."""
+        if self.presentation is None:
+            return
+        sizes = self._sizes()
+        reason = self.presentation.in_vain([host for host in self._missing if host.id not in sizes])
+        if reason:
+            raise Refused(reason)
 
     def _waiting(self, elapsed: float) -> str:
         hosts = ", ".join(host.name for host in self._missing)
@@ -171,10 +191,10 @@ class MakeVisible(Step):
             )
         absent = [host.name for host in self._missing if host.id not in sizes]
         if absent:
+            told = f", and {self.presentation.remark}" if self.presentation and self.presentation.remark else ""
             return (
-                f"LUN {self.name} is not visible on {', '.join(absent)} after {self.timeout:g} s: "
-                "check that it is online on the array and mapped to the initiators of these hosts (hba_info lists them), zoning, and iSCSI "
-                "sessions"
+                f"LUN {self.name} is not visible on {', '.join(absent)} after {self.timeout:g} s{told}: "
+                f"check {'' if self.presentation and self.presentation.mapped else _ONLINE_AND_MAPPED}zoning, and iSCSI sessions"
             )
         small = ", ".join(f"{host.name} ({sizes[host.id]} bytes)" for host in self._missing)
         return (
@@ -253,6 +273,7 @@ class _Attach:
     hypervisor: Hypervisor
     request: AttachRequest
     check_mode: bool
+    presentation: Presentation | None
     _lacking: str = ""
     """`VirtualMachine.id` of the VM, once it was seen without the LUN."""
 
@@ -263,8 +284,9 @@ class _Attach:
         had = self._had(vm)
         warnings = _refuse_second_vm(vm, request, inventory) if had else _refuse_strangers(vm, request, inventory)
         hosts = reachable(hosts_that_can_run(vm, inventory.hosts), request.ignore_hosts)
-        seen = MakeVisible(hypervisor, hosts, wish.name, wish.timeout, request.size_bytes)
-        given = hypervisor.plan_attach(vm, wish)
+        seen = MakeVisible(hypervisor, hosts, wish.name, wish.timeout, request.size_bytes, self.presentation)
+        ahead = [slot for name, slot in request.ahead if not _has(vm, name)]
+        given = hypervisor.plan_attach(vm, replace(wish, ahead=ahead, leaving=request.leaving))
         before, after = StillFree(hypervisor, vm, request), StillMapped(hypervisor, vm, request, seen)
         guarded = [before, *given.steps, after] if given.pending() else given.steps
         plan = Plan([seen, *guarded], [*warnings, *given.warnings])
@@ -285,9 +307,18 @@ class _Attach:
         return has
 
 
-def attach(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool, sleep: Callable[[float], None] = time.sleep) -> AttachReport:
-    """Make the LUN a disk of the VM. Raises a `CrossvisorError`; nothing is left half-made."""
-    return _planned_anew(_Attach(hypervisor, request, check_mode), sleep)
+def attach(
+    hypervisor: Hypervisor,
+    request: AttachRequest,
+    check_mode: bool,
+    sleep: Callable[[float], None] = time.sleep,
+    presentation: Presentation | None = None,
+) -> AttachReport:
+    """Make the LUN a disk of the VM. Raises a `CrossvisorError`; nothing is left half-made.
+
+    With the array's word (`presentation`), hosts do not wait for a LUN that they cannot see.
+    """
+    return _planned_anew(_Attach(hypervisor, request, check_mode, presentation), sleep)
 
 
 def detach(
@@ -332,9 +363,7 @@ def _detach(hypervisor: Hypervisor, request: AttachRequest, release: bool, check
     hosts: list[Host] = []
     if release:
         claimed = without(vm.id, _claims(request, inventory))
-        warnings = refuse_unless_free(
-            request.wish.name, claimed, _RELEASED, "remove it there first, or leave release off", request.assume_unused
-        )
+        warnings = refuse_unless_free(request.wish.name, claimed, _RELEASED, _DETACH_OR_KEEP, request.assume_unused)
         hosts, let_go = _release(hypervisor, vm, request, inventory)
         plan = Plan([*plan.steps, *let_go.steps], [*warnings, *plan.warnings, *let_go.warnings])
     attachment = hypervisor.attachment(vm, request.wish.name) if check_mode else None

@@ -6,18 +6,19 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.entity_name import unescaped
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, NotFound, Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.entity_name import did_you_mean, unescaped
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    Ambiguous,
+    NotFound,
+    Refused,
+    option,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import STANDBY, UNREACHABLE, Host, Inventory, VirtualMachine
 
 _UUID = re.compile(r"[0-9a-f]{8}(-?)(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}", re.IGNORECASE)
-_MOST_HINTS = 3
-_NEAR = 0.7
-"""Of `difflib`, from 0 to 1: a typing error in a name of five characters is near, two are not."""
 
 
 def pick_vm(machines: Sequence[VirtualMachine], wanted: str) -> VirtualMachine:
@@ -51,13 +52,13 @@ def reachable(hosts: Sequence[Host], ignored: Collection[str]) -> list[Host]:
     if lost:
         raise Refused(
             f"The hosts {', '.join(lost)} are not connected, so their view of the LUN is unknown: "
-            "reconnect them, or name them in ignore_hosts."
+            f"reconnect them, or name them in {option('ignore_hosts')}."
         )
     asleep = sorted(host.name for host in kept if host.state == STANDBY)
     if asleep:
         raise Refused(
-            f"The hosts {', '.join(asleep)} are in standby, so they can neither look for the LUN nor let go of it: power them on, or name "
-            "them in ignore_hosts (they look for LUNs when they start)."
+            f"The hosts {', '.join(asleep)} are in standby, so they can neither look for the LUN nor let go of it: power them on, which "
+            f"makes them look, or name them in {option('ignore_hosts')}."
         )
     return kept
 
@@ -93,28 +94,14 @@ def _all_known(kind: str, wanted: Collection[str], known: Collection[str]) -> No
     missing = [name for name in wanted if name not in known]
     if missing:
         there = ", ".join(sorted(name for name in known if name)) or "none"
-        raise NotFound(f"There is no {kind} {_quoted(missing)} on this hypervisor; it has: {there}{meant(missing, known)}")
+        raise NotFound(f"There is no {kind} {_quoted(missing)} on this hypervisor; it has: {there}{did_you_mean(missing, known)}")
 
 
 def _no_vm(names: Sequence[str], machines: Sequence[VirtualMachine]) -> str:
     return (
         f"There is no VM {_quoted(names)} among the {len(machines)} VMs that the account sees on this hypervisor, neither by name nor by "
-        f"UUID or identifier: correct it, or give the account the right to see it{meant(names, {vm.name for vm in machines})}"
+        f"UUID or identifier: correct it, or give the account the right to see it{did_you_mean(names, {vm.name for vm in machines})}"
     )
-
-
-def meant(names: Sequence[str], known: Collection[str]) -> str:
-    """The end of a sentence about names that nobody has, with those that are near, whatever their case."""
-    spellings: dict[str, list[str]] = {}
-    for name in sorted(known):
-        spellings.setdefault(name.casefold(), []).append(name)
-    near = [
-        name
-        for wanted in names
-        for found in difflib.get_close_matches(wanted.casefold(), spellings, _MOST_HINTS, _NEAR)
-        for name in spellings[found]
-    ]
-    return f"; did you mean {', '.join(dict.fromkeys(near))}?" if near else "."
 
 
 def _described(vm: VirtualMachine) -> str:

@@ -13,7 +13,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    Refused,
+    option,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Inventory, LunMapping, Use
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
@@ -123,7 +126,7 @@ def refuse_unless_free(name: ScsiName, found: Sequence[Claim], purpose: str, way
         return [f"Nobody could tell whether LUN {name} is used ({doubts}); it was {purpose} because assume_unused vouches for it."]
     raise Refused(
         f"LUN {name} will not be {purpose}, because nobody can tell whether it is used ({doubts}): mend that, or vouch for the LUN with "
-        "assume_unused=true."
+        f"{option('assume_unused', 'true')}."
     )
 
 

@@ -367,3 +367,26 @@ def test_one_step_without_a_way_back_is_enough_not_to_plan_anew() -> None:
     with pytest.raises(StepFailed) as failure:
         Plan(steps).run()
     assert not failure.value.overtaken
+
+
+@dataclass
+class EarlyLook(Look):
+    """Looks at what no step of the plan changes."""
+
+    early = True
+
+
+def test_check_mode_asks_the_guards_that_need_nothing_done_and_no_others() -> None:
+    world: list[str] = ["x"]
+    early, late = EarlyLook(world, "y"), Look(world, "y")
+    assert carry_out(Plan([Put(world, "a"), early, late]), check_mode=True).actions == ["put a"]
+    assert (early.looks, late.looks) == (1, 0)
+    with pytest.raises(StepFailed, match=r"^Could not look: x has come\.$"):
+        carry_out(Plan([EarlyLook(world, "x"), Put(world, "a")]), check_mode=True)
+    assert world == ["x"]
+
+
+def test_where_nothing_is_to_be_done_check_mode_asks_no_guard() -> None:
+    early = EarlyLook(["x"], "x")
+    assert not carry_out(Plan([early, Put(["a"], "a")]), check_mode=True).changed
+    assert early.looks == 0

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
-from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName, from_vpd80, ontap_serial
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun, ScsiName, from_vpd80, ontap_serial
 
 LUN = "600a0980524c4974612b44687143566b"
 DISK = "5000c5004f2d0bb3"
@@ -393,3 +393,16 @@ def test_what_is_no_text_is_refused_like_any_other_word(value: Any) -> None:
         ScsiName(value)
     with pytest.raises(InvalidInput, match="is not the serial number of a NetApp LUN"):
         ScsiName.from_ontap_serial(value)
+
+
+def test_a_lun_that_does_not_exist_yet_is_no_lun_that_there_is() -> None:
+    planned = PlannedLun(LUN)
+    assert planned != ScsiName(LUN)
+    assert ScsiName(LUN) != planned
+    assert str(PlannedLun("svm:/vol/v/l")) == "svm:/vol/v/l"
+
+
+@pytest.mark.parametrize("words", ["", "  "])
+def test_a_lun_that_does_not_exist_yet_is_called_something(words: str) -> None:
+    with pytest.raises(InvalidInput, match="without saying what it will be called"):
+        PlannedLun(words)

@@ -11,7 +11,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import ProvisionWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    Refused,
+    option,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.initiator_name import initiator_kind
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun
 
@@ -150,7 +153,7 @@ def _named(wish: ProvisionWish, missing: Sequence[str], groups: Sequence[Group])
     if group.os_type != os_type:
         raise Refused(
             f"Igroup {wish.address.svm}:{name} has os_type {group.os_type}, not {os_type}: "
-            f"give os_type {group.os_type}, or name another igroup."
+            f"name another one in {option('igroup')}, or say igroup_os_type={group.os_type} if that is what its initiators run."
         )
     return group
 

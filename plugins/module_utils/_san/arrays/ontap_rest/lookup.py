@@ -24,7 +24,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_r
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import Group
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.states import refuse_volume_unless_online
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, MissingRight, NotFound
+from ansible_collections.crossvisor.san.plugins.module_utils._san.entity_name import did_you_mean
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, InvalidInput, MissingRight, NotFound
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ONLINE, UNKNOWN, Lun, LunMapping, Portal, Target, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
@@ -112,19 +113,54 @@ def require_place(client: OntapClient, address: LunAddress) -> None:
     volume = _only(client.records("/storage/volumes", ("name", "state"), {"svm.name": [address.svm], "name": [address.volume]}))
     if volume is not None:
         return refuse_volume_unless_online(address, str(volume.get("state") or UNKNOWN))
-    if _lacks_svm(client, address.svm):
-        raise NotFound(f"There is no SVM {address.svm} on array {client.connection}: correct its name.")
+    _require_svm(client, address.svm)
     raise NotFound(
-        f"There is no volume {address.volume} in SVM {address.svm} of array {client.connection}: correct its name, or create it."
+        f"There is no volume {address.volume} in SVM {address.svm} of array {client.connection}: correct its name, or create it"
+        + did_you_mean([address.volume], _names(client, "/storage/volumes", {"svm.name": [address.svm]}))
     )
 
 
-def _lacks_svm(client: OntapClient, svm: str) -> bool:
-    """Tell whether there is no such SVM; where the right to ask is missing, nobody says so."""
+def no_lun(client: OntapClient, address: LunAddress, way_out: str) -> NotFound:
+    """What to say of a LUN that is not at this place: its SVM, its volume or it itself is not there, and which names are near."""
     try:
-        return not client.records("/svm/svms", ("name",), {"name": [svm]})
+        require_place(client, address)
+    except NotFound as place:
+        return place
+    except CrossvisorError:
+        known: list[str] = []
+    else:
+        known = _names(client, _LUNS, {"svm.name": [address.svm], "location.volume.name": [address.volume]})
+    prefix = lun_path(replace(address, lun=""))
+    near = did_you_mean([address.lun], [name[len(prefix) :] for name in known])
+    return NotFound(f"There is no LUN {address} on array {client.connection}: {way_out}{near}")
+
+
+def missing_place(client: OntapClient, address: LunAddress) -> list[str]:
+    """That the SVM or volume of a LUN that is not there does not exist either, as a warning. One request where both do.
+
+    Of LUNs none is named that is near: one that is about to be removed is mostly gone already, and the next one is somebody else's.
+    """
+    try:
+        require_place(client, address)
+    except NotFound as place:
+        return [str(place)]
+    except CrossvisorError:
+        return []
+    return []
+
+
+def _require_svm(client: OntapClient, svm: str) -> None:
+    """Raise `NotFound` when there is no such SVM; where the right to ask is missing, nobody says so."""
+    try:
+        known = _names(client, "/svm/svms", {})
     except MissingRight:
-        return False
+        return
+    if svm not in known:
+        raise NotFound(f"There is no SVM {svm} on array {client.connection}: correct its name{did_you_mean([svm], known)}")
+
+
+def _names(client: OntapClient, path: str, match: Match) -> list[str]:
+    return client.read(path, ("name",), match, lambda record: text_at(record, "name"))
 
 
 def exported_volumes(client: OntapClient) -> list[Volume]:

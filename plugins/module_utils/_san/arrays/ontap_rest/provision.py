@@ -30,11 +30,11 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_r
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
     CrossvisorError,
     InvalidInput,
-    NotFound,
     OutcomeUnknown,
     Refused,
     RemoteError,
     TimedOut,
+    option,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
@@ -81,7 +81,7 @@ def _check(wish: ProvisionWish) -> None:
 
 def _creation(site: Site, wish: ProvisionWish) -> CreateLun:
     if wish.size_bytes is None:
-        raise NotFound(f"There is no LUN {wish.address} on array {site.client.connection}: give a size to create it, or correct its name.")
+        raise lookup.no_lun(site.client, wish.address, "give a size to create it, or correct its name")
     lookup.require_place(site.client, wish.address)
     step = CreateLun(site, wish, wish.size_bytes)
     if len(step.comment) > _LONGEST_COMMENT:
@@ -133,7 +133,7 @@ def _refuse_if_others_see(lun: Lun, wish: ProvisionWish) -> None:
     if strangers:
         raise Refused(
             f"LUN {wish.address} is mapped to {', '.join(strangers)} too, and nobody can tell whether it is used there: unmap it from them "
-            "if nothing uses it, ask for sharing, or vouch for it with assume_unused."
+            f"if nothing uses it, ask for sharing, or vouch for it with {option('assume_unused', 'true')}."
         )
 
 

@@ -15,6 +15,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_r
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import Group, is_ours
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.site import OntapStep, Site, refuse_others_work
+from ansible_collections.crossvisor.san.plugins.module_utils._san.entity_name import did_you_mean
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, InvalidInput, Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
@@ -22,13 +23,15 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 
 
 def plan_withdraw(client: OntapClient, wish: WithdrawWish) -> Change:
-    """The steps to the wish; of a LUN that does not exist, only what an earlier run left of its groups. At most two requests.
+    """The steps to the wish; of a LUN that does not exist, only what an earlier run left of its groups. At most two requests, and three for
+    such a LUN; more where its SVM or volume does not exist.
 
     Raises `Refused` when the LUN would be taken from initiators that the wish does not name.
     """
     stored = _find(client, wish.lun)
     if stored is None:
-        return Change(Plan(_sweep(client, wish)), lambda: None)
+        unknown = lookup.missing_place(client, wish.lun) if isinstance(wish.lun, LunAddress) else ()
+        return Change(Plan(_sweep(client, wish), unknown), lambda: None)
     if wish.made_by:
         refuse_others_work(stored, wish.made_by)
     lun = stored.lun
@@ -43,7 +46,15 @@ def plan_withdraw(client: OntapClient, wish: WithdrawWish) -> Change:
     if wish.delete:
         _refuse_other_groups(lun, leaving)
         steps.append(DeleteLun(site, lun, wish.made_by))
-    return Change(Plan(steps), site.report, leaving)
+    return Change(Plan(steps, _unknown_group(wish, lun, title)), site.report, leaving)
+
+
+def _unknown_group(wish: WithdrawWish, lun: Lun, title: str) -> list[str]:
+    """That a group does not map the LUN, as a warning, where one with nearly that name does."""
+    near = did_you_mean([wish.group], [mapping.group for mapping in lun.mappings]) if wish.group else "."
+    if near == "." or any(mapping.group == wish.group for mapping in lun.mappings):
+        return []
+    return [f"LUN {title} is not mapped to an igroup {wish.group}, so that it was not unmapped from one: correct its name{near}"]
 
 
 def _sweep(client: OntapClient, wish: WithdrawWish) -> list[OntapStep]:
@@ -79,7 +90,7 @@ def _leaving(wish: WithdrawWish, lun: Lun) -> list[LunMapping]:
         if len(lun.mappings) > 1:
             raise Refused(
                 f"LUN {lun.svm}:{lun.path} is mapped to several igroups ({_names(lun.mappings)}): "
-                "say by group or initiators from which it shall be unmapped."
+                "say by igroup or initiators from which it shall be unmapped."
             )
         return list(lun.mappings)
     named = {name.lower() for name in wish.initiators}

@@ -10,7 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    Refused,
+    RemoteError,
+    option,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.access_path import is_letter
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.layout import Layout, Partition, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.session import Session
@@ -425,7 +429,8 @@ def refuse_other_content(session: Session, wish: VolumeWish) -> None:
     if session.layout.disk.style == RAW and not wish.blank:
         raise Refused(
             f"{disk[0].upper()}{disk[1:]} has no partition table that Windows knows, and Windows cannot tell whether it holds another "
-            "system's data, such as a Linux volume: say blank if the array knows that nothing was written to it, else choose another LUN."
+            "system's data, such as a Linux volume: if the array knows that nothing was written to it, say "
+            f"{option('blank', 'true')}, else choose another LUN."
         )
     reason = objection(session.layout, wish)
     if reason:
@@ -434,5 +439,5 @@ def refuse_other_content(session: Session, wish: VolumeWish) -> None:
     if label is not None:
         raise Refused(
             f"The volume on {session.disk_in_words()} has the label '{label}', not '{wish.label}': make sure that it is the right one, "
-            "then leave label out, or say force to change it (its data stays)."
+            f"then leave out the label, or change it by {option('force', 'true')} (its data stays)."
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import option
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows import file_systems
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.access_path import AccessPath
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.layout import Layout
@@ -64,8 +65,9 @@ def way_out(layout: Layout, wish: VolumeWish) -> str:
     volume = layout.volume
     if len(layout.data) != 1 or volume is None or volume.file_system.lower() not in _USABLE:
         return "make sure that this is the LUN that is meant and that nobody needs what is on it, because all of it would be lost by force"
-    option = "leave allocation_unit out" if volume.file_system.lower() == wish.file_system.lower() else f"ask for {volume.file_system}"
-    return f"{option} to use it as it is, or choose another LUN"
+    same = volume.file_system.lower() == wish.file_system.lower()
+    wanted = f"leave out {option('allocation_unit')}" if same else f"ask for {volume.file_system}"
+    return f"{wanted} to use it as it is, or choose another LUN"
 
 
 def other_label(layout: Layout, wish: VolumeWish) -> str | None:

@@ -27,7 +27,7 @@ _KNOWN: Mapping[str, Sequence[str]] = MappingProxyType(
 
 def attach_steps(change: VmChange, observed: Observed, wish: DiskWish) -> Plan:
     """The steps on the VM itself: a controller where one is needed, and the disk."""
-    place = places.choose(observed.vm, wish.slot)
+    *_ahead, place = places.choose_each(attach_rules.without(observed.vm, wish.leaving), wish.slots)
     controller = [] if place.controller else [AddController(change, place.bus)]
     return Plan([*controller, AttachDisk(change, wish.name, place)], warnings=_warnings(observed, wish.name))
 

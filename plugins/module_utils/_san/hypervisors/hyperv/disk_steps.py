@@ -27,7 +27,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import P
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import disks
-from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import HostDisk
+from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import RAW, HostDisk
 
 
 @dataclass
@@ -43,6 +43,8 @@ class TakeOffline(Step):
     name: ScsiName
     purpose: str = host_lun.GIVEN_TO_A_VM
     """What it will not be while the host uses it."""
+    writes_first: bool = False
+    """Steps before this one bring the LUN online while it is raw, so that this one is to come as long as it is, or is not seen yet."""
     _taken: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -51,6 +53,8 @@ class TakeOffline(Step):
 
     def done(self) -> bool:
         disk = self._now()
+        if self.writes_first and (disk is None or disk.style == RAW):
+            return False
         return disk is None or disk.offline or disk.clustered
 
     def do(self) -> None:

@@ -13,7 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    Refused,
+    RemoteError,
+    option,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import host_lun, rescan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.vm import ClusteredVm
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Node
@@ -148,5 +152,6 @@ def refuse_raw_unless(allowed: bool, there: ClusteredVm) -> None:
     if disk and disk.style == RAW and not allowed:
         raise Refused(
             f"LUN {there.name} has no partition table, by which a cluster knows its disks, and none is written without your word: "
-            "a raw LUN may hold what Windows does not know, such as a Linux volume, so set initialize if it is empty."
+            "a raw LUN may hold what Windows does not know, such as a Linux volume, so say that it is empty, if it is, by "
+            f"{option('initialize', 'true')}."
         )

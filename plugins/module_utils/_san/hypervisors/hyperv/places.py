@@ -11,12 +11,20 @@ drives sit in the same slots. A controller has no number of its own: it is count
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors import attach_rules
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import refuse_unit_without_bus
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.hardware import SCSI, label
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import POWERED_OFF, Controller, Slot, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    PASSTHROUGH,
+    POWERED_OFF,
+    Controller,
+    Slot,
+    VirtualDisk,
+    VirtualMachine,
+)
 
 BUSES = range(4)
 UNITS = range(64)
@@ -46,6 +54,11 @@ def choose(vm: VirtualMachine, slot: Slot) -> Place:
     return _on_bus(vm, slot.bus, slot.unit)
 
 
+def choose_each(vm: VirtualMachine, slots: Sequence[Slot]) -> list[Place]:
+    """A place for one disk after the other, as `choose` finds them, with those before it taken. Raises what `choose` raises."""
+    return attach_rules.in_turn(vm.name, slots, vm, choose, _occupied)
+
+
 def scsi_controllers(vm: VirtualMachine) -> Sequence[Controller]:
     """The controllers that pass-through disks go to, in the order of their numbers."""
     return sorted((controller for controller in vm.controllers if controller.type == SCSI), key=lambda controller: controller.bus)
@@ -54,6 +67,16 @@ def scsi_controllers(vm: VirtualMachine) -> Sequence[Controller]:
 def controller_on(vm: VirtualMachine, bus: int) -> Controller | None:
     """The SCSI controller with this number."""
     return next((controller for controller in scsi_controllers(vm) if controller.bus == bus), None)
+
+
+def _occupied(vm: VirtualMachine, place: Place) -> VirtualMachine:
+    """The VM with a disk at this place."""
+    there = place.controller or Controller(f"new {place.bus}", SCSI, place.bus)
+    disk = VirtualDisk(
+        "", attach_rules.AHEAD, PASSTHROUGH, controller=there.key, bus=place.bus, unit=place.unit, device=attach_rules.NOT_YET
+    )
+    others = [controller for controller in vm.controllers if controller.key != there.key]
+    return replace(vm, controllers=[*others, replace(there, units=[*there.units, place.unit])], disks=[*vm.disks, disk])
 
 
 def _anywhere(vm: VirtualMachine) -> Place:

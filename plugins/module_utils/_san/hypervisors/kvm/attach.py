@@ -6,16 +6,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors import attach_rules
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import places
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.changing import VmChange
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.changing import Observed, VmChange
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.disk_steps import AddController, AttachDisk, DetachDisk
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Disk
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Disk, Domain
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.machines import DomainPair
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.places import Place
@@ -45,7 +46,9 @@ def plan_attach(host: KvmHost, vm: VirtualMachine, wish: DiskWish) -> Plan:
     has = observed.disks_of(wish.name)
     if has:
         return _plan_rest(change, pair, has[0], wish)
-    place = places.choose(vm.name, pair.domains, wish.slot, wish.controller_type)
+    *ahead, place = places.choose_each(vm.name, _without(observed, wish.leaving), wish.slots, wish.controller_type)
+    for other in ahead:
+        _controller(change, pair, other, pair.record.targets)
     attach = AttachDisk(change, wish.name, place, pair.record.targets, shareable=wish.sharing == MULTI_WRITER)
     return Plan([*_controller(change, pair, place, pair.record.targets), attach])
 
@@ -63,6 +66,15 @@ def plan_detach(host: KvmHost, vm: VirtualMachine, name: ScsiName, timeout: floa
         return Plan()
     change.refuse_if_mounted(name)
     return Plan([DetachDisk(change, name, disk, _parts_with(observed.pair, disk)) for disk in disks])
+
+
+def _without(observed: Observed, leaving: Collection[ScsiName]) -> list[Domain]:
+    """What runs and what starts next time once these LUNs are gone: their places are free."""
+    gone = [disk for name in leaving for disk in observed.disks_of(name)]
+    return [
+        replace(part, disks=[disk for disk in part.disks if not any(_is_same(disk, other) for other in gone)])
+        for part in observed.pair.domains
+    ]
 
 
 def _plan_rest(change: VmChange, pair: DomainPair, disk: Disk, wish: DiskWish) -> Plan:
@@ -96,7 +108,12 @@ def _controller(change: VmChange, pair: DomainPair, place: Place, parts: int) ->
 
 
 def _parts_with(pair: DomainPair, disk: Disk) -> int:
-    return pair.targets_with(lambda other: (other.target, other.source) == (disk.target, disk.source))
+    return pair.targets_with(lambda other: _is_same(other, disk))
+
+
+def _is_same(one: Disk, other: Disk) -> bool:
+    """Whether both are one disk, of what runs and of what starts next time."""
+    return (one.target, one.source) == (other.target, other.source)
 
 
 def _is_on(disk: Disk, index: int) -> bool:

@@ -13,12 +13,20 @@ from __future__ import annotations
 import itertools
 import string
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors import attach_rules
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name, refuse_unit_without_bus
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Domain, DriveAddress
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import domain
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import (
+    Disk,
+    Domain,
+    DriveAddress,
+    ScsiController,
+    Source,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Slot
 
 VIRTIO_SCSI = "virtio-scsi"
@@ -107,11 +115,28 @@ def choose(vm: str, domains: Sequence[Domain], slot: Slot, wished_type: str | No
     return _on_bus(vm, domains, there, slot.bus, slot.unit, wanted)
 
 
+def choose_each(vm: str, domains: Sequence[Domain], slots: Sequence[Slot], wished_type: str | None) -> list[Place]:
+    """A place for one disk after the other, as `choose` finds them, with those before it taken. Raises what `choose` raises."""
+    return attach_rules.in_turn(vm, slots, domains, lambda now, slot: choose(vm, now, slot, wished_type), _occupied)
+
+
 def free_target(domains: Iterable[Domain]) -> str:
     """The first of `sda`, `sdb`, … `sdaa`, … that no disk has."""
     taken = {disk.target for domain in domains for disk in domain.disks}
     letters = ("".join(word) for length in itertools.count(1) for word in itertools.product(string.ascii_lowercase, repeat=length))
     return next(f"sd{word}" for word in letters if f"sd{word}" not in taken)
+
+
+def _occupied(domains: Sequence[Domain], place: Place) -> Sequence[Domain]:
+    """The domains with a disk at this place."""
+    return [_with_disk(found, place) for found in domains]
+
+
+def _with_disk(found: Domain, place: Place) -> Domain:
+    added = [] if found.controller(place.bus) else [ScsiController(place.bus, place.model, xml="")]
+    source = Source("block", path=attach_rules.NOT_YET)
+    disk = Disk(attach_rules.AHEAD, domain.LUN, "scsi", source, place.address, format="raw", alias="", shareable=False, backing=(), xml="")
+    return replace(found, controllers=[*found.controllers, *added], disks=[*found.disks, disk])
 
 
 def _common_controllers(domains: Sequence[Domain]) -> dict[int, str]:

@@ -59,7 +59,8 @@ def plan_attach(session: VimSession, vm: VirtualMachine, wish: DiskWish) -> Plan
     observed.refuse_unless_changeable()
     if settings.sharing != NOT_SHARED:
         return _plan_shared(change, observed, wish, settings)
-    place = places.choose(observed.vm, observed.hardware, wish.slot, wish.controller_type)
+    by_then = attach_rules.without(observed.vm, wish.leaving)
+    *_ahead, place = places.choose_each(by_then, observed.hardware, wish.slots, wish.controller_type)
     return Plan([_attach_new(change, observed, wish, place, settings)])
 
 
@@ -106,9 +107,11 @@ def _plan_shared(change: VmChange, observed: Observed, wish: DiskWish, settings:
     guest_cluster.refuse_unlike(wish.name, others, settings.sharing)
     by_bus = settings.sharing == PHYSICAL_BUS
     slot = guest_cluster.slot(wish.slot, others) if by_bus else wish.slot
-    place = places.choose(observed.vm, observed.hardware, slot, wish.controller_type, PHYSICAL if by_bus else "")
-    if by_bus:
-        guest_cluster.refuse_unless_possible(change.session, observed, place)
+    by_then = attach_rules.without(observed.vm, wish.leaving)
+    found = places.choose_each(by_then, observed.hardware, [*wish.ahead, slot], wish.controller_type, PHYSICAL if by_bus else "")
+    place = found[-1]
+    for one in found if by_bus else ():
+        guest_cluster.refuse_unless_possible(change.session, observed, one)
     attach = _share(change, observed, wish, place, *others[0]) if others else _attach_new(change, observed, wish, place, settings)
     unchanged = StillShared(change, wish.name, settings.sharing, place, others)
     return Plan([unchanged, attach], guest_cluster.warnings(observed, wish.name, place, others) if by_bus else ())

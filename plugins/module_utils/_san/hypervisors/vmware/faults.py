@@ -14,7 +14,11 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Overtaken, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    Overtaken,
+    RemoteError,
+    option,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_stub import fault_message
 
 
@@ -28,7 +32,7 @@ class Subject:
     datastore: str = "(unknown)"
 
 
-_ELSEWHERE = "name another one in the option datastore"
+_ELSEWHERE = f"name another one in {option('datastore')}"
 _SEE_HOST = "look at the host's recent tasks and its vmkernel.log, then run this task again"
 
 MEANINGS: Mapping[str, tuple[str, str]] = {

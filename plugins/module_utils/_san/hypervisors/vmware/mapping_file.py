@@ -12,8 +12,13 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.entity_name import unescaped
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.entity_name import did_you_mean, unescaped
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    NotFound,
+    Refused,
+    RemoteError,
+    option,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import machines, properties
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import Observed, VmChange, datastore_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.tree import name_of
@@ -80,7 +85,7 @@ class Home:
             state = f"has only {self.free_bytes} bytes free, too few for a mapping file"
         else:
             return
-        raise Refused(f"Datastore {self.name} for VM {vm} {state}: name another one in the option datastore ({others}).")
+        raise Refused(f"Datastore {self.name} for VM {vm} {state}: choose one of {others}, by {option('datastore')}.")
 
 
 def new(session: VimSession, observed: Observed, wished: str | None) -> MappingFile:
@@ -94,7 +99,8 @@ def new(session: VimSession, observed: Observed, wished: str | None) -> MappingF
     found = next((home for home in homes if home.name == name), None)
     if found is None:
         raise NotFound(
-            f"The host of VM {observed.vm.name} mounts no datastore '{name}' for the mapping file: choose one of its own ({fit})."
+            f"The host of VM {observed.vm.name} mounts no datastore '{name}' for the mapping file: choose one of its own ({fit})"
+            + did_you_mean([name], [home.name for home in homes])
         )
     found.refuse_unless_fit(observed.vm.name, fit)
     return MappingFile("" if name == observed.home else f"[{found.spelling}]", name, create=True)

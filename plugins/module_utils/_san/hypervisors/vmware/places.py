@@ -12,11 +12,20 @@ unit too is told in both ways; nobody is offered unit 64, which not every vCente
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors import attach_rules
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name, refuse_unit_without_bus
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import PHYSICAL, PHYSICAL_BUS, Controller, Slot, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    PASSTHROUGH,
+    PHYSICAL,
+    PHYSICAL_BUS,
+    Controller,
+    Slot,
+    VirtualDisk,
+    VirtualMachine,
+)
 
 PVSCSI = "pvscsi"
 SCSI_TYPES = (PVSCSI, "lsilogic", "lsilogicsas", "buslogic")
@@ -61,6 +70,13 @@ def choose(vm: VirtualMachine, hardware: int, slot: Slot, controller_type: str |
     return _on_bus(vm, hardware, slot, wanted, shared)
 
 
+def choose_each(
+    vm: VirtualMachine, hardware: int, slots: Sequence[Slot], controller_type: str | None = None, shared: str = ""
+) -> list[Place]:
+    """A place for one disk after the other, as `choose` finds them, with those before it taken. Raises what `choose` raises."""
+    return attach_rules.in_turn(vm.name, slots, vm, lambda now, slot: choose(now, hardware, slot, controller_type, shared), _occupied)
+
+
 def first_free(used: Iterable[int], units: Iterable[int]) -> int | None:
     """The lowest of the units that neither a device nor the controller itself sits on."""
     taken = {*used, CONTROLLER_UNIT}
@@ -70,6 +86,16 @@ def first_free(used: Iterable[int], units: Iterable[int]) -> int | None:
 def units(controller_type: str, hardware: int) -> range:
     """The units of a controller, that of the controller itself among them."""
     return _PVSCSI_UNITS if controller_type == PVSCSI and hardware >= _PVSCSI_64_SINCE else _UNITS
+
+
+def _occupied(vm: VirtualMachine, place: Place) -> VirtualMachine:
+    """The VM with a disk at this place."""
+    there = place.controller or Controller(f"new {place.bus}", place.type, place.bus, [CONTROLLER_UNIT], place.shared)
+    disk = VirtualDisk(
+        "", attach_rules.AHEAD, PASSTHROUGH, controller=there.key, bus=place.bus, unit=place.unit, device=attach_rules.NOT_YET
+    )
+    others = [controller for controller in vm.controllers if controller.key != there.key]
+    return replace(vm, controllers=[*others, replace(there, units=[*there.units, place.unit])], disks=[*vm.disks, disk])
 
 
 def _anywhere(vm: VirtualMachine, hardware: int, wanted: str, shared: str) -> Place:

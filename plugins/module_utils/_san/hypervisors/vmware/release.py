@@ -39,7 +39,10 @@ _VIEW_SECONDS = 20.0
 """How long vCenter may take to show what a host has done: HostSystem.config is its copy, and follows the host a little later."""
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 4.0
-_LET_GO = "let the hosts go of it first (ptd_attach with state=absent and release=true, or state=released when no VM has it)"
+_LET_GO = (
+    "let the hosts go of it first (the playbook remove_disk, or ptd_attach with state=absent and release=true, or with state=released when "
+    "no VM has it)"
+)
 _SERVICE = ("name", "runtime.connectionState", properties.HOST_POWER, properties.LUNS)
 _NOTHING_TO_FORGET = "NotFound"
 _OWNED: properties.Paths = {properties.HOST: ("vm", "datastore")}

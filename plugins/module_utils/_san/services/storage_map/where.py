@@ -11,11 +11,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.entity_name import did_you_mean
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, NotFound
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Host, Inventory, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource, ArrayView
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import meant, select_vms
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import select_vms
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.resources import Disk, Resource, Resources
 
 _HEX_SERIAL = re.compile("[0-9a-fA-F]{24}")
@@ -108,7 +109,7 @@ class Where:
             known = {spelled for resource in there for spelled in _spellings(resource, word) if spelled}
             if not (self.names & {resource.name for resource in there} if word == "naa" else getattr(self, word) in known):
                 silent = f", but it may be where nobody could look: {'; '.join(answers.failures)}" if answers.failures else ""
-                raise NotFound(f"{self._nothing(word)}{silent}{meant([getattr(self, word)], known)}")
+                raise NotFound(f"{self._nothing(word)}{silent}{did_you_mean([getattr(self, word)], known)}")
         if self.mount:
             _require("mount point", self.mount, mounts)
 
@@ -173,7 +174,7 @@ def _hosts(wanted: str, hosts: Sequence[Host]) -> set[str]:
 
 def _require(kind: str, wanted: str, known: Collection[str]) -> None:
     if wanted not in known and _place(wanted) not in map(_place, known):
-        raise NotFound(f"There is no {kind} '{wanted}' on this hypervisor{meant([wanted], known)}")
+        raise NotFound(f"There is no {kind} '{wanted}' on this hypervisor{did_you_mean([wanted], known)}")
 
 
 def holding(where: Where, below: Inventory, resources: Resources) -> Collection[str] | None:

@@ -13,8 +13,8 @@ import pytest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors import attach_rules
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Slot
-from tests.unit.ports import NAME
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Controller, Slot, VirtualDisk, VirtualMachine
+from tests.unit.ports import NAME, OTHER
 
 KNOWN = {"mode": ("physical", "virtual"), "sharing": ("none",), "datastore": ()}
 
@@ -64,3 +64,42 @@ def test_what_is_in_use_is_not_changed() -> None:
     attach_rules.refuse_change("app", NAME, [])
     with pytest.raises(Refused, match=r"is a disk of VM app already, with mode a, not b, sharing c, not d, which cannot be changed while"):
         attach_rules.refuse_change("app", NAME, ["mode a, not b", "sharing c, not d"])
+
+
+def taking(free: tuple[int, ...], slot: Slot) -> int:
+    """The asked unit, or the first of those that are free."""
+    if slot.unit is not None and slot.unit not in free:
+        raise Refused(f"{slot.unit} is taken: choose another.")
+    if not free:
+        raise Refused("The VM is full: detach a disk.")
+    return free[0] if slot.unit is None else slot.unit
+
+
+def in_turn(free: tuple[int, ...], *slots: Slot) -> list[int]:
+    return attach_rules.in_turn("app", slots, free, taking, lambda now, unit: tuple(other for other in now if other != unit))
+
+
+def test_each_disk_gets_a_place_that_those_before_it_leave() -> None:
+    assert in_turn((0, 1, 2), Slot(), Slot(0, 2), Slot()) == [0, 2, 1]
+    with pytest.raises(Refused, match=r"^1 is taken"):
+        in_turn((0, 1, 2), Slot(), Slot(), Slot(0, 1))
+
+
+@pytest.mark.parametrize(("free", "room"), [((1, 2, 3), "3"), ((), "none")])
+def test_more_disks_than_places_are_refused_with_how_many_there_are(free: tuple[int, ...], room: str) -> None:
+    words = f"VM app shall get 5 more disks and has room for {room} of them: The VM is full: detach a disk."
+    with pytest.raises(Refused, match=f"^{re.escape(words)}$"):
+        in_turn(free, *[Slot()] * 5)
+
+
+def test_of_one_disk_only_the_reason_is_told() -> None:
+    with pytest.raises(Refused, match=r"^The VM is full"):
+        in_turn((), Slot())
+
+
+def test_the_place_of_a_lun_that_goes_first_is_free() -> None:
+    disk = VirtualDisk("1", "Hard disk 1", "passthrough", "1000", 0, 1, name=NAME)
+    vm = VirtualMachine("vm-1", "app", controllers=[Controller("1000", "pvscsi", 0, [1, 2, 7])], disks=[disk])
+    left = attach_rules.without(vm, [NAME])
+    assert ([controller.units for controller in left.controllers], left.disks) == ([[2, 7]], [])
+    assert attach_rules.without(vm, [OTHER]) == vm

@@ -24,17 +24,20 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     FileSystem,
+    Hba,
     Host,
     ScsiDevice,
+    Slot,
     Use,
     VirtualDisk,
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
-from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun, ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.attach import AttachRequest, MakeVisible
-from tests.unit.ports import NAME, OTHER, Act, MemoryHypervisor
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.presentation import Presentation
+from tests.unit.ports import NAME, OTHER, Act, MemoryArray, MemoryHypervisor, lun
 
 DISK = VirtualDisk("2001", "Hard disk 2", "passthrough", "1000", 0, 1, name=NAME)
 REQUEST = AttachRequest("app", DiskWish(NAME, timeout=5))
@@ -630,3 +633,105 @@ def test_two_steps_that_are_called_alike_are_both_told(hypervisor: MemoryHypervi
 def test_no_size_that_shall_be_seen_is_any_size(hypervisor: MemoryHypervisor) -> None:
     hypervisor.seen = [ScsiDevice("h1", str(NAME), NAME, 0)]
     assert MakeVisible(hypervisor, hypervisor.host_list[:1], NAME, 60).done()
+
+
+PLANNED = PlannedLun("svm:/vol/v/l")
+
+
+def test_what_attaching_a_lun_would_do_is_told_before_there_is_one(hypervisor: MemoryHypervisor) -> None:
+    with_disk(visible_on(hypervisor, "h1", "h2"), "db")
+    report = attach.attach(hypervisor, replace(asking(name=PLANNED), assume_unused=True), check_mode=True)
+    assert report.outcome.actions == ["rescan esx1, esx2 for LUN svm:/vol/v/l", "attach LUN svm:/vol/v/l to VM app"]
+    assert (report.result(PLANNED)["naa"], report.result(PLANNED)["disk"]) == (None, None)
+
+
+def test_a_lun_that_is_still_to_be_made_is_refused_for_what_the_run_would_refuse(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.uses = [Use("VM", "lost", "vm-9", "cannot be read")]
+    with pytest.raises(Refused, match="nobody can tell whether it is used"):
+        attach.attach(hypervisor, asking(name=PLANNED), check_mode=True)
+    hypervisor.host_list[1] = replace(hypervisor.host_list[1], state="unreachable")
+    with pytest.raises(Refused, match="esx2 are not connected"):
+        attach.attach(hypervisor, replace(asking(name=PLANNED), assume_unused=True), check_mode=True)
+
+
+def test_of_the_disks_before_this_one_those_that_the_vm_lacks_take_a_place(
+    hypervisor: MemoryHypervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wishes: list[DiskWish] = []
+
+    def noting(vm: VirtualMachine, wish: DiskWish) -> Plan:
+        wishes.append(wish)
+        return Plan()
+
+    monkeypatch.setattr(hypervisor, "plan_attach", noting)
+    ahead = [(NAME, Slot(0, 1)), (PLANNED, Slot()), (OTHER, Slot(0, 3))]
+    request = replace(asking(name=PLANNED), ahead=ahead, leaving=[OTHER])
+    attach.attach(with_disk(hypervisor, "app"), request, check_mode=True)
+    assert wishes[0].slots == [Slot(), Slot(0, 3), Slot()]
+    assert wishes[0].leaving == [OTHER]
+
+
+def seen_with(hypervisor: MemoryHypervisor, array: MemoryArray, timeout: float = 60) -> MakeVisible:
+    presentation = Presentation(lambda: array, hypervisor, NAME)
+    return MakeVisible(hypervisor, hypervisor.host_list[:2], NAME, timeout, presentation=presentation, sleep=lambda _: None)
+
+
+def with_initiators(hypervisor: MemoryHypervisor) -> MemoryHypervisor:
+    hypervisor.host_list = [
+        replace(host, hbas=[Hba("vmhba1", "iscsi_software", "online", iqn=f"iqn.2026-01.com.example:{host.id}")])
+        for host in hypervisor.host_list
+    ]
+    return hypervisor
+
+
+def test_hosts_do_not_wait_for_a_lun_that_the_array_does_not_map_to_them(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.presented = {"h1": 1}
+    step = seen_with(with_initiators(hypervisor), MemoryArray(lun(NAME, initiators=["iqn.2026-01.com.example:h1"])))
+    with pytest.raises(Refused, match="is mapped to no initiator of esx2 on array"):
+        step.do()
+    assert hypervisor.rescans == [("h1", "h2")]
+
+
+def test_the_array_is_asked_again_while_hosts_wait(hypervisor: MemoryHypervisor) -> None:
+    array = MemoryArray(lun(NAME, initiators=["iqn.2026-01.com.example:h1", "iqn.2026-01.com.example:h2"]))
+    hypervisor.presented = {}
+    step = seen_with(with_initiators(hypervisor), array)
+
+    def taken_offline(_seconds: float) -> None:
+        if len(hypervisor.rescans) == 3:
+            array.lun = replace(lun(NAME), state="offline")
+
+    step.sleep = taken_offline
+    with pytest.raises(Refused, match="is offline on array"):
+        step.do()
+    assert len(hypervisor.rescans) == 4
+
+
+def test_nobody_asks_the_array_while_all_hosts_see_the_lun_or_for_those_that_see_it_too_small(hypervisor: MemoryHypervisor) -> None:
+    array = MemoryArray(lun(NAME, initiators=[]))
+    step = seen_with(visible_on(with_initiators(hypervisor), "h1", "h2"), array)
+    step.do()
+    assert array.calls == []
+    grown = replace(step, size_bytes=2 << 30, timeout=0)
+    with pytest.raises(TimedOut, match="still smaller than"):
+        grown.do()
+
+
+@pytest.mark.parametrize(
+    ("array", "told"),
+    [
+        (
+            MemoryArray(lun(NAME, initiators=["iqn.2026-01.com.example:h1", "iqn.2026-01.com.example:h2"])),
+            "after 0 s, and array ontap.example.com maps it to them: check zoning, and iSCSI sessions",
+        ),
+        (
+            MemoryArray(error="No."),
+            r"after 0 s, and the array could not be asked .* \(No\): check that it is online on the array and mapped",
+        ),
+    ],
+    ids=["mapped", "silent"],
+)
+def test_who_has_waited_in_vain_is_told_what_the_array_says(hypervisor: MemoryHypervisor, array: MemoryArray, told: str) -> None:
+    hypervisor.presented = {}
+    with pytest.raises(TimedOut, match=told):
+        seen_with(with_initiators(hypervisor), array, timeout=0).do()

@@ -178,7 +178,7 @@ def test_candidates_of_which_little_is_known_are_told_apart_all_the_same() -> No
 
 def test_a_host_in_standby_is_refused_by_that_name_and_one_in_maintenance_answers() -> None:
     asleep, busy = Host("h5", "esx5", "prod", state="standby"), Host("h6", "esx6", "prod", state="maintenance")
-    with pytest.raises(Refused, match=r"esx5 are in standby.*power them on, or name them in ignore_hosts"):
+    with pytest.raises(Refused, match=r"esx5 are in standby.*power them on, which makes them look, or name them in ignore_hosts"):
         reachable([*HOSTS[:2], asleep, busy], [])
     assert reachable([asleep, busy], ["esx5"]) == [busy]
     assert (can_be_asked(asleep), can_be_asked(busy), can_be_asked(HOSTS[2])) == (False, True, False)

@@ -70,7 +70,7 @@ def plan_attach(nodes: Nodes, vm: VirtualMachine, wish: DiskWish) -> Plan:
         LookAtVm(there),
         MakeWritable(there, wish.initialize),
         InitializeDisk(there, wish.initialize),
-        TakeOfflineOnHost(nodes, there.node, wish.name),
+        TakeOfflineOnHost(nodes, there.node, wish.name, writes_first=wish.initialize),
         LookAtPool(there),
         CreateTemporaryGroup(there, lambda now: not now.settled and now.temporary is None),
         MoveTemporaryGroup(there, _is_on_another_node),
@@ -118,7 +118,7 @@ def plan_detach(nodes: Nodes, vm: VirtualMachine, name: ScsiName, timeout: float
 def _names(vm: VirtualMachine, wish: DiskWish) -> Names:
     mount_point = wish.mount_point.strip()
     if not mount_point.isprintable():
-        raise InvalidInput(f"mount_point {mount_point!r} holds a character that no name in a cluster can have: remove it.")
+        raise InvalidInput(f"Mount point {mount_point!r} holds a character that no name in a cluster can have: remove it.")
     return Names(vm.name, wish.name, mount_point)
 
 

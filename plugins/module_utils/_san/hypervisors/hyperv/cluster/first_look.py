@@ -23,6 +23,7 @@ class LookAtVm(Guard):
     """The VM is as the plan found it, the cluster knows that it runs, and says in a way that is understood what it depends on."""
 
     there: ClusteredVm
+    early = True
 
     def __post_init__(self) -> None:
         self.title = f"see that VM {self.there.vm.name} is well in cluster {self.there.nodes.cluster}"

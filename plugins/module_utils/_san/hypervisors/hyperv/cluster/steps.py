@@ -457,7 +457,7 @@ def refuse_if_taken(now: Observed) -> None:
         lun = now.state.luns.get(blank.name.lower())
         raise Refused(
             f"The cluster has a resource '{blank.name}' already, {f'which is LUN {lun}' if lun else f'of type {blank.type}'}, in group "
-            f"'{blank.group}': name another mount_point for LUN {now.names.lun}, or remove that resource."
+            f"'{blank.group}': name another mount point for LUN {now.names.lun}, or remove that resource."
         )
     strangers = [member.name for member in now.state.members(now.temporary_name) if member not in (blank, now.resource)]
     if strangers:

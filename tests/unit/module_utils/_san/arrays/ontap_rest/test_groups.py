@@ -159,7 +159,9 @@ class TestWithAGroupName:
             route(wish(initiators=[A], group="esx", lun_id=6), lun((esx, 5)), [esx])
 
     def test_its_operating_system_must_fit(self) -> None:
-        with pytest.raises(Refused, match="Igroup svm_san:esx has os_type linux, not vmware: give os_type linux, or name another"):
+        with pytest.raises(
+            Refused, match=r"Igroup svm_san:esx has os_type linux, not vmware: name another one in igroup .*, or say igroup_os_type=linux"
+        ):
             route(wish(initiators=[A], group="esx"), None, [group("esx", os_type="linux")])
 
     def test_its_protocol_must_fit(self) -> None:

@@ -23,7 +23,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_r
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed, NotFound
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import LunMapping, Portal, Target, Volume
-from tests.unit.ontap import Endpoint, address, records
+from tests.unit.ontap import Endpoint, address, error, records
 
 LUN: dict[str, Any] = {
     "uuid": "5a24ae5b-28af-47fb-b129-5adf6cfba0a6",
@@ -156,14 +156,34 @@ class TestThePlaceOfALun:
         assert len(array.asked) == 1
 
     def test_without_a_volume_names_it(self, client: OntapClient, array: Endpoint) -> None:
-        array.answer(records(), records({"uuid": "s", "name": "svm_san"}))
-        with pytest.raises(NotFound, match=r"no volume vol_prod in SVM svm_san of array .*correct its name, or create it"):
+        volumes = [{"uuid": name, "name": name, "svm": {"name": "svm_san"}} for name in ("vol_prod1", "home")]
+        array.answer(records(), records({"uuid": "s", "name": "svm_san"}), records(*volumes))
+        with pytest.raises(
+            NotFound, match=r"no volume vol_prod in SVM svm_san of array .*correct its name, or create it; did you mean vol_prod1\?$"
+        ):
             lookup.require_place(client, address())
 
     def test_without_an_svm_names_that(self, client: OntapClient, array: Endpoint) -> None:
-        array.answer(records(), records())
-        with pytest.raises(NotFound, match=r"no SVM svm_san on array"):
+        array.answer(records(), records({"uuid": "s", "name": "SVM_SAN"}, {"uuid": "t", "name": "nas"}))
+        with pytest.raises(NotFound, match=r"no SVM svm_san on array .*: correct its name; did you mean SVM_SAN\?$"):
             lookup.require_place(client, address())
+
+
+class TestALunThatIsNotThere:
+    def test_is_told_with_those_of_its_volume_that_are_near(self, client: OntapClient, array: Endpoint) -> None:
+        place = {"svm": {"name": "svm_san"}, "location": {"volume": {"name": "vol_prod"}}}
+        luns = [{"uuid": name, "name": f"/vol/vol_prod/{name}", **place} for name in ("News", "other")]
+        array.answer(records({"uuid": "v", "name": "vol_prod", "svm": {"name": "svm_san"}, "state": "online"}), records(*luns))
+        told = str(lookup.no_lun(client, address("new"), "correct its name"))
+        assert told.endswith(": correct its name; did you mean News?")
+
+    def test_in_a_volume_that_is_not_there_either_is_told_by_that(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(records(), records({"uuid": "s", "name": "svm_san"}), records())
+        assert "no volume vol_prod in SVM" in str(lookup.no_lun(client, address(), "correct its name"))
+
+    def test_is_told_also_when_its_volume_cannot_be_asked_about(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(error(500, "1", "broken"))
+        assert str(lookup.no_lun(client, address(), "correct its name")).endswith(": correct its name.")
 
 
 def test_an_exported_volume_has_the_addresses_of_its_svm(client: OntapClient, array: Endpoint) -> None:

@@ -30,6 +30,7 @@ from tests.unit.ontap_provision import AS_JOB, BOTH, DROPPED_AFTER, DROPPED_BEFO
 A, B = "iqn.1998-01.com.vmware:a", "iqn.1998-01.com.vmware:b"
 OURS = group_name([A])
 REFUSED = {"error": {"code": 393271, "message": "The node is in takeover."}}
+VOLUME = records({"uuid": "v", "name": "vol1", "svm": {"name": "svm1"}, "state": "online"})
 PLACE = address("qtree1/lun1", "vol1", "svm1")
 
 
@@ -53,9 +54,27 @@ def titles(array: Endpoint, *groups: dict[str, Any], **settings: Any) -> list[st
 
 
 def test_a_lun_that_is_not_there_needs_nothing(array: Endpoint) -> None:
-    array.answer(records())
+    array.answer(records(), VOLUME)
     change = OntapRest(array.connection).plan_withdraw(WithdrawWish(PLACE, delete=True))
-    assert (change.plan.pending(), change.lun(), len(array.asked)) == ([], None, 1)
+    assert (change.plan.pending(), change.lun(), change.plan.warnings, len(array.asked)) == ([], None, [], 2)
+
+
+def test_of_a_lun_that_is_not_there_a_wrong_volume_is_told_and_no_near_lun(array: Endpoint) -> None:
+    array.answer(
+        records(), records(), records({"uuid": "s", "name": "svm1"}), records({"uuid": "v", "name": "vol11", "svm": {"name": "svm1"}})
+    )
+    (told,) = OntapRest(array.connection).plan_withdraw(WithdrawWish(PLACE, delete=True)).plan.warnings
+    assert "no volume vol1 in SVM svm1" in told
+    assert told.endswith("; did you mean vol11?")
+
+
+def test_a_group_that_does_not_map_the_lun_is_told_when_one_of_nearly_that_name_does(array: Endpoint) -> None:
+    for wished, told in (("prood", "did you mean prod?"), ("prod", ""), ("gone", "")):
+        mapped_to = group("prod", A)
+        array.answer(records(mapped(mapped_to)), records(mapped_to))
+        change = OntapRest(array.connection).plan_withdraw(WithdrawWish(PLACE, group=wished))
+        assert told in "".join(change.plan.warnings)
+        assert bool(change.plan.warnings) is bool(told)
 
 
 def test_an_unmapped_lun_needs_nothing_unless_it_shall_go(array: Endpoint) -> None:
@@ -76,7 +95,7 @@ def test_groups_are_meant_by_name_and_by_initiators_in_any_case(array: Endpoint)
 
 
 def test_several_groups_must_be_named(array: Endpoint) -> None:
-    with pytest.raises(Refused, match=r"LUN svm1:/vol/vol1/qtree1/lun1 is mapped to several igroups \(x, y\): say by group or initiators"):
+    with pytest.raises(Refused, match=r"LUN svm1:/vol/vol1/qtree1/lun1 is mapped to several igroups \(x, y\): say by igroup or initiators"):
         titles(array, group("x", A), group("y", B))
 
 
@@ -126,7 +145,7 @@ def test_what_an_earlier_run_left_of_its_groups_goes(array: Endpoint) -> None:
 
 
 def test_what_a_run_left_that_was_stopped_after_the_deletion_goes_too(array: Endpoint) -> None:
-    array.answer(records(), records(group(OURS, A, luns=())))
+    array.answer(records(), VOLUME, records(group(OURS, A, luns=())))
     change = OntapRest(array.connection).plan_withdraw(WithdrawWish(PLACE, initiators=[A.upper()], delete=True))
     assert [step.title.split()[:2] for step in change.plan.pending()] == [["delete", "igroup"]]
 

@@ -53,7 +53,11 @@ def test_another_content_is_one(found: Layout, wish: VolumeWish, why: str) -> No
     [
         (layout("ReFS"), WISH, "ask for ReFS to use it as it is, or choose another LUN"),
         (layout(), VolumeWish(NAME, file_system="ReFS"), "ask for NTFS to use it as it is, or choose another LUN"),
-        (layout(), VolumeWish(NAME, allocation_unit_bytes=8192), "leave allocation_unit out to use it as it is, or choose another LUN"),
+        (
+            layout(),
+            VolumeWish(NAME, allocation_unit_bytes=8192),
+            "leave out allocation_unit (in a role, the variable that ends in _allocation_unit) to use it as it is, or choose another LUN",
+        ),
         (layout("FAT32"), WISH, "make sure that this is the LUN that is meant and that nobody needs what is on it"),
         (layout(""), WISH, "make sure that this is the LUN that is meant and that nobody needs what is on it"),
     ],

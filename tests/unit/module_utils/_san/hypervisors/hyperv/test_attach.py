@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused
@@ -13,6 +15,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.ba
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import attach, places
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Slot
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun
 from tests.lab.hyperv.vms import DVD, Attachment
 from tests.unit.hyperv_cluster import ClusterLab
 from tests.unit.hyperv_host import HOST, RAW, SPARE, TIMEOUT, HyperVHost
@@ -119,3 +122,25 @@ def test_a_vm_of_a_cluster_gets_and_loses_its_disk_through_the_cluster() -> None
     carry_out(attach.plan_detach(there.nodes(), there.vm, there.naa, 3.0), check_mode=False)
     assert not there.attached()
     assert f"Disk VM {there.vm_name} LUN {there.naa.naa}" not in there.cluster.resources
+
+
+PLANNED = PlannedLun("svm:/vol/v/l")
+
+
+def test_a_lun_that_does_not_exist_yet_is_planned_and_refused_as_the_run_would(host: HyperVHost) -> None:
+    wish = replace(host.wish(), name=PLANNED, ahead=[Slot()])
+    outcome = carry_out(attach.plan_attach(host.nodes, host.vm("hvapp01"), wish), check_mode=True)
+    assert outcome.actions == ["attach LUN svm:/vol/v/l to VM hvapp01 as SCSI(0:3)"]
+    with pytest.raises(Refused, match="has room for none of them: VM hvide01 is running and it has no SCSI controller"):
+        attach.plan_attach(host.nodes, host.vm("hvide01"), wish)
+    host.simulated("hvide01").power = "off"
+    actions = carry_out(attach.plan_attach(host.nodes, host.vm("hvide01"), replace(wish, ahead=())), check_mode=True).actions
+    assert actions == ["add SCSI controller 0 to VM hvide01", "attach LUN svm:/vol/v/l to VM hvide01 as SCSI(0:0)"]
+
+
+def test_the_place_of_a_lun_that_goes_first_is_offered(host: HyperVHost) -> None:
+    wish = replace(host.wish(slot=Slot(0, 1)), name=PLANNED)
+    with pytest.raises(Refused, match=r"SCSI\(0:1\) of VM hvdb01 is taken"):
+        attach.plan_attach(host.nodes, host.vm("hvdb01"), wish)
+    plan = attach.plan_attach(host.nodes, host.vm("hvdb01"), replace(wish, leaving=[RAW]))
+    assert plan.pending()[-1].title == "attach LUN svm:/vol/v/l to VM hvdb01 as SCSI(0:1)"

@@ -109,6 +109,14 @@ class TestTakeOffline:
             run(step)
         assert not host.disk(SPARE).offline
 
+    def test_a_disk_that_is_going_to_be_written_to_is_told_to_go_offline_after_that(self, host: HyperVHost) -> None:
+        step = TakeOffline(host.nodes, HOST_ID, SPARE, writes_first=True)
+        assert not step.done(), "raw and offline: it will be brought online first"
+        host.lab.estate.media[SPARE.naa] = media.formatted(SPARE.naa, 2**30, "NTFS", "new")
+        assert step.done()
+        host.estate.disks.remove(host.disk(SPARE))
+        assert not step.done()
+
     def test_a_disk_that_an_earlier_step_will_show_counts_as_done(self, host: HyperVHost) -> None:
         host.estate.disks.remove(host.disk(SPARE))
         assert TakeOffline(host.nodes, HOST_ID, SPARE).done()

@@ -79,7 +79,7 @@ def test_nothing_is_written_without_the_users_word(there: ClusterLab) -> None:
     seen = there.there()
     for step in (MakeWritable(seen, allowed=False), InitializeDisk(seen, allowed=False)):
         assert not step.done()
-        with pytest.raises(Refused, match="set initialize if it is empty"):
+        with pytest.raises(Refused, match="say that it is empty, if it is, by initialize=true"):
             step.do()
     assert style(there) == RAW
 

@@ -144,3 +144,17 @@ def test_what_sits_in_a_taken_place_is_named_by_what_is_known_of_it(backing: dic
     ]
     with pytest.raises(Refused, match=rf"taken by SCSI\(1:1\) \({named}\)"):
         places.choose(machine(scsi(0, (1,)), scsi(1, (0, 1)), disks=there), Slot(1, 1))
+
+
+def test_a_vm_that_is_off_gets_one_controller_for_all_planned_disks_and_a_running_one_none() -> None:
+    some = scsi(0, ALL[:-1])
+    found = places.choose_each(machine(some, power=POWERED_OFF), [Slot()] * 3)
+    assert [str(place) for place in found] == ["SCSI(0:63)", "SCSI(1:0)", "SCSI(1:1)"]
+    assert [place.controller is None for place in found] == [False, True, False]
+    with pytest.raises(Refused, match=r"^VM db01 shall get 3 more disks and has room for 1 of them: VM db01 is running and it has no room"):
+        places.choose_each(machine(some), [Slot()] * 3)
+
+
+def test_a_place_that_a_planned_disk_gets_is_taken_by_it() -> None:
+    with pytest.raises(Refused, match=r"SCSI\(0:1\) of VM db01 is taken by another disk of this run \(not attached yet\)"):
+        places.choose_each(machine(scsi(0)), [Slot(0, 1), Slot(0, 1)])

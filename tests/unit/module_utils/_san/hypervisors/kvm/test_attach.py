@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kv
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Disk, DriveAddress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Slot, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun
 from tests.unit import libvirt
 from tests.unit.iscsi_target import IscsiTarget, listening
 from tests.unit.libvirt import ROOT_PORT, VIRTIO_SCSI, Connect, Domain, LibvirtError, domain_xml, uuid_of
@@ -53,7 +55,7 @@ VM = VirtualMachine(uuid_of("app"), "app")
 
 
 def wish(**settings: object) -> DiskWish:
-    return DiskWish(NAME, **{"timeout": 0.5, **settings})  # type: ignore[arg-type]
+    return DiskWish(**{"name": NAME, "timeout": 0.5, **settings})  # type: ignore[arg-type]
 
 
 def disks(xml: str) -> list[Disk]:
@@ -384,3 +386,30 @@ def test_a_disk_that_no_unit_names_is_left_as_it_is(host: KvmHost, app: Domain, 
     app.live = domain_xml("app", VIRTIO_SCSI + libvirt.network_lun(target, 1).replace("target='0'", "target='1'"))
     assert disks(app.live)[0].address == DriveAddress(0, 1, 0)
     assert attach.plan_attach(host, VM, wish()).pending() == []
+
+
+PLANNED = PlannedLun("svm:/vol/v/l")
+
+
+def test_a_lun_that_does_not_exist_yet_is_planned_with_place_and_controller(host: KvmHost, app: Domain) -> None:
+    app.live = app.config = domain_xml("app", "")
+    titles = [step.title for step in attach.plan_attach(host, VM, wish(name=PLANNED)).pending()]
+    assert titles == ["add SCSI controller 0 (virtio-scsi) to VM app", "attach LUN svm:/vol/v/l to VM app as SCSI(0:0)"]
+    second = attach.plan_attach(host, VM, wish(name=PLANNED, ahead=[Slot()])).pending()
+    assert [step.title for step in second] == ["attach LUN svm:/vol/v/l to VM app as SCSI(0:1)"]
+
+
+def test_a_lun_that_does_not_exist_yet_is_refused_for_what_the_run_would_refuse(host: KvmHost, app: Domain) -> None:
+    app.live = app.config = CROWDED
+    for ahead in ([], [Slot()]):
+        with pytest.raises(Refused, match="without a free PCI Express port"):
+            attach.plan_attach(host, VM, wish(name=PLANNED, ahead=ahead))
+
+
+def test_the_place_of_a_lun_that_goes_first_is_offered(host: KvmHost) -> None:
+    attach.plan_attach(host, VM, wish()).run()
+    there = wish(name=PLANNED, slot=Slot(0, 0))
+    with pytest.raises(Refused, match=r"SCSI\(0:0\) of VM app is taken"):
+        attach.plan_attach(host, VM, there)
+    (step,) = attach.plan_attach(host, VM, replace(there, leaving=[NAME])).steps
+    assert step.title == "attach LUN svm:/vol/v/l to VM app as SCSI(0:0)"

@@ -178,3 +178,17 @@ def test_who_has_a_place_is_told_by_what_is_in_it() -> None:
 
 def test_of_controllers_of_one_type_the_lowest_goes_first_wherever_it_stands() -> None:
     assert choose(vm(controller(1), controller(0))).bus == 0
+
+
+def test_disks_that_are_planned_fill_a_controller_and_the_next_one_is_added_once() -> None:
+    full = vm(controller(0, "lsilogic"), *(disk(f"sd{letter}", 0, unit) for unit, letter in enumerate("abcdef")))
+    assert places.choose_each("app", [full, full], [Slot()] * 3, None) == [
+        Place(0, 6, "lsilogic", add=False),
+        Place(1, 0, "virtio-scsi", add=True),
+        Place(1, 1, "virtio-scsi", add=False),
+    ]
+
+
+def test_a_place_that_a_planned_disk_gets_is_taken_by_it() -> None:
+    with pytest.raises(Refused, match=r"SCSI\(0:1\) of VM app is taken by another disk of this run \(not attached yet\)"):
+        places.choose_each("app", [vm(controller(0))], [Slot(0, 1), Slot(0, 1)], None)

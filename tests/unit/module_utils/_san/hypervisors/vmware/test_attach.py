@@ -19,7 +19,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vm
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.rdm import Settings
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Slot, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
-from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun, ScsiName
 from tests.unit import vsphere
 from tests.unit.vsphere_inventory import DEVICE, Inventory, devices, raw_disk, refs, snapshot_tree
 
@@ -122,7 +122,12 @@ class TestNewDisk:
             ({"sharing": "all"}, InvalidInput, "sharing all does not exist for a raw disk on vSphere: choose one of none"),
             ({"disk_mode": "persistent"}, InvalidInput, "disk_mode persistent does not exist for LUN .* in physical mode"),
             ({"slot": Slot(0, 7)}, InvalidInput, "is the controller itself"),
-            ({"file_system": "nfs"}, Refused, r"Datastore nfs for VM db01 is of type NFS.*\(big, ds\)"),
+            (
+                {"file_system": "nfs"},
+                Refused,
+                r"Datastore nfs for VM db01 is of type NFS.*: choose one of big, ds, by datastore \(in a role",
+            ),
+            ({"file_system": "Bigg"}, NotFound, r"\(big, ds\); did you mean big\?$"),
             ({"file_system": "tape"}, NotFound, r"mounts no datastore 'tape' .*\(big, ds\)"),
         ],
     )
@@ -456,3 +461,34 @@ class TestDetach:
         (step,) = World(config_hardware_device=both).plan_detach().steps
         assert isinstance(step, DetachDisk)
         assert str(step.place) == "SCSI(1:0)"
+
+
+PLANNED = PlannedLun("svm:/vol/v/l")
+
+
+def asked_before_it_is_made(world: World, **wish: Any) -> Plan:
+    return attach.plan_attach(world.session, VirtualMachine(id="vm-1", name="db01"), DiskWish(PLANNED, **wish))
+
+
+def test_a_lun_that_does_not_exist_yet_is_planned_with_place_controller_and_mapping_file() -> None:
+    (step,) = asked_before_it_is_made(World(), ahead=[Slot(1), Slot()], slot=Slot(1), file_system="big").steps
+    assert step.title == "attach LUN svm:/vol/v/l to VM db01 as SCSI(1:1)"
+    assert step.after()["VM db01"]["SCSI(1:1)"]["mapping_file_on"] == "big"
+    (alone,) = asked_before_it_is_made(
+        World(config_hardware_device=vsphere.array("VirtualDevice", [DEVICE.VirtualIDEController(key=200, busNumber=0)]))
+    ).steps
+    assert alone.after()["VM db01"]["SCSI controller 0"] == "pvscsi"
+
+
+def test_a_lun_that_does_not_exist_yet_is_refused_for_what_the_run_would_refuse() -> None:
+    with pytest.raises(Refused, match="cannot hold the mapping file"):
+        asked_before_it_is_made(World(), file_system="nfs")
+    with pytest.raises(Refused, match="is suspended"):
+        asked_before_it_is_made(World(runtime_powerState="suspended"))
+
+
+def test_the_place_of_a_lun_that_goes_first_is_offered() -> None:
+    taken = raw_disk(NAA)
+    assert "SCSI(0:1)" in asked_before_it_is_made(World(taken), slot=Slot(0, 1), leaving=[LUN]).steps[0].title
+    with pytest.raises(Refused, match=r"SCSI\(0:1\) of VM db01 is taken"):
+        asked_before_it_is_made(World(taken), slot=Slot(0, 1))

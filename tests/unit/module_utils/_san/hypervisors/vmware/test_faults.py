@@ -48,7 +48,8 @@ def test_the_sentence_names_the_objects_what_vsphere_said_and_the_way_out() -> N
     told = faults.explain(refusal(vim.fault.NoDiskSpace(msg="No space left on device.", datastore="ds_single")), SUBJECT)
     assert str(told) == (
         "datastore ds_single has no room for the mapping file of LUN naa.600a0980383030304f4b4f4c4e6f3175 "
-        "(NoDiskSpace: No space left on device): free some space there, or name another one in the option datastore."
+        "(NoDiskSpace: No space left on device): free some space there, or name another one in datastore "
+        "(in a role, the variable that ends in _datastore)."
     )
 
 

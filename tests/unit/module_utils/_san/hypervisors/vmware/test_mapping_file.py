@@ -42,7 +42,7 @@ def test_a_mounted_vmfs_datastore_with_space_is_fit() -> None:
 )
 def test_an_unfit_one_is_refused_naming_those_that_would_do(home: Home, message: str) -> None:
     assert not home.fit
-    with pytest.raises(Refused, match=rf"{message}.*: name another one in the option datastore \(ds_span, ds_x\)"):
+    with pytest.raises(Refused, match=rf"{message}.*: choose one of ds_span, ds_x, by datastore \(in a role"):
         home.refuse_unless_fit("app01", "ds_span, ds_x")
 
 

@@ -271,3 +271,23 @@ def test_what_sits_in_a_taken_place_is_named_by_what_is_known_of_it(backing: dic
     ]
     with pytest.raises(Refused, match=rf"SCSI\(1:3\) of VM db01 is taken by Hard disk 4 \({named}\)"):
         places.choose(machine(scsi(0, [3]), scsi(1, [2, 3]), disks=there), NEW, Slot(1, 3))
+
+
+def test_disks_that_are_planned_fill_a_controller_and_the_next_one_is_added_once() -> None:
+    vm = machine(scsi(0, set(FIFTEEN) - {3, 5}, "lsilogic"))
+    found = places.choose_each(vm, NEW, [Slot()] * 4)
+    assert [str(place) for place in found] == ["SCSI(0:3)", "SCSI(0:5)", "SCSI(1:0)", "SCSI(1:1)"]
+    assert [place.controller is None for place in found] == [False, False, True, False]
+
+
+def test_a_place_that_a_planned_disk_gets_is_taken_by_it() -> None:
+    with pytest.raises(Refused, match=r"SCSI\(0:1\) of VM db01 is taken by another disk of this run \(not attached yet\)"):
+        places.choose_each(machine(scsi(0)), NEW, [Slot(0, 1), Slot(0, 1)])
+
+
+def test_a_vm_with_too_few_free_units_is_refused_with_their_number() -> None:
+    full = [scsi(bus, FIFTEEN, "lsilogic") for bus in (1, 2, 3)]
+    with pytest.raises(
+        Refused, match=r"^VM db01 shall get 5 more disks and has room for 3 of them: All 4 SCSI controllers of VM db01 are full"
+    ):
+        places.choose_each(machine(scsi(0, set(FIFTEEN) - {3, 5, 9}, "lsilogic"), *full), NEW, [Slot()] * 5)

@@ -1,0 +1,73 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A way out that names an option names it so that who uses a role, and cannot see the module, finds its variable."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import option
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted((ROOT / "plugins" / "module_utils").rglob("*.py"))
+VARIABLES = {
+    variable
+    for file in (ROOT / "roles").glob("*/meta/argument_specs.yml")
+    for variable in yaml.safe_load(file.read_text())["argument_specs"]["main"]["options"]
+}
+HIDDEN = ("assume_unused", "ignore_hosts", "initialize", "allocation_unit", "force", "blank", "datastore")
+"""Options that somebody is told to set, and that roles set for their users."""
+ADVICE = re.compile(rf"\b(?:set|say|vouch for \S+ with|in the option|(?:name|leave)(?: \w+){{0,2}}(?: in)?) (?:{'|'.join(HIDDEN)})\b(?!-)")
+
+
+def trees() -> Iterator[tuple[str, ast.AST]]:
+    for file in SOURCES:
+        yield str(file.relative_to(ROOT)), ast.parse(file.read_text(encoding="utf-8"))
+
+
+def named() -> set[str]:
+    """The options that messages name by `option`."""
+    calls = (node for _file, tree in trees() for node in ast.walk(tree) if isinstance(node, ast.Call))
+    named_by = (call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "option" and call.args)
+    return {argument.value for argument in named_by if isinstance(argument, ast.Constant) and isinstance(argument.value, str)}
+
+
+def test_messages_name_options_in_this_way() -> None:
+    assert {"assume_unused", "ignore_hosts", "initialize", "datastore"} <= named()
+
+
+@pytest.mark.parametrize("name", sorted(named()))
+def test_an_option_that_is_named_is_a_variable_of_a_role(name: str) -> None:
+    assert [variable for variable in VARIABLES if variable.endswith(f"_{name}")]
+
+
+def test_no_message_tells_to_set_an_option_by_its_bare_name() -> None:
+    bare = [
+        (file, found[0])
+        for file, tree in trees()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for found in [ADVICE.search(node.value)]
+        if found
+    ]
+    assert bare == []
+
+
+@pytest.mark.parametrize(
+    "advice", ["set initialize if it is empty", "vouch for it with assume_unused.", "name them in ignore_hosts", "say force"]
+)
+def test_bare_advice_is_noticed(advice: str) -> None:
+    assert ADVICE.search(advice)
+
+
+def test_an_option_is_named_with_its_value() -> None:
+    assert option("assume_unused", "true") == "assume_unused=true (in a role, the variable that ends in _assume_unused)"
+    assert option("ignore_hosts") == "ignore_hosts (in a role, the variable that ends in _ignore_hosts)"
