@@ -25,6 +25,8 @@ UNRESOLVED = "unresolved"
 
 Row = Mapping[str, Any]
 Document = Mapping[str, Any]
+Identity = tuple[str, str, str]
+"""Name in the inventory, type and address of an endpoint: several may stand behind one address."""
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -63,18 +65,23 @@ def endpoint_of(row: Row) -> str:
     return text(row, "endpoint") or text(row, "hypervisor")
 
 
+def identity_of(row: Row) -> Identity:
+    """Which endpoint told the row."""
+    return endpoint_of(row), text(row, "hypervisor_type"), text(row, "hypervisor")
+
+
 def endpoints_of(document: Document) -> list[Row]:
     """The endpoints that the document lists, and those that only its rows name."""
     listed = list(rows_of(document, ENDPOINTS))
-    known = {text(endpoint, "name") for endpoint in listed}
-    told: dict[str, Row] = {}
-    for row in rows_of(document, MAPPINGS):
-        name = endpoint_of(row)
-        if name not in known:
-            told[name] = {
+    known = {(text(endpoint, "name"), text(endpoint, "type"), text(endpoint, "address")) for endpoint in listed}
+    told: dict[Identity, Row] = {}
+    for row in (row for part in PARTS for row in rows_of(document, part)):
+        name, kind, address = identity = identity_of(row)
+        if identity not in known and (name or address):
+            told[identity] = {
                 "name": name,
-                "type": text(row, "hypervisor_type"),
-                "address": text(row, "hypervisor"),
+                "type": kind,
+                "address": address,
                 "observed": text(row, "observed"),
                 "status": OK,
                 "reason": "",
