@@ -131,6 +131,7 @@ from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays, hypervisors
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, InvalidInput, in_one_sentence
+from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.document import MAPPINGS, VIRTUAL_MACHINES
 from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.hosts import (
     UNRESOLVED_GROUP,
     Machine,
@@ -139,7 +140,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.hosts imp
     machines,
     names,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map import storage_map
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.mapper import storage_map
 
 _ENDINGS = (".crossvisor.yml", ".crossvisor.yaml")
 _AT_ONCE = 8
@@ -292,7 +293,7 @@ def _ask(endpoint: _Endpoint) -> _Answer:
     try:
         asked = arrays.sources(endpoint.arrays, lambda params: arrays.open_given(params, lambda complete: complete))
         with closing(hypervisors.open_given(endpoint.hypervisor, lambda complete: complete)) as hypervisor:
-            found = storage_map(hypervisor, asked)
+            found = storage_map(hypervisor, asked, endpoint=endpoint.name, gather=(MAPPINGS, VIRTUAL_MACHINES))
             about = {"type": hypervisor.type, "address": hypervisor.address}
         return _Answer(endpoint.name, {**about, **vars(found)})
     except CrossvisorError as error:

@@ -41,14 +41,8 @@ Render = Callable[..., str]
 
 def rendered(render: Render, template: str, *mappings: dict[str, Any]) -> str:
     maps: list[dict[str, Any]] = [{"virtual_machines": [], "storage_resources": []}]
-    return render(
-        (TEMPLATES / template).read_text(),
-        storage_report_mappings=mappings,
-        storage_report_maps=maps,
-        storage_report_hosts=[],
-        storage_report_generated="2026-11-28T18:40:05Z",
-        hostvars={},
-    )
+    variables = {"storage_report_mappings": mappings, "storage_report_maps": maps, "storage_report_document": {"mappings": mappings}}
+    return render((TEMPLATES / template).read_text(), **variables)
 
 
 def mapping(**values: Any) -> dict[str, Any]:
