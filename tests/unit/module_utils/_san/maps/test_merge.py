@@ -121,13 +121,21 @@ def test_a_map_of_another_schema_is_refused() -> None:
 
 def test_what_the_module_told_of_each_endpoint_becomes_one_map() -> None:
     told = {"mappings": [row("vc01")], "virtual_machines": [], "storage_resources": [], "warnings": ["an array was silent"]}
+    observed = {"name": "vc05", "type": "vmware", "address": "vc05.example.com", "observed": EVENING, "warnings": ["w"]}
     failed = {"failed": True, "msg": "It cannot\nbe reached."}
-    one = of_results({"vc01": told, "vc02": failed, "vc03": {}, "vc04": {"mappings": []}}, NOON or 0)
+    one = of_results(
+        {"vc01": told, "vc02": failed, "vc03": {}, "vc04": {"mappings": []}, "vc05": {"endpoint": observed, "mappings": []}}, NOON or 0
+    )
     endpoints = {each["name"]: each for each in one["endpoints"]}
     assert endpoints["vc01"] == endpoint("vc01", warnings=["an array was silent"])
     assert incomplete(one) == ["Endpoint vc02 is missing: It cannot be reached.", "Endpoint vc03 is missing: no map of it was given."]
     assert (endpoints["vc04"]["status"], endpoints["vc04"]["observed"]) == ("ok", "2026-11-28T12:00:00Z")
+    assert endpoints["vc05"] == {**observed, "status": "ok", "reason": ""}
     assert one["generated"] == "2026-11-28T12:00:00Z"
+
+
+def test_a_merge_of_nothing_says_when_it_was_made() -> None:
+    assert merged([], expected=["vc01"], now=NOON)["generated"] == "2026-11-28T12:00:00Z"
 
 
 NAMES = st.sampled_from(["vc01", "vc02", "hv01"])
