@@ -14,7 +14,7 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.answer import answer
-from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.document import checked
+from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.document import checked, moment
 from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.merge import merged, of_results
 
 
@@ -23,7 +23,9 @@ def merged_maps(documents: object, expected: Sequence[str] = (), max_age: float 
     try:
         if not isinstance(documents, Sequence) or isinstance(documents, str):
             raise InvalidInput("merged_maps takes a list of storage maps.")
-        return merged([checked(document) for document in documents], expected, float(max_age), time.time())
+        now = time.time()
+        one = merged([checked(document) for document in documents], expected, float(max_age), now)
+        return {**one, "generated": one["generated"] or moment(now)}
     except InvalidInput as error:
         raise AnsibleFilterError(str(error)) from None
 

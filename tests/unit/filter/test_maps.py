@@ -40,6 +40,11 @@ def test_maps_are_joined_by_the_clock(evaluate: Evaluate) -> None:
     assert (states(one), one["mappings"]) == ({"vc01": "stale", "vc02": "missing"}, [ROW])
 
 
+def test_a_merge_of_nothing_says_when_it_was_made(evaluate: Evaluate) -> None:
+    one = evaluate("[] | crossvisor.san.merged_maps(expected=['vc01'])")
+    assert (states(one), one["generated"][:2]) == ({"vc01": "missing"}, "20")
+
+
 def test_a_map_says_who_uses_a_volume(evaluate: Evaluate) -> None:
     told = evaluate("map | crossvisor.san.who_uses('vol_prod')", map={"mappings": [ROW]})
     assert (told["found"], told["lines"][0]) == (True, "vol_prod: 1 VM on 1 LUN or volume.")

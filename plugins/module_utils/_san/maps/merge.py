@@ -72,7 +72,7 @@ def merged(documents: Iterable[Document], expected: Iterable[str] = (), max_age:
     ordered = [parts[identity] for identity in sorted(parts)]
     return {
         "schema": SCHEMA,
-        "generated": max((text(document, "generated") for document in given), default="") or moment(now or 0),
+        "generated": max((text(document, "generated") for document in given), default=""),
         ENDPOINTS: [_judged(part.endpoint, max_age, now) for part in ordered],
         **{name: [row for part in ordered for row in part.rows.get(name, ())] for name in PARTS},
     }
@@ -89,13 +89,14 @@ def _of_result(name: str, result: Row, now: float) -> Document:
         return {"generated": moment(now), ENDPOINTS: [{**_missing(name), "reason": told or _NOT_TOLD}]}
     rows = {part: rows_of(result, part) for part in PARTS}
     first: Row = next((row for part in PARTS for row in rows[part]), {})
-    told = {
+    read_from: Row = result.get("endpoint") or {}
+    told: dict[str, Any] = {
         "name": name,
         "type": text(first, "hypervisor_type"),
         "address": text(first, "hypervisor"),
         "observed": text(first, "observed") or moment(now),
         "warnings": list(result.get("warnings", ())),
-        **result.get("endpoint", {}),
+        **read_from,
     }
     return {"generated": moment(now), ENDPOINTS: [{**told, "status": OK, "reason": ""}], **rows}
 

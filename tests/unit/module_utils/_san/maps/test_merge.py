@@ -134,10 +134,6 @@ def test_what_the_module_told_of_each_endpoint_becomes_one_map() -> None:
     assert one["generated"] == "2026-11-28T12:00:00Z"
 
 
-def test_a_merge_of_nothing_says_when_it_was_made() -> None:
-    assert merged([], expected=["vc01"], now=NOON)["generated"] == "2026-11-28T12:00:00Z"
-
-
 NAMES = st.sampled_from(["vc01", "vc02", "hv01"])
 SITES = st.builds(
     lambda name, machines, observed: site(name, *machines, observed=observed),
