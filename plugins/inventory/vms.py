@@ -295,7 +295,7 @@ def _ask(endpoint: _Endpoint) -> _Answer:
         with closing(hypervisors.open_given(endpoint.hypervisor, lambda complete: complete)) as hypervisor:
             found = storage_map(hypervisor, asked, endpoint=endpoint.name, gather=(MAPPINGS, VIRTUAL_MACHINES))
             about = {"type": hypervisor.type, "address": hypervisor.address}
-        parts = {MAPPINGS: found.mappings, VIRTUAL_MACHINES: found.virtual_machines, "warnings": found.warnings}
+        parts = {MAPPINGS: [dict(row) for row in found.mappings], VIRTUAL_MACHINES: found.virtual_machines, "warnings": found.warnings}
         return _Answer(endpoint.name, {**about, **parts})
     except CrossvisorError as error:
         return _Answer(endpoint.name, {}, f"endpoint {endpoint.name} gave no VMs: {in_one_sentence(str(error))}")

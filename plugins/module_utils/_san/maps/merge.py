@@ -85,18 +85,17 @@ def of_results(results: Mapping[str, Row], now: float) -> dict[str, Any]:
 
 def _of_result(name: str, result: Row, now: float) -> Document:
     if not any(part in result for part in PARTS):
-        told = " ".join(text(result, "msg").split()).rstrip(".")
-        return {"generated": moment(now), ENDPOINTS: [{**_missing(name), "reason": told or _NOT_TOLD}]}
+        reason = " ".join(text(result, "msg").split()).rstrip(".") or _NOT_TOLD
+        return {"generated": moment(now), ENDPOINTS: [{**_missing(name), "reason": reason}]}
     rows = {part: rows_of(result, part) for part in PARTS}
     first: Row = next((row for part in PARTS for row in rows[part]), {})
-    read_from: Row = result.get("endpoint") or {}
     told: dict[str, Any] = {
         "name": name,
         "type": text(first, "hypervisor_type"),
         "address": text(first, "hypervisor"),
         "observed": text(first, "observed") or moment(now),
         "warnings": list(result.get("warnings", ())),
-        **read_from,
+        **(result.get("endpoint") or {}),
     }
     return {"generated": moment(now), ENDPOINTS: [{**told, "status": OK, "reason": ""}], **rows}
 
