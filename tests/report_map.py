@@ -158,10 +158,7 @@ def write_page(render: Render, map_: Document, path: Path) -> Path:
     page = render(
         TEMPLATE.read_text(),
         role_path=str(ROLE),
-        storage_report_maps=[{"virtual_machines": map_["virtual_machines"], "storage_resources": map_["storage_resources"]}],
-        storage_report_mappings=map_["mappings"],
-        storage_report_endpoints=map_["endpoints"],
-        storage_report_generated=map_["generated"],
+        storage_report_document=map_,
     )
     path.write_text(page)
     return path

@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.merge import of_results
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     FileSystem,
     Host,
@@ -45,15 +46,8 @@ Render = Callable[..., str]
 
 def rendered(render: Render, template: str, *mappings: dict[str, Any]) -> str:
     maps: list[dict[str, Any]] = [{"virtual_machines": [], "storage_resources": []}]
-    return render(
-        (TEMPLATES / template).read_text(),
-        role_path=str(ROLE),
-        storage_report_mappings=mappings,
-        storage_report_maps=maps,
-        storage_report_hosts=[],
-        storage_report_generated="2026-11-28T18:40:05Z",
-        hostvars={},
-    )
+    variables = {"storage_report_mappings": mappings, "storage_report_maps": maps, "storage_report_document": {"mappings": mappings}}
+    return render((TEMPLATES / template).read_text(), role_path=str(ROLE), **variables)
 
 
 def mapping(**values: Any) -> dict[str, Any]:
@@ -197,14 +191,8 @@ def world(name: str) -> dict[str, Any]:
 
 def files(render: Render, maps: dict[str, dict[str, Any]]) -> tuple[dict[str, Any], list[dict[str, str]]]:
     """The map as JSON and as CSV, of what each host registered."""
-    told = [found for found in maps.values() if "mappings" in found]
-    variables = {
-        "hostvars": {name: {"storage_report_map": found, "hypervisor": {"hostname": "192.0.2.1"}} for name, found in maps.items()},
-        "storage_report_hosts": list(maps),
-        "storage_report_maps": told,
-        "storage_report_mappings": [row for found in told for row in found["mappings"]],
-        "storage_report_generated": "2026-11-28T18:40:05Z",
-    }
+    document = of_results(maps, 0)
+    variables = {"storage_report_document": document, "storage_report_mappings": document["mappings"]}
     as_json, as_csv = (render((TEMPLATES / f"storage_map.{kind}.j2").read_text(), **variables) for kind in ("json", "csv"))
     return json.loads(as_json), list(csv.DictReader(io.StringIO(as_csv, newline="")))
 
@@ -223,10 +211,10 @@ def test_an_endpoint_that_failed_is_missing_with_the_reason(render: Render) -> N
     lost = {"failed": True, "msg": "No route to vc02."}
     as_json, _as_csv = files(render, {"vc01": world("app"), "vc02": lost, "vc03": {}})
     Draft202012Validator(SCHEMA).validate(as_json)
-    assert [(one["name"], one["status"], one["reason"], one["address"]) for one in as_json["endpoints"]] == [
-        ("app", "ok", "", "hv.example.com"),
-        ("vc02", "missing", "No route to vc02.", "192.0.2.1"),
-        ("vc03", "missing", "it was not asked", "192.0.2.1"),
+    assert [(one["name"], one["status"], one["reason"]) for one in as_json["endpoints"]] == [
+        ("app", "ok", ""),
+        ("vc02", "missing", "No route to vc02"),
+        ("vc03", "missing", "no map of it was given"),
     ]
 
 
