@@ -29,7 +29,7 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "build" / "test"
-TIERS = ("lint", "types", "unit", "exhaustive", "floor", "cores", "sanity", "conformance", "live", "kvm", "molecule")
+TIERS = ("lint", "types", "unit", "exhaustive", "floor", "cores", "sanity", "conformance", "live", "page", "kvm", "molecule")
 ON_REQUEST = ("pristine",)
 """What takes too long for every run."""
 JOBS = 2

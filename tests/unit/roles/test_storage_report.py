@@ -6,9 +6,12 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -34,7 +37,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.stora
 from tests.unit.ports import NAME as LUN
 from tests.unit.ports import MemoryArray, MemoryHypervisor, lun
 
-TEMPLATES = Path(__file__).parents[3] / "roles" / "storage_report" / "templates"
+ROLE = Path(__file__).parents[3] / "roles" / "storage_report"
+TEMPLATES = ROLE / "templates"
 COLUMNS = list(StorageMapping.__annotations__)
 
 Render = Callable[..., str]
@@ -43,7 +47,7 @@ Render = Callable[..., str]
 def rendered(render: Render, template: str, *mappings: dict[str, Any]) -> str:
     maps: list[dict[str, Any]] = [{"virtual_machines": [], "storage_resources": []}]
     variables = {"storage_report_mappings": mappings, "storage_report_maps": maps, "storage_report_document": {"mappings": mappings}}
-    return render((TEMPLATES / template).read_text(), **variables)
+    return render((TEMPLATES / template).read_text(), role_path=str(ROLE), **variables)
 
 
 def mapping(**values: Any) -> dict[str, Any]:
@@ -120,7 +124,23 @@ def test_no_cell_begins_as_a_formula(render: Render, name: str) -> None:
 def test_other_formats_hold_the_name_as_it_is(render: Render) -> None:
     row = mapping(vm_name="=1+1", status="mapped")
     assert json.loads(rendered(render, "storage_map.json.j2", row))["mappings"][0]["vm_name"] == "=1+1"
-    assert "<td>=1+1</td>" in rendered(render, "report.html.j2", row)
+
+
+@pytest.mark.parametrize("name", ["</script><script>alert(1)</script>", "<!--<script>", "\u2028", 'a"b\\c', "=1+1"])
+def test_the_page_holds_the_map_and_no_name_ends_its_script(render: Render, name: str) -> None:
+    page = rendered(render, "report.html.j2", mapping(vm_name=name))
+    found = re.findall(r'<script type="application/json" id="map">(.*?)</script>', page, re.DOTALL)
+    assert [json.loads(text)["mappings"][0]["vm_name"] for text in found] == [name]
+    assert page.count("<script") == 2
+
+
+def test_the_page_runs_its_own_script_and_style_and_nothing_else(render: Render) -> None:
+    page = rendered(render, "report.html.j2", mapping())
+    for name in ("script", "style"):
+        text = page.rpartition(f"<{name}>")[2].partition(f"</{name}>")[0]
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{name}-src 'sha256-{digest}';" in page
+    assert "default-src 'none'" in page
 
 
 def test_several_mount_points_are_one_cell(render: Render) -> None:
