@@ -394,7 +394,7 @@ class TestPicture:
     def test_a_path_is_drawn_from_vm_to_array(self, open_map: OpenMap) -> None:
         page = open_map(document([row()]))
         expect(page.locator("#picture text")).to_have_text(
-            ["app01", "Hard disk 1", "naa.600a098052\u2026143566b", "app01_data", "vol_prod", "ontap01"]
+            ["app01", "Hard disk 1", "naa.600a09805\u2026143566b", "app01_data", "vol_prod", "ontap01"]
         )
         assert page.locator("#picture .edge").count() == 5
 
@@ -430,6 +430,11 @@ class TestPicture:
         expect(node(page, "LUN app02_data")).to_be_focused()
         page.keyboard.press("Escape")
         assert cells(page, "vm") == ["app01", "app02"]
+
+    def test_all_six_layers_fit_into_a_small_screen(self, open_map: OpenMap) -> None:
+        page = open_map(estate(20))
+        page.set_viewport_size({"width": 1280, "height": 860})
+        assert page.locator("#picture").evaluate("box => box.scrollWidth <= box.clientWidth")
 
     def test_the_picture_is_one_stop_of_the_tab_key(self, open_map: OpenMap) -> None:
         page = open_map(document([row(), other()]))

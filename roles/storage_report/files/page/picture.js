@@ -6,12 +6,12 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const MOST_NODES = 24; // of one layer
-const NODE_WIDTH = 180;
+const NODE_WIDTH = 172;
 const NODE_HEIGHT = 24;
 const LINE_HEIGHT = 30;
-const LAYER_WIDTH = 236;
+const LAYER_WIDTH = 204; // so that all six fit into 1280 pixels
 const MOST_LINES_APART = 4;
-const LABEL_CHARACTERS = 22;
+const LABEL_CHARACTERS = 21;
 const MOST_LOOKED_AT = 1000; // rows
 
 /** The rows that fit into the picture, in their order, those of `first` before others, and how many do not. */
