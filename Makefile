@@ -1,6 +1,6 @@
 # Everything is done by scripts/; a target only names it.
 .DEFAULT_GOAL := help
-TIERS := lint types unit exhaustive floor cores sanity conformance live kvm molecule
+TIERS := lint types unit exhaustive floor cores sanity conformance live page kvm molecule
 ON_REQUEST := pristine
 LAB ?= ontap vcenter
 VMS ?= 0
@@ -39,6 +39,7 @@ docs: venv ## the documentation site, into build/docs/html
 
 .PHONY: bench
 bench: venv ## what is promised about speed, into build/bench.json
+	@scripts/system-packages chromium fonts-dejavu-core
 	@$(PYTHON) -m tests.bench
 
 .PHONY: mutants

@@ -29,10 +29,12 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "build" / "test"
-TIERS = ("lint", "types", "unit", "exhaustive", "floor", "cores", "sanity", "conformance", "live", "kvm", "molecule")
+TIERS = ("lint", "types", "unit", "exhaustive", "floor", "cores", "sanity", "conformance", "live", "page", "kvm", "molecule")
 ON_REQUEST = ("pristine",)
 """What takes too long for every run."""
 JOBS = 2
+LONGEST_FIRST = ("kvm", "live", "molecule", "cores")
+"""These are begun before all others, so that none of them runs on alone at the end."""
 CANNOT_RUN = 77
 NOT_OFFERED = 78
 MUST_RUN = os.environ.get("CI") == "true"
@@ -177,11 +179,15 @@ def _interrupted(number: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt(signal.Signals(number).name)
 
 
+def _in_turn(tiers: Sequence[str]) -> list[str]:
+    return sorted(tiers, key=lambda tier: LONGEST_FIRST.index(tier) if tier in LONGEST_FIRST else len(LONGEST_FIRST))
+
+
 def run(tiers: Sequence[str]) -> list[Outcome]:
     """Run the tiers and report each as it ends."""
     runner = Runner()
     with ThreadPoolExecutor(JOBS) as pool:
-        futures = [pool.submit(runner.run, tier) for tier in tiers]
+        futures = [pool.submit(runner.run, tier) for tier in _in_turn(tiers)]
         outcomes = []
         try:
             for future in as_completed(futures):

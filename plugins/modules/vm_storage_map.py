@@ -36,6 +36,64 @@ options:
     type: list
     elements: str
     default: []
+  endpoint:
+    description:
+      - What you call the hypervisor, such as its name in the inventory; by default the address that it is asked at.
+      - Told in every row as RV(mappings[].endpoint), so that the maps of several hypervisors behind one address can be told apart.
+    type: str
+    default: ""
+  where:
+    description:
+      - Only what is asked for here, instead of the whole map; of several words all have to hold. Names are compared as they are written.
+      - What there is not is an error that names what is near.
+      - Arrays are asked for what is needed only. On vSphere, of a LUN that a datastore lies on, only the VMs on that datastore are read.
+    type: dict
+    suboptions:
+      vm:
+        description: Identifier, UUID or name of a VM.
+        type: str
+        default: ""
+      host:
+        description: Name or identifier of the host that has the VM.
+        type: str
+        default: ""
+      cluster:
+        description: Name of the VM's cluster.
+        type: str
+        default: ""
+      lun_path:
+        description: Where the LUN is on its array, C(/vol/volume/lun) or C(svm:/vol/volume/lun).
+        type: str
+        default: ""
+      volume:
+        description: Name of the volume that holds the LUN, or is exported.
+        type: str
+        default: ""
+      svm:
+        description: Name of the storage virtual machine.
+        type: str
+        default: ""
+      array:
+        description: Name or address of the array.
+        type: str
+        default: ""
+      naa:
+        description:
+          - The LUN, by its name in any spelling (C(naa.<hex>), C(0x<hex>), C(3<hex>), C(wwn-0x<hex>), C(vml.02<hex>), bare hex) or by its
+            serial number.
+        type: str
+        default: ""
+      mount:
+        description: Where the guest has mounted a file system of the disk, as far as RV(mappings[].mounts) tells that.
+        type: str
+        default: ""
+  gather:
+    description:
+      - Which forms of the map to make and return.
+    type: list
+    elements: str
+    choices: [mappings, virtual_machines, storage_resources]
+    default: [mappings, virtual_machines, storage_resources]
   image_details:
     description:
       - Ask for each image file what only the file itself tells, its size and the files that it is based on, where the hypervisor does not
@@ -71,12 +129,45 @@ EXAMPLES = r"""
   delegate_to: localhost
   register: map
 
-- name: Show what lies on one volume
-  ansible.builtin.debug:
-    msg: "{{ map.mappings | selectattr('volume', 'eq', 'vol_prod') | map(attribute='vm_name') | unique }}"
+- name: Ask which VMs lie on a LUN, as a host's log names it
+  crossvisor.san.vm_storage_map:
+    hypervisor: "{{ hypervisor }}"
+    arrays: "{{ arrays }}"
+    where:
+      naa: 3600a098038304c61622d616161616131
+    gather: [mappings]
+  delegate_to: localhost
+  register: there
 """
 
 RETURN = r"""
+endpoint:
+  description: The hypervisor that was read.
+  returned: success
+  type: dict
+  contains:
+    type:
+      description: Type of the hypervisor.
+      returned: success
+      type: str
+      sample: vmware
+    address:
+      description: Where it was asked.
+      returned: success
+      type: str
+    name:
+      description: The value of O(endpoint).
+      returned: success
+      type: str
+    observed:
+      description: When it was read, ISO 8601 in UTC.
+      returned: success
+      type: str
+    warnings:
+      description: What is missing because a host or an array could not be asked, one sentence each.
+      returned: success
+      type: list
+      elements: str
 mappings:
   description:
     - One flat row for each virtual disk, so that a filter, a CSV file or a metric needs no join.
@@ -84,7 +175,7 @@ mappings:
       chain, each with the path of that file.
     - A LUN that several of O(arrays) have under one serial number, as SnapMirror active sync presents both ends of a mirror, has one row
       for each of them, with the number under which the VM's host sees it there, or null where it does not; a warning names such LUNs.
-  returned: success
+  returned: when O(gather) names it
   type: list
   elements: dict
   contains:
@@ -179,35 +270,102 @@ mappings:
       type: str
       sample: online
     status:
-      description: V(mapped) down to an array, or V(unresolved).
+      description:
+        - V(mapped) down to an array, V(local) for what lies on the host's own disks, so that there is nothing to mend, or V(unresolved).
       returned: success
       type: str
     reason:
-      description: Why a row is unresolved.
+      description: Why a row is unresolved; of a local one, which device it is.
       returned: success
       type: str
+    way_out:
+      description: How an unresolved row is mended, else empty.
+      returned: success
+      type: str
+      sample: name the array that has it in arrays, with an account that may read its SVM
+    endpoint:
+      description: The value of O(endpoint).
+      returned: success
+      type: str
+      sample: vc01
+    observed:
+      description: When the hypervisor was read, ISO 8601 in UTC.
+      returned: success
+      type: str
+      sample: '2026-11-28T18:40:00Z'
+    share_bytes:
+      description:
+        - What of RV(mappings[].size_bytes) this row stands for, so that a sum over any rows counts no byte of a disk twice.
+        - A disk over several LUNs is split evenly, because nobody tells where its blocks are. Files below the first of a chain, and a
+          LUN at a second array that mirrors it, stand for 0.
+      returned: success
+      type: int
+    controller:
+      description: The virtual controller that the disk is on, or empty.
+      returned: success
+      type: str
+      sample: SCSI 0
+    unit:
+      description: The unit number on that controller, or null.
+      returned: success
+      type: int
+    thin:
+      description:
+        - Whether the image file takes only the space that was written to. Null where the platform does not tell, and for a LUN.
+        - vSphere tells it of its files, Hyper-V with O(image_details), KVM never.
+      returned: success
+      type: bool
+    paths_live:
+      description: Paths of the LUN on the VM's host that are active or stand by. Null where the host does not tell, as Windows does not.
+      returned: success
+      type: int
+    paths_dead:
+      description: Paths of the LUN on the VM's host that are dead, or null.
+      returned: success
+      type: int
+    mounts:
+      description:
+        - Where the guest has mounted file systems that lie on the disk, as far as that is known.
+        - VMware Tools tell it from vSphere 7.0 on, where they can tell the virtual disk; on KVM the guest's agent, with O(image_details).
+      returned: success
+      type: list
+      elements: str
+    lun_size_bytes:
+      description: Size of the LUN by its array, or null.
+      returned: success
+      type: int
+    lun_used_bytes:
+      description: Bytes that the LUN takes on its array, or null.
+      returned: success
+      type: int
 virtual_machines:
   description:
     - The same by VM, with its disks and the storage under each.
-    - With O(image_details) on KVM, C(mounts) of a disk is where the guest's agent says that file systems on it are mounted.
-  returned: success
+    - C(hypervisor_type), C(hypervisor), C(endpoint) and C(observed) are those of the rows.
+  returned: when O(gather) names it
   type: list
   elements: dict
 storage_resources:
-  description: Every LUN, local disk and export that a host sees, also those that no VM uses, with the file systems and VMs on it.
-  returned: success
+  description:
+    - Every LUN, local disk and export that a host sees, also those that no VM uses, with the file systems and VMs on it.
+    - C(hypervisor_type), C(hypervisor), C(endpoint), C(observed), C(status), C(lun_size_bytes) and C(lun_used_bytes) are those of the rows.
+    - C(paths) has C(live) and C(dead) paths of it for each C(host) that tells them.
+    - C(strangers) are the initiators that its array maps it to and that none of the hypervisor's hosts has.
+  returned: when O(gather) names it
   type: list
   elements: dict
 """
 
 from contextlib import closing
+from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime
 from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays, hypervisors
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map import storage_map
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.mapper import FORMS, storage_map
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.where import WORDS, Where
 
 
 def main() -> None:
@@ -217,24 +375,34 @@ def main() -> None:
             "arrays": arrays.array_option(type="list", elements="dict", default=[]),
             "vms": {"type": "list", "elements": "str", "default": []},
             "clusters": {"type": "list", "elements": "str", "default": []},
+            "endpoint": {"type": "str", "default": ""},
+            "where": {"type": "dict", "options": {word: {"type": "str", "default": ""} for word in WORDS}},
+            "gather": {"type": "list", "elements": "str", "choices": list(FORMS), "default": list(FORMS)},
             "image_details": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
 
     def read() -> dict[str, Any]:
+        where = Where(**(module.params["where"] or {}))
         sources = arrays.array_sources(module)
         with closing(hypervisors.open_hypervisor(module)) as hypervisor:
-            found = storage_map(hypervisor, sources, module.params["vms"], module.params["clusters"], images=module.params["image_details"])
+            found = storage_map(
+                hypervisor,
+                sources,
+                module.params["vms"],
+                module.params["clusters"],
+                images=module.params["image_details"],
+                endpoint=module.params["endpoint"],
+                gather=module.params["gather"],
+                where=where,
+            )
         for warning in found.warnings:
             module.warn(warning)
-        return {
-            "mappings": found.mappings,
-            "virtual_machines": found.virtual_machines,
-            "storage_resources": found.storage_resources,
-        }
+        read_from = {**asdict(found.endpoint), "warnings": found.warnings}
+        return {"endpoint": read_from, **found.forms}
 
-    runtime.run(module, read)
+    runtime.run(module, read, large=FORMS)
 
 
 if __name__ == "__main__":

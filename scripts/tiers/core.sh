@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Sourced by what runs on other versions of ansible-core and Python than those of build/venv.
 
-NOT_ON_A_TARGET=(--ignore=tests/unit/plugin_utils --ignore=tests/unit/filter --ignore=tests/unit/lookup --ignore=tests/unit/roles)
+NOT_ON_A_TARGET=(--ignore=tests/unit/plugin_utils --ignore=tests/unit/filter --ignore=tests/unit/inventory --ignore=tests/unit/lookup --ignore=tests/unit/roles)
 NOT_OUR_PLUGINS=(--ignore=tests/unit/awx --ignore=tests/unit/lab --ignore=tests/unit/bench --ignore=tests/unit/scripts --ignore=tests/unit/mutants --ignore=tests/unit/simulation)
 
 # The collections that ours depends on, as build/venv has them.
@@ -42,7 +42,8 @@ names() { basename --multiple --suffix .py "$@"; }
 
 check_documentation() {
     # shellcheck disable=SC2046 # one word is one name
-    documented module $(names plugins/modules/*.py) && documented filter naa scsi_name serial wwid && documented role $(names roles/*)
+    documented module $(names plugins/modules/*.py) && documented filter $(names --suffix .yml plugins/filter/*.yml) &&
+        documented inventory vms && documented role $(names roles/*)
 }
 
 # A module that ansible-core packs, sends and runs, and a filter.

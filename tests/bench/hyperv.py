@@ -24,7 +24,7 @@ from tests.lab.launch import Endpoint, Endpoints, running_lab
 OURS, LXML, PYPSRP = "vm_storage_map", "bare lxml", "pypsrp"
 SMALLEST = 10
 DISKS = 2
-BOUND = 5
+BOUND = 2.5
 """What our module may cost at most, of the CPU that a client by others needs to fetch the same."""
 MS_PER_S = 1000
 FURTHER = "CPU of a further VM"

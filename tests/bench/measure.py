@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ class Sample:
     cpu: float
     """Seconds, user and system."""
     output: bytes
+    memory: float = 0
+    """Peak of the resident set, MiB."""
     requests: Counter[str] = field(default_factory=Counter)
     """How often each method was called at the watched servers; for REST the method is that of HTTP."""
 
@@ -58,6 +60,10 @@ class Series:
     @property
     def cpu(self) -> float:
         return statistics.median(sample.cpu for sample in self.samples)
+
+    @property
+    def memory(self) -> float:
+        return max(sample.memory for sample in self.samples)
 
     @property
     def output(self) -> bytes:
@@ -98,7 +104,7 @@ def spawn(command: Sequence[str], variables: Mapping[str, str], stdin: bytes = b
     if process.returncode != exit_code:
         tail = printed[-_TAIL_CHARACTERS:].decode(errors="replace")
         raise BenchFailed(f"{' '.join(command[:4])} ended with {process.returncode}, not {exit_code}:\n{tail}")
-    return Sample(wall, usage.ru_utime + usage.ru_stime, printed)
+    return Sample(wall, usage.ru_utime + usage.ru_stime, printed, usage.ru_maxrss / 1024)
 
 
 def run_module(name: str, arguments: Mapping[str, Any], variables: Mapping[str, str] | None = None) -> Sample:
@@ -114,7 +120,7 @@ def watched(servers: Sequence[Endpoint], run: Contender) -> Sample:
         ask(server.control_url, "DELETE", "/requests")
     sample = run()
     requests = Counter(request["method"] for server in servers for request in ask(server.control_url, "GET", "/requests")["requests"])
-    return Sample(sample.wall, sample.cpu, sample.output, requests)
+    return replace(sample, requests=requests)
 
 
 def tool(name: str) -> str:

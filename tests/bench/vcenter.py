@@ -11,7 +11,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -33,6 +33,12 @@ FURTHER = "CPU of a further VM"
 STEADY = 1.25
 """What does not grow with the VMs may differ by this factor, which is noise."""
 MS_PER_S = 1000
+LARGE = 10_000
+"""VMs of an estate in which the start of a process no longer counts."""
+MOST_MEMORY = 150
+"""MiB of such an estate's map."""
+ONE_LUN = "where: one LUN"
+"""Under a datastore on which a third of the VMs lies, as on each in the lab."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,8 @@ class Subject:
     grows: bool
     """Whether what it tells grows with the VMs."""
     peer: Peer
+    bounds: Mapping[str, float] = field(default_factory=dict)
+    """What it may cost at most in a large estate, of what a bare reader of the same bytes does: quantity → ratio."""
 
 
 SUBJECTS = (
@@ -74,6 +82,7 @@ SUBJECTS = (
             arguments={"datacenter": "DC0"},
             bound=0.1,
         ),
+        bounds={"CPU": 2.5, "wall": 1.5},
     ),
     Subject(
         "hba_info",
@@ -134,15 +143,24 @@ def _measure_size(subject: Subject, findings: Findings, endpoints: Endpoints, wo
     for case, found in series.items():
         findings.add_series(f"{case} @{size}", found)
     findings.add(f"{subject.module} @{size}", "pages", series[subject.module].requests[_NEXT_PAGE])
+    findings.add(f"{subject.module} @{size}", "memory", series[subject.module].memory, "MiB")
+    if subject.bounds:
+        part = watched(servers, partial(_run_ours, subject.module, endpoints, where={"naa": _lun_of(world)}))
+        findings.add_series(f"{ONE_LUN} @{size}", Series([part]))
     peer = series[subject.peer.module]
     totals = {"CPU": (peer.cpu, "s"), "wall": (peer.wall, "s"), "requests": (peer.requests.total(), "")}
     for quantity, (value, unit) in totals.items():
         findings.add(f"{subject.peer.module} for all @{size}", quantity, value * len(objects), unit)
 
 
-def _run_ours(module: str, endpoints: Endpoints) -> Sample:
+def _run_ours(module: str, endpoints: Endpoints, **options: Any) -> Sample:
     arrays = {"arrays": [connection(endpoints["ontap"])]} if module == "vm_storage_map" else {}
-    return run_module(f"crossvisor.san.{module}", {"hypervisor": connection(endpoints["vcenter"]), **arrays})
+    return run_module(f"crossvisor.san.{module}", {"hypervisor": connection(endpoints["vcenter"]), **arrays, **options})
+
+
+def _lun_of(world: World) -> str:
+    """The LUN under the datastore of most VMs that have a LUN under them."""
+    return str(next(store["extents"][0] for store in world["vcenter"]["datastores"] if store["name"] == "ds_single"))
 
 
 def _run_peer(peer: Peer, vcenter: Endpoint, objects: Iterator[str]) -> Sample:
@@ -182,6 +200,13 @@ def _conclude(subject: Subject, findings: Findings, sizes: Sequence[int]) -> Non
     findings.promise(f"{ours}: requests at {most} VMs beyond those at {least}, pages aside", COUNT, beyond, 0)
     peers = findings.compare(f"{ours} @{most}", f"{everything} @{most}", "CPU")
     findings.promise(f"{ours} : {everything}, CPU at {most} VMs", RATIO, peers, subject.peer.bound)
+    if subject.bounds:
+        for size, quantity in itertools.product(sizes, ("CPU", "wall")):
+            findings.compare(f"{ONE_LUN} @{size}", f"{ours} @{size}", quantity)
+    if most >= LARGE and subject.bounds:
+        for quantity, bound in subject.bounds.items():
+            findings.promise(f"{ours} : {LXML}, {quantity}", RATIO, findings.compare(f"{ours} @{most}", f"{LXML} @{most}", quantity), bound)
+        findings.promise(f"{ours}: memory, MiB", RATIO, findings.value(f"{ours} @{most}", "memory"), MOST_MEMORY)
     if least == most:
         return
     if not subject.grows:

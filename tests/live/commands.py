@@ -107,6 +107,18 @@ class Commands:
         """`ansible ARGUMENTS`."""
         return self._run("ansible", *arguments, environment=environment)
 
+    def inventory(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Run:
+        """`ansible-inventory ARGUMENTS`."""
+        return self._run("ansible-inventory", *arguments, environment=environment)
+
+    def vault(self, *arguments: str) -> Run:
+        """`ansible-vault ARGUMENTS`."""
+        return self._run("ansible-vault", *arguments, environment=None)
+
+    def documentation(self, *arguments: str) -> Run:
+        """`ansible-doc ARGUMENTS`."""
+        return self._run("ansible-doc", *arguments, environment=None)
+
     def _run(self, program: str, *arguments: str, environment: Mapping[str, str] | None) -> Run:
         ended = subprocess.run(
             [str(_BINARIES / program), *arguments], check=False, timeout=self._seconds, **self._surroundings(environment)

@@ -132,7 +132,7 @@ def test_every_disk_of_the_single_host_has_its_row(windows: WindowsLab, modules:
     }
     local = [row for row in found["mappings"] if row["path"].startswith("C:")]
     assert local
-    assert {(row["status"], row["device"], row["naa"]) for row in local} == {("unresolved", "\\\\.\\PHYSICALDRIVE0", "")}
+    assert {(row["status"], row["device"], row["naa"]) for row in local} == {("local", "\\\\.\\PHYSICALDRIVE0", "")}
     (raw,) = (row for row in found["mappings"] if row["kind"] == "passthrough")
     assert (raw["vm_name"], raw["disk"], raw["status"], raw["lun_path"]) == ("hvdb01", "SCSI(0:1)", "mapped", lun_path("hv01_raw"))
     assert (raw["size_bytes"], raw["naa"], raw["hypervisor_type"]) == (20 * GIB, world.naa_at(lun_path("hv01_raw")), "hyperv")

@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from jsonschema import Draft202012Validator
+
 from tests.live.lab import ARRAY, HYPERVISOR, Lab
 from tests.live.pipeline import Controller, credential
 
@@ -17,6 +19,7 @@ TAKE = "Take a disk from a VM"
 GIVE_AND_MAP = "Give a VM a disk and map it"
 DISK = {"vm": "app01", "svm": "svm_san", "volume": "vol_prod", "lun": "app01_data"}
 GIB = 1024**3
+SCHEMA = Path(__file__).resolve().parents[2] / "roles" / "storage_report" / "files" / "storage_map.schema.json"
 
 
 def controller_of(lab: Lab, directory: Path, inventory: dict[str, Any]) -> Controller:
@@ -35,7 +38,10 @@ def test_a_workflow_gives_a_disk_maps_it_and_takes_it_back(lab: Lab, tmp_path: P
     disk = gave.artifacts["crossvisor_disks"]["localhost"]
     assert (disk["vm"], disk["changed"], disk["lun"]["size_bytes"]) == ("app01", True, GIB)
     assert disk["lun"]["naa"] == "600a0980" + disk["lun"]["serial"].encode().hex()
-    mappings = json.loads((report / "storage_map.json").read_text())["mappings"]
+    written = json.loads((report / "storage_map.json").read_text())
+    Draft202012Validator(json.loads(SCHEMA.read_text())).validate(written)
+    assert [(one["name"], one["status"]) for one in written["endpoints"]] == [("localhost", "ok")]
+    mappings = written["mappings"]
     assert [row["vm_name"] for row in mappings if row["naa"] == disk["lun"]["naa"]] == ["app01"]
     unresolved = [row for row in mappings if row["status"] == "unresolved"]
     assert mapped.artifacts["crossvisor_maps"] == {"localhost": {"disks": len(mappings), "unresolved": len(unresolved)}}

@@ -39,7 +39,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Pl
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach as services
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.attach import AttachRequest
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map import storage_map
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.mapper import storage_map
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
 from tests.lab import world
 from tests.lab.launch import Endpoint, running_lab

@@ -18,6 +18,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import json
+import math
 import os
 import signal
 import sys
@@ -36,6 +37,9 @@ from tests.mutants.mistakes import Mutant, mutants
 
 LIBRARIES = ("hypothesis", "lxml.etree", "pyVmomi", "requests", "trustme", "winrm", "yaml", "ansible.module_utils.basic")
 LEAST_SECONDS = 20
+TIMES_AS_LONG = 4
+"""A mutant is given this many times what its tests take without it, so that a busy machine is not taken for a test that notices it."""
+MOST_SECONDS_OF_A_TEST = 300
 SURVIVED, KILLED = 0, 1
 AS_IT_IS = -1
 OPTIONS = (
@@ -179,7 +183,9 @@ class _Fork:
         def attempt(number: int) -> int:
             lines = set(self.chosen[number].lines)
             patches[number]()
-            return _run([session.items[test] for test in order if lines & seen[test][1]], session)
+            tests = [test for test in order if lines & seen[test][1]]
+            usual = sum(seen[test][0] for test in tests)
+            return _run([session.items[test] for test in tests], session, max(LEAST_SECONDS, TIMES_AS_LONG * usual))
 
         for number, verdict in _each_in_a_process(list(patches), self.jobs, attempt):
             self._tell(number, verdict)
@@ -196,7 +202,7 @@ class _Fork:
             for item in session.items:
                 begin, lines = time.perf_counter(), set[int]()
                 with _watched(source, lines):
-                    verdict = _run([item], session)
+                    verdict = _run([item], session, MOST_SECONDS_OF_A_TEST)
                 os.write(write, (json.dumps([verdict, time.perf_counter() - begin, sorted(lines)]) + "\n").encode())
 
         told = [json.loads(line) for line in _forked_pipe(watch)]
@@ -229,9 +235,9 @@ def _watched(source: str, lines: set[int]) -> Iterator[None]:
         threading.settrace(None)
 
 
-def _run(items: Sequence[pytest.Item], session: pytest.Session) -> int:
-    """Run tests until one fails."""
-    signal.alarm(LEAST_SECONDS)
+def _run(items: Sequence[pytest.Item], session: pytest.Session, seconds: float) -> int:
+    """Run tests until one fails, or until so many seconds are over, which is to fail, too."""
+    signal.alarm(math.ceil(seconds))
     try:
         for index, item in enumerate(items):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=items[index + 1] if index + 1 < len(items) else None)

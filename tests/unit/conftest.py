@@ -7,40 +7,20 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-Render = Callable[..., str]
+from tests.rendering import Render, rendering
+
 Evaluate = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")
 def render() -> Iterator[Render]:
     """`render(template, **variables)` is the text that Ansible makes of it. Raises `ValueError`."""
-    with subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("templating.py"))],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as ansible:
-        assert ansible.stdin
-        assert ansible.stdout
-        requests, answers = ansible.stdin, ansible.stdout
-
-        def rendered(template: str, **variables: object) -> str:
-            print(json.dumps({"template": template, "variables": variables}), file=requests, flush=True)
-            answer: dict[str, str] = json.loads(answers.readline())
-            if "error" in answer:
-                raise ValueError(answer["error"])
-            return answer["text"]
-
+    with rendering() as rendered:
         yield rendered
 
 

@@ -34,7 +34,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("hypervisors.attach_rules",),
     ("hypervisors.vmware", "hypervisors.hyperv", "hypervisors.kvm", "arrays.ontap_rest", "guests.windows", "guests.linux"),
     ("hypervisors.pool", "arrays.pool", "guests.disks"),
-    ("services",),
+    ("services", "maps"),
     ("runtime",),
     ("endpoints",),
 )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
@@ -145,6 +146,11 @@ class ScsiDevice:
     """It does I/O and is `ok`, but has lost some of its paths."""
     aliases: Sequence[str] = ()
     """Other spellings of the same device on this host (`vml.…`, drive numbers, multipath names)."""
+    local: bool = False
+    """The host says that it reaches it over no SAN: a disk of its own, even if it has a name as LUNs have."""
+    paths_live: int | None = None
+    """Paths that are active or stand by; None where the host does not tell."""
+    paths_dead: int | None = None
 
 
 @dataclass(frozen=True)
@@ -219,6 +225,10 @@ class VirtualDisk:
     """The files that a differencing image is based on, nearest first."""
     mounts: Sequence[str] = ()
     """Where the guest has mounted file systems that lie on it, as far as an agent in the guest was asked and tells."""
+    family: str = ""
+    """What its controller is, as the platform's people write it: `SCSI`, `IDE`, `SATA`, `NVMe`, `virtio`, …"""
+    thin: bool | None = None
+    """Whether the image file takes only the space that was written to; None where the platform does not tell, and for a LUN."""
 
 
 @dataclass(frozen=True)
@@ -430,8 +440,7 @@ class Attachment:
     """How the guest finds the disk: `SCSI(bus:unit)` and, where it is known, the guest's H:C:T:L pattern."""
 
 
-@dataclass(frozen=True)
-class StorageMapping:
+class StorageMapping(TypedDict):
     """One row of the storage map: a virtual disk on one LUN, exported volume or local device.
 
     An image file on a file system with several extents has one row for each, and a LUN that several arrays present under one name one for
@@ -461,5 +470,24 @@ class StorageMapping:
     storage_state: str
     """Of the LUN or volume on its array, in the array's word (`online`, `offline`, …); empty while no array told it."""
     status: str
-    """`mapped` down to an array, else `unresolved` with a `reason`."""
+    """`mapped` down to an array, `local` on a host's own disks, else `unresolved` with a `reason` and a `way_out`."""
     reason: str
+    way_out: str
+    """How an unresolved row is mended, in one sentence."""
+    endpoint: str
+    """What the user calls the hypervisor's endpoint."""
+    observed: str
+    """When the hypervisor was read, ISO 8601 in UTC."""
+    share_bytes: int
+    """What of `size_bytes` this row stands for, so that the sum over any rows counts no disk twice."""
+    controller: str
+    unit: int | None
+    thin: bool | None
+    paths_live: int | None
+    """Paths of the LUN on the VM's host."""
+    paths_dead: int | None
+    mounts: Sequence[str]
+    """Where the guest has mounted what lies on the disk."""
+    lun_size_bytes: int | None
+    lun_used_bytes: int | None
+    """Of the LUN, as its array tells."""

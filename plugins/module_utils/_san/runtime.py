@@ -6,7 +6,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import gc
+import io
+import itertools
+import json
+import re
+import sys
+import uuid
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -15,15 +23,21 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san import ending
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError
 
+_BATCH = 500
 
-def run(module: AnsibleModule, action: Callable[[], Mapping[str, Any]]) -> None:
-    """Do a module's work and return its result; a foreseeable failure is told in its one sentence, and so is the end by a signal."""
+
+def run(module: AnsibleModule, action: Callable[[], Mapping[str, Any]], large: Collection[str] = ()) -> None:
+    """Do a module's work and return its result; a foreseeable failure is told in its one sentence, and so is the end by a signal.
+
+    `large` are the results that are lists and may have a million values; these may be any iterable that can be iterated again.
+    """
     try:
-        with ending.as_exception():
-            result = dict(action())
-        for warning in result.pop("warnings", ()):
-            module.warn(warning)
-        module.exit_json(**result)
+        with _uncollected(bool(large)):
+            with ending.as_exception():
+                result = dict(action())
+            for warning in result.pop("warnings", ()):
+                module.warn(warning)
+            _exit(module, result, {name: result.pop(name) for name in large if name in result})
     except CrossvisorError as error:
         module.fail_json(msg=f"{str(error).rstrip('.')}.")
     except ending.Ended as end:
@@ -35,3 +49,43 @@ def kept_secret(module: AnsibleModule, complete: Connection) -> Connection:
     if complete.password:
         module.no_log_values.add(complete.password)
     return complete
+
+
+@contextmanager
+def _uncollected(large: bool) -> Iterator[None]:
+    """Let nobody look for garbage in a million objects, none of which is garbage before the process ends."""
+    if large:
+        gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _exit(module: AnsibleModule, result: Mapping[str, Any], large: Mapping[str, Iterable[Any]]) -> None:
+    """What `exit_json` does, which goes through all values several times; here one search of the text tells that none holds a secret."""
+    texts = {uuid.uuid4().hex: _as_json(value) for value in large.values()}
+    marks = dict(zip(large, texts))
+    if not large or _holds_secret(module, (*texts, *texts.values())):
+        module.exit_json(**result, **{name: list(value) for name, value in large.items()})
+    said = io.StringIO()
+    try:
+        with redirect_stdout(said):
+            module.exit_json(**result, **marks)
+    except SystemExit:
+        for piece in re.split(f'"({"|".join(texts)})"', said.getvalue()):
+            sys.stdout.write(texts.get(piece, piece))
+        raise
+
+
+def _as_json(items: Iterable[Any]) -> str:
+    """A list, of which only a part is held at a time beside its text."""
+    rest = iter(items)
+    batches = iter(lambda: list(itertools.islice(rest, _BATCH)), [])
+    return f"[{', '.join(json.dumps(batch)[1:-1] for batch in batches)}]"
+
+
+def _holds_secret(module: AnsibleModule, texts: Iterable[str]) -> bool:
+    """Whether a secret is anywhere in what is JSON."""
+    secrets = [json.dumps(str(secret))[1:-1] for secret in module.no_log_values if secret]
+    return any(secret in text for text in texts for secret in secrets)

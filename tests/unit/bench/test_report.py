@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.bench.report import COUNT, RATIO, Findings, Promise, Ratio, as_json, as_text, exit_code
+from tests.bench.report import COUNT, RATIO, TIME, Findings, Promise, Ratio, as_json, as_text, exit_code
 
 KEPT_COUNT, BROKEN_COUNT = Promise("requests", COUNT, 3, 3), Promise("requests", COUNT, 4, 3)
 KEPT_RATIO, BROKEN_RATIO = Promise("wall", RATIO, 0.5, 1), Promise("wall", RATIO, 1.01, 1)
+BROKEN_TIME = Promise("rows", TIME, 1001, 1000)
 
 
 @pytest.fixture
@@ -29,6 +30,8 @@ def findings() -> Findings:
         ([KEPT_COUNT, KEPT_RATIO], True, 0),
         ([BROKEN_RATIO], False, 0),
         ([BROKEN_RATIO], True, 1),
+        ([BROKEN_TIME], False, 0),
+        ([BROKEN_TIME], True, 1),
         ([KEPT_COUNT, BROKEN_COUNT], False, 1),
     ],
 )

@@ -6,14 +6,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays import pool
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Array
-from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import ARRAY, connection, connection_option
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import ARRAY, Connection, connection, connection_option
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils._san.runtime import kept_secret
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource
@@ -31,20 +31,29 @@ def names_array(module: AnsibleModule) -> bool:
 
 def open_array(module: AnsibleModule, params: Mapping[str, Any] | None) -> Array:
     """Open the array that these options, or the environment, name. Raises a `CrossvisorError`."""
+    return open_given(params, lambda complete: kept_secret(module, complete))
+
+
+def open_given(params: Mapping[str, Any] | None, kept: Callable[[Connection], Connection]) -> Array:
+    """The same where there is no module; `kept` is told of the password before it is used."""
     descriptor, complete = pool.resolve(connection(ARRAY, params))
-    return descriptor.open(kept_secret(module, complete))
+    return descriptor.open(kept(complete))
 
 
 def array_sources(module: AnsibleModule) -> list[ArraySource]:
     """The arrays of the option `arrays`, else the one of the environment, else none; opened only when they are asked."""
-    listed: list[Mapping[str, Any]] = module.params["arrays"]
+    return sources(module.params["arrays"], lambda params: open_array(module, params))
+
+
+def sources(listed: Sequence[Mapping[str, Any]], opened: Callable[[Mapping[str, Any]], Array]) -> list[ArraySource]:
+    """The listed arrays, else the one of the environment, else none; each is `opened` only when it is asked."""
     if not listed and connection(ARRAY, None).hostname is None:
         return []
-    return [_source(module, params) for params in listed or [{}]]
+    return [_source(params, opened) for params in listed or [{}]]
 
 
-def _source(module: AnsibleModule, params: Mapping[str, Any]) -> ArraySource:
+def _source(params: Mapping[str, Any], opened: Callable[[Mapping[str, Any]], Array]) -> ArraySource:
     given = connection(ARRAY, params)
     if given.hostname is None:
         raise InvalidInput("An entry of arrays has no hostname: give the name or address of its management interface.")
-    return ArraySource(str(given), lambda: open_array(module, params))
+    return ArraySource(str(given), lambda: opened(params))

@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import HYPERVISOR, connection, connection_option
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import HYPERVISOR, Connection, connection, connection_option
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors import pool
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.runtime import kept_secret
@@ -28,8 +29,16 @@ def names_hypervisor(module: AnsibleModule) -> bool:
 
 def open_hypervisor(module: AnsibleModule) -> Hypervisor:
     """Log in to the hypervisor that the module was given. Raises a `CrossvisorError`."""
-    given = connection(HYPERVISOR, module.params["hypervisor"])
+    return open_given(module.params["hypervisor"], lambda complete: kept_secret(module, complete))
+
+
+def open_given(params: Mapping[str, Any] | None, kept: Callable[[Connection], Connection]) -> Hypervisor:
+    """Log in to the hypervisor that these options, or the environment, name; `kept` is told of the password before it is used.
+
+    Raises a `CrossvisorError`.
+    """
+    given = connection(HYPERVISOR, params)
     if not pool.has_endpoint(given):
         given.required("hostname")
     descriptor, complete = pool.resolve(given)
-    return descriptor.open(kept_secret(module, complete))
+    return descriptor.open(kept(complete))

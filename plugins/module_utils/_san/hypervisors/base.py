@@ -58,6 +58,13 @@ class DiskWish:
         return [*self.ahead, self.slot]
 
 
+class Homes(Protocol):
+    """What chooses VMs by where they lie, before these are read."""
+
+    def __call__(self, below: Inventory) -> Collection[str] | None:
+        """The file systems (`FileSystem.id`) of an inventory without VMs whose VMs are wanted; None for all VMs."""
+
+
 class Hypervisor(Protocol):
     """A connection to a hypervisor endpoint."""
 
@@ -75,10 +82,11 @@ class Hypervisor(Protocol):
     def hosts(self) -> list[Host]:
         """All hosts with their HBAs and the paths of these."""
 
-    def inventory(self, devices: bool = True, images: bool = False) -> Inventory:
-        """All hosts (without HBAs), VMs with their virtual disks, file systems and, if asked for, host SCSI devices.
+    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None) -> Inventory:
+        """All hosts, VMs with their virtual disks, file systems and, if asked for, host SCSI devices. HBAs only where they cost no request.
 
         With `images`, also what only one request per image file tells where the platform does not list it: size and parents.
+        With `only`, a backend may leave out VMs that have no file on the file systems that it names.
         """
 
     def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:

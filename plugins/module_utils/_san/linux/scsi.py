@@ -34,6 +34,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 _SCSI_HOSTS = "/sys/class/scsi_host"
 _SCSI_DEVICES = "/sys/class/scsi_device"
 _DISK_TYPES = frozenset({"0", "14", "20"})  # SPC-4 table 138: direct access, simplified direct access, host managed zoned
+_DIRECT = re.compile("/(?:ata|usb)[0-9]+/")
+"""What libata and the USB core call a directory above the disks that hang on them."""
 _SECTOR = 512  # sysfs counts in these, whatever the device's block size
 _ADDRESS = re.compile("[0-9]+:[0-9]+:[0-9]+:[0-9]+")
 _PCI_ADDRESS = re.compile("[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}[.][0-7]")
@@ -226,6 +228,9 @@ def _scsi_device(tree: Tree, host_id: str, group: list[Disk]) -> ScsiDevice:
         product=value(tree, f"{first.path}/model"),
         state=next(state for state in (DEVICE_OK, DEVICE_OFF, DEVICE_LOST, *sorted(states)) if state in states),
         aliases=[*(devices if first.name else []), *_multipath(tree, group)],
+        local=all(_DIRECT.search(disk.path) for disk in group),
+        paths_live=len([disk for disk in group if disk.state in (PATH_ACTIVE, PATH_STANDBY)]),
+        paths_dead=len([disk for disk in group if disk.state == PATH_DEAD]),
     )
 
 

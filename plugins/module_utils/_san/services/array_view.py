@@ -82,6 +82,18 @@ class ArrayView:
             return f"export {remote} could not be looked up, because no name server of this machine knows an address of {server}"
         return self.absence(f"export {remote}")
 
+    def way_out(self) -> str:
+        """How a row whose LUN or export nobody has is mended, as the end of a sentence."""
+        if self.asked and self.failures:
+            return "make the arrays answer that did not (address, login, certificate), then map again"
+        return "name the array that has it in arrays, with an account that may read its SVM"
+
+    def way_out_of_export(self, remote: str) -> str:
+        """The same of `server:/path`."""
+        if self.answered and not _addresses(_server(remote)):
+            return f"teach this machine's name server the name {_server(remote)}, or mount the export by its address"
+        return self.way_out()
+
     def volume_of(self, remote: str) -> tuple[ArrayAbout, Volume] | None:
         """The volume behind `server:/path`: served at that address, with the longest export path above it."""
         path = f"/{remote.rpartition(':/')[2]}".rstrip("/") or "/"

@@ -72,13 +72,17 @@ def select_vms(inventory: Inventory, names: Collection[str], clusters: Collectio
     """The VMs with these names, UUIDs or identifiers and in these clusters; an empty collection means all. Raises `NotFound`."""
     machines = inventory.virtual_machines
     _all_known("cluster", clusters, {host.cluster for host in inventory.hosts})
+    found = _named(machines, names) if names else machines
+    return [vm for vm in found if not clusters or vm.cluster in clusters]
+
+
+def _named(machines: Sequence[VirtualMachine], names: Collection[str]) -> list[VirtualMachine]:
     find = _finder(machines)
     missing = [name for name in names if not find(name)]
     if missing:
         raise NotFound(_no_vm(missing, machines))
     named = {vm.id for name in names for vm in find(name)}
-    found = [vm for vm in machines if not names or vm.id in named]
-    return [vm for vm in found if not clusters or vm.cluster in clusters]
+    return [vm for vm in machines if vm.id in named]
 
 
 def _all_known_hosts(wanted: Collection[str], hosts: Sequence[Host]) -> None:

@@ -30,6 +30,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_env
 )
 
 _CIM = "http://schemas.dmtf.org/wbem/wscim/1/common"
+_NIL = f"{{{XSI}}}nil"
 _FRAGMENT = "XmlFragment"
 _TYPE_SUFFIX = "_Type"
 _ARRAY = "[]"
@@ -100,11 +101,11 @@ def _inner(name: str, types: Types) -> Types:
 
 
 def _scalar(part: Element, kind: str, inner: Types) -> Scalar:
-    if str(part.get(f"{{{XSI}}}nil", "")).strip() in ("true", "1"):
+    if str(part.get(_NIL, "")).strip() in ("true", "1"):
         return None
-    first = next(iter(part), None)
-    if first is None and kind != "object":
+    if not len(part) and kind != "object":
         return parse_scalar(kind or "string", part.text or "")
+    first = next(iter(part), None)
     reference = parse_reference(part)
     if reference is not None:
         return reference

@@ -30,8 +30,12 @@ else:
 
 VIM_NAMESPACE = "urn:vim25"
 _VIM = f"{{{VIM_NAMESPACE}}}"
+_PREFIX = len(_VIM)
 _XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 _OBJECTS = f"{_VIM}objects"
+_OBJECT = f"{_VIM}obj"
+_PROPERTY = f"{_VIM}propSet"
+_MISSING = f"{_VIM}missingSet"
 _TOKEN = f"{_VIM}token"
 _RETURN_VALUE = f"{_VIM}returnval"
 _TRUE = frozenset({"true", "1"})
@@ -44,6 +48,11 @@ def child(element: Element | None, *names: str) -> Element | None:
             return None
         element = next(element.iterchildren(_VIM + name), None)
     return element
+
+
+def parts(element: Element | None) -> dict[str, Element]:
+    """The children of an object by their names, in one pass: for objects of which many properties are read."""
+    return {} if element is None else {part.tag[_PREFIX:]: part for part in element}
 
 
 def children(element: Element | None, *names: str) -> list[Element]:
@@ -92,7 +101,8 @@ class ObjectRecord:
 
     def text(self, path: str, default: str = "") -> str:
         """The text of a property; for a reference to a managed object this is its id."""
-        return text(self.properties.get(path), default=default)
+        found = self.properties.get(path)
+        return default if found is None else found.text or default
 
     def why_missing(self, path: str) -> str:
         """Why a property, or what it lies in, could not be read; empty when that was not told."""
@@ -136,7 +146,8 @@ class ReplyStream:
             load_dtd=False,
         )
         for _event, element in events:
-            _refuse_doctype(element)
+            if not self.count:
+                _refuse_doctype(element)
             parent = element.getparent()
             if parent is None or parent.tag != _RETURN_VALUE:
                 continue
@@ -177,14 +188,19 @@ def _refuse_doctype(element: Element) -> None:
 
 
 def _record(objects: Element) -> ObjectRecord:
-    obj = objects.find(f"{_VIM}obj")
-    pairs = ((text(item, "name"), child(item, "val")) for item in objects.iterfind(f"{_VIM}propSet"))
-    return ObjectRecord(
-        type=str(obj.get("type", "")) if obj is not None else "",
-        moid=(obj.text or "") if obj is not None else "",
-        properties={name: value for name, value in pairs if value is not None},
-        missing={text(item, "path"): _reason(child(item, "fault")) for item in objects.iterfind(f"{_VIM}missingSet")},
-    )
+    kind = moid = ""
+    properties: dict[str, Element] = {}
+    missing: dict[str, str] = {}
+    for item in objects:
+        if item.tag == _PROPERTY:
+            found = parts(item)
+            if "val" in found:
+                properties[(found["name"].text or "") if "name" in found else ""] = found["val"]
+        elif item.tag == _OBJECT:
+            kind, moid = str(item.get("type", "")), item.text or ""
+        elif item.tag == _MISSING:
+            missing[text(item, "path")] = _reason(child(item, "fault"))
+    return ObjectRecord(kind, moid, properties, missing)
 
 
 def _reason(fault: Element | None) -> str:

@@ -243,7 +243,7 @@ def page_of(content: Element) -> tuple[list[Element], str]:
 
 def local_name(item: Element) -> str:
     """The name of an element without its namespace."""
-    return str(etree.QName(item).localname)
+    return str(item.tag).rpartition("}")[2]
 
 
 def xml_namespace(item: Element) -> str:

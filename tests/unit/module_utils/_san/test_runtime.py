@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Mapping
 from typing import Any
@@ -54,3 +55,32 @@ class TestTheEnd:
 
         with module() as there, pytest.raises(KeyError, match="a defect of ours"):
             runtime.run(there, fail)
+
+
+LARGE: Mapping[str, Any] = {"rows": [{"vm": 'räum "1"\n</script>', "size": 1 << 40, "lun": None}] * 3, "other": []}
+
+
+class TestALargeResult:
+    def said(self, capsys: pytest.CaptureFixture[str], secret: str = "") -> dict[str, Any]:
+        with module() as there:
+            there.no_log_values.add(secret)
+            with pytest.raises(SystemExit):
+                runtime.run(there, lambda: {"changed": False, **LARGE}, large=["rows", "other", "absent"])
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    def test_is_told_as_any_other(self, capsys: pytest.CaptureFixture[str]) -> None:
+        said = self.said(capsys, "no such secret")
+        assert {name: said[name] for name in ("changed", *LARGE)} == {"changed": False, **LARGE}
+        assert "invocation" in said
+
+    @pytest.mark.parametrize("secret", ["räum", '"1"', "</script>", "1099511627776"])
+    def test_never_tells_a_secret_in_whatever_spelling(self, capsys: pytest.CaptureFixture[str], secret: str) -> None:
+        said = self.said(capsys, secret)
+        assert len(said["rows"]) == 3
+        assert secret not in [str(value) for row in said["rows"] for value in row.values()]
+        assert not any(secret in str(row["vm"]) for row in said["rows"])
+
+    @pytest.mark.parametrize("secret", list("0123456789abcdef"))
+    def test_is_told_in_full_with_a_secret_that_is_in_any_text(self, capsys: pytest.CaptureFixture[str], secret: str) -> None:
+        assert len(self.said(capsys, secret)["rows"]) == 3

@@ -17,10 +17,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun, ScsiName, from_vpd80, ontap_serial
-
-LUN = "600a0980524c4974612b44687143566b"
-DISK = "5000c5004f2d0bb3"
-OTHER_LUN = "600a0980" + b"RLIta+DhqCVl".hex()
+from tests.lun_spellings import DISK, LUN, OTHER_LUN, OTHER_TEXTS, SPELLINGS_OF_A_LUN
 
 HEX = "0123456789abcdef"
 
@@ -33,65 +30,6 @@ SIX = hex_digits(31).map("6{}".format)
 FIVE_OR_TWO = st.builds(str.__add__, st.sampled_from("25"), hex_digits(15))
 NAMES = (SIX | FIVE_OR_TWO).map(ScsiName)
 SERIALS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=12, max_size=12)
-
-SPELLINGS_OF_A_LUN = [
-    LUN,
-    LUN.upper(),
-    f" {LUN}\n",
-    f"0x{LUN}",
-    f"0X{LUN.upper()}",
-    f"naa.{LUN}",
-    f"NAA.{LUN.upper()}",
-    f"naa.{LUN}:1",
-    f"wwn-0x{LUN}",
-    f"/dev/disk/by-id/wwn-0x{LUN}",
-    f"/dev/disk/by-id/wwn-0x{LUN}-part1",
-    f"scsi-3{LUN}",
-    f"/dev/disk/by-id/scsi-3{LUN}",
-    f"/dev/disk/by-id/scsi-3{LUN}-part12",
-    f"3{LUN}",
-    f"/dev/mapper/3{LUN}",
-    f"/dev/mapper/3{LUN}p1",
-    f"/dev/mapper/3{LUN}-part1",
-    f"mpath-3{LUN}",
-    f"part1-mpath-3{LUN}",
-    f"/dev/disk/by-id/dm-uuid-mpath-3{LUN}",
-    f"/dev/disk/by-id/dm-name-3{LUN}",
-    f"/vmfs/devices/disks/naa.{LUN}",
-    f"/vmfs/devices/disks/naa.{LUN}:1",
-    f"/dev/disks/naa.{LUN}",
-    f"0200000000{LUN}4c554e20432d",
-    f"vml.0200000000{LUN}4c554e20432d",
-    f"vml.0200000000{LUN}",
-    f"/vmfs/devices/disks/vml.0200050000{LUN}4c554e20432d:1",
-]
-
-OTHER_TEXTS = {
-    "empty": "",
-    "not hex": "naa.600a0980524c4974612b44687143566g",
-    "a digit short": LUN[:-1],
-    "a digit long": LUN + "0",
-    "half a name": LUN[:16],
-    "32 digits of a type with 16": "5" + LUN[1:],
-    "NAA 3, locally assigned": "3000000100000001",
-    "NAA 3 as VMware spells it": "naa.3000000100000001",
-    "EUI-64": "eui.0025385b61b0a1e4",
-    "NVMe": "eui.600a0980524c4974612b44687143566b",
-    "T10 vendor name": "t10.ATA_____LabDisk____esx01",
-    "a path of a host": "mpx.vmhba1:C0:T1:L3",
-    "vml of a serial number": f"vml.0100000000{LUN}4c554e20432d",
-    "vml of a path": "vml.0000000000766d686261313a303a30",
-    "vml cut short": f"vml.0200000000{LUN[:-2]}",
-    "half a byte of the model": f"vml.0200000000{LUN}4c5",
-    "scsi_id of an EUI-64": f"scsi-2{DISK}",
-    "friendly multipath name": "/dev/mapper/mpatha",
-    "kernel name": "/dev/sda",
-    "another directory": f"/etc/{LUN}",
-    "an ONTAP serial": "RLIta+DhqCVk",
-    "a WWPN with colons": "50:0a:09:81:12:34:56:78",
-    "two names": f"{LUN} {LUN}",
-    "digits of another script": LUN.replace("0", "\u0660"),
-}
 
 VENDORS = {
     LUN: "NetApp ONTAP",

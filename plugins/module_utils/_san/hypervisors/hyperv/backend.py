@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Homes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import attach, estate, hosts, machines, release, rescan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Nodes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
@@ -50,7 +50,7 @@ class HyperV:
     def hosts(self) -> list[Host]:
         return hosts.hosts_with_hbas(self._nodes)
 
-    def inventory(self, devices: bool = True, images: bool = False) -> Inventory:
+    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None) -> Inventory:
         return estate.inventory(self._nodes, devices, images)
 
     def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:

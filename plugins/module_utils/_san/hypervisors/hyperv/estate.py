@@ -163,6 +163,7 @@ class Estate:
             disk,
             file_system=self._home(vm.host, disk.path),
             size_bytes=image.size_bytes if image else disk.size_bytes,
+            thin=image.thin if image else None,
             parents=[ImageFile(path, self._home(vm.host, path)) for path in chain],
         )
 

@@ -106,6 +106,7 @@ def _disk(drive: CimInstance, inside: Sequence[CimInstance], controller: Control
         "controller": controller.key,
         "bus": controller.bus,
         "unit": unit,
+        "family": controller.type.upper(),
     }
     if kind == PHYSICAL_DRIVE:
         return _passthrough(drive, drives, place)

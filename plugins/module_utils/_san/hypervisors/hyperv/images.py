@@ -23,6 +23,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim_types
 LONGEST_CHAIN = 256
 """Files of one chain that are followed: five times the checkpoints that a VM may have."""
 _TIMEOUT = 60.0
+_THIN = {2: False, 3: True, 4: True}
+"""Msvm_VirtualHardDiskSettingData.Type: fixed, dynamic, differencing."""
 _METHOD = "GetVirtualHardDiskSettingData"
 
 
@@ -33,6 +35,8 @@ class Image:
     size_bytes: int
     parent: str = ""
     """The file that it is based on."""
+    thin: bool | None = None
+    """Whether it grows as it is written to; None where the host does not tell."""
 
 
 @dataclass
@@ -70,7 +74,7 @@ class ImageReader:
                 outputs={"SettingData": "string"},
             )
             settings = parse_embedded(answer.text("SettingData"))
-            return Image(settings.integer("MaxInternalSize") or 0, settings.text("ParentPath"))
+            return Image(settings.integer("MaxInternalSize") or 0, settings.text("ParentPath"), _THIN.get(settings.integer("Type") or 0))
         except (RemoteError, ValueError) as error:
             self.failures.append(f"The image file {path} cannot be read on host {self.host}: {str(error).rstrip('.')}.")
             return None

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Homes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import (
     attach,
     changing,
@@ -64,7 +64,7 @@ class Kvm:
     def hosts(self) -> list[Host]:
         return [hosts.host_with_hbas(self._host)]
 
-    def inventory(self, devices: bool = True, images: bool = False) -> Inventory:
+    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None) -> Inventory:
         return estate.inventory(self._host, devices, images)
 
     def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:

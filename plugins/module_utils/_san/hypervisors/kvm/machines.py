@@ -34,6 +34,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import CONFIG, LIVE, DomainRecord, Volume
 
+_PARAVIRTUAL = "virtio"
+
 
 @dataclass(frozen=True)
 class DomainPair:
@@ -125,6 +127,7 @@ class View:
             sharing=MULTI_WRITER if disk.shareable else "",
             parents=[self._parent(parent) for parent in self.below(pair, disk)],
             mounts=self.mounts.get(pair.record.uuid, {}).get(disk.target, ()),
+            family=disk.bus if disk.bus == _PARAVIRTUAL else disk.bus.upper(),
         )
 
     def virtual_machine(self, pair: DomainPair) -> VirtualMachine:
@@ -174,6 +177,7 @@ class View:
             name=name,
             mode=PHYSICAL,
             sharing=MULTI_WRITER if device.shareable else "",
+            family="SCSI",
         )
 
     def _path(self, source: Source) -> str:

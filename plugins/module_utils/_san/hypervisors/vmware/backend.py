@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Homes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import (
     attach,
     host_lun,
@@ -67,8 +67,9 @@ class VMware:
     def hosts(self) -> list[Host]:
         return hosts.hosts_with_hbas(self._session)
 
-    def inventory(self, devices: bool = True, images: bool = False) -> Inventory:
-        estate = Estate(self._session.retrieve(properties.INVENTORY_WITH_LUNS if devices else properties.INVENTORY))
+    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None) -> Inventory:
+        paths = properties.INVENTORY_WITH_LUNS if devices else properties.INVENTORY
+        estate = self._estate_on(paths, only) if only else Estate(self._session.retrieve(paths))
         machines, unknown = self._with_names(estate.virtual_machines, estate.devices)
         return Inventory(
             hosts=estate.hosts,
@@ -111,6 +112,17 @@ class VMware:
 
     def close(self) -> None:
         self._session.close()
+
+    def _estate_on(self, paths: properties.Paths, only: Homes) -> Estate:
+        """First what VMs lie on, then only those that are wanted: two reads, whatever the number of VMs."""
+        of_vms = {properties.VIRTUAL_MACHINE: paths[properties.VIRTUAL_MACHINE]}
+        below = {kind: wanted for kind, wanted in paths.items() if kind not in of_vms}
+        below[properties.DATASTORE] = (*paths[properties.DATASTORE], properties.VMS_OF_DATASTORE)
+        estate = Estate(self._session.retrieve(below))
+        homes = only(Inventory(hosts=estate.hosts, file_systems=estate.file_systems, devices=estate.devices))
+        wanted = None if homes is None else {properties.VIRTUAL_MACHINE: estate.machines_on(homes)}
+        estate.take(self._session.retrieve(of_vms, wanted))
+        return estate
 
     def _devices(self, hosts: Iterable[str]) -> list[ScsiDevice]:
         read = self._session.retrieve({properties.HOST: [properties.LUNS]}, {properties.HOST: list(hosts)})

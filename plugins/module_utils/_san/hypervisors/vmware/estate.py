@@ -44,6 +44,11 @@ class Estate:
         """What could not be read, one sentence each."""
         self._hosts: list[Host] = []
         self._machines: list[tuple[VirtualMachine, str]] = []
+        self._machines_on: dict[str, list[str]] = {}
+        self.take(records)
+
+    def take(self, records: Iterable[ObjectRecord]) -> None:
+        """Note what further records tell."""
         takers: Mapping[str, Callable[[ObjectRecord], None]] = {
             properties.VIRTUAL_MACHINE: self._take_machine,
             properties.HOST: self._take_host,
@@ -63,6 +68,10 @@ class Estate:
         """The VMs with their clusters and folders."""
         clusters = self.tree.clusters_of_hosts()
         return [replace(vm, cluster=clusters.get(vm.host, ""), folder=self.tree.path(parent)) for vm, parent in self._machines]
+
+    def machines_on(self, file_systems: Iterable[str]) -> list[str]:
+        """The ids of the VMs with any file on these file systems (`FileSystem.id`), as far as that was asked for."""
+        return sorted({vm for store in file_systems for vm in self._machines_on.get(store, ())})
 
     def _take_machine(self, record: ObjectRecord) -> None:
         unreadable = machines.unreadable(record)
@@ -87,6 +96,7 @@ class Estate:
             self.uses.append(unreadable)
             self.missing.append(_sentence(unreadable, "what lies on it cannot be followed to its LUNs"))
         self.file_systems.append(datastores.file_system(record))
+        self._machines_on[record.moid] = record.texts(properties.VMS_OF_DATASTORE)
 
 
 def any_nameless(virtual_machines: Iterable[VirtualMachine]) -> bool:
@@ -150,6 +160,7 @@ def _host(record: ObjectRecord) -> Host:
         version=record.text("summary.config.product.version"),
         uuid=record.text("summary.hardware.uuid"),
         state=_state(record),
+        hbas=storage.adapters_alone(record),
     )
 
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import properties
@@ -31,7 +31,16 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
-from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import Element, ObjectRecord, child, integer, text, type_of
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import (
+    Element,
+    ObjectRecord,
+    child,
+    children,
+    integer,
+    parts,
+    text,
+    type_of,
+)
 
 CONTROLLER_TYPES: Mapping[str, str] = {
     "ParaVirtualSCSIController": "pvscsi",
@@ -44,6 +53,17 @@ CONTROLLER_TYPES: Mapping[str, str] = {
     "VirtualSATAController": "sata",
     "VirtualNVMEController": "nvme",
 }
+_FAMILIES: Mapping[str, str] = {"ide": "IDE", "sata": "SATA", "nvme": "NVMe"}
+_THIN: Mapping[str, bool] = {"true": True, "1": True, "false": False, "0": False}
+_NO_MOUNTS: Mapping[str, Sequence[str]] = {}
+_ELSEWHERE = frozenset(
+    {
+        "VirtualE1000", "VirtualE1000e", "VirtualVmxnet3", "VirtualMachineVideoCard", "VirtualMachineVMCIDevice", "VirtualKeyboard",
+        "VirtualPointingDevice", "VirtualPCIController", "VirtualPS2Controller", "VirtualSIOController", "VirtualUSBController",
+        "VirtualUSBXHCIController",
+    }
+)  # fmt: skip
+"""Devices that most VMs have and that are never on a storage controller."""
 _DISK = "VirtualDisk"
 _RAW_DEVICE_MAPPING = "VirtualDiskRawDiskMappingVer1BackingInfo"
 _POWER_STATES: Mapping[str, str] = {"poweredOn": POWERED_ON, "poweredOff": POWERED_OFF, "suspended": SUSPENDED}
@@ -57,7 +77,7 @@ def machine(record: ObjectRecord) -> VirtualMachine:
 
     One whose configuration cannot be read (orphaned, inaccessible, being created) has its name and no hardware.
     """
-    controllers, disks = hardware(record.items(properties.DEVICES_OF_VM))
+    controllers, disks = hardware(record.items(properties.DEVICES_OF_VM), _mounts(record))
     return VirtualMachine(
         id=record.moid,
         name=name_of(record),
@@ -94,14 +114,19 @@ def readable(record: ObjectRecord) -> VirtualMachine:
     return machine(record)
 
 
-def hardware(devices: Iterable[Element]) -> tuple[list[Controller], list[VirtualDisk]]:
-    """The storage controllers and the disks among virtual devices, in the order of the VM's configuration."""
+def hardware(devices: Iterable[Element], mounts: Mapping[str, Sequence[str]] = _NO_MOUNTS) -> tuple[list[Controller], list[VirtualDisk]]:
+    """The storage controllers and the disks among virtual devices, in the order of the VM's configuration.
+
+    `mounts`: key of a disk → where the guest has mounted file systems on it.
+    """
     controllers: dict[str, tuple[Element, str]] = {}
     disks: list[Element] = []
     units: defaultdict[str, list[int]] = defaultdict(list)
     for device in devices:
         kind = type_of(device)
-        unit = integer(device, "unitNumber")
+        if kind in _ELSEWHERE:
+            continue
+        unit = integer(child(device, "unitNumber"))
         if unit is not None:
             units[text(device, "controllerKey")].append(unit)
         if kind == _DISK:
@@ -109,7 +134,16 @@ def hardware(devices: Iterable[Element]) -> tuple[list[Controller], list[Virtual
         elif kind in CONTROLLER_TYPES:
             controllers[text(device, "key")] = (device, CONTROLLER_TYPES[kind])
     found = {key: _controller(key, kind, device, sorted(units[key])) for key, (device, kind) in controllers.items()}
-    return list(found.values()), [_disk(device, found) for device in disks]
+    return list(found.values()), [_disk(device, found, mounts) for device in disks]
+
+
+def _mounts(record: ObjectRecord) -> Mapping[str, Sequence[str]]:
+    """Key of a virtual disk → the places of the file systems on it, as far as GuestDiskInfo.mappings tells the disk."""
+    found: dict[str, list[str]] = {}
+    for disk in record.items(properties.GUEST_DISKS):
+        for mapping in children(disk, "mappings"):
+            found.setdefault(text(mapping, "key"), []).append(text(disk, "diskPath"))
+    return found
 
 
 def _controller(key: str, kind: str, device: Element, units: list[int]) -> Controller:
@@ -118,28 +152,44 @@ def _controller(key: str, kind: str, device: Element, units: list[int]) -> Contr
     )
 
 
-def _disk(device: Element, controllers: Mapping[str, Controller]) -> VirtualDisk:
-    key, backing = text(device, "controllerKey"), child(device, "backing")
-    controller = controllers.get(key)
-    mapping = _raw_device_mapping(backing)
-    device_name, mode = text(mapping, "deviceName"), text(mapping, "compatibilityMode")
+def _disk(device: Element, controllers: Mapping[str, Controller], mounts: Mapping[str, Sequence[str]]) -> VirtualDisk:
+    own = parts(device)
+    key, controller_key = _text(own, "key"), _text(own, "controllerKey")
+    controller = controllers.get(controller_key)
+    backing = parts(own.get("backing"))
+    chain = _chain(own.get("backing")) if "parent" in backing else [own["backing"]] if "backing" in own else []
+    raw = bool(chain) and type_of(chain[0]) == _RAW_DEVICE_MAPPING
+    mapping = parts(chain[-1]) if raw else {}
+    device_name, mode = _text(mapping, "deviceName"), _text(mapping, "compatibilityMode")
     return VirtualDisk(
-        key=text(device, "key"),
-        label=text(device, "deviceInfo", "label"),
-        kind=IMAGE if mapping is None else PASSTHROUGH,
-        controller=key,
+        key=key,
+        label=text(own.get("deviceInfo"), "label"),
+        kind=PASSTHROUGH if raw else IMAGE,
+        controller=controller_key,
         bus=controller.bus if controller else None,
-        unit=integer(device, "unitNumber"),
-        size_bytes=integer(device, "capacityInBytes") or (integer(device, "capacityInKB") or 0) * 1024,
-        path=text(backing, "fileName"),
-        file_system=text(backing, "datastore"),
+        unit=_number(own, "unitNumber"),
+        size_bytes=_number(own, "capacityInBytes") or (_number(own, "capacityInKB") or 0) * 1024,
+        path=_text(backing, "fileName"),
+        file_system=_text(backing, "datastore"),
         device=device_name,
-        name=None if mapping is None else _lun(mapping),
+        name=_lun(mapping) if raw else None,
         mode=_MODES.get(mode, mode),
-        disk_mode=text(backing, "diskMode"),
-        sharing=_sharing(text(backing, "sharing"), controller),
-        parents=tuple(ImageFile(text(file, "fileName"), text(file, "datastore")) for file in _chain(backing)[1:]),
+        disk_mode=_text(backing, "diskMode"),
+        sharing=_sharing(_text(backing, "sharing"), controller),
+        parents=tuple(ImageFile(text(file, "fileName"), text(file, "datastore")) for file in chain[1:]),
+        mounts=mounts.get(key, ()),
+        family=_FAMILIES.get(controller.type, "SCSI") if controller else "",
+        thin=None if raw else _THIN.get(_text(backing, "thinProvisioned")),
     )
+
+
+def _text(of: Mapping[str, Element], name: str) -> str:
+    part = of.get(name)
+    return "" if part is None else part.text or ""
+
+
+def _number(of: Mapping[str, Element], name: str) -> int | None:
+    return integer(of.get(name))
 
 
 def _sharing(word: str, controller: Controller | None) -> str:
@@ -149,8 +199,9 @@ def _sharing(word: str, controller: Controller | None) -> str:
     return by_bus if own in ("", NOT_SHARED) else own
 
 
-def _lun(mapping: Element) -> ScsiName | None:
-    return ScsiName.try_parse(text(mapping, "lunUuid")) or ScsiName.try_parse(text(mapping, "deviceName"))
+def _lun(mapping: Mapping[str, Element]) -> ScsiName | None:
+    """The LUN of a raw device mapping: of a disk's own backing, or of the one at the bottom of its snapshots, which always names it."""
+    return ScsiName.try_parse(_text(mapping, "lunUuid")) or ScsiName.try_parse(_text(mapping, "deviceName"))
 
 
 def _chain(backing: Element | None) -> list[Element]:
@@ -163,8 +214,3 @@ def _chain(backing: Element | None) -> list[Element]:
         chain.append(backing)
         backing = child(backing, "parent")
     return chain
-
-
-def _raw_device_mapping(backing: Element | None) -> Element | None:
-    """The backing that maps a LUN: the disk's own, or the one at the bottom of its snapshots, which always names the LUN."""
-    return _chain(backing)[-1] if backing is not None and type_of(backing) == _RAW_DEVICE_MAPPING else None

@@ -34,6 +34,9 @@ MACHINE = (
     DEVICES_OF_VM,
 )
 
+GUEST_DISKS = "guest.disk"
+"""The guest's file systems, by VMware Tools; each tells from vSphere 7.0 on which virtual disks it lies on."""
+
 STORAGE_SYSTEM = "configManager.storageSystem"
 LUNS = "config.storageDevice.scsiLun"
 ADAPTERS = "config.storageDevice.hostBusAdapter"
@@ -57,6 +60,9 @@ HOST_ADAPTERS = (ADAPTERS, MULTIPATH, TOPOLOGY)
 
 DATASTORE_INFO = ("name", "info", "host", "summary.type", "summary.capacity")
 
+VMS_OF_DATASTORE = "vm"
+"""The VMs that have any file there."""
+
 TREE: Paths = {
     COMPUTE_RESOURCE: ("name", "parent"),
     "Folder": ("name", "parent"),
@@ -65,4 +71,8 @@ TREE: Paths = {
 }
 HOSTS: Paths = {**TREE, HOST: HOST_IDENTITY}
 INVENTORY: Paths = {**TREE, HOST: (*HOST_IDENTITY, COREDUMPS), VIRTUAL_MACHINE: MACHINE, DATASTORE: DATASTORE_INFO}
-INVENTORY_WITH_LUNS: Paths = {**INVENTORY, HOST: (*INVENTORY[HOST], LUNS)}
+INVENTORY_WITH_LUNS: Paths = {
+    **INVENTORY,
+    HOST: (*INVENTORY[HOST], LUNS, ADAPTERS, MULTIPATH),
+    VIRTUAL_MACHINE: (*MACHINE, GUEST_DISKS),
+}

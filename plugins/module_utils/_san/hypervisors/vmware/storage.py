@@ -61,6 +61,7 @@ _KINDS: Mapping[str, str] = {
 _NVME_KINDS: Mapping[str, str] = {FIBRE_CHANNEL: "nvme_fc"}
 _STATUSES: Mapping[str, str] = {"online": ONLINE, "offline": OFFLINE, "unbound": OFFLINE}
 _PATH_STATES = frozenset({PATH_ACTIVE, PATH_STANDBY, PATH_DISABLED, PATH_DEAD})
+_LIVE = frozenset({PATH_ACTIVE, PATH_STANDBY})
 _OK = "ok"
 _OFF = "off"
 _DEGRADED = "degraded"
@@ -77,9 +78,15 @@ def adapters(record: ObjectRecord) -> list[Hba]:
     return [_adapter(hba, paths[text(hba, "key")]) for hba in record.items(properties.ADAPTERS)]
 
 
+def adapters_alone(record: ObjectRecord) -> list[Hba]:
+    """The HBAs of a host without their paths."""
+    return [_adapter(hba, []) for hba in record.items(properties.ADAPTERS)]
+
+
 def devices(record: ObjectRecord) -> list[ScsiDevice]:
     """The disks among a host's SCSI LUNs, local ones too."""
-    return [_device(record.moid, lun) for lun in record.items(properties.LUNS) if text(lun, "lunType") == "disk"]
+    told = _path_states(record)
+    return [_device(record.moid, lun, told) for lun in record.items(properties.LUNS) if text(lun, "lunType") == "disk"]
 
 
 def unreadable(record: ObjectRecord) -> str:
@@ -174,6 +181,12 @@ def _paths_by_adapter(record: ObjectRecord) -> defaultdict[str, list[LunPath]]:
     return found
 
 
+def _path_states(record: ObjectRecord) -> dict[str, list[str]]:
+    """LUN key → the states of its paths (HostMultipathInfo); empty when multipathing was not asked for, or not told."""
+    units = children(record.properties.get(properties.MULTIPATH), "lun")
+    return {text(unit, "lun"): [_path_state(path) for path in children(unit, "path")] for unit in units}
+
+
 def _numbers(record: ObjectRecord) -> Iterator[tuple[tuple[str, str, str], int | None]]:
     """Adapter key, target and LUN key → the LUN's number there (HostScsiTopology)."""
     for interface in children(record.properties.get(properties.TOPOLOGY), "adapter"):
@@ -189,21 +202,26 @@ def _target(transport: Element | None) -> str:
 def _path(path: Element, name: ScsiName | None, target: str, number: int | None) -> LunPath:
     match = _DEVICE_OF_PATH.fullmatch(text(path, "name"))
     device = match["device"] if match else (name.vmware if name else "")
-    state = text(path, "pathState") or text(path, "state")
     return LunPath(
         name=name or ScsiName.try_parse(device),
         device=device,
         target=target,
-        state=state if state in _PATH_STATES else UNKNOWN,
+        state=_path_state(path),
         lun_id=number,
     )
 
 
-def _device(host: str, lun: Element) -> ScsiDevice:
+def _path_state(path: Element) -> str:
+    state = text(path, "pathState") or text(path, "state")
+    return state if state in _PATH_STATES else UNKNOWN
+
+
+def _device(host: str, lun: Element, told: Mapping[str, Sequence[str]]) -> ScsiDevice:
     words = [word.text or "" for word in children(lun, "operationalState")]
     descriptors = [text(descriptor, "id") for descriptor in children(lun, "descriptor")]
     device = text(lun, "canonicalName")
     aliases = dict.fromkeys([*descriptors, text(lun, "uuid"), text(lun, "deviceName")])
+    states = told.get(text(lun, "key"))
     return ScsiDevice(
         host=host,
         device=device,
@@ -214,6 +232,9 @@ def _device(host: str, lun: Element) -> ScsiDevice:
         state=_state(words),
         degraded=_DEGRADED in words,
         aliases=[alias for alias in aliases if alias and alias != device],
+        local=flag(lun, "localDisk"),
+        paths_live=None if states is None else len([state for state in states if state in _LIVE]),
+        paths_dead=None if states is None else states.count(PATH_DEAD),
     )
 
 

@@ -38,12 +38,20 @@ def test_a_lun_is_one_device_however_many_paths_lead_to_it(tmp_path: Path) -> No
     assert (device.host, device.device, device.name) == ("db01", f"/dev/disk/by-id/wwn-0x{NAA}", ScsiName(NAA))
     assert (device.size_bytes, device.vendor, device.product, device.state) == (1 << 30, "NETAPP", "LUN C-Mode", "ok")
     assert device.aliases == ["/dev/sdb", "/dev/sdc", "/dev/mapper/mpathb"]
+    assert (device.paths_live, device.paths_dead, device.local) == (1, 1, False)
+
+
+@pytest.mark.parametrize("bus", ["ata1", "usb2"])
+def test_a_disk_below_a_bus_that_is_no_san_is_local_though_it_has_a_name(tmp_path: Path, bus: str) -> None:
+    place = f"/sys/devices/pci0000:00/0000:00:1f.2/{bus}/host0/target0:0:0"
+    (device,) = scsi_devices(Tree(plant(tmp_path, scsi_disk("0:0:0:0", "sda", place))), "db01")
+    assert device.local
 
 
 def test_a_lun_is_lost_when_its_last_path_is(tmp_path: Path) -> None:
     gone = {f"{FIRST_TARGET}/7:0:0:1/state": "offline"}
     (device,) = scsi_devices(Tree(plant(tmp_path, TWO_PATHS, gone)), "db01")
-    assert device.state == "lost"
+    assert (device.state, device.paths_live, device.paths_dead) == ("lost", 0, 2)
 
 
 def test_disks_without_a_name_are_not_taken_for_one(tmp_path: Path) -> None:

@@ -18,10 +18,10 @@ LEAF, MIDDLE, BASE = (f"E:\\VMs\\hvchain01\\{name}" for name in ("leaf.avhdx", "
 METHOD = "GetVirtualHardDiskSettingData"
 
 
-def test_a_file_tells_its_size_and_its_parent() -> None:
+def test_a_file_tells_its_size_its_parent_and_that_it_is_thin() -> None:
     reader = ImageReader(client(Lab(), "hv01.lab"), "hv01.lab")
-    assert reader.read(LEAF) == Image(40 * GIB, MIDDLE)
-    assert reader.read(BASE) == Image(40 * GIB, "")
+    assert reader.read(LEAF) == Image(40 * GIB, MIDDLE, thin=True)
+    assert reader.read(BASE) == Image(40 * GIB, "", thin=True)
 
 
 def test_a_chain_is_followed_and_each_file_asked_once_whatever_its_spelling() -> None:

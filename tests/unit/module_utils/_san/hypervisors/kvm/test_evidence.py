@@ -20,7 +20,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kv
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Inventory, Slot, Use
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach, storage_map
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.mapper import storage_map
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import CANNOT_TELL, USED, Claim, claims
 from tests.unit import libvirt
 from tests.unit.iscsi_target import IscsiTarget, listening
@@ -88,7 +89,7 @@ class TestScsiDevicesOfTheHost:
         hypervisor = kvm(tmp_path, vm("db", scsi_device()), vm("app"))
         assert told(OTHER, hypervisor.inventory(devices=False)) == [f"VM db ({uuid_of('db')})"]
         assert "is used by VM db" in refusal(hypervisor)
-        (row,) = storage_map.storage_map(hypervisor, [], ["db"]).mappings
+        (row,) = storage_map(hypervisor, [], ["db"]).mappings
         assert (row["disk"], row["kind"], row["device"], row["naa"]) == ("hostdev0", "passthrough", LINK, OTHER.naa)
 
     def test_its_unit_is_taken(self, tmp_path: Path) -> None:
@@ -206,7 +207,7 @@ class TestBelowADisk:
 
     def test_the_map_names_it(self, tmp_path: Path) -> None:
         disk = f"{TOP}<backingStore type='block'>{BELOW}</backingStore>{TARGET}"
-        rows = storage_map.storage_map(kvm(tmp_path, vm("db", disk)), [], ["db"]).mappings
+        rows = storage_map(kvm(tmp_path, vm("db", disk)), [], ["db"]).mappings
         assert [(row["path"], row["naa"]) for row in rows] == [("/srv/images/db.snap1", ScsiName(rows[0]["naa"]).naa), (LINK, OTHER.naa)]
 
     def test_the_socket_of_a_helper_is_no_data(self, tmp_path: Path) -> None:

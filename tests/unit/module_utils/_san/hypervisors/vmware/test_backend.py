@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from pyVmomi import vim
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import AuthenticationFailed, Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.backend import VMware
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Attachment, Use, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Attachment, Inventory, Use, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.unit import vsphere
 from tests.unit.vsphere import Endpoint
@@ -80,6 +80,56 @@ def test_a_raw_disk_without_a_name_is_looked_up_among_the_devices_that_were_read
     endpoint.answer("RetrievePropertiesEx", vsphere.page([vm(ODD_VML), host(1, lun(ODD_UUID))]))
     assert vmware.inventory().virtual_machines[0].disks[0].name == NAME
     assert endpoint.calls == VIEW
+
+
+def datastore() -> Any:
+    """A datastore with one VM."""
+    return vsphere.contents(
+        "Datastore",
+        "datastore-5",
+        {"name": "ds", "vm": vim.VirtualMachine.Array([vsphere.managed("VirtualMachine", "vm-42")])},
+    )
+
+
+def test_of_the_vms_on_some_file_systems_only_these_are_read(vmware: VMware, endpoint: Endpoint) -> None:
+    seen: list[Inventory] = []
+
+    def only(below: Inventory) -> list[str]:
+        seen.append(below)
+        return ["datastore-5"]
+
+    endpoint.answer("RetrievePropertiesEx", vsphere.page([host(1, lun()), CLUSTER, datastore()]), vsphere.page([vm(VML)]))
+    found = vmware.inventory(only=only)
+    assert [(it.name, it.cluster) for it in found.virtual_machines] == [("db01", "prod")]
+    assert [(it.virtual_machines, [store.id for store in it.file_systems], len(it.devices)) for it in seen] == [((), ["datastore-5"], 1)]
+    assert endpoint.calls == [*VIEW, "RetrievePropertiesEx"]
+    assert b">vm-42<" in endpoint.bodies[-1]
+
+
+def test_no_vm_is_asked_for_where_none_lies_on_them(vmware: VMware, endpoint: Endpoint) -> None:
+    endpoint.answer("RetrievePropertiesEx", vsphere.page([host(1, lun()), CLUSTER]))
+    assert vmware.inventory(only=lambda _below: ["datastore-9"]).virtual_machines == []
+    assert endpoint.calls == VIEW
+
+
+def test_all_vms_are_read_where_it_is_not_known_on_which_they_lie(vmware: VMware, endpoint: Endpoint) -> None:
+    endpoint.answer("RetrievePropertiesEx", vsphere.page([host(1, lun()), CLUSTER, datastore()]), vsphere.page([vm(VML)]))
+    assert [it.name for it in vmware.inventory(only=lambda _below: None).virtual_machines] == ["db01"]
+    assert endpoint.calls == [*VIEW, *VIEW]
+
+
+def test_a_vm_that_was_deleted_between_the_two_reads_is_left_out(vmware: VMware, endpoint: Endpoint) -> None:
+    endpoint.answer("RetrievePropertiesEx", vsphere.page([host(1, lun()), CLUSTER, datastore()]), vsphere.page([]))
+    assert vmware.inventory(only=lambda _below: ["datastore-5"]).virtual_machines == []
+    assert b"reportMissingObjectsInResults>true" in endpoint.bodies[-1]
+
+
+def test_a_session_that_ends_between_two_pages_is_an_error_and_never_half_an_inventory(vmware: VMware, endpoint: Endpoint) -> None:
+    ended = vim.fault.NotAuthenticated(msg="x", object=vim.VirtualMachine("vm-42"), privilegeId="System.View")
+    endpoint.answer("RetrievePropertiesEx", vsphere.page([vm(VML), host(1, lun())], token="1"))
+    endpoint.answer("ContinueRetrievePropertiesEx", vsphere.fault(ended))
+    with pytest.raises(AuthenticationFailed, match="has ended"):
+        vmware.inventory()
 
 
 def test_without_devices_the_host_of_such_a_disk_is_asked_once(vmware: VMware, endpoint: Endpoint) -> None:

@@ -58,7 +58,7 @@ def vm(parent: Any = None, **properties: Any) -> Any:
 def test_a_host_is_told_with_its_cluster() -> None:
     (found,) = Estate([host(), CLUSTER]).hosts
     assert (found.id, found.name, found.cluster, found.product, found.version, found.uuid, found.state, found.hbas) == (
-        "host-9", "esx01.lab", "prod", "VMware ESXi", "8.0.2", "4c4c", "connected", (),
+        "host-9", "esx01.lab", "prod", "VMware ESXi", "8.0.2", "4c4c", "connected", [],
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pyVmomi import vim
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import properties
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.machines import machine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     IMAGE,
@@ -108,7 +109,47 @@ def test_an_image_disk_is_told_with_its_place_file_and_datastore() -> None:
         file_system="datastore-5",
         disk_mode="persistent",
         sharing="none",
+        family="SCSI",
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "family"),
+    [
+        (DEVICE.ParaVirtualSCSIController, "SCSI"),
+        (DEVICE.VirtualLsiLogicSASController, "SCSI"),
+        (DEVICE.VirtualIDEController, "IDE"),
+        (DEVICE.VirtualAHCIController, "SATA"),
+        (DEVICE.VirtualNVMEController, "NVMe"),
+    ],
+)
+def test_a_disk_tells_what_its_controller_is(kind: Any, family: str) -> None:
+    controller = scsi(kind) if issubclass(kind, DEVICE.VirtualSCSIController) else kind(key=1000, busNumber=0)
+    assert only_disk(vm(controller, image())).family == family
+    assert only_disk(vm(image())).family == ""
+
+
+@pytest.mark.parametrize("thin", [True, False, None])
+def test_an_image_disk_tells_whether_it_is_thin_where_its_backing_does(thin: bool | None) -> None:
+    backing = DISK.FlatVer2BackingInfo(fileName="[ds] a.vmdk", diskMode="persistent", thinProvisioned=thin)
+    assert only_disk(vm(scsi(DEVICE.ParaVirtualSCSIController), image(backing=backing))).thin is thin
+
+
+def guest_disk(place: str, *keys: int) -> Any:
+    """What VMware Tools tell of a file system; those of before vSphere 7.0 name no disk."""
+    mappings = [vim.vm.GuestInfo.VirtualDiskMapping(key=key) for key in keys]
+    return vim.vm.GuestInfo.DiskInfo(diskPath=place, capacity=1 << 30, freeSpace=1 << 20, mappings=mappings)
+
+
+def test_mount_points_belong_to_the_disks_that_the_guest_names() -> None:
+    told = vsphere.array("GuestDiskInfo", [guest_disk("/", 2000), guest_disk("/srv", 2000, 2001), guest_disk("/old")])
+    record = {
+        "name": "db01",
+        properties.DEVICES_OF_VM: vsphere.array("VirtualDevice", [scsi(DEVICE.ParaVirtualSCSIController), image(), image(2001, unit=1)]),
+        properties.GUEST_DISKS: told,
+    }
+    found = machine(vsphere.record("VirtualMachine", "vm-42", record))
+    assert [list(disk.mounts) for disk in found.disks] == [["/", "/srv"], ["/srv"]]
 
 
 def test_a_raw_device_mapping_is_a_passthrough_disk_of_its_lun() -> None:

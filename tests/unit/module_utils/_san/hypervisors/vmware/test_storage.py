@@ -239,7 +239,7 @@ def disk(name: str = f"naa.{NAA}", state: tuple[str, ...] = ("ok",), kind: Any =
     return kind(
         deviceName=f"/vmfs/devices/disks/{name}",
         deviceType="disk",
-        key=f"key-{uuid}",
+        key=more.pop("key", f"key-{uuid}"),
         uuid=uuid,
         canonicalName=name,
         vendor="NETAPP  ",
@@ -250,8 +250,27 @@ def disk(name: str = f"naa.{NAA}", state: tuple[str, ...] = ("ok",), kind: Any =
     )
 
 
-def devices(*luns: Any) -> list[ScsiDevice]:
-    return storage.devices(vsphere.record("HostSystem", "host-9", {properties.LUNS: vsphere.array("ScsiLun", list(luns))}))
+def devices(*luns: Any, **more: Any) -> list[ScsiDevice]:
+    return storage.devices(vsphere.record("HostSystem", "host-9", {properties.LUNS: vsphere.array("ScsiLun", list(luns)), **more}))
+
+
+def test_a_lun_has_live_and_dead_paths_and_others_are_neither() -> None:
+    states = ("active", "standby", "dead", "disabled", "unknown", "dead")
+    rows = [("vmhba2", f"vmhba2:C0:T{number}:L3", FC_TARGET, state) for number, state in enumerate(states)]
+    (found,) = devices(disk(key="key-lun"), **{properties.MULTIPATH: paths(UUID, *rows)})
+    assert (found.paths_live, found.paths_dead) == (2, 2)
+
+
+def test_the_paths_of_a_lun_are_unknown_where_multipathing_is_not_told_of_it() -> None:
+    other = paths(UUID, ("vmhba2", "vmhba2:C0:T0:L3", FC_TARGET, "active"))
+    for told in ({}, {properties.MULTIPATH: other}):
+        (found,) = devices(disk(), **told)
+        assert (found.paths_live, found.paths_dead) == (None, None)
+
+
+@pytest.mark.parametrize(("told", "local"), [({"localDisk": True}, True), ({"localDisk": False}, False), ({}, False)])
+def test_a_disk_that_the_host_calls_local_is_local(told: dict[str, Any], local: bool) -> None:
+    assert devices(disk(**told))[0].local is local
 
 
 def test_a_lun_is_told_with_size_maker_and_its_other_names() -> None:

@@ -21,13 +21,23 @@ from ansible.template import Templar
 
 try:
     from ansible.template import trust_as_template
-except ImportError:  # ansible-core 2.18 trusts every text
+except ImportError:  # ansible-core 2.18 trusts every text that is not marked, and reads one that looks like a dictionary as such
+    from ansible.utils.unsafe_proxy import wrap_var as from_elsewhere
+
     trust_as_template = str
+    AS_TEXT = {"convert_data": False}
+else:
+    AS_TEXT = {}
+
+    def from_elsewhere(variables: Any) -> Any:
+        return variables
 
 
 def _answer(template: str, variables: dict[str, Any]) -> dict[str, str]:
     try:
-        return {"text": str(Templar(loader=DataLoader(), variables=variables).template(trust_as_template(template)))}
+        return {
+            "text": str(Templar(loader=DataLoader(), variables=from_elsewhere(variables)).template(trust_as_template(template), **AS_TEXT))
+        }
     except AnsibleError as error:
         return {"error": str(error)}
 

@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed, NotFound
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed, MissingRight, NotFound
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     ArrayAbout,
     FileSystem,
@@ -22,13 +23,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     Lun,
     LunMapping,
     ScsiDevice,
+    StorageMapping,
     Use,
     VirtualDisk,
     VirtualMachine,
     Volume,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map import StorageMap, storage_map
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.mapper import StorageMap, storage_map
 from tests.unit.ports import NAME, OTHER, MemoryArray, MemoryHypervisor, lun
 
 LOCAL = "mpx.vmhba0:C0:T0:L0"
@@ -38,6 +40,7 @@ STORES = [
     FileSystem("ds-3", "nfs", "nfs", ["h1"], remote="192.0.2.21:/exports/vm/ds3"),
     FileSystem("ds-4", "local", "vmfs", ["h1"], [LOCAL]),
     FileSystem("ds-5", "vsan", "vsan", ["h1"]),
+    FileSystem("ds-6", "vvol", "vvol", ["h1"]),
 ]
 
 
@@ -65,11 +68,14 @@ def source(array: MemoryArray, label: str = "ontap.example.com") -> ArraySource:
 
 
 def rows(found: StorageMap, *columns: str) -> list[tuple[Any, ...]]:
-    return [tuple(row[column] for column in columns) for row in found.mappings]
+    return [tuple(dict(row)[column] for column in columns) for row in found.mappings]
 
 
 def test_an_image_file_is_mapped_to_the_lun_under_its_datastore() -> None:
-    found = storage_map(hypervisor(image("ds-1")), [source(MemoryArray(lun(NAME)))])
+    disk = replace(image("ds-1"), family="SCSI", bus=0, unit=1, thin=True, mounts=["/srv"])
+    seen = [ScsiDevice("h1", str(NAME), NAME, 1, paths_live=3, paths_dead=1), ScsiDevice("h2", str(NAME), NAME, 1, paths_live=4)]
+    array = MemoryArray(replace(lun(NAME), used_bytes=7 << 20))
+    found = storage_map(hypervisor(disk, seen=seen), [source(array)], endpoint="vc01")
     assert found.mappings == [
         {
             "hypervisor_type": "memory",
@@ -95,8 +101,22 @@ def test_an_image_file_is_mapped_to_the_lun_under_its_datastore() -> None:
             "storage_state": "online",
             "status": "mapped",
             "reason": "",
+            "way_out": "",
+            "endpoint": "vc01",
+            "observed": found.mappings[0]["observed"],
+            "share_bytes": 5 << 30,
+            "controller": "SCSI 0",
+            "unit": 1,
+            "thin": True,
+            "paths_live": 3,
+            "paths_dead": 1,
+            "mounts": ["/srv"],
+            "lun_size_bytes": 1 << 30,
+            "lun_used_bytes": 7 << 20,
         }
     ]
+    assert set(found.mappings[0]) == set(StorageMapping.__annotations__)
+    assert re.fullmatch(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z", found.mappings[0]["observed"])
 
 
 def test_an_image_file_on_several_extents_has_a_row_for_each() -> None:
@@ -138,14 +158,73 @@ def test_a_network_file_system_is_mapped_to_the_nearest_export_of_its_address() 
     [
         ("ds-1", "no array was given to look up LUN naa.600a098038304c61622d616161616131 (by its name it is on NetApp ONTAP)"),
         ("ds-3", "no array was given to look up export 192.0.2.21:/exports/vm/ds3"),
-        ("ds-4", "mpx.vmhba0:C0:T0:L0 is a local disk of its host, on no array"),
-        ("ds-5", "the vsan file system vsan does not tell on which devices it lies"),
+        ("ds-6", "the vvol file system vvol does not tell on which devices it lies"),
         ("ds-9", "the file system of [ds-9] vm/vm.vmdk is not known to the hypervisor"),
     ],
 )
 def test_what_cannot_be_resolved_is_a_row_with_a_reason(store: str, reason: str) -> None:
     found = storage_map(hypervisor(image(store)), [])
     assert rows(found, "status", "reason") == [("unresolved", reason)]
+    assert found.mappings[0]["way_out"]
+
+
+@pytest.mark.parametrize(
+    ("store", "reason"),
+    [
+        ("ds-4", "mpx.vmhba0:C0:T0:L0 is a local disk of its host, on no array"),
+        ("ds-5", "the vsan file system vsan lies on its hosts' own disks, on no array"),
+    ],
+)
+def test_what_lies_on_the_hosts_own_disks_is_local_and_nothing_to_mend(store: str, reason: str) -> None:
+    found = storage_map(hypervisor(image(store)), [])
+    assert rows(found, "status", "reason", "way_out") == [("local", reason, "")]
+
+
+def test_a_disk_that_the_host_calls_its_own_is_local_though_it_has_a_name_unless_an_array_has_it() -> None:
+    own = hypervisor(image("ds-1"), seen=[ScsiDevice("h1", str(NAME), NAME, 1 << 40, local=True)])
+    assert rows(storage_map(own, [source(MemoryArray())]), "status", "naa") == [("local", NAME.naa)]
+    assert rows(storage_map(own, [source(MemoryArray(lun(NAME)))]), "status") == [("mapped",)]
+
+
+def test_the_endpoint_is_called_by_its_address_where_the_user_gives_no_name() -> None:
+    found = storage_map(hypervisor(image("ds-1")), [])
+    assert {row["endpoint"] for row in [*found.mappings, *found.virtual_machines, *found.storage_resources]} == {"hv.example.com"}
+
+
+def test_only_the_forms_that_are_wanted_are_made() -> None:
+    endpoint = hypervisor(image("ds-1"))
+    found = storage_map(endpoint, [source(MemoryArray(lun(NAME)))], gather=["virtual_machines"])
+    assert (found.mappings, len(found.virtual_machines), found.storage_resources) == ([], 1, [])
+    assert endpoint.calls == ["inventory"], "initiators are asked for only where strangers are told"
+
+
+def test_initiators_that_no_asked_host_has_are_told_of_a_lun() -> None:
+    mappings = [LunMapping("g1", "1", 3, ["iqn.a:1", "iqn.b:other"])]
+    there = seeing(hypervisor(), "h1", "iqn.A:1")
+    (told,) = (
+        one for one in storage_map(there, [source(MemoryArray(replace(lun(NAME), mappings=mappings)))]).storage_resources if one["array"]
+    )
+    assert (told["strangers"], told["virtual_machines"]) == (["iqn.b:other"], [])
+
+
+def test_hosts_that_do_not_tell_their_initiators_cost_the_strangers_and_a_warning_never_the_map() -> None:
+    class Mute(MemoryHypervisor):
+        def hosts(self) -> list[Host]:
+            raise MissingRight("the account may not read adapters")
+
+    there = Mute([Host("h1", "esx1")], [VirtualMachine("vm-1", "app", host="h1", disks=[image("ds-1")])], STORES)
+    found = storage_map(there, [source(MemoryArray(lun(NAME)))])
+    assert [one["strangers"] for one in found.storage_resources if one["array"]] == [[]]
+    assert found.warnings == ["The hosts' initiators are not known, and so not who else sees a LUN: the account may not read adapters."]
+
+
+def test_the_paths_of_a_lun_are_told_by_host() -> None:
+    seen = [
+        ScsiDevice("h2", str(NAME), NAME, 1, paths_live=4, paths_dead=0),
+        ScsiDevice("h1", str(NAME), NAME, 1, paths_live=1, paths_dead=3),
+    ]
+    (told,) = (one for one in storage_map(hypervisor(seen=seen), []).storage_resources if one["naa"] == NAME.naa)
+    assert told["paths"] == [{"host": "esx1", "live": 1, "dead": 3}, {"host": "esx2", "live": 4, "dead": 0}]
 
 
 def test_a_lun_on_none_of_the_arrays_names_those_that_were_asked() -> None:
@@ -169,7 +248,7 @@ def test_each_array_is_asked_once_however_many_vms_there_are() -> None:
     array, endpoint = MemoryArray(lun(NAME)), hypervisor(machines=machines)
     storage_map(endpoint, [source(array)])
     assert array.calls == ["about", "luns", "volumes", "close"]
-    assert endpoint.calls == ["inventory"]
+    assert endpoint.calls == ["inventory", "hosts"]
 
 
 def test_the_number_is_the_one_that_the_vms_host_sees() -> None:
@@ -288,7 +367,7 @@ def test_every_file_of_a_differencing_chain_has_its_rows() -> None:
     found = storage_map(hypervisor(chain), [source(MemoryArray(lun(NAME)))])
     assert rows(found, "disk", "path", "device", "status") == [
         ("Hard disk 1", "[ds-1] vm/vm.vmdk", str(NAME), "mapped"),
-        ("Hard disk 1", "middle", LOCAL, "unresolved"),
+        ("Hard disk 1", "middle", LOCAL, "local"),
         ("Hard disk 1", "base", str(NAME), "mapped"),
         ("Hard disk 1", "base", str(OTHER), "unresolved"),
         ("Hard disk 1", "lost", "", "unresolved"),

@@ -1,0 +1,56 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The filters `map_of_endpoints`, `merged_maps` and `who_uses`: storage maps joined, and what one says of a LUN, a volume or an array."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
+from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.answer import answer
+from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.document import checked, moment
+from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.merge import merged, of_results
+
+
+def merged_maps(documents: object, expected: Sequence[str] = (), max_age: float = 0) -> dict[str, Any]:
+    """One map of all."""
+    try:
+        if not isinstance(documents, Sequence) or isinstance(documents, str):
+            raise InvalidInput("merged_maps takes a list of storage maps.")
+        now = time.time()
+        one = merged([checked(document) for document in documents], expected, float(max_age), now)
+        return {**one, "generated": one["generated"] or moment(now)}
+    except InvalidInput as error:
+        raise AnsibleFilterError(str(error)) from None
+
+
+def map_of_endpoints(results: object) -> dict[str, Any]:
+    """One map of what the module told of several endpoints."""
+    try:
+        if not isinstance(results, Mapping) or not all(isinstance(result, Mapping) for result in results.values()):
+            raise InvalidInput("map_of_endpoints takes a dictionary from the name of an endpoint to what vm_storage_map returned.")
+        return of_results({str(name): checked(result) for name, result in results.items()}, time.time())
+    except InvalidInput as error:
+        raise AnsibleFilterError(str(error)) from None
+
+
+def who_uses(document: object, what: str) -> dict[str, Any]:
+    """The answer, a line each, and whether the map has what was asked for."""
+    try:
+        told = answer(checked(document), what)
+        return {"found": told.found, "lines": list(told.lines)}
+    except InvalidInput as error:
+        raise AnsibleFilterError(str(error)) from None
+
+
+class FilterModule:
+    """Ansible's entry point."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"map_of_endpoints": map_of_endpoints, "merged_maps": merged_maps, "who_uses": who_uses}

@@ -1,0 +1,171 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Partial maps become one, whatever order they arrive in and however often."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
+from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.document import seconds
+from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.merge import incomplete, merged, of_results
+
+MORNING = "2026-11-28T06:00:00Z"
+EVENING = "2026-11-28T18:00:00Z"
+HOUR = 3600
+NOON = seconds("2026-11-28T12:00:00Z")
+
+Map = dict[str, Any]
+
+
+def endpoint(name: str, observed: str = MORNING, **other: Any) -> Map:
+    told = {"name": name, "type": "vmware", "address": f"{name}.example.com", "observed": observed, "status": "ok", "reason": ""}
+    return {**told, "warnings": [], **other}
+
+
+def row(name: str, vm: str = "app", observed: str = MORNING) -> Map:
+    where = {"endpoint": name, "hypervisor_type": "vmware", "hypervisor": f"{name}.example.com", "observed": observed}
+    return {**where, "vm_name": vm, "vm_id": vm}
+
+
+def site(name: str, *machines: str, observed: str = MORNING) -> Map:
+    """The map of one endpoint."""
+    rows = [row(name, vm, observed) for vm in machines]
+    return {"schema": 1, "generated": observed, "endpoints": [endpoint(name, observed)], "mappings": rows}
+
+
+def lost(name: str, reason: str = "it is down") -> Map:
+    """The map of a site whose endpoint did not answer."""
+    return {"schema": 1, "generated": MORNING, "endpoints": [endpoint(name, "", status="missing", reason=reason, type="", address="")]}
+
+
+def vms(document: Map) -> list[tuple[str, str]]:
+    return [(told["endpoint"], told["vm_name"]) for told in document["mappings"]]
+
+
+def states(document: Map) -> dict[str, str]:
+    return {told["name"]: told["status"] for told in document["endpoints"]}
+
+
+def test_sites_are_joined_and_each_keeps_its_date() -> None:
+    one = merged([site("vc02", "db", observed=EVENING), site("vc01", "app", "web")])
+    assert vms(one) == [("vc01", "app"), ("vc01", "web"), ("vc02", "db")]
+    assert {told["name"]: told["observed"] for told in one["endpoints"]} == {"vc01": MORNING, "vc02": EVENING}
+    assert (one["schema"], one["generated"]) == (1, EVENING)
+
+
+def test_of_one_endpoint_the_newest_map_counts_whole() -> None:
+    old, new = site("vc01", "app", "gone"), site("vc01", "app", "new", observed=EVENING)
+    for order in ([old, new], [new, old]):
+        assert vms(merged(order)) == [("vc01", "app"), ("vc01", "new")]
+
+
+def test_endpoints_behind_one_address_stay_apart() -> None:
+    there = [site("vc01", "app"), site("vc02", "app")]
+    for each in there:
+        for told in each["endpoints"]:
+            told["address"] = "127.0.0.1"
+        for told in each["mappings"]:
+            told["hypervisor"] = "127.0.0.1"
+    assert vms(merged(there)) == [("vc01", "app"), ("vc02", "app")]
+
+
+def test_all_three_forms_are_joined() -> None:
+    given = {"virtual_machines": [row("vc01")], "storage_resources": [row("vc01")], "mappings": []}
+    one = merged([given, site("vc02", "db")])
+    assert [len(one[part]) for part in ("mappings", "virtual_machines", "storage_resources")] == [1, 1, 1]
+    assert states(one) == {"vc01": "ok", "vc02": "ok"}
+
+
+def test_an_endpoint_that_was_expected_and_is_nowhere_is_missing() -> None:
+    one = merged([site("vc01", "app")], expected=["vc01", "vc02"])
+    assert states(one) == {"vc01": "ok", "vc02": "missing"}
+    assert incomplete(one) == ["Endpoint vc02 is missing: no map of it was given."]
+
+
+def test_an_endpoint_that_is_missing_in_one_map_is_not_when_another_has_it() -> None:
+    assert states(merged([lost("vc01"), site("vc01", "app")])) == {"vc01": "ok"}
+    assert incomplete(merged([lost("vc01"), site("vc02")])) == ["Endpoint vc01 is missing: it is down."]
+
+
+@pytest.mark.parametrize(("max_age", "state"), [(5 * HOUR, "stale"), (6 * HOUR, "ok"), (0, "ok")])
+def test_a_map_that_is_too_old_is_stale_and_stays(max_age: float, state: str) -> None:
+    one = merged([site("vc01", "app")], max_age=max_age, now=NOON)
+    assert (states(one), vms(one)) == ({"vc01": state}, [("vc01", "app")])
+
+
+def test_a_stale_endpoint_is_named_with_its_date() -> None:
+    one = merged([site("vc01", "app")], max_age=HOUR, now=NOON)
+    assert incomplete(one) == [f"Endpoint vc01 is stale: it was read at {MORNING}."]
+
+
+def test_a_map_that_does_not_say_when_it_was_read_is_stale() -> None:
+    assert states(merged([site("vc01", "app", observed="")], max_age=HOUR, now=NOON)) == {"vc01": "stale"}
+
+
+def test_an_endpoint_without_any_vm_is_there() -> None:
+    assert states(merged([site("vc01")], expected=["vc01"])) == {"vc01": "ok"}
+
+
+def test_a_map_of_another_schema_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="has schema 2, and this collection reads 1"):
+        merged([{**site("vc01"), "schema": 2}])
+
+
+def test_what_the_module_told_of_each_endpoint_becomes_one_map() -> None:
+    told = {"mappings": [row("vc01")], "virtual_machines": [], "storage_resources": [], "warnings": ["an array was silent"]}
+    observed = {"name": "vc05", "type": "vmware", "address": "vc05.example.com", "observed": EVENING, "warnings": ["w"]}
+    failed = {"failed": True, "msg": "It cannot\nbe reached."}
+    one = of_results(
+        {"vc01": told, "vc02": failed, "vc03": {}, "vc04": {"mappings": []}, "vc05": {"endpoint": observed, "mappings": []}}, NOON or 0
+    )
+    endpoints = {each["name"]: each for each in one["endpoints"]}
+    assert endpoints["vc01"] == endpoint("vc01", warnings=["an array was silent"])
+    assert incomplete(one) == ["Endpoint vc02 is missing: It cannot be reached.", "Endpoint vc03 is missing: no map of it was given."]
+    assert (endpoints["vc04"]["status"], endpoints["vc04"]["observed"]) == ("ok", "2026-11-28T12:00:00Z")
+    assert endpoints["vc05"] == {**observed, "status": "ok", "reason": ""}
+    assert one["generated"] == "2026-11-28T12:00:00Z"
+
+
+NAMES = st.sampled_from(["vc01", "vc02", "hv01"])
+SITES = st.builds(
+    lambda name, machines, observed: site(name, *machines, observed=observed),
+    NAMES,
+    st.lists(st.sampled_from(["a", "b", "c"]), max_size=2),
+    st.sampled_from([MORNING, EVENING]),
+)
+MAPS = st.lists(st.one_of(SITES, st.builds(lost, NAMES, st.sampled_from(["it is down", "it was killed"]))), max_size=5)
+
+
+@given(MAPS)
+def test_a_merge_of_a_merge_is_the_merge(maps: Sequence[Map]) -> None:
+    one = merged(maps)
+    assert merged([one]) == one
+    assert merged([one, one, *maps]) == one
+    assert merged([one], max_age=HOUR, now=NOON) == merged(maps, max_age=HOUR, now=NOON)
+
+
+@given(MAPS.flatmap(lambda maps: st.tuples(st.just(maps), st.permutations(maps))))
+def test_the_order_does_not_matter(orders: tuple[Sequence[Map], Sequence[Map]]) -> None:
+    first, second = orders
+    assert merged(first) == merged(second)
+
+
+@given(MAPS, MAPS, MAPS)
+def test_it_does_not_matter_what_is_joined_first(one: Sequence[Map], two: Sequence[Map], three: Sequence[Map]) -> None:
+    whole = merged([*one, *two, *three])
+    assert merged([merged([*one, *two]), *three]) == whole
+    assert merged([*one, merged([*two, *three])]) == whole
+
+
+@given(MAPS)
+def test_no_endpoint_is_lost_and_none_is_there_twice(maps: Sequence[Map]) -> None:
+    told = [each["name"] for each in merged(maps)["endpoints"]]
+    assert sorted(told) == sorted({each["name"] for given in maps for each in given["endpoints"]})

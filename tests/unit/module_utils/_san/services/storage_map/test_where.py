@@ -1,0 +1,250 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Both directions: what is asked for is all that is told and all that others are asked, and what there is not is told with what is near."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed, InvalidInput, NotFound
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    FileSystem,
+    Host,
+    ImageFile,
+    Lun,
+    ScsiDevice,
+    Use,
+    VirtualDisk,
+    VirtualMachine,
+    Volume,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.mapper import StorageMap, storage_map
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.where import WORDS, Where, lun_names
+from tests.unit.ports import NAME, OTHER, MemoryArray, MemoryHypervisor, lun
+
+RAW = ScsiName.from_ontap_serial("80Lab-aaaaa3")
+GOLD = FileSystem("ds-1", "gold", "vmfs", ["h1"], [str(NAME)])
+SPAN = FileSystem("ds-2", "span", "vmfs", ["h1"], [str(NAME), str(OTHER)])
+NFS = FileSystem("ds-3", "nfs", "nfs", ["h1"], remote="192.0.2.21:/vm")
+PLAIN = FileSystem("ds-4", "plain", "vmfs", ["h1"], [str(OTHER)])
+
+
+def image(store: FileSystem, label: str = "Hard disk 1", **more: Any) -> VirtualDisk:
+    return VirtualDisk("2000", label, "image", size_bytes=10, path=f"[{store.name}] a.vmdk", file_system=store.id, **more)
+
+
+MACHINES = [
+    VirtualMachine("vm-1", "app", "u-1", host="h1", cluster="prod", disks=[image(GOLD), image(PLAIN, "Hard disk 2", mounts=["/srv/data"])]),
+    VirtualMachine("vm-2", "span", host="h2", cluster="dev", disks=[image(SPAN, mounts=["D:\\"])]),
+    VirtualMachine("vm-3", "raw", host="h2", cluster="dev", disks=[VirtualDisk("2001", "Hard disk 1", "passthrough", name=RAW)]),
+    VirtualMachine("vm-4", "file", host="h1", cluster="prod", disks=[image(NFS)]),
+    VirtualMachine("vm-5", "empty", host="h1", cluster="prod"),
+    VirtualMachine("vm-6", "clone", host="h1", cluster="prod", disks=[image(PLAIN, parents=[ImageFile("base", "ds-1")])]),
+]
+
+
+@dataclass
+class Array(MemoryArray):
+    """Notes for which LUNs it was asked."""
+
+    asked: set[ScsiName] = field(default_factory=set)
+
+    def luns(self, names: Sequence[ScsiName]) -> list[Lun]:
+        self.asked |= set(names)
+        return super().luns(names)
+
+
+def array() -> Array:
+    return Array(
+        lun(NAME),
+        [placed(lun(OTHER), "/vol/v2/l2", "v2"), placed(lun(RAW), "/vol/v2/raw", "v2")],
+        [Volume("1", "vol_nfs", "svm2", "/vm", ["192.0.2.21"])],
+    )
+
+
+def placed(found: Lun, path: str, volume: str) -> Lun:
+    return replace(found, path=path, volume=volume, id=path)
+
+
+def endpoint() -> MemoryHypervisor:
+    seen = [ScsiDevice("h1", str(name), name, 1) for name in (NAME, OTHER, RAW)]
+    return MemoryHypervisor([Host("h1", "esx1", "prod"), Host("h2", "esx2", "dev")], list(MACHINES), [GOLD, SPAN, NFS, PLAIN], seen)
+
+
+def asked(there: MemoryHypervisor | None = None, of: Array | None = None, /, **words: str) -> StorageMap:
+    source = ArraySource("ontap.example.com", lambda: of or array())
+    return storage_map(there or endpoint(), [source], where=Where(**words))
+
+
+def vms(found: StorageMap) -> list[tuple[str, str]]:
+    return [(row["vm_name"], row["disk"][-1:]) for row in found.mappings]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ({"vm": "app"}, [("app", "1"), ("app", "2")]),
+        ({"vm": "u-1"}, [("app", "1"), ("app", "2")]),
+        ({"host": "esx2"}, [("span", "1"), ("span", "1"), ("raw", "1")]),
+        ({"host": "h2", "cluster": "dev", "volume": "v1"}, [("span", "1")]),
+        ({"cluster": "dev"}, [("span", "1"), ("span", "1"), ("raw", "1")]),
+        ({"volume": "v2"}, [("app", "2"), ("span", "1"), ("raw", "1"), ("clone", "1")]),
+        ({"volume": "vol_nfs"}, [("file", "1")]),
+        ({"svm": "svm2"}, [("file", "1")]),
+        ({"array": "lab", "svm": "svm2"}, [("file", "1")]),
+        ({"array": "ontap.example.com", "volume": "vol_nfs"}, [("file", "1")]),
+        ({"lun_path": "/vol/v2/raw"}, [("raw", "1")]),
+        ({"lun_path": "svm1:/vol/v2/raw"}, [("raw", "1")]),
+        ({"naa": str(NAME)}, [("app", "1"), ("span", "1"), ("clone", "1")]),
+        ({"naa": "80Lab-aaaaa3"}, [("raw", "1")]),
+        ({"mount": "/srv/data"}, [("app", "2")]),
+        ({"mount": "/srv/data/"}, [("app", "2")]),
+        ({"mount": "d:"}, [("span", "1"), ("span", "1")]),
+        ({"vm": "app", "volume": "v2"}, [("app", "2")]),
+        ({"vm": "empty"}, []),
+    ],
+)
+def test_the_rows_are_those_that_are_asked_for(words: dict[str, str], expected: list[tuple[str, str]]) -> None:
+    assert vms(asked(**words)) == expected
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        NAME.naa, NAME.naa.upper(), f"0x{NAME.naa}", NAME.vmware, NAME.wwid, NAME.wwn, f"/dev/disk/by-id/{NAME.wwn}",
+        f"vml.0200000000{NAME.naa}4c554e20432d", "80Lab-aaaaa1", NAME.naa[8:], f" {NAME.vmware} ",
+    ],
+)  # fmt: skip
+def test_a_lun_is_found_in_every_spelling(spelling: str) -> None:
+    assert {vm for vm, _disk in vms(asked(naa=spelling))} == {"app", "span", "clone"}
+
+
+@given(st.from_regex("[!-~]{12}", fullmatch=True))
+def test_a_serial_number_is_the_lun_that_has_it(serial: str) -> None:
+    name = ScsiName.from_ontap_serial(serial)
+    assert name in lun_names(serial)
+    assert name in lun_names(serial.encode().hex())
+
+
+def test_a_serial_number_of_pures_is_one_too() -> None:
+    assert ScsiName("624a9370" + "f" * 24) in lun_names("F" * 24)
+
+
+@pytest.mark.parametrize("text", ["eui.0025385b91b1a1b2", "short", "t10.ATA_____disk", "é" * 12])
+def test_what_is_no_name_of_a_lun_is_refused_with_the_spellings_that_there_are(text: str) -> None:
+    with pytest.raises(InvalidInput, match=r"where\.naa is .* neither the name of a LUN .* nor the serial number"):
+        Where(naa=text)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ({"vm": "ap"}, "no VM 'ap' .*did you mean app"),
+        ({"host": "esx3"}, "There is no host 'esx3' on this hypervisor; did you mean esx2, esx1"),
+        ({"cluster": "prodd"}, "There is no cluster 'prodd' on this hypervisor; did you mean prod"),
+        ({"volume": "vol_nsf"}, "There is no volume 'vol_nsf' under anything .*; did you mean vol_nfs"),
+        ({"svm": "svm3"}, "There is no SVM 'svm3' .*; did you mean svm"),
+        ({"array": "labb"}, "There is no array 'labb' .*; did you mean lab"),
+        ({"lun_path": "/vol/v2/rwa"}, "There is no LUN path '/vol/v2/rwa' .*; did you mean /vol/v2/raw"),
+        (
+            {"naa": "80Lab-aaaaa9"},
+            "No host of this hypervisor sees, and no VM has, the LUN '80Lab-aaaaa9', read as naa.6.*; did you mean 80Lab-",
+        ),
+        ({"mount": "/srv/dat"}, "There is no mount point '/srv/dat' on this hypervisor; did you mean /srv/data"),
+    ],
+)
+def test_what_there_is_not_is_one_sentence_with_what_is_near(words: dict[str, str], sentence: str) -> None:
+    with pytest.raises(NotFound, match=sentence):
+        asked(**words)
+
+
+def test_what_an_array_may_have_that_did_not_answer_is_not_said_to_be_nowhere() -> None:
+    def fail() -> MemoryArray:
+        raise ConnectionFailed("no route")
+
+    with pytest.raises(NotFound, match="but it may be where nobody could look: array a1 could not be asked: no route"):
+        storage_map(endpoint(), [ArraySource("a1", fail)], where=Where(volume="v1"))
+
+
+def test_a_lun_under_no_vm_is_an_answer_and_no_error() -> None:
+    there = endpoint()
+    there.machines = []
+    found = asked(there, naa=str(RAW))
+    assert (found.mappings, [(one["naa"], one["virtual_machines"]) for one in found.storage_resources]) == ([], [(RAW.naa, [])])
+
+
+def test_the_nested_forms_tell_the_same_part() -> None:
+    found = asked(volume="v1")
+    assert [(vm["name"], [disk["disk"][-1] for disk in vm["disks"]]) for vm in found.virtual_machines] == [
+        ("app", ["1"]), ("span", ["1"]), ("clone", ["1"]),
+    ]  # fmt: skip
+    span = found.virtual_machines[1]["disks"][0]
+    assert [one["volume"] for one in span["storage"]] == ["v1"], "the other LUN of a spanned file system was not asked for"
+    assert [(one["volume"], one["virtual_machines"]) for one in found.storage_resources] == [("v1", ["app", "clone", "span"])]
+    assert [one["naa"] for one in asked(vm="raw").storage_resources] == [RAW.naa]
+
+
+def test_the_share_of_a_row_is_that_of_the_whole_map() -> None:
+    assert [row["share_bytes"] for row in asked(vm="span", volume="v2").mappings] == [5]
+
+
+def test_an_array_is_asked_for_no_lun_that_is_not_needed() -> None:
+    cases: list[tuple[dict[str, str], set[ScsiName]]] = [
+        ({"naa": str(NAME)}, {NAME}), ({"vm": "raw"}, {RAW}), ({"vm": "clone"}, {NAME, OTHER}), ({"volume": "v1"}, {NAME, OTHER, RAW}),
+    ]  # fmt: skip
+    for words, names in cases:
+        of = array()
+        asked(None, of, **words)
+        assert of.asked & {NAME, OTHER, RAW} == names
+        assert of.calls.count("luns") == 1
+        assert ("volumes" in of.calls) is ("naa" not in words)
+
+
+def test_of_arrays_one_of_which_is_named_by_its_address_the_others_are_not_asked() -> None:
+    def fail() -> MemoryArray:
+        raise AssertionError("it was asked")
+
+    sources = [ArraySource("ontap.example.com", array), ArraySource("b.example.com", fail)]
+    assert vms(storage_map(endpoint(), sources, where=Where(array="ontap.example.com", svm="svm2"))) == [("file", "1")]
+
+
+@pytest.mark.parametrize(
+    ("words", "homes"),
+    [
+        ({"naa": str(NAME)}, {"ds-1", "ds-2"}),
+        ({"lun_path": "/vol/v2/l2"}, {"ds-2", "ds-4"}),
+        ({"naa": str(RAW)}, None),
+        ({"volume": "v1"}, None),
+        ({"vm": "app", "naa": str(NAME)}, None),
+        ({}, None),
+    ],
+)
+def test_only_vms_on_the_file_systems_of_a_lun_are_read_if_no_raw_disk_can_be_meant(words: dict[str, str], homes: set[str] | None) -> None:
+    there = endpoint()
+    asked(there, **words)
+    assert there.homes == [homes]
+
+
+def test_the_words_are_those_of_the_module() -> None:
+    assert set(WORDS) == {"vm", "host", "cluster", "lun_path", "volume", "svm", "array", "naa", "mount"}
+
+
+def test_a_vm_that_cannot_be_read_is_a_row_of_its_host_and_a_warning_where_storage_is_asked_for() -> None:
+    there = endpoint()
+    there.machines.append(VirtualMachine("vm-7", "lost", host="h1", cluster="prod"))
+    there.uses = [Use("VM", "lost", "vm-7", "cannot be read because it is inaccessible")]
+    there.warnings = ["VM lost (vm-7) cannot be read because it is inaccessible: its disks are missing."]
+    assert ("lost", "unresolved") in [(row["vm_name"], row["status"]) for row in asked(there, host="esx1").mappings if not row["disk"]]
+    found = asked(there, volume="v2")
+    assert "lost" not in {row["vm_name"] for row in found.mappings}
+    assert found.warnings == there.warnings, "it may lie there too"
