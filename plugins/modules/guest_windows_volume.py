@@ -35,6 +35,40 @@ options:
     description:
       - The LUN, by its NetApp ONTAP serial number of 12 characters.
     type: str
+  planned_lun:
+    description:
+      - In check mode, in place of O(naa) and O(serial), a LUN that does not exist yet, by what it will be called, such as
+        V(svm_san:/vol/vol_prod/win01_data). It tells what would be done once the LUN is made and attached, and refuses an O(mount) that is
+        not free.
+    type: str
+  planned_disks:
+    description:
+      - In check mode, other LUNs that the guest shall get or lose before it gets this one, in their order. What one that it loses shows
+        now is free by then, and on the drive letter of one that it gets there may be an O(mount).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      naa:
+        description:
+          - The LUN that it shall lose, by its identity in any spelling.
+        type: str
+      mount:
+        description:
+          - Where the one that it shall get will show, as O(mount). Left out or empty for nowhere.
+        type: str
+      file_system:
+        description:
+          - The file system of the one that it shall get.
+        type: str
+        choices: [NTFS, ReFS]
+        default: NTFS
+      state:
+        description:
+          - Whether the guest shall get it or lose it.
+        type: str
+        choices: [present, absent]
+        default: present
   state:
     description:
       - With V(present), the LUN is a volume.
@@ -98,8 +132,8 @@ extends_documentation_fragment:
   - crossvisor.san.attributes.changes
   - crossvisor.san.guest
 notes:
-  - In check mode, the guest does not look for new or grown disks. Of a LUN that it has not seen yet, and of what is on an offline disk,
-    only so much can be told.
+  - In check mode, the guest does not look for new or grown disks. Of a LUN that it has not seen yet, it is told only whether O(mount) is
+    free; what an offline disk holds cannot be told.
   - The guest sees a LUN's new size only after the VM's host does, which may need to look for it (a rescan) first.
   - A run that was killed between partitioning and formatting leaves a partition without a file system. An encrypted volume looks the same,
     so that the next run asks for O(force).
@@ -134,6 +168,13 @@ EXAMPLES = r"""
     guest: "{{ guest }}"
     naa: "{{ lun.naa }}"
 
+- name: Ask before a LUN is made whether its place in the guest is free
+  crossvisor.san.guest_windows_volume:
+    guest: "{{ guest }}"
+    planned_lun: svm_san:/vol/vol_prod/win01_data
+    mount: "E:"
+  check_mode: true
+
 - name: Take the volume out of use before the LUN is detached
   crossvisor.san.guest_windows_volume:
     guest: "{{ guest }}"
@@ -147,7 +188,7 @@ guest_name:
   returned: success
   type: str
 naa:
-  description: The LUN's identity, NAA hex digits without prefix.
+  description: The LUN's identity, NAA hex digits without prefix; null for O(planned_lun), which has none yet.
   returned: success
   type: str
 serial:
@@ -209,6 +250,7 @@ actions:
   elements: str
 """
 
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -218,6 +260,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime
 from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import guests
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.access_path import AccessPath
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.wish import VolumeWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import guest_volume
 
 
@@ -227,6 +270,19 @@ def main() -> None:
             "guest": guests.guest_option(),
             "naa": {"type": "str", "aliases": ["lun"]},
             "serial": {"type": "str"},
+            "planned_lun": {"type": "str"},
+            "planned_disks": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "naa": {"type": "str"},
+                    "mount": {"type": "str"},
+                    "file_system": {"type": "str", "choices": ["NTFS", "ReFS"], "default": "NTFS"},
+                    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+                },
+                "required_if": [("state", "absent", ["naa"])],
+            },
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "mount": {"type": "str"},
             "file_system": {"type": "str", "choices": ["NTFS", "ReFS"], "default": "NTFS"},
@@ -236,8 +292,8 @@ def main() -> None:
             "force": {"type": "bool", "default": False},
             "timeout": {"type": "float", "default": 300.0},
         },
-        required_one_of=[("naa", "serial")],
-        mutually_exclusive=[("naa", "serial")],
+        required_one_of=[("naa", "serial", "planned_lun")],
+        mutually_exclusive=[("naa", "serial", "planned_lun")],
         supports_check_mode=True,
     )
     runtime.run(module, lambda: _reach(module))
@@ -245,23 +301,37 @@ def main() -> None:
 
 def _reach(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
-    name = wishes.lun_name(params["naa"], params["serial"])
+    wishes.refuse_plans_that_would_be_done(params, module.check_mode)
+    name = wishes.lun_name(params["naa"], params["serial"], params["planned_lun"])
+    beside = _beside(params["planned_disks"])
     wish = VolumeWish(
         name=name,
         file_system=params["file_system"],
         label=params["label"],
         allocation_unit_bytes=params["allocation_unit"],
-        mount=AccessPath.parse(params["mount"]) if params["mount"] else None,
+        mount=_mount(params["mount"]),
         blank=params["blank"],
         force=params["force"],
         timeout=params["timeout"],
     )
     with closing(guests.open_guest(module)) as guest:
         if params["state"] == "present":
-            report = guest_volume.present(guest, wish, module.check_mode)
+            report = guest_volume.present(guest, wish, module.check_mode, beside)
         else:
             report = guest_volume.absent(guest, name, wish.timeout, module.check_mode)
     return report.result()
+
+
+def _mount(text: str | None) -> AccessPath | None:
+    return AccessPath.parse(text) if text else None
+
+
+def _beside(disks: Sequence[Mapping[str, Any]]) -> guest_volume.Beside:
+    ahead = [(_mount(disk["mount"]), disk["file_system"]) for disk in disks if disk["state"] == "present"]
+    return guest_volume.Beside(
+        leaving=[ScsiName.parse(disk["naa"]) for disk in disks if disk["state"] == "absent"],
+        ahead=[(path, file_system) for path, file_system in ahead if path],
+    )
 
 
 if __name__ == "__main__":

@@ -345,7 +345,6 @@ actions:
   elements: str
 """
 
-from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
@@ -353,7 +352,6 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime, wishes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays, hypervisors
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun, ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach
@@ -407,12 +405,12 @@ def main() -> None:
 
 def _reach(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
-    _refuse_plans_outside_of_check_mode(module)
+    wishes.refuse_plans_that_would_be_done(params, module.check_mode)
     planned = [(_planned(disk["naa"]), disk) for disk in params["planned_disks"]]
     request = attach.AttachRequest(
         vm=params["vm"],
         wish=DiskWish(
-            name=_name(params),
+            name=wishes.lun_name(params["naa"], params["serial"], params["planned_lun"]),
             slot=wishes.place(params["place"]),
             controller_type=params["controller_type"],
             mode=params["mode"],
@@ -449,23 +447,8 @@ def _attach(module: AnsibleModule, hypervisor: Hypervisor, request: attach.Attac
         return attach.attach(hypervisor, request, module.check_mode, presentation=presentation)
 
 
-def _name(params: Mapping[str, Any]) -> ScsiName:
-    if params["planned_lun"] is not None:
-        return PlannedLun(params["planned_lun"])
-    return wishes.lun_name(params["naa"], params["serial"])
-
-
 def _planned(naa: str | None) -> ScsiName:
     return ScsiName.parse(naa) if naa else PlannedLun("another new LUN")
-
-
-def _refuse_plans_outside_of_check_mode(module: AnsibleModule) -> None:
-    params = module.params
-    given = [option for option in ("planned_lun", "planned_disks") if params[option]]
-    if given and (not module.check_mode or params["state"] != "present"):
-        raise InvalidInput(
-            f"{given[0]} only tells in check mode whether the VM can get the disk: make the LUN, then name it by naa or serial."
-        )
 
 
 if __name__ == "__main__":

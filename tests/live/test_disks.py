@@ -112,7 +112,7 @@ def test_four_guests_of_three_hypervisors_get_their_disks_at_once_and_give_them_
     }
     commands, before = ansible(tmp_path, guests), (lab.state(), windows.state())
     promised = play(commands, "--check", "--diff")
-    assert (promised.code, promised.count("changed")) == (0, dict.fromkeys(guests, 6)), promised.output
+    assert (promised.code, promised.count("changed")) == (0, {**dict.fromkeys(guests, 6), GUEST: 9}), promised.output
     assert (lab.state(), windows.state()) == before
     first = play(commands)
     assert (first.code, first.count("failed")) == (0, dict.fromkeys(guests, 0)), first.output
@@ -174,6 +174,33 @@ def test_a_removal_sweeps_the_group_of_a_lun_that_somebody_else_has_deleted(lab:
     swept = play(commands, disks_wanted=gone(ELSEWHERE[:1]))
     assert (swept.code, swept.count("changed")) == (0, {"app01": 1}), swept.output
     assert groups(lab.state()) == before
+
+
+def test_places_in_a_windows_guest_that_are_not_free_are_refused_before_a_lun_is_made(windows: WindowsLab, tmp_path: Path) -> None:
+    commands = ansible(tmp_path, {GUEST: windows_guest(windows)})
+    earlier = {"name": "earlier", "size": SIZE, "mount": "C:\\data\\log"}  # its directory stays
+    for disks in ([earlier], gone((earlier,))):
+        run = play(commands, disks_wanted=disks)
+        assert run.code == 0, run.output
+    before, asked = windows.state(), len(windows.requests(ARRAY))
+    wanted = [
+        {"name": "letter", "size": SIZE, "mount": "C:"},
+        {"name": "directory", "size": SIZE, "mount": "C:\\data"},
+        {"name": "nowhere", "size": SIZE, "mount": "X:\\log"},
+        {"name": "inner", "size": SIZE, "mount": "E:\\log"},
+        {"name": "outer", "size": SIZE, "mount": "E:"},
+    ]
+    for mode in (["--check"], []):
+        run = play(commands, *mode, disks_wanted=wanted)
+        assert run.count("failed") == {GUEST: 1}, run.output
+        told = run.output.rpartition("Nothing was done for")[2]
+        assert "letter: C: on 127.0.0.1 is taken by the NTFS volume 'Windows' on disk 0" in told
+        assert "directory: The directory C:" in told
+        assert "nowhere: X:" in told
+        assert "inner: " not in told
+        assert "outer: " not in told
+    assert windows.state() == before
+    assert [request for request in windows.requests(ARRAY)[asked:] if request.get("method") != "GET"] == []
 
 
 def test_a_vm_that_cannot_get_all_of_its_disks_is_refused_before_a_lun_is_made(windows: WindowsLab, tmp_path: Path) -> None:

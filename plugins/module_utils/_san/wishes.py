@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from ansible.module_utils.common.text.formatters import human_to_bytes
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Slot
-from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun, ScsiName
 
 _PLACE = re.compile(r"(?:SCSI)?\(?(?P<bus>\d{1,3})(?::(?P<unit>\d{1,3}))?\)?", re.IGNORECASE | re.ASCII)
 
@@ -38,8 +40,20 @@ def place(text: str | None) -> Slot:
     return Slot(bus=int(match["bus"]), unit=int(match["unit"]) if match["unit"] else None)
 
 
-def lun_name(spelling: str | None, serial: str | None) -> ScsiName:
-    """The LUN that a task names by any spelling of its NAA or by its ONTAP serial number. Raises `InvalidInput`."""
+def lun_name(spelling: str | None, serial: str | None, planned: str | None = None) -> ScsiName:
+    """The LUN that a task names by any spelling of its NAA, by its ONTAP serial number, or before it exists. Raises `InvalidInput`."""
+    if planned is not None:
+        return PlannedLun(planned)
     if serial:
         return ScsiName.from_ontap_serial(serial)
     return ScsiName.parse(spelling or "")
+
+
+def refuse_plans_that_would_be_done(params: Mapping[str, Any], check_mode: bool) -> None:
+    """Raise `InvalidInput` when a task is to do something with LUNs that do not exist yet."""
+    given = [option for option in ("planned_lun", "planned_disks") if params[option]]
+    if given and (not check_mode or params["state"] != "present"):
+        raise InvalidInput(
+            f"{given[0]} only tells in check mode what would be done for a disk that shall be there: make the LUN, then name it by naa or "
+            "serial."
+        )

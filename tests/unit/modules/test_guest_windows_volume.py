@@ -97,5 +97,42 @@ def test_what_cannot_mean_anything_is_told_before_the_guest_is_asked(bench: Benc
 
 
 def test_the_lun_is_named_exactly_once(bench: Bench) -> None:
-    assert "one of the following is required: naa, serial" in VOLUME.fail({"guest": {"hostname": "win01.lab"}})
+    assert "one of the following is required: naa, serial, planned_lun" in VOLUME.fail({"guest": {"hostname": "win01.lab"}})
     assert "mutually exclusive" in VOLUME.fail(disk(bench, serial=bench.name.serial))
+
+
+LUN = {"guest": {"hostname": "win01.lab"}, "naa": "naa.600a0980" + "1" * 24}
+
+
+def planned(**more: Any) -> dict[str, Any]:
+    return {"guest": {"hostname": "win01.lab"}, "planned_lun": "svm:/vol/v/new", **more}
+
+
+def test_a_lun_that_does_not_exist_yet_can_be_asked_about(bench: Bench) -> None:
+    bench.present("E:")
+    others = [{"naa": bench.name.naa, "state": "absent"}, {"mount": "E:"}, {"mount": "", "file_system": "ReFS"}]
+    with opened(bench):
+        assert "is taken by" in VOLUME.run(planned(mount="E:"), check=True)["msg"]
+        result = VOLUME.run(planned(mount="E:\\log", planned_disks=others), check=True)
+    assert (result["changed"], result["naa"]) == (True, None)
+    assert result["actions"][0] == "look for LUN svm:/vol/v/new on win01.lab"
+
+
+def test_a_disk_that_the_guest_shall_lose_has_to_be_named(bench: Bench) -> None:
+    with opened(bench):
+        assert "naa" in VOLUME.run(planned(planned_disks=[{"state": "absent"}]), check=True)["msg"]
+
+
+@pytest.mark.parametrize(
+    ("options", "check", "option"),
+    [
+        (planned(), False, "planned_lun"),
+        (planned(state="absent"), True, "planned_lun"),
+        ({**LUN, "planned_disks": [{"mount": "E:"}]}, False, "planned_disks"),
+    ],
+)
+def test_what_is_only_planned_is_asked_about_and_never_done(bench: Bench, options: dict[str, Any], check: bool, option: str) -> None:
+    bench.wire.asked.clear()
+    with opened(bench):
+        assert f"{option} only tells in check mode" in VOLUME.run(options, check=check)["msg"]
+    assert bench.wire.asked == []

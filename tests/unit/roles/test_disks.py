@@ -115,6 +115,14 @@ def test_only_what_this_run_made_and_nobody_has_is_taken_back(evaluate: Evaluate
     assert left(evaluate) == ["made", "mapped"]
 
 
+def test_a_windows_guest_is_asked_about_a_disk_with_all_that_goes_and_comes_before_it(evaluate: Evaluate) -> None:
+    present = [{"name": f"disk{letter}", "mount": f"{letter}:", "file_system": "NTFS"} for letter in "EFG"]
+    known: dict[str, Any] = {"disks_present": present, "disks_leaving": [{"naa": "600a"}], "disks_disk": present[1]}
+    for name in ("disks_names", "disks_lost", "disks_mounts", "disks_file_systems", "disks_volumes", "disks_volumes_before"):
+        known[name] = evaluate(VARIABLES[name].strip().removeprefix("{{").removesuffix("}}"), **known)
+    assert known["disks_volumes_before"] == [{"naa": "600a", "state": "absent"}, {"mount": "E:", "file_system": "NTFS"}]
+
+
 def test_every_field_of_a_disk_is_in_the_role_s_argument_specs(evaluate: Evaluate) -> None:
     options = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
     checked = evaluate("[{'name': 'data'}] | crossvisor.san.checked_disks('app01', 'linux', 'svm', 'volume')")

@@ -100,6 +100,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LUN = re.compile(r"[A-Za-z0-9._{}-]{1,255}")
 """Source: ONTAP's REST interface, `POST /storage/luns`: a LUN's name has at most 255 letters, digits and `-._{}`."""
 _MODE = re.compile(r"[0-7]{3,4}")
+_SEPARATOR = re.compile(r"[/\\]")
 _ACCOUNT = re.compile(r"[^\s:/,-][^\s:/,]*")
 
 
@@ -344,5 +345,5 @@ def _mount(text: str, guest: Guest) -> str:
 
 def _depth(disk: Disk) -> int:
     """How deep below the root it is mounted: an outer mount comes before an inner one, and goes after it."""
-    depth = int(disk["mount"].count("/"))
+    depth = len(_SEPARATOR.findall(disk["mount"]))
     return depth if disk["state"] == PRESENT else -depth

@@ -6,17 +6,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.access_path import is_letter
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.access_path import AccessPath, is_letter
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.guest import WindowsGuest
-from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.layout import Layout, Partition
-from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.volume import plan_absent, plan_present
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.layout import Layout, Partition, Storage
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.session import Session
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.volume import plan_absent, plan_place, plan_present
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.wish import VolumeWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Outcome, carry_out, read_back
-from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun, ScsiName
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Other LUNs that the guest loses, and volumes that it gets on others, before it gets the wished one."""
+
+    leaving: Sequence[ScsiName] = ()
+    ahead: Sequence[tuple[AccessPath, str]] = ()
+    """Where each shows, and its file system."""
+
+    def then(self, storage: Storage) -> Storage:
+        """What there will be in the guest by then."""
+        for name in self.leaving:
+            storage = storage.without(name)
+        for path, file_system in self.ahead:
+            storage = storage.with_volume(path, file_system)
+        return storage
+
+
+ALONE = Beside()
 
 
 @dataclass(frozen=True)
@@ -36,23 +57,26 @@ class VolumeReport:
             "actions": list(self.outcome.actions),
             "diff": self.outcome.diff(),
             "guest_name": self.guest,
-            "naa": self.name.naa,
-            "serial": self.name.serial,
+            "naa": None if isinstance(self.name, PlannedLun) else self.name.naa,
+            "serial": None if isinstance(self.name, PlannedLun) else self.name.serial,
             "disk_number": disk.number if disk else None,
             "size_bytes": disk.size_bytes if disk else None,
             "volume": _volume(self.layout) if self.layout else None,
         }
 
 
-def present(guest: WindowsGuest, wish: VolumeWish, check_mode: bool) -> VolumeReport:
+def present(guest: WindowsGuest, wish: VolumeWish, check_mode: bool, beside: Beside = ALONE) -> VolumeReport:
     """Let the LUN be the wished volume. Raises a `CrossvisorError`; nothing is left half-made.
 
-    In check mode the guest does not look for new or grown disks, so that of a LUN that it has not seen yet only so much can be told.
+    In check mode the guest does not look for new or grown disks, so that of a LUN that it has not seen yet only so much can be told:
+    whether its place is free. `beside` is for check mode alone.
     """
     session = guest.session(wish.name, wish.timeout)
-    if check_mode and session.found is None:
-        return VolumeReport(_only_after_looking(session.guest, wish), session.guest, wish.name, None)
-    if not check_mode:
+    if check_mode:
+        session.storage = beside.then(session.storage)
+        if session.found is None:
+            return VolumeReport(_only_after_looking(session, wish), session.guest, wish.name, None)
+    else:
         session.rescan()
     outcome = carry_out(plan_present(session, wish), check_mode)
     layout = read_back(outcome, check_mode, session.look)
@@ -67,9 +91,12 @@ def absent(guest: WindowsGuest, name: ScsiName, timeout: float, check_mode: bool
     return VolumeReport(outcome, session.guest, name, layout)
 
 
-def _only_after_looking(guest: str, wish: VolumeWish) -> Outcome:
+def _only_after_looking(session: Session, wish: VolumeWish) -> Outcome:
+    """What can be told of a LUN that the guest has not seen. Raises `Refused` for a place that is not free."""
+    if wish.mount:
+        plan_place(session, wish.mount)
     mount = f", mounted as {wish.mount}" if wish.mount else ""
-    found = f"look for LUN {wish.name} on {guest}"
+    found = f"look for LUN {wish.name} on {session.guest}"
     made = f"if it is found and empty, make it a volume with {wish.file_system}{mount}"
     return Outcome(True, [found, made], {"visible": False}, {"visible": True})
 

@@ -227,7 +227,7 @@ class _Part:
             if not self._machine.inside(path) and not self._is_mounted(path):
                 self._machine.directories.discard(path)
         elif any(path[:2] == str(row["DriveLetter"]).lower() for row in self.volumes()):
-            self._machine.directories.add(path)
+            self._machine.directories.update(_with_those_above(path))
         return {"ReturnValue": 0, "ProcessId": 4242}
 
     def _is_mounted(self, directory: str) -> bool:
@@ -283,6 +283,12 @@ class _Part:
         if values is None:
             return {"ReturnValue": KEY_NOT_FOUND, "sNames": None, "Types": None}
         return {"ReturnValue": 0, "sNames": list(values), "Types": [REG_SZ] * len(values)}
+
+
+def _with_those_above(directory: str) -> list[str]:
+    """What mkdir makes: the directory and those that it lies in, by cmd's extensions, which are on unless somebody turns them off."""
+    drive, *names = directory.split("\\")
+    return ["\\".join([drive, *names[: depth + 1]]) for depth in range(len(names))]
 
 
 def _logical_file(path: str) -> Row:

@@ -114,6 +114,13 @@ def test_a_mount_point_is_an_existing_directory_on_ntfs(guest: Desk, naa: str) -
     assert "C:\\mt1\\" not in partition_of(guest, naa)["AccessPaths"]
 
 
+def test_a_directory_is_made_with_those_above(guest: Desk) -> None:
+    guest.client.invoke(CIMV2, "Win32_Process", "Create", CommandLine='cmd.exe /c mkdir "C:\\data\\log"')
+    made = guest.client.query(CIMV2, "SELECT Name FROM Win32_Directory WHERE Path = '\\\\data\\\\' AND Drive = 'c:'")
+    assert made == [{"Name": "c:\\data\\log"}]
+    assert guest.client.query(CIMV2, "SELECT Name FROM Win32_Directory WHERE Name = 'c:\\\\data'") == [{"Name": "c:\\data"}]
+
+
 @pytest.mark.parametrize("command", ["notepad.exe", "cmd.exe /c mkdir C:\\a & del C:\\b", "cmd.exe /c del C:\\mt1"])
 def test_no_other_command_is_run(guest: Desk, command: str) -> None:
     assert guest.client.invoke(CIMV2, "Win32_Process", "Create", CommandLine=command)["ReturnValue"] == "9"

@@ -57,3 +57,9 @@ def test_a_lun_is_named_by_spelling_or_serial() -> None:
     assert lun_name("naa.600A0980524C4974612B44687143566B", None) == lun_name(None, "RLIta+DhqCVk")
     with pytest.raises(InvalidInput):
         lun_name("vmhba2:C0:T0:L1", None)
+
+
+def test_a_lun_that_does_not_exist_yet_is_named_by_what_it_will_be_called() -> None:
+    assert str(lun_name(None, None, "svm:/vol/v/l")) == "svm:/vol/v/l"
+    with pytest.raises(InvalidInput, match="without saying what it will be called"):
+        lun_name(None, None, "")

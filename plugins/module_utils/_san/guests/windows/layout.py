@@ -11,7 +11,7 @@ its partitions, but neither their access paths nor their volumes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows import classes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.access_path import AccessPath
@@ -62,6 +62,11 @@ class Volume:
     label: str = ""
     allocation_unit_bytes: int = 0
     size_bytes: int = 0
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether nobody has made it yet, so that nothing is on it."""
+        return not self.object_id
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,24 @@ class Storage:
         if disk is None:
             return None
         return Layout(disk, tuple(part for part in self.partitions if part.disk_number == disk.number), tuple(self.volumes))
+
+    def without(self, name: ScsiName) -> Storage:
+        """What there is once the machine no longer uses a LUN, if it does: all but what is on that one."""
+        gone = self.layout(name)
+        if gone is None:
+            return self
+        paths = {partition.volume_path for partition in gone.partitions}
+        return replace(
+            self,
+            partitions=[partition for partition in self.partitions if partition.disk_number != gone.disk.number],
+            volumes=[volume for volume in self.volumes if volume.path not in paths],
+        )
+
+    def with_volume(self, path: AccessPath, file_system: str) -> Storage:
+        """What there is once another volume shows there; one that a drive letter has already is left as it is."""
+        if not path.is_letter or self.on_drive(path.drive):
+            return self
+        return replace(self, volumes=[*self.volumes, Volume("", "", path.drive, file_system)])
 
     def on_drive(self, drive: str) -> Volume | None:
         """The volume of a drive letter such as `C:`."""

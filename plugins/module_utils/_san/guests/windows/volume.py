@@ -51,6 +51,14 @@ def plan_present(session: Session, wish: VolumeWish) -> Plan:
     return Plan([*preparing, *erasing, *making, *mounting])
 
 
+def plan_place(session: Session, path: AccessPath) -> list[Step]:
+    """The steps after which a volume can be shown there. Raises `Refused` for a drive letter or directory that is not free."""
+    holder = session.storage.holder(path)
+    if holder:
+        raise Refused(f"{path} on {session.guest} is taken by {holder}: choose another one, or free it first.")
+    return [] if path.is_letter else [MakeDirectory(session, path, _directory_is_there(session, path))]
+
+
 def plan_absent(session: Session) -> Plan:
     """The steps after which the guest does not use the LUN; nothing when it does not show it. Raises `Refused`."""
     layout = session.found
@@ -86,13 +94,10 @@ def _mounting(session: Session, wish: VolumeWish, path: AccessPath) -> list[Step
     """The steps to an access path that the LUN has already, or that is free."""
     if path.among(session.layout.access_paths):
         return [Mount(session, wish, path)]
-    holder = session.storage.holder(path)
-    if holder:
-        raise Refused(f"{path} on {session.guest} is taken by {holder}: choose another one, or free it first.")
+    preparing = plan_place(session, path)
     if path.is_letter:
         _refuse_second_letter(session, wish)
-        return [Mount(session, wish, path)]
-    return [MakeDirectory(session, path, _directory_is_there(session, path)), Mount(session, wish, path)]
+    return [*preparing, Mount(session, wish, path)]
 
 
 def _refuse_second_letter(session: Session, wish: VolumeWish) -> None:
@@ -118,7 +123,7 @@ def _directory_is_there(session: Session, path: AccessPath) -> bool:
             f"{path} cannot be a mount point on {session.guest}, because {path.drive} is {carrier.file_system or 'not formatted'}: "
             "choose a directory on an NTFS volume."
         )
-    if not directories.exists(session.client, path):
+    if carrier.is_planned or not directories.exists(session.client, path):
         return False
     if not directories.is_empty(session.client, path):
         raise Refused(f"The directory {path} on {session.guest} is not empty, and a mount would hide what is in it: choose another one.")

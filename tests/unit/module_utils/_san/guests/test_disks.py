@@ -83,6 +83,11 @@ def test_what_lies_below_another_mount_point_is_mounted_after_it() -> None:
     assert [disk["mount"] for disk in leaving] == ["/srv/data/inner", "/srv/data"]
 
 
+def test_what_lies_below_another_drive_is_mounted_after_it() -> None:
+    disks = completed({**DRIVE, "name": "inner", "mount": "E:\\log"}, {**DRIVE, "name": "outer", "mount": "E:"}, guest=WINDOWS)
+    assert [disk["mount"] for disk in disks] == ["E:", "E:\\log"]
+
+
 def test_spellings_are_made_one() -> None:
     disk = {**DATA, "file_system": "EXT4", "options": "noatime, nodev", "delete": "no", "lun_id": "7", "size": 1 << 30, "owner": 1000}
     (found,) = completed(disk)

@@ -6,8 +6,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.access_path import AccessPath
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services import guest_volume
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.guest_volume import Beside
 from tests.unit.volume_ways import MOUNT_POINT, WAYS, Way, problems
 from tests.unit.windows_guest import GIB, Bench
 
@@ -135,12 +142,60 @@ class TestCheckMode:
     def test_names_no_place_where_none_was_asked_for(self, bench: Bench) -> None:
         assert bench.present(None, check=True).result()["actions"][-1] == "if it is found and empty, make it a volume with NTFS"
 
+    @pytest.mark.parametrize("mount", ["C:", "X:\\mt1", MOUNT_POINT])
+    def test_refuses_a_place_that_is_not_free_also_for_a_lun_that_it_did_not_look_for(self, bench: Bench, mount: str) -> None:
+        bench.machine.directories.update({MOUNT_POINT.lower(), f"{MOUNT_POINT}\\something".lower()})
+        told = _refusals(bench, mount)
+        assert told[0] == told[1]
+
+    def test_tells_of_a_lun_that_does_not_exist_yet_what_it_tells_of_one_that_it_did_not_look_for(self, bench: Bench) -> None:
+        planned = replace(bench.wish(), name=PlannedLun("svm:/vol/v/new"))
+        result = guest_volume.present(bench.guest, planned, True).result()
+        assert result["actions"][0] == "look for LUN svm:/vol/v/new on win01.lab"
+        assert (result["naa"], result["serial"], result["disk_number"], result["volume"]) == (None, None, None, None)
+
+    def test_takes_the_place_of_a_lun_that_goes_before(self, bench: Bench) -> None:
+        bench.present("E:")
+        wish = replace(bench.wish("E:"), name=PlannedLun("svm:/vol/v/new"))
+        with pytest.raises(Refused, match=r"E: on win01\.lab is taken by the NTFS volume on disk 1"):
+            guest_volume.present(bench.guest, wish, True)
+        assert guest_volume.present(bench.guest, wish, True, Beside(leaving=[bench.name])).outcome.changed
+
+    def test_finds_room_in_the_volume_of_a_lun_that_comes_before(self, bench: Bench) -> None:
+        wish = replace(bench.wish("E:\\log"), name=PlannedLun("svm:/vol/v/new"))
+        letter = AccessPath.parse("E:")
+        with pytest.raises(Refused, match=r"win01\.lab has no volume E:"):
+            guest_volume.present(bench.guest, wish, True)
+        assert guest_volume.present(bench.guest, wish, True, Beside(ahead=[(letter, "NTFS")])).outcome.changed
+        with pytest.raises(Refused, match="because E: is ReFS"):
+            guest_volume.present(bench.guest, wish, True, Beside(ahead=[(letter, "ReFS")]))
+
+    def test_does_not_look_for_directories_where_another_volume_has_the_letter_still(self, bench: Bench) -> None:
+        bench.present("E:")
+        bench.machine.directories.update({"e:\\log", "e:\\log\\old"})
+        wish = replace(bench.wish("E:\\log"), name=PlannedLun("svm:/vol/v/new"))
+        beside = Beside(leaving=[bench.name], ahead=[(AccessPath.parse("E:"), "NTFS")])
+        assert guest_volume.present(bench.guest, wish, True, beside).outcome.changed
+        with pytest.raises(Refused, match="is not empty"):
+            guest_volume.present(bench.guest, wish, True)
+
     def test_of_absence(self, bench: Bench) -> None:
         bench.present()
         state = bench.state()
         told = bench.absent(check=True).result()
         assert bench.state() == state
         assert bench.absent().result()["actions"] == told["actions"]
+
+
+def _refusals(bench: Bench, mount: str) -> list[str]:
+    """Why a place is refused in check mode: to a LUN that the guest has not seen, and to the same one when it has."""
+    told = []
+    for _look in range(2):
+        with pytest.raises(Refused) as refused:
+            bench.present(mount, check=True)
+        told.append(str(refused.value))
+        bench.see()
+    return told
 
 
 @pytest.mark.parametrize("way", WAYS)

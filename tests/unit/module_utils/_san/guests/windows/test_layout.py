@@ -63,6 +63,29 @@ def test_a_letter_without_a_partition_is_taken_as_well() -> None:
     assert Storage("win01", (), (), (drive,)).holder(AccessPath.parse("D:")) == "the CDFS volume 'TOOLS'"
 
 
+def test_what_is_on_a_lun_that_goes_is_no_longer_there(bench: Bench) -> None:
+    storage = observe(bench.client, "win01")
+    later = storage.without(bench.name)
+    assert (later.holder(AccessPath.parse("E:")), later.on_drive("E:")) == ("", None)
+    assert later.holder(AccessPath.parse("C:")) == storage.holder(AccessPath.parse("C:"))
+    assert storage.without(NAME) == storage
+
+
+def test_a_volume_that_is_still_to_be_made_has_its_letter_and_nothing_on_it() -> None:
+    later = Storage("win01", (), (), ()).with_volume(AccessPath.parse("E:"), "ReFS")
+    found = later.on_drive("E:")
+    assert found is not None
+    assert (found.file_system, found.is_planned) == ("ReFS", True)
+    assert later.holder(AccessPath.parse("E:")) == "the ReFS volume"
+
+
+def test_a_volume_in_a_directory_gives_no_letter_and_a_letter_that_is_there_stays_as_it_is(bench: Bench) -> None:
+    storage = observe(bench.client, "win01")
+    assert storage.with_volume(AccessPath.parse("X:\\mt1"), "NTFS") == storage
+    assert storage.with_volume(AccessPath.parse("E:"), "ReFS") == storage
+    assert not any(volume.is_planned for volume in storage.volumes)
+
+
 def test_a_disk_is_empty_when_it_is_raw_or_has_a_gpt_without_data() -> None:
     reserved = Partition("id", 1, 17408, 1024, reserved=True)
     data = Partition("id", 1, 1024**2, GIB)
