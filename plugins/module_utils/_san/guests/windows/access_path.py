@@ -64,6 +64,12 @@ class AccessPath:
         """The path as people write it: `E:` or `C:\\mt1`."""
         return self.path.rstrip("\\")
 
+    @property
+    def lineage(self) -> list[AccessPath]:
+        """The directory and those that it lies in, deepest first; of a drive letter, nothing."""
+        drive, *names = self.bare.split("\\")
+        return [AccessPath("\\".join([drive, *names[:depth]]) + "\\") for depth in range(len(names), 0, -1)]
+
     def __str__(self) -> str:
         return self.bare
 

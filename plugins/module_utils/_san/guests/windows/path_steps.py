@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,27 +22,40 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import St
 
 
 class MakeDirectory(Step):
-    """Make the directory of a mount point."""
+    """Make the directory of a mount point, and those that it lies in."""
 
     def __init__(self, session: Session, path: AccessPath, is_there: bool) -> None:
         self._session = session
         self._path = path
         self._is_there = is_there
+        self._missing: list[AccessPath] = []
         self.title = f"make the directory {path} on {session.guest}"
 
     def done(self) -> bool:
         return self._is_there
 
     def do(self) -> None:
+        self._missing = list(itertools.takewhile(lambda path: not self._exists(path), self._path.lineage))
         directories.make(self._session.client, self._path)
 
     def verify(self) -> None:
-        if not self._session.wait_until(lambda: directories.exists(self._session.client, self._path)):
+        if not self._session.wait_until(lambda: self._exists(self._path)):
             raise RemoteError(f"The directory {self._path} was not made on {self._session.guest}: see whether the account may write there.")
 
     def undo(self) -> None:
-        if directories.exists(self._session.client, self._path):
-            directories.remove(self._session.client, self._path)
+        """Remove what was missing, the deepest first; what is no longer empty stays, with those above."""
+        for path in self._missing:
+            if not self._removed(path):
+                return
+
+    def _removed(self, path: AccessPath) -> bool:
+        if not self._exists(path):
+            return True
+        directories.remove(self._session.client, path)
+        return self._session.wait_until(lambda: not self._exists(path))
+
+    def _exists(self, path: AccessPath) -> bool:
+        return directories.exists(self._session.client, path)
 
     def before(self) -> Mapping[str, Any]:
         return {"directory": None}

@@ -60,6 +60,32 @@ def test_a_directory_is_made_and_taken_back(bench: Bench) -> None:
     assert (step.before(), step.after()) == ({"directory": None}, {"directory": "C:\\mt1"})
 
 
+@pytest.mark.parametrize(
+    ("there", "left"),
+    [
+        (set(), set()),
+        ({"c:\\srv"}, {"c:\\srv"}),
+        ({"c:\\srv", "c:\\srv\\data"}, {"c:\\srv", "c:\\srv\\data"}),
+    ],
+)
+def test_those_above_that_were_made_with_it_are_taken_back_and_no_others(bench: Bench, there: set[str], left: set[str]) -> None:
+    bench.machine.directories.update(there)
+    step = MakeDirectory(bench.session(), AccessPath.parse("C:\\srv\\data\\app"), False)
+    step.do()
+    step.verify()
+    assert "c:\\srv\\data\\app" in bench.machine.directories
+    step.undo()
+    assert bench.machine.directories == left
+
+
+def test_what_somebody_put_into_one_of_them_stays(bench: Bench) -> None:
+    step = MakeDirectory(bench.session(), AccessPath.parse("C:\\srv\\data"), False)
+    step.do()
+    bench.machine.directories.add("c:\\srv\\theirs")
+    step.undo()
+    assert bench.machine.directories == {"c:\\srv", "c:\\srv\\theirs"}
+
+
 def test_a_directory_that_does_not_come_is_told(bench: Bench) -> None:
     with pytest.raises(RemoteError, match=r"The directory C:\\mt1 was not made on win01\.lab: see whether the account may write there"):
         MakeDirectory(bench.session(), DIRECTORY, False).verify()
