@@ -230,8 +230,8 @@ disk:
           sample: [xfs]
 used_by:
   description:
-    - Who uses the disk or its partitions. The C(kind) is V(mount), V(swap), V(logical volume), V(encrypted device), V(RAID),
-      V(device-mapper device), V(block device) or V(process).
+    - Who uses the disk, its partitions, or a device that is built on them. The C(kind) is V(mount), V(swap), V(logical volume),
+      V(encrypted device), V(RAID), V(device-mapper device), V(block device) or V(process).
   returned: success
   type: list
   elements: dict

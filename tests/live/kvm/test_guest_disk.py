@@ -20,7 +20,7 @@ from tests.live.lab import KvmLab
 from tests.live.modules import ModuleRunner
 
 PLAYBOOK = [{"hosts": GUEST, "gather_facts": False, "roles": ["crossvisor.san.guest_disk"]}]
-LUN = {"svm": "svm_san", "volume": kvm_world.VOLUME, "name": "linux_guest", "size": "64MiB", "os_type": "linux"}
+LUN = {"svm": "svm_san", "volume": kvm_world.VOLUME, "name": "linux_guest", "os_type": "linux"}
 AS_IF_NEW = """\
 for mounted in $(findmnt --noheadings --raw --output TARGET --source {device}1) $(findmnt --noheadings --raw --output TARGET {mount}); do
     umount $mounted
@@ -56,6 +56,14 @@ class Guest:
         return self.user.guest(command)
 
 
+def provide(kvm: KvmLab, modules: ModuleRunner, size: str) -> str:
+    """Let the guest have the LUN, in this size; return its name."""
+    seers = {"initiators": [kvm.initiator], "igroup": kvm_world.GROUP, "lun_id": 6}
+    naa: str = modules.succeed("lun_provision", {"array": kvm.array, **LUN, **seers, "size": size})["naa"]
+    modules.succeed("ptd_attach", {"hypervisor": kvm.hypervisor, "vm": GUEST, "naa": naa, "timeout": 20})
+    return naa
+
+
 @pytest.fixture(scope="module")
 def attached(running_kvm: KvmLab, modules: ModuleRunner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     """The guest with a LUN, in whatever state."""
@@ -63,9 +71,7 @@ def attached(running_kvm: KvmLab, modules: ModuleRunner, tmp_path_factory: pytes
     directory = tmp_path_factory.mktemp("guest")
     with administrator(running_kvm, directory) as user:
         (directory / "guest.yml").write_text(json.dumps(PLAYBOOK))
-        seers = {"initiators": [running_kvm.initiator], "igroup": kvm_world.GROUP, "lun_id": 6}
-        naa: str = modules.succeed("lun_provision", {"array": running_kvm.array, **LUN, **seers})["naa"]
-        modules.succeed("ptd_attach", {"hypervisor": running_kvm.hypervisor, "vm": GUEST, "naa": naa, "timeout": 20})
+        naa = provide(running_kvm, modules, "64MiB")
         yield Guest(user, naa, user.guest(f"udevadm settle; readlink -f /dev/disk/by-id/wwn-0x{naa}"))
 
 
@@ -151,6 +157,43 @@ def test_a_mount_point_of_another_file_system_is_not_taken(guest: Guest) -> None
     guest.run(f"mkfs.ext4 -q {guest.device}1; udevadm settle; mkdir -p {MOUNT}; mount -t tmpfs theirs {MOUNT}")
     assert f"cannot be mounted at {MOUNT} of guest {GUEST}: theirs is mounted there" in guest.fail()
     assert guest.run(f"findmnt --noheadings --output SOURCE {MOUNT}") == "theirs"
+
+
+def test_a_logical_volume_is_made_grown_and_let_go_of_but_no_group_with_more_in_it(
+    guest: Guest, running_kvm: KvmLab, modules: ModuleRunner
+) -> None:
+    wish = {"guest_disk_lvm": {"vg": "vg_data", "lv": "lv-data"}}
+    device = "/dev/mapper/vg_data-lv--data"
+    size = f"df --output=size -B1 {MOUNT} | tail -1"
+    try:
+        made = guest.play(**wish)
+        assert made.code == 0, made.output
+        assert guest.run(f"findmnt --noheadings --raw --output SOURCE,FSTYPE {MOUNT}") == f"{device} ext4"
+        assert guest.run(f"grep {MOUNT} /etc/fstab").split()[:3] == [device, MOUNT, "ext4"]
+        guest.run(f"echo kept >{MOUNT}/file; sync")
+        small = int(guest.run(size))
+        again = guest.play(**wish)
+        assert (again.code, again.counts["changed"]) == (0, 0), again.output
+
+        provide(running_kvm, modules, "96MiB")
+        grown = guest.play(**wish)
+        assert grown.code == 0, grown.output
+        assert (int(guest.run(size)) > small + (24 << 20), guest.run(f"cat {MOUNT}/file")) == (True, "kept")
+
+        guest.run(
+            "truncate -s 16M /root/pv; losetup /dev/loop0 /root/pv; vgextend -q vg_data /dev/loop0; lvcreate -q -n other -l 1 vg_data"
+        )
+        told = " ".join(guest.fail(guest_disk_state="absent").split())
+        assert "volume group vg_data has the physical volumes /dev/loop0 and the logical volumes lv-data, other, and this role" in told
+        assert guest.run(f"cat {MOUNT}/file") == "kept"
+        guest.run("lvremove -q -y vg_data/other; vgreduce -q vg_data /dev/loop0; losetup -d /dev/loop0")
+
+        gone = guest.play(guest_disk_state="absent")
+        assert gone.code == 0, gone.output
+        assert guest.run(f"lsblk --raw | grep lvm; grep {MOUNT} /etc/fstab; pvs --noheadings; ls {guest.device}* || true") == ""
+    finally:
+        guest.user.module("scsi_rescan", naa=guest.naa, timeout=20)
+        guest.run(f"umount {MOUNT}; vgremove -q --force --force --yes vg_data || true")
 
 
 def test_a_lun_that_is_not_attached_is_told_with_what_was_looked_at(guest: Guest) -> None:

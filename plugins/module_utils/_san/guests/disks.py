@@ -27,6 +27,8 @@ PRESENT, ABSENT = "present", "absent"
 
 Disk = dict[str, Any]
 
+_LVM = "lvm"
+
 
 @dataclass(frozen=True)
 class Guest:
@@ -70,7 +72,7 @@ _SYSTEMS: Mapping[str, _System] = MappingProxyType(
             windows.NTFS,
             tuple(windows.ALLOCATION_UNITS),
             ("windows_2008", "windows", "windows_gpt"),
-            ("options", "owner", "group", "mode"),
+            ("options", "owner", "group", "mode", _LVM),
         ),
     }
 )
@@ -93,7 +95,15 @@ _TEXTS = (
 )
 _NUMBERS = ("allocation_unit", "lun_id")
 _FLAGS = ("delete", "force")
-_FIELDS = (*_TEXTS, *_NUMBERS, *_FLAGS)
+_LVM_NAMES = ("vg", "lv")
+_FIELDS = (*_TEXTS, *_NUMBERS, *_FLAGS, _LVM)
+_TYPES: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(_FLAGS, "yes or no"),
+        **dict.fromkeys(_NUMBERS, "number"),
+        _LVM: "mapping such as {vg: vg_data, lv: lv_data}",
+    }
+)
 _MAY_BE_NUMBERS = frozenset({"size", "owner", "group"})
 _OF_A_MOUNT = ("owner", "group", "mode")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -129,7 +139,7 @@ def _form(disk: Mapping[str, Any], number: int) -> Iterator[str]:
         if field not in _FIELDS:
             yield f"{who} has {field!r}, which means nothing; {_meant(str(field))}"
         elif not _is_of_its_type(field, value):
-            yield f"{who} has {field}={value!r}, which is no {_type(field)}{'; put it in quotes' if field in _TEXTS else ''}."
+            yield f"{who} has {field}={value!r}, which is no {_TYPES.get(field, 'text')}{'; put it in quotes' if field in _TEXTS else ''}."
 
 
 def _meant(field: str) -> str:
@@ -142,14 +152,16 @@ def _is_of_its_type(field: str, value: Any) -> bool:
         return field != "name"
     if field in _FLAGS:
         return _flag(value) is not None
+    if field == _LVM:
+        return isinstance(value, Mapping) and (not value or _names_both(value))
     number = isinstance(value, int) and not isinstance(value, bool)
     if field in _NUMBERS:
         return number or (isinstance(value, str) and value.isdecimal())
     return isinstance(value, str) or (number and field in _MAY_BE_NUMBERS)
 
 
-def _type(field: str) -> str:
-    return "yes or no" if field in _FLAGS else "number" if field in _NUMBERS else "text"
+def _names_both(volume: Mapping[str, Any]) -> bool:
+    return set(volume) == set(_LVM_NAMES) and all(isinstance(name, str) for name in volume.values())
 
 
 def _flag(value: Any) -> bool | None:
@@ -174,7 +186,8 @@ def _completed(disk: Mapping[str, Any], guest: Guest) -> Disk:
     }
     texts = {field: str(given.get(field, usual.get(field, ""))) for field in _TEXTS}
     numbers = {field: int(given.get(field, 0)) for field in _NUMBERS}
-    return {**texts, **numbers, **{field: bool(_flag(given.get(field, False))) for field in _FLAGS}}
+    flags = {field: bool(_flag(given.get(field, False))) for field in _FLAGS}
+    return {**texts, **numbers, **flags, _LVM: dict(given.get(_LVM, {}))}
 
 
 def _told(disk: Disk, guest: Guest) -> Iterator[str]:
@@ -227,7 +240,7 @@ def _known(file_system: str, system: _System) -> str | None:
 
 
 def _check_linux_size(disk: Disk) -> None:
-    linux.check_size(disk["file_system"].lower(), wishes.size_in_bytes(disk["size"]))
+    linux.check_size(disk["file_system"].lower(), wishes.size_in_bytes(disk["size"]), on_lvm=bool(disk[_LVM]))
 
 
 def _check_unit(disk: Disk) -> None:
@@ -248,6 +261,12 @@ def _check_place_of_mount(field: str) -> Callable[[Disk], None]:
 def _check_swap(disk: Disk) -> None:
     if disk["file_system"].lower() == linux.SWAP:
         raise InvalidInput("swap is not mounted anywhere; leave mount out.")
+
+
+def _check_lvm(disk: Disk) -> None:
+    if disk["file_system"].lower() == linux.SWAP:
+        raise InvalidInput("swap space is not put on a logical volume; leave lvm out.")
+    linux.check_logical_volume(disk[_LVM]["vg"], disk[_LVM]["lv"])
 
 
 def _check_mode(disk: Disk) -> None:
@@ -280,6 +299,7 @@ _LINUX_CHECKS: _Checks = (
     ("mount", _check_swap),
     ("label", lambda disk: linux.check_label(disk["file_system"].lower(), disk["label"])),
     ("size", _check_linux_size),
+    (_LVM, _check_lvm),
     ("mode", _check_mode),
     ("options", _check_options),
     ("owner", _check_account("owner")),
@@ -302,6 +322,7 @@ def _clashes(disks: Sequence[Disk]) -> Iterator[str]:
         for lun, count in _repeated(f"{disk['svm']}:/vol/{disk['volume']}/{disk['lun']}" for disk in disks)
     )
     yield from (f"{count} disks are to be mounted at {place}." for place, count in _repeated(_mounts(wanted)))
+    yield from (f"{count} disks are to be the volume group {name}." for name, count in _repeated(d[_LVM]["vg"] for d in wanted if d[_LVM]))
     yield from (f"{count} disks are to be at {place}." for place, count in _repeated(_places(wanted)))
     yield from (
         f"{count} disks have the lun_id {number}." for number, count in _repeated(str(disk["lun_id"]) for disk in wanted if disk["lun_id"])

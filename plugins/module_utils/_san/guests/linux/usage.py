@@ -40,7 +40,7 @@ class Use:
     kind: str
     """`mount`, `swap`, `logical volume`, `encrypted device`, `device-mapper device`, `RAID`, `block device` or `process`."""
     device: str
-    """The disk or partition that is used, `/dev/sdb1`."""
+    """What is used: the disk, a partition such as `/dev/sdb1`, or a device that is built on them."""
     name: str
     """The mount point, the device that is built on it, or the process."""
     processes: Sequence[Process] = field(default_factory=tuple)
@@ -66,7 +66,7 @@ class Use:
 
 
 def uses(tree: Tree, disk: GuestDisk) -> list[Use]:
-    """All uses that the machine shows. What is on top of a use (a mounted logical volume) is not gone into."""
+    """All uses that the machine shows, with those of devices that are built on the disk."""
     open_files = list(_open_files(tree))
     found = [use for block in disk.blocks for use in _uses_of_block(tree, block, disk, open_files)]
     return list(dict.fromkeys(found))
@@ -81,6 +81,7 @@ def _uses_of_block(tree: Tree, block: str, disk: GuestDisk, open_files: Sequence
     for holder in holders(tree, block):
         if holder not in disk.blocks:
             yield Use(kind_of(tree, holder), device, device_name(tree, holder))
+            yield from _uses_of_block(tree, holder, disk, open_files)
     for process in _processes_with(f"/dev/{block}", open_files):
         yield Use(PROCESS, device, str(process))
 

@@ -2,9 +2,10 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a Linux guest can make of a LUN: file systems and their labels, mount points, mount options. What is not plainly one is refused.
+"""What a Linux guest can make of a LUN: file systems and their labels, logical volumes, mount points, mount options.
 
-A label becomes a word of a command line, mount point and options become fields of fstab(5): only characters of short lists are let through.
+What is not plainly one is refused. A label and the names of LVM become words of a command line, mount point and options become fields of
+fstab(5): only characters of short lists are let through.
 """
 
 from __future__ import annotations
@@ -47,6 +48,13 @@ _SYSTEM = frozenset({"/boot", "/dev", "/etc", "/proc", "/root", "/run", "/sys", 
 """Directories that Linux runs from: an empty file system over one of them would hide what the guest needs."""
 _PROGRAMS = re.compile(r"/(?:usr/)?(?:s?bin|lib(?:32|64|x32)?)")
 _KERNELS = ("/dev/", "/proc/", "/sys/")
+_LVM = re.compile(r"(?!\.\.?$)[A-Za-z0-9+_.][A-Za-z0-9+_.-]*")
+_LVM_KEEPS = re.compile(r"snapshot|pvmove|.*_(?:[crt]meta|[ctv]data|corig|iorig|vorigin|mimage|rimage|mlog|pmspare|imeta|cvol|wcorig)")
+"""How a logical volume's name must not begin, or what it must not contain. Source: lvm(8), "Valid names"."""
+_LVM_BYTES = 5 * _MIB
+"""What of a physical volume is in no logical one: a MiB before the first extent, and less than an extent of 4 MiB after the last."""
+_LONGEST_MAPPED = 127
+"""Characters of a name in device mapper, `DM_NAME_LEN` without the end of the string; LVM doubles hyphens in it."""
 _OPPOSITES = (("ro", "rw"), ("relatime", "strictatime"))
 
 
@@ -60,9 +68,9 @@ def check_label(file_system: str, label: str) -> None:
         )
 
 
-def check_size(file_system: str, size_bytes: int) -> None:
-    """Raise `InvalidInput` for a LUN that is too small for the file system."""
-    least = FILE_SYSTEMS[file_system].least_bytes
+def check_size(file_system: str, size_bytes: int, on_lvm: bool = False) -> None:
+    """Raise `InvalidInput` for a LUN that is too small for the file system, or for that on a logical volume."""
+    least = FILE_SYSTEMS[file_system].least_bytes + (_LVM_BYTES if on_lvm else 0)
     if size_bytes < least:
         raise InvalidInput(f"{size_bytes} bytes are too few for {file_system}: give the LUN {least // _MIB} MiB or more.")
 
@@ -94,6 +102,18 @@ def mount_options(text: str) -> str:
     if both:
         raise InvalidInput(f"The mount options {both[0]} and {both[1]} exclude each other: leave one out.")
     return ",".join(options)
+
+
+def check_logical_volume(group: str, volume: str) -> None:
+    """Raise `InvalidInput` for names that LVM does not give a volume group and its logical volume."""
+    for what, name in (("volume group", group), ("logical volume", volume)):
+        if not _LVM.fullmatch(name):
+            raise InvalidInput(f"{name!r} cannot be the name of a {what}: write letters, digits and + _ . -, the first no hyphen.")
+    if _LVM_KEEPS.match(volume):
+        raise InvalidInput(f"{volume!r} cannot be the name of a logical volume, because LVM keeps such names for itself: choose another.")
+    mapped = "-".join(name.replace("-", "--") for name in (group, volume))
+    if len(mapped) > _LONGEST_MAPPED:
+        raise InvalidInput(f"{mapped} is too long for the kernel, which allows {_LONGEST_MAPPED} characters: choose shorter names for lvm.")
 
 
 def _opposites(options: list[str]) -> list[tuple[str, str]]:

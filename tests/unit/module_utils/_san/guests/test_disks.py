@@ -55,6 +55,7 @@ def test_a_disk_gets_what_is_usual_on_linux() -> None:
         "lun_id": 0,
         "delete": False,
         "force": False,
+        "lvm": {},
     }
 
 
@@ -122,6 +123,12 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         ({**DATA, "delete": "perhaps"}, "disk 'data' has delete='perhaps', which is no yes or no."),
         ({**DATA, "lun_id": "seven"}, "disk 'data' has lun_id='seven', which is no number."),
         ({**DATA, "size": True}, "disk 'data' has size=True, which is no text; put it in quotes."),
+        ({**DATA, "lvm": "vg/lv"}, "disk 'data' has lvm='vg/lv', which is no mapping such as {vg: vg_data, lv: lv_data}."),
+        ({**DATA, "lvm": {"vg": "vg"}}, "disk 'data' has lvm={'vg': 'vg'}, which is no mapping such as {vg: vg_data, lv: lv_data}."),
+        (
+            {**DATA, "lvm": {"vg": "vg", "lv": 1}},
+            "disk 'data' has lvm={'vg': 'vg', 'lv': 1}, which is no mapping such as {vg: vg_data, lv: lv_data}.",
+        ),
     ],
 )
 def test_an_entry_that_cannot_be_read_is_told(disk: dict[str, Any], reason: str) -> None:
@@ -148,6 +155,12 @@ def test_an_entry_that_cannot_be_read_is_told(disk: dict[str, Any], reason: str)
         ({"mount": "", "owner": "app"}, "owner is of the mounted file system; give mount, or leave owner out."),
         ({"mount": "", "options": "noatime"}, "options are of the mount; give mount, or leave them out."),
         ({"file_system": "swap"}, "swap is not mounted anywhere; leave mount out."),
+        ({"lvm": {"vg": "-f", "lv": "lv"}}, "'-f' cannot be the name of a volume group"),
+        ({"lvm": {"vg": "vg", "lv": "lv"}, "file_system": "xfs", "size": "306MiB"}, "are too few for xfs: give the LUN 307 MiB or more."),
+        (
+            {"mount": "", "file_system": "swap", "lvm": {"vg": "vg", "lv": "lv"}},
+            "swap space is not put on a logical volume; leave lvm out.",
+        ),
     ],
 )
 def test_what_a_linux_guest_cannot_have_is_refused(more: dict[str, Any], reason: str) -> None:
@@ -165,6 +178,7 @@ def test_what_a_linux_guest_cannot_have_is_refused(more: dict[str, Any], reason:
         ({"file_system": "xfs"}, "file_system 'xfs' is not for windows guests; choose NTFS or ReFS."),
         ({"owner": "app"}, "owner means nothing to a windows guest"),
         ({"options": "noatime"}, "options means nothing to a windows guest"),
+        ({"lvm": {"vg": "vg", "lv": "lv"}}, "lvm means nothing to a windows guest; leave it out."),
     ],
 )
 def test_what_a_windows_guest_cannot_have_is_refused(more: dict[str, Any], reason: str) -> None:
@@ -185,10 +199,11 @@ def test_swap_space_has_options_but_no_mount_point() -> None:
         ({"name": "log", "mount": "/srv//data/"}, "2 disks are to be mounted at /srv/data."),
         ({"name": "log", "place": "1:3"}, "2 disks are to be at SCSI(1:3)."),
         ({"name": "log", "lun_id": 7}, "2 disks have the lun_id 7."),
+        ({"name": "log", "lvm": {"vg": "vg_data", "lv": "lv_log"}}, "2 disks are to be the volume group vg_data."),
     ],
 )
 def test_two_disks_cannot_have_one_thing(other: dict[str, Any], reason: str) -> None:
-    assert wrong({**DATA, "place": "SCSI(1:3)", "lun_id": 7}, other) == [reason]
+    assert wrong({**DATA, "place": "SCSI(1:3)", "lun_id": 7, "lvm": {"vg": "vg_data", "lv": "lv_data"}}, other) == [reason]
 
 
 def test_windows_has_one_drive_whatever_its_case() -> None:
@@ -225,8 +240,8 @@ def test_a_lun_is_never_called_by_what_an_array_could_misread(name: str, guest: 
 
 @given(
     st.dictionaries(
-        st.sampled_from(["name", "size", "mount", "mode", "delete", "lun_id", "place", "file_system"]),
-        st.none() | st.booleans() | st.integers() | st.text(),
+        st.sampled_from(["name", "size", "mount", "mode", "delete", "lun_id", "place", "file_system", "lvm"]),
+        st.none() | st.booleans() | st.integers() | st.text() | st.dictionaries(st.sampled_from(["vg", "lv"]), st.text()),
     )
 )
 def test_whatever_stands_in_a_list_is_a_disk_or_a_sentence(disk: dict[str, Any]) -> None:

@@ -115,3 +115,33 @@ def test_a_process_with_the_bare_device_open_unless_it_only_watches(kernel: Play
 def test_multipath_and_its_partitions_are_no_users(kernel: PlayedKernel) -> None:
     kernel.multipath(LUN)
     assert users(kernel) == []
+
+
+def logical_volume(kernel: PlayedKernel) -> None:
+    volume = {"dev": "253:7", "dm/uuid": "LVM-Zx8cXk3T", "dm/name": "vg-data"}
+    kernel.add({f"{LUN.directory}/block/sdb/sdb1/holders/dm-7": ""})
+    kernel.add({f"/sys/class/block/dm-7/{name}": value for name, value in volume.items()})
+
+
+def test_what_is_mounted_from_a_logical_volume_on_the_disk(kernel: PlayedKernel) -> None:
+    logical_volume(kernel)
+    mount(kernel, "253:7", "/srv/data", "/dev/mapper/vg-data")
+    process(kernel, 4711, "postgres", cwd="/srv/data")
+    assert [str(use) for use in users(kernel)] == [
+        "/dev/sdb1 is part of logical volume /dev/mapper/vg-data",
+        "/dev/mapper/vg-data is mounted at /srv/data and used by postgres (4711)",
+    ]
+
+
+def test_whatever_else_is_done_with_a_logical_volume_on_the_disk(kernel: PlayedKernel) -> None:
+    logical_volume(kernel)
+    kernel.add({"/sys/class/block/dm-7/holders/dm-8": ""})
+    kernel.add({"/sys/class/block/dm-8/dm/uuid": "CRYPT-LUKS2-5f", "/sys/class/block/dm-8/dm/name": "secret"})
+    kernel.add({"/proc/swaps": "Filename Type Size Used Priority\n/dev/dm-7 partition 1048572 0 -2"})
+    process(kernel, 99, "oracle", fd5="/dev/dm-7")
+    assert [str(use) for use in users(kernel)] == [
+        "/dev/sdb1 is part of logical volume /dev/mapper/vg-data",
+        "/dev/mapper/vg-data is swap space",
+        "/dev/mapper/vg-data is part of encrypted device /dev/mapper/secret",
+        "/dev/mapper/vg-data is open in oracle (99)",
+    ]

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -121,3 +123,41 @@ def test_mount_options_are_one_field_of_fstab(text: str) -> None:
         return
     assert options.split() == [options]
     assert "#" not in options
+
+
+@pytest.mark.parametrize(("group", "name"), [("vg_data", "lv-data"), ("snapshot", "_x"), ("a" * 63, "b" * 63), ("+", "9")])
+def test_a_logical_volume_may_be_called_what_lvm_allows(group: str, name: str) -> None:
+    volume.check_logical_volume(group, name)
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "reason"),
+    [
+        ("", "lv", "'' cannot be the name of a volume group"),
+        ("-vg", "lv", "'-vg' cannot be the name of a volume group"),
+        ("..", "lv", "'..' cannot be the name of a volume group"),
+        ("vg", ".", "'.' cannot be the name of a logical volume"),
+        ("vg", "a b", "'a b' cannot be the name of a logical volume"),
+        ("vg", "a\n", "cannot be the name of a logical volume"),
+        ("vg", "snapshot1", "because LVM keeps such names for itself"),
+        ("vg", "a_tmeta", "because LVM keeps such names for itself"),
+        ("a" * 64, "b" * 63, "is too long for the kernel, which allows 127 characters"),
+        ("-".join("a" * 32), "b" * 33, "is too long for the kernel"),
+    ],
+)
+def test_a_logical_volume_is_called_nothing_else(group: str, name: str, reason: str) -> None:
+    with pytest.raises(InvalidInput, match=re.escape(reason)):
+        volume.check_logical_volume(group, name)
+
+
+@given(st.text(max_size=12), st.text(max_size=12))
+def test_the_names_of_lvm_are_one_word_and_no_option(group: str, name: str) -> None:
+    try:
+        volume.check_logical_volume(group, name)
+    except InvalidInput:
+        return
+    for word in (group, name):
+        assert word.isascii()
+        assert word.split() == [word]
+        assert not word.startswith("-")
+        assert "/" not in word
