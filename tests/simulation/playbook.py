@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.plugins.filter.core import regex_replace
+from ansible.plugins.filter.core import dict_to_list_of_dict_key_value_elements, regex_replace
 from ansible.plugins.test import core as tests
 from jinja2 import Environment, StrictUndefined
 from jinja2.runtime import Context
@@ -66,7 +66,7 @@ def _environment() -> Environment:
     environment = Environment(undefined=StrictUndefined, autoescape=False)
     environment.context_class = _Lazy
     environment.filters.update({name: _listed(environment.filters[name]) for name in _GENERATORS})
-    environment.filters.update(regex_replace=regex_replace, bool=boolean)
+    environment.filters.update(regex_replace=regex_replace, bool=boolean, dict2items=dict_to_list_of_dict_key_value_elements, zip=zip)
     environment.tests.update(truthy=tests.truthy, falsy=tests.falsy, changed=tests.changed)
     return environment
 
@@ -147,6 +147,10 @@ class Playbook:
             module = _module(task)
             if module == "import_role":
                 self._role(task[_key(task)]["name"], [variables, self.facts], task.get("vars", {}))
+            elif module == "validate_argument_spec":
+                _require(task[_key(task)]["argument_spec"], variables)
+            elif module == "assert":
+                self._do(self.root, task, Scope([variables, self.facts, play["vars"]]))
             elif module not in ("set_stats", "debug"):
                 raise AssertionError(f"a playbook's task {module} is not known here")
         return self.facts
@@ -167,13 +171,11 @@ class Playbook:
             self._task(home, task, layers)
 
     def _task(self, home: Path, task: Task, layers: Sequence[Mapping[str, Any]]) -> None:
-        scope = Scope(
-            [*layers[:2], task["vars"], *layers[2:]] if "vars" in task and _module(task) not in ("include_role", "block") else layers
-        )
+        scope = Scope([*layers[:2], task["vars"], *layers[2:]] if "vars" in task and _module(task) != "include_role" else layers)
         if "when" in task and not scope.holds(task["when"]):
             self._register(task, {"changed": False, "skipped": True})
         elif "block" in task:
-            self._block(home, task, layers)
+            self._block(home, task, scope.layers)
         else:
             self._register(task, self._do(home, task, scope))
 
@@ -224,6 +226,12 @@ class Playbook:
 def _key(task: Task) -> str:
     (key,) = _module_keys(task)
     return key
+
+
+def _require(options: Mapping[str, Mapping[str, Any]], variables: Mapping[str, Any]) -> None:
+    missing = [name for name, option in options.items() if option.get("required") and name not in variables]
+    if missing:
+        raise TaskFailed(f"missing required arguments: {', '.join(missing)}")
 
 
 def _module(task: Task) -> str:

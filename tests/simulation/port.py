@@ -24,6 +24,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     Refused,
     RemoteError,
 )
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Homes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     About,
     Attachment,
@@ -78,7 +79,7 @@ class Port:
         """All hosts with their HBAs."""
         return self.read("hosts", lambda: [_host(host, with_hbas=True) for host in self.endpoint.hosts.values()])
 
-    def inventory(self, devices: bool = True, images: bool = False) -> Inventory:
+    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None) -> Inventory:
         """Everything there is."""
         return self.read("inventory", lambda: self._inventory(devices))
 
