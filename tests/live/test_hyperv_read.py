@@ -19,6 +19,7 @@ WORLD = world.build()
 VMS = WORLD["hyperv"]["vms"]
 NODES = [node for nodes in CLUSTERS.values() for node in nodes]
 ENUMERATIONS_PER_HOST = 10
+ENUMERATIONS_FOR_STRANGERS = 9
 CLUSTER_OF = {node: cluster for cluster, nodes in CLUSTERS.items() for node in nodes}
 
 
@@ -203,11 +204,20 @@ def test_the_witness_and_a_shared_volume_are_refused_to_a_vm(windows: WindowsLab
     assert windows.state() == before
 
 
-def test_a_host_is_asked_the_same_however_many_hosts_there_are(windows: WindowsLab, modules: ModuleRunner) -> None:
+@pytest.mark.parametrize(
+    ("gather", "enumerations"),
+    [
+        (["mappings", "virtual_machines"], ENUMERATIONS_PER_HOST),
+        (["storage_resources"], ENUMERATIONS_PER_HOST + ENUMERATIONS_FOR_STRANGERS),
+    ],
+)
+def test_a_host_is_asked_the_same_however_many_hosts_there_are(
+    windows: WindowsLab, modules: ModuleRunner, gather: list[str], enumerations: int
+) -> None:
     asked = {}
     for machine in ("hvc1n2", "hvc2n2"):
         windows.count_again()
-        storage_map(modules, windows, machine)
+        storage_map(modules, windows, machine, gather=gather)
         asked[machine] = [request["path"] for request in windows.requests(WINDOWS[0])]
     of_another = {machine: [path for path in paths if f"/{machine[:-1]}1.{DOMAIN}/" in path] for machine, paths in asked.items()}
-    assert len(of_another["hvc1n2"]) == len(of_another["hvc2n2"]) == ENUMERATIONS_PER_HOST
+    assert len(of_another["hvc1n2"]) == len(of_another["hvc2n2"]) == enumerations
