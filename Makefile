@@ -39,7 +39,7 @@ docs: venv ## the documentation site, into build/docs/html
 
 .PHONY: bench
 bench: venv ## what is promised about speed, into build/bench.json
-	@scripts/system-packages chromium fonts-dejavu-core
+	@scripts/system-packages chromium fonts-dejavu-core libatomic1
 	@$(PYTHON) -m tests.bench
 
 .PHONY: mutants
