@@ -94,7 +94,7 @@ def document(
         "generated": GENERATED,
         "endpoints": [endpoint()] if endpoints is None else endpoints,
         "mappings": list(mappings),
-        "virtual_machines": [{"name": name, "id": id_} for (*_, id_), name in machines.items()],
+        "virtual_machines": [{"name": name, "id": id_} for (*_where, id_), name in machines.items()],
         "storage_resources": list(resources or []),
     }
 

@@ -60,7 +60,7 @@ def _measured(browser: Browser, path: Path, rounds: int) -> Findings:
     )
     painted: list[float] = []
     keystrokes: list[float] = []
-    for _ in range(rounds):
+    for _round in range(rounds):
         page = browser.new_page(viewport=SCREEN)  # type: ignore[arg-type]
         painted.append(_until_rows(page, path))
         keystrokes += _typed(page)

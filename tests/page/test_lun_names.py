@@ -67,7 +67,7 @@ def test_a_serial_number_is_the_lun_of_ontap_or_of_7_mode(read: Call, serials: l
     assert read("namesOfSerial", serials) == luns
     assert read("netappSerial", serials) == serials
     assert read("netappSerial", [serial.encode().hex().upper() for serial in serials]) == serials
-    assert read("serialInName", [ontap for ontap, _ in luns]) == serials
+    assert read("serialInName", [ontap for ontap, _hex in luns]) == serials
 
 
 @pytest.mark.parametrize("text", ["RLIta+DhqCV", "RLIta DhqCVk", "RLIta\u00e9DhqCVk", "0" * 24, "", "524c4974612b44687143566"])

@@ -322,7 +322,7 @@ class TestTable:
     def test_a_row_that_has_the_focus_keeps_it_while_others_are_drawn(self, open_file: OpenFile, estate_file: Path) -> None:
         page = open_file(estate_file)
         rows_of(page).nth(12).get_by_role("button").focus()
-        for _ in range(40):
+        for _press in range(40):
             page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.closest('tr') !== null")
         index = page.evaluate("Number(document.activeElement.closest('tr').getAttribute('aria-rowindex'))")

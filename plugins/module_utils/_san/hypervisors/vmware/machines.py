@@ -55,7 +55,6 @@ CONTROLLER_TYPES: Mapping[str, str] = {
 }
 _FAMILIES: Mapping[str, str] = {"ide": "IDE", "sata": "SATA", "nvme": "NVMe"}
 _THIN: Mapping[str, bool] = {"true": True, "1": True, "false": False, "0": False}
-_NO_MOUNTS: Mapping[str, Sequence[str]] = {}
 _ELSEWHERE = frozenset(
     {
         "VirtualE1000", "VirtualE1000e", "VirtualVmxnet3", "VirtualMachineVideoCard", "VirtualMachineVMCIDevice", "VirtualKeyboard",
@@ -114,7 +113,7 @@ def readable(record: ObjectRecord) -> VirtualMachine:
     return machine(record)
 
 
-def hardware(devices: Iterable[Element], mounts: Mapping[str, Sequence[str]] = _NO_MOUNTS) -> tuple[list[Controller], list[VirtualDisk]]:
+def hardware(devices: Iterable[Element], mounts: Mapping[str, Sequence[str]] | None = None) -> tuple[list[Controller], list[VirtualDisk]]:
     """The storage controllers and the disks among virtual devices, in the order of the VM's configuration.
 
     `mounts`: key of a disk → where the guest has mounted file systems on it.
@@ -134,7 +133,7 @@ def hardware(devices: Iterable[Element], mounts: Mapping[str, Sequence[str]] = _
         elif kind in CONTROLLER_TYPES:
             controllers[text(device, "key")] = (device, CONTROLLER_TYPES[kind])
     found = {key: _controller(key, kind, device, sorted(units[key])) for key, (device, kind) in controllers.items()}
-    return list(found.values()), [_disk(device, found, mounts) for device in disks]
+    return list(found.values()), [_disk(device, found, mounts or {}) for device in disks]
 
 
 def _mounts(record: ObjectRecord) -> Mapping[str, Sequence[str]]:

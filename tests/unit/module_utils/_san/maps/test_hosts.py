@@ -22,13 +22,13 @@ ROW = {
 }  # fmt: skip
 
 
-def machine(*rows: dict[str, Any], vm: dict[str, Any] = VM, endpoint: str = "vc01") -> Machine:
-    document = {"type": "vmware", "address": "vc.example.com", "virtual_machines": [vm], "mappings": rows}
+def machine(*rows: dict[str, Any], vm: dict[str, Any] | None = None, endpoint: str = "vc01") -> Machine:
+    document = {"type": "vmware", "address": "vc.example.com", "virtual_machines": [vm or VM], "mappings": rows}
     (found,) = machines(endpoint, document)
     return found
 
 
-def groups(*rows: dict[str, Any], vm: dict[str, Any] = VM) -> dict[str, str]:
+def groups(*rows: dict[str, Any], vm: dict[str, Any] | None = None) -> dict[str, str]:
     return {group.exact: group.short for group in machine(*rows, vm=vm).groups}
 
 

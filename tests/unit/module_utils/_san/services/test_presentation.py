@@ -99,7 +99,7 @@ def test_the_hosts_are_read_once_and_the_array_is_closed_when_it_was_opened(
 ) -> None:
     presentation.close()
     assert array.calls == []
-    for _ in range(3):
+    for _time in range(3):
         presentation.in_vain(HOSTS)
     presentation.close()
     assert (hypervisor.calls, array.calls) == (["hosts"], ["about", "luns", "luns", "luns", "close"])
