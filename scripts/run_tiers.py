@@ -38,7 +38,7 @@ LONGEST_FIRST = ("kvm", "live", "molecule", "cores")
 CANNOT_RUN = 77
 NOT_OFFERED = 78
 MUST_RUN = os.environ.get("CI") == "true"
-TIMEOUT_SECONDS = 75 * 60
+TIMEOUT_SECONDS = 60 * 60
 GRACE_SECONDS = 20
 LOG_TAIL_LINES = 60
 

@@ -36,8 +36,6 @@ myst_heading_anchors = 4
 
 default_role = "any"
 nitpicky = True
-nitpick_ignore_regex = [("envvar", "ANSIBLE_CACHE_PLUGIN.*")]
-"""Ansible's own, which its documentation has no addresses for."""
 intersphinx_mapping: dict[str, Any] = {}
 
 html_theme = "sphinx_ansible_theme"
@@ -50,9 +48,11 @@ highlight_language = "YAML+Jinja"
 
 
 def _address_at_ansible(label: str) -> str | None:
-    """Where Ansible's own documentation site has what a label of antsibull-docs names, unless it is ours."""
+    """Where Ansible's own documentation site has what a label of antsibull-docs or one of its variables names, unless it is ours."""
     if label in PAGES:
         return f"{ANSIBLE}{PAGES[label]}"
+    if label.startswith("ANSIBLE_"):
+        return f"{ANSIBLE}reference_appendices/config.html#envvar-{label}"
     plugin = re.fullmatch(r"ansible_collections\.(\w+)\.(\w+)\.(\w+)_(module|filter|lookup|role)", label)
     if plugin is None or f"{plugin[1]}.{plugin[2]}" == project:
         return None

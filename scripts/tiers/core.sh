@@ -72,9 +72,9 @@ on_core() {
         unit_run "$name" "$directory/bin/python" tests/unit "${NOT_OUR_PLUGINS[@]}" "${NOT_ON_A_TARGET[@]}"
         return
     fi
-    unit_run "$name" "$directory/bin/python" tests/unit "${NOT_OUR_PLUGINS[@]}"
     link_dependencies
     local -x PATH=$directory/bin:$PATH ANSIBLE_COLLECTIONS_PATH=$ROOT/build/collections:$ROOT/build/dependencies
+    unit_run "$name" "$directory/bin/python" tests/unit "${NOT_OUR_PLUGINS[@]}"
     check "$name-syntax" check_syntax
     check "$name-documentation" check_documentation
     check "$name-run" check_run

@@ -61,7 +61,7 @@ def _groups_are_looked_at_once() -> Iterator[None]:
     def done(step: ontap_withdraw.DeleteGroup) -> bool:
         return step.wanted_by_others or OntapStep.done(step)
 
-    with _without((ontap_withdraw, "_left_over"))(), mock.patch.object(ontap_withdraw.DeleteGroup, "done", done):
+    with _without((ontap_withdraw, "_is_left_over"))(), mock.patch.object(ontap_withdraw.DeleteGroup, "done", done):
         yield
 
 

@@ -90,9 +90,6 @@ class Promises:
     """The request with which an actor last read who uses what at an endpoint."""
     changes: dict[str, tuple[int, str]] = field(default_factory=dict)
     """By fact, the last request that changed it and who sent it."""
-    nameless: bool = False
-    """Whether a removal that knows its LUN by nothing but its NAA was killed: when others then delete the LUN, nothing tells it any more in
-    which SVM its group is."""
     debts: list[Debt] = field(default_factory=list)
     intruders: list[tuple[str, User, str]] = field(default_factory=list)
     """Who gave a VM a LUN that another one had just got, which they have to notice before they end."""
@@ -299,7 +296,7 @@ class Promises:
     def left_over(self) -> None:
         """Nothing is left when everybody has got what they wanted: groups without LUNs, devices and memories of LUNs that are gone."""
         for group in self.array.svm.igroups:
-            if group.name.startswith("crossvisor_") and not self.array.svm.maps_in(group) and not self.nameless:
+            if group.name.startswith("crossvisor_") and not self.array.svm.maps_in(group):
                 self.broken("nothing is left over", f"igroup {group.name} has no LUN")
         for endpoint in self.estate.endpoints.values():
             for host in endpoint.hosts.values():

@@ -170,7 +170,6 @@ class World:
             raise
         except Killed:
             killed = True
-            self.promises.nameless |= wish.kind == "remove" and wish.by_naa
             raise
         finally:
             self.promises.ended(self.stage.who(), killed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -61,17 +61,20 @@ LARGE: Mapping[str, Any] = {"rows": [{"vm": 'räum "1"\n</script>', "size": 1 <<
 
 
 class TestALargeResult:
-    def said(self, capsys: pytest.CaptureFixture[str], secret: str = "") -> dict[str, Any]:
+    def said(
+        self, capsys: pytest.CaptureFixture[str], secret: str = "", large: Sequence[str] = ("rows", "other", "absent")
+    ) -> dict[str, Any]:
         with module() as there:
             there.no_log_values.add(secret)
             with pytest.raises(SystemExit):
-                runtime.run(there, lambda: {"changed": False, **LARGE}, large=["rows", "other", "absent"])
+                runtime.run(there, lambda: {"changed": False, **LARGE}, large=large)
         found: dict[str, Any] = json.loads(capsys.readouterr().out)
         return found
 
     def test_is_told_as_any_other(self, capsys: pytest.CaptureFixture[str]) -> None:
         said = self.said(capsys, "no such secret")
         assert {name: said[name] for name in ("changed", *LARGE)} == {"changed": False, **LARGE}
+        assert said == self.said(capsys, "no such secret", large=())
 
     @pytest.mark.parametrize("secret", ["räum", '"1"', "</script>", "1099511627776"])
     def test_never_tells_a_secret_in_whatever_spelling(self, capsys: pytest.CaptureFixture[str], secret: str) -> None:

@@ -83,6 +83,11 @@ def groups_of(client: OntapClient, svm: str) -> list[Group]:
     return client.read(_GROUPS, _GROUP_FIELDS, {"svm.name": [svm]}, _group)
 
 
+def groups_by_svm(client: OntapClient) -> list[tuple[str, Group]]:
+    """Every igroup of the array, as `groups_of`, each after the SVM that it is in."""
+    return client.read(_GROUPS, ("svm.name", *_GROUP_FIELDS), {}, lambda record: (text_at(record, "svm.name"), _group(record)))
+
+
 def group_named(client: OntapClient, svm: str, name: str) -> Group | None:
     """One igroup."""
     return _only(client.read(_GROUPS, _GROUP_FIELDS, {"svm.name": [svm], "name": [name]}, _group))

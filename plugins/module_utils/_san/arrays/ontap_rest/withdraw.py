@@ -42,7 +42,7 @@ def plan_withdraw(client: OntapClient, wish: WithdrawWish) -> Change:
     leaving = _leaving(wish, site.require_lun())
     steps: list[OntapStep] = [UnmapLun(site, mapping) for mapping in leaving]
     steps += [DeleteGroup(site, group, wanted_by_others) for group, wanted_by_others in _own(groups, leaving, lun)]
-    steps += [DeleteGroup(site, group) for group in _left_over(groups, wish)]
+    steps += [DeleteGroup(site, group) for group in groups if _is_left_over(group, wish)]
     if wish.delete:
         _refuse_other_groups(lun, leaving)
         steps.append(DeleteLun(site, lun, wish.made_by))
@@ -58,17 +58,19 @@ def _unknown_group(wish: WithdrawWish, lun: Lun, title: str) -> list[str]:
 
 
 def _sweep(client: OntapClient, wish: WithdrawWish) -> list[OntapStep]:
-    """What a run that was stopped after it had deleted the LUN left behind, as far as the wish tells where to look."""
-    if not isinstance(wish.lun, LunAddress) or not wish.initiators:
+    """What runs that were stopped left behind: in the SVM that the wish names or, for a name that tells no SVM, in any."""
+    if not wish.initiators:
         return []
-    site = Site(client, wish.lun.svm, str(wish.lun), wish.timeout)
-    return [DeleteGroup(site, group) for group in _left_over(lookup.groups_of(client, wish.lun.svm), wish)]
+    if isinstance(wish.lun, LunAddress):
+        there = [(wish.lun.svm, group) for group in lookup.groups_of(client, wish.lun.svm)]
+    else:
+        there = lookup.groups_by_svm(client)
+    return [DeleteGroup(Site(client, svm, str(wish.lun), wish.timeout), group) for svm, group in there if _is_left_over(group, wish)]
 
 
-def _left_over(groups: Sequence[Group], wish: WithdrawWish) -> list[Group]:
-    """The groups that we made for initiators of the wish, and to which no LUN is mapped: an earlier run did not get to delete them."""
-    named = {name.lower() for name in wish.initiators}
-    return [group for group in groups if is_ours(group) and not group.luns and group.initiators <= named]
+def _is_left_over(group: Group, wish: WithdrawWish) -> bool:
+    """Whether we made the group for initiators of the wish, and no LUN is mapped to it: an earlier run did not get to delete it."""
+    return is_ours(group) and not group.luns and group.initiators <= {name.lower() for name in wish.initiators}
 
 
 def _find(client: OntapClient, wanted: LunAddress | ScsiName) -> lookup.StoredLun | None:

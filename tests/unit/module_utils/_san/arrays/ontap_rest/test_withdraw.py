@@ -150,6 +150,23 @@ def test_what_a_run_left_that_was_stopped_after_the_deletion_goes_too(array: End
     assert [step.title.split()[:2] for step in change.plan.pending()] == [["delete", "igroup"]]
 
 
+def test_what_a_run_left_of_a_lun_that_is_known_by_nothing_but_its_name_goes_in_whatever_svm(array: Endpoint) -> None:
+    left = {**group(OURS, A, luns=()), "svm": {"name": "svm2"}}
+    strangers = group(group_name([A, B]), A, B, luns=()), group("esx", A, luns=()), group(group_name([B]), B, luns=("/vol/vol1/x",))
+    array.answer(records(), records(left, *strangers))
+    change = OntapRest(array.connection).plan_withdraw(WithdrawWish(ScsiName.from_ontap_serial("80Old-000001"), initiators=[A]))
+    assert [step.title for step in change.plan.pending()] == [f"delete igroup svm2:{OURS}, to which no LUN is mapped any more"]
+    array.answer(Reply(), records())
+    change.plan.run()
+    assert array.asked[2].method == "DELETE"
+
+
+def test_nobodys_groups_are_looked_for_without_initiators(array: Endpoint) -> None:
+    array.answer(records())
+    change = OntapRest(array.connection).plan_withdraw(WithdrawWish(ScsiName.from_ontap_serial("80Old-000001")))
+    assert (change.plan.pending(), len(array.asked)) == ([], 1)
+
+
 def test_who_only_sweeps_leaves_a_lun_that_has_come_to_the_name_since(array: Endpoint) -> None:
     """As the role deprovision does by the mark of no run at all."""
     array.answer(records(mapped(group(OURS, A))))
