@@ -58,7 +58,7 @@ options:
     suboptions:
       naa:
         description:
-          - The LUN, by its identity in any spelling. Left out or empty for one that does not exist yet.
+          - The LUN, by its identity in any spelling. Left out or empty for one that does not exist yet, which the VM cannot lose.
         type: str
       place:
         description:
@@ -376,6 +376,7 @@ def main() -> None:
                     "place": {"type": "str"},
                     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
                 },
+                "required_if": [("state", "absent", ["naa"])],
             },
             "state": {"type": "str", "choices": ["present", "absent", "released", "forgotten"], "default": "present"},
             "place": {"type": "str"},

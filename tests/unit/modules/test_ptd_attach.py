@@ -81,6 +81,7 @@ def test_forgotten_leaves_the_vm_alone(hypervisor: MemoryHypervisor) -> None:
         ({"serial": NAME.serial}, "mutually exclusive: naa|serial"),
         ({"place": "first"}, "'first' is not a place"),
         ({"mode": "raw"}, "value of mode must be one of: physical, virtual"),
+        ({"planned_disks": [{"state": "absent"}]}, "state is absent but all of the following are missing: naa"),
     ],
 )
 def test_what_means_nothing_is_told_before_anybody_is_asked(options: dict[str, Any], message: str) -> None:

@@ -24,7 +24,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 
 def plan_withdraw(client: OntapClient, wish: WithdrawWish) -> Change:
     """The steps to the wish; of a LUN that does not exist, only what an earlier run left of its groups. At most two requests, and three for
-    such a LUN; more where its SVM or volume does not exist.
+    such a LUN; more where its SVM or volume does not exist. Of one that is known by its name alone, igroups of all SVMs are read.
 
     Raises `Refused` when the LUN would be taken from initiators that the wish does not name.
     """
