@@ -20,6 +20,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     OutcomeUnknown,
     Refused,
     RemoteError,
+    option,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import host_lun, machines, probing, repositories
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.changing import VmChange
@@ -108,8 +109,8 @@ class MakeRepository(Step):
             )
         else:
             raise Refused(
-                f"LUN {self.name} is not an SR yet, and making it one writes to it: say initialize=true if nobody needs what is on it, or "
-                "name another LUN."
+                f"LUN {self.name} is not an SR yet, and making it one writes to it: say "
+                f"{option('initialize', 'true')} if nobody needs what is on it, or name another LUN."
             )
 
     def _named(self, size_bytes: int) -> tuple[str, str]:
