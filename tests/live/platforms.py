@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.lab.ontap.releases import NEWEST, OLDEST, written
-from tests.live.lab import HYPERVISOR, WINDOWS
+from tests.live.lab import HYPERVISOR, WINDOWS, XEN
 
 _RAW_SLOT = re.compile(r" raw (?P<naa>[0-9a-f]{32})$")
 
@@ -71,4 +71,8 @@ HYPERV_CLUSTER = Platform(
     group_os_type="hyper_v", row={"hypervisor_type": "hyperv", "cluster": "hvc1", "host": "hvc1n1.lab"}, nodes=("hvc1n1", "hvc1n2"),
     release=written(OLDEST),
 )  # fmt: skip
-PLATFORMS = (VCENTER, HYPERV_HOST, HYPERV_CLUSTER)
+XEN_POOL = Platform(
+    server=XEN, fixture="running_xen", vm="xenapp01", volume="vol_xen", label="xvdb", place="SCSI(0:1)", group_os_type="xen",
+    row={"hypervisor_type": "xen", "cluster": "xen-pool", "host": "xen01.lab"}, release=written(NEWEST),
+)  # fmt: skip
+PLATFORMS = (VCENTER, HYPERV_HOST, HYPERV_CLUSTER, XEN_POOL)

@@ -133,6 +133,11 @@ class Pool:
             "managed": True,
             "missing": False,
             "sm_config": {},
+            "type": "user",
+            "read_only": False,
+            "other_config": {},
+            "xenstore_data": {},
+            "physical_utilisation": "0",
             "VBDs": [],
         }
         ref = self.add("VDI", **{**defaults, **fields})
@@ -302,8 +307,12 @@ class Pool:
         vdi = self.db["VDI"].pop(ref)
         self.db["SR"][vdi["SR"]]["VDIs"].remove(ref)
 
-    def _VDI_set_sharable(self, ref: str, value: bool) -> None:  # noqa: N802
-        self.db["VDI"][ref]["sharable"] = value
+    def _VDI_introduce(self, uuid: str, *values: Any) -> str:  # noqa: N802
+        _name, _about, sr, kind, sharable, _read_only, _other, location, _xenstore, sm_config, managed, _size, *_rest = values
+        ref, vdi = next((ref, vdi) for ref, vdi in self.db["VDI"].items() if vdi["uuid"] == uuid)
+        assert (vdi["SR"], vdi["location"], vdi["sm_config"]["LUNid"], managed, kind) == (sr, location, sm_config["LUNid"], True, "user")
+        vdi["sharable"] = sharable
+        return ref
 
     def _VBD_create(self, record: dict[str, Any]) -> str:  # noqa: N802
         if record["userdevice"] in {vbd["userdevice"] for vbd in self.vbds(record["VM"])}:

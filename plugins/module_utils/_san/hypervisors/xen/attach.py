@@ -59,7 +59,7 @@ def plan_attach(session: XapiSession, vm: VirtualMachine, wish: DiskWish) -> Pla
     _refuse_other_mode(wish, by_adapter)
     provided = _repository_of_its_own(change, now, wish) if by_adapter else _by_target(change, now, wish.name)
     shared = wish.sharing == MULTI_WRITER
-    sharing = [ShareDisk(change, wish.name)] if shared and not _is_sharable(now, wish.name) else []
+    sharing = [ShareDisk(change, wish.name)] if shared and not by_adapter and not _is_sharable(now, wish.name) else []
     plug = [PlugDisk(change, wish.name)] if now.running else []
     return Plan([*provided, *sharing, ConnectDisk(change, wish.name, place, shared), *plug], _remarks(now, wish.name, by_adapter))
 
@@ -89,7 +89,8 @@ def _plan_rest(change: VmChange, now: Observed, vbd: Record, wish: DiskWish) -> 
 def _over_fibre_channel(session: XapiSession, now: Observed, name: ScsiName) -> bool:
     """Whether the LUN is reached by adapters for Fibre Channel, else by the target of an `iscsi` repository of the pool.
 
-    Of a LUN that nobody sees yet, that the pool has such a repository decides; a step that finds it otherwise has the plan made anew.
+    Of a LUN that nobody sees yet, that the master has adapters decides, which roles prefer too; a step that finds it otherwise has the plan
+    made anew.
     """
     if now.estate.own_repository(name):
         return True
@@ -97,7 +98,9 @@ def _over_fibre_channel(session: XapiSession, now: Observed, name: ScsiName) -> 
         return False
     if host_lun.shown_by_adapter(session, now.estate.master, name):
         return True
-    return not now.estate.repositories_of(repositories.ISCSI)
+    if not now.estate.repositories_of(repositories.ISCSI):
+        return True
+    return host_lun.shown_by_target(session, now.estate, now.estate.master, name) is None and host_lun.has_ports(session, now.estate.master)
 
 
 def _refuse_other_mode(wish: DiskWish, by_adapter: bool) -> None:
@@ -128,13 +131,23 @@ def _repository_of_its_own(change: VmChange, now: Observed, wish: DiskWish) -> l
             f"The pool offers no SR of type {probing.LVM_FC} (it offers {', '.join(sorted(map(str, offered)))}), and no iscsi SR of it "
             f"lists LUN {wish.name}: make an SR of type {repositories.ISCSI} for the array's target, and map the LUN over iSCSI."
         )
-    own = now.estate.own_repository(wish.name)
+    own, shared = now.estate.own_repository(wish.name), wish.sharing == MULTI_WRITER
     if own is None:
-        return [MakeRepository(change, wish.name, wish.initialize), MakeVolume(change, wish.name)]
+        return [MakeRepository(change, wish.name, wish.initialize), MakeVolume(change, wish.name, shared)]
+    _refuse_unshared_volume(now, wish, own[1])
     plugged = now.estate.attached_hosts(own[1])
     whole = all(host.id in plugged for host in now.estate.hosts)
     repository = [] if whole else [MakeRepository(change, wish.name, wish.initialize)]
-    return [*repository, *([] if own[1]["VDIs"] else [MakeVolume(change, wish.name)])]
+    return [*repository, *([] if own[1]["VDIs"] else [MakeVolume(change, wish.name, shared)])]
+
+
+def _refuse_unshared_volume(now: Observed, wish: DiskWish, sr: Record) -> None:
+    """Raise `Refused` for a volume that was made for one VM: XAPI decides that when it is made."""
+    if wish.sharing == MULTI_WRITER and sr["VDIs"] and not _is_sharable(now, wish.name):
+        raise Refused(
+            f"The volume on LUN {wish.name} was made for one VM, which cannot be changed: ask for sharing multi_writer with the first VM, "
+            "on a LUN that is new, or leave sharing out."
+        )
 
 
 def _is_sharable(now: Observed, name: ScsiName) -> bool:

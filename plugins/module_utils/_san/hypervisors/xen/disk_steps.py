@@ -10,6 +10,7 @@ Each step observes the pool anew before it acts. A VBD that a run made bears tha
 from __future__ import annotations
 
 import uuid as uuids
+import xmlrpc.client
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,10 +22,12 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xe
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.places import Place
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
-from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.xapi import Record
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.xapi import NULL, Record
 
 MARK = "crossvisor.san"
 """The key in `other_config` under which a VBD bears the mark of the run that made it."""
+_NO_SNAPSHOT = (NULL, False, xmlrpc.client.DateTime("19700101T00:00:00Z"), NULL)
+"""Pool, snapshot or not, when, and of which VDI."""
 
 
 @dataclass
@@ -34,7 +37,11 @@ class _VmStep(Step):
     vm: VmChange
     name: ScsiName
 
-    def _vdi(self, now: Observed) -> tuple[str, Record]:
+    def _vdi(self, now: Observed) -> Record:
+        return self._found(now)[1]
+
+    def _found(self, now: Observed) -> tuple[str, Record]:
+        """The one VDI that is the LUN, with its reference."""
         found = now.estate.vdis_of(self.name)
         if not found:
             raise NotFound(
@@ -75,7 +82,10 @@ class FindDisk(_VmStep):
 
 @dataclass
 class ShareDisk(_VmStep):
-    """Let several VMs have the LUN's VDI at once."""
+    """Let several VMs have the LUN's VDI at once.
+
+    `VDI.set_sharable` is the storage manager's own; to introduce a VDI anew, with its UUID and location, is what is left to clients.
+    """
 
     def __post_init__(self) -> None:
         self.title = f"make the VDI of LUN {self.name} sharable"
@@ -87,12 +97,12 @@ class ShareDisk(_VmStep):
         self._set(True)
 
     def verify(self) -> None:
-        if not self._vdi(self.vm.observe())[1]["sharable"]:
+        if not self._vdi(self.vm.observe())["sharable"]:
             raise RemoteError(f"The VDI of LUN {self.name} is not sharable after the change: look at the pool's log.")
 
     def undo(self) -> None:
         now = self.vm.observe()
-        _ref, vdi = self._vdi(now)
+        vdi = self._vdi(now)
         if vdi["sharable"] and not any(ref in now.estate.vbd for ref in vdi["VBDs"]):
             self._set(False)
 
@@ -103,9 +113,22 @@ class ShareDisk(_VmStep):
         return {f"LUN {self.name}": {"sharable": False}}
 
     def _set(self, value: bool) -> None:
-        ref, _vdi = self._vdi(self.vm.observe())
+        now = self.vm.observe()
+        vdi = self._vdi(now)
+        users = [ref for ref in vdi["VBDs"] if ref in now.estate.vbd]
+        if users:
+            raise Refused(f"The VDI of LUN {self.name} has got a user in the meantime, and cannot be made sharable: detach it there first.")
+        introduced = (
+            *(vdi[field] for field in ("uuid", "name_label", "name_description", "SR", "type")),
+            value,
+            *(vdi[field] for field in ("read_only", "other_config", "location", "xenstore_data")),
+            {"LUNid": vdi["sm_config"].get("LUNid", "")},
+            True,
+            *(vdi[field] for field in ("virtual_size", "physical_utilisation")),
+            *_NO_SNAPSHOT,
+        )
         with explained(f"The VDI of LUN {self.name} was not made {'sharable' if value else 'unsharable again'}"):
-            self.vm.session.change("VDI.set_sharable", ref, value, timeout=self.vm.timeout)
+            self.vm.session.change("VDI.introduce", *introduced, timeout=self.vm.timeout)
 
 
 @dataclass
@@ -129,7 +152,7 @@ class ConnectDisk(_VmStep):
             raise Refused(f"LUN {self.name} was attached to VM {self.vm.name} by somebody else in the meantime: run this task again.")
         if self.place.unit in now.units((), ()).taken:
             raise Overtaken(f"{self.place} of VM {self.vm.name} was taken by somebody else in the meantime: run this task again.")
-        ref, vdi = self._vdi(now)
+        ref, vdi = self._found(now)
         self._refuse_unless_it(now, vdi)
         with explained(f"LUN {self.name} was not attached to VM {self.vm.name} as {self.place}"):
             self.vm.session.change("VBD.create", self._record(now, ref), timeout=self.vm.timeout)

@@ -66,14 +66,14 @@ def controller(units: Iterable[int | None]) -> Controller:
 
 def disk(vbd: Record, vdi: Record, sr: Record, name: ScsiName | None, parents: Sequence[Record]) -> VirtualDisk:
     """A disk: an image, a LUN, or the one volume of a repository that stands for a LUN."""
-    passed = name is not None or sr["type"] in PASSING
+    passed, place = name is not None or sr["type"] in PASSING, unit(vbd)
     return VirtualDisk(
         key=vbd["uuid"],
-        label=vdi["name_label"] or vdi["uuid"],
+        label=vdi["name_label"] if place is None else linux_name(place),
         kind=PASSTHROUGH if passed else IMAGE,
         controller=CONTROLLER,
         bus=BUS,
-        unit=unit(vbd),
+        unit=place,
         size_bytes=number(vdi["virtual_size"]),
         path="" if passed else vdi["location"],
         file_system="" if passed else sr["uuid"],

@@ -18,6 +18,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     CrossvisorError,
     NotFound,
     OutcomeUnknown,
+    Overtaken,
     Refused,
     RemoteError,
     option,
@@ -32,7 +33,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.xapi impo
 
 _EXTENT = 4 << 20
 """LVM's extents, in which volumes are measured."""
-_VDI = {"type": "user", "sharable": False, "read_only": False, "other_config": {}, "xenstore_data": {}, "tags": []}
+_VDI = {"type": "user", "read_only": False, "other_config": {}, "xenstore_data": {}, "tags": []}
 
 
 @dataclass
@@ -94,6 +95,8 @@ class MakeRepository(Step):
 
     def _make(self, now: Estate) -> None:
         shown = host_lun.shown_by_adapter(self.vm.session, now.master, self.name)
+        if shown is None and host_lun.shown_by_target(self.vm.session, now, now.master, self.name):
+            raise Overtaken(f"LUN {self.name} is shown over iSCSI, and not over Fibre Channel: run this task again.")
         if shown is None:
             raise NotFound(
                 f"The master of the pool does not see LUN {self.name} over Fibre Channel: "
@@ -147,6 +150,8 @@ class MakeVolume(Step):
 
     vm: VmChange
     name: ScsiName
+    sharable: bool = False
+    """Whether several VMs may have it at once, which is decided when it is made."""
     _made: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -166,7 +171,9 @@ class MakeVolume(Step):
             raise Refused(f"LUN {self.name} is too small for an SR with a volume: make it larger by a few extents of 4 MiB.")
         self._made = True
         text = {"name_label": f"LUN {self.name}", "name_description": repositories.mark(self.name)}
-        self._change("VDI.create", {**_VDI, **text, "SR": ref, "virtual_size": str(size), "sm_config": {"type": "raw"}})
+        self._change(
+            "VDI.create", {**_VDI, **text, "sharable": self.sharable, "SR": ref, "virtual_size": str(size), "sm_config": {"type": "raw"}}
+        )
 
     def verify(self) -> None:
         _ref, sr = self._repository()

@@ -109,6 +109,13 @@ class TestOverIscsi:
         assert len(pool.vbds(pool.vm)) == len(pool.vbds(pool.off)) == 1
         assert pool.db["VDI"][pool.vbds(pool.vm)[0]["VDI"]]["sharable"]
 
+    def test_what_was_made_sharable_for_a_disk_that_fails_is_so_no_more(self) -> None:
+        pool = over_iscsi()
+        pool.fail["VBD.create"] = failure("VDI_READONLY")
+        with pytest.raises(StepFailed, match="the disk is read-only"):
+            give(pool, sharing="multi_writer")
+        assert not any(vdi["sharable"] for vdi in pool.db["VDI"].values())
+
     def test_a_lun_that_another_vm_has_is_refused(self) -> None:
         pool = over_iscsi()
         give(pool, "app02")
@@ -366,6 +373,18 @@ class TestOverFibreChannel:
         with pytest.raises(StepFailed, match="the LUN's device did not appear on the host"):
             give(pool, initialize=True)
         assert not pool.db["SR"]
+
+    def test_several_vms_may_have_a_volume_that_was_made_for_several(self) -> None:
+        pool = over_fc()
+        give(pool, initialize=True, sharing="multi_writer")
+        give(pool, "app02", sharing="multi_writer")
+        assert len(pool.vbds(pool.off)) == 1
+
+    def test_a_volume_that_was_made_for_one_vm_stays_so(self) -> None:
+        pool = over_fc()
+        give(pool, "app02", initialize=True)
+        with pytest.raises(Refused, match="was made for one VM, which cannot be changed"):
+            give(pool, sharing="multi_writer")
 
     def test_mode_physical_cannot_be_had(self) -> None:
         pool = over_fc()
