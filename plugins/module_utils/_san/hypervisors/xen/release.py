@@ -16,12 +16,12 @@ from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, OutcomeUnknown, Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import estate as estates
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import rescan
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import host_lun, rescan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.estate import Estate
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.faults import explained
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.repositories import PASSING
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Use
-from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, Step
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import UNREACHABLE, Use
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Attempt, Plan, Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.xapi import Record, XapiSession
 
@@ -41,8 +41,12 @@ def plan_release(session: XapiSession, name: ScsiName) -> Plan:
 
 
 def plan_forget(session: XapiSession, name: ScsiName) -> Plan:
-    """A scan by which repositories that pass LUNs on drop one that the array has unmapped; done where none lists it."""
-    return Plan([NoticeLoss(session, name, _passed_on(estates.read(session), name))])
+    """A scan by which repositories that pass LUNs on drop one that the array has unmapped, done where none lists it.
+
+    Every host looks then.
+    """
+    seen = estates.read(session)
+    return Plan([NoticeLoss(session, name, _passed_on(seen, name)), LookAgain(session, name)])
 
 
 def in_service(session: XapiSession, hosts: Sequence[str], name: ScsiName) -> list[Use]:
@@ -175,3 +179,23 @@ class NoticeLoss(Step):
     def verify(self) -> None:
         if _passed_on(estates.read(self.session), self.name):
             raise Refused(f"LUN {self.name} is still presented by the array to the pool: unmap it there first.")
+
+
+@dataclass
+class LookAgain(Attempt):
+    """Let the drivers of every host that is live look at their adapters and targets, which no scan of a shared repository does.
+
+    What a host remembers of a LUN, XAPI does not tell, so that this is never counted as a change; a driver that fails is no harm.
+    """
+
+    session: XapiSession
+    name: ScsiName
+
+    def __post_init__(self) -> None:
+        self.title = f"let every host of the pool notice the loss of LUN {self.name}"
+
+    def do(self) -> None:
+        seen = estates.read(self.session)
+        for host in seen.hosts:
+            if host.state != UNREACHABLE:
+                host_lun.devices(self.session, [host.id], self.name)

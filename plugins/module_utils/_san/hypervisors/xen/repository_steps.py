@@ -179,7 +179,7 @@ class MakeVolume(Step):
         _ref, sr = self._repository()
         now = self.vm.observe().estate
         volumes = [now.vdi[ref] for ref in sr["VDIs"] if ref in now.vdi]
-        if len(volumes) != 1 or volumes[0]["sm_config"].get("type") != "raw":
+        if len(volumes) != 1 or not _is_raw(volumes[0]):
             raise RemoteError(f"The SR of LUN {self.name} has not exactly one raw volume: look at it in the pool's console.")
 
     def undo(self) -> None:
@@ -203,3 +203,8 @@ class MakeVolume(Step):
     def _change(self, method: str, *arguments: Any) -> Any:
         with explained(f"The volume on LUN {self.name} was not changed by {method}"):
             return self.vm.session.change(method, *arguments, timeout=self.vm.timeout)
+
+
+def _is_raw(volume: Record) -> bool:
+    """Whether a volume is the logical volume itself: as it was asked for, or in sm's word for one that a scan has found."""
+    return volume["sm_config"].get("type") == "raw" or volume["sm_config"].get("vdi_type") == "aio"

@@ -446,6 +446,14 @@ class TestDetach:
         assert pool.db["VDI"] == {}
         assert not attach.forget(hypervisor(pool), request(), check_mode=False).outcome.changed
 
+    def test_every_host_that_is_live_looks_again_once_the_lun_is_unmapped(self) -> None:
+        pool = Pool()
+        pool.add_raw_iscsi()
+        pool.add_host("dead", live=False)
+        report = attach.forget(hypervisor(pool), attach.AttachRequest("app01", DiskWish(LUN), ignore_hosts=["dead"]), check_mode=False)
+        assert not report.outcome.changed
+        assert pool.calls.count("SR.probe") == 4  # target and adapters of both
+
     def test_a_lun_that_another_vm_has_is_not_released(self) -> None:
         pool = over_iscsi()
         give(pool, sharing="multi_writer")
