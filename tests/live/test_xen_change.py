@@ -17,7 +17,6 @@ from tests.live.modules import ModuleRunner, sentence
 from tests.live.xen_way import FC, ISCSI, LEDGER, SPARE, TIMEOUT, XenWay
 
 REFUSED: Mapping[str, Any] = {"error": {"code": "INTERNAL_ERROR", "parameters": ["The lab says no"]}}
-LOST = {"drop": "before"}
 UNANSWERED = {"drop": "after"}
 READING = ("get_", "SR.probe", "session.")
 
@@ -151,19 +150,22 @@ class Trial:
     def seen(self) -> Any:
         """What there is, but not which LUNs a scan has listed."""
         pool = self.way.state()[XEN]
-        return pool["vms"], pool.get("srs")
+        for sr in pool["srs"].values():
+            if sr["type"] == "iscsi":
+                sr["vdis"] = [vdi for vdi in sr["vdis"] if SPARE not in vdi]
+        return pool["vms"], pool["srs"]
 
-    def cases(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
-        changing = [(call, name) for call, name in enumerate(self.requests, 1) if not any(word in name for word in READING)]
-        for call, name in changing:
-            if name not in ("POST", "host.get_all"):
-                yield from ((call, fault) for fault in (REFUSED, LOST, UNANSWERED))
+    def cases(self) -> Iterator[tuple[str, int, Mapping[str, Any]]]:
+        """Each request that changes something, by its method and how many of that kind came before, and what it suffers."""
+        changing = [name for name in self.requests if name != "POST" and not any(word in name for word in READING)]
+        for number, name in enumerate(changing):
+            yield from ((name, changing[:number].count(name) + 1, fault) for fault in (REFUSED, UNANSWERED))
 
-    def problems(self, call: int, fault: Mapping[str, Any]) -> Iterator[str]:
-        case = f"request {call} ({self.requests[call - 1]}), {fault}"
+    def problems(self, name: str, call: int, fault: Mapping[str, Any]) -> Iterator[str]:
+        case = f"{name} number {call}, {fault}"
         self.start()
         self.way.xen.count_again()
-        self.way.xen.fail(XEN, fault, call=call)
+        self.way.xen.fail(XEN, fault, match=name, call=call)
         result = self.run()
         if result["rc"] == 0:
             if self.seen() != self.goal:

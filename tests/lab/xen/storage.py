@@ -402,8 +402,8 @@ class Lvm(Driver):
         for wanted, (size, sm_config) in self._volumes.items():
             if not self.db.find("VDI", uuid=wanted):
                 self.db.create(
-                    "VDI", uuid=wanted, location=wanted, SR=self.sr, virtual_size=size, physical_utilisation=size, type="user", managed=True,
-                    sm_config=dict(sm_config),
+                    "VDI", uuid=wanted, location=wanted, SR=self.sr, virtual_size=size, physical_utilisation=size, type="user",
+                    managed=True, sm_config=dict(sm_config),
                 )  # fmt: skip
 
 

@@ -207,4 +207,5 @@ class MakeVolume(Step):
 
 def _is_raw(volume: Record) -> bool:
     """Whether a volume is the logical volume itself: as it was asked for, or in sm's word for one that a scan has found."""
-    return volume["sm_config"].get("type") == "raw" or volume["sm_config"].get("vdi_type") == "aio"
+    told = volume["sm_config"]
+    return bool(told.get("type") == "raw" or told.get("vdi_type") == "aio")
