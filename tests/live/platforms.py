@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.lab.ontap.releases import NEWEST, OLDEST, written
@@ -36,6 +36,10 @@ class Platform:
     """The columns of the map that tell where the VM is."""
     release: str
     """Of ONTAP, with which its whole life is played."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the role that this platform's tests set."""
+    removals: int = 4
+    """Tasks of the removal that change something."""
     nodes: tuple[str, ...] = ()
     """The nodes of its failover cluster, that which runs the VM first."""
 
@@ -47,7 +51,7 @@ class Platform:
     @property
     def disk(self) -> dict[str, str]:
         """The disk as the playbooks take it."""
-        return {"vm": self.vm, "svm": "svm_san", "volume": self.volume, "lun": f"{self.vm}_data"}
+        return {"vm": self.vm, "svm": "svm_san", "volume": self.volume, "lun": f"{self.vm}_data", **self.options}
 
     def raw_disks(self, state: Mapping[str, Any]) -> list[str]:
         """The LUNs (NAA) that the VM has according to the hypervisor's own state."""
@@ -74,5 +78,7 @@ HYPERV_CLUSTER = Platform(
 XEN_POOL = Platform(
     server=XEN, fixture="running_xen", vm="xenapp01", volume="vol_xen", label="xvdb", place="SCSI(0:1)", group_os_type="xen",
     row={"hypervisor_type": "xen", "cluster": "xen-pool", "host": "xen01.lab"}, release=written(NEWEST),
+    options={"provision_protocol": "iscsi"}, removals=3,
 )  # fmt: skip
+"""Over iSCSI, by which the guest gets the LUN itself; the other way is in test_xen_change."""
 PLATFORMS = (VCENTER, HYPERV_HOST, HYPERV_CLUSTER, XEN_POOL)

@@ -196,7 +196,7 @@ class TestTheWholePath:
         assert journey.states["mapped"] == journey.states["first"]
 
     def test_after_the_removal_nothing_is_left(self, journey: Journey) -> None:
-        assert journey.runs["removed"].counts["changed"] == 4
+        assert journey.runs["removed"].counts["changed"] == journey.platform.removals
         assert journey.states["removed"] == journey.states["before"]
 
     def test_the_second_removal_changes_nothing(self, journey: Journey) -> None:

@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Homes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import (
     attach,
     estate,
     host_lun,
     hosts,
-    machines,
     release,
     rescan,
 )
@@ -80,7 +80,7 @@ class Xen:
         disk = next((disk for disk in machine.disks if disk.name == name), None)
         if disk is None:
             return None
-        return Attachment(disk, machine.controllers[0], guest_address="" if disk.unit is None else machines.linux_name(disk.unit))
+        return Attachment(disk, machine.controllers[0], guest_address="" if disk.unit is None else place_name(disk.bus, disk.unit))
 
     def plan_release(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         return release.plan_release(self._session, name)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -75,7 +76,8 @@ class TestOverIscsi:
         assert (vdi["uuid"], vdi["sm_config"]["SCSIid"]) == (repositories.vdi_uuid(LUN), LUN.xapi)
         assert (vbd["userdevice"], vbd["currently_attached"]) == ("0", True)
         assert report.attachment is not None
-        assert (report.attachment.disk.mode, report.attachment.guest_address) == ("physical", "xvda")
+        assert (report.attachment.disk.mode, report.attachment.guest_address) == ("physical", "SCSI(0:0)")
+        assert report.attachment.disk.label == "xvda"
         assert not report.outcome.warnings
 
     def test_the_second_run_changes_nothing(self) -> None:
@@ -217,7 +219,11 @@ class TestOverIscsi:
     def test_a_place_that_somebody_else_takes_meanwhile_is_chosen_anew(self) -> None:
         pool = over_iscsi()
         other = pool.add_vdi(pool.add_sr("ext", {"device": "/dev/sda3"}))
-        pool.after["VM.get_allowed_VBD_devices"] = lambda: pool.add_vbd(pool.vm, other, "0") and None
+
+        def taken() -> None:
+            pool.add_vbd(pool.vm, other, "0")
+
+        pool.after["VM.get_allowed_VBD_devices"] = taken
         give(pool)
         assert sorted(vbd["userdevice"] for vbd in pool.vbds(pool.vm)) == ["0", "1"]
 
@@ -354,7 +360,7 @@ class TestOverFibreChannel:
             pool.db["SR"][ref]["physical_utilisation"] = str(SIZE)
             return ref
 
-        pool._SR_create = full  # type: ignore[method-assign]
+        pool._SR_create = full  # type: ignore[method-assign,assignment]
         with pytest.raises(StepFailed, match="is too small for an SR with a volume"):
             give(pool, initialize=True)
         assert not pool.db["SR"]
@@ -368,7 +374,7 @@ class TestOverFibreChannel:
             pool.db["PBD"][pool.db["SR"][ref]["PBDs"][1]]["currently_attached"] = False
             return ref
 
-        pool._SR_create = unplugged  # type: ignore[method-assign]
+        pool._SR_create = unplugged  # type: ignore[method-assign,assignment]
         pool.fail["PBD.plug"] = failure("SR_BACKEND_FAILURE_67", "", "Device did not appear")
         with pytest.raises(StepFailed, match="the LUN's device did not appear on the host"):
             give(pool, initialize=True)
@@ -502,10 +508,10 @@ def test_a_run_that_is_killed_at_any_request_is_finished_by_the_next(way: str, w
     run(undisturbed)
     for number in range(len(undisturbed.calls)):
         pool = world()
-        _kill(pool, number, when)
+        start_again = _kill(pool, number, when)
         with pytest.raises(Killed):
             run(pool)
-        pool.alive()
+        start_again()
         run(pool)
         assert summary(pool) == summary(undisturbed), f"killed {when} request {number}, {undisturbed.calls[number]}"
 
@@ -514,7 +520,8 @@ class Killed(BaseException):
     """The process is gone: nothing of it is undone."""
 
 
-def _kill(pool: Pool, number: int, when: str) -> None:
+def _kill(pool: Pool, number: int, when: str) -> Callable[[], None]:
+    """Let the process die at a request; returns what starts the next one."""
     call = pool._call
     count = iter(range(1000))
 
@@ -528,7 +535,7 @@ def _kill(pool: Pool, number: int, when: str) -> None:
         return result
 
     pool._call = dying  # type: ignore[method-assign]
-    pool.alive = lambda: setattr(pool, "_call", call)  # type: ignore[attr-defined]
+    return lambda: setattr(pool, "_call", call)
 
 
 def summary(pool: Pool) -> Any:

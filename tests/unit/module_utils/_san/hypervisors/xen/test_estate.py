@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
@@ -27,7 +29,7 @@ def inventory(pool: Pool, devices: bool = True) -> Inventory:
     return estate.inventory(pool, devices)  # type: ignore[arg-type]
 
 
-def image_on(pool: Pool, kind: str, config: dict[str, str], **fields: object) -> None:
+def image_on(pool: Pool, kind: str, config: dict[str, str], **fields: Any) -> None:
     sr = pool.add_sr(kind, config)
     pool.add_vbd(pool.vm, pool.add_vdi(sr, **fields))
 
