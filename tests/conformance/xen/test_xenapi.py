@@ -121,7 +121,7 @@ def test_a_lun_becomes_a_repository_with_one_raw_volume(lab: Lab, session: Any) 
     xapi = session.xenapi
     lab.map_spare("xen_fc")
     master = xapi.pool.get_master(xapi.pool.get_all()[0])
-    arguments = ({"SCSIid": f"3{SPARE}"}, "0", "spare", "", "lvmohba", "", True, {})
+    arguments: tuple[Any, ...] = ({"SCSIid": f"3{SPARE}"}, "0", "spare", "", "lvmohba", "", True, {})
     assert refusal(xapi.SR.create, master, *arguments)[0] == "SR_BACKEND_FAILURE_19"
     refusal(xapi.SR.probe, master, {}, "lvmohba", {})
     made = xapi.SR.create(master, *arguments)

@@ -7,14 +7,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any
 
 import pytest
 
 from tests.lab.xen.errors import Failure
 from tests.lab.xen.running import PASSWORD, USERNAME, Lab
-from tests.lab.xen.shapes import CLASSES, Stamp, read
+from tests.lab.xen.shapes import Stamp, read
 
 SLAVE = "xen02.lab"
 
@@ -139,15 +138,15 @@ def test_a_key_is_added_once_and_removed_as_often_as_one_likes(lab: Lab) -> None
     assert lab.row("VM", vm)["other_config"] == {}
 
 
-@pytest.mark.parametrize(
-    "call",
-    [("VDI.set_sharable", True), ("VDI.set_read_only", True), ("VDI.set_virtual_size", 1), ("VDI.set_managed", True), ("VM.set_uuid", "")],
-)
-def test_what_belongs_to_the_storage_manager_or_to_nobody_is_not_set(lab: Lab, call: tuple[str, Any]) -> None:
-    (kind, _dot, _message), (vdi, *_more) = call[0].partition("."), lab.call(f"{call[0].partition('.')[0]}.get_all")
-    refused = lab.refused(call[0], vdi, call[1])
-    assert refused == (["PERMISSION_DENIED", ""] if refused[0].startswith("PERM") else ["MESSAGE_METHOD_UNKNOWN", call[0]])
-    assert kind in CLASSES
+@pytest.mark.parametrize(("call", "value"), [("VDI.set_sharable", True), ("VDI.set_read_only", True), ("PBD.set_device_config", {})])
+def test_what_the_storage_manager_sets_a_client_does_not(lab: Lab, call: str, value: Any) -> None:
+    ref = lab.call(f"{call.partition('.')[0]}.get_all")[0]
+    assert lab.refused(call, ref, value) == ["PERMISSION_DENIED", ""]
+
+
+@pytest.mark.parametrize("call", ["VDI.set_managed", "VDI.set_virtual_size", "VM.set_uuid", "VBD.set_VDI"])
+def test_what_nobody_sets_has_no_call(lab: Lab, call: str) -> None:
+    assert lab.refused(call, "OpaqueRef:any", "") == ["MESSAGE_METHOD_UNKNOWN", call]
 
 
 def test_every_reference_leads_back(lab: Lab) -> None:
@@ -193,7 +192,7 @@ def test_events_tell_what_came_changed_and_went_since_a_token(lab: Lab) -> None:
 
 def test_events_wait_for_something_to_happen(lab: Lab) -> None:
     token = lab.call("event.from", ["VM"], "", 0.0)["token"]
-    threading.Thread(target=lambda: (time.sleep(0.05), lab.call("VM.set_name_description", lab.vm("xenapp01"), "new"))).start()
+    threading.Timer(0.05, lab.call, ("VM.set_name_description", lab.vm("xenapp01"), "new")).start()
     (event,) = lab.call("event.from", ["VM"], token, 30.0)["events"]
     assert event["snapshot"]["name_description"] == "new"
 
