@@ -35,6 +35,8 @@ from tests.lab.xen.server import ACTIONS, Site, listener
 from tests.lab.xen_world import LOOPBACK
 
 TRIES = 50
+EVERYWHERE = "0.0.0.0"
+"""An address at which a server listens and nobody finds it."""
 AGREES = "agrees"
 OPERATION_CLASSES = ("VM", "VBD", "VDI", "SR")
 
@@ -80,7 +82,8 @@ def _serve(options: argparse.Namespace, credentials: Credentials, stop: threadin
     names = [row["name"] for row in world["xen"]["hosts"]]
     places = dict(zip(names, options.listen, strict=False))
     elsewhere = {row["name"]: row["address"] for row in world["xen"]["hosts"]}
-    addresses = {**elsewhere, **places, **dict(zip(names, options.advertise, strict=False))}
+    reachable = {name: address for name, address in places.items() if address != EVERYWHERE}
+    addresses = {**elsewhere, **reachable, **dict(zip(names, options.advertise, strict=False))}
     fabric: Fabric = ArrayControl(options.array_control) if options.array_control else WorldFabric(world["array"])
     pool = Pool(world["xen"], world["array"]["svms"], fabric, addresses)
     log, faults = RequestLog(), Faults(ACTIONS)
@@ -88,7 +91,7 @@ def _serve(options: argparse.Namespace, credentials: Credentials, stop: threadin
     tls = tls_context(options.cert, options.key) if options.cert else None
     listeners = _listen(sites, places, options.port, tls)
     port = int(listeners[0].server_address[1])
-    probe = "127.0.0.1" if options.listen[0] == "0.0.0.0" else options.listen[0]
+    probe = "127.0.0.1" if options.listen[0] == EVERYWHERE else options.listen[0]
     control = Control(log, faults, _locked(pool, lambda: canonical(pool)), _reset(pool, log, faults), (probe, port), {}, {}, _writes(pool))
     control_server = serve_control(options.listen[0], options.control_port, control)
     for server in listeners:
