@@ -20,6 +20,7 @@ MIB = 1024**2
 POOL = "xen-pool"
 HOSTS = ("xen01", "xen02", "xen03")
 DOMAIN = "lab"
+NETWORK = "192.0.2"
 OS_TYPE = "xen"
 VOLUME = "vol_xen"
 NFS_VOLUME = "vol_xen_nfs"
@@ -101,7 +102,10 @@ def build(
             "master": f"{HOSTS[0]}.{DOMAIN}",
             "ha_statefile": {"sr": ISCSI_SR, "size": 4 * MIB},
         },
-        "hosts": [{"name": f"{host}.{DOMAIN}", "uuid": identify("host", host), "hbas": hbas(host)} for host in HOSTS],
+        "hosts": [
+            {"name": f"{host}.{DOMAIN}", "uuid": identify("host", host), "address": f"{NETWORK}.{50 + index}", "hbas": hbas(host)}
+            for index, host in enumerate(HOSTS, 1)
+        ],
         "srs": srs,
         "vdis": [{**vdi, "uuid": identify("vdi", f"xen/{vdi['name']}")} for vdi in _vdis(everyone, naas)],
         "vms": everyone,

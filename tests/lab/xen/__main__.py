@@ -5,6 +5,7 @@
 """Start the pool: ``LAB_USERNAME=… LAB_PASSWORD=… python -m tests.lab.xen --world FILE --cert PEM --key PEM``.
 
 Each host has an address of its own and all have one port, as a real pool has; the first is the master.
+With fewer addresses than hosts, the last hosts answer nowhere.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from tests.lab.xen.server import ACTIONS, Site, listener
 from tests.lab.xen_world import LOOPBACK
 
 TRIES = 50
+EVERYWHERE = "0.0.0.0"
+"""An address at which a server listens and nobody finds it."""
 AGREES = "agrees"
 OPERATION_CLASSES = ("VM", "VBD", "VDI", "SR")
 
@@ -68,7 +71,6 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--advertise", nargs="+", default=[], metavar="ADDRESS", help="what the hosts say that their addresses are")
     parser.add_argument("--port", type=int, default=0, help="port of every host; 0 takes a free one")
-    parser.add_argument("--control-listen", default="127.0.0.1", help="address of the control port")
     parser.add_argument("--control-port", type=int, default=0, help="control port; 0 takes a free one")
     parser.add_argument("--cert", help="certificate chain in PEM; plain HTTP without it")
     parser.add_argument("--key", help="private key in PEM")
@@ -79,7 +81,9 @@ def _serve(options: argparse.Namespace, credentials: Credentials, stop: threadin
     world = json.loads(options.world.read_text(encoding="utf-8")) if options.world else build()
     names = [row["name"] for row in world["xen"]["hosts"]]
     places = dict(zip(names, options.listen, strict=False))
-    addresses = {**dict.fromkeys(names, options.listen[0]), **places, **dict(zip(names, options.advertise, strict=False))}
+    elsewhere = {row["name"]: row["address"] for row in world["xen"]["hosts"]}
+    reachable = {name: address for name, address in places.items() if address != EVERYWHERE}
+    addresses = {**elsewhere, **reachable, **dict(zip(names, options.advertise, strict=False))}
     fabric: Fabric = ArrayControl(options.array_control) if options.array_control else WorldFabric(world["array"])
     pool = Pool(world["xen"], world["array"]["svms"], fabric, addresses)
     log, faults = RequestLog(), Faults(ACTIONS)
@@ -87,9 +91,9 @@ def _serve(options: argparse.Namespace, credentials: Credentials, stop: threadin
     tls = tls_context(options.cert, options.key) if options.cert else None
     listeners = _listen(sites, places, options.port, tls)
     port = int(listeners[0].server_address[1])
-    probe = "127.0.0.1" if options.listen[0] == "0.0.0.0" else options.listen[0]
+    probe = "127.0.0.1" if options.listen[0] == EVERYWHERE else options.listen[0]
     control = Control(log, faults, _locked(pool, lambda: canonical(pool)), _reset(pool, log, faults), (probe, port), {}, {}, _writes(pool))
-    control_server = serve_control(options.control_listen, options.control_port, control)
+    control_server = serve_control(options.listen[0], options.control_port, control)
     for server in listeners:
         threading.Thread(target=server.serve_forever, daemon=True).start()
     print("READY", json.dumps({"port": port, "control_port": control_server.server_address[1], "addresses": places}), flush=True)

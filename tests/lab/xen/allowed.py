@@ -39,13 +39,13 @@ class Table:
     """The reasons against operations, each only once."""
 
     def __init__(self, operations: Sequence[str]) -> None:
-        self._reasons: dict[str, Failure | None] = dict.fromkeys(operations)
+        self._reasons: dict[str, tuple[object, ...] | None] = dict.fromkeys(operations)
 
     def forbid(self, operations: Iterable[str], code: str, *parameters: object) -> None:
         """Forbid operations for which there is no reason yet."""
         for operation in operations:
             if operation in self._reasons and self._reasons[operation] is None:
-                self._reasons[operation] = Failure(code, *parameters)
+                self._reasons[operation] = (code, *parameters)
 
     def allowed(self) -> list[str]:
         """Return the operations against which there is no reason."""
@@ -54,7 +54,7 @@ class Table:
     def want(self, operation: str) -> None:
         """Raise Failure when there is a reason against an operation."""
         if reason := self._reasons.get(operation):
-            raise reason
+            raise Failure(*reason)
 
 
 def _busy(row: Record) -> tuple[str, str] | None:

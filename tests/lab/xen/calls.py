@@ -22,6 +22,7 @@ Arguments = Mapping[str, Any]
 Handler = Callable[[Pool, Arguments], Any]
 PLACES = 255
 """A VM has the places 0 to 254."""
+INTERFACES = 16
 VDI_TYPES_OF_DISKS = frozenset({"system", "user", "ephemeral", "suspend", "crashdump", "metadata", "rrd", "pvs_cache"})
 HOLDS, IGNORES = "holds", "ignores"
 """How a guest answers when a disk shall go: it refuses, or says nothing."""
@@ -471,6 +472,12 @@ def vm_allowed_places(pool: Pool, given: Arguments) -> list[str]:
     return [str(number) for number in range(PLACES) if number not in used]
 
 
+def vm_allowed_interfaces(pool: Pool, given: Arguments) -> list[str]:
+    """Return the places in which a VM has no network interface; nobody of the lab has one."""
+    pool.db.row("VM", given["vm"])
+    return [str(number) for number in range(INTERFACES)]
+
+
 def vm_assert_agile(pool: Pool, given: Arguments) -> None:
     """Say whether a VM could run on every host."""
     for vbd in _vbds(pool, given["self"]):
@@ -620,6 +627,7 @@ HANDLERS: Mapping[str, Handler] = {
     "PBD.set_device_config": pbd_set_device_config,
     "VM.get_possible_hosts": vm_possible_hosts,
     "VM.get_allowed_VBD_devices": vm_allowed_places,
+    "VM.get_allowed_VIF_devices": vm_allowed_interfaces,
     "VM.assert_agile": vm_assert_agile,
     "VM.start": vm_start,
     **dict.fromkeys(("VM.shutdown", "VM.clean_shutdown", "VM.hard_shutdown"), vm_shutdown),

@@ -62,12 +62,12 @@ class Database:
         fields = CLASSES[kind].fields
         if unknown := set(values) - set(fields):
             raise TypeError(f"a {kind} has no {sorted(unknown)}")
-        record = {name: default(field.type) for name, field in fields.items()} | values
+        record = {name: type(value)(value) for name, value in _EMPTY[kind].items()} | values
         if "uuid" in fields and not record["uuid"]:
             record["uuid"] = str(uuid.uuid4())
         ref = f"OpaqueRef:{uuid.uuid4()}"
         self._tables[kind][ref] = record
-        for field in fields:
+        for field in _LINKED[kind]:
             self._link(kind, ref, field, record[field])
         self._note(kind, ref, "add")
         return ref
@@ -75,7 +75,7 @@ class Database:
     def destroy(self, kind: str, ref: str) -> None:
         """Forget an object."""
         record = self.row(kind, ref)
-        for field in CLASSES[kind].fields:
+        for field in _LINKED[kind]:
             self._unlink(kind, ref, field, record[field])
         del self._tables[kind][ref]
         self._note(kind, ref, "del")
@@ -100,7 +100,7 @@ class Database:
     def record(self, kind: str, ref: str) -> Record:
         """Return all fields of an object."""
         row = self.row(kind, ref)
-        return {field: self.users(kind, ref, field) if (kind, field) in _LISTED else value for field, value in row.items()}
+        return {**row, **{field: self.users(kind, ref, field) for field in _LISTS[kind]}}
 
     def set(self, kind: str, ref: str, **values: Any) -> None:
         """Change fields."""
@@ -149,3 +149,7 @@ class Database:
 
 
 _LISTED = frozenset(LINKS.values())
+_LINKED = {kind: [field for other, field in LINKS if other == kind] for kind in CLASSES}
+_EMPTY = {kind: {name: default(field.type) for name, field in shape.fields.items()} for kind, shape in CLASSES.items()}
+"""A record of each class in which nothing is set."""
+_LISTS = {kind: [field for other, field in _LISTED if other == kind] for kind in CLASSES}

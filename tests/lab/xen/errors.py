@@ -10,9 +10,9 @@ from __future__ import annotations
 class Failure(Exception):
     """A call that XAPI refuses."""
 
-    def __init__(self, code: str, *parameters: object) -> None:
-        super().__init__(code, *parameters)
-        self.description = [code, *(str(parameter) for parameter in parameters)]
+    def __init__(self, *code_and_parameters: object) -> None:
+        super().__init__(*code_and_parameters)
+        self.description = [str(part) for part in code_and_parameters]
 
     @property
     def code(self) -> str:

@@ -23,6 +23,7 @@ from tests.lab.xen.shapes import Stamp
 
 ACTIONS = COMMON_ACTIONS
 JSON_PATH = "/jsonrpc"
+PATHS = ("/", "/RPC2", JSON_PATH)
 XML, JSON = "text/xml", "application/json"
 
 
@@ -60,7 +61,12 @@ class _Handler(Handler):
         if not self.site.api.host.up:
             self.drop()
             return
-        as_json = self.path.partition("?")[0] == JSON_PATH
+        path = self.path.partition("?")[0]
+        if path not in PATHS:
+            self._noted("POST", 404)
+            self._send(404, b"", "text/html")
+            return
+        as_json = path == JSON_PATH
         try:
             call = _json_call(raw) if as_json else _xml_call(raw)
         except ValueError:

@@ -91,7 +91,7 @@ class Driver:
     def free(self) -> int:
         """Return the bytes that no VDI takes."""
         taken = sum(self.db.row("VDI", vdi)["virtual_size"] for vdi in self.db.users("SR", self.sr, "VDIs"))
-        return int(self.db.get("SR", self.sr, "physical_size")) - taken
+        return int(self.db.get("SR", self.sr, "physical_size") - taken)
 
     def add(self, size: int, sm_config: Config, *, location: str = "") -> str:
         """Add a managed VDI to the database."""
