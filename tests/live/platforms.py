@@ -31,7 +31,8 @@ class Platform:
     """What the platform calls the VM's next disk."""
     place: str
     """Where that disk is."""
-    group_os_type: str
+    group_os_type: str | None
+    """Of the group that is made for it; None where the array has one with its initiators."""
     row: Mapping[str, str]
     """The columns of the map that tell where the VM is."""
     release: str
@@ -76,7 +77,7 @@ HYPERV_CLUSTER = Platform(
     release=written(OLDEST),
 )  # fmt: skip
 XEN_POOL = Platform(
-    server=XEN, fixture="running_xen", vm="xenapp01", volume="vol_xen", label="xvdb", place="SCSI(0:1)", group_os_type="xen",
+    server=XEN, fixture="running_xen", vm="xenapp01", volume="vol_xen", label="xvdb", place="SCSI(0:1)", group_os_type=None,
     row={"hypervisor_type": "xen", "cluster": "xen-pool", "host": "xen01.lab"}, release=written(NEWEST),
     options={"provision_protocol": "iscsi"}, removals=3,
 )  # fmt: skip

@@ -151,7 +151,7 @@ class TestTheWholePath:
             f'     "svm_san:{journey.platform.lun}": {{',
             '-        "exists": false',
             '+        "size_bytes": 10737418240,',
-            f'+        "os_type": "{journey.platform.group_os_type}",',
+            *([f'+        "os_type": "{group}",'] if (group := journey.platform.group_os_type) else []),
         ):
             assert f"\n{line}\n" in journey.runs["promised"].output
         naa = journey.disk["lun"]["naa"]

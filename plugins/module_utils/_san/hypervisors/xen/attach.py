@@ -89,8 +89,7 @@ def _plan_rest(change: VmChange, now: Observed, vbd: Record, wish: DiskWish) -> 
 def _over_fibre_channel(session: XapiSession, now: Observed, name: ScsiName) -> bool:
     """Whether the LUN is reached by adapters for Fibre Channel, else by the target of an `iscsi` repository of the pool.
 
-    Of a LUN that nobody sees yet, that the master has adapters decides, which roles prefer too; a step that finds it otherwise has the plan
-    made anew.
+    Of a LUN that nobody sees yet, that the pool has such a repository decides; a step that finds it otherwise has the plan made anew.
     """
     if now.estate.own_repository(name):
         return True
@@ -98,9 +97,7 @@ def _over_fibre_channel(session: XapiSession, now: Observed, name: ScsiName) -> 
         return False
     if host_lun.shown_by_adapter(session, now.estate.master, name):
         return True
-    if not now.estate.repositories_of(repositories.ISCSI):
-        return True
-    return host_lun.shown_by_target(session, now.estate, now.estate.master, name) is None and host_lun.has_ports(session, now.estate.master)
+    return not now.estate.repositories_of(repositories.ISCSI)
 
 
 def _refuse_other_mode(wish: DiskWish, by_adapter: bool) -> None:

@@ -46,13 +46,6 @@ def shown_by_adapter(session: XapiSession, host: str, name: ScsiName) -> SeenLun
     return None
 
 
-def has_ports(session: XapiSession, host: str) -> bool:
-    """Whether a host (reference) has ports for Fibre Channel."""
-    with contextlib.suppress(RemoteError):
-        return any(adapter.find("fc_host") is not None for adapter in probing.fibre_channel(session, host).adapters)
-    return False
-
-
 def _asked(session: XapiSession, seen: Estate, host: str, name: ScsiName) -> Iterator[ScsiDevice]:
     """The LUN as a host's drivers tell it, no larger than the pool knows it: a LUN that has grown has to be scanned first."""
     ref = seen.host_ref(host)
