@@ -149,6 +149,14 @@ class TestIscsi:
     def test_no_vdi_is_made_where_every_lun_is_one_already(self, lab: Lab) -> None:
         assert lab.refused("VDI.create", wish(lab.sr("luns"), MIB))[0] == "SR_BACKEND_FAILURE_44"
 
+    def test_a_host_logs_out_of_a_target_with_the_last_repository_that_needs_it(self, lab: Lab) -> None:
+        lab.pool.db.set("pool", lab.pool.ref, ha_enabled=False)
+        host = lab.pool.hosts["xen03.lab"]
+        for name, sessions in (("luns", [TARGET]), ("san-iscsi", [])):
+            (pbd,) = [pbd for pbd in lab.row("SR", lab.sr(name))["PBDs"] if lab.row("PBD", pbd)["host"] == host.ref]
+            lab.call("PBD.unplug", pbd)
+            assert list(host.iscsi) == sessions
+
     def test_a_raw_vdi_has_no_snapshot(self, lab: Lab) -> None:
         assert lab.refused("VM.snapshot", lab.vm("xendb01"), "before")[0] == "SR_OPERATION_NOT_SUPPORTED"
         assert lab.refused("VM.snapshot", lab.vm("xenraw01"), "before")[0] == "UNIMPLEMENTED_IN_SM_BACKEND"
