@@ -26,12 +26,14 @@ options:
             is given, and is never found by a O(hypervisor.hostname) alone, because a KVM host need not listen on any port but that of ssh.
           - Taken from the environment variable E(CROSSVISOR_HYPERVISOR_TYPE), else V(auto).
         type: str
-        choices: [auto, vmware, hyperv, kvm]
+        choices: [auto, vmware, hyperv, kvm, xen]
       hostname:
         description:
-          - Name or address of the endpoint - of the vCenter Server or ESXi host, of the Hyper-V host, or of any node of a failover cluster.
+          - Name or address of the endpoint - of the vCenter Server or ESXi host, of the Hyper-V host, of any node of a failover cluster, or
+            of a XenServer or XCP-ng host. A host that is not the master of its pool names the master, to which the login is sent then, over
+            TLS that is verified alike.
           - With O(hypervisor.type=kvm), the host whose libvirt is reached over ssh as O(hypervisor.username).
-          - Taken from E(CROSSVISOR_HYPERVISOR_HOSTNAME), or from E(VMWARE_HOST).
+          - Taken from E(CROSSVISOR_HYPERVISOR_HOSTNAME), or from E(VMWARE_HOST) or E(XENSERVER_HOST).
         type: str
       port:
         description:
@@ -41,17 +43,18 @@ options:
       username:
         description:
           - Account to log in with.
-          - Taken from E(CROSSVISOR_HYPERVISOR_USERNAME), or from E(VMWARE_USER) for VMware.
+          - Taken from E(CROSSVISOR_HYPERVISOR_USERNAME), from E(VMWARE_USER) for VMware or E(XENSERVER_USER) for Xen.
         type: str
       password:
         description:
           - Password of the account.
-          - Taken from E(CROSSVISOR_HYPERVISOR_PASSWORD), or from E(VMWARE_PASSWORD) for VMware.
+          - Taken from E(CROSSVISOR_HYPERVISOR_PASSWORD), from E(VMWARE_PASSWORD) for VMware or E(XENSERVER_PASSWORD) for Xen.
         type: str
       validate_certs:
         description:
           - Whether the endpoint's certificate must be valid. It must be unless this says V(false).
-          - Taken from E(CROSSVISOR_HYPERVISOR_VALIDATE_CERTS), or from E(VMWARE_VALIDATE_CERTS) for VMware.
+          - Taken from E(CROSSVISOR_HYPERVISOR_VALIDATE_CERTS), from E(VMWARE_VALIDATE_CERTS) for VMware or
+            E(XENSERVER_VALIDATE_CERTS) for Xen.
         type: bool
       ca_path:
         description:

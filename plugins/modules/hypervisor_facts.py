@@ -158,6 +158,12 @@ ansible_facts:
               description: Whether one LUN can be given to several VMs.
               returned: success
               type: bool
+            storage_types:
+              description: The types of storage repository that a pool of Xen hosts offers; empty on other platforms.
+              returned: success
+              type: list
+              elements: str
+              sample: [ext, iscsi, lvmohba, lvmoiscsi, nfs]
         virtualized:
           description: Whether the machine is a guest; null if that could not be told.
           returned: from the machine itself

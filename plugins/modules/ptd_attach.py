@@ -23,6 +23,11 @@ description:
   - If a step fails, what this run has done is undone.
   - An option that means nothing on the platform is an error that names it. On Hyper-V, those are O(disk_mode), O(datastore),
     O(mode=virtual), O(sharing=multi_writer) and O(sharing=physical_bus).
+  - On Xen, a LUN over iSCSI is taken from a storage repository of type C(iscsi) for the array's target, which the pool must have, with its
+    PBD plugged in on every host. Such a repository lists every LUN of the target that the hosts are shown, and each can be attached by
+    anybody; this module refuses one that anything in the pool uses, or that carries a storage repository of another pool.
+  - On Xen, O(place) is V(SCSI(0:n)), the device number of the disk, which Linux calls C(xvda) for 0, C(xvdb) for 1 and so on. A snapshot of
+    a VM with a LUN as a disk is refused by XAPI. Nothing of this was ever run on a XenServer or XCP-ng host, only on a simulated one.
   - On Hyper-V, the LUN is offline on the host as long as a VM has it, and after it was taken back; one that is online there
     and has volumes is refused. Nothing of this was ever run on a Windows host, only on a simulated one.
 options:
@@ -88,10 +93,10 @@ options:
   controller_type:
     description:
       - The controller to prefer, and to add when one is needed; without it, the platform's best.
-      - That is V(pvscsi) on VMware and V(virtio-scsi) on KVM. Hyper-V has only V(scsi).
+      - That is V(pvscsi) on VMware and V(virtio-scsi) on KVM. Hyper-V has only V(scsi), Xen only V(xenbus).
       - V(buslogic) is VMware's alone, V(virtio-scsi) KVM's.
     type: str
-    choices: [pvscsi, lsilogic, lsilogicsas, buslogic, scsi, virtio-scsi]
+    choices: [pvscsi, lsilogic, lsilogicsas, buslogic, scsi, virtio-scsi, xenbus]
   mode:
     description:
       - Compatibility mode. With V(physical), the guest speaks to the array itself; with V(virtual), snapshots of the VM include the disk.
@@ -121,6 +126,17 @@ options:
     description:
       - Datastore for the mapping file; without it, the one that holds the VM's own files.
     type: str
+  fc_method:
+    description:
+      - On Xen only, how a LUN over Fibre Channel becomes a disk.
+      - With V(sr), the only way that its vendor supports, the LUN becomes a storage repository (C(lvmohba)) of its own with one raw volume,
+        so that the guest sees a disk on the LUN and not the LUN itself. A LUN that is none yet is written to only with O(initialize=true);
+        one that was released before is taken up again, with its data.
+      - V(hba) and V(udev), by which a guest would get the LUN itself, are refused in this version.
+      - Over iSCSI, a guest gets the LUN itself, and this option has no effect.
+      - Without it, V(sr).
+    type: str
+    choices: [sr, hba, udev]
   mount_point:
     description:
       - Where the guest shall mount the disk, such as V(C:\\mt1). Nothing is mounted here.
@@ -133,7 +149,9 @@ options:
       - Your word that the LUN is empty, so that a partition table (GPT) may be written to it where a Hyper-V failover cluster needs one to
         know its disks. Without it, a LUN that has none is refused there, because it may hold what Windows does not know, such as a
         Linux volume.
-      - A LUN that has a partition table is never written to. On other platforms, and on a single host, it has no effect.
+      - On Xen, your word that the LUN may be made a storage repository (O(fc_method=sr)), which overwrites what is on it.
+      - In a failover cluster, a LUN that has a partition table is never written to. On VMware and KVM, and on a single Hyper-V host, it has
+        no effect.
     type: bool
     default: false
   release:
@@ -382,12 +400,13 @@ def main() -> None:
             "place": {"type": "str"},
             "controller_type": {
                 "type": "str",
-                "choices": ["pvscsi", "lsilogic", "lsilogicsas", "buslogic", "scsi", "virtio-scsi"],
+                "choices": ["pvscsi", "lsilogic", "lsilogicsas", "buslogic", "scsi", "virtio-scsi", "xenbus"],
             },
             "mode": {"type": "str", "choices": ["physical", "virtual"]},
             "disk_mode": {"type": "str", "choices": ["persistent", "independent_persistent", "independent_nonpersistent"]},
             "sharing": {"type": "str", "choices": ["none", "multi_writer", "physical_bus"]},
             "datastore": {"type": "str"},
+            "fc_method": {"type": "str", "choices": ["sr", "hba", "udev"]},
             "release": {"type": "bool", "default": False},
             "assume_unused": {"type": "bool", "default": False},
             "other_initiators": {"type": "list", "elements": "str", "default": []},
@@ -418,6 +437,7 @@ def _reach(module: AnsibleModule) -> dict[str, Any]:
             disk_mode=params["disk_mode"],
             sharing=params["sharing"],
             file_system=params["datastore"],
+            fc_method=params["fc_method"],
             timeout=params["timeout"],
             mount_point=params["mount_point"],
             initialize=params["initialize"],

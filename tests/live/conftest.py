@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab.launch import running_lab
-from tests.live.lab import ARRAY, HYPERVISOR, KVM, SERVERS, WINDOWS, KvmLab, Lab, WindowsLab
+from tests.live.lab import ARRAY, HYPERVISOR, KVM, SERVERS, WINDOWS, XEN, KvmLab, Lab, WindowsLab, XenLab
 from tests.live.modules import ModuleRunner, module_runner
 
 
@@ -41,6 +41,20 @@ def windows(running_windows: WindowsLab) -> WindowsLab:
     """The lab's Windows machines as their world describes them, without faults, their requests not yet counted."""
     running_windows.reset()
     return running_windows
+
+
+@pytest.fixture(scope="session")
+def running_xen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[XenLab]:
+    """The lab's pool of Xen hosts, in whatever state it is."""
+    with running_lab((ARRAY, XEN), tmp_path_factory.mktemp("xen")) as endpoints:
+        yield XenLab(endpoints)
+
+
+@pytest.fixture
+def xen(running_xen: XenLab) -> XenLab:
+    """The lab's pool of Xen hosts as its world describes it, without faults, its requests not yet counted."""
+    running_xen.reset()
+    return running_xen
 
 
 @pytest.fixture(scope="module")

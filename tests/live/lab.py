@@ -143,6 +143,28 @@ class WindowsLab(Lab):
         return list(self._ask(WINDOWS[0], "GET", "/controls"))
 
 
+XEN = "xen"
+
+
+@dataclass(frozen=True)
+class XenLab(Lab):
+    """An array and a pool of three Xen hosts on one world."""
+
+    servers: tuple[str, str] = (ARRAY, XEN)
+
+    def host(self, machine: str) -> dict[str, Any]:
+        """The option `hypervisor` of the modules for a host of the pool by its short name, such as `xen02`."""
+        return {**self.hypervisor, "hostname": self.endpoints[XEN].addresses[f"{machine}{_DOMAIN}"]}
+
+    def power(self, machine: str, up: bool) -> None:
+        """Take a host of the pool from the network, or bring it back."""
+        self._ask(XEN, "POST", f"/machine?machine={machine}{_DOMAIN}&state={'up' if up else 'down'}")
+
+    def guest(self, vm: str, state: str) -> None:
+        """Let a guest's drivers `hold` a disk that is unplugged, `ignore` that, or agree."""
+        self._ask(XEN, "POST", f"/guest?vm={vm}&state={state}")
+
+
 KVM = "kvm"
 
 

@@ -33,6 +33,7 @@ LIBRARIES = (
     f"{_UTILS}.arrays.ontap_rest.backend",
     f"{_UTILS}.hypervisors.vmware.backend",
     f"{_UTILS}.hypervisors.hyperv.backend",
+    f"{_UTILS}.hypervisors.xen.backend",
 )
 
 Result = dict[str, Any]

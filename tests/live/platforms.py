@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.lab.ontap.releases import NEWEST, OLDEST, written
-from tests.live.lab import HYPERVISOR, WINDOWS
+from tests.live.lab import HYPERVISOR, WINDOWS, XEN
 
 _RAW_SLOT = re.compile(r" raw (?P<naa>[0-9a-f]{32})$")
 
@@ -31,11 +31,16 @@ class Platform:
     """What the platform calls the VM's next disk."""
     place: str
     """Where that disk is."""
-    group_os_type: str
+    group_os_type: str | None
+    """Of the group that is made for it; None where the array has one with its initiators."""
     row: Mapping[str, str]
     """The columns of the map that tell where the VM is."""
     release: str
     """Of ONTAP, with which its whole life is played."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the role that this platform's tests set."""
+    removals: int = 4
+    """Tasks of the removal that change something."""
     nodes: tuple[str, ...] = ()
     """The nodes of its failover cluster, that which runs the VM first."""
 
@@ -47,7 +52,7 @@ class Platform:
     @property
     def disk(self) -> dict[str, str]:
         """The disk as the playbooks take it."""
-        return {"vm": self.vm, "svm": "svm_san", "volume": self.volume, "lun": f"{self.vm}_data"}
+        return {"vm": self.vm, "svm": "svm_san", "volume": self.volume, "lun": f"{self.vm}_data", **self.options}
 
     def raw_disks(self, state: Mapping[str, Any]) -> list[str]:
         """The LUNs (NAA) that the VM has according to the hypervisor's own state."""
@@ -71,4 +76,10 @@ HYPERV_CLUSTER = Platform(
     group_os_type="hyper_v", row={"hypervisor_type": "hyperv", "cluster": "hvc1", "host": "hvc1n1.lab"}, nodes=("hvc1n1", "hvc1n2"),
     release=written(OLDEST),
 )  # fmt: skip
-PLATFORMS = (VCENTER, HYPERV_HOST, HYPERV_CLUSTER)
+XEN_POOL = Platform(
+    server=XEN, fixture="running_xen", vm="xenapp01", volume="vol_xen", label="xvdb", place="SCSI(0:1)", group_os_type=None,
+    row={"hypervisor_type": "xen", "cluster": "xen-pool", "host": "xen01.lab"}, release=written(NEWEST),
+    options={"provision_protocol": "iscsi"}, removals=3,
+)  # fmt: skip
+"""Over iSCSI, by which the guest gets the LUN itself; the other way is in test_xen_change."""
+PLATFORMS = (VCENTER, HYPERV_HOST, HYPERV_CLUSTER, XEN_POOL)

@@ -59,6 +59,7 @@ def test_any_host_is_recognised_and_tells_who_is_behind_it(windows: WindowsLab, 
         "controller_types": ["scsi", "ide"],
         "clustering": machine in CLUSTER_OF,
         "shared_disks": False,
+        "storage_types": [],
     }
 
 

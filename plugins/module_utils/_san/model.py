@@ -324,6 +324,8 @@ class Capabilities:
     """Its VMs may run on any host of a cluster."""
     shared_disks: bool
     """One LUN may be given to several VMs when that is asked for."""
+    storage_types: Sequence[str] = ()
+    """The types of storage repository that a pool offers, where the platform has such."""
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def _naa(pool: Pool, vdi: Record) -> str:
         return config["SCSIid"][1:]
     sr = pool.db.row("SR", vdi["SR"])
     alone = len(pool.db.users("SR", vdi["SR"], "VDIs")) == 1
-    if sr["type"] == "lvmohba" and alone and config.get("type") == "raw":
+    if sr["type"] == "lvmohba" and alone and config.get("vdi_type") == "aio":
         return str(sr["sm_config"].get("devserial", "")).removeprefix("scsi-3")
     return ""
 

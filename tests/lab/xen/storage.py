@@ -364,8 +364,9 @@ class Lvm(Driver):
         unit = self.seen()
         if unit is None:
             raise sm_failure("SRUnavailable", "no such volume group")
+        self._find_volumes()
         used = sum(self.db.row("VDI", vdi)["virtual_size"] for vdi in self.db.users("SR", self.sr, "VDIs"))
-        self.db.set("SR", self.sr, physical_utilisation=used, virtual_allocation=used)
+        self.db.set("SR", self.sr, physical_size=unit.size - VG_ROOM, physical_utilisation=used, virtual_allocation=used)
 
     def probe(self) -> str:
         """See Driver: the repository that is on the LUN."""
@@ -382,7 +383,28 @@ class Lvm(Driver):
         if kind not in ("raw", "vhd"):
             raise sm_failure("VDICreate", "bad type")
         extents = -(-wish.size // (4 * MIB)) * 4 * MIB
-        return self.add(extents if kind == "raw" else wish.size, {**wish.sm_config, "vdi_type": "aio" if kind == "raw" else "vhd"})
+        made = self.add(extents if kind == "raw" else wish.size, {**wish.sm_config, "vdi_type": "aio" if kind == "raw" else "vhd"})
+        row = self.db.row("VDI", made)
+        self._volumes[row["uuid"]] = (row["virtual_size"], {"vdi_type": row["sm_config"]["vdi_type"]})
+        return made
+
+    def vdi_destroy(self, vdi: str) -> None:
+        """See Driver."""
+        self._volumes.pop(self.db.get("VDI", vdi, "uuid"), None)
+        super().vdi_destroy(vdi)
+
+    @property
+    def _volumes(self) -> dict[str, tuple[int, dict[str, str]]]:
+        return self.pool.volumes.setdefault(self.db.get("SR", self.sr, "uuid"), {})
+
+    def _find_volumes(self) -> None:
+        """Take up the volumes that are on the LUN and not in the database, as after the repository was forgotten."""
+        for wanted, (size, sm_config) in self._volumes.items():
+            if not self.db.find("VDI", uuid=wanted):
+                self.db.create(
+                    "VDI", uuid=wanted, location=wanted, SR=self.sr, virtual_size=size, physical_utilisation=size, type="user",
+                    managed=True, sm_config=dict(sm_config),
+                )  # fmt: skip
 
 
 class LvmOverFibre(Lvm):

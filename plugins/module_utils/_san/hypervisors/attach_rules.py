@@ -41,6 +41,7 @@ def refuse_unknown(wish: DiskWish, known: Mapping[str, Sequence[str]], what: str
         "sharing": wish.sharing,
         "datastore": wish.file_system,
         "controller_type": wish.controller_type,
+        "fc_method": wish.fc_method,
     }
     for option, values in known.items():
         if asked[option] is not None and asked[option] not in values:

@@ -42,6 +42,8 @@ class DiskWish:
     sharing: str | None = None
     file_system: str | None = None
     """Name of the file system for the mapping file, where the platform has one."""
+    fc_method: str | None = None
+    """How a LUN over Fibre Channel becomes a disk, where the platform has several ways."""
     timeout: float = 300.0
     mount_point: str = ""
     """Where the guest shall mount it: what a cluster's resources for the disk are named after."""

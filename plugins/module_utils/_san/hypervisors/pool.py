@@ -26,6 +26,12 @@ def _probe_wsman(connection: Connection) -> bool:
     return is_wsman(connection, connection.scheme)
 
 
+def _probe_xapi(connection: Connection) -> bool:
+    from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.xapi import is_xapi
+
+    return is_xapi(connection)
+
+
 def _load_vmware() -> Callable[[Connection], Hypervisor]:
     from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.backend import VMware
 
@@ -42,6 +48,12 @@ def _load_kvm() -> Callable[[Connection], Hypervisor]:
     from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.backend import Kvm
 
     return Kvm
+
+
+def _load_xen() -> Callable[[Connection], Hypervisor]:
+    from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.backend import Xen
+
+    return Xen
 
 
 _PROBE_SECONDS = 10.0
@@ -78,6 +90,19 @@ DESCRIPTORS: tuple[Descriptor, ...] = (
         probe=None,
         load=_load_kvm,
         named_by_uri=True,
+    ),
+    Descriptor(
+        type="xen",
+        products="XenServer or XCP-ng",
+        default_port=443,
+        environment={
+            "hostname": "XENSERVER_HOST",
+            "username": "XENSERVER_USER",
+            "password": "XENSERVER_PASSWORD",
+            "validate_certs": "XENSERVER_VALIDATE_CERTS",
+        },
+        probe=_probe_xapi,
+        load=_load_xen,
     ),
 )
 

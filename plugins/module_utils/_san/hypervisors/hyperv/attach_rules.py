@@ -20,7 +20,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import disks
 
 _KNOWN: Mapping[str, Sequence[str]] = MappingProxyType(
-    {"mode": (PHYSICAL,), "disk_mode": (), "sharing": (NOT_SHARED,), "datastore": (), "controller_type": (hardware.SCSI,)}
+    {
+        "mode": (PHYSICAL,),
+        "disk_mode": (),
+        "sharing": (NOT_SHARED,),
+        "datastore": (),
+        "controller_type": (hardware.SCSI,),
+        "fc_method": (),
+    }
 )
 """Option → the one value that says what Hyper-V does anyway, if there is one."""
 

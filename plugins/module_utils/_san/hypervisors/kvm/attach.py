@@ -26,7 +26,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import CONFIG, LIVE
 
 _KNOWN: Mapping[str, Sequence[str]] = MappingProxyType(
-    {"mode": (PHYSICAL,), "disk_mode": (), "sharing": (NOT_SHARED, MULTI_WRITER), "datastore": ()}
+    {"mode": (PHYSICAL,), "disk_mode": (), "sharing": (NOT_SHARED, MULTI_WRITER), "datastore": (), "fc_method": ()}
 )
 """What libvirt knows of a LUN; types of controllers are the business of `places`."""
 

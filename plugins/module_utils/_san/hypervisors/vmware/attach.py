@@ -38,7 +38,12 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
 
 _KNOWN: Mapping[str, Sequence[str]] = MappingProxyType(
-    {"mode": tuple(rdm.COMPATIBILITY), "disk_mode": rdm.DISK_MODES, "sharing": (NOT_SHARED, MULTI_WRITER, PHYSICAL_BUS)}
+    {
+        "mode": tuple(rdm.COMPATIBILITY),
+        "disk_mode": rdm.DISK_MODES,
+        "sharing": (NOT_SHARED, MULTI_WRITER, PHYSICAL_BUS),
+        "fc_method": (),
+    }
 )
 """What vSphere knows of a raw disk; a datastore and a type of controller are looked up."""
 

@@ -1,0 +1,158 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The steps that make a LUN a disk of a VM, and those that take it from the VM again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors import attach_rules
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import host_lun, machines, places, probing, repositories
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.changing import Observed, VmChange
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.disk_steps import (
+    ConnectDisk,
+    DetachDisk,
+    FindDisk,
+    PlugDisk,
+    ShareDisk,
+    UnplugDisk,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.repository_steps import MakeRepository, MakeVolume
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import MULTI_WRITER, NOT_SHARED, PHYSICAL, VIRTUAL, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, Step
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.xapi import Record, XapiSession
+
+SR, HBA, UDEV = "sr", "hba", "udev"
+_KNOWN: Mapping[str, Sequence[str]] = MappingProxyType(
+    {
+        "mode": (PHYSICAL, VIRTUAL),
+        "disk_mode": (),
+        "sharing": (NOT_SHARED, MULTI_WRITER),
+        "datastore": (),
+        "controller_type": (machines.CONTROLLER,),
+        "fc_method": (SR, HBA, UDEV),
+    }
+)
+"""What XAPI knows of a LUN."""
+
+
+def plan_attach(session: XapiSession, vm: VirtualMachine, wish: DiskWish) -> Plan:
+    """Steps that make the LUN a disk of the VM as wished; none when it is one already.
+
+    Raises `InvalidInput` for a wish that cannot be met by any VM, `Refused` for one that this VM, as it is, cannot meet.
+    """
+    attach_rules.refuse_unknown(wish, _KNOWN, "a LUN on Xen")
+    change = VmChange(session, vm, wish.timeout)
+    now = change.observe()
+    now.refuse_unless_changeable()
+    has = now.vbds_of(wish.name)
+    if has:
+        return _plan_rest(change, now, has[0][1], wish)
+    *_ahead, place = places.choose_each(now.units(change.offered(now.ref), wish.leaving), wish.slots)
+    by_adapter = _over_fibre_channel(session, now, wish.name)
+    _refuse_other_mode(wish, by_adapter)
+    provided = _repository_of_its_own(change, now, wish) if by_adapter else _by_target(change, now, wish.name)
+    shared = wish.sharing == MULTI_WRITER
+    sharing = [ShareDisk(change, wish.name)] if shared and not by_adapter and not _is_sharable(now, wish.name) else []
+    plug = [PlugDisk(change, wish.name)] if now.running else []
+    return Plan([*provided, *sharing, ConnectDisk(change, wish.name, place, shared), *plug], _remarks(now, wish.name, by_adapter))
+
+
+def plan_detach(session: XapiSession, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
+    """Steps that take the LUN from the guest and from the VM; none when it does not have it.
+
+    Raises `Refused` for a VM that is suspended.
+    """
+    change = VmChange(session, vm, timeout)
+    now = change.observe()
+    has = now.vbds_of(name)
+    if has:
+        now.refuse_unless_changeable()
+    return Plan([step for _ref, vbd in has for step in (UnplugDisk(change, name, vbd), DetachDisk(change, name, vbd))])
+
+
+def _plan_rest(change: VmChange, now: Observed, vbd: Record, wish: DiskWish) -> Plan:
+    """What is missing when the VM has the LUN: a run that was killed may not have plugged it in."""
+    sharing = MULTI_WRITER if _is_sharable(now, wish.name) else NOT_SHARED
+    otherwise = [f"sharing {sharing}, not {wish.sharing}"] if wish.sharing not in (None, sharing) else []
+    elsewhere = attach_rules.other_place(wish.slot, machines.BUS, machines.unit(vbd))
+    attach_rules.refuse_change(change.name, wish.name, [*elsewhere, *otherwise])
+    return Plan([PlugDisk(change, wish.name)] if now.running and not vbd["currently_attached"] else [])
+
+
+def _over_fibre_channel(session: XapiSession, now: Observed, name: ScsiName) -> bool:
+    """Whether the LUN is reached by adapters for Fibre Channel, else by the target of an `iscsi` repository of the pool.
+
+    Of a LUN that nobody sees yet, that the pool has such a repository decides; a step that finds it otherwise has the plan made anew.
+    """
+    if now.estate.own_repository(name):
+        return True
+    if now.estate.vdis_of(name):
+        return False
+    if host_lun.shown_by_adapter(session, now.estate.master, name):
+        return True
+    return not now.estate.repositories_of(repositories.ISCSI)
+
+
+def _refuse_other_mode(wish: DiskWish, by_adapter: bool) -> None:
+    """Raise `Refused` for a mode that the LUN cannot have the way that it is reached."""
+    mode = VIRTUAL if by_adapter else PHYSICAL
+    if wish.mode not in (None, mode):
+        protocol = "Fibre Channel, by which the guest gets a disk on it" if by_adapter else "iSCSI, by which the guest gets the LUN itself"
+        raise Refused(f"LUN {wish.name} cannot be attached in mode {wish.mode}: the pool reaches it over {protocol}; leave mode out.")
+
+
+def _by_target(change: VmChange, now: Observed, name: ScsiName) -> list[Step]:
+    return [] if now.estate.vdis_of(name) else [FindDisk(change, name)]
+
+
+def _repository_of_its_own(change: VmChange, now: Observed, wish: DiskWish) -> list[Step]:
+    """The steps that make a LUN over Fibre Channel a repository with one volume, as far as they are not done.
+
+    Raises `Refused` for the ways that bypass the vendor's support, and for a pool that does not offer the type.
+    """
+    method = wish.fc_method or SR
+    if method != SR:
+        raise Refused(
+            f"fc_method {method} is not available in this version: leave it out for {SR}, which makes LUN {wish.name} an SR of its own."
+        )
+    offered = change.session.read("SR.get_supported_types")
+    if probing.LVM_FC not in offered:
+        raise Refused(
+            f"The pool offers no SR of type {probing.LVM_FC} (it offers {', '.join(sorted(map(str, offered)))}), and no iscsi SR of it "
+            f"lists LUN {wish.name}: make an SR of type {repositories.ISCSI} for the array's target, and map the LUN over iSCSI."
+        )
+    own, shared = now.estate.own_repository(wish.name), wish.sharing == MULTI_WRITER
+    if own is None:
+        return [MakeRepository(change, wish.name, wish.initialize), MakeVolume(change, wish.name, shared)]
+    _refuse_unshared_volume(now, wish, own[1])
+    plugged = now.estate.attached_hosts(own[1])
+    whole = all(host.id in plugged for host in now.estate.hosts)
+    repository = [] if whole else [MakeRepository(change, wish.name, wish.initialize)]
+    return [*repository, *([] if own[1]["VDIs"] else [MakeVolume(change, wish.name, shared)])]
+
+
+def _refuse_unshared_volume(now: Observed, wish: DiskWish, sr: Record) -> None:
+    """Raise `Refused` for a volume that was made for one VM: XAPI decides that when it is made."""
+    if wish.sharing == MULTI_WRITER and sr["VDIs"] and not _is_sharable(now, wish.name):
+        raise Refused(
+            f"The volume on LUN {wish.name} was made for one VM, which cannot be changed: ask for sharing multi_writer with the first VM, "
+            "on a LUN that is new, or leave sharing out."
+        )
+
+
+def _is_sharable(now: Observed, name: ScsiName) -> bool:
+    return any(vdi["sharable"] for _ref, vdi in now.estate.vdis_of(name))
+
+
+def _remarks(now: Observed, name: ScsiName, by_adapter: bool) -> list[str]:
+    if by_adapter:
+        vm = now.vm["name_label"]
+        return [f"The guest of VM {vm} sees a disk on LUN {name}, not the LUN itself: over Fibre Channel, XAPI supports nothing else."]
+    return []

@@ -1,0 +1,95 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A pool of XenServer or XCP-ng hosts, or one host, by its XAPI, as a hypervisor.
+
+An inventory is one call for each class of objects, whatever the number of VMs; what a host sees beside what the pool uses, its drivers are
+asked host by host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Homes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import (
+    attach,
+    estate,
+    host_lun,
+    hosts,
+    release,
+    rescan,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.changing import VmChange
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    About,
+    Attachment,
+    Host,
+    Inventory,
+    ScsiDevice,
+    Use,
+    VirtualMachine,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.xapi import XapiSession
+
+
+class Xen:
+    """A connection to the master of a pool. Implements `hypervisors.base.Hypervisor`."""
+
+    def __init__(self, connection: Connection, session: XapiSession | None = None) -> None:
+        """Log in. Raises `MissingLibrary`, `InvalidInput`, `ConnectionFailed` or `AuthenticationFailed`."""
+        self._session = session or XapiSession(connection)
+
+    @property
+    def type(self) -> str:
+        return hosts.TYPE
+
+    @property
+    def address(self) -> str:
+        return self._session.address
+
+    def about(self) -> About:
+        return hosts.about(self._session)
+
+    def hosts(self) -> list[Host]:
+        return hosts.hosts_with_hbas(self._session)
+
+    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None) -> Inventory:
+        return estate.inventory(self._session, devices)
+
+    def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:
+        return host_lun.devices(self._session, hosts, name)
+
+    def rescan(self, hosts: Sequence[str], name: ScsiName) -> None:
+        rescan.rescan(self._session)
+
+    def plan_attach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
+        return attach.plan_attach(self._session, vm, wish)
+
+    def plan_detach(self, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
+        return attach.plan_detach(self._session, vm, name, timeout)
+
+    def attachment(self, vm: VirtualMachine, name: ScsiName) -> Attachment | None:
+        now = VmChange(self._session, vm, self._session.connection.timeout).observe()
+        machine = now.estate.machine(now.ref, now.vm)
+        disk = next((disk for disk in machine.disks if disk.name == name), None)
+        if disk is None:
+            return None
+        return Attachment(disk, machine.controllers[0], guest_address="" if disk.unit is None else place_name(disk.bus, disk.unit))
+
+    def plan_release(self, hosts: Sequence[str], name: ScsiName) -> Plan:
+        return release.plan_release(self._session, name)
+
+    def in_service(self, hosts: Sequence[str], name: ScsiName) -> list[Use]:
+        return release.in_service(self._session, hosts, name)
+
+    def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
+        return release.plan_forget(self._session, name)
+
+    def close(self) -> None:
+        self._session.close()

@@ -1,0 +1,255 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Everything that a pool knows of hosts, VMs and storage, in as many calls as there are classes, whatever the number of VMs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import machines, repositories
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.repositories import PASSING
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    CONNECTED,
+    DEVICE_OK,
+    MAINTENANCE,
+    UNREACHABLE,
+    FileSystem,
+    Host,
+    Inventory,
+    ScsiDevice,
+    Use,
+    VirtualMachine,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.xapi import NULL, Record, Records, XapiSession
+
+_CLASSES = ("pool", "host", "host_metrics", "VM", "VBD", "VDI", "SR", "PBD")
+
+
+@dataclass(frozen=True)
+class Estate:
+    """The records of one look, by opaque reference."""
+
+    pool: Record
+    host: Records
+    host_metrics: Records
+    vm: Records
+    vbd: Records
+    vdi: Records
+    sr: Records
+    pbd: Records
+
+    @cached_property
+    def cluster(self) -> str:
+        """What the pool is called: its name, or for one without a name its UUID."""
+        return str(self.pool["name_label"] or self.pool["uuid"])
+
+    @property
+    def master(self) -> str:
+        """The reference of the host that answers for the pool."""
+        return str(self.pool["master"])
+
+    @cached_property
+    def hosts(self) -> list[Host]:
+        """Every host without its adapters."""
+        return [self._host(record) for record in self.host.values()]
+
+    @cached_property
+    def virtual_machines(self) -> list[VirtualMachine]:
+        """Every VM and template; neither snapshots nor control domains."""
+        return [self.machine(ref, record) for ref, record in self.vm.items() if machines.is_machine(record)]
+
+    def machine(self, ref: str, record: Record) -> VirtualMachine:
+        """One VM with its disks."""
+        disks = [machines.disk(vbd, *self.behind(vbd), self.parents(vbd["VDI"])) for vbd in self.disks_of(ref) if vbd["VDI"] in self.vdi]
+        return machines.machine(record, self._home(record), self.cluster, disks, [*map(machines.unit, self.drives_of(ref))])
+
+    def drives_of(self, vm: str) -> list[Record]:
+        """The VBDs of a VM (reference), disks and drives for media."""
+        return [self.vbd[ref] for ref in self.vm[vm]["VBDs"] if ref in self.vbd]
+
+    def disks_of(self, vm: str) -> list[Record]:
+        """The VBDs of a VM (reference) that are disks."""
+        return [vbd for vbd in self.drives_of(vm) if vbd["type"] == "Disk"]
+
+    def behind(self, vbd: Record) -> tuple[Record, Record, ScsiName | None]:
+        """The VDI of a VBD, its repository, and the LUN that the VDI is, if it is one."""
+        vdi = self.vdi[vbd["VDI"]]
+        return vdi, self.sr[vdi["SR"]], self.lun(vdi)
+
+    def lun(self, vdi: Record) -> ScsiName | None:
+        """The LUN that a VDI is, or stands for; None for an image."""
+        sr = self.sr.get(vdi["SR"])
+        if sr is None:
+            return None
+        return repositories.passed_lun(sr, vdi) if sr["type"] in PASSING else self.own_lun(sr)
+
+    def own_lun(self, sr: Record) -> ScsiName | None:
+        """The LUN for which this collection made a repository; None for anybody else's, and for one that is used for more by now."""
+        name = repositories.marked(sr)
+        other = [lun for pbd in self.pbds(sr) for lun in repositories.names(pbd["device_config"]) if lun != name]
+        return name if not other and len(sr["VDIs"]) <= 1 and sr["type"] == repositories.LVM_FC else None
+
+    def own_repository(self, name: ScsiName) -> tuple[str, Record] | None:
+        """The repository that this collection made for a LUN, with its reference."""
+        return next(((ref, sr) for ref, sr in self.sr.items() if self.own_lun(sr) == name), None)
+
+    def vdis_of(self, name: ScsiName) -> list[tuple[str, Record]]:
+        """The VDIs that are the LUN, with their references."""
+        return [(ref, vdi) for ref, vdi in self.vdi.items() if self.lun(vdi) == name]
+
+    def repositories_of(self, kind: str) -> list[tuple[str, Record]]:
+        """The repositories of a type, with their references."""
+        return [(ref, sr) for ref, sr in self.sr.items() if sr["type"] == kind]
+
+    def pbds(self, sr: Record) -> list[Record]:
+        """How the hosts reach a repository."""
+        return [self.pbd[ref] for ref in sr["PBDs"] if ref in self.pbd]
+
+    def attached_hosts(self, sr: Record) -> list[str]:
+        """The UUIDs of the hosts that have a repository plugged in."""
+        there = [pbd["host"] for pbd in self.pbds(sr) if pbd["currently_attached"]]
+        return [self.host[ref]["uuid"] for ref in there if ref in self.host]
+
+    def host_ref(self, uuid: str) -> str:
+        """The reference of a host; the null reference for one that is gone."""
+        return next((ref for ref, record in self.host.items() if record["uuid"] == uuid), NULL)
+
+    def file_systems(self) -> list[FileSystem]:
+        """The repositories that keep image files; neither those that pass LUNs on, nor what this collection made for a LUN."""
+        return [self._file_system(sr) for sr in self.sr.values() if sr["type"] not in PASSING and self.own_lun(sr) is None]
+
+    def devices(self) -> list[ScsiDevice]:
+        """The LUNs that hosts have in use for the pool, and those that repositories which pass LUNs on list."""
+        return [*self._devices_of_pbds(), *self._devices_of_vdis()]
+
+    def uses(self) -> list[Use]:
+        """What has a LUN otherwise than as a VM's disk or as a file system, and what nobody can look into."""
+        return [*self._unknown_repositories(), *self._other_holders(), *self._high_availability(), *self._unknown_disks()]
+
+    def parents(self, vdi: str) -> list[Record]:
+        """The VDIs that an image is based on, nearest first (sm_config `vhd-parent` names them by UUID)."""
+        by_uuid = self._by_uuid
+        found: list[Record] = []
+        parent = self.vdi[vdi]["sm_config"].get("vhd-parent", "")
+        while parent in by_uuid and by_uuid[parent] not in found:
+            found.append(by_uuid[parent])
+            parent = found[-1]["sm_config"].get("vhd-parent", "")
+        return [{**record, "SR": self.sr[record["SR"]]["uuid"]} for record in found]
+
+    @cached_property
+    def _by_uuid(self) -> Records:
+        return {record["uuid"]: record for record in self.vdi.values()}
+
+    def _home(self, vm: Record) -> str:
+        """The UUID of the host where a VM runs, else where it would rather run, else of the master, which is where it is registered."""
+        ref = next((ref for ref in (vm["resident_on"], vm["affinity"]) if ref in self.host), self.master)
+        return str(self.host[ref]["uuid"]) if ref in self.host else ""
+
+    def _host(self, record: Record) -> Host:
+        software = record["software_version"]
+        return Host(
+            id=record["uuid"],
+            name=record["name_label"] or record["hostname"],
+            cluster=self.cluster,
+            product=software.get("product_brand", "XAPI"),
+            version=software.get("product_version", ""),
+            uuid=record["uuid"],
+            state=self._state(record),
+        )
+
+    def _state(self, record: Record) -> str:
+        metrics = self.host_metrics.get(record["metrics"], {})
+        if not metrics.get("live", False):
+            return UNREACHABLE
+        return CONNECTED if record["enabled"] else MAINTENANCE
+
+    def _file_system(self, sr: Record) -> FileSystem:
+        configs = [pbd["device_config"] for pbd in self.pbds(sr)]
+        extents = dict.fromkeys(extent for config in configs for extent in repositories.scsi_ids(config))
+        return FileSystem(
+            id=sr["uuid"],
+            name=sr["name_label"],
+            kind=sr["type"],
+            hosts=[self.host[pbd["host"]]["uuid"] for pbd in self.pbds(sr) if pbd["host"] in self.host],
+            extents=list(extents),
+            remote=next(filter(None, map(repositories.remote, configs)), ""),
+            size_bytes=machines.number(sr["physical_size"]),
+        )
+
+    def _devices_of_pbds(self) -> Iterator[ScsiDevice]:
+        for sr in self.sr.values():
+            for pbd in self.pbds(sr):
+                if pbd["currently_attached"] and pbd["host"] in self.host:
+                    for extent in repositories.scsi_ids(pbd["device_config"]):
+                        host = self.host[pbd["host"]]["uuid"]
+                        size = repositories.marked_size(sr) or machines.number(sr["physical_size"])
+                        yield ScsiDevice(host, extent, ScsiName.try_parse(extent), size, state=DEVICE_OK)
+
+    def _devices_of_vdis(self) -> Iterator[ScsiDevice]:
+        for vdi in self.vdi.values():
+            sr = self.sr.get(vdi["SR"])
+            name = repositories.passed_lun(sr, vdi) if sr and sr["type"] in PASSING else None
+            for host in self.attached_hosts(sr) if sr and name else ():
+                yield ScsiDevice(host, machines.device(name), name, machines.number(vdi["virtual_size"]), state=DEVICE_OK)
+
+    def _unknown_repositories(self) -> Iterator[Use]:
+        for sr in self.sr.values():
+            configs = [pbd["device_config"] for pbd in self.pbds(sr)]
+            told = any(repositories.scsi_ids(config) or repositories.target(config) for config in configs) or sr["type"] in PASSING
+            if repositories.lies_on_devices(sr) and not told and repositories.marked(sr) is None:
+                how = f"is a storage repository of type {sr['type']} of which no PBD tells on which LUN it lies"
+                yield Use("SR", sr["name_label"], sr["uuid"], how, way_out="plug it in on a host, or forget it if it is gone for good")
+
+    def _other_holders(self) -> Iterator[Use]:
+        """Snapshots and control domains that have a LUN as a disk."""
+        for ref, vm in self.vm.items():
+            if machines.is_machine(vm):
+                continue
+            kind = "control domain" if vm["is_control_domain"] else "snapshot"
+            for vbd in self.disks_of(ref):
+                name = self.lun(self.vdi[vbd["VDI"]]) if vbd["VDI"] in self.vdi else None
+                if name:
+                    yield Use(kind, vm["name_label"], vm["uuid"], "has it as a disk", name)
+
+    def _high_availability(self) -> Iterator[Use]:
+        for uuid in self.pool.get("ha_statefiles", ()):
+            vdi = self._by_uuid.get(uuid) or self.vdi.get(uuid)
+            name = self.lun(vdi) if vdi else None
+            if name:
+                yield Use("pool", self.cluster, self.pool["uuid"], "keeps the state of its high availability on it", name)
+
+    def _unknown_disks(self) -> Iterator[Use]:
+        """VMs with a disk that is a LUN of which the driver does not tell which."""
+        for ref, vm in self.vm.items():
+            for vbd in self.disks_of(ref) if machines.is_machine(vm) else ():
+                if vbd["VDI"] in self.vdi:
+                    vdi, sr, name = self.behind(vbd)
+                    if sr["type"] in PASSING and name is None:
+                        how = f"has the disk {vdi['name_label'] or vdi['uuid']} of SR {sr['name_label']}, which does not tell its LUN"
+                        yield Use("VM", vm["name_label"], vm["uuid"], how, way_out="let the SR be scanned, or take the disk from the VM")
+
+
+def read(session: XapiSession) -> Estate:
+    """One look at everything: a call for each class. Raises `RemoteError` for an endpoint without a pool."""
+    pool, *others = (session.records(kind) for kind in _CLASSES)
+    if not pool:
+        raise RemoteError(f"The hypervisor {session.address} tells of no pool: check that its XAPI is up, then run this task again.")
+    return Estate(next(iter(pool.values())), *others)
+
+
+def inventory(session: XapiSession, devices: bool) -> Inventory:
+    """Everything that the pool has."""
+    estate = read(session)
+    return Inventory(
+        hosts=estate.hosts,
+        virtual_machines=estate.virtual_machines,
+        file_systems=estate.file_systems(),
+        devices=estate.devices() if devices else (),
+        uses=estate.uses(),
+    )

@@ -1,0 +1,204 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From records to the model: what a pool has, who uses a LUN, and how many calls that takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import estate, repositories
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    IMAGE,
+    MAINTENANCE,
+    MULTI_WRITER,
+    PASSTHROUGH,
+    UNREACHABLE,
+    Inventory,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArrayView
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.resources import Resources
+from tests.unit.xapi import LUN, OTHER, SIZE, TARGET, Pool
+
+
+def inventory(pool: Pool, devices: bool = True) -> Inventory:
+    return estate.inventory(pool, devices)  # type: ignore[arg-type]
+
+
+def image_on(pool: Pool, kind: str, config: dict[str, str], **fields: Any) -> None:
+    sr = pool.add_sr(kind, config)
+    pool.add_vbd(pool.vm, pool.add_vdi(sr, **fields))
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [
+        ("lvmoiscsi", {**TARGET, "SCSIid": LUN.xapi}),
+        ("lvmohba", {"SCSIid": LUN.xapi}),
+        ("ext", {"device": f"/dev/disk/by-id/scsi-{LUN.xapi}-part3"}),
+        ("gfs2", {"SCSIid": f"{OTHER.xapi},{LUN.xapi}"}),
+    ],
+)
+def test_an_image_lies_on_the_lun_that_the_pbds_of_its_repository_name(kind: str, config: dict[str, str]) -> None:
+    pool = Pool()
+    image_on(pool, kind, config)
+    seen = inventory(pool)
+    (disk,) = next(vm for vm in seen.virtual_machines if vm.name == "app01").disks
+    assert (disk.kind, disk.name) == (IMAGE, None)
+    (store,) = seen.file_systems
+    assert store.id == disk.file_system
+    assert LUN in Resources(seen).lun_names_under(seen.virtual_machines)
+
+
+def test_an_image_on_nfs_lies_on_the_export_that_the_pbd_names() -> None:
+    pool = Pool()
+    image_on(pool, "nfs", {"server": "192.0.2.20", "serverpath": "/vol1"})
+    (store,) = inventory(pool).file_systems
+    assert store.remote == "192.0.2.20:/vol1"
+
+
+def test_a_repository_in_a_directory_tells_no_device() -> None:
+    pool = Pool()
+    image_on(pool, "file", {"location": "/var/images"})
+    seen = inventory(pool)
+    resources = Resources(seen)
+    vm = next(vm for vm in seen.virtual_machines if vm.name == "app01")
+    resources.resolve(ArrayView())
+    (under,) = resources.disk(vm, vm.disks[0]).under
+    assert under.reason == "the file file system file does not tell on which devices it lies"
+
+
+@pytest.mark.parametrize(("kind", "where"), [("iscsi", "sm_config"), ("hba", "sm_config"), ("udev", "location")])
+def test_a_vdi_of_a_repository_that_passes_luns_on_is_the_lun(kind: str, where: str) -> None:
+    pool = Pool()
+    told = {"location": f"/dev/mapper/{LUN.xapi}"} if where == "location" else {"sm_config": {"SCSIid": LUN.xapi}}
+    image_on(pool, kind, TARGET, **told, sharable=True)
+    seen = inventory(pool)
+    (disk,) = next(vm for vm in seen.virtual_machines if vm.name == "app01").disks
+    assert (disk.kind, disk.name, disk.sharing, disk.mode) == (PASSTHROUGH, LUN, MULTI_WRITER, "physical")
+    assert seen.file_systems == []
+    assert {device.host for device in seen.devices if device.name == LUN} == {host.id for host in seen.hosts}
+
+
+def test_the_chain_of_an_image_goes_down_to_its_root() -> None:
+    pool = Pool()
+    sr = pool.add_sr("ext", {"device": "/dev/sda3"})
+    base = pool.db["VDI"][pool.add_vdi(sr, location="base")]
+    middle = pool.db["VDI"][pool.add_vdi(sr, location="middle", sm_config={"vhd-parent": base["uuid"]})]
+    pool.add_vbd(pool.vm, pool.add_vdi(sr, location="leaf", sm_config={"vhd-parent": middle["uuid"]}))
+    (disk,) = next(vm for vm in inventory(pool).virtual_machines if vm.name == "app01").disks
+    assert [disk.path, *(parent.path for parent in disk.parents)] == ["leaf", "middle", "base"]
+    assert {parent.file_system for parent in disk.parents} == {disk.file_system}
+
+
+def test_a_chain_that_runs_in_a_circle_ends() -> None:
+    pool = Pool()
+    sr = pool.add_sr("ext", {"device": "/dev/sda3"})
+    vdi = pool.add_vdi(sr, location="leaf")
+    pool.db["VDI"][vdi]["sm_config"] = {"vhd-parent": pool.db["VDI"][vdi]["uuid"]}
+    pool.add_vbd(pool.vm, vdi)
+    (disk,) = next(vm for vm in inventory(pool).virtual_machines if vm.name == "app01").disks
+    assert [parent.path for parent in disk.parents] == ["leaf"]
+
+
+def test_the_number_of_calls_does_not_grow_with_the_vms() -> None:
+    pool = Pool()
+    sr = pool.add_sr("ext", {"device": "/dev/sda3"})
+    for number in range(50):
+        pool.add_vbd(pool.add_vm(f"vm{number}", "Halted"), pool.add_vdi(sr))
+    inventory(pool)
+    assert len(pool.calls) == 8
+
+
+def test_snapshots_and_control_domains_are_no_vms_and_use_what_they_have() -> None:
+    pool = Pool()
+    sr = pool.add_raw_iscsi()
+    pool.map_iscsi()
+    pool.change("SR.scan", sr, timeout=1)
+    (vdi,) = pool.db["SR"][sr]["VDIs"]
+    pool.add_vbd(pool.add_vm("snap", "Halted", is_a_snapshot=True), vdi)
+    pool.add_vbd(pool.add_vm("dom0", "Running", is_control_domain=True), vdi, "1")
+    seen = inventory(pool)
+    assert {vm.name for vm in seen.virtual_machines} == {"app01", "app02"}
+    assert {(use.kind, use.name, use.lun) for use in seen.uses} == {("snapshot", "snap", LUN), ("control domain", "dom0", LUN)}
+
+
+def test_a_lun_with_the_state_of_high_availability_is_used() -> None:
+    pool = Pool()
+    sr = pool.add_raw_iscsi()
+    pool.map_iscsi()
+    pool.change("SR.scan", sr, timeout=1)
+    next(iter(pool.db["pool"].values()))["ha_statefiles"] = [repositories.vdi_uuid(LUN)]
+    assert [(use.kind, use.lun) for use in inventory(pool).uses] == [("pool", LUN)]
+
+
+def test_a_repository_whose_lun_nobody_tells_may_lie_on_any() -> None:
+    pool = Pool()
+    pool.add_sr("lvmohba", {}, name="lost", hosts=())
+    (use,) = inventory(pool).uses
+    assert (use.name, use.lun) == ("lost", None)
+
+
+def test_a_disk_whose_lun_the_driver_does_not_tell_may_be_any_and_stays_a_disk() -> None:
+    pool = Pool()
+    image_on(pool, "hba", {}, location="0000")
+    seen = inventory(pool)
+    (disk,) = next(vm for vm in seen.virtual_machines if vm.name == "app01").disks
+    assert (disk.kind, disk.name) == (PASSTHROUGH, None)
+    assert [(use.kind, use.name, use.lun) for use in seen.uses] == [("VM", "app01", None)]
+
+
+def test_what_this_collection_made_for_a_lun_stands_for_the_lun() -> None:
+    pool = Pool()
+    sr = pool.add_sr("lvmohba", {"SCSIid": LUN.xapi}, name_description=repositories.mark(LUN, 5 * SIZE))
+    pool.add_vbd(pool.vm, pool.add_vdi(sr, sm_config={"type": "raw"}))
+    seen = inventory(pool)
+    (disk,) = next(vm for vm in seen.virtual_machines if vm.name == "app01").disks
+    assert (disk.kind, disk.name, disk.mode) == (PASSTHROUGH, LUN, "virtual")
+    assert seen.file_systems == []
+    assert {device.size_bytes for device in seen.devices} == {5 * SIZE}
+
+
+@pytest.mark.parametrize("change", ["another LUN", "a second volume", "another type"])
+def test_a_repository_that_only_says_so_is_not_ours(change: str) -> None:
+    pool = Pool()
+    lun = OTHER if change == "another LUN" else LUN
+    kind = "lvmoiscsi" if change == "another type" else "lvmohba"
+    sr = pool.add_sr(kind, {"SCSIid": lun.xapi}, name_description=repositories.mark(LUN))
+    for _volume in range(2 if change == "a second volume" else 1):
+        pool.add_vdi(sr)
+    assert [store.kind for store in inventory(pool).file_systems] == [kind]
+
+
+def test_hosts_are_told_apart_by_what_they_can_do() -> None:
+    pool = Pool()
+    pool.add_host("resting", enabled=False)
+    pool.add_host("dead", live=False)
+    states = {host.name: host.state for host in inventory(pool).hosts}
+    assert states == {"xen1": "connected", "xen2": "connected", "resting": MAINTENANCE, "dead": UNREACHABLE}
+
+
+def test_a_vm_that_is_off_is_registered_at_the_master_and_may_run_anywhere_in_the_pool() -> None:
+    pool = Pool()
+    seen = inventory(pool)
+    vm = next(vm for vm in seen.virtual_machines if vm.name == "app02")
+    assert (vm.host, vm.cluster, vm.power) == (pool.db["host"][pool.master]["uuid"], "lab", "off")
+    assert {host.cluster for host in seen.hosts} == {"lab"}
+
+
+def test_drives_for_media_take_a_place_and_are_no_disks() -> None:
+    pool = Pool()
+    pool.add_vbd(pool.vm, "OpaqueRef:NULL", "3", type="CD")
+    vm = next(vm for vm in inventory(pool).virtual_machines if vm.name == "app01")
+    assert (vm.disks, vm.controllers[0].units) == ([], [3])
+
+
+def test_an_endpoint_without_a_pool_is_told() -> None:
+    pool = Pool()
+    pool.db["pool"].clear()
+    with pytest.raises(RemoteError, match="tells of no pool"):
+        inventory(pool)
