@@ -24,7 +24,7 @@ from tests.bench.reader import Paths, Task
 from tests.bench.report import COUNT, RATIO, Findings
 from tests.lab.inventory import connection
 from tests.lab.launch import Endpoint, Endpoints, running_lab
-from tests.lab.world import World
+from tests.lab.world import Size, World
 
 DISKS = 2
 LXML, PYVMOMI = "bare lxml", "pyvmomi"
@@ -105,7 +105,7 @@ def measure(directory: Path, sizes: Sequence[int], rounds: int) -> list[Findings
     measured = [(subject, Findings(f"{subject.module}, {DISKS} disks a VM", _notes(subject))) for subject in SUBJECTS]
     for size in sizes:
         lab = directory / f"vms-{size}"
-        with running_lab(["vcenter"], lab, vms=size, disks=DISKS) as endpoints:
+        with running_lab(["vcenter"], lab, Size(size, DISKS)) as endpoints:
             world = json.loads((lab / "world.json").read_text())
             for subject, findings in measured:
                 _measure_size(subject, findings, endpoints, world, rounds)

@@ -66,11 +66,11 @@ def test_the_raw_disk_of_a_vm_is_a_lun_mapped_to_its_cluster() -> None:
 
 @pytest.mark.parametrize(("vms", "expected"), [(0, 15), (10, 15), (16, 16), (101, 101)])
 def test_numbered_vms_fill_up_to_the_total(vms: int, expected: int) -> None:
-    assert len(world.build(vms)["vcenter"]["vms"]) == expected
+    assert len(world.build(world.Size(vms))["vcenter"]["vms"]) == expected
 
 
 def test_numbered_vms_spread_evenly_and_stay_on_datastores_of_their_cluster() -> None:
-    grown = world.build(115, disks=4)["vcenter"]
+    grown = world.build(world.Size(115, disks=4))["vcenter"]
     fleet = [vm for vm in grown["vms"] if vm["folder"] == "fleet"]
     clusters = {ds["name"]: ds.get("clusters", []) for ds in grown["datastores"]}
     assert set(Counter(vm["host"] for vm in fleet).values()) == {25}
@@ -110,7 +110,7 @@ def test_every_kind_of_hyper_v_vm_is_there() -> None:
 
 
 def test_the_fleet_of_the_single_host_has_the_total_asked_for() -> None:
-    grown = world.build(100, disks=3)["hyperv"]["vms"]
+    grown = world.build(world.Size(100, disks=3))["hyperv"]["vms"]
     fleet = [vm for vm in grown if vm["name"].startswith("hvvm")]
     assert sum(vm["host"] == "hv01.lab" for vm in grown) == 100
     assert {len(vm["disks"]) for vm in fleet} == {3}
