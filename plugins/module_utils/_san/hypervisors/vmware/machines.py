@@ -65,6 +65,10 @@ _ELSEWHERE = frozenset(
 """Devices that most VMs have and that are never on a storage controller."""
 _DISK = "VirtualDisk"
 _RAW_DEVICE_MAPPING = "VirtualDiskRawDiskMappingVer1BackingInfo"
+_RAW_DISK = b"RawDisk"
+"""In the names of all types of backings that are devices (VirtualDiskRawDisk…BackingInfo)."""
+_TOLD = f"<name>{properties.DEVICES_OF_VM}</name>".encode()
+_NOT_TOLD = b"<missingSet"
 _POWER_STATES: Mapping[str, str] = {"poweredOn": POWERED_ON, "poweredOff": POWERED_OFF, "suspended": SUSPENDED}
 _BUS_SHARING: Mapping[str, str] = {"physicalSharing": PHYSICAL, "virtualSharing": VIRTUAL}
 _MODES: Mapping[str, str] = {word: mode for mode, word in COMPATIBILITY.items()}
@@ -100,6 +104,11 @@ def unreadable(record: ObjectRecord) -> Use | None:
     state = record.text("runtime.connectionState", CONNECTED)
     because = f"it is {state}" if state != CONNECTED else record.why_missing(properties.DEVICES_OF_VM) or "its configuration is not there"
     return Use("VM", name_of(record), record.moid, f"cannot be read because {because}")
+
+
+def may_have_raw_disk(record: bytes) -> bool:
+    """Whether a VM may have a LUN as a disk, by its record as it came: also one whose hardware was not told, or not all of it."""
+    return _RAW_DISK in record or _TOLD not in record or _NOT_TOLD in record
 
 
 def readable(record: ObjectRecord) -> VirtualMachine:
