@@ -96,11 +96,11 @@ class MemoryHypervisor:
         self.calls.append("about")
         return About(self.type, "Memory", "1", self.address)
 
-    def hosts(self) -> list[Host]:
+    def hosts(self, at_once: bool = False) -> list[Host]:
         self.calls.append("hosts")
         return self.host_list
 
-    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None) -> Inventory:
+    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None, at_once: bool = False) -> Inventory:
         self.calls.append("inventory with images" if images else "inventory")
         self.meanwhile.get(sum(call.startswith("inventory") for call in self.calls), lambda: None)()
         self.device_reads += devices

@@ -89,14 +89,17 @@ class Hypervisor(Protocol):
     def about(self) -> About:
         """Who the endpoint is, its clusters, hosts and capabilities."""
 
-    def hosts(self) -> list[Host]:
-        """All hosts with their HBAs and the paths of these."""
+    def hosts(self, at_once: bool = False) -> list[Host]:
+        """All hosts with their HBAs and the paths of these.
 
-    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None) -> Inventory:
+        `at_once`: hosts that are asked directly may be asked side by side; else they are asked in turn, as a change wants it.
+        """
+
+    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None, at_once: bool = False) -> Inventory:
         """All hosts, VMs with their virtual disks, file systems and, if asked for, host SCSI devices. HBAs only where they cost no request.
 
         With `images`, also what only one request per image file tells where the platform does not list it: size and parents.
-        With `only`, a backend may leave out the VMs that it does not want.
+        With `only`, a backend may leave out the VMs that it does not want. `at_once` as for `hosts`.
         """
 
     def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 else:
     Element = Any
 
-Keep = Callable[[bytes], bool]
-"""Whether a record, as it came, is of use."""
+Trim = Callable[[bytes], bytes]
+"""What of a record, as it came, is to be parsed; nothing where all of it is of no use."""
 
 VIM_NAMESPACE = "urn:vim25"
 _VIM = f"{{{VIM_NAMESPACE}}}"
@@ -39,6 +39,8 @@ _XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 _OBJECTS = f"{_VIM}objects"
 _OBJECT = f"{_VIM}obj"
 _PROPERTY = f"{_VIM}propSet"
+_NAME = f"{_VIM}name"
+_VALUE = f"{_VIM}val"
 _MISSING = f"{_VIM}missingSet"
 _TOKEN = f"{_VIM}token"
 _RETURN_VALUE = f"{_VIM}returnval"
@@ -46,7 +48,7 @@ _BEGIN_OF_RECORD, _OPEN_RECORD, _END_OF_RECORD = b"<objects>", b"<objects", b"</
 _MARKUP = b"<!"
 """Comments and CDATA, in which tags are text."""
 _MOID = re.compile(rb"\s*<obj [^<>]*>([\w-]+)</obj>")
-_PIECE = 1 << 16
+_PIECE = 1 << 18
 _TRUE = frozenset({"true", "1"})
 
 
@@ -144,9 +146,9 @@ class ObjectRecord:
 class ReplyStream:
     """One page of a RetrievePropertiesEx or ContinueRetrievePropertiesEx reply; iterate it once, then read `token`."""
 
-    def __init__(self, source: Source, keep: Keep | None = None) -> None:
-        """`keep`: which records are to be parsed; all, if it is not given."""
-        self._sieve = _Sieve(source, keep) if keep else None
+    def __init__(self, source: Source, trim: Trim | None = None) -> None:
+        """`trim`: what of each record is to be parsed; all, if it is not given."""
+        self._sieve = _Sieve(source, trim) if trim else None
         self._source = _Portion(self._sieve or source)
         self._parsed = 0
         self.token = ""
@@ -154,7 +156,7 @@ class ReplyStream:
 
     @property
     def count(self) -> int:
-        """Records so far, also those that were not kept."""
+        """Records so far, also those that were of no use."""
         return self._parsed + (self._sieve.dropped if self._sieve else 0)
 
     def __iter__(self) -> Iterator[ObjectRecord]:
@@ -185,11 +187,11 @@ class ReplyStream:
 
 
 class _Sieve:
-    """A source without the records that are not kept. What does not look as vSphere writes it stays, so that nothing is lost."""
+    """A source with what of its records is of use. What does not look as vSphere writes it stays, so that nothing is lost."""
 
-    def __init__(self, source: Source, keep: Keep) -> None:
+    def __init__(self, source: Source, trim: Trim) -> None:
         self._source = source
-        self._keep = keep
+        self._trim = trim
         self._rest = b""
         self.dropped = 0
         """Records so far."""
@@ -207,10 +209,13 @@ class _Sieve:
         return left
 
     def _sifted(self, piece: bytes) -> bytes:
-        """What was read up to the end of a record, without the record if it is not kept."""
+        """What was read up to the end of a record, without what of the record is of no use."""
         before, begin, record = piece.partition(_BEGIN_OF_RECORD)
-        if not begin or _OPEN_RECORD in before or _OPEN_RECORD in record or _MARKUP in piece or self._keep(record):
+        if not begin or _OPEN_RECORD in before or _OPEN_RECORD in record or _MARKUP in piece:
             return piece + _END_OF_RECORD
+        used = self._trim(record)
+        if used:
+            return before + begin + used + _END_OF_RECORD
         self.dropped += 1
         return before
 
@@ -251,13 +256,19 @@ def _record(objects: Element) -> ObjectRecord:
     properties: dict[str, Element] = {}
     missing: dict[str, str] = {}
     for item in objects:
-        if item.tag == _PROPERTY:
-            found = parts(item)
-            if "val" in found:
-                properties[(found["name"].text or "") if "name" in found else ""] = found["val"]
-        elif item.tag == _OBJECT:
+        tag = item.tag
+        if tag == _PROPERTY:
+            name, value = "", None
+            for part in item:
+                if part.tag == _VALUE:
+                    value = part
+                elif part.tag == _NAME:
+                    name = part.text or ""
+            if value is not None:
+                properties[name] = value
+        elif tag == _OBJECT:
             kind, moid = str(item.get("type", "")), item.text or ""
-        elif item.tag == _MISSING:
+        elif tag == _MISSING:
             missing[text(item, "path")] = _reason(child(item, "fault"))
     return ObjectRecord(kind, moid, properties, missing)
 

@@ -66,16 +66,16 @@ class VMware:
     def about(self) -> About:
         return hosts.about(self._session, self.address)
 
-    def hosts(self) -> list[Host]:
+    def hosts(self, at_once: bool = False) -> list[Host]:
         return hosts.hosts_with_hbas(self._session)
 
-    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None) -> Inventory:
+    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None, at_once: bool = False) -> Inventory:
         paths = properties.INVENTORY_WITH_LUNS if devices else properties.INVENTORY
-        estate = self._estate_on(paths, only) if only else Estate(self._session.retrieve(paths))
-        machines, unknown = self._with_names(estate.virtual_machines, estate.devices)
+        estate = self._estate_on(paths, only) if only else Estate(self._session.retrieve(paths, trim=machines.trimmed))
+        virtual_machines, unknown = self._with_names(estate.virtual_machines, estate.devices)
         return Inventory(
             hosts=estate.hosts,
-            virtual_machines=machines,
+            virtual_machines=virtual_machines,
             file_systems=estate.file_systems,
             devices=estate.devices,
             uses=[*estate.uses, *unknown],
@@ -127,9 +127,9 @@ class VMware:
         wanted = only(Inventory(hosts=estate.hosts, file_systems=estate.file_systems, devices=estate.devices))
         listed = estate.machines_on(wanted.file_systems)
         if wanted.raw_disks:
-            estate.take(self._session.retrieve(of_vms, keep=partial(_is_wanted, frozenset(listed))))
+            estate.take(self._session.retrieve(of_vms, trim=partial(_if_wanted, frozenset(listed))))
         else:
-            estate.take(self._session.retrieve(of_vms, {properties.VIRTUAL_MACHINE: listed}))
+            estate.take(self._session.retrieve(of_vms, {properties.VIRTUAL_MACHINE: listed}, trim=machines.trimmed))
         return estate
 
     def _devices(self, hosts: Iterable[str]) -> list[ScsiDevice]:
@@ -148,7 +148,8 @@ class VMware:
         return named, of_unknown_luns(named, seen)
 
 
-def _is_wanted(listed: Collection[str], record: bytes) -> bool:
-    """Whether a VM is one of those that are listed by their ids, or may have a raw disk."""
+def _if_wanted(listed: Collection[str], record: bytes) -> bytes:
+    """The record of a VM that is listed by its id, or that may have a raw disk; nothing of any other."""
     moid = moid_in(record)
-    return not moid or moid in listed or machines.may_have_raw_disk(record)
+    wanted = not moid or moid in listed or machines.may_have_raw_disk(record)
+    return machines.trimmed(record) if wanted else b""

@@ -96,7 +96,8 @@ def storage_map(
     """
     known_as = Endpoint(hypervisor.type, hypervisor.address, endpoint or hypervisor.address, _now())
     look = _Look(where, where.asked(arrays))
-    inventory = hypervisor.inventory(images=images, only=look.homes if where.by_storage and not (names or where.vm) else None)
+    only = look.homes if where.by_storage and not (names or where.vm) else None
+    inventory = hypervisor.inventory(images=images, only=only, at_once=True)
     machines = where.machines(inventory, select_vms(inventory, names, clusters))
     resources = Resources(inventory)
     answers = look.answers(inventory, resources, machines)
