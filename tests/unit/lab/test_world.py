@@ -16,6 +16,7 @@ from tests.lab import world
 WORLD = world.build()
 ARRAY, VCENTER, HYPERV = WORLD["array"], WORLD["vcenter"], WORLD["hyperv"]
 NAAS = {world.naa_of(lun["serial"]) for svm in ARRAY["svms"] for volume in svm["volumes"] for lun in volume["luns"]}
+NAMES_OF_STORES = {store["name"] for store in WORLD["vcenter"]["datastores"]}
 
 
 def test_every_lab_has_the_same_world() -> None:
@@ -114,3 +115,18 @@ def test_the_fleet_of_the_single_host_has_the_total_asked_for() -> None:
     fleet = [vm for vm in grown if vm["name"].startswith("hvvm")]
     assert sum(vm["host"] == "hv01.lab" for vm in grown) == 100
     assert {len(vm["disks"]) for vm in fleet} == {3}
+
+
+def test_numbered_vms_lie_on_numbered_datastores_each_on_a_mapped_lun_of_its_own() -> None:
+    grown = world.build(world.Size(35, disks=2, stores=5))
+    stores = {store["name"]: store for store in grown["vcenter"]["datastores"] if store["name"] not in NAMES_OF_STORES}
+    fleet = [vm for vm in grown["vcenter"]["vms"] if vm["folder"] == "fleet"]
+    assert list(stores) == ["ds0001", "ds0003", "ds0005", "ds0002", "ds0004"]
+    assert {disk["datastore"] for vm in fleet for disk in vm["disks"]} == set(stores)
+    assert all(stores[disk["datastore"]]["clusters"] == [vm["cluster"]] for vm in fleet for disk in vm["disks"])
+    svm = grown["array"]["svms"][0]
+    luns = {f"/vol/{volume['name']}/{lun['name']}": world.naa_of(lun["serial"]) for volume in svm["volumes"] for lun in volume["luns"]}
+    mapped = {luns[row["lun"]] for group in svm["igroups"] if group["name"].startswith("esx_") for row in group["maps"]}
+    extents = [extent for store in stores.values() for extent in store["extents"]]
+    assert len(set(extents)) == len(extents) == len(stores)
+    assert set(extents) <= mapped
