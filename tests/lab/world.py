@@ -23,7 +23,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.lab import hyperv_world, kvm_world
+from tests.lab import hyperv_world, kvm_world, xen_world
 
 World = dict[str, Any]
 
@@ -33,7 +33,7 @@ class Size:
     """How much more there is than what has a name of its own."""
 
     vms: int = 0
-    """Numbered VMs fill up to so many in the vCenter, and again on the single Hyper-V host."""
+    """Numbered VMs fill up to so many in the vCenter, on the single Hyper-V host and in the Xen pool."""
     disks: int = 1
     """Of each numbered VM."""
     stores: int = 0
@@ -90,11 +90,13 @@ def naa_at(lun_path: str) -> str:
 def build(size: Size = SMALLEST) -> World:
     """Return the world of this size."""
     vcenter = _vcenter(size)
+    array = _array(vcenter["clusters"], size.stores)
     return {
-        "array": _array(vcenter["clusters"], size.stores),
+        "array": array,
         "vcenter": vcenter,
         "hyperv": _hyperv(size.vms, size.disks),
         "kvm": _kvm(),
+        "xen": _xen(array, size.vms, size.disks),
     }
 
 
@@ -118,6 +120,11 @@ def _kvm() -> dict[str, Any]:
     for domain in part["domains"]:
         domain["uuid"] = identity("vm", f"kvm/{domain['name']}")
     return part
+
+
+def _xen(array: Mapping[str, Any], vms: int, disks: int) -> dict[str, Any]:
+    naas = {lun: naa_at(xen_world.lun_path(lun)) for lun in xen_world.LUNS}
+    return xen_world.build(naas, identity, array["svms"][0]["iqn"], ISCSI_PORTALS[0], NFS_ADDRESS, vms, disks)
 
 
 def _array(clusters: list[dict[str, Any]], stores: int) -> dict[str, Any]:
@@ -150,12 +157,15 @@ def _svm_san(clusters: list[dict[str, Any]], stores: int) -> dict[str, Any]:
             {**_volume("vol_nfs", 1 * TIB, {}), "junction": "/vol_nfs"},
             _volume(hyperv_world.VOLUME, 2 * TIB, hyperv_world.LUNS, os_type=hyperv_world.OS_TYPE),
             _volume(kvm_world.VOLUME, 1 * TIB, kvm_world.LUNS, os_type=kvm_world.OS_TYPE),
+            _volume(xen_world.VOLUME, 1 * TIB, xen_world.LUNS, os_type=xen_world.OS_TYPE),
+            {**_volume(xen_world.NFS_VOLUME, 1 * TIB, {}), "junction": f"/{xen_world.NFS_VOLUME}"},
             *(_volume(_volume_of(cluster), 400 * GIB * len(luns), luns) for cluster, luns in numbered.items() if luns),
         ],
         "igroups": [
             _igroup("esx_prod", initiators[PROD], {f"/vol/vol_prod/{lun}": number for lun, number in prod_maps.items()}),
             _igroup("esx_dev", initiators[DEV], {"/vol/vol_dev/ds_dev": 0}),
             _igroup(kvm_world.GROUP, [kvm_world.IQN], kvm_world.maps(), kvm_world.OS_TYPE),
+            *(_igroup(name, members, maps, xen_world.OS_TYPE) for name, members, maps in xen_world.groups()),
             *(_hyperv_igroup(name, hosts, luns) for name, (hosts, luns) in hyperv_world.GROUPS.items()),
             *(_numbered_igroup(cluster, initiators[cluster], luns) for cluster, luns in numbered.items() if luns),
         ],
