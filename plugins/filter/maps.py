@@ -16,6 +16,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.answer import answer
 from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.document import checked, moment
 from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.merge import merged, of_results
+from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.table import csv_lines
 
 
 def merged_maps(documents: object, expected: Sequence[str] = (), max_age: float = 0) -> dict[str, Any]:
@@ -49,8 +50,16 @@ def who_uses(document: object, what: str) -> dict[str, Any]:
         raise AnsibleFilterError(str(error)) from None
 
 
+def csv_of_map(document: object) -> str:
+    """The rows as comma-separated values."""
+    try:
+        return "\n".join(csv_lines(checked(document)))
+    except InvalidInput as error:
+        raise AnsibleFilterError(str(error)) from None
+
+
 class FilterModule:
     """Ansible's entry point."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"map_of_endpoints": map_of_endpoints, "merged_maps": merged_maps, "who_uses": who_uses}
+        return {"csv_of_map": csv_of_map, "map_of_endpoints": map_of_endpoints, "merged_maps": merged_maps, "who_uses": who_uses}

@@ -20,6 +20,7 @@ from tests.bench.wsman_reader import Task
 from tests.lab.client import ask
 from tests.lab.inventory import connection
 from tests.lab.launch import Endpoint, Endpoints, running_lab
+from tests.lab.world import Size
 
 OURS, LXML, PYPSRP = "vm_storage_map", "bare lxml", "pypsrp"
 SMALLEST = 10
@@ -41,7 +42,7 @@ def measure(directory: Path, sizes: Sequence[int], rounds: int) -> Findings:
     findings = Findings(f"{OURS} of a Hyper-V host, {DISKS} disks a VM", _NOTES)
     measured = sorted({SMALLEST, *sizes})
     for size in measured:
-        with running_lab(["ontap", "hyperv"], directory / f"vms-{size}", vms=size, disks=DISKS) as endpoints:
+        with running_lab(["ontap", "hyperv"], directory / f"vms-{size}", Size(size, DISKS)) as endpoints:
             _measure_size(findings, endpoints, size, rounds)
     _conclude(findings, measured)
     return findings

@@ -24,7 +24,7 @@ from tests.bench.reader import Paths, Task
 from tests.bench.report import COUNT, RATIO, Findings
 from tests.lab.inventory import connection
 from tests.lab.launch import Endpoint, Endpoints, running_lab
-from tests.lab.world import World
+from tests.lab.world import Size, World
 
 DISKS = 2
 LXML, PYVMOMI = "bare lxml", "pyvmomi"
@@ -37,8 +37,11 @@ LARGE = 10_000
 """VMs of an estate in which the start of a process no longer counts."""
 MOST_MEMORY = 150
 """MiB of such an estate's map."""
-ONE_LUN = "where: one LUN"
-"""Under a datastore on which a third of the VMs lies, as on each in the lab."""
+VMS_OF_A_STORE = 75
+"""As many as lie on a datastore of an ordinary size."""
+ONE_LUN, RAW_LUN, EXPORT = "where: a LUN under a datastore", "where: a raw LUN", "where: a volume with NFS"
+PART = 0.2
+"""What one LUN may cost at most, of the CPU of the whole map."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def measure(directory: Path, sizes: Sequence[int], rounds: int) -> list[Findings
     measured = [(subject, Findings(f"{subject.module}, {DISKS} disks a VM", _notes(subject))) for subject in SUBJECTS]
     for size in sizes:
         lab = directory / f"vms-{size}"
-        with running_lab(["vcenter"], lab, vms=size, disks=DISKS) as endpoints:
+        with running_lab(["vcenter"], lab, Size(size, DISKS, stores=size // VMS_OF_A_STORE)) as endpoints:
             world = json.loads((lab / "world.json").read_text())
             for subject, findings in measured:
                 _measure_size(subject, findings, endpoints, world, rounds)
@@ -145,8 +148,15 @@ def _measure_size(subject: Subject, findings: Findings, endpoints: Endpoints, wo
     findings.add(f"{subject.module} @{size}", "pages", series[subject.module].requests[_NEXT_PAGE])
     findings.add(f"{subject.module} @{size}", "memory", series[subject.module].memory, "MiB")
     if subject.bounds:
-        part = watched(servers, partial(_run_ours, subject.module, endpoints, where={"naa": _lun_of(world)}))
-        findings.add_series(f"{ONE_LUN} @{size}", Series([part]))
+        parts = interleaved(
+            {
+                name: partial(watched, servers, partial(_run_ours, subject.module, endpoints, where=where))
+                for name, where in _parts(world).items()
+            },
+            rounds,
+        )
+        for name, found in parts.items():
+            findings.add_series(f"{name} @{size}", found)
     peer = series[subject.peer.module]
     totals = {"CPU": (peer.cpu, "s"), "wall": (peer.wall, "s"), "requests": (peer.requests.total(), "")}
     for quantity, (value, unit) in totals.items():
@@ -158,9 +168,11 @@ def _run_ours(module: str, endpoints: Endpoints, **options: Any) -> Sample:
     return run_module(f"crossvisor.san.{module}", {"hypervisor": connection(endpoints["vcenter"]), **arrays, **options})
 
 
-def _lun_of(world: World) -> str:
-    """The LUN under the datastore of most VMs that have a LUN under them."""
-    return str(next(store["extents"][0] for store in world["vcenter"]["datastores"] if store["name"] == "ds_single"))
+def _parts(world: World) -> dict[str, dict[str, str]]:
+    """What is asked for instead of the whole map."""
+    store = world["vcenter"]["datastores"][-1]
+    raw = next(disk["naa"] for vm in world["vcenter"]["vms"] for disk in vm["rdms"])
+    return {ONE_LUN: {"naa": store["extents"][0]}, RAW_LUN: {"naa": raw}, EXPORT: {"volume": "vol_nfs"}}
 
 
 def _run_peer(peer: Peer, vcenter: Endpoint, objects: Iterator[str]) -> Sample:
@@ -201,12 +213,7 @@ def _conclude(subject: Subject, findings: Findings, sizes: Sequence[int]) -> Non
     peers = findings.compare(f"{ours} @{most}", f"{everything} @{most}", "CPU")
     findings.promise(f"{ours} : {everything}, CPU at {most} VMs", RATIO, peers, subject.peer.bound)
     if subject.bounds:
-        for size, quantity in itertools.product(sizes, ("CPU", "wall")):
-            findings.compare(f"{ONE_LUN} @{size}", f"{ours} @{size}", quantity)
-    if most >= LARGE and subject.bounds:
-        for quantity, bound in subject.bounds.items():
-            findings.promise(f"{ours} : {LXML}, {quantity}", RATIO, findings.compare(f"{ours} @{most}", f"{LXML} @{most}", quantity), bound)
-        findings.promise(f"{ours}: memory, MiB", RATIO, findings.value(f"{ours} @{most}", "memory"), MOST_MEMORY)
+        _conclude_bounds(subject, findings, sizes)
     if least == most:
         return
     if not subject.grows:
@@ -218,6 +225,19 @@ def _conclude(subject: Subject, findings: Findings, sizes: Sequence[int]) -> Non
         findings.add(f"{case} @{most}", FURTHER, more / (most - least) * MS_PER_S, "ms")
     findings.compare(f"{ours} @{most}", f"{LXML} @{most}", FURTHER)
     findings.promise(f"{ours} : {PYVMOMI} alone, {FURTHER}", RATIO, findings.compare(f"{ours} @{most}", f"{PYVMOMI} @{most}", FURTHER), 1)
+
+
+def _conclude_bounds(subject: Subject, findings: Findings, sizes: Sequence[int]) -> None:
+    ours, most = subject.module, max(sizes)
+    for size, quantity, part in itertools.product(sizes, ("CPU", "wall"), (ONE_LUN, RAW_LUN, EXPORT)):
+        findings.compare(f"{part} @{size}", f"{ours} @{size}", quantity)
+    if most < LARGE:
+        return
+    for part in (ONE_LUN, RAW_LUN):
+        findings.promise(f"{part} : the whole map, CPU", RATIO, findings.compare(f"{part} @{most}", f"{ours} @{most}", "CPU"), PART)
+    for quantity, bound in subject.bounds.items():
+        findings.promise(f"{ours} : {LXML}, {quantity}", RATIO, findings.compare(f"{ours} @{most}", f"{LXML} @{most}", quantity), bound)
+    findings.promise(f"{ours}: memory, MiB", RATIO, findings.value(f"{ours} @{most}", "memory"), MOST_MEMORY)
 
 
 def _requests(findings: Findings, module: str, size: int) -> float:

@@ -27,6 +27,7 @@ from tests.lab.certificates import issue
 from tests.lab.locking import locked
 from tests.lab.processes import Process, ServerFailed, start
 from tests.lab.servers import ARRAY, SERVERS, Lab, Server
+from tests.lab.world import SMALLEST, Size
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_DIRECTORY = ROOT / "build" / "lab"
@@ -92,15 +93,15 @@ class Launch:
     """Why servers were not started, by name: a sentence, and below it the end of a log. Those that need one of them are among them."""
 
 
-def up(names: Iterable[str], directory: Path = DEFAULT_DIRECTORY, vms: int = 0, disks: int = 1) -> Endpoints:
+def up(names: Iterable[str], directory: Path = DEFAULT_DIRECTORY, size: Size = SMALLEST) -> Endpoints:
     """Make all of the named servers run; return them and whatever else runs in ``directory``. Raises ServerFailed (see ``bring_up``)."""
-    launch = bring_up(names, directory, vms, disks)
+    launch = bring_up(names, directory, size)
     if launch.failed:
         raise ServerFailed("\n".join(f"{name}: {reason}" for name, reason in launch.failed.items()))
     return launch.running
 
 
-def bring_up(names: Iterable[str], directory: Path = DEFAULT_DIRECTORY, vms: int = 0, disks: int = 1) -> Launch:
+def bring_up(names: Iterable[str], directory: Path = DEFAULT_DIRECTORY, size: Size = SMALLEST) -> Launch:
     """Make the named servers, and those they need, run on one world, as far as each of them can.
 
     Servers that already run there are kept when they are healthy and the world is the same. An array that cannot be started with LUNs that
@@ -110,11 +111,11 @@ def bring_up(names: Iterable[str], directory: Path = DEFAULT_DIRECTORY, vms: int
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with locked(directory):
         unprepared = _unprepared(wanted, directory)
-        launch = _launch(wanted, unprepared, directory, vms, disks)
+        launch = _launch(wanted, unprepared, directory, size)
         needy = [name for name in wanted if SERVERS[name].real_luns and name not in unprepared]
         if needy and ARRAY in launch.failed:
             reason = f"it needs LUNs that are SCSI disks, with which {ARRAY} was not started: {launch.failed[ARRAY]}"
-            launch = _launch(wanted, {**unprepared, **dict.fromkeys(needy, reason)}, directory, vms, disks)
+            launch = _launch(wanted, {**unprepared, **dict.fromkeys(needy, reason)}, directory, size)
     return launch
 
 
@@ -130,11 +131,11 @@ def _unprepared(wanted: Iterable[str], directory: Path) -> dict[str, str]:
     return failed
 
 
-def _launch(wanted: Iterable[str], unprepared: Mapping[str, str], directory: Path, vms: int, disks: int) -> Launch:
+def _launch(wanted: Iterable[str], unprepared: Mapping[str, str], directory: Path, size: Size) -> Launch:
     """Start every server that does not run and can be started."""
     running, failed = read_endpoints(directory), dict(unprepared)
     real_luns = any(SERVERS[name].real_luns for name in {*wanted, *running} - failed.keys())
-    if _write_world(json.dumps(_world(directory, vms, disks, real_luns), indent=2), directory):
+    if _write_world(json.dumps(_world(directory, size, real_luns), indent=2), directory):
         _drop(list(running), running)
     _drop([dependent for name in failed for dependent in _dependents(name)], running)
     for name in wanted:
@@ -177,10 +178,10 @@ def down(directory: Path = DEFAULT_DIRECTORY) -> None:
 
 
 @contextmanager
-def running_lab(names: Iterable[str], directory: Path, vms: int = 0, disks: int = 1) -> Iterator[Endpoints]:
+def running_lab(names: Iterable[str], directory: Path, size: Size = SMALLEST) -> Iterator[Endpoints]:
     """Run the named servers in ``directory`` for as long as the context lasts."""
     try:
-        yield up(names, directory, vms, disks)
+        yield up(names, directory, size)
     finally:
         down(directory)
 
@@ -205,9 +206,9 @@ def _write_endpoints(endpoints: Mapping[str, Endpoint], directory: Path) -> None
     partial.replace(_endpoints_file(directory))
 
 
-def _world(directory: Path, vms: int, disks: int, real_luns: bool) -> world.World:
+def _world(directory: Path, size: Size, real_luns: bool) -> world.World:
     """Return the world of the lab in ``directory``; the portals of real LUNs are addresses of this machine that no other lab uses."""
-    whole = world.build(vms, disks)
+    whole = world.build(size)
     if not real_luns:
         return whole
     second, third = hashlib.sha256(str(directory.resolve()).encode()).digest()[:2]
@@ -291,7 +292,7 @@ def main() -> None:
     elif options.command == "running":
         print(*(name for name, endpoint in read_endpoints(directory).items() if endpoint.healthy()), sep="\n")
     else:
-        launch = bring_up(options.names, directory, options.vms, options.disks)
+        launch = bring_up(options.names, directory, Size(options.vms, options.disks))
         _tell(launch, directory, briefly=options.keep_going)
         sys.exit(bool(launch.failed) and not (options.keep_going and not MUST_RUN))
 

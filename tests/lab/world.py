@@ -19,12 +19,28 @@ import itertools
 import json
 import sys
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tests.lab import hyperv_world, kvm_world, xen_world
 
 World = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much more there is than what has a name of its own."""
+
+    vms: int = 0
+    """Numbered VMs fill up to so many in the vCenter, on the single Hyper-V host and in the Xen pool."""
+    disks: int = 1
+    """Of each numbered VM."""
+    stores: int = 0
+    """Numbered datastores in the vCenter, each on a LUN of its own: numbered VMs lie on one of these, instead of on what has a name."""
+
+
+SMALLEST = Size()
 
 GIB = 1024**3
 TIB = 1024**4
@@ -45,6 +61,7 @@ NFS_ADDRESS = f"{DOCUMENTATION_NETWORK}.21"
 
 EMPTY_LUNS = frozenset({"spare"})
 USED_PART = 4
+FIRST_NUMBERED_ID = 20
 
 Disk = tuple[str, int]  # datastore, GiB
 
@@ -70,11 +87,17 @@ def naa_at(lun_path: str) -> str:
     return naa_of(serial_of(lun_path))
 
 
-def build(vms: int = 0, disks: int = 1) -> World:
-    """Return the world; numbered VMs with ``disks`` disks each fill up to ``vms`` in vCenter, Hyper-V host and Xen pool."""
-    vcenter = _vcenter(vms, disks)
-    array = _array(vcenter["clusters"])
-    return {"array": array, "vcenter": vcenter, "hyperv": _hyperv(vms, disks), "kvm": _kvm(), "xen": _xen(array, vms, disks)}
+def build(size: Size = SMALLEST) -> World:
+    """Return the world of this size."""
+    vcenter = _vcenter(size)
+    array = _array(vcenter["clusters"], size.stores)
+    return {
+        "array": array,
+        "vcenter": vcenter,
+        "hyperv": _hyperv(size.vms, size.disks),
+        "kvm": _kvm(),
+        "xen": _xen(array, size.vms, size.disks),
+    }
 
 
 def on_network(world: World, prefix: str) -> World:
@@ -104,17 +127,18 @@ def _xen(array: Mapping[str, Any], vms: int, disks: int) -> dict[str, Any]:
     return xen_world.build(naas, identity, array["svms"][0]["iqn"], ISCSI_PORTALS[0], NFS_ADDRESS, vms, disks)
 
 
-def _array(clusters: list[dict[str, Any]]) -> dict[str, Any]:
+def _array(clusters: list[dict[str, Any]], stores: int) -> dict[str, Any]:
     return {
         "name": "lab-ontap",
         "uuid": identity("array", "lab-ontap"),
         "version": {"generation": 9, "major": 16, "minor": 1},
         "nodes": ["lab-ontap-01", "lab-ontap-02"],
-        "svms": [_svm_san(clusters), _svm_dr()],
+        "svms": [_svm_san(clusters, stores), _svm_dr()],
     }
 
 
-def _svm_san(clusters: list[dict[str, Any]]) -> dict[str, Any]:
+def _svm_san(clusters: list[dict[str, Any]], stores: int) -> dict[str, Any]:
+    numbered = {cluster: dict.fromkeys(_numbered_stores(cluster, stores), 200 * GIB) for cluster in HOSTS}
     initiators = {cluster["name"]: _initiators(cluster) for cluster in clusters}
     prod_maps = {"ds_single": 0, "ds_span_a": 1, "ds_span_b": 2, "shared_rdm": 10}
     return {
@@ -135,6 +159,7 @@ def _svm_san(clusters: list[dict[str, Any]]) -> dict[str, Any]:
             _volume(kvm_world.VOLUME, 1 * TIB, kvm_world.LUNS, os_type=kvm_world.OS_TYPE),
             _volume(xen_world.VOLUME, 1 * TIB, xen_world.LUNS, os_type=xen_world.OS_TYPE),
             {**_volume(xen_world.NFS_VOLUME, 1 * TIB, {}), "junction": f"/{xen_world.NFS_VOLUME}"},
+            *(_volume(_volume_of(cluster), 400 * GIB * len(luns), luns) for cluster, luns in numbered.items() if luns),
         ],
         "igroups": [
             _igroup("esx_prod", initiators[PROD], {f"/vol/vol_prod/{lun}": number for lun, number in prod_maps.items()}),
@@ -142,6 +167,7 @@ def _svm_san(clusters: list[dict[str, Any]]) -> dict[str, Any]:
             _igroup(kvm_world.GROUP, [kvm_world.IQN], kvm_world.maps(), kvm_world.OS_TYPE),
             *(_igroup(name, members, maps, xen_world.OS_TYPE) for name, members, maps in xen_world.groups()),
             *(_hyperv_igroup(name, hosts, luns) for name, (hosts, luns) in hyperv_world.GROUPS.items()),
+            *(_numbered_igroup(cluster, initiators[cluster], luns) for cluster, luns in numbered.items() if luns),
         ],
     }
 
@@ -177,6 +203,25 @@ def _hyperv_igroup(name: str, hosts: Sequence[str], luns: Sequence[str]) -> dict
     return _igroup(name, hyperv_world.initiators(hosts), maps, hyperv_world.OS_TYPE)
 
 
+def _numbered_igroup(cluster: str, initiators: list[str], luns: Collection[str]) -> dict[str, Any]:
+    maps = {_numbered_path(cluster, lun): number for number, lun in enumerate(luns, start=FIRST_NUMBERED_ID)}
+    return _igroup(f"esx_{cluster}_numbered", initiators, maps)
+
+
+def _numbered_stores(cluster: str, stores: int) -> list[str]:
+    """The numbered datastores of a cluster, each named as the LUN under it; clusters have them in turn."""
+    first = list(HOSTS).index(cluster) + 1
+    return [f"ds{number:04d}" for number in range(first, stores + 1, len(HOSTS))]
+
+
+def _volume_of(cluster: str) -> str:
+    return f"vol_{cluster}_numbered"
+
+
+def _numbered_path(cluster: str, store: str) -> str:
+    return f"/vol/{_volume_of(cluster)}/{store}"
+
+
 def _igroup(name: str, initiators: list[str], maps: Mapping[str, int], os_type: str = "vmware") -> dict[str, Any]:
     return {
         "name": name,
@@ -192,14 +237,14 @@ def _initiators(cluster: Mapping[str, Any]) -> list[str]:
     return [hba.get("wwpn") or hba["iqn"].lower() for hba in hbas if hba["kind"] != "block"]
 
 
-def _vcenter(vms: int, disks: int) -> dict[str, Any]:
+def _vcenter(size: Size) -> dict[str, Any]:
     named = [*_named_vms()]
-    fleet = itertools.islice(_fleet(disks), max(0, vms - len(named)))
+    fleet = itertools.islice(_fleet(size.disks, size.stores), max(0, size.vms - len(named)))
     return {
         "name": "lab-vcenter",
         "datacenter": "DC0",
         "clusters": [{"name": name, "hosts": [_host(host) for host in hosts]} for name, hosts in HOSTS.items()],
-        "datastores": _datastores(),
+        "datastores": _datastores(size.stores),
         "vms": [*named, *fleet],
     }
 
@@ -247,7 +292,7 @@ def _software_iscsi(host: str) -> dict[str, Any]:
     }
 
 
-def _datastores() -> list[dict[str, Any]]:
+def _datastores(stores: int) -> list[dict[str, Any]]:
     def vmfs(name: str, cluster: str, *lun_paths: str) -> dict[str, Any]:
         extents = [naa_at(path) for path in lun_paths]
         return {"name": name, "type": "vmfs", "clusters": [cluster], "extents": extents, "capacity": 200 * GIB * len(extents)}
@@ -258,6 +303,7 @@ def _datastores() -> list[dict[str, Any]]:
         vmfs("ds_dev", DEV, "/vol/vol_dev/ds_dev"),
         {"name": "nfs01", "type": "nfs", "clusters": [PROD, DEV], "server": NFS_ADDRESS, "path": "/vol_nfs", "capacity": 1 * TIB},
         {"name": "local-esx01", "type": "vmfs", "host": "esx01.lab", "extents": ["t10.ATA_____LabDisk____esx01"], "capacity": 100 * GIB},
+        *(vmfs(store, cluster, _numbered_path(cluster, store)) for cluster in HOSTS for store in _numbered_stores(cluster, stores)),
     ]
 
 
@@ -286,9 +332,11 @@ def _named_vms() -> Iterator[dict[str, Any]]:
     yield _vm("ci02", "esx12", "dev", [("ds_dev", 40)])
 
 
-def _fleet(disks: int) -> Iterator[dict[str, Any]]:
-    places = [(host, SHARED_DATASTORES[cluster]) for cluster, hosts in HOSTS.items() for host in hosts]
-    for number, (host, shared) in enumerate(itertools.cycle(places), start=1):
+def _fleet(disks: int, stores: int) -> Iterator[dict[str, Any]]:
+    places = [(host, cluster) for cluster, hosts in HOSTS.items() for host in hosts]
+    own = {cluster: itertools.cycle(_numbered_stores(cluster, stores)) for cluster in HOSTS}
+    for number, (host, cluster) in enumerate(itertools.cycle(places), start=1):
+        shared = [next(own[cluster])] if stores else SHARED_DATASTORES[cluster]
         datastores = itertools.islice(itertools.cycle(shared), number % len(shared), None)
         yield _vm(f"vm{number:05d}", host, "fleet", [(datastore, 1) for datastore in itertools.islice(datastores, disks)])
 
@@ -314,8 +362,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.lab.world", description=main.__doc__)
     parser.add_argument("--vms", type=int, default=0, help="total number of virtual machines (never fewer than the named ones)")
     parser.add_argument("--disks", type=int, default=1, help="disks of each additional virtual machine")
+    parser.add_argument(
+        "--stores", type=int, default=0, help="additional datastores, each on a LUN of its own, for the additional machines"
+    )
     options = parser.parse_args()
-    json.dump(build(options.vms, options.disks), sys.stdout, indent=2)
+    json.dump(build(Size(options.vms, options.disks, options.stores)), sys.stdout, indent=2)
     print()
 
 

@@ -75,11 +75,11 @@ class Port:
         clusters = [Cluster(name) for name in sorted({host.cluster for host in self.endpoint.hosts.values()} - {""})]
         return self.read("about", lambda: About(self.type, "Simulated", "1", self.address, clusters=clusters))
 
-    def hosts(self) -> list[Host]:
+    def hosts(self, at_once: bool = False) -> list[Host]:
         """All hosts with their HBAs."""
         return self.read("hosts", lambda: [_host(host, with_hbas=True) for host in self.endpoint.hosts.values()])
 
-    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None) -> Inventory:
+    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None, at_once: bool = False) -> Inventory:
         """Everything there is."""
         return self.read("inventory", lambda: self._inventory(devices))
 

@@ -19,7 +19,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base im
     nobody_to_ask,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Homes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Homes, Wanted
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     About,
     ArrayAbout,
@@ -85,8 +85,8 @@ class MemoryHypervisor:
     uses: list[Use] = field(default_factory=list)
     serving: list[Use] = field(default_factory=list)
     """The hosts that would lose the LUN's paths, by `Host.id`."""
-    homes: list[Collection[str] | None] = field(default_factory=list)
-    """For each inventory, the file systems whose VMs alone were wanted."""
+    wanted: list[Wanted | None] = field(default_factory=list)
+    """For each inventory, the VMs that alone were wanted."""
     device_reads: int = 0
     """How often the whole inventory of SCSI devices was read, which is dear."""
     meanwhile: dict[int, Callable[[], None]] = field(default_factory=dict)
@@ -96,18 +96,18 @@ class MemoryHypervisor:
         self.calls.append("about")
         return About(self.type, "Memory", "1", self.address)
 
-    def hosts(self) -> list[Host]:
+    def hosts(self, at_once: bool = False) -> list[Host]:
         self.calls.append("hosts")
         return self.host_list
 
-    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None) -> Inventory:
+    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None, at_once: bool = False) -> Inventory:
         self.calls.append("inventory with images" if images else "inventory")
         self.meanwhile.get(sum(call.startswith("inventory") for call in self.calls), lambda: None)()
         self.device_reads += devices
         seen = self.seen if devices else ()
-        homes = only(Inventory(self.host_list, (), self.file_systems, seen)) if only else None
-        self.homes.append(homes)
-        there = [vm for vm in self.machines if homes is None or _lies_on(vm) & set(homes)]
+        wanted = only(Inventory(self.host_list, (), self.file_systems, seen)) if only else None
+        self.wanted.append(wanted)
+        there = [vm for vm in self.machines if wanted is None or _is_wanted(vm, wanted)]
         return Inventory(self.host_list, there, self.file_systems, seen, uses=self.uses, warnings=self.warnings)
 
     def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:
@@ -250,8 +250,9 @@ def lun(name: ScsiName, number: int = 3, initiators: Sequence[str] = ("iqn.2026-
     )
 
 
-def _lies_on(vm: VirtualMachine) -> set[str]:
-    return {home for disk in vm.disks for home in (disk.file_system, *(file.file_system for file in disk.parents))}
+def _is_wanted(vm: VirtualMachine, wanted: Wanted) -> bool:
+    homes = {home for disk in vm.disks for home in (disk.file_system, *(file.file_system for file in disk.parents))}
+    return bool(homes & set(wanted.file_systems)) or (wanted.raw_disks and (not vm.disks or any(disk.name for disk in vm.disks)))
 
 
 ADDRESS = LunAddress("svm1", "v1", "l1")

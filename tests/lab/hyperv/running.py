@@ -29,7 +29,7 @@ class Lab:
     """All machines over the default world, or a bigger one."""
 
     def __init__(self, vms: int = 0, disks: int = 1) -> None:
-        self.world = world.build(vms, disks)
+        self.world = world.build(world.Size(vms, disks))
         self.fabric = WorldFabric(self.world["array"])
         self.estate = Estate(self.world["hyperv"], self.fabric, 0.0)
         self.clients = {name: Client(self.estate, service(self.estate, name)) for name in self.estate.machines}

@@ -24,7 +24,7 @@ class Lab:
     """The pool over the default world, or a bigger one, with a session at its master."""
 
     def __init__(self, vms: int = 0, disks: int = 1) -> None:
-        self.world = world.build(vms, disks)
+        self.world = world.build(world.Size(vms, disks))
         part, array = self.world["xen"], self.world["array"]
         addresses = dict(zip((row["name"] for row in part["hosts"]), xen_world.LOOPBACK, strict=True))
         self.fabric = WorldFabric(array)

@@ -16,6 +16,7 @@ from tests.lab import world
 WORLD = world.build()
 ARRAY, VCENTER, HYPERV, XEN = WORLD["array"], WORLD["vcenter"], WORLD["hyperv"], WORLD["xen"]
 NAAS = {world.naa_of(lun["serial"]) for svm in ARRAY["svms"] for volume in svm["volumes"] for lun in volume["luns"]}
+NAMES_OF_STORES = {store["name"] for store in WORLD["vcenter"]["datastores"]}
 
 
 def test_every_lab_has_the_same_world() -> None:
@@ -66,11 +67,11 @@ def test_the_raw_disk_of_a_vm_is_a_lun_mapped_to_its_cluster() -> None:
 
 @pytest.mark.parametrize(("vms", "expected"), [(0, 15), (10, 15), (16, 16), (101, 101)])
 def test_numbered_vms_fill_up_to_the_total(vms: int, expected: int) -> None:
-    assert len(world.build(vms)["vcenter"]["vms"]) == expected
+    assert len(world.build(world.Size(vms))["vcenter"]["vms"]) == expected
 
 
 def test_numbered_vms_spread_evenly_and_stay_on_datastores_of_their_cluster() -> None:
-    grown = world.build(115, disks=4)["vcenter"]
+    grown = world.build(world.Size(115, disks=4))["vcenter"]
     fleet = [vm for vm in grown["vms"] if vm["folder"] == "fleet"]
     clusters = {ds["name"]: ds.get("clusters", []) for ds in grown["datastores"]}
     assert set(Counter(vm["host"] for vm in fleet).values()) == {25}
@@ -110,10 +111,25 @@ def test_every_kind_of_hyper_v_vm_is_there() -> None:
 
 
 def test_the_fleet_of_the_single_host_has_the_total_asked_for() -> None:
-    grown = world.build(100, disks=3)["hyperv"]["vms"]
+    grown = world.build(world.Size(100, disks=3))["hyperv"]["vms"]
     fleet = [vm for vm in grown if vm["name"].startswith("hvvm")]
     assert sum(vm["host"] == "hv01.lab" for vm in grown) == 100
     assert {len(vm["disks"]) for vm in fleet} == {3}
+
+
+def test_numbered_vms_lie_on_numbered_datastores_each_on_a_mapped_lun_of_its_own() -> None:
+    grown = world.build(world.Size(35, disks=2, stores=5))
+    stores = {store["name"]: store for store in grown["vcenter"]["datastores"] if store["name"] not in NAMES_OF_STORES}
+    fleet = [vm for vm in grown["vcenter"]["vms"] if vm["folder"] == "fleet"]
+    assert list(stores) == ["ds0001", "ds0003", "ds0005", "ds0002", "ds0004"]
+    assert {disk["datastore"] for vm in fleet for disk in vm["disks"]} == set(stores)
+    assert all(stores[disk["datastore"]]["clusters"] == [vm["cluster"]] for vm in fleet for disk in vm["disks"])
+    svm = grown["array"]["svms"][0]
+    luns = {f"/vol/{volume['name']}/{lun['name']}": world.naa_of(lun["serial"]) for volume in svm["volumes"] for lun in volume["luns"]}
+    mapped = {luns[row["lun"]] for group in svm["igroups"] if group["name"].startswith("esx_") for row in group["maps"]}
+    extents = [extent for store in stores.values() for extent in store["extents"]]
+    assert len(set(extents)) == len(extents) == len(stores)
+    assert set(extents) <= mapped
 
 
 def test_the_groups_of_the_xen_pool_hold_its_initiators_by_transport() -> None:
@@ -143,6 +159,6 @@ def test_every_xen_vm_has_a_uuid_of_its_own_also_where_names_are_equal() -> None
 
 @pytest.mark.parametrize("vms", [0, 100])
 def test_numbered_xen_vms_fill_up_to_the_total(vms: int) -> None:
-    grown = world.build(vms, disks=3)["xen"]["vms"]
+    grown = world.build(world.Size(vms, disks=3))["xen"]["vms"]
     assert len(grown) == max(vms, len(XEN["vms"]))
     assert all(len(vm["disks"]) == 3 for vm in grown[len(XEN["vms"]) :])

@@ -46,7 +46,7 @@ Render = Callable[..., str]
 
 def rendered(render: Render, template: str, *mappings: dict[str, Any]) -> str:
     maps: list[dict[str, Any]] = [{"virtual_machines": [], "storage_resources": []}]
-    variables = {"storage_report_mappings": mappings, "storage_report_maps": maps, "storage_report_document": {"mappings": mappings}}
+    variables = {"storage_report_maps": maps, "storage_report_document": {"mappings": mappings}}
     return render((TEMPLATES / template).read_text(), role_path=str(ROLE), **variables)
 
 
@@ -192,7 +192,7 @@ def world(name: str) -> dict[str, Any]:
 def files(render: Render, maps: dict[str, dict[str, Any]]) -> tuple[dict[str, Any], list[dict[str, str]]]:
     """The map as JSON and as CSV, of what each host registered."""
     document = of_results(maps, 0)
-    variables = {"storage_report_document": document, "storage_report_mappings": document["mappings"]}
+    variables = {"storage_report_document": document}
     as_json, as_csv = (render((TEMPLATES / f"storage_map.{kind}.j2").read_text(), **variables) for kind in ("json", "csv"))
     return json.loads(as_json), list(csv.DictReader(io.StringIO(as_csv, newline="")))
 

@@ -60,11 +60,21 @@ class DiskWish:
         return [*self.ahead, self.slot]
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """Which VMs are wanted, by what they lie on."""
+
+    file_systems: Collection[str]
+    """Those that have a file on one of these (`FileSystem.id`)."""
+    raw_disks: bool
+    """Those too that have a LUN as a disk, whichever it is, and those of which nobody can tell."""
+
+
 class Homes(Protocol):
     """What chooses VMs by where they lie, before these are read."""
 
-    def __call__(self, below: Inventory) -> Collection[str] | None:
-        """The file systems (`FileSystem.id`) of an inventory without VMs whose VMs are wanted; None for all VMs."""
+    def __call__(self, below: Inventory) -> Wanted:
+        """The VMs that are wanted, by an inventory without VMs."""
 
 
 class Hypervisor(Protocol):
@@ -81,14 +91,17 @@ class Hypervisor(Protocol):
     def about(self) -> About:
         """Who the endpoint is, its clusters, hosts and capabilities."""
 
-    def hosts(self) -> list[Host]:
-        """All hosts with their HBAs and the paths of these."""
+    def hosts(self, at_once: bool = False) -> list[Host]:
+        """All hosts with their HBAs and the paths of these.
 
-    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None) -> Inventory:
+        `at_once`: hosts that are asked directly may be asked side by side; else they are asked in turn, as a change wants it.
+        """
+
+    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None, at_once: bool = False) -> Inventory:
         """All hosts, VMs with their virtual disks, file systems and, if asked for, host SCSI devices. HBAs only where they cost no request.
 
         With `images`, also what only one request per image file tells where the platform does not list it: size and parents.
-        With `only`, a backend may leave out VMs that have no file on the file systems that it names.
+        With `only`, a backend may leave out the VMs that it does not want. `at_once` as for `hosts`.
         """
 
     def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:

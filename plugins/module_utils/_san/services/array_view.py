@@ -47,6 +47,14 @@ class ArrayView:
         if _identity(about, lun) not in [_identity(*found) for found in known]:
             known.append((about, lun))
 
+    def join(self, later: ArrayView) -> None:
+        """Add what the same arrays told when they were asked for further LUNs."""
+        for found in later.luns.values():
+            for about, lun in found:
+                self.add(about, lun)
+        self.answered = [label for label in self.answered if label in later.answered]
+        self.failures.extend(failure for failure in later.failures if failure not in self.failures)
+
     def warnings(self) -> list[str]:
         """What a user should know of the LUNs that were found, in one sentence each."""
         mirrored = [

@@ -30,7 +30,7 @@ class HostSelection:
 
 def hosts_of_endpoint(hypervisor: Hypervisor, selection: HostSelection) -> list[Host]:
     """The selected hosts with their HBAs. Raises a `CrossvisorError`."""
-    found = pick_hosts(hypervisor.hosts(), selection.hosts, selection.clusters)
+    found = pick_hosts(hypervisor.hosts(at_once=True), selection.hosts, selection.clusters)
     if selection.vm is None:
         return found
     vm = pick_vm(hypervisor.inventory(devices=False).virtual_machines, selection.vm)

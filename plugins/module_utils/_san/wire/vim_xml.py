@@ -9,10 +9,11 @@ A reply may hold thousands of objects; each is handed out as soon as it is compl
 
 from __future__ import annotations
 
+import re
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.limits import LARGEST_RECORD, Excess, in_units
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 else:
     Element = Any
 
+Trim = Callable[[bytes], bytes]
+"""What of a record, as it came, is to be parsed; nothing where all of it is of no use."""
+
 VIM_NAMESPACE = "urn:vim25"
 _VIM = f"{{{VIM_NAMESPACE}}}"
 _PREFIX = len(_VIM)
@@ -35,10 +39,24 @@ _XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 _OBJECTS = f"{_VIM}objects"
 _OBJECT = f"{_VIM}obj"
 _PROPERTY = f"{_VIM}propSet"
+_NAME = f"{_VIM}name"
+_VALUE = f"{_VIM}val"
 _MISSING = f"{_VIM}missingSet"
 _TOKEN = f"{_VIM}token"
 _RETURN_VALUE = f"{_VIM}returnval"
+_BEGIN_OF_RECORD, _OPEN_RECORD, _END_OF_RECORD = b"<objects>", b"<objects", b"</objects>"
+_MARKUP = b"<!"
+"""Comments and CDATA, in which tags are text."""
+_MOID = re.compile(rb"\s*<obj [^<>]*>([\w-]+)</obj>")
+_PIECE = 1 << 18
 _TRUE = frozenset({"true", "1"})
+
+
+class Source(Protocol):
+    """What a reply is read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes, or a few more; none at the end."""
 
 
 def child(element: Element | None, *names: str) -> Element | None:
@@ -128,12 +146,18 @@ class ObjectRecord:
 class ReplyStream:
     """One page of a RetrievePropertiesEx or ContinueRetrievePropertiesEx reply; iterate it once, then read `token`."""
 
-    def __init__(self, source: IO[bytes]) -> None:
-        self._source = _Portion(source)
+    def __init__(self, source: Source, trim: Trim | None = None) -> None:
+        """`trim`: what of each record is to be parsed; all, if it is not given."""
+        self._sieve = _Sieve(source, trim) if trim else None
+        self._source = _Portion(self._sieve or source)
+        self._parsed = 0
         self.token = ""
         """For the next page; empty on the last."""
-        self.count = 0
-        """Records so far."""
+
+    @property
+    def count(self) -> int:
+        """Records so far, also those that were of no use."""
+        return self._parsed + (self._sieve.dropped if self._sieve else 0)
 
     def __iter__(self) -> Iterator[ObjectRecord]:
         """Raises whatever reading the source raises, `Excess` for a record that is too large, and `SyntaxError` for what is no reply."""
@@ -146,7 +170,7 @@ class ReplyStream:
             load_dtd=False,
         )
         for _event, element in events:
-            if not self.count:
+            if not self._parsed:
                 _refuse_doctype(element)
             parent = element.getparent()
             if parent is None or parent.tag != _RETURN_VALUE:
@@ -155,17 +179,51 @@ class ReplyStream:
                 self.token = element.text or ""
                 continue
             yield _record(element)
-            self.count += 1
+            self._parsed += 1
             self._source.begin()
             element.clear()
             while element.getprevious() is not None:
                 del parent[0]
 
 
+class _Sieve:
+    """A source with what of its records is of use. What does not look as vSphere writes it stays, so that nothing is lost."""
+
+    def __init__(self, source: Source, trim: Trim) -> None:
+        self._source = source
+        self._trim = trim
+        self._rest = b""
+        self.dropped = 0
+        """Records so far."""
+
+    def read(self, size: int) -> bytes:
+        """What comes next, also more than `size`; empty at the end."""
+        while piece := self._source.read(max(size, _PIECE)):
+            *records, self._rest = (self._rest + piece).split(_END_OF_RECORD)
+            left = b"".join(map(self._sifted, records))
+            if len(self._rest) > LARGEST_RECORD:
+                left, self._rest = left + self._rest, b""
+            if left:
+                return left
+        left, self._rest = self._rest, b""
+        return left
+
+    def _sifted(self, piece: bytes) -> bytes:
+        """What was read up to the end of a record, without what of the record is of no use."""
+        before, begin, record = piece.partition(_BEGIN_OF_RECORD)
+        if not begin or _OPEN_RECORD in before or _OPEN_RECORD in record or _MARKUP in piece:
+            return piece + _END_OF_RECORD
+        used = self._trim(record)
+        if used:
+            return before + begin + used + _END_OF_RECORD
+        self.dropped += 1
+        return before
+
+
 class _Portion:
     """A source of which no more is read at a time than one record may have."""
 
-    def __init__(self, source: IO[bytes]) -> None:
+    def __init__(self, source: Source) -> None:
         self._source = source
         self._count = 0
 
@@ -187,18 +245,30 @@ def _refuse_doctype(element: Element) -> None:
         raise SyntaxError("a document type declaration")
 
 
+def moid_in(record: bytes) -> str:
+    """The id of the object that a record as it came is about; empty where that does not look as vSphere writes it."""
+    found = _MOID.match(record)
+    return found[1].decode() if found else ""
+
+
 def _record(objects: Element) -> ObjectRecord:
     kind = moid = ""
     properties: dict[str, Element] = {}
     missing: dict[str, str] = {}
     for item in objects:
-        if item.tag == _PROPERTY:
-            found = parts(item)
-            if "val" in found:
-                properties[(found["name"].text or "") if "name" in found else ""] = found["val"]
-        elif item.tag == _OBJECT:
+        tag = item.tag
+        if tag == _PROPERTY:
+            name, value = "", None
+            for part in item:
+                if part.tag == _VALUE:
+                    value = part
+                elif part.tag == _NAME:
+                    name = part.text or ""
+            if value is not None:
+                properties[name] = value
+        elif tag == _OBJECT:
             kind, moid = str(item.get("type", "")), item.text or ""
-        elif item.tag == _MISSING:
+        elif tag == _MISSING:
             missing[text(item, "path")] = _reason(child(item, "fault"))
     return ObjectRecord(kind, moid, properties, missing)
 

@@ -47,11 +47,11 @@ class HyperV:
     def about(self) -> About:
         return hosts.about(self._nodes)
 
-    def hosts(self) -> list[Host]:
-        return hosts.hosts_with_hbas(self._nodes)
+    def hosts(self, at_once: bool = False) -> list[Host]:
+        return hosts.hosts_with_hbas(self._nodes, at_once)
 
-    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None) -> Inventory:
-        return estate.inventory(self._nodes, devices, images)
+    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None, at_once: bool = False) -> Inventory:
+        return estate.inventory(self._nodes, devices, images, at_once)
 
     def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:
         return estate.devices(self._nodes, hosts, name)

@@ -64,10 +64,10 @@ class ClusterView:
     """Directory → name of its disk resource."""
 
 
-def inventory(nodes: Nodes, devices: bool, images: bool) -> Inventory:
+def inventory(nodes: Nodes, devices: bool, images: bool, at_once: bool = False) -> Inventory:
     """Everything that the endpoint's hosts have; one that cannot be asked costs what it has, and a warning. Raises a `CrossvisorError`."""
     cluster = _cluster(nodes)
-    found = survey.ask(nodes, partial(_view, cluster=cluster.name))
+    found = survey.ask(nodes, partial(_view, cluster=cluster.name), at_once)
     estate = Estate(list(found.answers.values()), cluster, [node.id for node in found.nodes])
     read = [found.answers[node.id].host if node.id in found.answers else hosts.lost_host(node, cluster.name) for node in found.nodes]
     readers = _readers(nodes, read) if images else {}

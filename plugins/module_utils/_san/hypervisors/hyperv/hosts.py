@@ -55,9 +55,9 @@ def about(nodes: Nodes) -> About:
     )
 
 
-def hosts_with_hbas(nodes: Nodes) -> list[Host]:
+def hosts_with_hbas(nodes: Nodes, at_once: bool = False) -> list[Host]:
     """Every host with its adapters; one that cannot be asked has none and is `unreachable`."""
-    found = survey.ask(nodes, lambda client, node: _with_hbas(client, host(client, node, nodes.cluster)))
+    found = survey.ask(nodes, lambda client, node: _with_hbas(client, host(client, node, nodes.cluster)), at_once)
     return [found.answers.get(node.id) or lost_host(node, nodes.cluster) for node in found.nodes]
 
 

@@ -61,10 +61,10 @@ class Kvm:
     def about(self) -> About:
         return hosts.about(self._host)
 
-    def hosts(self) -> list[Host]:
+    def hosts(self, at_once: bool = False) -> list[Host]:
         return [hosts.host_with_hbas(self._host)]
 
-    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None) -> Inventory:
+    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None, at_once: bool = False) -> Inventory:
         return estate.inventory(self._host, devices, images)
 
     def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:

@@ -9,7 +9,8 @@ Whatever is read of the inventory is one RetrievePropertiesEx with its pages, wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name
@@ -43,6 +44,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import moid_in
 
 
 class VMware:
@@ -64,16 +66,16 @@ class VMware:
     def about(self) -> About:
         return hosts.about(self._session, self.address)
 
-    def hosts(self) -> list[Host]:
+    def hosts(self, at_once: bool = False) -> list[Host]:
         return hosts.hosts_with_hbas(self._session)
 
-    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None) -> Inventory:
+    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None, at_once: bool = False) -> Inventory:
         paths = properties.INVENTORY_WITH_LUNS if devices else properties.INVENTORY
-        estate = self._estate_on(paths, only) if only else Estate(self._session.retrieve(paths))
-        machines, unknown = self._with_names(estate.virtual_machines, estate.devices)
+        estate = self._estate_on(paths, only) if only else Estate(self._session.retrieve(paths, trim=machines.trimmed))
+        virtual_machines, unknown = self._with_names(estate.virtual_machines, estate.devices)
         return Inventory(
             hosts=estate.hosts,
-            virtual_machines=machines,
+            virtual_machines=virtual_machines,
             file_systems=estate.file_systems,
             devices=estate.devices,
             uses=[*estate.uses, *unknown],
@@ -114,14 +116,20 @@ class VMware:
         self._session.close()
 
     def _estate_on(self, paths: properties.Paths, only: Homes) -> Estate:
-        """First what VMs lie on, then only those that are wanted: two reads, whatever the number of VMs."""
+        """First what VMs lie on, then only those that are wanted: two reads, whatever the number of VMs.
+
+        Nothing but a VM's hardware tells whether it has a raw disk, and no query selects by it: all are asked for, and few understood.
+        """
         of_vms = {properties.VIRTUAL_MACHINE: paths[properties.VIRTUAL_MACHINE]}
         below = {kind: wanted for kind, wanted in paths.items() if kind not in of_vms}
         below[properties.DATASTORE] = (*paths[properties.DATASTORE], properties.VMS_OF_DATASTORE)
         estate = Estate(self._session.retrieve(below))
-        homes = only(Inventory(hosts=estate.hosts, file_systems=estate.file_systems, devices=estate.devices))
-        wanted = None if homes is None else {properties.VIRTUAL_MACHINE: estate.machines_on(homes)}
-        estate.take(self._session.retrieve(of_vms, wanted))
+        wanted = only(Inventory(hosts=estate.hosts, file_systems=estate.file_systems, devices=estate.devices))
+        listed = estate.machines_on(wanted.file_systems)
+        if wanted.raw_disks:
+            estate.take(self._session.retrieve(of_vms, trim=partial(_if_wanted, frozenset(listed))))
+        else:
+            estate.take(self._session.retrieve(of_vms, {properties.VIRTUAL_MACHINE: listed}, trim=machines.trimmed))
         return estate
 
     def _devices(self, hosts: Iterable[str]) -> list[ScsiDevice]:
@@ -138,3 +146,10 @@ class VMware:
         seen = devices or self._devices(nameless_hosts(virtual_machines))
         named = with_names(virtual_machines, seen)
         return named, of_unknown_luns(named, seen)
+
+
+def _if_wanted(listed: Collection[str], record: bytes) -> bytes:
+    """The record of a VM that is listed by its id, or that may have a raw disk; nothing of any other."""
+    moid = moid_in(record)
+    wanted = not moid or moid in listed or machines.may_have_raw_disk(record)
+    return machines.trimmed(record) if wanted else b""

@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import properties
@@ -36,11 +38,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml i
     ObjectRecord,
     child,
     children,
-    integer,
     parts,
     text,
     type_of,
 )
+
+Parts = Mapping[str, Element]
+"""An object by the names of its properties."""
 
 CONTROLLER_TYPES: Mapping[str, str] = {
     "ParaVirtualSCSIController": "pvscsi",
@@ -63,8 +67,14 @@ _ELSEWHERE = frozenset(
     }
 )  # fmt: skip
 """Devices that most VMs have and that are never on a storage controller."""
+_ELSEWHERE_TYPES = tuple(f'type="{kind}"'.encode() for kind in _ELSEWHERE)
+_DEVICE, _END_OF_DEVICE = b"<VirtualDevice ", b"</VirtualDevice>"
 _DISK = "VirtualDisk"
 _RAW_DEVICE_MAPPING = "VirtualDiskRawDiskMappingVer1BackingInfo"
+_RAW_DISK = b"RawDisk"
+"""In the names of all types of backings that are devices (VirtualDiskRawDisk…BackingInfo)."""
+_TOLD = f"<name>{properties.DEVICES_OF_VM}</name>".encode()
+_NOT_TOLD = b"<missingSet"
 _POWER_STATES: Mapping[str, str] = {"poweredOn": POWERED_ON, "poweredOff": POWERED_OFF, "suspended": SUSPENDED}
 _BUS_SHARING: Mapping[str, str] = {"physicalSharing": PHYSICAL, "virtualSharing": VIRTUAL}
 _MODES: Mapping[str, str] = {word: mode for mode, word in COMPATIBILITY.items()}
@@ -102,6 +112,26 @@ def unreadable(record: ObjectRecord) -> Use | None:
     return Use("VM", name_of(record), record.moid, f"cannot be read because {because}")
 
 
+def may_have_raw_disk(record: bytes) -> bool:
+    """Whether a VM may have a LUN as a disk, by its record as it came: also one whose hardware was not told, or not all of it."""
+    return _RAW_DISK in record or _TOLD not in record or _NOT_TOLD in record
+
+
+def trimmed(record: bytes) -> bytes:
+    """The record of a VM as it came, without the devices that have nothing to do with storage, which are the most."""
+    first, *devices = record.split(_DEVICE)
+    return first + b"".join(map(_if_used, devices))
+
+
+def _if_used(device: bytes) -> bytes:
+    """What comes after the beginning of a device, with that beginning; of a device of no use only what comes after its end."""
+    if device[: device.find(b">")].endswith(_ELSEWHERE_TYPES):
+        _device, end, rest = device.partition(_END_OF_DEVICE)
+        if end:
+            return rest
+    return _DEVICE + device
+
+
 def readable(record: ObjectRecord) -> VirtualMachine:
     """A VM that is going to be judged by its disks. Raises `Refused` when its hardware was not told, which says nothing of its disks."""
     use = unreadable(record)
@@ -118,22 +148,23 @@ def hardware(devices: Iterable[Element], mounts: Mapping[str, Sequence[str]] | N
 
     `mounts`: key of a disk → where the guest has mounted file systems on it.
     """
-    controllers: dict[str, tuple[Element, str]] = {}
-    disks: list[Element] = []
+    controllers: dict[str, tuple[str, int, str]] = {}
+    disks: list[Parts] = []
     units: defaultdict[str, list[int]] = defaultdict(list)
     for device in devices:
         kind = type_of(device)
         if kind in _ELSEWHERE:
             continue
-        unit = integer(child(device, "unitNumber"))
+        own = parts(device)
+        unit = _number(own, "unitNumber")
         if unit is not None:
-            units[text(device, "controllerKey")].append(unit)
+            units[_text(own, "controllerKey")].append(unit)
         if kind == _DISK:
-            disks.append(device)
+            disks.append(own)
         elif kind in CONTROLLER_TYPES:
-            controllers[text(device, "key")] = (device, CONTROLLER_TYPES[kind])
-    found = {key: _controller(key, kind, device, sorted(units[key])) for key, (device, kind) in controllers.items()}
-    return list(found.values()), [_disk(device, found, mounts or {}) for device in disks]
+            controllers[_text(own, "key")] = (CONTROLLER_TYPES[kind], _number(own, "busNumber") or 0, _text(own, "sharedBus"))
+    found = {key: _controller(key, *told, tuple(sorted(units[key]))) for key, told in controllers.items()}
+    return list(found.values()), [_disk(own, found, mounts or {}) for own in disks]
 
 
 def _mounts(record: ObjectRecord) -> Mapping[str, Sequence[str]]:
@@ -145,35 +176,34 @@ def _mounts(record: ObjectRecord) -> Mapping[str, Sequence[str]]:
     return found
 
 
-def _controller(key: str, kind: str, device: Element, units: list[int]) -> Controller:
-    return Controller(
-        key=key, type=kind, bus=integer(device, "busNumber") or 0, units=units, shared=_BUS_SHARING.get(text(device, "sharedBus"), "")
-    )
+@cache
+def _controller(key: str, kind: str, bus: int, sharing: str, units: Sequence[int]) -> Controller:
+    """A controller, of which most VMs have one that is like another's."""
+    return Controller(key=key, type=kind, bus=bus, units=units, shared=_BUS_SHARING.get(sharing, ""))
 
 
-def _disk(device: Element, controllers: Mapping[str, Controller], mounts: Mapping[str, Sequence[str]]) -> VirtualDisk:
-    own = parts(device)
-    key, controller_key = _text(own, "key"), _text(own, "controllerKey")
+def _disk(own: Parts, controllers: Mapping[str, Controller], mounts: Mapping[str, Sequence[str]]) -> VirtualDisk:
+    key, controller_key = _word(own, "key"), _word(own, "controllerKey")
     controller = controllers.get(controller_key)
     backing = parts(own.get("backing"))
     chain = _chain(own.get("backing")) if "parent" in backing else [own["backing"]] if "backing" in own else []
     raw = bool(chain) and type_of(chain[0]) == _RAW_DEVICE_MAPPING
-    mapping = parts(chain[-1]) if raw else {}
+    mapping: Parts = parts(chain[-1]) if raw else {}
     device_name, mode = _text(mapping, "deviceName"), _text(mapping, "compatibilityMode")
     return VirtualDisk(
         key=key,
-        label=text(own.get("deviceInfo"), "label"),
+        label=sys.intern(text(own.get("deviceInfo"), "label")),
         kind=PASSTHROUGH if raw else IMAGE,
         controller=controller_key,
         bus=controller.bus if controller else None,
         unit=_number(own, "unitNumber"),
         size_bytes=_number(own, "capacityInBytes") or (_number(own, "capacityInKB") or 0) * 1024,
         path=_text(backing, "fileName"),
-        file_system=_text(backing, "datastore"),
+        file_system=_word(backing, "datastore"),
         device=device_name,
         name=_lun(mapping) if raw else None,
         mode=_MODES.get(mode, mode),
-        disk_mode=_text(backing, "diskMode"),
+        disk_mode=_word(backing, "diskMode"),
         sharing=_sharing(_text(backing, "sharing"), controller),
         parents=tuple(ImageFile(text(file, "fileName"), text(file, "datastore")) for file in chain[1:]),
         mounts=mounts.get(key, ()),
@@ -182,13 +212,21 @@ def _disk(device: Element, controllers: Mapping[str, Controller], mounts: Mappin
     )
 
 
-def _text(of: Mapping[str, Element], name: str) -> str:
+def _text(of: Parts, name: str) -> str:
     part = of.get(name)
     return "" if part is None else part.text or ""
 
 
-def _number(of: Mapping[str, Element], name: str) -> int | None:
-    return integer(of.get(name))
+def _word(of: Parts, name: str) -> str:
+    """A text that thousands of disks have, and of which one is kept."""
+    return sys.intern(_text(of, name))
+
+
+def _number(of: Parts, name: str) -> int | None:
+    try:
+        return int(_text(of, name))
+    except ValueError:
+        return None
 
 
 def _sharing(word: str, controller: Controller | None) -> str:
@@ -198,7 +236,7 @@ def _sharing(word: str, controller: Controller | None) -> str:
     return by_bus if own in ("", NOT_SHARED) else own
 
 
-def _lun(mapping: Mapping[str, Element]) -> ScsiName | None:
+def _lun(mapping: Parts) -> ScsiName | None:
     """The LUN of a raw device mapping: of a disk's own backing, or of the one at the bottom of its snapshots, which always names it."""
     return ScsiName.try_parse(_text(mapping, "lunUuid")) or ScsiName.try_parse(_text(mapping, "deviceName"))
 

@@ -56,10 +56,10 @@ class Xen:
     def about(self) -> About:
         return hosts.about(self._session)
 
-    def hosts(self) -> list[Host]:
+    def hosts(self, at_once: bool = False) -> list[Host]:
         return hosts.hosts_with_hbas(self._session)
 
-    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None) -> Inventory:
+    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None, at_once: bool = False) -> Inventory:
         return estate.inventory(self._session, devices)
 
     def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:

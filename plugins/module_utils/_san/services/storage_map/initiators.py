@@ -51,7 +51,7 @@ class Initiators:
         if any(host.hbas for host in inventory.hosts):
             return inventory.hosts
         try:
-            return hypervisor.hosts()
+            return hypervisor.hosts(at_once=True)
         except CrossvisorError as error:
             self.warnings.append(f"The hosts' initiators are not known, and so not who else sees a LUN: {in_one_sentence(str(error))}.")
             return ()

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor, Wanted
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     UNKNOWN,
     Inventory,
@@ -96,7 +96,8 @@ def storage_map(
     """
     known_as = Endpoint(hypervisor.type, hypervisor.address, endpoint or hypervisor.address, _now())
     look = _Look(where, where.asked(arrays))
-    inventory = hypervisor.inventory(images=images, only=look.homes if where.by_storage and not (names or where.vm) else None)
+    only = look.homes if where.by_storage and not (names or where.vm) else None
+    inventory = hypervisor.inventory(images=images, only=only, at_once=True)
     machines = where.machines(inventory, select_vms(inventory, names, clusters))
     resources = Resources(inventory)
     answers = look.answers(inventory, resources, machines)
@@ -132,24 +133,29 @@ def storage_map(
 
 
 class _Look:
-    """Asks the arrays once, for no more than is wanted."""
+    """Asks the arrays for no more than is wanted, and for nothing twice."""
 
     def __init__(self, where: Where, arrays: Sequence[ArraySource]) -> None:
         self._where = where
         self._arrays = arrays
         self._known: ArrayView | None = None
+        self._names: set[ScsiName] = set()
 
-    def homes(self, below: Inventory) -> Collection[str] | None:
-        """The file systems (`FileSystem.id`) with all disks that can be wanted; None when others can be too."""
+    def homes(self, below: Inventory) -> Wanted:
+        """The VMs with all disks that can be wanted."""
         resources = Resources(below)
         resources.resolve(self.answers(below, resources, ()))
         return holding(self._where, below, resources)
 
     def answers(self, inventory: Inventory, resources: Resources, machines: Iterable[VirtualMachine]) -> ArrayView:
         """What the arrays told."""
+        names = {*self._luns(resources, machines)} - self._names
         if self._known is None:
             exports = any(store.remote for store in inventory.file_systems) and not self._where.names
-            self._known = view(self._arrays, self._luns(resources, machines), exports)
+            self._known = view(self._arrays, names, exports)
+        elif names:
+            self._known.join(view(self._arrays, names, with_exports=False))
+        self._names |= names
         return self._known
 
     def _luns(self, resources: Resources, machines: Iterable[VirtualMachine]) -> Collection[ScsiName]:

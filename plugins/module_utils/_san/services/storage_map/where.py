@@ -13,6 +13,7 @@ from functools import cached_property
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.entity_name import did_you_mean
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, NotFound
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Wanted
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Host, Inventory, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource, ArrayView
@@ -177,15 +178,14 @@ def _require(kind: str, wanted: str, known: Collection[str]) -> None:
         raise NotFound(f"There is no {kind} '{wanted}' on this hypervisor{did_you_mean([wanted], known)}")
 
 
-def holding(where: Where, below: Inventory, resources: Resources) -> Collection[str] | None:
-    """The file systems on which every disk lies that can be asked for; None when that is not known.
+def holding(where: Where, below: Inventory, resources: Resources) -> Wanted:
+    """The VMs with any disk that can be asked for.
 
-    Of one LUN it is known, because what a file system lies on is no VM's own disk. A volume may have LUNs that hosts have lost and VMs not.
+    What a file system lies on is no VM's own disk; every other LUN may be, also one that no host sees any more, as a volume may have.
     """
-    if not (where.names or where.lun_path):
-        return None
     on = {store for store, under in resources.on_file_system.items() if any(map(where.is_under, under))}
     covered = {resource.key for store in on for resource in resources.on_file_system[store]}
     seen = [resource for device in below.devices for resource in resources.of_device(device) if where.is_under(resource)]
     alone = [resource for resource in seen if resource.key not in covered]
-    return None if alone or not on else on
+    one_lun = bool(where.names or where.lun_path)
+    return Wanted(on, raw_disks=bool(alone) or not (one_lun and on))

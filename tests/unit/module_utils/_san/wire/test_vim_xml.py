@@ -7,11 +7,16 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from lxml import etree
 from pyVmomi import vim
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import vim_xml
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.limits import Excess
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import (
     ObjectRecord,
     ReplyStream,
@@ -19,6 +24,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml i
     children,
     flag,
     integer,
+    moid_in,
     text,
     type_of,
 )
@@ -121,3 +127,61 @@ def test_a_reply_that_breaks_off_is_an_error() -> None:
     reply = vsphere.page([vsphere.contents("VirtualMachine", "vm-1", {"name": "a"})])
     with pytest.raises(etree.XMLSyntaxError):
         records(reply[:-40])
+
+
+class Slowly:
+    """Gives no more than so many bytes at a time."""
+
+    def __init__(self, reply: bytes, most: int) -> None:
+        self._reply = io.BytesIO(reply)
+        self._most = most
+
+    def read(self, size: int, /) -> bytes:
+        return self._reply.read(min(size, self._most))
+
+
+@given(st.lists(st.tuples(st.booleans(), st.text("a<>&!]objects/", max_size=12)), max_size=8), st.integers(1, 400))
+def test_records_that_are_not_kept_are_left_out_and_nothing_else_however_the_reply_comes(told: list[tuple[bool, str]], most: int) -> None:
+    objects = [
+        vsphere.contents("VirtualMachine", f"vm-{number}", {"name": f"{name} {'wanted' if kept else 'useless'}"})
+        for number, (kept, name) in enumerate(told)
+    ]
+    page = ReplyStream(Slowly(vsphere.page(objects, "7"), most), lambda record: record if b"wanted" in record else b"")
+    found = [record.moid for record in page]
+    assert found == [f"vm-{number}" for number, (kept, _name) in enumerate(told) if kept]
+    assert page.count == len(told), "an empty page is one without records, not one of which none was kept"
+    assert page.token == ("7" if told else "")
+
+
+def test_the_id_of_an_object_is_known_before_its_record_is_parsed() -> None:
+    seen: list[str] = []
+
+    def trim(record: bytes) -> bytes:
+        seen.append(moid_in(record))
+        return b""
+
+    folder = vsphere.contents("Folder", "group-v3", {"name": "vm", "parent": vsphere.managed("Folder", "group-d1")})
+    assert list(ReplyStream(io.BytesIO(vsphere.page([folder])), trim)) == []
+    assert seen == ["group-v3"]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"<objects ><obj type='VirtualMachine'>vm-1</obj></objects>",
+        b"<objects><!-- </objects> --><obj type='VirtualMachine'>vm-1</obj></objects>",
+        b"<objects><obj type='VirtualMachine'>vm-1</obj><propSet><name>a</name><val><objects>b</objects></val></propSet></objects>",
+    ],
+)
+def test_what_does_not_look_as_vsphere_writes_it_is_kept(record: bytes) -> None:
+    (whole,) = [vsphere.page([vsphere.contents("VirtualMachine", "vm-1", {})])]
+    reply = re.sub(b"<objects>.*</objects>", lambda _found: record, whole, flags=re.DOTALL)
+    assert [found.moid for found in ReplyStream(io.BytesIO(reply), lambda _record: b"")] == ["vm-1"]
+    assert moid_in(b"<obj>vm-1</obj>") == ""
+
+
+def test_a_record_that_is_too_large_is_refused_though_nobody_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vim_xml, "LARGEST_RECORD", 1 << 17)
+    large = vsphere.page([vsphere.contents("VirtualMachine", "vm-1", {"name": "x" * (1 << 18)})])
+    with pytest.raises(Excess, match="a record of more than"):
+        list(ReplyStream(Slowly(large, 1 << 12), lambda _record: b""))

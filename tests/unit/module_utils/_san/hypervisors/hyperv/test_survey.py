@@ -6,7 +6,14 @@
 
 from __future__ import annotations
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import survey
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import estate, survey
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Node
 from tests.lab.hyperv.running import Lab
 from tests.unit.windows import nodes
 
@@ -30,3 +37,45 @@ def test_a_node_that_is_only_missed_by_its_clients_is_lost_too() -> None:
     assert client is there.client("HVC1N2")
     assert list(found.lost) == ["HVC1N2"]
     assert "cannot be reached" in found.lost["HVC1N2"]
+
+
+def test_hosts_that_may_be_asked_at_once_are_all_being_asked_before_the_first_has_answered() -> None:
+    together = threading.Barrier(4, timeout=60)
+
+    def question(_client: object, node: Node) -> str:
+        together.wait()
+        return node.name
+
+    found = survey.ask(nodes(Lab(), "hvc2n1.lab"), question, at_once=True)
+    assert list(found.answers.items()) == [(f"HVC2N{number}", f"hvc2n{number}.lab") for number in range(1, 5)]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_host_that_does_not_answer_costs_its_own_answer_and_only_the_named_one_all(at_once: bool) -> None:
+    def silent(name: str) -> Callable[[object, Node], str]:
+        def question(_client: object, node: Node) -> str:
+            if node.name == name:
+                raise ConnectionFailed(f"{name} cannot be reached.")
+            return node.name
+
+        return question
+
+    found = survey.ask(nodes(Lab(), "hvc2n1.lab"), silent("hvc2n2.lab"), at_once)
+    assert (list(found.answers), found.lost) == (["HVC2N1", "HVC2N3", "HVC2N4"], {"HVC2N2": "hvc2n2.lab cannot be reached"})
+    with pytest.raises(ConnectionFailed):
+        survey.ask(nodes(Lab(), "hvc2n1.lab"), silent("hvc2n1.lab"), at_once)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_a_host_refuses_is_raised(at_once: bool) -> None:
+    def question(_client: object, node: Node) -> str:
+        raise RemoteError(f"{node.name} refuses.")
+
+    with pytest.raises(RemoteError, match=r"hvc2n1[.]lab refuses"):
+        survey.ask(nodes(Lab(), "hvc2n1.lab"), question, at_once)
+
+
+def test_the_map_of_a_cluster_is_the_same_however_its_nodes_are_asked() -> None:
+    lab = Lab()
+    in_turn, at_once = (estate.inventory(nodes(lab, "hvc2n1.lab"), True, False, how) for how in (False, True))
+    assert at_once == in_turn

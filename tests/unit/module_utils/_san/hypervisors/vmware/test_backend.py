@@ -13,7 +13,7 @@ import pytest
 from pyVmomi import vim
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import AuthenticationFailed, Refused
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor, Wanted
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.backend import VMware
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Attachment, Inventory, Use, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
@@ -94,9 +94,9 @@ def datastore() -> Any:
 def test_of_the_vms_on_some_file_systems_only_these_are_read(vmware: VMware, endpoint: Endpoint) -> None:
     seen: list[Inventory] = []
 
-    def only(below: Inventory) -> list[str]:
+    def only(below: Inventory) -> Wanted:
         seen.append(below)
-        return ["datastore-5"]
+        return Wanted(["datastore-5"], raw_disks=False)
 
     endpoint.answer("RetrievePropertiesEx", vsphere.page([host(1, lun()), CLUSTER, datastore()]), vsphere.page([vm(VML)]))
     found = vmware.inventory(only=only)
@@ -108,19 +108,40 @@ def test_of_the_vms_on_some_file_systems_only_these_are_read(vmware: VMware, end
 
 def test_no_vm_is_asked_for_where_none_lies_on_them(vmware: VMware, endpoint: Endpoint) -> None:
     endpoint.answer("RetrievePropertiesEx", vsphere.page([host(1, lun()), CLUSTER]))
-    assert vmware.inventory(only=lambda _below: ["datastore-9"]).virtual_machines == []
+    assert vmware.inventory(only=lambda _below: Wanted(["datastore-9"], raw_disks=False)).virtual_machines == []
     assert endpoint.calls == VIEW
 
 
-def test_all_vms_are_read_where_it_is_not_known_on_which_they_lie(vmware: VMware, endpoint: Endpoint) -> None:
-    endpoint.answer("RetrievePropertiesEx", vsphere.page([host(1, lun()), CLUSTER, datastore()]), vsphere.page([vm(VML)]))
-    assert [it.name for it in vmware.inventory(only=lambda _below: None).virtual_machines] == ["db01"]
-    assert endpoint.calls == [*VIEW, *VIEW]
+def machine(moid: str, **properties: Any) -> Any:
+    return vsphere.contents("VirtualMachine", moid, {"name": moid, **properties})
+
+
+def test_where_a_raw_disk_may_be_meant_every_vm_is_asked_for_and_those_without_one_are_not_understood(
+    vmware: VMware, endpoint: Endpoint
+) -> None:
+    there = {"config.hardware.device": vsphere.array("VirtualDevice", [DEVICE.VirtualKeyboard(key=1)])}
+    silent = vsphere.contents("VirtualMachine", "vm-3", {"name": "vm-3", **there}, {"config.uuid": "Permission was denied."})
+    below = vsphere.page([host(1, lun()), CLUSTER, datastore()])
+    pages = vsphere.page([machine("vm-1", **there), machine("vm-2"), vm(VML)], token="1"), vsphere.page([silent, machine("vm-5", **there)])
+    endpoint.answer("RetrievePropertiesEx", below, pages[0])
+    endpoint.answer("ContinueRetrievePropertiesEx", pages[1])
+    found = vmware.inventory(only=lambda _below: Wanted([], raw_disks=True))
+    assert [it.id for it in found.virtual_machines] == ["vm-2", "vm-42", "vm-3"], "without hardware, with a raw disk, not told in full"
+    assert endpoint.calls == [*VIEW, *VIEW[:-1], "ContinueRetrievePropertiesEx", VIEW[-1]]
+
+
+def test_a_vm_on_a_file_system_that_is_meant_is_read_beside_those_with_raw_disks(vmware: VMware, endpoint: Endpoint) -> None:
+    there = {"config.hardware.device": vsphere.array("VirtualDevice", [DEVICE.VirtualKeyboard(key=1)])}
+    endpoint.answer(
+        "RetrievePropertiesEx", vsphere.page([datastore()]), vsphere.page([machine("vm-42", **there), machine("vm-4", **there)])
+    )
+    found = vmware.inventory(only=lambda _below: Wanted(["datastore-5"], raw_disks=True))
+    assert [it.id for it in found.virtual_machines] == ["vm-42"]
 
 
 def test_a_vm_that_was_deleted_between_the_two_reads_is_left_out(vmware: VMware, endpoint: Endpoint) -> None:
     endpoint.answer("RetrievePropertiesEx", vsphere.page([host(1, lun()), CLUSTER, datastore()]), vsphere.page([]))
-    assert vmware.inventory(only=lambda _below: ["datastore-5"]).virtual_machines == []
+    assert vmware.inventory(only=lambda _below: Wanted(["datastore-5"], raw_disks=False)).virtual_machines == []
     assert b"reportMissingObjectsInResults>true" in endpoint.bodies[-1]
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from pyVmomi import vim
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import properties
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.machines import machine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.machines import machine, may_have_raw_disk, trimmed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     IMAGE,
     PASSTHROUGH,
@@ -23,6 +24,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import ReplyStream
 from tests.unit import vsphere
 
 NAA = "600a098038304c61622d616161616131"
@@ -233,7 +235,7 @@ def test_the_size_in_bytes_goes_before_the_one_in_kib() -> None:
     ],
 )
 def test_scsi_controllers_of_every_type(kind: Any, name: str) -> None:
-    assert vm(scsi(kind)).controllers == [Controller(key="1000", type=name, bus=0, units=[])]
+    assert vm(scsi(kind)).controllers == [Controller(key="1000", type=name, bus=0, units=())]
 
 
 @pytest.mark.parametrize(
@@ -246,7 +248,7 @@ def test_scsi_controllers_of_every_type(kind: Any, name: str) -> None:
 )
 def test_other_storage_controllers_and_their_disks(controller: Any, name: str) -> None:
     found = vm(controller, image(controller=controller.key, unit=1))
-    assert found.controllers == [Controller(key=str(controller.key), type=name, bus=0, units=[1])]
+    assert found.controllers == [Controller(key=str(controller.key), type=name, bus=0, units=(1,))]
     assert (only_disk(found).bus, only_disk(found).unit) == (0, 1)
 
 
@@ -274,7 +276,7 @@ def test_every_device_on_a_controller_takes_its_unit_not_only_disks() -> None:
     cdrom = DEVICE.VirtualCdrom(key=3000, controllerKey=1000, unitNumber=15)
     network = DEVICE.VirtualVmxnet3(key=4000, controllerKey=100, unitNumber=7)
     found = vm(scsi(DEVICE.ParaVirtualSCSIController), cdrom, network, image(unit=2), image(key=2001, unit=0))
-    assert [controller.units for controller in found.controllers] == [[0, 2, 15]]
+    assert [controller.units for controller in found.controllers] == [(0, 2, 15)]
     assert [disk.unit for disk in found.disks] == [2, 0]
 
 
@@ -282,3 +284,28 @@ def test_devices_that_are_no_storage_are_left_out() -> None:
     found = vm(DEVICE.VirtualPCIController(key=100, busNumber=0), DEVICE.VirtualUSBController(key=7000, busNumber=0), image(controller=9))
     assert found.controllers == []
     assert (only_disk(found).controller, only_disk(found).bus) == ("9", None)
+
+
+def test_a_record_without_the_devices_that_are_no_storage_tells_the_same_and_is_shorter() -> None:
+    others = [DEVICE.VirtualPCIController(key=100, busNumber=0), DEVICE.VirtualVmxnet3(key=4000, controllerKey=100, unitNumber=7)]
+    used = [scsi(DEVICE.ParaVirtualSCSIController), DEVICE.VirtualCdrom(key=3000, controllerKey=1000, unitNumber=15), image()]
+    for devices in ([*others, *used], [*used, *others], others, used, []):
+        hardware = {"config.hardware.device": vsphere.array("VirtualDevice", devices)}
+        page = vsphere.page([vsphere.contents("VirtualMachine", "vm-42", {"name": "db01", **hardware, "config.uuid": "4213"})])
+        whole, short = (machine(next(iter(ReplyStream(io.BytesIO(page), trim)))) for trim in (None, trimmed))
+        assert short == whole
+        record = page.partition(b"<objects>")[2].partition(b"</objects>")[0]
+        assert trimmed(record).count(b"<VirtualDevice") == len([device for device in devices if device in used])
+
+
+@pytest.mark.parametrize(
+    ("record", "may"),
+    [
+        (b"<propSet><name>config.hardware.device</name><val/></propSet>", False),
+        (b"<propSet><name>config.hardware.device</name><val>VirtualDiskRawDiskMappingVer1BackingInfo</val></propSet>", True),
+        (b"<propSet><name>name</name><val>lost</val></propSet>", True),
+        (b"<propSet><name>config.hardware.device</name></propSet><missingSet><path>config</path></missingSet>", True),
+    ],
+)
+def test_only_a_vm_whose_hardware_was_told_in_full_and_names_no_raw_disk_has_none(record: bytes, may: bool) -> None:
+    assert may_have_raw_disk(record) is may

@@ -209,7 +209,7 @@ def test_initiators_that_no_asked_host_has_are_told_of_a_lun() -> None:
 
 def test_hosts_that_do_not_tell_their_initiators_cost_the_strangers_and_a_warning_never_the_map() -> None:
     class Mute(MemoryHypervisor):
-        def hosts(self) -> list[Host]:
+        def hosts(self, at_once: bool = False) -> list[Host]:
             raise MissingRight("the account may not read adapters")
 
     there = Mute([Host("h1", "esx1")], [VirtualMachine("vm-1", "app", host="h1", disks=[image("ds-1")])], STORES)

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed, InvalidInput, NotFound
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Wanted
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     FileSystem,
     Host,
@@ -169,11 +170,8 @@ def test_what_there_is_not_is_one_sentence_with_what_is_near(words: dict[str, st
 
 
 def test_what_an_array_may_have_that_did_not_answer_is_not_said_to_be_nowhere() -> None:
-    def fail() -> MemoryArray:
-        raise ConnectionFailed("no route")
-
     with pytest.raises(NotFound, match="but it may be where nobody could look: array a1 could not be asked: no route"):
-        storage_map(endpoint(), [ArraySource("a1", fail)], where=Where(volume="v1"))
+        storage_map(endpoint(), [ArraySource("a1", failing)], where=Where(volume="v1"))
 
 
 def test_a_lun_under_no_vm_is_an_answer_and_no_error() -> None:
@@ -219,20 +217,43 @@ def test_of_arrays_one_of_which_is_named_by_its_address_the_others_are_not_asked
 
 
 @pytest.mark.parametrize(
-    ("words", "homes"),
+    ("words", "wanted"),
     [
-        ({"naa": str(NAME)}, {"ds-1", "ds-2"}),
-        ({"lun_path": "/vol/v2/l2"}, {"ds-2", "ds-4"}),
-        ({"naa": str(RAW)}, None),
-        ({"volume": "v1"}, None),
+        ({"naa": str(NAME)}, Wanted({"ds-1", "ds-2"}, raw_disks=False)),
+        ({"lun_path": "/vol/v2/l2"}, Wanted({"ds-2", "ds-4"}, raw_disks=False)),
+        ({"naa": str(RAW)}, Wanted(set(), raw_disks=True)),
+        ({"volume": "v1"}, Wanted({"ds-1", "ds-2"}, raw_disks=True)),
+        ({"svm": "svm2"}, Wanted({"ds-3"}, raw_disks=True)),
         ({"vm": "app", "naa": str(NAME)}, None),
         ({}, None),
     ],
 )
-def test_only_vms_on_the_file_systems_of_a_lun_are_read_if_no_raw_disk_can_be_meant(words: dict[str, str], homes: set[str] | None) -> None:
+def test_only_vms_on_the_file_systems_that_are_meant_are_read_and_those_with_raw_disks_where_one_can_be_meant(
+    words: dict[str, str], wanted: Wanted | None
+) -> None:
     there = endpoint()
     asked(there, **words)
-    assert there.homes == [homes]
+    assert there.wanted == [wanted]
+
+
+def test_a_lun_that_hosts_have_lost_and_a_vm_has_not_is_found_by_its_volume_and_by_its_path() -> None:
+    for words in ({"volume": "v2"}, {"lun_path": "/vol/v2/raw"}):
+        there, of = endpoint(), array()
+        there.seen = [device for device in there.seen if device.name != RAW]
+        assert ("raw", "1") in vms(asked(there, of, **words))
+        assert of.calls.count("luns") == 2, "once for what hosts see, and once for what only VMs have"
+
+
+def test_an_array_that_falls_silent_between_two_questions_is_one_that_did_not_answer() -> None:
+    there, of = endpoint(), array()
+    there.seen = [device for device in there.seen if device.name != RAW]
+    found = storage_map(there, [ArraySource("a1", lambda: failing() if of.calls else of)], where=Where(volume="v2"))
+    assert [warning for warning in found.warnings if "a1" in warning] == ["array a1 could not be asked: no route"]
+    assert {row["vm_name"] for row in found.mappings} == {"app", "span", "clone"}
+
+
+def failing() -> MemoryArray:
+    raise ConnectionFailed("no route")
 
 
 def test_the_words_are_those_of_the_module() -> None:
