@@ -21,7 +21,6 @@ CACHE = ROOT / "build" / "kvm-san"
 RECIPE = HERE / "guest"
 COMMON_FILES = HERE.parent / "kvm" / "guest" / "files"
 SETUP = HERE / "setup"
-PACKAGES = ("qemu-system-x86", "qemu-utils", "mmdebstrap", "e2fsprogs", "openssh-client")
 
 
 def image() -> Path:

@@ -102,6 +102,11 @@ class KvmSan:
         options = {"command": str(self.directory / COMMAND), "keyfile": str(self.directory / "key")}
         return f"qemu+ssh://root@{name}/system?{urlencode(options, safe='/')}"
 
+    def make_lun(self, name: str, serial: str, size: int, unit: int, hosts: Iterable[Machine] = HOSTS) -> None:
+        """Make a LUN without an array: with a serial number of 12 characters, ``size`` bytes, and this LUN id for the hosts."""
+        arguments = [name, serial, str(size), str(unit), *_initiators(hosts)]
+        self.machine(SAN.name).run(f"bash -s -- {shlex.join(arguments)}", (image.SETUP / "lun.sh").read_text())
+
     def pull(self, name: str, fabric: str) -> None:
         """Pull the cable of a machine out of a fabric."""
         self._tell(name, "set_link", name=fabric, up=False)
@@ -237,6 +242,10 @@ class KvmSan:
 
     def _state(self) -> dict[str, dict[str, int]]:
         return json.loads(self._state_file.read_text()) if self._state_file.exists() else {}
+
+
+def _initiators(hosts: Iterable[Machine]) -> list[str]:
+    return [text for host in hosts for text in (host.iqn, *(host.wwpn(fabric) for fabric in FABRICS))]
 
 
 def _process(row: dict[str, int]) -> Process:
