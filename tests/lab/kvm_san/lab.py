@@ -104,7 +104,7 @@ class KvmSan:
     def make_lun(self, name: str, serial: str, size: int, unit: int, hosts: Iterable[Machine] = HOSTS) -> None:
         """Make a LUN without an array: with a serial number of 12 characters, ``size`` bytes, and this LUN id for the hosts."""
         arguments = [name, serial, str(size), str(unit), *_initiators(hosts)]
-        self.machine(SAN.name).run(f"bash -s -- {shlex.join(arguments)}", (image.SETUP / "lun.sh").read_text())
+        self.machine(SAN.name).run(f"bash -s -- {shlex.join(arguments)}", (image.HERE / "lun.sh").read_text())
 
     def pull(self, name: str, fabric: str) -> None:
         """Pull the cable of a machine out of a fabric."""

@@ -4,7 +4,7 @@
 # The description of a domain comes by $DOMAIN, which is defined and started, its processor stopped.
 # Ends when the ports of the SAN are there and the sessions are up; the LUNs are found by rescans.
 set -euo pipefail
-iqn=$1 number=$2 san_iqn=$3
+iqn=$1 number=$2 san_iqn=$3 description=${DOMAIN:?}
 san_wwpns=("${@:4}")
 WAIT_SECONDS=90
 
@@ -47,6 +47,6 @@ for wwpn in "${san_wwpns[@]}"; do within is_target "$wwpn"; done
 
 domain=app0${HOSTNAME#kvm}
 qemu-img create -q -f qcow2 "/var/lib/libvirt/images/$domain.qcow2" 64M
-echo "$DOMAIN" | sed "s/app01/$domain/" >"/tmp/$domain.xml"
+echo "${description//app01/$domain}" >"/tmp/$domain.xml"
 virsh --quiet define "/tmp/$domain.xml"
 virsh --quiet start --paused "$domain"

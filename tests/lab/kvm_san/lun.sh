@@ -13,7 +13,7 @@ truncate -s "$size" "/srv/luns/$name"
 echo "fd_dev_name=/srv/luns/$name,fd_dev_size=$(stat -c %s "/srv/luns/$name"),fd_buffered_io=1" >"$device/control"
 echo 1 >"$device/enable"
 hex=$(printf %s "$serial" | od -An -tx1 | tr -d ' \n')
-while IFS== read -r key value; do echo "$value" >"$device/wwn/$key"; done <<IDENTITY
+while IFS='=' read -r key value; do echo "$value" >"$device/wwn/$key"; done <<IDENTITY
 vendor_id=NETAPP
 product_id=LUN C-Mode
 revision=9161
