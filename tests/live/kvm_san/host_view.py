@@ -14,7 +14,7 @@ from tests.lab.kvm_san.shell import Shell
 
 _MAP = re.compile(r"^(?P<wwid>3[0-9a-f]{32}) (?P<device>dm-\d+) (?P<vendor>[^,]*),(?P<product>.*)$")
 _GROUP = re.compile(r"policy='[^']*' prio=(?P<prio>-?\d+) status=(?P<status>\w+)")
-_PATH = re.compile(r"(?P<address>\d+:\d+:\d+:\d+) +(?P<device>sd[a-z]+) +\S+ +(?P<dm>\w+) +(?P<checker>\w+) +(?P<online>\w+)")
+_PATH = re.compile(r"(?P<address>\d+:\d+:\d+:\d+) +(?P<device>sd[a-z]+) +\S+ +(?P<dm>\w+) +(?:i/o pending|\w+) +\w+")
 _LSSCSI = re.compile(r"^\[(?P<address>[\d:]+)\] +disk +(?P<port>\S+) +/dev/(?P<device>\S+)", re.MULTILINE)
 _NAA = re.compile(r"0x(?P<naa>6[0-9a-f]{31})")
 
