@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
-from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import multipath, scsi
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import devices, multipath, scsi
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.multipath import Grouping
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import PATH_ACTIVE
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
@@ -49,8 +50,14 @@ def _read_again(host: KvmHost, name: ScsiName) -> None:
         return
     found = multipath.grouping(tree, name)
     identify(host, found.paths or _doing_io(tree))
-    if found.map:
+    if found.map and _has_grown(host.tree() or tree, found):
         host.access.run(["multipathd", "resize", "map", found.map], _RESIZE_SECONDS)
+
+
+def _has_grown(tree: Tree, found: Grouping) -> bool:
+    """Whether a multipath device is of another size than its paths."""
+    sizes = {devices.device_size(tree, path) for path in found.paths}
+    return bool(sizes - {devices.device_size(tree, found.map_block)})
 
 
 def identify(host: KvmHost, paths: Sequence[str]) -> None:
