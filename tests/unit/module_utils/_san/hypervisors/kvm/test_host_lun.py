@@ -128,16 +128,16 @@ def renumbered(root: Path, address: str, now: ScsiName) -> None:
 
 
 def test_every_path_is_asked_which_lun_it_is_before_it_is_given(host: KvmHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wrote: list[tuple[Sequence[str], str]] = []
+    wrote: list[tuple[str, str]] = []
 
-    def write(paths: Sequence[str], text: str) -> None:
-        wrote.append((paths, text))
+    def write(orders: Sequence[tuple[str, str]]) -> None:
+        wrote.extend(orders)
         renumbered(tmp_path, "7:0:0:2", THIRD)
 
     monkeypatch.setattr(host.access, "write", write)
     with pytest.raises(Refused, match=r"The paths by which host kvm01 knew LUN .* lead to another LUN by now, .*number was given away"):
         later(host, OTHER)
-    assert wrote == [(["/sys/class/block/sdc/device/rescan"], "1")]
+    assert wrote == [("/sys/class/block/sdc/device/rescan", "1")]
 
 
 def test_a_map_with_a_path_to_another_lun_is_not_given(host: KvmHost, tmp_path: Path) -> None:
