@@ -123,7 +123,7 @@ def test_a_disk_by_one_path_is_told_and_mended_when_the_vm_is_off(stage: Stage) 
     one = f"sed 's#{MAP}#/dev/disk/by-id/wwn-0x{NAA}#'"
     stage.host(f"virsh destroy {VM}; virsh dumpxml --inactive {VM} | {one} >/tmp/one.xml; virsh define /tmp/one.xml")
     (warning,) = stage.attach()["warnings"]
-    assert f"VM {VM} has LUN naa.{NAA} by the name of a single path" in warning
+    assert f"VM {VM} has LUN naa.{NAA} by the name of a single path" in str(warning)
     mended = stage.attach(single_path="mend")
     assert [action.split()[0] for action in mended["actions"]] == ["detach", "attach"]
     assert stage.sources("--inactive") == {target: MAP}
