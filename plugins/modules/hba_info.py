@@ -49,6 +49,7 @@ extends_documentation_fragment:
   - crossvisor.san.attributes
   - crossvisor.san.attributes.reads
   - crossvisor.san.hypervisor
+  - crossvisor.san.hypervisor.hypervisors
 seealso:
   - module: crossvisor.san.lun_provision
 """
@@ -236,6 +237,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "hypervisor": hypervisors.hypervisor_option(),
+            "hypervisors": hypervisors.hypervisors_option(),
             "hosts": {"type": "list", "elements": "str", "default": []},
             "clusters": {"type": "list", "elements": "str", "default": []},
             "vm": {"type": "str"},

@@ -187,6 +187,7 @@ extends_documentation_fragment:
   - crossvisor.san.attributes
   - crossvisor.san.attributes.changes
   - crossvisor.san.hypervisor
+  - crossvisor.san.hypervisor.hypervisors
   - crossvisor.san.array
 seealso:
   - module: crossvisor.san.lun_provision
@@ -362,6 +363,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "hypervisor": hypervisors.hypervisor_option(),
+            "hypervisors": hypervisors.hypervisors_option(),
             "array": arrays.array_option(),
             "vm": {"type": "str", "required": True},
             "naa": {"type": "str", "aliases": ["lun"]},

@@ -31,7 +31,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("windows", "linux"),
     ("detection",),
     ("hypervisors.base", "arrays.base"),
-    ("hypervisors.attach_rules",),
+    ("hypervisors.attach_rules", "hypervisors.several"),
     ("hypervisors.vmware", "hypervisors.hyperv", "hypervisors.kvm", "arrays.ontap_rest", "guests.windows", "guests.linux"),
     ("hypervisors.pool", "arrays.pool", "guests.disks"),
     ("services", "maps"),

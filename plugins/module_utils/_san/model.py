@@ -249,6 +249,8 @@ class VirtualMachine:
     template: bool = False
     controllers: Sequence[Controller] = ()
     disks: Sequence[VirtualDisk] = ()
+    peers: Sequence[str] = ()
+    """`Host.id`s of other hosts to which it may move although they are of no cluster."""
 
 
 @dataclass(frozen=True)
@@ -299,6 +301,8 @@ class Inventory:
     """Whatever else has a LUN, and whatever could not be looked into."""
     warnings: Sequence[str] = ()
     """What is missing because a host could not be asked, one sentence each."""
+    silent: Sequence[str] = ()
+    """Endpoints that did not answer, of several: what VMs they have is not known."""
 
 
 @dataclass(frozen=True)
