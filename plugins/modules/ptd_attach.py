@@ -117,6 +117,15 @@ options:
       - Without it, a new disk is not shared, and an existing one is left as it is.
     type: str
     choices: [none, multi_writer, physical_bus]
+  reservations:
+    description:
+      - On KVM, whether the guest's persistent reservations (SCSI-3 PR) reach the array, which the nodes of a guest cluster, such as a Windows
+        Server Failover Cluster or SLES High Availability, fence each other by. Each node gets the LUN with this and O(sharing=multi_writer).
+      - The disk is put on a V(virtio-scsi) controller. Reservations are sent by QEMU's C(qemu-pr-helper), which libvirt starts and which has
+        to be installed on the host. A LUN that VMs reach over QEMU's own iSCSI initiator needs none of this, and is refused with it.
+      - On VMware, O(sharing=physical_bus) includes it; on Hyper-V, a disk that is passed through has no such setting. Both refuse it.
+      - Without it, not for a new disk, and an existing one is left as it is.
+    type: bool
   datastore:
     description:
       - Datastore for the mapping file; without it, the one that holds the VM's own files.
@@ -219,6 +228,17 @@ EXAMPLES = r"""
     naa: "{{ lun.naa }}"
     sharing: physical_bus
   loop: [sql01, sql02]
+
+- name: Give one LUN to both nodes of a guest cluster on two KVM hosts
+  crossvisor.san.ptd_attach:
+    hypervisors:
+      - uri: qemu+ssh://root@kvm1/system
+      - uri: qemu+ssh://root@kvm2/system
+    vm: "{{ item }}"
+    naa: "{{ lun.naa }}"
+    sharing: multi_writer
+    reservations: true
+  loop: [node1, node2]
 
 - name: Attach a new, empty LUN to a highly available VM of a Hyper-V failover cluster
   crossvisor.san.ptd_attach:
@@ -339,6 +359,10 @@ disk:
           controller shares its bus. Empty where the platform does not tell.
       returned: success
       type: str
+    reservations:
+      description: Whether the guest's persistent reservations reach the array by a setting of the disk; null where there is no such setting.
+      returned: success
+      type: bool
 actions:
   description: What was done, or in check mode would be, in order.
   returned: success
@@ -389,6 +413,7 @@ def main() -> None:
             "mode": {"type": "str", "choices": ["physical", "virtual"]},
             "disk_mode": {"type": "str", "choices": ["persistent", "independent_persistent", "independent_nonpersistent"]},
             "sharing": {"type": "str", "choices": ["none", "multi_writer", "physical_bus"]},
+            "reservations": {"type": "bool"},
             "datastore": {"type": "str"},
             "release": {"type": "bool", "default": False},
             "assume_unused": {"type": "bool", "default": False},
@@ -419,6 +444,7 @@ def _reach(module: AnsibleModule) -> dict[str, Any]:
             mode=params["mode"],
             disk_mode=params["disk_mode"],
             sharing=params["sharing"],
+            reservations=params["reservations"],
             file_system=params["datastore"],
             timeout=params["timeout"],
             mount_point=params["mount_point"],

@@ -227,6 +227,8 @@ class VirtualDisk:
     """Where the guest has mounted file systems that lie on it, as far as an agent in the guest was asked and tells."""
     family: str = ""
     """What its controller is, as the platform's people write it: `SCSI`, `IDE`, `SATA`, `NVMe`, `virtio`, …"""
+    reservations: bool | None = None
+    """Whether the guest's persistent reservations reach the array; None where the platform has no such setting."""
     thin: bool | None = None
     """Whether the image file takes only the space that was written to; None where the platform does not tell, and for a LUN."""
 

@@ -122,6 +122,7 @@ def _disk(attachment: Attachment) -> dict[str, Any]:
         "mode": disk.mode,
         "disk_mode": disk.disk_mode,
         "sharing": disk.sharing,
+        "reservations": disk.reservations,
     }
 
 
