@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import host_lun
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.access import tree_of
+import contextlib
+from collections.abc import Sequence
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
-from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import scsi
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import multipath, scsi
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ScsiDevice
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import PATH_ACTIVE
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import libvirt_session
 
@@ -23,30 +25,45 @@ _RESIZE_SECONDS = 60.0
 def rescan(host: KvmHost, name: ScsiName) -> None:
     """Let every SAN adapter of the host look for LUNs, and the host read this one's size anew: every path's, then the multipath device's.
 
-    Targets of iscsi-direct pools are asked anew at each look.
+    Where the host does not find it, every path that does I/O is asked which LUN it is: the array may have given the number of another LUN
+    to this one, of which Linux takes no notice. Targets of iscsi-direct pools are asked anew at each look.
 
     Raises why a target did not answer when the host has no other way to the LUN, because then no rescan can help.
     """
-    tree = tree_of(host.access)
+    tree = host.tree()
     ports = _san_ports(tree) if tree else []
-    for port in ports:
-        host.access.write(f"/sys/class/scsi_host/{port}/scan", _EVERYTHING)
-    device = host.storage(()).device_of(name) if ports else None
-    if device:
-        _read_size_again(host, device)
+    if ports:
+        host.access.write([f"/sys/class/scsi_host/{port}/scan" for port in ports], _EVERYTHING)
+        _read_again(host, name)
     if tree is None and host.session.node_devices(libvirt_session.FC_HOSTS):
-        host.access.write("/sys/class/scsi_host", _EVERYTHING)
+        host.access.write(["/sys/class/scsi_host"], _EVERYTHING)
     if not ports:
         shown, failures = host.shown(name)
         if failures and not shown:
             raise failures[0]
 
 
-def _read_size_again(host: KvmHost, device: ScsiDevice) -> None:
-    for path in host_lun.paths(device):
-        host.access.write(f"/sys/block/{path}/device/rescan", "1")
-    for grouped in host_lun.maps(device):
-        host.access.run(["multipathd", "resize", "map", grouped], _RESIZE_SECONDS)
+def _read_again(host: KvmHost, name: ScsiName) -> None:
+    tree = host.tree()
+    if tree is None:
+        return
+    found = multipath.grouping(tree, name)
+    identify(host, found.paths or _doing_io(tree))
+    if found.map:
+        host.access.run(["multipathd", "resize", "map", found.map], _RESIZE_SECONDS)
+
+
+def identify(host: KvmHost, paths: Sequence[str]) -> None:
+    """Let Linux ask these paths anew which LUN they are and how large. One that does not answer keeps what it was known as."""
+    if paths:
+        with contextlib.suppress(RemoteError):
+            host.access.write([f"/sys/class/block/{path}/device/rescan" for path in paths], "1")
+
+
+def _doing_io(tree: Tree) -> list[str]:
+    """The paths to LUNs over SAN adapters that do I/O."""
+    ports = {port.removeprefix("host") for port in _san_ports(tree)}
+    return [disk.block for disk in scsi.disks(tree) if disk.block and disk.state == PATH_ACTIVE and disk.address.split(":")[0] in ports]
 
 
 def _san_ports(tree: Tree) -> list[str]:

@@ -73,7 +73,7 @@ def test_a_lun_is_passed_through_at_an_explicit_address_in_both_parts(host: KvmH
 
 def test_a_second_run_has_nothing_to_do(host: KvmHost) -> None:
     attach.plan_attach(host, VM, wish()).run()
-    assert list(attach.plan_attach(host, VM, wish()).steps) == []
+    assert attach.plan_attach(host, VM, wish()).pending() == []
 
 
 def test_a_vm_that_is_off_gets_it_for_the_next_start(host: KvmHost, app: Domain) -> None:

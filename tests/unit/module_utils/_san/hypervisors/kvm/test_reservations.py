@@ -75,7 +75,7 @@ def test_a_disk_has_none_unless_that_is_asked_for(host: KvmHost, app: Domain, wo
 @pytest.mark.parametrize("word", [None, True])
 def test_a_second_run_has_nothing_to_do(host: KvmHost, word: bool | None) -> None:
     attach.plan_attach(host, VM, wish()).run()
-    assert list(attach.plan_attach(host, VM, wish(word)).steps) == []
+    assert list(attach.plan_attach(host, VM, wish(word)).pending()) == []
 
 
 @pytest.mark.parametrize("has", [True, False])
@@ -91,6 +91,14 @@ def test_what_an_interrupted_run_left_out_is_added_with_them(host: KvmHost, app:
     app.config = before
     attach.plan_attach(host, VM, wish(None)).run()
     assert [disk.reservations for disk in domain.parse(app.config).disks] == [True]
+
+
+def test_a_disk_that_is_given_back_by_multipath_keeps_them(host: KvmHost, app: Domain) -> None:
+    attach.plan_attach(host, VM, wish()).run()
+    app.live, app.config = "", app.config.replace(f"dm-uuid-mpath-{NAME.wwid}", NAME.wwn)
+    attach.plan_attach(host, VM, wish(None, single_path="mend")).run()
+    (mended,) = domain.parse(app.config).disks
+    assert (str(mended.source), mended.reservations) == (f"/dev/disk/by-id/dm-uuid-mpath-{NAME.wwid}", True)
 
 
 def test_those_of_a_helper_that_somebody_else_runs_count_too() -> None:
