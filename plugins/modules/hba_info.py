@@ -166,6 +166,17 @@ hosts:
           description: The name that an initiator group holds for this adapter, or null.
           returned: success
           type: str
+        vports_max:
+          description: How many virtual ports (NPIV) a Fibre Channel adapter can carry, or null if it carries none, or that is not told.
+          returned: success
+          type: int
+        vports:
+          description:
+            - The virtual ports (NPIV) that it carries. They belong to VMs or storage pools, so that they are not among RV(initiators).
+          returned: success
+          type: list
+          elements: dict
+          sample: [{"name": "host12", "status": "online", "node_wwn": "50:01:a4:aa:aa:aa:aa:00", "port_wwn": "50:01:a4:aa:aa:aa:aa:01"}]
         portals:
           description: Where the adapter is configured to discover targets.
           returned: success

@@ -85,6 +85,17 @@ class LunPath:
 
 
 @dataclass(frozen=True)
+class VirtualPort:
+    """A Fibre Channel port that a physical one carries (NPIV), with names of its own: for a VM, or for a storage pool of the host."""
+
+    name: str
+    status: str
+    """As `Hba.status`."""
+    node_wwn: str = ""
+    port_wwn: str = ""
+
+
+@dataclass(frozen=True)
 class Hba:
     """A physical (or software iSCSI) host bus adapter of a hypervisor host."""
 
@@ -104,6 +115,10 @@ class Hba:
     portals: Sequence[Portal] = ()
     """Where a send-target discovery is configured to look."""
     paths: Sequence[LunPath] = ()
+    vports_max: int | None = None
+    """How many virtual ports the adapter can carry; None where it carries none, or nobody tells."""
+    vports: Sequence[VirtualPort] = ()
+    """Those that it carries now, whose names are no initiators of the host: what is mapped to one, the host has not."""
 
     @property
     def initiator(self) -> str | None:
