@@ -45,7 +45,7 @@ if [ -n "$holds" ]; then
     rm -f "$socket"
     exit
 fi
-command=$(printf "%s" "$*" | sed 's#^cd / #cd ROOT #; s#/sys/#ROOT/sys/#g; s#"/dev/"#"ROOT/dev/"#')
+command=$(printf "%s" "$*" | sed 's#^cd / #cd ROOT #; s#/sys/#ROOT/sys/#g; s#"/dev/"#"ROOT/dev/"#; s#-type b#-type f#')
 case "$*" in
     *MARK*) sh -c "$command" >LOG.answer
         if [ "$(head -c 15 LOG.answer | tr -d '\\0')" = SAME ]; then said look; else said copy; fi

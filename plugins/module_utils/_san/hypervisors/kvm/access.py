@@ -26,6 +26,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import is
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.iscsi import Dial
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_uri import LibvirtUri
 
+Order = tuple[str, str]
+"""A file of sysfs, and what is written to it."""
 _TARGET_SECONDS = 10.0
 """An iSCSI target that does not answer for so long is taken for gone."""
 _MOMENT = 1.0
@@ -50,8 +52,8 @@ class HostAccess(Protocol):
     def changed(self) -> None:
         """Note that something was changed there, so that what `root` told may no longer be so."""
 
-    def write(self, paths: Sequence[str], text: str) -> None:
-        """Write to attributes of the host's sysfs, all of them though one fails. Raises `RemoteError` or `Refused`."""
+    def write(self, orders: Sequence[Order]) -> None:
+        """Write to attributes of the host's sysfs, in turn, all of them though one fails. Raises `RemoteError` or `Refused`."""
 
     def run(self, command: Sequence[str], patience: float) -> None:
         """Run a command on the host. Raises `RemoteError` or `Refused`."""
@@ -82,9 +84,9 @@ class ThisMachine:
     def changed(self) -> None:
         pass
 
-    def write(self, paths: Sequence[str], text: str) -> None:
+    def write(self, orders: Sequence[Order]) -> None:
         failures: list[RemoteError] = []
-        for path in paths:
+        for path, text in orders:
             try:
                 (self._root / path.lstrip("/")).write_text(text, encoding="ascii")
             except OSError as error:
@@ -119,10 +121,9 @@ class OverSsh:
         It is made anew when anything there has changed, which is asked unless that was done in the last moment and nothing was ordered
         since. Raises `RemoteError` or `TimedOut` when a host that has given one gives no other.
         """
-        begun = self._clock()
-        if begun >= self._stands_until:
+        if self._clock() >= self._stands_until:
             self._look_again()
-            self._stands_until = begun + _MOMENT
+            self._stands_until = self._clock() + _MOMENT
         return Path(self._copies[-1].name) if self._copies else None
 
     def claimed(self, blocks: Sequence[str]) -> Mapping[str, bool]:
@@ -132,9 +133,9 @@ class OverSsh:
     def changed(self) -> None:
         self._stands_until = 0.0
 
-    def write(self, paths: Sequence[str], text: str) -> None:
-        orders = "; ".join(f"printf %s {shlex.quote(text)} > {shlex.quote(path)} || failed=1" for path in paths)
-        self._order(f"failed=; {orders}; test -z $failed", f"writing to {', '.join(paths)}", self._patience)
+    def write(self, orders: Sequence[Order]) -> None:
+        each = "; ".join(f"printf %s {shlex.quote(text)} > {shlex.quote(path)} || failed=1" for path, text in orders)
+        self._order(f"failed=; {each}; test -z $failed", f"writing to {', '.join(path for path, _text in orders)}", self._patience)
 
     def run(self, command: Sequence[str], patience: float) -> None:
         self._order(shlex.join(command), " ".join(command), patience)
@@ -202,7 +203,7 @@ class OnlyLibvirt:
     def changed(self) -> None:
         pass
 
-    def write(self, paths: Sequence[str], text: str) -> None:
+    def write(self, orders: Sequence[Order]) -> None:
         raise self._refused()
 
     def run(self, command: Sequence[str], patience: float) -> None:

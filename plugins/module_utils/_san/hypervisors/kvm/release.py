@@ -68,7 +68,7 @@ class RemoveDevice(Step):
         if self.devices.map:
             self.host.access.run(["multipath", "-f", self.devices.map], _PATIENCE)
         if self.devices.paths:
-            self.host.access.write([f"/sys/block/{path}/device/delete" for path in self.devices.paths], "1")
+            self.host.access.write([(f"/sys/block/{path}/device/delete", "1") for path in self.devices.paths])
 
     def verify(self) -> None:
         left = _found(self.host, self.name)

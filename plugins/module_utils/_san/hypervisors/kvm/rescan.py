@@ -10,8 +10,10 @@ import contextlib
 from collections.abc import Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.access import Order
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost, pool_logins
-from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import multipath, scsi
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import devices, multipath, scsi
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.multipath import Grouping
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import PATH_ACTIVE
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
@@ -33,32 +35,52 @@ def rescan(host: KvmHost, name: ScsiName) -> None:
     """
     tree = host.tree()
     ports = _san_ports(tree) if tree else []
-    if ports:
-        host.access.write([f"/sys/class/scsi_host/{port}/scan" for port in ports], _EVERYTHING)
+    if tree and ports:
+        _scan(host, ports, multipath.grouping(tree, name).paths)
         _read_again(host, name)
     if tree is None and (host.session.node_devices(libvirt_session.FC_HOSTS) or not pool_logins(host.pools())):
-        host.access.write(["/sys/class/scsi_host"], _EVERYTHING)
+        host.access.write([("/sys/class/scsi_host", _EVERYTHING)])
     if not ports:
         shown, failures = host.shown(name)
         if failures and not shown:
             raise failures[0]
 
 
-def _read_again(host: KvmHost, name: ScsiName) -> None:
-    tree = host.tree()
-    if tree is None:
-        return
-    found = multipath.grouping(tree, name)
-    identify(host, found.paths or _doing_io(tree))
-    if found.map:
-        host.access.run(["multipathd", "resize", "map", found.map], _RESIZE_SECONDS)
-
-
 def identify(host: KvmHost, paths: Sequence[str]) -> None:
     """Let Linux ask these paths anew which LUN they are and how large. One that does not answer keeps what it was known as."""
     if paths:
         with contextlib.suppress(RemoteError):
-            host.access.write([f"/sys/class/block/{path}/device/rescan" for path in paths], "1")
+            host.access.write([_ask_again(path) for path in paths])
+
+
+def _scan(host: KvmHost, ports: Sequence[str], paths: Sequence[str]) -> None:
+    """Let adapters look for LUNs, and the paths that are known be asked again."""
+    try:
+        host.access.write([*((f"/sys/class/scsi_host/{port}/scan", _EVERYTHING) for port in ports), *map(_ask_again, paths)])
+    except RemoteError:
+        if not paths:
+            raise
+        host.access.write([(f"/sys/class/scsi_host/{port}/scan", _EVERYTHING) for port in ports])
+
+
+def _read_again(host: KvmHost, name: ScsiName) -> None:
+    """Let a multipath device have the size of its paths; where the LUN is not found, ask all paths which LUN they are."""
+    tree = host.tree()
+    found = multipath.grouping(tree, name) if tree else None
+    if tree and found and not found.paths:
+        identify(host, _doing_io(tree))
+    elif tree and found and found.map and _has_grown(tree, found):
+        host.access.run(["multipathd", "resize", "map", found.map], _RESIZE_SECONDS)
+
+
+def _ask_again(path: str) -> Order:
+    return f"/sys/class/block/{path}/device/rescan", "1"
+
+
+def _has_grown(tree: Tree, found: Grouping) -> bool:
+    """Whether a multipath device is of another size than its paths."""
+    sizes = {devices.device_size(tree, path) for path in found.paths}
+    return bool(sizes - {devices.device_size(tree, found.map_block)})
 
 
 def _doing_io(tree: Tree) -> list[str]:

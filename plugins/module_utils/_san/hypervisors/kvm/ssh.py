@@ -116,7 +116,7 @@ def output(command: Sequence[str], patience: float, what: str) -> bytes:
     except subprocess.TimeoutExpired as error:
         if deadline.is_over():
             raise TimedOut(f"{what} did not end within the {seconds:.0f} s that were left") from error
-        raise RemoteError(f"{what} did not end within {patience:g} s") from error
+        raise RemoteError(f"{what} did not end within {patience:g} s: see whether the host is slow, or raise hypervisor.timeout") from error
     except OSError as error:
         raise RemoteError(f"{what} could not be run: {error}") from error
 

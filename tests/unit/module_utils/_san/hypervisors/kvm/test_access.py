@@ -42,7 +42,7 @@ def test_a_remote_uri_gives_none() -> None:
     access = access_to(parse("qemu+tls://kvm01/system"), 1)
     assert (access.root(), tree_of(access)) == (None, None)
     with pytest.raises(Refused, match=r"run the task on the host itself with hypervisor\.uri=qemu:///system"):
-        access.write(["/sys/x"], "1")
+        access.write([("/sys/x", "1")])
     assert access.claimed(["sda"]) == {}
     with pytest.raises(Refused, match="cannot be changed from here"):
         access.run(["multipath"], 1)
@@ -67,7 +67,7 @@ def test_whether_a_device_is_claimed_is_told_only_of_those_that_can_be_opened(tm
 
 
 def test_a_file_is_written_below_the_root(tmp_path: Path) -> None:
-    ThisMachine(1, tmp_path).write(["/scan"], "- - -")
+    ThisMachine(1, tmp_path).write([("/scan", "- - -")])
     assert (tmp_path / "scan").read_text() == "- - -"
 
 
@@ -167,7 +167,7 @@ def test_a_change_of_a_disk_or_of_its_use_is_noticed(planted: FakeSsh, over_san:
 
 def test_after_a_change_of_our_own_the_host_is_asked_at_once(planted: FakeSsh, over_san: OverSsh) -> None:
     over_san.root()
-    over_san.write(["/sys/class/scsi_host/host7/scan"], "- - -")
+    over_san.write([("/sys/class/scsi_host/host7/scan", "- - -")])
     over_san.root()
     over_san.changed()
     over_san.root()
@@ -186,10 +186,10 @@ def test_a_host_that_gave_a_copy_and_gives_none_any_more_is_no_host_without_file
 
 def test_an_order_that_fails_for_one_file_is_given_for_the_others(over_ssh: OverSsh, tmp_path: Path) -> None:
     with pytest.raises(RemoteError, match=r"writing to .*nowhere/a, .*there on kvm01 failed: .*nowhere/a"):
-        over_ssh.write([str(tmp_path / "nowhere/a"), str(tmp_path / "there")], "1")
+        over_ssh.write([(str(tmp_path / "nowhere/a"), "1"), (str(tmp_path / "there"), "1")])
     assert (tmp_path / "there").read_text() == "1"
     with pytest.raises(RemoteError, match="nowhere/a cannot be written"):
-        ThisMachine(1, tmp_path).write(["/nowhere/a", "/here"], "2")
+        ThisMachine(1, tmp_path).write([("/nowhere/a", "2"), ("/here", "2")])
     assert (tmp_path / "here").read_text() == "2"
 
 
@@ -209,7 +209,7 @@ def test_nothing_of_the_copies_is_left(over_ssh: OverSsh) -> None:
 
 
 def test_over_ssh_files_are_written_and_commands_run_with_their_words_kept(over_ssh: OverSsh, tmp_path: Path) -> None:
-    over_ssh.write([str(tmp_path / "a file"), str(tmp_path / "another")], "- - -")
+    over_ssh.write([(str(tmp_path / "a file"), "- - -"), (str(tmp_path / "another"), "1")])
     over_ssh.run(["cp", str(tmp_path / "a file"), str(tmp_path / "it's")], 5)
     assert (tmp_path / "it's").read_text() == "- - -"
     with pytest.raises(RemoteError, match=r"multipath-nowhere -f x on kvm01 failed: .*not found"):
