@@ -11,7 +11,6 @@ import os
 import shlex
 import shutil
 import subprocess
-import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -206,7 +205,7 @@ class KvmSan:
         for name in names:
             shell = self.machine(name)
             eventually(shell.answers, seconds, f"ssh of {name} does not answer (see {self.directory / name}.console)")
-            shell.run(f"date --set @{time.time():.0f}")
+            shell.run(["hwclock", "--hctosys", "--utc"])
 
     def _wait_for_status(self, name: str, status: str, seconds: float) -> None:
         def has_it() -> bool:

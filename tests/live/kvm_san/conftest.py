@@ -15,10 +15,9 @@ from tests.lab.kvm_san.lab import KvmSan
 
 @pytest.fixture(scope="session")
 def running_kvm_san() -> Iterator[KvmSan]:
-    """The machines, in whatever state they are; those that ran before go on running."""
+    """The machines, in whatever state they are; they end with the tests, unless they ran before."""
     lab = KvmSan()
     ran = lab.running()
-    lab.start()
     yield lab
     if not ran:
         lab.stop()

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -25,14 +26,22 @@ def _hex(wwpn: str) -> str:
     return f"0x{wwpn.replace(':', '')}"
 
 
-@pytest.fixture
-def lun(kvm_san: KvmSan) -> KvmSan:
+@pytest.fixture(scope="module")
+def machines(running_kvm_san: KvmSan) -> KvmSan:
+    """The machines, restored once for all tests here, which leave them as they were."""
+    running_kvm_san.restore()
+    return running_kvm_san
+
+
+@pytest.fixture(scope="module")
+def lun(machines: KvmSan) -> KvmSan:
     """The machines, with a LUN that both hosts have found."""
-    kvm_san.make_lun("one", SERIAL, 256 << 20, 0)
+    machines.make_lun("one", SERIAL, 256 << 20, 0)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(host_view.scan, [machines.machine(host.name) for host in HOSTS]))
     for host in HOSTS:
-        host_view.scan(kvm_san.machine(host.name))
-        _wait_for_paths(kvm_san, host, ["active"] * 4)
-    return kvm_san
+        _wait_for_paths(machines, host, ["active"] * 4)
+    return machines
 
 
 def _states(lab: KvmSan, host: Machine) -> list[str]:
@@ -43,22 +52,34 @@ def _wait_for_paths(lab: KvmSan, host: Machine, states: list[str]) -> None:
     eventually(lambda: _states(lab, host) == states, PATH_SECONDS, f"the paths of {host.name} are not {states}")
 
 
-def test_every_host_has_an_adapter_on_each_fabric_which_sees_the_san_as_a_target(kvm_san: KvmSan) -> None:
+def test_every_host_has_an_adapter_on_each_fabric_which_sees_the_san_as_a_target(machines: KvmSan) -> None:
     for host in HOSTS:
-        shell = kvm_san.machine(host.name)
+        shell = machines.machine(host.name)
         adapters = shell.run("for adapter in /sys/class/fc_host/*; do echo $(cat $adapter/{port_name,port_state,speed}); done").splitlines()
         targets = shell.run("grep -l Target /sys/class/fc_remote_ports/*/roles | while read -r roles; do cat ${roles%roles}port_name; done")
         assert sorted(adapters) == [f"{_hex(host.wwpn(fabric))} Online 10 Gbit" for fabric in FABRICS]
         assert sorted(targets.splitlines()) == [_hex(SAN.wwpn(fabric)) for fabric in FABRICS]
 
 
-def test_every_host_has_an_iscsi_session_on_each_fabric_and_no_disk(kvm_san: KvmSan) -> None:
+def test_every_host_has_an_iscsi_session_on_each_fabric_and_no_disk(machines: KvmSan) -> None:
     for host in HOSTS:
-        shell = kvm_san.machine(host.name)
+        shell = machines.machine(host.name)
         sessions = [line.split()[2].split(",")[0] for line in shell.run(["iscsiadm", "-m", "session"]).splitlines()]
         assert sorted(sessions) == [f"{SAN.address(fabric)}:3260" for fabric in FABRICS]
         assert host_view.ports(shell) == {}
         assert host_view.maps(shell) == []
+
+
+def test_libvirt_is_reached_by_ssh_and_runs_a_domain(machines: KvmSan) -> None:
+    for host in HOSTS:
+        listed = subprocess.run(
+            ["virsh", "--connect", machines.uri(host.name), "list", "--name"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert listed.stdout.split() == [f"app0{host.name[-1]}"]
 
 
 def test_a_lun_is_the_same_to_multipath_lsscsi_sysfs_and_itself(lun: KvmSan) -> None:
@@ -98,15 +119,3 @@ def test_a_pulled_cable_costs_one_host_its_paths_of_one_fabric_until_it_is_plugg
     read = ["dd", f"if={device}", "bs=64k", "count=1", "iflag=direct", "status=none"]
     sums = {lun.machine(host.name).run(f"{' '.join(read)} | sha256sum") for host in HOSTS}
     assert len(sums) == 1
-
-
-def test_libvirt_is_reached_by_ssh_and_runs_a_domain(kvm_san: KvmSan) -> None:
-    for host in HOSTS:
-        listed = subprocess.run(
-            ["virsh", "--connect", kvm_san.uri(host.name), "list", "--name"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert listed.stdout.split() == [f"app0{host.name[-1]}"]

@@ -15,7 +15,7 @@ import pytest
 
 from tests.lab.kvm_san.monitor import Monitor, MonitorFailed
 
-GREETING = {"QMP": {"version": {}}}
+GREETING: dict[str, Any] = {"QMP": {"version": {}}}
 
 
 class Qemu:
