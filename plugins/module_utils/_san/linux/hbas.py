@@ -79,9 +79,9 @@ def hbas(root: Path = Path("/")) -> list[Hba]:
     known = scsi.disks(tree)
     scsi_hosts = scsi.scsi_hosts(tree)
     iscsi_hosts = [host for host in scsi_hosts if tree.exists(f"{_ISCSI_HOSTS}/{host.name}")]
-    others = [_hba(tree, host, known) for host in scsi_hosts if host not in iscsi_hosts]
-    others = [replace(hba, vports=_virtual_ports(tree, hba.name, scsi_hosts)) for hba in filter(None, others)]
-    return [*others, *_iscsi(tree, iscsi_hosts, known), *_nvme(tree)]
+    others = filter(None, (_hba(tree, host, known) for host in scsi_hosts if host not in iscsi_hosts))
+    carriers = [replace(hba, vports=_virtual_ports(tree, hba.name, scsi_hosts)) for hba in others]
+    return [*carriers, *_iscsi(tree, iscsi_hosts, known), *_nvme(tree)]
 
 
 def is_local(host: ScsiHost) -> bool:
