@@ -41,6 +41,7 @@ MUST_RUN = os.environ.get("CI") == "true"
 TIMEOUT_SECONDS = 60 * 60
 GRACE_SECONDS = 20
 LOG_TAIL_LINES = 60
+STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,17 @@ class Outcome:
 
     def __str__(self) -> str:
         return f"{self.tier:<12} {self.seconds:>4.0f} s  {self.verdict}  ({self.count})"
+
+
+class Interrupted(BaseException):
+    """The run was told to end, by a signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+    def __str__(self) -> str:
+        return f"ended by {signal.Signals(self.number).name}; what ran was stopped"
 
 
 class Runner:
@@ -176,7 +188,10 @@ def _report(outcome: Outcome) -> None:
 
 
 def _interrupted(number: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt(signal.Signals(number).name)
+    """End the run; the next signal would only keep it from stopping what runs."""
+    for each in STOPPING:
+        signal.signal(each, signal.SIG_IGN)
+    raise Interrupted(number)
 
 
 def _in_turn(tiers: Sequence[str]) -> list[str]:
@@ -208,9 +223,14 @@ def main() -> None:
     known = (*TIERS, *ON_REQUEST)
     if unknown := sorted(set(named) - set(known)):
         parser.error(f"no tier is called {', '.join(unknown)}; there are {', '.join(known)}")
-    signal.signal(signal.SIGTERM, _interrupted)
+    for number in STOPPING:
+        signal.signal(number, _interrupted)
     RESULTS.mkdir(parents=True, exist_ok=True)
-    outcomes = run([tier for tier in known if tier in named] if named else list(TIERS))
+    try:
+        outcomes = run([tier for tier in known if tier in named] if named else list(TIERS))
+    except Interrupted as interrupted:
+        print(interrupted, file=sys.stderr)
+        sys.exit(128 + interrupted.number)
     print("", *outcomes, "", sum((outcome.count for outcome in outcomes), Count()), sep="\n", flush=True)
     sys.exit(0 if all(outcome.ok for outcome in outcomes) else 1)
 

@@ -6,7 +6,10 @@
 
 TIER=$(basename "$0")
 RESULTS=$ROOT/build/test/$TIER
-export PATH=$VENV/bin:$PATH PYTHONDONTWRITEBYTECODE=1 ANSIBLE_COLLECTIONS_PATH=$ROOT/build/collections NO_COLOR=1 ANSIBLE_NOCOLOR=1
+export PATH=$VENV/bin:$PATH ANSIBLE_COLLECTIONS_PATH=$ROOT/build/collections NO_COLOR=1 ANSIBLE_NOCOLOR=1
+# What Python compiles is kept, and beside no source: a run of ansible-playbook that compiles all it imports takes twice as long.
+unset PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX=$ROOT/build/.pycache
 mkdir -p "$RESULTS"
 FAILED=0
 
@@ -31,10 +34,19 @@ pytest_run() {
 }
 
 # unit_run NAME PYTHON ARGUMENT...: the same for unit tests, which depend on nothing but themselves, in twice as many processes as there are cores here,
-# because many of them wait for a time limit to pass. What Python compiles
-# is kept in build/: without it, each process takes three times as long to collect the tests.
+# because many of them wait for a time limit to pass.
 unit_run() {
-    PYTHONDONTWRITEBYTECODE='' PYTHONPYCACHEPREFIX=$ROOT/build/.pycache pytest_run "$@" --numprocesses 4 --dist worksteal
+    compile_tests "$@"
+    pytest_run "$@" --numprocesses 4 --dist worksteal
+}
+
+# compile_tests NAME PYTHON ARGUMENT...: lets one process compile the tests once, where all would otherwise do so at the same time.
+compile_tests() {
+    local name=$1 python=$2
+    shift 2
+    [ ! -e "$PYTHONPYCACHEPREFIX/$name" ] || return 0
+    "$python" -m pytest --quiet --collect-only "$@" >/dev/null || return 0 # what is wrong with them, the run tells
+    touch "$PYTHONPYCACHEPREFIX/$name"
 }
 
 # tracked PATTERN...: the files of the working tree that git knows or would add, one a line.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,6 +36,7 @@ def objects(kind: str) -> list[dict[str, Any]]:
     return [made for file in sorted(DATA.glob("*.yml")) for made in content(file).get(f"controller_{kind}", [])]
 
 
+@cache
 def content(file: Path) -> dict[str, Any]:
     """The variables of a file of awx/."""
     return dict(yaml.load(file.read_text(), _Loader))

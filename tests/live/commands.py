@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.live.modules import COLLECTIONS
+from tests.live.modules import COLLECTIONS, ROOT
 
 TIMEOUT_SECONDS = 120
 _RECAP = re.compile(r"^(?P<host>\S+) +: (?P<counts>ok=.*)$", re.MULTILINE)
@@ -140,6 +140,7 @@ class Commands:
             "PATH": f"{_BINARIES}:{os.environ['PATH']}",
             "HOME": str(self.directory),
             "LC_ALL": "C.UTF-8",
+            "PYTHONPYCACHEPREFIX": str(ROOT / "build" / ".pycache"),
             "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_LOCALHOST_WARNING": "0",

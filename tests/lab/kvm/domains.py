@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 QEMU = "http://libvirt.org/schemas/domain/qemu/1.0"
 EMULATOR = "/usr/bin/qemu-system-x86_64"
 AGENT = "org.qemu.guest_agent.0"
-COMMAND_LINE = "root=/dev/vda rw console=ttyS0 quiet mitigations=off audit=0 net.ifnames=0 random.trust_cpu=on"
+COMMAND_LINE = "root=/dev/vda rw console=ttyS0 quiet mitigations=off norandmaps audit=0 net.ifnames=0 random.trust_cpu=on"
+"""Without random addresses, because an emulator translates the same program anew at every other address."""
 BUSES = {"v": "virtio", "s": "scsi", "h": "ide"}
 NETWORK_SLOT = "0x1c"
 TRANSLATION_CACHE_MIB = 256

@@ -24,14 +24,15 @@ from tests.lab.processes import ServerFailed
 from tests.lab.servers import Lab, Server
 
 SERVES = """
-import http.server, json, sys
-class Healthy(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-server = http.server.HTTPServer(("127.0.0.1", 0), Healthy)
-print("READY", json.dumps({"port": 1, "control_port": server.server_port, "ports": {"one": 1, "two": 2}}), flush=True)
-server.serve_forever()
+import json, socket
+server = socket.create_server(("127.0.0.1", 0))
+print("READY", json.dumps({"port": 1, "control_port": server.getsockname()[1], "ports": {"one": 1, "two": 2}}), flush=True)
+while True:
+    connection, _peer = server.accept()
+    with connection, connection.makefile("rwb") as stream:
+        while stream.readline().strip():
+            pass
+        stream.write(b"HTTP/1.0 200 OK\\r\\n\\r\\n")
 """
 BREAKS = "import sys; print('opening the disks'); sys.exit('no disk was found')"
 SERVES_PLAIN_LUNS = f"import sys\nif '--data-plane' in sys.argv: sys.exit('tgtd is missing')\n{SERVES}"

@@ -15,6 +15,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.disk_steps import (
     ROUNDING,
     BringOnline,
+    DropGivenLetters,
     Erase,
     Format,
     Grow,
@@ -23,7 +24,11 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows
     MakeWritable,
     SetLabel,
     TakeOver,
+    UnmountErased,
     growth,
+    only_partition,
+    only_volume,
+    refuse_other_content,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.layout import Layout, Partition
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.session import Session
@@ -164,7 +169,127 @@ def test_an_empty_disk_that_was_offline_needs_no_look_at_its_content(bench: Benc
     assert TakeOver(bench.session(), bench.wish()).done()
 
 
+class TestUnmountingWhatWillBeErased:
+    def test_is_taken_back_and_only_once(self, bench: Bench) -> None:
+        bench.present("E:")
+        session = bench.session()
+        step = UnmountErased(session, bench.wish(file_system="ReFS", force=True))
+        carry_out(step)
+        assert bench.session().layout.access_paths == ()
+        step.undo()
+        step.undo()
+        assert bench.session().layout.access_paths == ("E:\\",)
+
+    def test_is_not_taken_back_on_a_disk_that_was_erased_since(self, bench: Bench) -> None:
+        bench.present("E:")
+        wish = bench.wish(file_system="ReFS", force=True)
+        session = bench.session()
+        step = UnmountErased(session, wish)
+        carry_out(step, Erase(session, wish))
+        step.undo()
+        assert bench.session().layout.access_paths == ()
+
+    def test_is_read_back(self, bench: Bench) -> None:
+        bench.present("E:")
+        with pytest.raises(RemoteError, match="still has an access path that was to go"):
+            UnmountErased(bench.session(), bench.wish(file_system="ReFS", force=True)).verify()
+
+    def test_is_not_for_what_stays(self, bench: Bench) -> None:
+        bench.present("E:")
+        assert UnmountErased(bench.session(), bench.wish()).done()
+
+
+class TestALetterThatWindowsChose:
+    @pytest.mark.parametrize(
+        ("mounted", "wished", "goes"),
+        [("E:", None, ["E:\\"]), ("E:", "C:\\mt1", ["E:\\"]), ("E:", "E:", []), ("C:\\mt1", None, [])],
+        ids=["nothing is wished", "a mount point is wished", "it is wished", "it is a mount point"],
+    )
+    def test_goes_unless_it_is_wished(self, bench: Bench, mounted: str, wished: str | None, goes: list[str]) -> None:
+        bench.present(mounted)
+        bench.session().on_disk("Offline")
+        session = bench.session()
+        step = DropGivenLetters(session, bench.wish(wished))
+        carry_out(BringOnline(session))
+        assert [path for _partition, path in step.unwanted()] == goes
+
+    def test_stays_where_the_disk_was_online_before(self, bench: Bench) -> None:
+        bench.present("E:")
+        assert DropGivenLetters(bench.session(), bench.wish(None)).done()
+
+
+def test_a_label_is_read_back(bench: Bench) -> None:
+    session, _steps = made(bench, *MAKING)
+    with pytest.raises(RemoteError, match="still has the label ''"):
+        SetLabel(session, bench.wish(label="new")).verify()
+
+
+def test_the_label_of_before_comes_back(bench: Bench) -> None:
+    bench.present("E:", label="old")
+    step = SetLabel(bench.session(), bench.wish(label="new"))
+    carry_out(step)
+    step.undo()
+    assert bench.medium.partitions[-1].label == "old"
+
+
+def test_erasing_is_read_back(bench: Bench) -> None:
+    session, _steps = made(bench, *MAKING)
+    step = Erase(session, bench.wish(file_system="ReFS", force=True))
+    assert step.after() == {"content": ""}
+    with pytest.raises(RemoteError, match="still has a partition table"):
+        step.verify()
+
+
+@pytest.mark.parametrize("kind", MAKING)
+def test_nothing_is_done_while_something_else_is_there(bench: Bench, kind: Making) -> None:
+    session, _steps = made(bench, *MAKING)
+    assert not kind(session, bench.wish(file_system="ReFS", force=True)).done()
+
+
+def test_a_disk_without_partition_or_volume_is_refused_where_one_is_needed(bench: Bench) -> None:
+    with pytest.raises(Refused, match=r"There are 0 partitions on disk 1 .*, not one: run this again\."):
+        only_partition(bench.session())
+    with pytest.raises(Refused, match=r"Windows shows no volume on disk 1 .*: run this again\."):
+        only_volume(bench.session())
+
+
+class TestOtherContent:
+    def test_of_a_disk_without_a_partition_table_nobody_can_tell(self, bench: Bench) -> None:
+        with pytest.raises(Refused, match=r"^Disk 1 .* has no partition table that Windows knows.* say blank=true"):
+            refuse_other_content(bench.session(), bench.wish(blank=False))
+        refuse_other_content(bench.session(), bench.wish(blank=True))
+        refuse_other_content(bench.session(), bench.wish(blank=False, force=True))
+
+    def test_is_none_where_the_wished_volume_is(self, bench: Bench) -> None:
+        session, _steps = made(bench, *MAKING)
+        refuse_other_content(session, bench.wish(blank=False))
+
+    def test_is_another_label_that_may_be_changed_by_force(self, bench: Bench) -> None:
+        session, _steps = made(bench, *MAKING)
+        with pytest.raises(Refused, match=r"has the label '', not 'data': .* or change it by force=true .*\(its data stays\)\."):
+            refuse_other_content(session, bench.wish(label="data"))
+
+
 class TestGrowth:
+    def test_of_the_partition_is_read_back(self, bench: Bench) -> None:
+        session, _steps = made(bench, *MAKING)
+        bench.resize_lun(9 * GIB)
+        bench.see()
+        with pytest.raises(RemoteError, match="did not give its partition all of its size"):
+            Grow(session, bench.wish()).verify()
+
+    def test_of_the_file_system_is_read_back(self, bench: Bench) -> None:
+        session, _steps = made(bench, *MAKING)
+        before = bench.medium.partitions[-1].volume_size
+        bench.resize_lun(9 * GIB)
+        bench.see()
+        session.look()
+        step = Grow(session, bench.wish())
+        step.do()
+        bench.medium.partitions[-1].volume_size = before
+        with pytest.raises(RemoteError, match="has a file system that did not grow with its partition"):
+            step.verify()
+
     def test_is_what_lies_behind_the_last_partition(self, bench: Bench) -> None:
         session, _steps = made(bench, *MAKING)
         assert 0 < growth(session.layout) < ROUNDING

@@ -1,0 +1,50 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A run of the tiers that is told to end says so in one line, and ends what it started."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[3] / "scripts" / "run_tiers.py"
+LONGEST = 60
+"""Seconds after which a program hangs."""
+RUNS_UNTIL_IT_IS_ENDED = "#!/bin/sh\necho $$ >begun\nexec sleep 600\n"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A tree whose only tier writes its process id into a pipe, and runs until it is ended."""
+    tier = tmp_path / "scripts" / "tiers" / "lint"
+    tier.parent.mkdir(parents=True)
+    tier.write_text(RUNS_UNTIL_IT_IS_ENDED)
+    tier.chmod(0o755)
+    shutil.copy(SCRIPT, tmp_path / "scripts")
+    os.mkfifo(tmp_path / "begun")
+    return tmp_path
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_told_in_one_line_and_ends_what_runs(tree: Path, number: signal.Signals) -> None:
+    command = [sys.executable, str(tree / "scripts" / "run_tiers.py"), "lint"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
+        tier = int((tree / "begun").read_text())
+        run.send_signal(number)
+        try:
+            told = run.communicate(timeout=LONGEST)
+        except subprocess.TimeoutExpired:
+            os.killpg(run.pid, signal.SIGKILL)
+            raise
+    assert told == ("", f"ended by {number.name}; what ran was stopped\n")
+    assert run.returncode == 128 + number
+    with pytest.raises(ProcessLookupError):
+        os.kill(tier, 0)
