@@ -202,9 +202,9 @@ def run(tiers: Sequence[str]) -> list[Outcome]:
     """Run the tiers and report each as it ends."""
     runner = Runner()
     with ThreadPoolExecutor(JOBS) as pool:
-        futures = [pool.submit(runner.run, tier) for tier in _in_turn(tiers)]
         outcomes = []
         try:
+            futures = [pool.submit(runner.run, tier) for tier in _in_turn(tiers)]
             for future in as_completed(futures):
                 outcomes.append(future.result())
                 _report(outcomes[-1])

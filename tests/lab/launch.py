@@ -61,6 +61,8 @@ class Endpoint:
     """The private key that ssh of the guests admits, as ``username``."""
     known_hosts: str = ""
     """The file by which ssh knows the guests."""
+    addresses: dict[str, str] = field(default_factory=dict)
+    """Of the hosts of a Xen pool, which all have its port, by name; that of the master is ``hostname``."""
 
     @property
     def process(self) -> Process:
@@ -226,7 +228,7 @@ def _start(name: str, running: Endpoints, directory: Path, real_luns: bool) -> E
 
 def _start_process(name: str, lab: Lab) -> Endpoint:
     server, directory = SERVERS[name], lab.directory
-    certificates = issue(directory / name)
+    certificates = issue(directory / name, server.names)
     password = secrets.token_urlsafe(18)
     command = [
         *server.command,
@@ -249,7 +251,7 @@ def _start_process(name: str, lab: Lab) -> Endpoint:
         pid=process.pid,
         started=process.started,
         ports=ports,
-        **{key: ready[key] for key in ("uri", "initiator", "key_path", "known_hosts") if key in ready},
+        **{key: ready[key] for key in ("uri", "initiator", "key_path", "known_hosts", "addresses") if key in ready},
     )
 
 

@@ -18,6 +18,7 @@ from tests.lab.kvm import image
 from tests.lab.kvm.daemon import LibvirtFailed
 from tests.lab.locking import locked
 from tests.lab.processes import READY_SECONDS, ServerFailed, last_line
+from tests.lab.xen_world import LOOPBACK
 
 ROOT = Path(__file__).resolve().parents[2]
 VCENTER_PROGRAM = ROOT / "build" / "bin" / "vcenter-lab"
@@ -67,6 +68,8 @@ class Server:
     """Which of the machines of its process this is."""
     shares: str = ""
     """The server whose process plays this machine too."""
+    names: tuple[str, ...] = ()
+    """Further addresses at which it answers, for its certificate."""
 
 
 def _build_vcenter() -> None:
@@ -132,6 +135,14 @@ SERVERS: Mapping[str, Server] = {
     "hyperv-cluster": _another("hyperv", "hvc1n1.lab"),
     "hyperv-cluster4": _another("hyperv", "hvc2n1.lab"),
     "windows-guest": _another("windows", "win01.lab"),
+    "xen": Server(
+        type="xen",
+        username="root",
+        command=(sys.executable, "-m", "tests.lab.xen"),
+        needs=(ARRAY,),
+        options=lambda lab: ["--array-control", lab.control_urls[ARRAY]],
+        names=LOOPBACK[1:],
+    ),
     "kvm": Server(
         type="kvm",
         username="root",

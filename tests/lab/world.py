@@ -22,7 +22,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tests.lab import hyperv_world, kvm_world
+from tests.lab import hyperv_world, kvm_world, xen_world
 
 World = dict[str, Any]
 
@@ -71,9 +71,10 @@ def naa_at(lun_path: str) -> str:
 
 
 def build(vms: int = 0, disks: int = 1) -> World:
-    """Return the world; numbered VMs with ``disks`` disks each fill up to ``vms`` in the vCenter, and again on the single Hyper-V host."""
+    """Return the world; numbered VMs with ``disks`` disks each fill up to ``vms`` in vCenter, Hyper-V host and Xen pool."""
     vcenter = _vcenter(vms, disks)
-    return {"array": _array(vcenter["clusters"]), "vcenter": vcenter, "hyperv": _hyperv(vms, disks), "kvm": _kvm()}
+    array = _array(vcenter["clusters"])
+    return {"array": array, "vcenter": vcenter, "hyperv": _hyperv(vms, disks), "kvm": _kvm(), "xen": _xen(array, vms, disks)}
 
 
 def on_network(world: World, prefix: str) -> World:
@@ -96,6 +97,11 @@ def _kvm() -> dict[str, Any]:
     for domain in part["domains"]:
         domain["uuid"] = identity("vm", f"kvm/{domain['name']}")
     return part
+
+
+def _xen(array: Mapping[str, Any], vms: int, disks: int) -> dict[str, Any]:
+    naas = {lun: naa_at(xen_world.lun_path(lun)) for lun in xen_world.LUNS}
+    return xen_world.build(naas, identity, array["svms"][0]["iqn"], ISCSI_PORTALS[0], NFS_ADDRESS, vms, disks)
 
 
 def _array(clusters: list[dict[str, Any]]) -> dict[str, Any]:
@@ -127,11 +133,14 @@ def _svm_san(clusters: list[dict[str, Any]]) -> dict[str, Any]:
             {**_volume("vol_nfs", 1 * TIB, {}), "junction": "/vol_nfs"},
             _volume(hyperv_world.VOLUME, 2 * TIB, hyperv_world.LUNS, os_type=hyperv_world.OS_TYPE),
             _volume(kvm_world.VOLUME, 1 * TIB, kvm_world.LUNS, os_type=kvm_world.OS_TYPE),
+            _volume(xen_world.VOLUME, 1 * TIB, xen_world.LUNS, os_type=xen_world.OS_TYPE),
+            {**_volume(xen_world.NFS_VOLUME, 1 * TIB, {}), "junction": f"/{xen_world.NFS_VOLUME}"},
         ],
         "igroups": [
             _igroup("esx_prod", initiators[PROD], {f"/vol/vol_prod/{lun}": number for lun, number in prod_maps.items()}),
             _igroup("esx_dev", initiators[DEV], {"/vol/vol_dev/ds_dev": 0}),
             _igroup(kvm_world.GROUP, [kvm_world.IQN], kvm_world.maps(), kvm_world.OS_TYPE),
+            *(_igroup(name, members, maps, xen_world.OS_TYPE) for name, members, maps in xen_world.groups()),
             *(_hyperv_igroup(name, hosts, luns) for name, (hosts, luns) in hyperv_world.GROUPS.items()),
         ],
     }

@@ -156,7 +156,7 @@ def endpoint(certificates: Certificates) -> Iterator[Endpoint]:
         username="reader",
         password=PASSWORD,
         ca_path=str(certificates.authority),
-        timeout=5,
+        timeout=30,
     )
     served.endpoint = Endpoint(connection)
     _welcome(served.endpoint)

@@ -150,7 +150,7 @@ def endpoint(certificates: Certificates | None, client_authority: str | None = N
         username=USERNAME,
         password=PASSWORD,
         ca_path=str(certificates.authority) if certificates else None,
-        timeout=5,
+        timeout=30,
     )
     server.endpoint = Endpoint(connection)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

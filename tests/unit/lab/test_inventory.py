@@ -34,7 +34,7 @@ HOSTS = inventory({name: endpoint(name) for name in SERVERS})["all"]
 
 
 def test_every_hypervisor_is_a_host_and_nothing_else_is() -> None:
-    assert set(HOSTS["children"]["hypervisors"]["hosts"]) == {"vcenter", "hyperv", "hyperv-cluster", "hyperv-cluster4", "kvm"}
+    assert set(HOSTS["children"]["hypervisors"]["hosts"]) == {"vcenter", "hyperv", "hyperv-cluster", "hyperv-cluster4", "kvm", "xen"}
 
 
 def test_a_kvm_host_is_a_uri_and_nothing_else() -> None:

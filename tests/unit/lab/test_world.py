@@ -14,7 +14,7 @@ import pytest
 from tests.lab import world
 
 WORLD = world.build()
-ARRAY, VCENTER, HYPERV = WORLD["array"], WORLD["vcenter"], WORLD["hyperv"]
+ARRAY, VCENTER, HYPERV, XEN = WORLD["array"], WORLD["vcenter"], WORLD["hyperv"], WORLD["xen"]
 NAAS = {world.naa_of(lun["serial"]) for svm in ARRAY["svms"] for volume in svm["volumes"] for lun in volume["luns"]}
 
 
@@ -114,3 +114,35 @@ def test_the_fleet_of_the_single_host_has_the_total_asked_for() -> None:
     fleet = [vm for vm in grown if vm["name"].startswith("hvvm")]
     assert sum(vm["host"] == "hv01.lab" for vm in grown) == 100
     assert {len(vm["disks"]) for vm in fleet} == {3}
+
+
+def test_the_groups_of_the_xen_pool_hold_its_initiators_by_transport() -> None:
+    groups = {igroup["name"]: igroup for igroup in ARRAY["svms"][0]["igroups"]}
+    hbas = [hba for host in XEN["hosts"] for hba in host["hbas"]]
+    assert groups["xen_fc"]["initiators"] == [hba["wwpn"] for hba in hbas if hba["kind"] == "fc"]
+    assert groups["xen_iscsi"]["initiators"] == [hba["iqn"] for hba in hbas if hba["kind"] == "iscsi_software"]
+    assert not {row["lun"] for row in groups["xen_fc"]["maps"]} & {row["lun"] for row in groups["xen_iscsi"]["maps"]}
+
+
+def test_the_repositories_of_the_xen_pool_stand_on_luns_of_the_array() -> None:
+    wanted = {sr["device_config"]["SCSIid"][1:] for sr in XEN["srs"] if "SCSIid" in sr["device_config"]}
+    assert wanted <= NAAS
+    assert len(wanted) == 2
+
+
+def test_every_disk_of_a_xen_vm_is_a_vdi_a_lun_or_an_empty_drive() -> None:
+    vdis = Counter(vdi["name"] for vdi in XEN["vdis"])
+    disks = [disk for vm in XEN["vms"] for disk in vm["disks"]]
+    assert set(vdis.values()) == {1}
+    assert all(disk.get("lun") in NAAS or disk.get("vdi") in vdis or disk.get("cd") for disk in disks)
+
+
+def test_every_xen_vm_has_a_uuid_of_its_own_also_where_names_are_equal() -> None:
+    assert len({vm["uuid"] for vm in XEN["vms"]}) == len(XEN["vms"])
+
+
+@pytest.mark.parametrize("vms", [0, 100])
+def test_numbered_xen_vms_fill_up_to_the_total(vms: int) -> None:
+    grown = world.build(vms, disks=3)["xen"]["vms"]
+    assert len(grown) == max(vms, len(XEN["vms"]))
+    assert all(len(vm["disks"]) == 3 for vm in grown[len(XEN["vms"]) :])

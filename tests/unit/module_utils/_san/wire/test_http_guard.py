@@ -78,7 +78,7 @@ class Stage:
         with serving([answering(OK)], self._tls if scheme == "https" else None) as server:
             yield server
 
-    def connection(self, port: int, timeout: float = 5.0) -> Connection:
+    def connection(self, port: int, timeout: float = 30.0) -> Connection:
         return Connection("array", "any", "127.0.0.1", port, "admin", SECRET, ca_path=self._ca_path, timeout=timeout)
 
 
@@ -176,7 +176,7 @@ class TestTheEnvironment:
     def test_names_no_other_authorities(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         with stage.endpoint(answering(OK)) as (server, connection):
             monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(connection.ca_path))
-            untrusting = Connection("array", "any", "127.0.0.1", server.port, timeout=5.0)
+            untrusting = Connection("array", "any", "127.0.0.1", server.port, timeout=30.0)
             with pytest.raises(ConnectionFailed, match="is not trusted"):
                 HttpsSession(untrusting).request("GET", "/")
 

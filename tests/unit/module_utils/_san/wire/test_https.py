@@ -56,7 +56,7 @@ def serve(authority: trustme.CA) -> Serve:
 
 
 def at(port: int, ca_path: str | None, **settings: object) -> Connection:
-    return replace(Connection("array", "ontap", "127.0.0.1", port, "admin", "secret", ca_path=ca_path, timeout=5.0), **settings)  # type: ignore[arg-type]
+    return replace(Connection("array", "ontap", "127.0.0.1", port, "admin", "secret", ca_path=ca_path, timeout=30.0), **settings)  # type: ignore[arg-type]
 
 
 def test_a_request_carries_credentials_and_headers(serve: Serve, ca_path: str) -> None:

@@ -186,7 +186,7 @@ class TestInvoke:
         windows.answer(output(VM, "RequestStateChange", ""))
         self.call(session, timeout=100.0)
         self.call(session)
-        assert asked(windows, "OperationTimeout>([^<]*)<") == ["PT90.000S", "PT4.500S"]
+        assert asked(windows, "OperationTimeout>([^<]*)<") == ["PT90.000S", "PT27.000S"]
 
     def test_that_takes_the_service_too_long_may_go_on(self, windows: Endpoint, session: WsmanSession) -> None:
         windows.answer(LATE)
