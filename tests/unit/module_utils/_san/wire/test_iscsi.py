@@ -19,7 +19,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.iscsi imp
 from tests.unit.iscsi_target import INITIATOR, IQN, Answerer, IscsiTarget, listening
 from tests.unit.ports import NAME, OTHER
 
-
 PLENTY = 30.0
 """Seconds of patience where the clock is not what is tested, also on a busy machine."""
 
