@@ -107,3 +107,92 @@ options:
           - Taken from E(CROSSVISOR_HYPERVISOR_URI).
         type: str
 """
+
+    HYPERVISORS = r"""
+options:
+  hypervisors:
+    description:
+      - Further endpoints whose hosts may see the same LUNs, such as the other KVM hosts on a SAN; all of them are asked with O(hypervisor),
+        which may be left out then.
+      - A VM is found on whichever has it. One that has moved is one VM - it is changed where it runs, and a definition that another host
+        has kept loses the LUN too.
+      - KVM hosts that are named together are the hosts between which their VMs may move, as those of a cluster are elsewhere.
+      - Who uses a LUN is asked of all. An endpoint that does not answer counts as a host by the name that is given here, and of what it
+        has, nobody can tell.
+      - Nothing is taken from environment variables, which are for O(hypervisor).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      type:
+        description:
+          - Which hypervisor it is.
+          - V(auto) asks the endpoint who it is, before any credential is sent to it. KVM is taken for granted where
+            O(hypervisors[].uri) is given, and is never found by a O(hypervisors[].hostname) alone.
+          - Without it, V(auto).
+        type: str
+        choices: [auto, vmware, hyperv, kvm]
+      hostname:
+        description:
+          - Name or address of the endpoint - of the vCenter Server or ESXi host, of the Hyper-V host, or of any node of a failover cluster.
+          - With O(hypervisors[].type=kvm), the host whose libvirt is reached over ssh as O(hypervisors[].username).
+        type: str
+      port:
+        description:
+          - Port of the endpoint; without it, the platform's usual one.
+        type: int
+      username:
+        description:
+          - Account to log in with.
+        type: str
+      password:
+        description:
+          - Password of the account.
+        type: str
+      validate_certs:
+        description:
+          - Whether the endpoint's certificate must be valid. It must be unless this says V(false).
+        type: bool
+      ca_path:
+        description:
+          - File with the certificates of the authorities to trust, in PEM format; without it, those of the system.
+        type: path
+      timeout:
+        description:
+          - Seconds that one request may take, by default 60.
+        type: float
+      transport:
+        description:
+          - How to log in to Windows, V(ntlm), V(kerberos), V(credssp), V(basic) or V(certificate).
+          - Messages are encrypted by TLS, or over HTTP with the key of an V(ntlm), V(kerberos) or V(credssp) login; the others need TLS.
+          - Without it, V(certificate) if O(hypervisors[].client_cert) is given, else V(ntlm).
+          - V(kerberos) and V(credssp) need the extras of that name of pywinrm.
+        type: str
+      scheme:
+        description:
+          - What the Windows Remote Management service speaks, V(https) or V(http).
+          - Without it, V(http) on port 5985 and V(https) on any other.
+        type: str
+      client_cert:
+        description:
+          - File with a client certificate that Windows maps to an account, in PEM format.
+        type: path
+      client_key:
+        description:
+          - File with the key of the client certificate, in PEM format.
+        type: path
+      nodes:
+        description:
+          - Addresses of the nodes of a failover cluster, for nodes that are not reached by their DNS names on the same port.
+          - A dictionary from a node's name to its C(address) or C(address:port).
+        type: dict
+      uri:
+        description:
+          - The libvirt connection URI of a KVM host, such as V(qemu:///system) on the host itself, V(qemu+ssh://root@kvm01/system) or
+            V(qemu+tls://kvm01/system). It goes before O(hypervisors[].hostname).
+          - A URI over ssh is used without asking for passwords, so that the key must be known to an agent or named by V(?keyfile=).
+          - What libvirt does not tell of a host - the speed and state of its Fibre Channel ports, its iSCSI initiator name, what its file
+            systems lie on - is read from the host itself, which is possible where the URI is local or over ssh.
+          - Needs the library libvirt-python, which is in C(requirements-kvm.txt), or Debian's C(python3-libvirt).
+        type: str
+"""

@@ -49,6 +49,7 @@ extends_documentation_fragment:
   - crossvisor.san.attributes
   - crossvisor.san.attributes.reads
   - crossvisor.san.hypervisor
+  - crossvisor.san.hypervisor.hypervisors
 seealso:
   - module: crossvisor.san.lun_provision
 """
@@ -165,6 +166,17 @@ hosts:
           description: The name that an initiator group holds for this adapter, or null.
           returned: success
           type: str
+        vports_max:
+          description: How many virtual ports (NPIV) a Fibre Channel adapter can carry, or null if it carries none, or that is not told.
+          returned: success
+          type: int
+        vports:
+          description:
+            - The virtual ports (NPIV) that it carries. They belong to VMs or storage pools, so that they are not among RV(initiators).
+          returned: success
+          type: list
+          elements: dict
+          sample: [{"name": "host12", "status": "online", "node_wwn": "50:01:a4:aa:aa:aa:aa:00", "port_wwn": "50:01:a4:aa:aa:aa:aa:01"}]
         portals:
           description: Where the adapter is configured to discover targets.
           returned: success
@@ -236,6 +248,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "hypervisor": hypervisors.hypervisor_option(),
+            "hypervisors": hypervisors.hypervisors_option(),
             "hosts": {"type": "list", "elements": "str", "default": []},
             "clusters": {"type": "list", "elements": "str", "default": []},
             "vm": {"type": "str"},

@@ -150,6 +150,7 @@ extends_documentation_fragment:
   - crossvisor.san.attributes.changes
   - crossvisor.san.array
   - crossvisor.san.hypervisor
+  - crossvisor.san.hypervisor.hypervisors
 seealso:
   - module: crossvisor.san.hba_info
   - module: crossvisor.san.ptd_attach
@@ -388,6 +389,7 @@ def main() -> None:
             "vm": {"type": "str", "default": ""},
             "exclusive": {"type": "bool", "default": False},
             "hypervisor": hypervisors.hypervisor_option(),
+            "hypervisors": hypervisors.hypervisors_option(),
             "assume_unused": {"type": "bool", "default": False},
             "targets": {"type": "str", "choices": ["always", "changed", "never"], "default": "changed"},
             "timeout": {"type": "float", "default": 300.0},

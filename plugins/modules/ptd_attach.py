@@ -122,6 +122,16 @@ options:
       - Without it, a new disk is not shared, and an existing one is left as it is.
     type: str
     choices: [none, multi_writer, physical_bus]
+  reservations:
+    description:
+      - On KVM, whether the guest's persistent reservations (SCSI-3 PR) reach the array, by which the nodes of a guest cluster, such as a
+        Windows Server Failover Cluster or SLES High Availability, fence each other. Each node gets the LUN with this and with
+        O(sharing=multi_writer).
+      - The disk is put on a V(virtio-scsi) controller. Reservations are sent by QEMU's C(qemu-pr-helper), which libvirt starts and which
+        has to be installed on the host. A LUN that VMs reach over QEMU's own iSCSI initiator needs none of this, and is refused with it.
+      - On VMware, O(sharing=physical_bus) includes it; on Hyper-V, a disk that is passed through has no such setting. Both refuse it.
+      - Without it, not for a new disk, and an existing one is left as it is.
+    type: bool
   single_path:
     description:
       - What to do on KVM, where a VM would get, or has, one path to a LUN in place of the multipath device over all of them, and stops when
@@ -219,6 +229,7 @@ extends_documentation_fragment:
   - crossvisor.san.attributes
   - crossvisor.san.attributes.changes
   - crossvisor.san.hypervisor
+  - crossvisor.san.hypervisor.hypervisors
   - crossvisor.san.array
 seealso:
   - module: crossvisor.san.lun_provision
@@ -250,6 +261,17 @@ EXAMPLES = r"""
     naa: "{{ lun.naa }}"
     sharing: physical_bus
   loop: [sql01, sql02]
+
+- name: Give one LUN to both nodes of a guest cluster on two KVM hosts
+  crossvisor.san.ptd_attach:
+    hypervisors:
+      - uri: qemu+ssh://root@kvm1/system
+      - uri: qemu+ssh://root@kvm2/system
+    vm: "{{ item }}"
+    naa: "{{ lun.naa }}"
+    sharing: multi_writer
+    reservations: true
+  loop: [node1, node2]
 
 - name: Attach a new, empty LUN to a highly available VM of a Hyper-V failover cluster
   crossvisor.san.ptd_attach:
@@ -370,6 +392,10 @@ disk:
           controller shares its bus. Empty where the platform does not tell.
       returned: success
       type: str
+    reservations:
+      description: Whether a setting of the disk lets the guest's persistent reservations reach the array; null where there is none.
+      returned: success
+      type: bool
 actions:
   description: What was done, or in check mode would be, in order.
   returned: success
@@ -394,6 +420,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "hypervisor": hypervisors.hypervisor_option(),
+            "hypervisors": hypervisors.hypervisors_option(),
             "array": arrays.array_option(),
             "vm": {"type": "str", "required": True},
             "naa": {"type": "str", "aliases": ["lun"]},
@@ -419,6 +446,7 @@ def main() -> None:
             "mode": {"type": "str", "choices": ["physical", "virtual"]},
             "disk_mode": {"type": "str", "choices": ["persistent", "independent_persistent", "independent_nonpersistent"]},
             "sharing": {"type": "str", "choices": ["none", "multi_writer", "physical_bus"]},
+            "reservations": {"type": "bool"},
             "single_path": {"type": "str", "choices": ["refuse", "allow", "mend"], "default": "refuse"},
             "datastore": {"type": "str"},
             "fc_method": {"type": "str", "choices": ["sr", "hba", "udev"]},
@@ -451,6 +479,7 @@ def _reach(module: AnsibleModule) -> dict[str, Any]:
             mode=params["mode"],
             disk_mode=params["disk_mode"],
             sharing=params["sharing"],
+            reservations=params["reservations"],
             file_system=params["datastore"],
             fc_method=params["fc_method"],
             timeout=params["timeout"],

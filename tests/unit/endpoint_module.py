@@ -24,6 +24,7 @@ def module(**arguments: Any) -> Iterator[AnsibleModule]:
     """A module with every kind of endpoint among its options."""
     spec = {
         "hypervisor": hypervisors.hypervisor_option(),
+        "hypervisors": hypervisors.hypervisors_option(),
         "array": arrays.array_option(),
         "arrays": arrays.array_option(type="list", elements="dict", default=[]),
     }

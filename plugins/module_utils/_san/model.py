@@ -85,6 +85,17 @@ class LunPath:
 
 
 @dataclass(frozen=True)
+class VirtualPort:
+    """A Fibre Channel port that a physical one carries (NPIV), with names of its own: for a VM, or for a storage pool of the host."""
+
+    name: str
+    status: str
+    """As `Hba.status`."""
+    node_wwn: str = ""
+    port_wwn: str = ""
+
+
+@dataclass(frozen=True)
 class Hba:
     """A physical (or software iSCSI) host bus adapter of a hypervisor host."""
 
@@ -104,6 +115,10 @@ class Hba:
     portals: Sequence[Portal] = ()
     """Where a send-target discovery is configured to look."""
     paths: Sequence[LunPath] = ()
+    vports_max: int | None = None
+    """How many virtual ports the adapter can carry; None where it carries none, or nobody tells."""
+    vports: Sequence[VirtualPort] = ()
+    """Those that it carries now, whose names are no initiators of the host: what is mapped to one, the host has not."""
 
     @property
     def initiator(self) -> str | None:
@@ -227,6 +242,8 @@ class VirtualDisk:
     """Where the guest has mounted file systems that lie on it, as far as an agent in the guest was asked and tells."""
     family: str = ""
     """What its controller is, as the platform's people write it: `SCSI`, `IDE`, `SATA`, `NVMe`, `virtio`, …"""
+    reservations: bool | None = None
+    """Whether the guest's persistent reservations reach the array; None where the platform has no such setting."""
     thin: bool | None = None
     """Whether the image file takes only the space that was written to; None where the platform does not tell, and for a LUN."""
 
@@ -249,6 +266,8 @@ class VirtualMachine:
     template: bool = False
     controllers: Sequence[Controller] = ()
     disks: Sequence[VirtualDisk] = ()
+    peers: Sequence[str] = ()
+    """`Host.id`s of other hosts to which it may move although they are of no cluster."""
 
 
 @dataclass(frozen=True)
@@ -299,6 +318,8 @@ class Inventory:
     """Whatever else has a LUN, and whatever could not be looked into."""
     warnings: Sequence[str] = ()
     """What is missing because a host could not be asked, one sentence each."""
+    silent: Sequence[str] = ()
+    """Endpoints that did not answer, of several: what VMs they have is not known."""
 
 
 @dataclass(frozen=True)

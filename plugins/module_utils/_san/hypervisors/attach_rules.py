@@ -54,6 +54,12 @@ def _way_out(values: Sequence[str]) -> str:
     return f"ask for {values[0]}, or leave it out" if values else "leave it out"
 
 
+def refuse_reservations(wish: DiskWish, what: str, instead: str) -> None:
+    """Raise `InvalidInput` when `what` has no setting for persistent reservations; `instead` is how it does with them, and the way out."""
+    if wish.reservations:
+        raise InvalidInput(f"reservations does not exist for {what}, {instead}.")
+
+
 def refuse_unit_without_bus(slot: Slot) -> None:
     """Raise `InvalidInput` for a unit of no controller in particular."""
     if slot.bus is None and slot.unit is not None:

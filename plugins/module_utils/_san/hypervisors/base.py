@@ -40,6 +40,8 @@ class DiskWish:
     mode: str | None = None
     disk_mode: str | None = None
     sharing: str | None = None
+    reservations: bool | None = None
+    """Whether the guest's persistent reservations shall reach the array, where that is a setting of the disk."""
     file_system: str | None = None
     """Name of the file system for the mapping file, where the platform has one."""
     fc_method: str | None = None

@@ -5,14 +5,15 @@
 """The host bus adapters of this Linux machine: Fibre Channel, FCoE, iSCSI, SAS, NVMe over fabrics, and what else carries disks.
 
 Controllers for local disks only (SATA, USB, …) are left out. A virtual machine's own controllers are `other`, never adapters of a SAN. The
-virtual Fibre Channel ports that a physical one carries (NPIV) belong to the VMs which use them and are left out too.
+virtual Fibre Channel ports that a physical one carries (NPIV) belong to the VMs which use them: they are told of the one that carries them,
+and are no adapters of their own.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import scsi
@@ -33,10 +34,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     Hba,
     LunPath,
     Portal,
+    VirtualPort,
 )
 
 _FC_HOSTS = "/sys/class/fc_host"
 _ISCSI_HOSTS = "/sys/class/iscsi_host"
+_VIRTUAL_PORT = "/vport-"
+"""How scsi_transport_fc names the directory of a virtual port, below that of the host which carries it."""
 _SAS_HOSTS = "/sys/class/sas_host"
 _SAS_PHYS = "/sys/class/sas_phy"
 _NVME = "/sys/class/nvme"
@@ -75,8 +79,9 @@ def hbas(root: Path = Path("/")) -> list[Hba]:
     known = scsi.disks(tree)
     scsi_hosts = scsi.scsi_hosts(tree)
     iscsi_hosts = [host for host in scsi_hosts if tree.exists(f"{_ISCSI_HOSTS}/{host.name}")]
-    others = [_hba(tree, host, known) for host in scsi_hosts if host not in iscsi_hosts]
-    return [*filter(None, others), *_iscsi(tree, iscsi_hosts, known), *_nvme(tree)]
+    others = filter(None, (_hba(tree, host, known) for host in scsi_hosts if host not in iscsi_hosts))
+    carriers = [replace(hba, vports=_virtual_ports(tree, hba.name, scsi_hosts)) for hba in others]
+    return [*carriers, *_iscsi(tree, iscsi_hosts, known), *_nvme(tree)]
 
 
 def is_local(host: ScsiHost) -> bool:
@@ -102,7 +107,7 @@ def _unspaced(text: str) -> str:
 
 def _hba(tree: Tree, host: ScsiHost, known: Sequence[Disk]) -> Hba | None:
     if tree.exists(f"{_FC_HOSTS}/{host.name}"):
-        return None if "/vport-" in host.path else _fibre_channel(tree, host, known)
+        return None if _VIRTUAL_PORT in host.path else _fibre_channel(tree, host, known)
     if is_local(host):
         return None
     if is_virtual(tree, host):
@@ -128,6 +133,28 @@ def _fibre_channel(tree: Tree, host: ScsiHost, known: Sequence[Disk]) -> Hba:
         port_wwn=scsi.wwn(tree.text(f"{attributes}/port_name")),
         alias=alias,
         paths=scsi.paths(tree, host, known),
+        vports_max=_vports_max(tree, attributes),
+    )
+
+
+def _vports_max(tree: Tree, attributes: str) -> int | None:
+    """How many virtual ports fit; scsi_transport_fc has the attribute only where the driver can make them."""
+    text = value(tree, f"{attributes}/max_npiv_vports")
+    return (int(text) or None) if text.isdecimal() else None
+
+
+def _virtual_ports(tree: Tree, carrier: str, scsi_hosts: Iterable[ScsiHost]) -> list[VirtualPort]:
+    """The ports that a physical one carries."""
+    return [_virtual_port(tree, host.name) for host in scsi_hosts if f"/{carrier}{_VIRTUAL_PORT}" in host.path]
+
+
+def _virtual_port(tree: Tree, name: str) -> VirtualPort:
+    attributes = f"{_FC_HOSTS}/{name}"
+    return VirtualPort(
+        name=name,
+        status=_PORT_STATES.get(value(tree, f"{attributes}/port_state"), OFFLINE),
+        node_wwn=scsi.wwn(tree.text(f"{attributes}/node_name")),
+        port_wwn=scsi.wwn(tree.text(f"{attributes}/port_name")),
     )
 
 

@@ -124,6 +124,7 @@ def _disk(attachment: Attachment) -> dict[str, Any]:
         "mode": disk.mode,
         "disk_mode": disk.disk_mode,
         "sharing": disk.sharing,
+        "reservations": disk.reservations,
     }
 
 
@@ -293,10 +294,11 @@ class _Attach:
     def __call__(self) -> AttachReport:
         hypervisor, request, wish = self.hypervisor, self.request, self.request.wish
         inventory = hypervisor.inventory(devices=False)
-        vm = pick_vm(inventory.virtual_machines, self._lacking or request.vm)
+        request = replace(request, other_initiators=_of_nobody(request.other_initiators, hypervisor))
+        vm = pick_vm(inventory.virtual_machines, self._lacking or request.vm, inventory.silent)
         had = self._had(vm)
         warnings = _refuse_second_vm(vm, request, inventory) if had else _refuse_strangers(vm, request, inventory)
-        hosts = reachable(hosts_that_can_run(vm, inventory.hosts), request.ignore_hosts)
+        hosts = _own_hosts(vm, inventory.hosts, request.ignore_hosts)
         seen = MakeVisible(hypervisor, hosts, wish.name, wish.timeout, request.size_bytes, self.presentation)
         ahead = [slot for name, slot in request.ahead if not _has(vm, name)]
         given = hypervisor.plan_attach(vm, replace(wish, ahead=ahead, leaving=request.leaving, size_bytes=request.size_bytes))
@@ -371,7 +373,7 @@ def _with_actions(kept: Sequence[str], report: AttachReport) -> AttachReport:
 
 def _detach(hypervisor: Hypervisor, request: AttachRequest, release: bool, check_mode: bool) -> AttachReport:
     inventory = hypervisor.inventory(devices=False)
-    vm = pick_vm(inventory.virtual_machines, request.vm)
+    vm = pick_vm(inventory.virtual_machines, request.vm, inventory.silent)
     plan = hypervisor.plan_detach(vm, request.wish.name, request.wish.timeout)
     hosts: list[Host] = []
     if release:
@@ -390,7 +392,7 @@ def release(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) ->
     while anybody uses the LUN.
     """
     inventory = hypervisor.inventory(devices=False)
-    vm = pick_vm(inventory.virtual_machines, request.vm)
+    vm = pick_vm(inventory.virtual_machines, request.vm, inventory.silent)
     warnings = _refuse_users(request, inventory, _RELEASED)
     hosts, plan = _release(hypervisor, vm, request, inventory)
     return AttachReport(carry_out(Plan(plan.steps, [*warnings, *plan.warnings]), check_mode), vm, _names(hosts), None)
@@ -402,7 +404,7 @@ def forget(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> 
     Raises a `CrossvisorError`; `Refused` while the LUN has a user.
     """
     inventory = hypervisor.inventory(devices=False)
-    vm = pick_vm(inventory.virtual_machines, request.vm)
+    vm = pick_vm(inventory.virtual_machines, request.vm, inventory.silent)
     warnings = _refuse_users(request, inventory, "forgotten by the hosts")
     hosts = _watched_hosts(vm, inventory.hosts, request.ignore_hosts)
     plan = hypervisor.plan_forget([host.id for host in hosts], request.wish.name)
@@ -473,9 +475,27 @@ def _release(hypervisor: Hypervisor, vm: VirtualMachine, request: AttachRequest,
 
 def _watched_hosts(vm: VirtualMachine, hosts: Sequence[Host], ignored: Sequence[str]) -> list[Host]:
     """Every host that may see the LUN: those of the VM's cluster must answer, of the others those that do."""
-    own = reachable(hosts_that_can_run(vm, hosts), ignored)
+    own = _own_hosts(vm, hosts, ignored)
     strangers = [host for host in hosts if host not in hosts_that_can_run(vm, hosts)]
     return own + [host for host in strangers if can_be_asked(host)]
+
+
+def _own_hosts(vm: VirtualMachine, hosts: Sequence[Host], ignored: Sequence[str]) -> list[Host]:
+    """The hosts that can run the VM and are not ignored. Raises `Refused` when one of them cannot be asked.
+
+    Another host may be named among the ignored while it cannot be asked: that is the user's word for what it may have.
+    """
+    own = hosts_that_can_run(vm, hosts)
+    beside = {word for host in hosts if host not in own and not can_be_asked(host) for word in (host.id, host.name)}
+    return reachable(own, [name for name in ignored if name not in beside])
+
+
+def _of_nobody(initiators: Sequence[str], hypervisor: Hypervisor) -> list[str]:
+    """Those of the initiators that belong to no host of the hypervisor: what the others do with a LUN, it tells itself."""
+    if not initiators:
+        return []
+    known = {(hba.initiator or "").lower() for host in hypervisor.hosts() for hba in host.hbas}
+    return [name for name in initiators if name.lower() not in known]
 
 
 def _names(hosts: Sequence[Host]) -> list[str]:

@@ -33,7 +33,8 @@ def hosts_of_endpoint(hypervisor: Hypervisor, selection: HostSelection) -> list[
     found = pick_hosts(hypervisor.hosts(at_once=True), selection.hosts, selection.clusters)
     if selection.vm is None:
         return found
-    vm = pick_vm(hypervisor.inventory(devices=False).virtual_machines, selection.vm)
+    inventory = hypervisor.inventory(devices=False)
+    vm = pick_vm(inventory.virtual_machines, selection.vm, inventory.silent)
     return hosts_that_can_run(vm, found)
 
 

@@ -226,7 +226,7 @@ class Asked:
         inventory = hypervisor.inventory(devices=False)
         found = claims(lun.name, inventory)
         if self.leaving_vm:
-            found = without(pick_vm(inventory.virtual_machines, self.leaving_vm).id, found)
+            found = without(pick_vm(inventory.virtual_machines, self.leaving_vm, inventory.silent).id, found)
         if not lun.mappings:
             return found
         hosts = hypervisor.hosts()

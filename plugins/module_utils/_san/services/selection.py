@@ -21,11 +21,24 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import S
 _UUID = re.compile(r"[0-9a-f]{8}(-?)(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
-def pick_vm(machines: Sequence[VirtualMachine], wanted: str) -> VirtualMachine:
-    """The VM with this identifier, UUID or name, in this order. Raises `NotFound` or `Ambiguous`."""
+def pick_vm(machines: Sequence[VirtualMachine], wanted: str, silent: Sequence[str] = ()) -> VirtualMachine:
+    """The VM with this identifier, UUID or name, in this order; `silent` are endpoints that may have it and did not answer.
+
+    Raises `NotFound` or `Ambiguous`.
+    """
     found = _finder(machines)(wanted)
+    if not found and silent:
+        raise NotFound(
+            f"There is no VM '{wanted}' among the {len(machines)} VMs of the hosts that answer, and {', '.join(silent)} did not answer: "
+            "reconnect what is silent, or correct the name."
+        )
     if not found:
         raise NotFound(_no_vm([wanted], machines))
+    if len(found) > 1 and len({vm.id for vm in found}) == 1:
+        raise Ambiguous(
+            f"VM {found[0].name} ({found[0].id}) runs on several hosts at once, as it does while it is migrated: wait until that has "
+            "ended, or end what is the copy."
+        )
     if len(found) > 1:
         candidates = "; ".join(_described(vm) for vm in found)
         raise Ambiguous(f"'{wanted}' stands for {len(found)} VMs, name one of them by its identifier or UUID: {candidates}.")
@@ -40,8 +53,8 @@ def pick_hosts(hosts: Sequence[Host], names: Collection[str], clusters: Collecti
 
 
 def hosts_that_can_run(vm: VirtualMachine, hosts: Sequence[Host]) -> list[Host]:
-    """The hosts between which the VM may move: its cluster, or the one host that it has."""
-    return [host for host in hosts if host.id == vm.host or (vm.cluster and host.cluster == vm.cluster)]
+    """The hosts between which the VM may move: its cluster, or the one host that it has and its peers."""
+    return [host for host in hosts if host.id in (vm.host, *vm.peers) or (vm.cluster and host.cluster == vm.cluster)]
 
 
 def reachable(hosts: Sequence[Host], ignored: Collection[str]) -> list[Host]:

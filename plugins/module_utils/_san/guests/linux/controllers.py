@@ -16,6 +16,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.scsi imp
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 
 _PARAVIRTUAL = re.compile("virtio_scsi|(hv_)?storvsc.*|xen.?scsifront|ibmvscsi")  # controllers that need not be on PCI
+_NETWORK_CARD = "/net/"
+"""What the kernel calls the directory above a network interface, below that of its PCI function."""
 
 
 def to_scan(tree: Tree, controller: str, address: Address) -> list[ScsiHost]:
@@ -54,4 +56,6 @@ def _named(controller: str, hosts: Sequence[ScsiHost]) -> list[ScsiHost]:
 
 
 def _virtual(tree: Tree, hosts: Sequence[ScsiHost]) -> list[ScsiHost]:
-    return [host for host in hosts if hbas.is_virtual(tree, host) or _PARAVIRTUAL.fullmatch(host.driver)]
+    """The controllers of a hypervisor; a port in software (FCoE) over a network card that it shows is none."""
+    shown = [host for host in hosts if hbas.is_virtual(tree, host) and _NETWORK_CARD not in host.path]
+    return [host for host in hosts if host in shown or _PARAVIRTUAL.fullmatch(host.driver)]

@@ -42,6 +42,9 @@ def attach_steps(change: VmChange, observed: Observed, wish: DiskWish) -> Plan:
 def refuse_unknown(wish: DiskWish) -> None:
     """Raise `InvalidInput` for an option that means nothing on Hyper-V."""
     attach_rules.refuse_unknown(wish, _KNOWN, "a pass-through disk on Hyper-V")
+    attach_rules.refuse_reservations(
+        wish, "a pass-through disk on Hyper-V", "where guest clusters share a virtual disk (a VHD Set) that keeps them: leave it out"
+    )
 
 
 def refuse_elsewhere(observed: Observed, disk: VirtualDisk, wish: DiskWish) -> None:

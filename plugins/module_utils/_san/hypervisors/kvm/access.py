@@ -214,8 +214,8 @@ class OnlyLibvirt:
 
     def _refused(self) -> Refused:
         return Refused(
-            f"The devices of the KVM host behind {self._uri.text} cannot be changed from here: run the task on the host itself "
-            "with hypervisor.uri=qemu:///system."
+            f"The devices of the KVM host behind {self._uri.text} cannot be changed from here: reach it by qemu+ssh://, or run the task on "
+            "the host itself with hypervisor.uri=qemu:///system."
         )
 
 

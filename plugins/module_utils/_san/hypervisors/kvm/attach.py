@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors import attach_rules
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import host_lun, places
@@ -51,11 +51,26 @@ def plan_attach(host: KvmHost, vm: VirtualMachine, wish: DiskWish) -> Plan:
     has = observed.disks_of(wish.name)
     if has:
         return _plan_rest(change, observed, has[0], wish)
-    *ahead, place = places.choose_each(vm.name, _without(observed, wish.leaving), wish.slots, wish.controller_type)
+    *ahead, place = places.choose_each(vm.name, _without(observed, wish.leaving), wish.slots, _controller_type(wish))
+    if wish.reservations and place.type != places.VIRTIO_SCSI:
+        raise Refused(
+            f"SCSI controller {place.bus} of VM {vm.name} is a {place.type}, and reservations need {places.VIRTIO_SCSI}: name another bus, "
+            "or none."
+        )
     for other in ahead:
         _controller(change, pair, other, pair.record.targets)
-    attach = AttachDisk(change, wish.name, place, pair.record.targets, shareable=wish.sharing == MULTI_WRITER, single_path=wish.single_path)
+    shareable, reservations = wish.sharing == MULTI_WRITER, bool(wish.reservations)
+    attach = AttachDisk(change, wish.name, place, pair.record.targets, shareable, reservations=reservations, single_path=wish.single_path)
     return Plan([*_controller(change, pair, place, pair.record.targets), attach])
+
+
+def _controller_type(wish: DiskWish) -> str | None:
+    """The type of controller to prefer. Raises `InvalidInput` for one over which no reservations are passed on."""
+    if not wish.reservations:
+        return wish.controller_type
+    if wish.controller_type not in (None, places.VIRTIO_SCSI):
+        raise InvalidInput(f"reservations need a {places.VIRTIO_SCSI} controller, not {wish.controller_type}: leave controller_type out.")
+    return places.VIRTIO_SCSI
 
 
 def plan_detach(host: KvmHost, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
@@ -91,6 +106,8 @@ def _plan_rest(change: VmChange, observed: Observed, disk: Disk, wish: DiskWish)
     bus, unit = disk.address.controller if disk.address else None, places.unit_at(disk.address, kind)
     sharing = MULTI_WRITER if disk.shareable else NOT_SHARED
     otherwise = [f"sharing {sharing}, not {wish.sharing}"] if wish.sharing not in (None, sharing) else []
+    if wish.reservations not in (None, disk.reservations):
+        otherwise.append(f"reservations {disk.reservations}, not {wish.reservations}")
     attach_rules.refuse_change(change.name, wish.name, [*attach_rules.other_place(wish.slot, bus, unit), *otherwise])
     place = Place(bus, unit, kind, add=True) if bus is not None and unit is not None and kind in places.MODELS else None
     path = disk.source.path if disk.source and disk.source.type == "block" else ""
@@ -103,7 +120,7 @@ def _plan_rest(change: VmChange, observed: Observed, disk: Disk, wish: DiskWish)
     steps: list[Step] = [TellSize(change, wish.name, disk, wish.size_bytes)] if disk in pair.live.disks else []
     missing = pair.record.targets & ~_parts_with(pair, disk)
     if missing and place:
-        attach = AttachDisk(change, wish.name, place, missing, disk.shareable, disk.target, wish.single_path)
+        attach = AttachDisk(change, wish.name, place, missing, disk.shareable, disk.target, disk.reservations, wish.single_path)
         steps = [*_controller(change, pair, place, missing), attach, *steps]
     return Plan(steps, warnings)
 
@@ -121,7 +138,7 @@ def _plan_mend(change: VmChange, pair: DomainPair, disk: Disk, place: Place | No
         )
     change.refuse_unless_unmounted(wish.name)
     parts = _parts_with(pair, disk)
-    attach = AttachDisk(change, wish.name, place, parts, disk.shareable, disk.target)
+    attach = AttachDisk(change, wish.name, place, parts, disk.shareable, disk.target, disk.reservations)
     return Plan([DetachDisk(change, wish.name, disk, parts), attach])
 
 

@@ -96,8 +96,8 @@ class Kvm:
         return []
 
     def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
-        """Nothing: once its devices are gone, Linux remembers nothing of a LUN."""
-        return Plan()
+        """As a release: once its devices are gone, Linux remembers nothing of a LUN, and what came back before it was unmapped goes too."""
+        return self.plan_release(hosts, name)
 
     def close(self) -> None:
         self._host.access.close()

@@ -16,14 +16,19 @@ with contextlib.suppress(ImportError):  # told by wire.libvirt_session.open_sess
     from lxml import etree
 
 
-def lun_disk(name: ScsiName, source: Source, target: str, address: DriveAddress, shareable: bool) -> str:
-    """A LUN, passed through: the guest's SCSI commands reach the array. Its identity is noted in the alias, which libvirt keeps unique."""
+def lun_disk(name: ScsiName, source: Source, target: str, address: DriveAddress, shareable: bool, reservations: bool = False) -> str:
+    """A LUN, passed through: the guest's SCSI commands reach the array. Its identity is noted in the alias, which libvirt keeps unique.
+
+    Persistent reservations of a device of the host are sent by `qemu-pr-helper`, which libvirt starts: QEMU may not send them itself.
+    """
     disk = etree.Element("disk", type=source.type, device=domain.LUN)
     etree.SubElement(disk, "driver", name="qemu", type="raw", cache="none")
     if source.login:
         _network_source(disk, source, source.login)
     else:
-        etree.SubElement(disk, "source", dev=source.path)
+        given = etree.SubElement(disk, "source", dev=source.path)
+        if reservations:
+            etree.SubElement(given, "reservations", managed="yes")
     etree.SubElement(disk, "target", dev=target, bus="scsi")
     if shareable:
         etree.SubElement(disk, "shareable")

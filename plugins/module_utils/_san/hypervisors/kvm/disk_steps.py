@@ -91,6 +91,7 @@ class AttachDisk(Step):
     shareable: bool
     target: str = ""
     """The name that the other part of the domain has it under; empty for the first that is free."""
+    reservations: bool = False
     single_path: str = host_lun.REFUSE
     """Whether it may be given by a single path where the host has, or ought to have, more."""
     _source: Source | None = field(default=None, init=False)
@@ -107,8 +108,9 @@ class AttachDisk(Step):
         self._refuse_if_overtaken(pair)
         with deadline.within(self.vm.timeout):
             self._source = host_lun.source(self.vm.host, self.name, self.single_path)
+        self._refuse_reservations_over_the_network(self._source)
         target = self.target or places.free_target(pair.domains)
-        xml = devices.lun_disk(self.name, self._source, target, self.place.address, self.shareable)
+        xml = devices.lun_disk(self.name, self._source, target, self.place.address, self.shareable, self.reservations)
         try:
             with explained(f"LUN {self.name} ({self._source}) was not attached to VM {self.vm.name}"):
                 self.vm.host.attach(self.vm.uuid, xml, self.parts)
@@ -125,6 +127,10 @@ class AttachDisk(Step):
         disks = [disk for part in _parts(seen.pair, self.parts) for disk in part.disks if disk.recorded_name == self.name]
         if any(disk.address != self.place.address for disk in disks):
             raise RemoteError(f"LUN {self.name} was attached to VM {self.vm.name} elsewhere than at {self.place}: look at the VM's XML.")
+        if any(disk.reservations != self.reservations for disk in disks):
+            raise RemoteError(
+                f"libvirt did not keep reservations {self.reservations} of LUN {self.name} in VM {self.vm.name}: look at the VM's XML."
+            )
 
     def undo(self) -> None:
         self.vm.take(f"LUN {self.name}", self._own)
@@ -133,7 +139,18 @@ class AttachDisk(Step):
         return {f"VM {self.vm.name}": {str(self.place): None}}
 
     def after(self) -> Mapping[str, Any]:
-        return {f"VM {self.vm.name}": {str(self.place): {"lun": str(self.name), "shareable": self.shareable}}}
+        return {f"VM {self.vm.name}": {str(self.place): {"lun": str(self.name), "shareable": self.shareable, **self._kept()}}}
+
+    def _kept(self) -> Mapping[str, Any]:
+        return {"reservations": True} if self.reservations else {}
+
+    def _refuse_reservations_over_the_network(self, source: Source) -> None:
+        """Raise `Refused` where no helper stands between the guest and the array."""
+        if self.reservations and source.login:
+            raise Refused(
+                f"LUN {self.name} reaches VM {self.vm.name} over QEMU's own iSCSI initiator, which sends the guest's persistent "
+                "reservations itself: leave reservations out, or let the host see the LUN as a device."
+            )
 
     def _own(self, part: Domain) -> str | None:
         """This step's disk, by the identity that it noted and the place."""

@@ -106,6 +106,8 @@ class Disk:
     backing: Sequence[Source]
     """What else its data lies on, as far as libvirt tells: the images that it is based on, nearest first, mirrors, data stores."""
     xml: str = field(repr=False)
+    reservations: bool = False
+    """Whether the guest's persistent reservations reach the LUN, by `qemu-pr-helper`."""
 
     @property
     def is_disk(self) -> bool:
@@ -240,6 +242,7 @@ def _disk(element: etree._Element) -> Disk:
         shareable=element.find("shareable") is not None,
         backing=list(_backing(element)),
         xml=_text(element),
+        reservations=element.find("source/reservations") is not None,
     )
 
 

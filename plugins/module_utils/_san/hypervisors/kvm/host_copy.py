@@ -26,9 +26,9 @@ _CLASSES = (
     "block fc_host fc_remote_ports iscsi_connection iscsi_host iscsi_session iscsi_transport nvme sas_host sas_phy scsi_device scsi_host"
 )
 _ATTRIBUTES = (
-    "access_state ana_state board_name host_sas_address hostnqn initiatorname model model_name modelname name negotiated_linkrate "
-    "node_name partition persistent_address persistent_port port_name port_speed port_state proc_name protocol roles sas_address size "
-    "speed state subsysnqn subsystem_vendor symbolic_name targetname transport type uuid vendor wwid"
+    "access_state ana_state board_name host_sas_address hostnqn initiatorname max_npiv_vports model model_name modelname name "
+    "negotiated_linkrate node_name partition persistent_address persistent_port port_name port_speed port_state proc_name protocol roles "
+    "sas_address size speed state subsysnqn subsystem_vendor symbolic_name targetname transport type uuid vendor wwid"
 )
 _COPIED = "proc/self/mountinfo proc/1/mountinfo proc/swaps etc/iscsi/initiatorname.iscsi etc/os-release etc/nvme/hostnqn"
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed
@@ -27,10 +28,15 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     Hba,
     Host,
     LunPath,
+    VirtualPort,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import libvirt_session
 
+with contextlib.suppress(ImportError):  # told by wire.libvirt_session.open_session, which comes before any XML
+    from lxml import etree
+
 TYPE = "kvm"
+_SCSI_HOST = "scsi_host"
 _PRODUCT = "QEMU/KVM with libvirt"
 
 
@@ -64,26 +70,47 @@ def host_of(host: KvmHost, adapters: Sequence[Hba] = ()) -> Host:
 def host_with_hbas(host: KvmHost) -> Host:
     """The host with its adapters. From libvirt alone come the names of Fibre Channel ports, without state, speed and paths."""
     root = host.access.root()
-    own = hbas.hbas(root) if root else [hba for xml in host.session.node_devices(libvirt_session.FC_HOSTS) for hba in _fibre_channel(xml)]
+    own = hbas.hbas(root) if root else _fibre_channel_ports(host.session.node_devices(libvirt_session.FC_HOSTS))
     logins = pool_logins(host.pools())
     return host_of(host, [*own, *_pool_initiators(logins, host.ask(logins))])
 
 
-def _fibre_channel(xml: str) -> Iterator[Hba]:
-    """An adapter of which libvirt knows the names (libvirt.org/formatnode.html, capability `fc_host`); a VM's own (NPIV) is left out."""
-    root = root_of(xml)
-    adapter = root.find("capability[@type='scsi_host']")
-    port = adapter.find("capability[@type='fc_host']") if adapter is not None else None
-    if adapter is None or port is None or root.findtext("parent", "").startswith("scsi_host"):
-        return
-    yield Hba(
-        name=f"host{adapter.findtext('host', '')}",
+def _fibre_channel_ports(node_devices: Sequence[str]) -> list[Hba]:
+    """The adapters of which libvirt knows the names (libvirt.org/formatnode.html, capability `fc_host`), with the ports that they carry.
+
+    A port that another carries (NPIV) has that one's node device, a `scsi_host`, as its parent.
+    """
+    ports = [port for root in map(root_of, node_devices) if (port := root.find("capability[@type='scsi_host']")) is not None]
+    physical = [port for port in ports if not _parent(port).startswith(_SCSI_HOST)]
+    return [_fibre_channel(port, [other for other in ports if _parent(other) == f"{_SCSI_HOST}{_number(port)}"]) for port in physical]
+
+
+def _fibre_channel(port: etree._Element, carried: Sequence[etree._Element]) -> Hba:
+    limit = port.findtext("capability[@type='vport_ops']/max_vports", "")
+    return Hba(
+        name=f"host{_number(port)}",
         kind=FIBRE_CHANNEL,
         status=UNKNOWN,
-        pci=_pci(root.findtext("parent", "")),
-        node_wwn=scsi.wwn(f"0x{port.findtext('wwnn', '')}"),
-        port_wwn=scsi.wwn(f"0x{port.findtext('wwpn', '')}"),
+        pci=_pci(_parent(port)),
+        node_wwn=_wwn(port, "wwnn"),
+        port_wwn=_wwn(port, "wwpn"),
+        vports_max=(int(limit) or None) if limit.isdecimal() else None,
+        vports=[VirtualPort(f"host{_number(one)}", UNKNOWN, _wwn(one, "wwnn"), _wwn(one, "wwpn")) for one in carried],
     )
+
+
+def _parent(port: etree._Element) -> str:
+    """The name of the node device on which a port is."""
+    device = port.getparent()
+    return str(device.findtext("parent", "")) if device is not None else ""
+
+
+def _number(port: etree._Element) -> str:
+    return str(port.findtext("host", ""))
+
+
+def _wwn(port: etree._Element, kind: str) -> str:
+    return scsi.wwn(f"0x{port.findtext(f'capability/{kind}', '')}")
 
 
 def _pci(parent: str) -> str:

@@ -125,6 +125,7 @@ class View:
             name=under.name,
             mode=(PHYSICAL if disk.device == domain.LUN else VIRTUAL) if passed else "",
             sharing=MULTI_WRITER if disk.shareable else "",
+            reservations=disk.reservations if disk.device == domain.LUN else None,
             parents=[self._parent(parent) for parent in self.below(pair, disk)],
             mounts=self.mounts.get(pair.record.uuid, {}).get(disk.target, ()),
             family=disk.bus if disk.bus == _PARAVIRTUAL else disk.bus.upper(),

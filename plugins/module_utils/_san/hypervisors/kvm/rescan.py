@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.access import Order
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost, pool_logins
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import devices, multipath, scsi
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.multipath import Grouping
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
@@ -30,14 +30,15 @@ def rescan(host: KvmHost, name: ScsiName) -> None:
     Where the host does not find it, every path that does I/O is asked which LUN it is: the array may have given the number of another LUN
     to this one, of which Linux takes no notice. Targets of iscsi-direct pools are asked anew at each look.
 
-    Raises why a target did not answer when the host has no other way to the LUN, because then no rescan can help.
+    Raises why a target did not answer when the host has no other way to the LUN, because then no rescan can help; and `Refused` where the
+    adapters are out of reach and QEMU's own initiator knows no target either.
     """
     tree = host.tree()
     ports = _san_ports(tree) if tree else []
     if tree and ports:
         _scan(host, ports, multipath.grouping(tree, name).paths)
         _read_again(host, name)
-    if tree is None and host.session.node_devices(libvirt_session.FC_HOSTS):
+    if tree is None and (host.session.node_devices(libvirt_session.FC_HOSTS) or not pool_logins(host.pools())):
         host.access.write([("/sys/class/scsi_host", _EVERYTHING)])
     if not ports:
         shown, failures = host.shown(name)

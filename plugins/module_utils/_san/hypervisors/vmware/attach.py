@@ -54,6 +54,9 @@ def plan_attach(session: VimSession, vm: VirtualMachine, wish: DiskWish) -> Plan
     Raises `InvalidInput` for a wish that cannot be met by any VM, `Refused` for one that this VM, as it is, cannot meet without a loss.
     """
     attach_rules.refuse_unknown(wish, _KNOWN, "a raw disk on vSphere")
+    attach_rules.refuse_reservations(
+        wish, "a raw disk on vSphere", f"which passes them on in mode {PHYSICAL}: ask for sharing {PHYSICAL_BUS} for guest clusters"
+    )
     settings = _settings(wish)
     change = VmChange(session, vm, wish.timeout)
     observed = change.observe()

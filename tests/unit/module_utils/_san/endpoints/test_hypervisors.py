@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.connection imp
 from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import hypervisors
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Descriptor
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.several import Several
 from tests.unit.endpoint_module import module, told
 
 PASSWORD = "s3cret-of-the-endpoint"
@@ -23,7 +25,7 @@ PASSWORD = "s3cret-of-the-endpoint"
 
 @pytest.fixture(autouse=True)
 def no_endpoint_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("VMWARE_HOST", "VMWARE_USER", "VMWARE_PASSWORD", "CROSSVISOR_HYPERVISOR_HOSTNAME"):
+    for name in ("VMWARE_HOST", "VMWARE_USER", "VMWARE_PASSWORD", "CROSSVISOR_HYPERVISOR_HOSTNAME", "CROSSVISOR_HYPERVISOR_URI"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -71,3 +73,68 @@ class TestAHypervisor:
             said = told(capsys, there, fail)
         assert opened[0].password == PASSWORD
         assert PASSWORD not in json.dumps(said)
+
+
+@dataclass
+class Opened:
+    """An endpoint that was logged in to."""
+
+    connection: Connection
+    type: str = "kvm"
+
+
+class TestSeveralHypervisors:
+    KVM1 = "qemu+ssh://kvm1/system"
+    KVM2 = "qemu+ssh://kvm2/system"
+
+    @pytest.fixture
+    def logins(self, monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
+        """The connections that were opened."""
+        found: list[Connection] = []
+
+        def log_in(_self: Descriptor, connection: Connection) -> Opened:
+            found.append(connection)
+            return Opened(connection)
+
+        monkeypatch.setattr(Descriptor, "open", log_in)
+        return found
+
+    def names(self, **options: Any) -> list[str]:
+        with module(**options) as there:
+            assert hypervisors.names_hypervisor(there)
+            opened = hypervisors.open_hypervisor(there)
+        assert isinstance(opened, Several)
+        assert opened.type == "kvm"
+        return [endpoint.name for endpoint in opened.endpoints]
+
+    def test_need_no_first(self, logins: list[Connection]) -> None:
+        assert self.names(hypervisors=[{"uri": self.KVM1}, {"uri": self.KVM2}]) == [self.KVM1, self.KVM2]
+        assert [login.uri for login in logins] == [self.KVM1, self.KVM2]
+
+    def test_stand_beside_the_one_that_is_named(self, logins: list[Connection]) -> None:
+        assert self.names(hypervisor={"uri": self.KVM1}, hypervisors=[{"uri": self.KVM2}, {"uri": self.KVM1}]) == [self.KVM1, self.KVM2]
+        assert [login.uri for login in logins] == [self.KVM1, self.KVM2]
+
+    def test_stand_beside_the_one_of_the_environment_and_take_nothing_from_it(
+        self, logins: list[Connection], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CROSSVISOR_HYPERVISOR_URI", self.KVM1)
+        monkeypatch.setenv("CROSSVISOR_HYPERVISOR_PASSWORD", PASSWORD)
+        with module(hypervisors=[{"type": "kvm", "hostname": "kvm2"}]) as there:
+            opened = hypervisors.open_hypervisor(there)
+        assert isinstance(opened, Several)
+        assert [endpoint.name for endpoint in opened.endpoints] == [self.KVM1, "kvm2"]
+        opened.endpoints[1].open()
+        assert [(login.uri, login.hostname, login.password) for login in logins] == [(None, "kvm2", None)]
+
+    def test_of_which_one_is_nowhere_are_refused(self, logins: list[Connection]) -> None:
+        with module(hypervisors=[{"type": "kvm"}]) as there, pytest.raises(InvalidInput, match="An entry of hypervisors names no endpoint"):
+            hypervisors.open_hypervisor(there)
+        assert logins == []
+
+    def test_keep_their_passwords_to_themselves(self, logins: list[Connection]) -> None:
+        with module(hypervisors=[{"type": "vmware", "hostname": "vc", "password": PASSWORD}]) as there:
+            opened = hypervisors.open_hypervisor(there)
+            assert isinstance(opened, Several)
+            opened.endpoints[0].open()
+            assert PASSWORD in there.no_log_values

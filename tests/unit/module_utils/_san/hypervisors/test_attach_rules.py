@@ -37,6 +37,13 @@ def test_what_is_known_left_out_or_not_restricted_passes() -> None:
     attach_rules.refuse_unknown(DiskWish(NAME, mode="virtual", sharing="none", disk_mode="persistent"), KNOWN, "a disk of X")
 
 
+def test_reservations_are_refused_where_they_are_no_setting_of_a_disk() -> None:
+    with pytest.raises(InvalidInput, match=r"^reservations does not exist for a disk of X, which has them anyway: leave it out\.$"):
+        attach_rules.refuse_reservations(DiskWish(NAME, reservations=True), "a disk of X", "which has them anyway: leave it out")
+    for wish in (DiskWish(NAME), DiskWish(NAME, reservations=False)):
+        attach_rules.refuse_reservations(wish, "a disk of X", "")
+
+
 def test_a_unit_needs_a_bus() -> None:
     with pytest.raises(InvalidInput, match=r"Unit 3 was asked for without a bus: name both, such as SCSI\(0:3\), or none\."):
         attach_rules.refuse_unit_without_bus(Slot(unit=3))

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.hbas import hbas, parse_initiator_name
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Hba, Portal
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Hba, Portal, VirtualPort
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.unit.module_utils._san.linux.machines import (
     BARE_METAL,
@@ -215,7 +215,24 @@ def test_a_virtual_port_on_a_physical_one_belongs_to_its_virtual_machine(tmp_pat
         **scsi_host(12, directory, proc_name="qla2xxx"),
         **member("fc_host", "host12", f"/sys/devices/{directory}/host12", port_name="0x5001a4aaaaaaaa01", port_type="NPIV VPORT"),
     }
-    assert [hba.name for hba in hbas(plant(tmp_path, FC_PORT, virtual))] == ["host7"]
+    (carrier,) = hbas(plant(tmp_path, FC_PORT, virtual))
+    assert (carrier.name, carrier.initiator) == ("host7", only(plant(tmp_path / "alone", FC_PORT)).initiator)
+    assert carrier.vports == [VirtualPort("host12", "offline", port_wwn="50:01:a4:aa:aa:aa:aa:01")]
+
+
+def test_a_port_carries_only_its_own_virtual_ports(tmp_path: Path) -> None:
+    other = f"{QLOGIC}/host70/vport-70:0-0"
+    virtual = {
+        **scsi_host(12, other, proc_name="qla2xxx"),
+        **member("fc_host", "host12", f"/sys/devices/{other}/host12", port_name="0x5001a4aaaaaaaa01", port_state="Online"),
+    }
+    assert only(plant(tmp_path, FC_PORT, virtual)).vports == []
+
+
+@pytest.mark.parametrize(("told", "limit"), [("254", 254), ("0", None), ("<NULL>", None), (None, None)])
+def test_a_port_tells_how_many_virtual_ones_it_can_carry(tmp_path: Path, told: str | None, limit: int | None) -> None:
+    attribute = {f"{QLOGIC_HOST}/fc_host/host7/max_npiv_vports": told} if told else {}
+    assert only(plant(tmp_path, FC_PORT, attribute)).vports_max == limit
 
 
 def test_a_port_without_a_name_has_no_initiator(tmp_path: Path) -> None:

@@ -342,6 +342,7 @@ def test_everything_that_a_module_returns(hypervisor: MemoryHypervisor) -> None:
             "mode": DISK.mode,
             "disk_mode": DISK.disk_mode,
             "sharing": DISK.sharing,
+            "reservations": DISK.reservations,
         },
     }
 

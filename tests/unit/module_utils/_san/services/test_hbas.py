@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Hba, Host, LunPath, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Hba, Host, LunPath, VirtualMachine, VirtualPort
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.hbas import (
     HostSelection,
     hosts_of_endpoint,
@@ -43,6 +45,16 @@ def test_an_adapter_tells_its_initiator_and_the_paths_of_its_luns() -> None:
     assert fc["initiator"] == "10:00:00:90:fa:00:00:01"
     assert fc["paths"] == [{"naa": NAME.naa, "device": str(NAME), "target": "20:01:00:a0:98:00:00:01", "state": "active", "lun_id": 3}]
     assert sas["initiator"] is None
+
+
+def test_a_virtual_port_is_told_and_is_no_initiator_of_the_host() -> None:
+    carrier = replace(FC, vports_max=254, vports=[VirtualPort("host12", "online", port_wwn="50:01:a4:aa:aa:aa:aa:01")])
+    found = report([Host("h1", "esx1", hbas=[carrier])], [])
+    assert found["initiators"] == [found["hosts"][0]["hbas"][0]["initiator"]]
+    assert (found["hosts"][0]["hbas"][0]["vports_max"], found["hosts"][0]["hbas"][0]["vports"]) == (
+        254,
+        [{"name": "host12", "status": "online", "node_wwn": "", "port_wwn": "50:01:a4:aa:aa:aa:aa:01"}],
+    )
 
 
 @pytest.mark.parametrize("name", ["00:00:00:00:00:00:00:00", "iqn.2026_01.foreign name"])

@@ -198,3 +198,16 @@ def test_three_near_names_are_enough_of_a_hint() -> None:
     with pytest.raises(NotFound) as error:
         pick_vm(machines, "server09")
     assert str(error.value).partition("did you mean ")[2].count("server0") == 3
+
+
+def test_a_vm_that_a_silent_endpoint_may_have_is_not_taken_for_one_that_is_not_there() -> None:
+    with pytest.raises(NotFound, match=r"no VM 'db' among the 4 VMs of the hosts that answer, and kvm2 did not answer"):
+        pick_vm(VMS, "db", silent=["kvm2"])
+    assert pick_vm(VMS, "app", silent=["kvm2"]).id == "vm-1"
+
+
+def test_a_vm_that_runs_twice_is_told_as_one_that_moves() -> None:
+    moving = [VirtualMachine("u", "db01", "u", host=host) for host in ("h1", "h2")]
+    for word in ("db01", "u"):
+        with pytest.raises(Ambiguous, match=r"VM db01 \(u\) runs on several hosts at once, as it does while it is migrated"):
+            pick_vm(moving, word)

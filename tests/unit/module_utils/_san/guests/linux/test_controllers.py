@@ -46,6 +46,14 @@ def test_without_virtual_ones_those_of_a_san(tmp_path: Path) -> None:
     assert names(plant(tmp_path, adapter, sata)) == ["host7"]
 
 
+def test_fcoe_over_a_network_card_of_the_hypervisor_is_no_controller_of_it(tmp_path: Path) -> None:
+    card = "pci0000:00/0000:00:04.0"
+    fcoe = {**pci_function(card, "virtio-pci", "0x1af4", "0x1af4"), **scsi_host(7, f"{card}/virtio2/net/eth1/ctlr_0", proc_name="fcoe")}
+    iscsi = scsi_host(9, "platform", proc_name="iscsi_tcp")
+    assert names(plant(tmp_path / "alone", fcoe, iscsi)) == ["host7", "host9"]
+    assert names(plant(tmp_path / "guest", CONTROLLERS, fcoe, iscsi)) == ["host2", "host3"]
+
+
 @pytest.mark.parametrize(
     ("machine", "controller", "address", "told"),
     [

@@ -27,6 +27,10 @@ def host() -> HyperVHost:
         ({"disk_mode": "persistent"}, "disk_mode persistent does not exist .*: leave it out"),
         ({"sharing": "multi_writer"}, "sharing multi_writer does not exist .*: ask for none, or leave it out"),
         ({"sharing": "physical_bus"}, "sharing physical_bus does not exist .*: ask for none, or leave it out"),
+        (
+            {"reservations": True},
+            "reservations does not exist for a pass-through disk on Hyper-V, where guest clusters share a virtual disk",
+        ),
         ({"file_system": "ds1"}, "datastore ds1 does not exist .*: leave it out"),
         ({"controller_type": "pvscsi"}, "controller_type pvscsi does not exist .*: ask for scsi, or leave it out"),
     ],

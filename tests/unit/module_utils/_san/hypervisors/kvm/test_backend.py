@@ -107,6 +107,14 @@ def test_linux_remembers_nothing_of_a_lun_that_was_released(kvm: Kvm) -> None:
     assert kvm.plan_forget([HOST_UUID], NAME).pending() == []
 
 
+def test_what_came_back_before_a_released_lun_was_unmapped_is_forgotten(tmp_path: Path) -> None:
+    host = libvirt.host(Connect(), plant(tmp_path, SAN_HOST))
+    stale = Kvm(Connection("hypervisor"), host)
+    (step,) = stale.plan_forget([HOST_UUID], OTHER).pending()
+    assert step.title == f"remove the devices of LUN {OTHER} from host kvm01"
+    assert stale.plan_forget(["another"], OTHER).pending() == []
+
+
 def test_closing_ends_the_connection(kvm: Kvm, connect: Connect) -> None:
     kvm.close()
     assert connect.closed

@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import hosts
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.access import OnlyLibvirt
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FIBRE_CHANNEL, Hba, Portal
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FIBRE_CHANNEL, Hba, Portal, VirtualPort
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import libvirt_uri
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import FC_HOSTS
 from tests.unit import libvirt
@@ -31,7 +31,8 @@ FC_NODE = """
 <device><name>scsi_host7</name><parent>pci_0000_04_00_0</parent><capability type='scsi_host'><host>7</host><unique_id>0</unique_id>
 <capability type='fc_host'><wwnn>20000024ff123456</wwnn><wwpn>21000024ff123456</wwpn><fabric_wwn>2001000dec000001</fabric_wwn></capability>
 <capability type='vport_ops'><max_vports>254</max_vports><vports>1</vports></capability></capability></device>"""
-OF_A_VM = FC_NODE.replace("pci_0000_04_00_0", "scsi_host7").replace("<host>7", "<host>9")
+OF_A_VM = FC_NODE.replace("pci_0000_04_00_0", "scsi_host7").replace("<host>7", "<host>9").replace("wwpn>21", "wwpn>51")
+ELSEWHERE = FC_NODE.replace("pci_0000_04_00_0", "scsi_host70").replace("<host>7", "<host>10")
 
 
 @pytest.fixture
@@ -73,8 +74,10 @@ def test_over_ssh_the_adapters_are_the_same_with_the_portals_that_were_discovere
     assert list(kernels.portals) == [Portal("2001:db8::1", 3261), Portal("192.0.2.11", 3260)]
 
 
-def test_libvirt_alone_tells_names_and_leaves_out_what_belongs_to_a_vm() -> None:
-    (fibre,) = hosts.host_with_hbas(remote(Connect(node_devices={FC_HOSTS: [FC_NODE, OF_A_VM]}))).hbas
+def test_libvirt_alone_tells_names_and_apart_what_belongs_to_a_vm() -> None:
+    (fibre,) = hosts.host_with_hbas(remote(Connect(node_devices={FC_HOSTS: [OF_A_VM, FC_NODE, ELSEWHERE]}))).hbas
+    assert fibre.vports_max == 254
+    assert fibre.vports == [VirtualPort("host9", "unknown", "20:00:00:24:ff:12:34:56", "51:00:00:24:ff:12:34:56")]
     assert (fibre.name, fibre.kind, fibre.initiator, fibre.pci) == ("host7", FIBRE_CHANNEL, WWPN, "0000:04:00.0")
     assert (fibre.status, fibre.speed_gbit_s, list(fibre.paths)) == ("unknown", None, [])
 

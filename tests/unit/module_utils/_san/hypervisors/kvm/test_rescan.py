@@ -91,5 +91,5 @@ def test_where_there_is_nothing_to_rescan_the_target_says_why_it_shows_nothing(t
 def test_adapters_that_only_libvirt_reaches_cannot_be_rescanned(tmp_path: Path) -> None:
     uri = libvirt_uri.parse("qemu+tls://kvm01/system")
     host = KvmHost(libvirt.session(Connect(node_devices={FC_HOSTS: ["<device/>"]})), OnlyLibvirt(uri, 1))
-    with pytest.raises(Refused, match=r"behind qemu\+tls://kvm01/system cannot be changed from here: run the task on the host itself"):
+    with pytest.raises(Refused, match=r"behind qemu\+tls://kvm01/system cannot be changed from here: reach it by qemu\+ssh://, or run"):
         rescan.rescan(host, NAME)

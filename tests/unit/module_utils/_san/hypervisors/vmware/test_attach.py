@@ -119,6 +119,11 @@ class TestNewDisk:
         [
             ({"mode": "thin"}, InvalidInput, "mode thin does not exist for a raw disk on vSphere: choose one of physical, virtual"),
             ({"disk_mode": "append"}, InvalidInput, "disk_mode append does not exist for a raw disk on vSphere: choose one of persistent"),
+            (
+                {"reservations": True},
+                InvalidInput,
+                "reservations does not exist for a raw disk .*: ask for sharing physical_bus for guest clus",
+            ),
             ({"sharing": "all"}, InvalidInput, "sharing all does not exist for a raw disk on vSphere: choose one of none"),
             ({"disk_mode": "persistent"}, InvalidInput, "disk_mode persistent does not exist for LUN .* in physical mode"),
             ({"slot": Slot(0, 7)}, InvalidInput, "is the controller itself"),
