@@ -1,6 +1,6 @@
 # Everything is done by scripts/; a target only names it.
 .DEFAULT_GOAL := help
-TIERS := lint types unit exhaustive floor cores sanity conformance live page kvm molecule
+TIERS := lint types unit exhaustive floor cores sanity conformance live page kvm kvm-san molecule
 ON_REQUEST := pristine
 LAB ?= ontap vcenter
 VMS ?= 0

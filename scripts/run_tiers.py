@@ -29,11 +29,11 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "build" / "test"
-TIERS = ("lint", "types", "unit", "exhaustive", "floor", "cores", "sanity", "conformance", "live", "page", "kvm", "molecule")
+TIERS = ("lint", "types", "unit", "exhaustive", "floor", "cores", "sanity", "conformance", "live", "page", "kvm", "kvm-san", "molecule")
 ON_REQUEST = ("pristine",)
 """What takes too long for every run."""
 JOBS = 2
-LONGEST_FIRST = ("kvm", "live", "molecule", "cores")
+LONGEST_FIRST = ("kvm", "kvm-san", "live", "molecule", "cores")
 """These are begun before all others, so that none of them runs on alone at the end."""
 CANNOT_RUN = 77
 NOT_OFFERED = 78

@@ -63,9 +63,8 @@ def start(
 
     Raises ServerFailed, with the end of the log, when it cannot be run, ends, or has not become ready after ``ready_seconds``.
     """
-    child = _run(command, environment, directory, log)
-    process = Process(child.pid, _started(child.pid) or 0)
-    _children[child.pid] = child
+    process = spawn(command, environment, directory, log)
+    child = _children[process.pid]
     _wait(lambda: _ready_line(log) is not None or child.poll() is not None, ready_seconds)
     ports = _ready_line(log)
     if ports is None:
@@ -74,6 +73,13 @@ def start(
         tail = _tail(log)
         raise ServerFailed(f"{state}: {last_line(tail)} (see {log})\n{tail}")
     return process, ports
+
+
+def spawn(command: Sequence[str], environment: Mapping[str, str], directory: Path, log: Path) -> Process:
+    """Start ``command`` in ``directory``, output to ``log``, and wait for nothing; raises ServerFailed when it cannot be run."""
+    child = _run(command, environment, directory, log)
+    _children[child.pid] = child
+    return Process(child.pid, _started(child.pid) or 0)
 
 
 def last_line(text: str) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab import world
+from tests.lab.built import CannotPrepare
 from tests.lab.kvm import image
 from tests.lab.kvm.daemon import LibvirtFailed
 from tests.lab.locking import locked
@@ -80,7 +81,7 @@ def _prepare_kvm() -> None:
     prepare_by([ROOT / "scripts" / "kvm-host"])
     try:
         image.prepare([domain for domain in world.build()["kvm"]["domains"] if domain["power"] == "on"])
-    except (image.CannotPrepare, LibvirtFailed, OSError, subprocess.CalledProcessError) as failure:
+    except (CannotPrepare, LibvirtFailed, OSError, subprocess.CalledProcessError) as failure:
         raise ServerFailed(f"its guests could not be prepared: {last_line(str(failure))}\n{failure}") from failure
 
 

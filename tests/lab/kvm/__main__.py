@@ -13,10 +13,11 @@ import sys
 import threading
 from pathlib import Path
 
+from tests.lab.built import CannotPrepare
 from tests.lab.control import Control, Faults, Query, RequestLog, serve_control, values
 from tests.lab.kvm.daemon import LibvirtFailed
 from tests.lab.kvm.host import Host, lab_places
-from tests.lab.kvm.image import CannotPrepare, prepare
+from tests.lab.kvm.image import prepare
 
 LISTEN = "127.0.0.1"
 

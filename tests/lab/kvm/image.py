@@ -6,14 +6,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.lab.built import digest, once, output, recipe, run
 from tests.lab.kvm.daemon import Libvirt
 from tests.lab.kvm.domains import Boot, Places, domain_xml
 from tests.lab.kvm.guests import BOOT_SECONDS, Suspended, free_port, overlay, suspend, wait_until_up
@@ -30,10 +30,6 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 PROBE_SECONDS = 15.0
 PROBE_SUCCESS = b"Kernel panic"
 """A kernel without a root file system has come as far as it can."""
-
-
-class CannotPrepare(RuntimeError):
-    """The guests' image cannot be made here; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -72,27 +68,22 @@ class Prepared:
 def prepare(guests: Sequence[Mapping[str, Any]]) -> Prepared:
     """Return what the guests of the world start from, made now unless it was made before; raises CannotPrepare."""
     with locked(CACHE):
-        image = Image(_once(f"image-{_digest(*_recipe())}", _build))
+        image = Image(once(CACHE / f"image-{digest(*recipe(RECIPE))}", _build))
         hypervisor = _hypervisor(image)
         facts = [
             str(image.directory),
             hypervisor,
             str(guests),
-            _output("qemu-system-x86_64", "--version"),
-            _output("libvirtd", "--version"),
+            output("qemu-system-x86_64", "--version"),
+            output("libvirtd", "--version"),
         ]
         sources = [Path(__file__).with_name(name).read_text() for name in ("domains.py", "guests.py")]
-        saved = _once(f"suspended-{_digest(*facts, *sources)}", lambda directory: _boot(directory, image, hypervisor, guests))
+        saved = once(CACHE / f"suspended-{digest(*facts, *sources)}", lambda directory: _boot(directory, image, hypervisor, guests))
     return Prepared(image, hypervisor, {guest["name"]: _suspended(saved, guest["name"]) for guest in guests})
 
 
-def _recipe() -> Iterator[str]:
-    for file in sorted(path for path in RECIPE.rglob("*") if path.is_file()):
-        yield f"{file.relative_to(RECIPE)}\n{file.read_text()}"
-
-
 def _build(directory: Path) -> None:
-    _run([str(RECIPE / "build.sh"), str(directory)])
+    run([str(RECIPE / "build.sh"), str(directory)])
 
 
 def _boot(directory: Path, image: Image, hypervisor: str, guests: Sequence[Mapping[str, Any]]) -> None:
@@ -122,7 +113,7 @@ def _suspended(directory: Path, name: str) -> Suspended:
 
 def _hypervisor(image: Image) -> str:
     """Return the type of the guests' domains, found out once per boot of this machine."""
-    probed = _once(f"accelerator-{_digest(str(image.directory), BOOT_ID.read_text())}", lambda directory: _probe(directory, image))
+    probed = once(CACHE / f"accelerator-{digest(str(image.directory), BOOT_ID.read_text())}", lambda directory: _probe(directory, image))
     return (probed / "type").read_text()
 
 
@@ -141,29 +132,3 @@ def _accelerator(image: Image) -> str:
     except subprocess.TimeoutExpired:
         return "qemu"
     return "kvm" if done.returncode == 0 and PROBE_SUCCESS in done.stdout else "qemu"
-
-
-def _once(name: str, make: Callable[[Path], None]) -> Path:
-    """Return the directory of this name in the cache, made by ``make`` if it is not there; what was made is complete or absent."""
-    directory = CACHE / name
-    if not directory.exists():
-        partial = CACHE / f"{name}.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(mode=0o700)
-        make(partial)
-        partial.rename(directory)
-    return directory
-
-
-def _digest(*texts: str) -> str:
-    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
-
-
-def _output(*command: str) -> str:
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stdout
-
-
-def _run(command: Sequence[str]) -> None:
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise CannotPrepare(f"{Path(command[0]).name} ended with {done.returncode}: {(done.stdout + done.stderr)[-2000:]}")

@@ -1,0 +1,40 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the machines start from, kept under ``build/kvm-san``: their image, and all of them set up and suspended.
+
+Nothing in it tells where it lies: a copy of the directory is as good in another checkout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.lab.built import digest, once, output, recipe, run
+from tests.lab.locking import locked
+
+ROOT = Path(__file__).resolve().parents[3]
+HERE = Path(__file__).parent
+CACHE = ROOT / "build" / "kvm-san"
+RECIPE = HERE / "guest"
+COMMON_FILES = HERE.parent / "kvm" / "guest" / "files"
+SETUP = HERE / "setup"
+
+
+def image() -> Path:
+    """Return the directory of the image, made now unless it was made before; raises CannotPrepare."""
+    with locked(CACHE):
+        return once(_image_directory(), lambda directory: run([str(RECIPE / "build.sh"), str(directory)]))
+
+
+def suspended(boot: Callable[[Path], None]) -> Path:
+    """Return the directory of the suspended machines, which ``boot`` makes unless they were made before."""
+    facts = [_image_directory().name, output("qemu-system-x86_64", "--version"), *recipe(SETUP), (HERE / "machines.py").read_text()]
+    with locked(CACHE / "machines"):
+        return once(CACHE / "machines" / digest(*facts), boot)
+
+
+def _image_directory() -> Path:
+    return CACHE / f"image-{digest(*recipe(COMMON_FILES), *recipe(RECIPE))}"
