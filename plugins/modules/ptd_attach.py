@@ -14,9 +14,9 @@ short_description: Attach a LUN to a VM as a pass-through disk
 version_added: 0.1.0
 description:
   - Gives a VM a LUN of its own, on VMware as a raw device mapping (RDM), on Hyper-V as a pass-through disk, or takes it back.
-  - On KVM, the VM gets the host's device of the LUN, multipath before a single path; where the host has none, it gets the LUN over QEMU's
-    own iSCSI initiator, which is configured as a storage pool of type C(iscsi-direct) on the host. What runs and what starts next time are
-    changed together. A LUN that the guest agent tells to be mounted is not detached.
+  - On KVM, the VM gets the host's device of the LUN, by multipath where there is more than one path (O(single_path)); where the
+    host has none, it gets the LUN over QEMU's own iSCSI initiator, which is configured as a storage pool of type C(iscsi-direct) on the
+    host. What runs and what starts next time are changed together. A LUN that the guest agent tells to be mounted is not detached.
   - The LUN is named by its identity, never by a number, a slot or a size; what is attached is read back and compared.
   - Before the disk is attached, every host that can run the VM must see the LUN; only those that do not are rescanned.
   - A LUN that another VM or a file system of the hosts uses is refused, naming the user.
@@ -117,6 +117,20 @@ options:
       - Without it, a new disk is not shared, and an existing one is left as it is.
     type: str
     choices: [none, multi_writer, physical_bus]
+  single_path:
+    description:
+      - What to do on KVM, where a VM would get, or has, one path to a LUN in place of the multipath device over all of them, and stops when
+        that path is lost.
+      - A host is taken to have several paths when multipathd runs there, when it sees the LUN by more than one, or when more than one way
+        leads to the array. For the multipath device there is a minute of O(timeout).
+      - With V(refuse), no VM gets a LUN by one path there, and of a disk that a VM has so there is a warning.
+      - With V(allow), your word that one path will do.
+      - With V(mend), a disk that a VM has by one path is taken away and given back at the same place by the multipath device. It is refused
+        unless the VM is off or its guest agent says that the LUN is not mounted.
+      - On other platforms it has no effect.
+    type: str
+    choices: [refuse, allow, mend]
+    default: refuse
   datastore:
     description:
       - Datastore for the mapping file; without it, the one that holds the VM's own files.
@@ -159,7 +173,7 @@ options:
   size_bytes:
     description:
       - How large the hosts shall see the LUN at least, as M(crossvisor.san.lun_provision) returns it.
-      - Hosts that see less, because the LUN has grown, are rescanned too.
+      - Hosts that see less, because the LUN has grown, are rescanned too, and on KVM a VM that runs is told the new size.
     type: int
     default: 0
   ignore_hosts:
@@ -387,6 +401,7 @@ def main() -> None:
             "mode": {"type": "str", "choices": ["physical", "virtual"]},
             "disk_mode": {"type": "str", "choices": ["persistent", "independent_persistent", "independent_nonpersistent"]},
             "sharing": {"type": "str", "choices": ["none", "multi_writer", "physical_bus"]},
+            "single_path": {"type": "str", "choices": ["refuse", "allow", "mend"], "default": "refuse"},
             "datastore": {"type": "str"},
             "release": {"type": "bool", "default": False},
             "assume_unused": {"type": "bool", "default": False},
@@ -421,6 +436,7 @@ def _reach(module: AnsibleModule) -> dict[str, Any]:
             timeout=params["timeout"],
             mount_point=params["mount_point"],
             initialize=params["initialize"],
+            single_path=params["single_path"],
         ),
         assume_unused=params["assume_unused"],
         other_initiators=params["other_initiators"],

@@ -13,12 +13,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import cluster, disk, hyperv, page, provision, startup, vcenter
+from tests.bench import cluster, disk, hyperv, kvm, page, provision, startup, vcenter
 from tests.bench.measure import BUILD, WORK, BenchFailed
 from tests.bench.report import Findings, as_json, as_text, exit_code, machine
 
 RESULT = BUILD / "bench.json"
-SUBJECTS = ("vcenter", "hyperv", "cluster", "provision", "disk", "startup", "page")
+SUBJECTS = ("vcenter", "hyperv", "cluster", "kvm", "provision", "disk", "startup", "page")
 
 
 def _subjects(options: argparse.Namespace, directory: Path) -> Iterator[Findings]:
@@ -27,6 +27,7 @@ def _subjects(options: argparse.Namespace, directory: Path) -> Iterator[Findings
         "vcenter": lambda: vcenter.measure(directory, options.sizes, options.rounds),
         "hyperv": lambda: [hyperv.measure(directory / "hyperv", options.sizes, options.rounds)],
         "cluster": lambda: [cluster.measure(directory / "cluster")],
+        "kvm": lambda: [kvm.measure(directory / "kvm")],
         "provision": lambda: [provision.measure(directory / "provision", options.rounds)],
         "disk": lambda: [disk.measure(directory / "disk", options.rounds)],
         "startup": lambda: [startup.measure(options.rounds)],

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.unit.module_utils._san.linux.machines import Link, Machine, member, scsi_disk, scsi_host
 from tests.unit.ports import NAME, OTHER
 
@@ -35,26 +36,41 @@ def _block(name: str, where: str, number: str) -> Machine:
     }
 
 
-def _path(address: str, block: str, number: str, naa: str) -> Machine:
+MULTIPATHD: Machine = {"/proc/77/comm": "multipathd"}
+
+
+def remote_port(name: str, array: str, roles: str = "FCP Target") -> Machine:
+    """A port of the fabric as the adapter sees it; those of one array have one node name."""
+    return member("fc_remote_ports", name, f"{PORT}/{name}", port_name=f"0x20{array[2:]}", node_name=f"0x{array}", roles=roles)
+
+
+def path(address: str, block: str, number: str, naa: str) -> Machine:
     target = f"{PORT}/rport-7:0-{address.split(':')[2]}/target{address.rpartition(':')[0]}"
     where = f"{target}/{address}/block/{block}"
     return {**scsi_disk(address, block, target, naa), **_block(block, where, number), f"{where}/device": Link("../..")}
 
 
-def _mapped(number: int, name: str, uuid: str, *slaves: str) -> Machine:
+def mapped(number: int, name: str, uuid: str, *slaves: str) -> Machine:
     where = f"/sys/devices/virtual/block/dm-{number}"
     return {
         **_block(f"dm-{number}", where, f"254:{number}"),
         f"{where}/dm/name": name,
         f"{where}/dm/uuid": uuid,
-        **{f"{where}/slaves/{slave}": "" for slave in slaves},
+        f"{where}/size": "2097152",
+        **{f"{where}/slaves/{slave}": _to(slave, f"{where}/slaves") for slave in slaves},
         f"/dev/mapper/{name}": Link(f"../dm-{number}"),
     }
 
 
-def _holders(address: str, block: str, *names: str) -> Machine:
+def holders(address: str, block: str, *names: str) -> Machine:
     target = f"{PORT}/rport-7:0-{address.split(':')[2]}/target{address.rpartition(':')[0]}"
-    return {f"{target}/{address}/block/{block}/holders/{name}": "" for name in names}
+    where = f"{target}/{address}/block/{block}/holders"
+    return {f"{where}/{name}": _to(name, where) for name in names}
+
+
+def _to(block: str, directory: str) -> Link:
+    """A link from a directory of sysfs to a block device."""
+    return Link(f"{'../' * (directory.count('/') - 1)}class/block/{block}")
 
 
 _PARTITION = f"{PORT}/rport-7:0-0/target7:0:0/7:0:0:4/block/sde/sde1"
@@ -71,18 +87,18 @@ SAN_HOST: Machine = {
         speed="16 Gbit",
         symbolic_name="QLE2672 FW:v8.07.00 DVR:v10.02.00.106-k",
     ),
-    **_path("7:0:0:1", "sda", "8:0", NAME.naa),
-    **_path("7:0:1:1", "sdb", "8:16", NAME.naa),
-    **_holders("7:0:0:1", "sda", "dm-0"),
-    **_holders("7:0:1:1", "sdb", "dm-0"),
-    **_mapped(0, "mpatha", f"mpath-{NAME.wwid}", "sda", "sdb"),
+    **path("7:0:0:1", "sda", "8:0", NAME.naa),
+    **path("7:0:1:1", "sdb", "8:16", NAME.naa),
+    **holders("7:0:0:1", "sda", "dm-0"),
+    **holders("7:0:1:1", "sdb", "dm-0"),
+    **mapped(0, "mpatha", f"mpath-{NAME.wwid}", "sda", "sdb"),
     f"/dev/disk/by-id/dm-uuid-mpath-{NAME.wwid}": Link("../../dm-0"),
-    **_path("7:0:0:2", "sdc", "8:32", OTHER.naa),
+    **path("7:0:0:2", "sdc", "8:32", OTHER.naa),
     f"/dev/disk/by-id/{OTHER.wwn}": Link("../../sdc"),
-    **_path("7:0:0:3", "sdd", "8:48", GROUPED),
-    **_mapped(1, "vg--a-data", "LVM-abc", "sdd"),
+    **path("7:0:0:3", "sdd", "8:48", GROUPED),
+    **mapped(1, "vg--a-data", "LVM-abc", "sdd"),
     "/dev/vg-a/data": Link("../dm-1"),
-    **_path("7:0:0:4", "sde", "8:64", MOUNTED),
+    **path("7:0:0:4", "sde", "8:64", MOUNTED),
     **_block("sde1", _PARTITION, "8:65"),
     f"{_PARTITION}/partition": "1",
     **_block("vda", "/sys/devices/virtual/block/vda", "253:0"),
@@ -91,3 +107,14 @@ SAN_HOST: Machine = {
     "/proc/swaps": "Filename Type Size Used Priority\n/dev/vda partition 1 0 -2\n/swapfile file 1 0 -3",
     "/etc/iscsi/initiatorname.iscsi": "InitiatorName=iqn.1993-08.org.debian:01:kvm01",
 }
+
+SEEN_LATER_NAME = ScsiName.from_ontap_serial("80Lab-aaaaa9")
+SEEN_LATER: Machine = {
+    **path("7:0:0:9", "sdx", "65:112", SEEN_LATER_NAME.naa),
+    **path("7:0:1:9", "sdy", "65:128", SEEN_LATER_NAME.naa),
+    **mapped(9, "mpathx", f"mpath-{SEEN_LATER_NAME.wwid}", "sdx", "sdy"),
+    **holders("7:0:0:9", "sdx", "dm-9"),
+    **holders("7:0:1:9", "sdy", "dm-9"),
+    f"/dev/disk/by-id/dm-uuid-mpath-{SEEN_LATER_NAME.wwid}": Link("../../dm-9"),
+}
+"""What comes to `SAN_HOST` with one more LUN: two paths, and multipath's device over them."""

@@ -67,6 +67,10 @@ class Domain:
     """The guest lets go of nothing."""
     refusal: LibvirtError | None = None
     """What the next live attachment of a disk is answered with."""
+    resizable: dict[str, int] = field(default_factory=dict)
+    """Target → how large its device is."""
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Target → how large QEMU takes it to be."""
     calls: list[str] = field(default_factory=list)
     agent_seconds: int = -2
 
@@ -117,6 +121,16 @@ class Domain:
         self.calls.append(f"detach {device.tag} {flags}")
         changed = {part: _without(self._part(part), device) for part in (LIVE, CONFIG) if flags & part}
         self._keep({part: text for part, text in changed.items() if not (part == LIVE and self.holds_on)})
+        return 0
+
+    def blockResize(self, target: str, size: int, flags: int) -> int:  # noqa: N802
+        """As QEMU's host_device and iscsi have it: no other size than the device's, by whoever knows that (`resizable`)."""
+        self.calls.append(f"resize {target} {size} {flags}")
+        if not self.live:
+            raise LibvirtError("Requested operation is not valid: domain is not running", OPERATION_INVALID)
+        if self.resizable.get(target) != size:
+            raise LibvirtError("internal error: unable to execute QEMU command 'block_resize': Cannot resize device files", 1)
+        self.sizes[target] = size
         return 0
 
     def _part(self, part: int) -> str:
@@ -216,12 +230,12 @@ class Connect:
         return found
 
     def getAllDomainStats(self, _stats: int, _flags: int) -> list[tuple[Domain, dict[str, object]]]:  # noqa: N802
-        def stats() -> dict[str, object]:
-            blocks = [(f"block.{n}", target, size) for n, (target, size) in enumerate(self.sizes.items())]
+        def stats(domain: Domain) -> dict[str, object]:
+            blocks = [(f"block.{n}", target, size) for n, (target, size) in enumerate({**self.sizes, **domain.sizes}.items())]
             named: dict[str, object] = {f"{block}.name": target for block, target, _size in blocks}
             return {"block.count": len(blocks), **named, **{f"{block}.capacity": size for block, _target, size in blocks}}
 
-        return [(domain, stats()) for domain in self.domains]
+        return [(domain, stats(domain)) for domain in self.domains]
 
     def listAllStoragePools(self, _flags: int) -> list[Pool]:  # noqa: N802
         return self.pools

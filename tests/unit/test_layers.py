@@ -23,7 +23,8 @@ PACKAGE = "ansible_collections.crossvisor.san.plugins."
 PRIVATE = "module_utils._san."
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "ending", "progress"),
+    ("errors",),
+    ("ending", "progress", "deadline"),
     ("scsi_name", "initiator_name", "entity_name"),
     ("model", "connection"),
     ("plan", "wishes"),

@@ -52,6 +52,12 @@ class DiskWish:
     leaving: Collection[ScsiName] = ()
     """LUNs that the VM loses before it gets this one; only of a plan that is not carried out."""
 
+    size_bytes: int = 0
+    """What the VM shall see of the LUN at least, after it has grown; 0 for any size."""
+    single_path: str = "refuse"
+    """What to do where the host of a VM has, or ought to have, the LUN by several paths and a VM would get, or has, one of them: `refuse`
+    the first, `allow` it, or `mend` the second."""
+
     @property
     def slots(self) -> list[Slot]:
         """Where the disks go, this one last."""

@@ -11,7 +11,7 @@ of its target, its remote port or session, and its adapter, so that the path alo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
@@ -223,7 +223,7 @@ def _scsi_device(tree: Tree, host_id: str, group: list[Disk]) -> ScsiDevice:
         host=host_id,
         device=f"/dev/disk/by-id/{first.name.wwn}" if first.name else first.device,
         name=first.name,
-        size_bytes=_size_bytes(tree, first),
+        size_bytes=_size_bytes(tree, group),
         vendor=value(tree, f"{first.path}/vendor"),
         product=value(tree, f"{first.path}/model"),
         state=next(state for state in (DEVICE_OK, DEVICE_OFF, DEVICE_LOST, *sorted(states)) if state in states),
@@ -234,16 +234,24 @@ def _scsi_device(tree: Tree, host_id: str, group: list[Disk]) -> ScsiDevice:
     )
 
 
-def _size_bytes(tree: Tree, disk: Disk) -> int:
-    sectors = value(tree, f"{disk.path}/block/{disk.block}/size") if disk.block else ""
+def _size_bytes(tree: Tree, group: Sequence[Disk]) -> int:
+    """What of the LUN can be used: its multipath device may not have grown yet with its paths, nor one path with the others."""
+    maps = [_bytes(tree, f"/sys/block/{holder}/size") for holder in _maps(tree, group)]
+    alive = [disk for disk in group if disk.state != PATH_DEAD] or group
+    paths = [_bytes(tree, f"{disk.path}/block/{disk.block}/size") for disk in alive if disk.block]
+    return min(filter(None, maps if any(maps) else paths), default=0)
+
+
+def _bytes(tree: Tree, attribute: str) -> int:
+    sectors = value(tree, attribute)
     return int(sectors) * _SECTOR if sectors.isdecimal() else 0
 
 
 def _multipath(tree: Tree, group: Iterable[Disk]) -> list[str]:
-    """The device-mapper devices over these paths, without the partitions' and logical volumes'."""
+    return [f"/dev/mapper/{value(tree, f'/sys/block/{holder}/dm/name')}" for holder in _maps(tree, group)]
+
+
+def _maps(tree: Tree, group: Iterable[Disk]) -> list[str]:
+    """The kernel's names of the device-mapper devices over these paths, without the partitions' and logical volumes'."""
     holders = {holder for disk in group if disk.block for holder in tree.children(f"{disk.path}/block/{disk.block}/holders")}
-    return [
-        f"/dev/mapper/{value(tree, f'/sys/block/{holder}/dm/name')}"
-        for holder in sorted(holders)
-        if value(tree, f"/sys/block/{holder}/dm/uuid").startswith("mpath-")
-    ]
+    return [holder for holder in sorted(holders) if value(tree, f"/sys/block/{holder}/dm/uuid").startswith("mpath-")]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san import progress
+from ansible_collections.crossvisor.san.plugins.module_utils._san import deadline, progress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
     OutcomeUnknown,
     Refused,
@@ -56,6 +56,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 15.0
+_LAST_LOOK = 1.0
+"""Seconds that the last look may take, when the time is over."""
 _RELEASED = "released by the hosts"
 _DETACH_OR_SHARE = "detach it there first, or ask for sharing if several VMs shall write to it"
 _DETACH_OR_KEEP = "remove it there first, or only detach the disk here (ptd_attach with release=false)"
@@ -147,20 +149,31 @@ class MakeVisible(Step):
         return not self._missing
 
     def do(self) -> None:
-        deadline = self.clock() + self.timeout
+        until = self.clock() + self.timeout
         pause = _FIRST_PAUSE
         while self._missing:
-            with contextlib.suppress(OutcomeUnknown):  # the next look tells, and a rescan may be repeated
-                self.hypervisor.rescan([host.id for host in self._missing], self.name)
-            self._missing = self.without_lun()
+            self._look_anew(max(until - self.clock(), _LAST_LOOK))
             if not self._missing:
                 return
             self._refuse_to_wait_in_vain()
-            if self.clock() >= deadline:
+            if self.clock() >= until:
                 raise TimedOut(self._overdue())
-            progress.tell(self._waiting(self.timeout - (deadline - self.clock())))
-            self.sleep(pause)
+            progress.tell(self._waiting(self.timeout - (until - self.clock())))
+            self.sleep(min(pause, until - self.clock()))
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _look_anew(self, seconds: float) -> None:
+        """Let the hosts rescan, and see who lacks the LUN then, within so many seconds. Raises `TimedOut`."""
+        with deadline.within(seconds):
+            try:
+                with contextlib.suppress(OutcomeUnknown):  # the next look tells, and a rescan may be repeated
+                    self.hypervisor.rescan([host.id for host in self._missing], self.name)
+                self._missing = self.without_lun()
+                return
+            except TimedOut:
+                if not deadline.is_over():
+                    raise
+        raise TimedOut(self._overdue())
 
     def before(self) -> dict[str, object]:
         return {"visible": {host.name: False for host in self._missing}}
@@ -286,7 +299,7 @@ class _Attach:
         hosts = reachable(hosts_that_can_run(vm, inventory.hosts), request.ignore_hosts)
         seen = MakeVisible(hypervisor, hosts, wish.name, wish.timeout, request.size_bytes, self.presentation)
         ahead = [slot for name, slot in request.ahead if not _has(vm, name)]
-        given = hypervisor.plan_attach(vm, replace(wish, ahead=ahead, leaving=request.leaving))
+        given = hypervisor.plan_attach(vm, replace(wish, ahead=ahead, leaving=request.leaving, size_bytes=request.size_bytes))
         before, after = StillFree(hypervisor, vm, request), StillMapped(hypervisor, vm, request, seen)
         guarded = [before, *given.steps, after] if given.pending() else given.steps
         plan = Plan([seen, *guarded], [*warnings, *given.warnings])

@@ -44,6 +44,8 @@ _SUSPENDED = frozenset({3, 7})
 _STATS_BLOCK = 32
 _STATS_NOWAIT = 1 << 29
 _SECRET_ISCSI = 3
+_RESIZE_BYTES = 1
+"""VIR_DOMAIN_BLOCK_RESIZE_BYTES. That for the whole of a device, VIR_DOMAIN_BLOCK_RESIZE_CAPACITY, only libvirt 10.0 and later know."""
 _CREDENTIAL_NAMES = frozenset({1, 2})
 _CREDENTIAL_SECRETS = frozenset({5, 7})
 _AT_ONCE = 16
@@ -145,6 +147,10 @@ class LibvirtSession:
     def detach(self, uuid: str, device: str, targets: int) -> None:
         """Ask for a device to be taken away; from what runs it is gone only when the guest has let go of it."""
         self._change("detach the device", lambda: self._lookup(uuid).detachDeviceFlags(device, targets))
+
+    def resize(self, uuid: str, target: str, size_bytes: int) -> None:
+        """Tell what runs how large a disk is by now: of a block device or LUN, exactly as large as it is, or QEMU refuses."""
+        self._change("tell the VM the size of its disk", lambda: self._lookup(uuid).blockResize(target, size_bytes, _RESIZE_BYTES))
 
     def mounts(self, uuid: str) -> dict[str, list[str]] | None:
         """Target → where the guest has mounted file systems on it, by the guest agent's word; None where no agent answers.

@@ -11,12 +11,14 @@ import shlex
 import socket
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import host_copy
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.ssh import SshConnection, output
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import exclusive
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Portal
@@ -24,8 +26,12 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import is
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.iscsi import Dial
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_uri import LibvirtUri
 
+Order = tuple[str, str]
+"""A file of sysfs, and what is written to it."""
 _TARGET_SECONDS = 10.0
 """An iSCSI target that does not answer for so long is taken for gone."""
+_MOMENT = 1.0
+"""Seconds for which what a host told of itself is taken for so, unless something was changed since."""
 
 
 class HostAccess(Protocol):
@@ -43,8 +49,11 @@ class HostAccess(Protocol):
         Those of which the kernel does not tell, such as to somebody who is not root or where there is no device node, are left out.
         """
 
-    def write(self, path: str, text: str) -> None:
-        """Write to an attribute of the host's sysfs. Raises `RemoteError` or `Refused`."""
+    def changed(self) -> None:
+        """Note that something was changed there, so that what `root` told may no longer be so."""
+
+    def write(self, orders: Sequence[Order]) -> None:
+        """Write to attributes of the host's sysfs, in turn, all of them though one fails. Raises `RemoteError` or `Refused`."""
 
     def run(self, command: Sequence[str], patience: float) -> None:
         """Run a command on the host. Raises `RemoteError` or `Refused`."""
@@ -72,14 +81,23 @@ class ThisMachine:
                     found[block] = exclusive.is_claimed(str(node))
         return found
 
-    def write(self, path: str, text: str) -> None:
-        try:
-            (self._root / path.lstrip("/")).write_text(text, encoding="ascii")
-        except OSError as error:
-            raise RemoteError(f"{path} cannot be written on the KVM host: {error.strerror}; run the task there as root") from error
+    def changed(self) -> None:
+        pass
+
+    def write(self, orders: Sequence[Order]) -> None:
+        failures: list[RemoteError] = []
+        for path, text in orders:
+            try:
+                (self._root / path.lstrip("/")).write_text(text, encoding="ascii")
+            except OSError as error:
+                told = RemoteError(f"{path} cannot be written on the KVM host: {error.strerror}; run the task there as root")
+                told.__cause__ = error
+                failures.append(told)
+        if failures:
+            raise failures[0]
 
     def run(self, command: Sequence[str], patience: float) -> None:
-        _output(command, b"", patience, f"{' '.join(command)} on the KVM host")
+        output(command, patience, f"{' '.join(command)} on the KVM host")
 
     def close(self) -> None:
         pass
@@ -88,32 +106,39 @@ class ThisMachine:
 class OverSsh:
     """The KVM host is reached by the ssh that libvirt uses."""
 
-    def __init__(self, uri: LibvirtUri, patience: float) -> None:
+    def __init__(self, uri: LibvirtUri, patience: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.dial: Dial = self._dial
-        self._uri = uri
+        self._ssh = SshConnection(uri, patience)
         self._patience = patience
+        self._clock = clock
         self._copies: list[tempfile.TemporaryDirectory[str]] = []
+        self._stands_until = 0.0
         self._tunnels: list[subprocess.Popen[bytes]] = []
 
     def root(self) -> Path | None:
-        """A copy of what matters, made anew, which lasts as long as this object; None where the host gives none."""
-        try:
-            archive = self._ssh([host_copy.SCRIPT], b"", self._patience)
-        except RemoteError:
-            return None
-        copy = tempfile.TemporaryDirectory(prefix="crossvisor-")
-        self._copies.append(copy)
-        return Path(copy.name) if host_copy.unpack(archive, Path(copy.name)) else None
+        """A copy of what matters, which lasts as long as this object; None where the host gives none.
+
+        It is made anew when anything there has changed, which is asked unless that was done in the last moment and nothing was ordered
+        since. Raises `RemoteError` or `TimedOut` when a host that has given one gives no other.
+        """
+        if self._clock() >= self._stands_until:
+            self._look_again()
+            self._stands_until = self._clock() + _MOMENT
+        return Path(self._copies[-1].name) if self._copies else None
 
     def claimed(self, blocks: Sequence[str]) -> Mapping[str, bool]:
         found = host_copy.claimed(Path(self._copies[-1].name)) if self._copies else {}
         return {block: found[block] for block in blocks if block in found}
 
-    def write(self, path: str, text: str) -> None:
-        self._ssh([f"cat > {shlex.quote(path)}"], text.encode("ascii"), self._patience)
+    def changed(self) -> None:
+        self._stands_until = 0.0
+
+    def write(self, orders: Sequence[Order]) -> None:
+        each = "; ".join(f"printf %s {shlex.quote(text)} > {shlex.quote(path)} || failed=1" for path, text in orders)
+        self._order(f"failed=; {each}; test -z $failed", f"writing to {', '.join(path for path, _text in orders)}", self._patience)
 
     def run(self, command: Sequence[str], patience: float) -> None:
-        self._ssh([shlex.join(command)], b"", patience)
+        self._order(shlex.join(command), " ".join(command), patience)
 
     def close(self) -> None:
         for copy in self._copies:
@@ -121,23 +146,45 @@ class OverSsh:
         for tunnel in self._tunnels:
             tunnel.terminate()
             tunnel.wait()
+        self._ssh.close()
+
+    def _order(self, command: str, what: str, patience: float) -> None:
+        try:
+            self._ssh.run(command, what, patience)
+        finally:
+            self.changed()
+
+    def _look_again(self) -> None:
+        """Get a copy, if what is known is no longer so."""
+        known = host_copy.mark(Path(self._copies[-1].name)) if self._copies else ""
+        try:
+            answer = self._ssh.run(host_copy.script(known), "a look at the devices", self._patience)
+        except RemoteError:
+            if self._copies:
+                raise
+            return
+        if known and host_copy.is_same(answer):
+            return
+        copy = tempfile.TemporaryDirectory(prefix="crossvisor-")
+        if host_copy.unpack(answer, Path(copy.name)):
+            self._copies.append(copy)
+            return
+        copy.cleanup()
+        if self._copies:
+            raise RemoteError(f"Host {self._ssh.host} gave no copy of its files any more: run this task again")
 
     def _dial(self, portal: Portal) -> socket.socket:
         """Connect from where the ssh server is (`ssh -W`); the tunnel ends with the stream."""
         self._tunnels = [tunnel for tunnel in self._tunnels if tunnel.poll() is None]
         address = f"[{portal.address}]" if ":" in portal.address else portal.address
-        program, *options = self._uri.ssh_command
         here, there = socket.socketpair()
         with there:
-            command = [program, "-W", f"{address}:{portal.port}", *options]
+            command = self._ssh.command("-W", f"{address}:{portal.port}")
             self._tunnels.append(
                 subprocess.Popen(command, stdin=there.fileno(), stdout=there.fileno(), stderr=subprocess.DEVNULL, close_fds=True)
             )
         here.settimeout(self._patience)
         return here
-
-    def _ssh(self, words: Sequence[str], data: bytes, patience: float) -> bytes:
-        return _output([*self._uri.ssh_command, *words], data, patience, f"{words[0].splitlines()[0]} on {self._uri.host}")
 
 
 class OnlyLibvirt:
@@ -153,7 +200,10 @@ class OnlyLibvirt:
     def claimed(self, blocks: Sequence[str]) -> Mapping[str, bool]:
         return {}
 
-    def write(self, path: str, text: str) -> None:
+    def changed(self) -> None:
+        pass
+
+    def write(self, orders: Sequence[Order]) -> None:
         raise self._refused()
 
     def run(self, command: Sequence[str], patience: float) -> None:
@@ -180,16 +230,3 @@ def tree_of(access: HostAccess) -> Tree | None:
     """The host's files, or None where they cannot be read."""
     root = access.root()
     return Tree(root) if root else None
-
-
-def _output(command: Sequence[str], data: bytes, patience: float, what: str) -> bytes:
-    """What a command prints. Raises `RemoteError`, with `what` for the command."""
-    try:
-        return subprocess.run(command, check=True, capture_output=True, timeout=patience, input=data).stdout
-    except subprocess.CalledProcessError as error:
-        said = error.stderr.decode("utf-8", "replace").strip() or f"it ended with {error.returncode}"
-        raise RemoteError(f"{what} failed: {said}") from error
-    except subprocess.TimeoutExpired as error:
-        raise RemoteError(f"{what} did not end within {patience:g} s") from error
-    except OSError as error:
-        raise RemoteError(f"{what} could not be run: {error}") from error

@@ -13,9 +13,14 @@ from types import MappingProxyType
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors import attach_rules
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import places
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import host_lun, places
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.changing import Observed, VmChange
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.disk_steps import AddController, AttachDisk, DetachDisk
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.disk_steps import (
+    AddController,
+    AttachDisk,
+    DetachDisk,
+    TellSize,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Disk, Domain
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.machines import DomainPair
@@ -45,11 +50,11 @@ def plan_attach(host: KvmHost, vm: VirtualMachine, wish: DiskWish) -> Plan:
     observed.refuse_scsi_device(vm.name, wish.name, host.name)
     has = observed.disks_of(wish.name)
     if has:
-        return _plan_rest(change, pair, has[0], wish)
+        return _plan_rest(change, observed, has[0], wish)
     *ahead, place = places.choose_each(vm.name, _without(observed, wish.leaving), wish.slots, wish.controller_type)
     for other in ahead:
         _controller(change, pair, other, pair.record.targets)
-    attach = AttachDisk(change, wish.name, place, pair.record.targets, shareable=wish.sharing == MULTI_WRITER)
+    attach = AttachDisk(change, wish.name, place, pair.record.targets, shareable=wish.sharing == MULTI_WRITER, single_path=wish.single_path)
     return Plan([*_controller(change, pair, place, pair.record.targets), attach])
 
 
@@ -77,8 +82,9 @@ def _without(observed: Observed, leaving: Collection[ScsiName]) -> list[Domain]:
     ]
 
 
-def _plan_rest(change: VmChange, pair: DomainPair, disk: Disk, wish: DiskWish) -> Plan:
-    """What is missing when the VM has the LUN, perhaps only in what runs or in what starts next time."""
+def _plan_rest(change: VmChange, observed: Observed, disk: Disk, wish: DiskWish) -> Plan:
+    """What is missing when the VM has the LUN: in what runs or in what starts next time, its size, all but one of its paths."""
+    pair = observed.pair
     kind = next(
         (places.controller_type(found.model) for part in pair.domains for found in part.controllers if _is_on(disk, found.index)), ""
     )
@@ -86,11 +92,37 @@ def _plan_rest(change: VmChange, pair: DomainPair, disk: Disk, wish: DiskWish) -
     sharing = MULTI_WRITER if disk.shareable else NOT_SHARED
     otherwise = [f"sharing {sharing}, not {wish.sharing}"] if wish.sharing not in (None, sharing) else []
     attach_rules.refuse_change(change.name, wish.name, [*attach_rules.other_place(wish.slot, bus, unit), *otherwise])
+    place = Place(bus, unit, kind, add=True) if bus is not None and unit is not None and kind in places.MODELS else None
+    path = disk.source.path if disk.source and disk.source.type == "block" else ""
+    if wish.single_path != host_lun.ALLOW and host_lun.by_one_path(change.host, [(wish.name, path)]):
+        if wish.single_path == host_lun.MEND:
+            return _plan_mend(change, pair, disk, place, wish)
+        warnings = [host_lun.told_of_one_path(change.name, wish.name, path)]
+    else:
+        warnings = []
+    steps: list[Step] = [TellSize(change, wish.name, disk, wish.size_bytes)] if disk in pair.live.disks else []
     missing = pair.record.targets & ~_parts_with(pair, disk)
-    if not missing or bus is None or unit is None or kind not in places.MODELS:
-        return Plan()
-    place = Place(bus, unit, kind, add=True)
-    return Plan([*_controller(change, pair, place, missing), AttachDisk(change, wish.name, place, missing, disk.shareable, disk.target)])
+    if missing and place:
+        attach = AttachDisk(change, wish.name, place, missing, disk.shareable, disk.target, wish.single_path)
+        steps = [*_controller(change, pair, place, missing), attach, *steps]
+    return Plan(steps, warnings)
+
+
+def _plan_mend(change: VmChange, pair: DomainPair, disk: Disk, place: Place | None, wish: DiskWish) -> Plan:
+    """Take a disk that the VM has by a single path, and give it back at the same place by the multipath device.
+
+    Raises `Refused` while the guest has it mounted, or cannot be asked: it is away for a moment.
+    """
+    host_lun.refuse_without_map(change.host, wish.name)
+    if place is None:
+        raise Refused(
+            f"Disk {disk.target} of VM {change.name}, which is LUN {wish.name}, is on no controller on which it can be attached anew: "
+            "detach it, then attach it again."
+        )
+    change.refuse_unless_unmounted(wish.name)
+    parts = _parts_with(pair, disk)
+    attach = AttachDisk(change, wish.name, place, parts, disk.shareable, disk.target)
+    return Plan([DetachDisk(change, wish.name, disk, parts), attach])
 
 
 def _controller(change: VmChange, pair: DomainPair, place: Place, parts: int) -> list[Step]:

@@ -16,7 +16,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kv
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.faults import explained
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.machines import DomainPair, View
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import POWERED_ON, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import POWERED_OFF, POWERED_ON, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import CONFIG, LIVE
 
@@ -94,12 +94,12 @@ class VmChange:
         running = find(self.pair().live)
         if running:
             with explained(f"{what} was not taken from VM {self.name}"):
-                self.host.session.detach(self.uuid, running, LIVE)
+                self.host.detach(self.uuid, running, LIVE)
             self._wait_until_gone(what, find)
         kept = find(self.pair().config)
         if kept:
             with explained(f"{what} was not taken from the configuration of VM {self.name}"):
-                self.host.session.detach(self.uuid, kept, CONFIG)
+                self.host.detach(self.uuid, kept, CONFIG)
 
     def refuse_if_mounted(self, name: ScsiName) -> None:
         """Raise `Refused` when the guest agent says that the LUN is mounted: libvirt would take it away with what is not yet written."""
@@ -111,6 +111,15 @@ class VmChange:
                 f"LUN {name} is mounted in VM {self.name} at {', '.join(places)}: unmount it there first, "
                 "or data that is not yet written is lost."
             )
+
+    def refuse_unless_unmounted(self, name: ScsiName) -> None:
+        """Raise `Refused` unless the VM is off, or its guest agent says that the LUN is not mounted."""
+        if self.pair().record.state != POWERED_OFF and self.host.session.mounts(self.uuid) is None:
+            raise Refused(
+                f"VM {self.name} is not off, and no guest agent tells whether LUN {name} is mounted there: power it off first, because the "
+                "disk is away for a moment."
+            )
+        self.refuse_if_mounted(name)
 
     def _wait_until_gone(self, what: str, find: Callable[[Domain], str | None]) -> None:
         deadline = self.clock() + self.timeout

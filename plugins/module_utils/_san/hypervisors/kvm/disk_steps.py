@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san import deadline
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Overtaken, Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import devices, host_lun, places
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.changing import VmChange
@@ -44,7 +45,7 @@ class AddController(Step):
         self._refuse_if_overtaken()
         try:
             with explained(f"SCSI controller {self.place.bus} was not added to VM {self.vm.name}"):
-                self.vm.host.session.attach(self.vm.uuid, devices.scsi_controller(self.place.bus, self.place.model), self.parts)
+                self.vm.host.attach(self.vm.uuid, devices.scsi_controller(self.place.bus, self.place.model), self.parts)
         except RemoteError as error:
             if _THERE in str(error):
                 self._refuse_if_overtaken()
@@ -90,6 +91,8 @@ class AttachDisk(Step):
     shareable: bool
     target: str = ""
     """The name that the other part of the domain has it under; empty for the first that is free."""
+    single_path: str = host_lun.REFUSE
+    """Whether it may be given by a single path where the host has, or ought to have, more."""
     _source: Source | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -102,12 +105,13 @@ class AttachDisk(Step):
     def do(self) -> None:
         pair = self.vm.pair()
         self._refuse_if_overtaken(pair)
-        self._source = host_lun.source(self.vm.host, self.name)
+        with deadline.within(self.vm.timeout):
+            self._source = host_lun.source(self.vm.host, self.name, self.single_path)
         target = self.target or places.free_target(pair.domains)
         xml = devices.lun_disk(self.name, self._source, target, self.place.address, self.shareable)
         try:
             with explained(f"LUN {self.name} ({self._source}) was not attached to VM {self.vm.name}"):
-                self.vm.host.session.attach(self.vm.uuid, xml, self.parts)
+                self.vm.host.attach(self.vm.uuid, xml, self.parts)
         except (Refused, RemoteError):
             now = self.vm.pair()
             if not any(self._own(part) for part in now.domains):
@@ -174,7 +178,7 @@ class DetachDisk(Step):
         pair = self.vm.pair()
         missing = self.parts & ~pair.targets_with(self._is_same)
         if missing:
-            self.vm.host.session.attach(self.vm.uuid, self.disk.xml, missing)
+            self.vm.host.attach(self.vm.uuid, self.disk.xml, missing)
 
     def before(self) -> Mapping[str, Any]:
         return {f"VM {self.vm.name}": {self.disk.target: {"lun": str(self.name), "source": str(self.disk.source)}}}
@@ -187,6 +191,53 @@ class DetachDisk(Step):
 
     def _is_same(self, disk: Disk) -> bool:
         return disk.target == self.disk.target and disk.source == self.disk.source
+
+
+@dataclass
+class TellSize(Step):
+    """Tell a VM that runs how large a LUN is which has grown: QEMU asks no device for its size again by itself."""
+
+    vm: VmChange
+    name: ScsiName
+    disk: Disk
+    size_bytes: int
+    """What the LUN is going to be at least."""
+
+    def __post_init__(self) -> None:
+        self.title = f"tell VM {self.vm.name} the new size of LUN {self.name} ({self.disk.target})"
+
+    def done(self) -> bool:
+        known = self._known()
+        return not known or known >= max(self._true_size(), self.size_bytes)
+
+    def do(self) -> None:
+        size, known = self._true_size(), self._known()
+        try:
+            self.vm.host.session.resize(self.vm.uuid, self.disk.target, size)
+        except RemoteError as error:
+            raise RemoteError(
+                f"VM {self.vm.name} still runs with the old size of LUN {self.name}, {known} bytes in place of {size} ({error}): run this "
+                "task again when the VM is running and not paused, or power it off and on"
+            ) from error
+
+    def verify(self) -> None:
+        if not self.done():
+            raise RemoteError(f"VM {self.vm.name} still has LUN {self.name} with {self._known()} bytes: power it off and on.")
+
+    def before(self) -> Mapping[str, Any]:
+        return {f"VM {self.vm.name}": {f"size of {self.disk.target}": self._known()}}
+
+    def after(self) -> Mapping[str, Any]:
+        return {f"VM {self.vm.name}": {f"size of {self.disk.target}": max(self._true_size(), self.size_bytes)}}
+
+    def _known(self) -> int:
+        """Bytes by QEMU's word; 0 where the VM does not run, or QEMU does not tell."""
+        return self.vm.host.session.capacities().get((self.vm.uuid, self.disk.target), 0)
+
+    def _true_size(self) -> int:
+        """Bytes by the word of the host, or of the target; 0 where neither tells."""
+        seen = self.vm.observe()
+        return seen.view.true_size(self.disk.source, self.name) if self.disk.source else 0
 
 
 def _parts(pair: DomainPair, parts: int) -> list[Domain]:

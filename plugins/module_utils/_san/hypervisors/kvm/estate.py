@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import evidence, hosts
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import evidence, host_lun, hosts
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.machines import DomainPair, View
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FileSystem, Inventory, ScsiDevice, Use, VirtualMachine
@@ -60,5 +60,17 @@ def inventory(host: KvmHost, devices: bool, images: bool) -> Inventory:
         file_systems=[store for store in file_systems if store.id not in kernel.idle_groups],
         devices=estate.devices() if devices else (),
         uses=[*uses, *kernel.uses],
-        warnings=[*estate.warnings(), *doubts],
+        warnings=[*estate.warnings(), *doubts, *(_single_paths(host, estate) if devices else ())],
     )
+
+
+def _single_paths(host: KvmHost, estate: Estate) -> list[str]:
+    """What is to be known of VMs that stop when one path is lost."""
+    had = [
+        (pair.record.name, name, disk.source.path)
+        for pair in estate.pairs
+        for disk in pair.disks
+        if disk.is_disk and disk.source and disk.source.type == "block" and (name := estate.view.name_of(disk))
+    ]
+    found = host_lun.by_one_path(host, [(name, path) for _vm, name, path in had])
+    return [host_lun.told_of_one_path(vm, name, path) for vm, name, path in had if (name, path) in found]

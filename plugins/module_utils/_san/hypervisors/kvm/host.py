@@ -47,11 +47,29 @@ class KvmHost:
 
     def storage(self, known: Sequence[Pool]) -> HostStorage:
         """Its storage as it is now."""
-        return self._storage(tree_of(self.access), known)
+        return self._storage(self.tree(), known)
 
     def _storage(self, tree: Tree | None, known: Sequence[Pool]) -> HostStorage:
         nodes = [] if tree else self.session.node_devices(libvirt_session.STORAGE)
         return HostStorage(self.id, tree, known, nodes, self.access.claimed)
+
+    def attach(self, uuid: str, device: str, targets: int) -> None:
+        """Give a VM a device; what it raises is `LibvirtSession.attach`'s."""
+        try:
+            self.session.attach(uuid, device, targets)
+        finally:
+            self.access.changed()
+
+    def detach(self, uuid: str, device: str, targets: int) -> None:
+        """Take a device from a VM; what it raises is `LibvirtSession.detach`'s."""
+        try:
+            self.session.detach(uuid, device, targets)
+        finally:
+            self.access.changed()
+
+    def tree(self) -> Tree | None:
+        """The host's files as they are now; None where they cannot be read."""
+        return tree_of(self.access)
 
     def ask(self, logins: Sequence[Login]) -> Answers:
         """What these iSCSI targets show."""
@@ -70,7 +88,7 @@ class KvmHost:
         known = self.pools()
         logins = machines.logins(pairs)
         answers = self.ask([*logins, *(pool_logins(known) if with_pools else ())])
-        tree = tree_of(self.access)
+        tree = self.tree()
         return View(
             self.id,
             self._storage(tree, known),

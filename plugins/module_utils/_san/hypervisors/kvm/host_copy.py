@@ -4,14 +4,19 @@
 
 """The files of a Linux host that tell of its adapters, disks and mounts, as one archive: a shell script that packs them, and the unpacking.
 
+Whoever has a copy sends its mark along, and gets a new one only if anything has changed since: what disks, paths and devices there are,
+how large and in which state, what is built on them, mounted or claimed.
+
 Files of sysfs say that they have 4096 bytes; GNU tar pads what is missing with zeros, which whoever reads them takes off. Those of procfs
-say that they are empty, and are copied before they are packed. Binary attributes (`vpd_pg83`) are lost; `wwid` tells the same name.
+say that they are empty, and are copied before they are packed. Binary attributes (`vpd_pg83`) are lost; `wwid` tells the same name. Of
+open-iscsi's records of discoveries come the names alone: what is in them may be a password. Device nodes come as empty files.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import shlex
 import tarfile
 from pathlib import Path, PurePosixPath
 
@@ -22,8 +27,8 @@ _CLASSES = (
 )
 _ATTRIBUTES = (
     "access_state ana_state board_name host_sas_address hostnqn initiatorname model model_name modelname name negotiated_linkrate "
-    "node_name partition persistent_address persistent_port port_name port_speed port_state proc_name protocol sas_address size speed "
-    "state subsysnqn subsystem_vendor symbolic_name targetname transport type uuid vendor wwid"
+    "node_name partition persistent_address persistent_port port_name port_speed port_state proc_name protocol roles sas_address size "
+    "speed state subsysnqn subsystem_vendor symbolic_name targetname transport type uuid vendor wwid"
 )
 _COPIED = "proc/self/mountinfo proc/1/mountinfo proc/swaps etc/iscsi/initiatorname.iscsi etc/os-release etc/nvme/hostnqn"
 
@@ -45,28 +50,65 @@ for block in sorted(os.listdir("/sys/class/block")):
 Asked of disks and of what is built on them, because for a moment it keeps everybody else from claiming the device.
 """
 
-SCRIPT = f"""cd / || exit 1
+_MARK = "crossvisor-mark"
+SAME = b"crossvisor-same"
+_CHANGING_LINKS = (
+    "sys/block sys/block/*/holders sys/block/*/*/holders sys/block/*/slaves sys/class/scsi_device sys/class/fc_remote_ports "
+    "sys/class/iscsi_session dev/disk dev/mapper"
+)
+_CHANGING_FILES = (
+    "sys/block/*/size sys/block/*/*/size sys/block/*/dm/name sys/block/*/dm/uuid sys/class/scsi_device/*/device/wwid "
+    "sys/class/scsi_device/*/device/state sys/class/scsi_device/*/device/access_state"
+)
+"""By what a change is noticed, beside what is copied. A look is many times as cheap as a copy: as few processes as can be."""
+_DISCOVERIES = "etc/iscsi/send_targets var/lib/iscsi/send_targets"
+
+_SCRIPT = f"""cd / || exit 1
+known=KNOWN
 copy=$(mktemp -d) || exit 1
 trap 'rm -rf "$copy" "$copy.list"' EXIT
-for file in {_COPIED}; do
-    if [ -r "$file" ]; then mkdir -p "$copy/${{file%/*}}" && cat "$file" >"$copy/$file"; fi
-done
+set --
+for file in {_COPIED}; do if [ -r "$file" ]; then set -- "$@" "$file"; fi; done
+cp --parents "$@" $(grep -lsx multipathd proc/[0-9]*/comm) "$copy"
 for python in python3 /usr/libexec/platform-python; do
-    command -v "$python" >/dev/null 2>&1 && "$python" -c '{_CLAIMS}' >"$copy/{_CLAIMED}" 2>/dev/null && break
+    command -v "$python" >/dev/null 2>&1 && "$python" -IS -c '{_CLAIMS}' >"$copy/{_CLAIMED}" 2>/dev/null && break
 done
+mark=$({{
+    cat "$copy"/proc/*/* "$copy/proc/swaps" "$copy/{_CLAIMED}"
+    find {_CHANGING_LINKS} -type l -printf '%p %l\\n'
+    grep -H . {_CHANGING_FILES}
+}} 2>/dev/null | sha256sum)
+mark=${{mark%% *}}
+if [ -n "$known" ] && [ "$known" = "$mark" ]; then echo {SAME.decode()}; exit; fi
+echo "$mark" >"$copy/{_MARK}"
 set -- -name size
 for name in {_ATTRIBUTES}; do set -- "$@" -o -name "$name"; done
 {{
     for class in {_CLASSES}; do find "sys/class/$class" -mindepth 1 -maxdepth 1; done
-    find sys/block sys/dev/block sys/bus/pci/devices dev/disk/by-id dev/mapper -type l
+    find sys/block sys/dev/block sys/bus/pci/devices dev/disk dev/mapper -type l
     find sys/devices/pci* -type f -name class
-    find dev -maxdepth 2 -type l -lname '*dm-*'
+    find dev -maxdepth 2 '(' -type b -o -type l -lname '*dm-*' ')'
+    find {_DISCOVERIES} -mindepth 1 -maxdepth 1 -type d
     find sys/devices -type l '(' -name device -o -name driver -o -path '*/slaves/*' -o -path '*/holders/*' ')' \
         -o -type f ! -path '*/power/*' '(' "$@" ')'
 }} 2>/dev/null >"$copy.list"
 tar -c --no-recursion --ignore-failed-read -T "$copy.list" -C "$copy" $(cd "$copy" && find . -type f) 2>/dev/null | gzip -1
 """
-"""A POSIX shell script that prints the archive, compressed."""
+
+
+def script(known: str = "") -> str:
+    """A POSIX shell script that prints the archive, compressed, or that it is the same as the one with the mark `known`."""
+    return _SCRIPT.replace("KNOWN", shlex.quote(known), 1)
+
+
+def is_same(answer: bytes) -> bool:
+    """Whether the host said that nothing has changed since the copy whose mark it was told."""
+    return answer.strip() == SAME
+
+
+def mark(root: Path) -> str:
+    """The mark of a copy; empty for one without."""
+    return Tree(root).text(f"/{_MARK}") or ""
 
 
 def unpack(archive: bytes, root: Path) -> bool:
@@ -77,6 +119,8 @@ def unpack(archive: bytes, root: Path) -> bool:
             for member in members:
                 if member.isfile():
                     _write(packed, member, root)
+                elif member.isdir() or member.isblk():
+                    _stand_in(member, root)
     except (tarfile.TarError, OSError, EOFError):
         return False
     for member in members:
@@ -96,6 +140,16 @@ def _write(packed: tarfile.TarFile, member: tarfile.TarInfo, root: Path) -> None
     if place and content:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content.read())
+
+
+def _stand_in(member: tarfile.TarInfo, root: Path) -> None:
+    """An empty directory, or an empty file where the host has a device node."""
+    place = _place(member, root)
+    if place and member.isdir():
+        place.mkdir(parents=True, exist_ok=True)
+    elif place and not os.path.lexists(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
 
 
 def _link(member: tarfile.TarInfo, root: Path) -> None:

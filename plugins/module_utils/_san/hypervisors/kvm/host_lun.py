@@ -6,14 +6,37 @@
 
 from __future__ import annotations
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san import deadline, progress
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused, option
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import rescan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Source
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import multipath
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.multipath import Grouping
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DEVICE_OK, ScsiDevice
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
-_MAPPER = "/dev/mapper/"
+REFUSE, ALLOW, MEND = "refuse", "allow", "mend"
+"""What to do where a LUN is, or would be, given by a single path."""
 _PATHS = "/dev/sd"
+_MAP_SECONDS = 60.0
+"""How long multipathd and udev may take for a LUN; `find_multipaths smart` alone waits for ten."""
+_POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Wait:
+    """The clock by which the host is waited for."""
+
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+_BY_THE_CLOCK = Wait()
 
 
 def devices(host: KvmHost, name: ScsiName) -> list[ScsiDevice]:
@@ -23,15 +46,16 @@ def devices(host: KvmHost, name: ScsiName) -> list[ScsiDevice]:
     return [*([own] if own else []), *over_network]
 
 
-def source(host: KvmHost, name: ScsiName) -> Source:
+def source(host: KvmHost, name: ScsiName, single_path: str = REFUSE, wait: Wait = _BY_THE_CLOCK) -> Source:
     """How a VM gets the LUN now.
 
-    A device of the host goes before the network, and multipath before a single path. Raises `NotFound` when neither shows the LUN, with
-    what the targets said.
+    A device of the host goes before the network, and multipath before a single path, which is given only where there is nothing but one, or
+    by the user's word. Each path is asked first which LUN it is. Raises `NotFound` when neither the host nor the network shows the LUN,
+    with what the targets said, and `Refused` when the host has it in a way that must not be given away.
     """
     device = host.storage(()).device_of(name)
     if device and device.state == DEVICE_OK:
-        return Source("block", path=_link(device, name))
+        return Source("block", path=_link(host, name, single_path, wait))
     shown, failures = host.shown(name)
     if shown:
         return shown[0]
@@ -44,16 +68,98 @@ def source(host: KvmHost, name: ScsiName) -> Source:
     )
 
 
+def by_one_path(host: KvmHost, disks: Iterable[tuple[ScsiName, str]]) -> list[tuple[ScsiName, str]]:
+    """Those of VMs' LUNs, each with the device by which it is had, that lead to one path where the host has or expects multipath."""
+    named = [(name, path) for name, path in disks if path.startswith("/dev/") and not multipath.is_grouped_name(path)]
+    tree = host.tree() if named else None
+    if tree is None:
+        return []
+    found = multipath.groupings(tree, {name for name, _path in named})
+    return [(name, path) for name, path in named if found[name].map or (found[name].paths and found[name].expected)]
+
+
+def refuse_without_map(host: KvmHost, name: ScsiName) -> None:
+    """Raise `Refused` when the host has no multipath device of a LUN that a VM shall have by it."""
+    tree = host.tree()
+    found = multipath.grouping(tree, name) if tree else None
+    if found and not found.map:
+        raise Refused(_why_not(host.name, found, REFUSE))
+
+
+def told_of_one_path(vm: str, name: ScsiName, path: str) -> str:
+    """What somebody should know of such a disk."""
+    return (
+        f"VM {vm} has LUN {name} by the name of a single path, {path}, and stops when that path is lost: attach it by its multipath device "
+        f"with {option('single_path', MEND)}."
+    )
+
+
 def paths(device: ScsiDevice) -> list[str]:
     """The kernel's names of the LUN's paths, such as `sda`."""
     return [alias[len("/dev/") :] for alias in device.aliases if alias.startswith(_PATHS)]
 
 
-def maps(device: ScsiDevice) -> list[str]:
-    """The names of the multipath devices over the LUN's paths."""
-    return [alias[len(_MAPPER) :] for alias in (device.device, *device.aliases) if alias.startswith(_MAPPER)]
+def _link(host: KvmHost, name: ScsiName, single_path: str, wait: Wait) -> str:
+    """The link by identity to the multipath device, for which there is some time, or where that is right to the one path."""
+    tree = host.tree()
+    if tree is None:
+        return _link_untold(host, name, single_path)
+    rescan.identify(host, multipath.grouping(tree, name).paths)
+    until = wait.clock() + min(deadline.left(_MAP_SECONDS, f"the multipath device of LUN {name}"), _MAP_SECONDS)
+    while True:
+        tree = host.tree() or tree
+        found = multipath.grouping(tree, name)
+        _refuse_mixed(host, found)
+        if (found.map or single_path == ALLOW or not found.expected) and found.is_linked(tree):
+            return found.link
+        if wait.clock() >= until:
+            raise Refused(_why_not(host.name, found, single_path))
+        progress.tell(f"waiting for multipathd and udev on {host.name} to make the device of LUN {name}")
+        wait.sleep(_POLL_SECONDS)
 
 
-def _link(device: ScsiDevice, name: ScsiName) -> str:
-    """The link by identity to the multipath device where there is one, else to the one path."""
-    return f"/dev/disk/by-id/dm-uuid-mpath-{name.wwid}" if maps(device) else device.device
+def _link_untold(host: KvmHost, name: ScsiName, single_path: str) -> str:
+    """The link to a path, by the user's word, where nobody can tell how the host has the LUN together."""
+    if single_path != ALLOW:
+        raise Refused(
+            f"Nobody can tell from here whether host {host.name} has LUN {name} by multipath, because its files cannot be read: run the "
+            "task there with hypervisor.uri=qemu:///system or over qemu+ssh://, or vouch for one path with "
+            f"{option('single_path', ALLOW)}."
+        )
+    return f"/dev/disk/by-id/{name.wwn}"
+
+
+def _refuse_mixed(host: KvmHost, found: Grouping) -> None:
+    """Raise `Refused` when the LUN is not behind the paths that it was known by, or paths of two LUNs are taken for one."""
+    name, where = found.name, host.name
+    if not found.paths:
+        raise Refused(
+            f"The paths by which host {where} knew LUN {name} lead to another LUN by now, or do not answer, because its number was given "
+            "away on the array: map it to this host again, then run this task again."
+        )
+    if found.strangers:
+        raise Refused(
+            f"Multipath device {found.map} of LUN {name} on host {where} has {', '.join(found.strangers)}, which is another LUN by now: "
+            f"take it out there (multipathd del path {found.strangers[0]}), because writes to {found.map} would reach both."
+        )
+    if found.elsewhere:
+        raise Refused(
+            f"Host {where} has LUN {name} as a path of multipath device {found.elsewhere[0]}, which is of another LUN: the array has given "
+            f"its number to this one, so let the host forget it first (multipath -f {found.elsewhere[0]}, and delete its paths)."
+        )
+
+
+def _why_not(host: str, found: Grouping, single_path: str) -> str:
+    """Why the LUN is not given to a VM, after it was waited for."""
+    told = f"{len(found.paths)} paths ({', '.join(found.paths)})" if len(found.paths) > 1 else f"one path ({found.paths[0]})"
+    if found.map or single_path == ALLOW or not found.expected:
+        return f"Host {host} has LUN {found.name} and no link {found.link} to it yet: see what udev does there (udevadm settle)."
+    by_word = f"or give the VM a single path with {option('single_path', ALLOW)}"
+    lacking = f"Host {host} has LUN {found.name} by {told} and no multipath device of it"
+    if not found.daemon:
+        return f"{lacking}, because multipathd does not run there: start it (systemctl start multipathd), {by_word}."
+    if len(found.paths) > 1:
+        return f"{lacking}, though multipathd runs there: see why it leaves it out (multipath -v3 {found.paths[0]}, blacklist), {by_word}."
+    return (
+        f"{lacking}: see whether it lacks its other paths or multipath.conf wants more than one (find_multipaths), repair that, {by_word}."
+    )

@@ -190,18 +190,16 @@ class View:
     def _parent(self, source: Source) -> ImageFile:
         return ImageFile(self._path(source) or str(source), self._under(source).file_system, self.name_at(source))
 
-    def _size(self, pair: DomainPair, disk: Disk, source: Source, name: ScsiName | None) -> int:
-        """Bytes, by whoever knows: QEMU or the image's header, the array, the pool, the host."""
-        known = self.capacities.get((pair.record.uuid, disk.target), 0)
+    def true_size(self, source: Source, name: ScsiName | None) -> int:
+        """Bytes of a LUN by the word of its target or of the host, which may have grown since QEMU asked; 0 where neither tells."""
         lun = self.answers.lun(source)
         device = self.storage.device_of(name) if name else None
-        sizes = (
-            known,
-            lun.size_bytes if lun else 0,
-            self.volume(source.pool, source.volume).size_bytes if source.pool and not known else 0,
-            device.size_bytes if device else 0,
-        )
-        return next(filter(None, sizes), 0)
+        return (lun.size_bytes if lun else 0) or (device.size_bytes if device else 0)
+
+    def _size(self, pair: DomainPair, disk: Disk, source: Source, name: ScsiName | None) -> int:
+        """Bytes, by whoever knows: of a LUN the array or the host, else QEMU or the image's header, else the pool."""
+        known = self.true_size(source, name) or self.capacities.get((pair.record.uuid, disk.target), 0)
+        return known or (self.volume(source.pool, source.volume).size_bytes if source.pool else 0)
 
 
 def pair_of(record: DomainRecord) -> DomainPair:

@@ -9,14 +9,14 @@ A LUN that VMs reach over QEMU's own initiator leaves nothing on the host once t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import host_lun, rescan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ScsiDevice
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import multipath
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
@@ -25,8 +25,29 @@ _PATIENCE = 60.0
 
 def plan_release(host: KvmHost, name: ScsiName) -> Plan:
     """A step that removes the host's devices of the LUN; none when it has none."""
-    device = host.storage(()).device_of(name)
-    return Plan([RemoveDevice(host, name, device)] if device else [])
+    found = _found(host, name)
+    return Plan([RemoveDevice(host, name, found)] if found else [])
+
+
+@dataclass(frozen=True)
+class Devices:
+    """What a host's kernel has of a LUN."""
+
+    paths: Sequence[str]
+    map: str
+
+    def __str__(self) -> str:
+        return ", ".join([*([f"/dev/mapper/{self.map}"] if self.map else []), *(f"/dev/{path}" for path in self.paths)])
+
+
+def _found(host: KvmHost, name: ScsiName) -> Devices | None:
+    """The LUN's paths and its multipath device, also one that has lost all paths."""
+    tree = host.tree()
+    if tree is None:
+        device = host.storage(()).device_of(name)
+        return Devices(host_lun.paths(device), "") if device else None
+    found = multipath.grouping(tree, name)
+    return Devices(found.paths, found.map) if found.paths or found.map else None
 
 
 @dataclass
@@ -35,7 +56,7 @@ class RemoveDevice(Step):
 
     host: KvmHost
     name: ScsiName
-    device: ScsiDevice
+    devices: Devices
 
     def __post_init__(self) -> None:
         self.title = f"remove the devices of LUN {self.name} from host {self.host.name}"
@@ -44,22 +65,23 @@ class RemoveDevice(Step):
         return False
 
     def do(self) -> None:
-        for grouped in host_lun.maps(self.device):
-            self.host.access.run(["multipath", "-f", grouped], _PATIENCE)
-        for path in host_lun.paths(self.device):
-            self.host.access.write(f"/sys/block/{path}/device/delete", "1")
+        if self.devices.map:
+            self.host.access.run(["multipath", "-f", self.devices.map], _PATIENCE)
+        if self.devices.paths:
+            self.host.access.write([(f"/sys/block/{path}/device/delete", "1") for path in self.devices.paths])
 
     def verify(self) -> None:
-        if self.host.storage(()).device_of(self.name):
+        left = _found(self.host, self.name)
+        if left:
             raise RemoteError(
-                f"Host {self.host.name} still has LUN {self.name} after its devices were removed: something there holds it open."
+                f"Host {self.host.name} still has LUN {self.name} ({left}) after its devices were removed: something there holds it open."
             )
 
     def undo(self) -> None:
         rescan.rescan(self.host, self.name)
 
     def before(self) -> Mapping[str, Any]:
-        return {f"LUN {self.name}": {self.host.name: self.device.device}}
+        return {f"LUN {self.name}": {self.host.name: str(self.devices)}}
 
     def after(self) -> Mapping[str, Any]:
         return {f"LUN {self.name}": {self.host.name: None}}

@@ -6,12 +6,16 @@
 
 from __future__ import annotations
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import host_lun
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.access import tree_of
+import contextlib
+from collections.abc import Sequence
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.access import Order
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
-from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import scsi
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import devices, multipath, scsi
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.multipath import Grouping
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ScsiDevice
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import PATH_ACTIVE
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import libvirt_session
 
@@ -23,30 +27,65 @@ _RESIZE_SECONDS = 60.0
 def rescan(host: KvmHost, name: ScsiName) -> None:
     """Let every SAN adapter of the host look for LUNs, and the host read this one's size anew: every path's, then the multipath device's.
 
-    Targets of iscsi-direct pools are asked anew at each look.
+    Where the host does not find it, every path that does I/O is asked which LUN it is: the array may have given the number of another LUN
+    to this one, of which Linux takes no notice. Targets of iscsi-direct pools are asked anew at each look.
 
     Raises why a target did not answer when the host has no other way to the LUN, because then no rescan can help.
     """
-    tree = tree_of(host.access)
+    tree = host.tree()
     ports = _san_ports(tree) if tree else []
-    for port in ports:
-        host.access.write(f"/sys/class/scsi_host/{port}/scan", _EVERYTHING)
-    device = host.storage(()).device_of(name) if ports else None
-    if device:
-        _read_size_again(host, device)
+    if tree and ports:
+        _scan(host, ports, multipath.grouping(tree, name).paths)
+        _read_again(host, name)
     if tree is None and host.session.node_devices(libvirt_session.FC_HOSTS):
-        host.access.write("/sys/class/scsi_host", _EVERYTHING)
+        host.access.write([("/sys/class/scsi_host", _EVERYTHING)])
     if not ports:
         shown, failures = host.shown(name)
         if failures and not shown:
             raise failures[0]
 
 
-def _read_size_again(host: KvmHost, device: ScsiDevice) -> None:
-    for path in host_lun.paths(device):
-        host.access.write(f"/sys/block/{path}/device/rescan", "1")
-    for grouped in host_lun.maps(device):
-        host.access.run(["multipathd", "resize", "map", grouped], _RESIZE_SECONDS)
+def identify(host: KvmHost, paths: Sequence[str]) -> None:
+    """Let Linux ask these paths anew which LUN they are and how large. One that does not answer keeps what it was known as."""
+    if paths:
+        with contextlib.suppress(RemoteError):
+            host.access.write([_ask_again(path) for path in paths])
+
+
+def _scan(host: KvmHost, ports: Sequence[str], paths: Sequence[str]) -> None:
+    """Let adapters look for LUNs, and the paths that are known be asked again."""
+    try:
+        host.access.write([*((f"/sys/class/scsi_host/{port}/scan", _EVERYTHING) for port in ports), *map(_ask_again, paths)])
+    except RemoteError:
+        if not paths:
+            raise
+        host.access.write([(f"/sys/class/scsi_host/{port}/scan", _EVERYTHING) for port in ports])
+
+
+def _read_again(host: KvmHost, name: ScsiName) -> None:
+    """Let a multipath device have the size of its paths; where the LUN is not found, ask all paths which LUN they are."""
+    tree = host.tree()
+    found = multipath.grouping(tree, name) if tree else None
+    if tree and found and not found.paths:
+        identify(host, _doing_io(tree))
+    elif tree and found and found.map and _has_grown(tree, found):
+        host.access.run(["multipathd", "resize", "map", found.map], _RESIZE_SECONDS)
+
+
+def _ask_again(path: str) -> Order:
+    return f"/sys/class/block/{path}/device/rescan", "1"
+
+
+def _has_grown(tree: Tree, found: Grouping) -> bool:
+    """Whether a multipath device is of another size than its paths."""
+    sizes = {devices.device_size(tree, path) for path in found.paths}
+    return bool(sizes - {devices.device_size(tree, found.map_block)})
+
+
+def _doing_io(tree: Tree) -> list[str]:
+    """The paths to LUNs over SAN adapters that do I/O."""
+    ports = {port.removeprefix("host") for port in _san_ports(tree)}
+    return [disk.block for disk in scsi.disks(tree) if disk.block and disk.state == PATH_ACTIVE and disk.address.split(":")[0] in ports]
 
 
 def _san_ports(tree: Tree) -> list[str]:

@@ -12,11 +12,11 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import devices
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
-from tests.unit.kvm_host import SAN_HOST, _block, _mapped
+from tests.unit.kvm_host import SAN_HOST, _block, mapped
 from tests.unit.module_utils._san.linux.machines import plant
 
 MD = "/sys/devices/virtual/block/md0"
-MORE = {**_mapped(2, "luks", "CRYPT-LUKS2-1", "sdc"), **_block("md0", MD, "9:0"), f"{MD}/md/level": "raid1", f"{MD}/dev": "9:0"}
+MORE = {**mapped(2, "luks", "CRYPT-LUKS2-1", "sdc"), **_block("md0", MD, "9:0"), f"{MD}/md/level": "raid1", f"{MD}/dev": "9:0"}
 
 
 @pytest.fixture

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.scsi import iqn, lun_number, scsi_devices, speed_gbit_s, wwn
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from tests.unit.kvm_host import PORT, SAN_HOST
 from tests.unit.module_utils._san.linux.machines import Machine, plant, scsi_disk
+from tests.unit.ports import NAME
 
 NAA = "600a0980524c4974612b44687143566b"
 FIRST_TARGET = "/sys/devices/pci0000:3a/0000:3b:00.0/host7/rport-7:0-2/target7:0:0"
@@ -103,3 +105,21 @@ def test_what_a_driver_prints_never_makes_it_fail(text: str) -> None:
 @given(st.floats(min_value=0, max_value=999_999), st.sampled_from(["Gbit", "Gbps", "gb/s"]))
 def test_a_speed_is_read_as_it_is_written(number: float, unit: str) -> None:
     assert speed_gbit_s(f"{number:.3f} {unit}") == float(f"{number:.3f}")
+
+
+def test_the_size_of_a_lun_is_what_can_be_used_of_it(tmp_path: Path) -> None:
+    tree = Tree(plant(tmp_path, SAN_HOST))
+    paths = ("0/target7:0:0/7:0:0:1/block/sda", "1/target7:0:1/7:0:1:1/block/sdb")
+    sizes = [tmp_path / f"{PORT}/rport-7:0-{path}/size".lstrip("/") for path in paths]
+
+    def size() -> int:
+        return next(device.size_bytes for device in scsi_devices(tree, "h") if device.name == NAME)
+
+    for file in sizes:
+        file.write_text("4194304")
+    assert size() == 1 << 30, "multipath's device has not grown with its paths"
+    (tmp_path / "sys/devices/virtual/block/dm-0/size").write_text("4194304")
+    assert size() == 2 << 30
+    (tmp_path / "sys/devices/virtual/block/dm-0/dm/uuid").write_text("LVM-x")
+    sizes[1].write_text("2097152")
+    assert size() == 1 << 30, "one path has not been asked again"

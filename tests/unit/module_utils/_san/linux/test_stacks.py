@@ -12,7 +12,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import s
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.stacks import Built, Stack, stacks
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
-from tests.unit.kvm_host import GROUPED, MOUNTED, PORT, SAN_HOST, _block, _mapped
+from tests.unit.kvm_host import GROUPED, MOUNTED, PORT, SAN_HOST, _block, mapped
 from tests.unit.module_utils._san.linux.machines import Machine, plant
 from tests.unit.ports import NAME, OTHER
 
@@ -34,7 +34,7 @@ def test_each_lun_is_one_however_many_paths_lead_to_it(tmp_path: Path) -> None:
 
 
 def test_partitions_are_the_lun_itself_also_those_of_multipath(tmp_path: Path) -> None:
-    part = _mapped(7, "mpatha-part1", f"part1-mpath-{NAME.wwid}", "dm-0")
+    part = mapped(7, "mpatha-part1", f"part1-mpath-{NAME.wwid}", "dm-0")
     assert found(tmp_path, part)[NAME] == Stack(NAME, [], ["dm-7"])
 
 
@@ -42,11 +42,11 @@ def test_what_stands_on_a_partition_and_what_stands_on_that(tmp_path: Path) -> N
     sdc1 = {**_block("sdc1", f"{SDC}/sdc1", "8:33"), f"{SDC}/sdc1/partition": "1", f"{SDC}/sdc1/holders/md0": ""}
     array = {**_block("md0", MD, "9:0"), f"{MD}/md/level": "raid1", f"{MD}/slaves/sdc1": ""}
     part = {**_block("md0p1", f"{MD}/md0p1", "259:0"), f"{MD}/md0p1/partition": "1"}
-    seen = found(tmp_path, {**sdc1, **array, **part, **_mapped(9, "luks", "CRYPT-LUKS2-1", "md0p1")})
+    seen = found(tmp_path, {**sdc1, **array, **part, **mapped(9, "luks", "CRYPT-LUKS2-1", "md0p1")})
     assert seen[OTHER] == Stack(OTHER, [Built("RAID", "/dev/md0")], ["dm-9"])
     assert str(seen[OTHER].built[0]) == "RAID /dev/md0"
 
 
 def test_several_volumes_are_one_group_and_each_has_to_be_free(tmp_path: Path) -> None:
-    more = {**_mapped(3, "vg--b-x", "LVM-1", "sdc"), **_mapped(4, "vg--b-y", "LVM-2", "sdc")}
+    more = {**mapped(3, "vg--b-x", "LVM-1", "sdc"), **mapped(4, "vg--b-y", "LVM-2", "sdc")}
     assert found(tmp_path, more)[OTHER] == Stack(OTHER, [Built("volume group", "vg-b")], ["dm-3", "dm-4"])

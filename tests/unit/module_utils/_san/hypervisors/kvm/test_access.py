@@ -16,8 +16,8 @@ import pytest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import host_copy
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.access import (
-    HostAccess,
     OnlyLibvirt,
+    OverSsh,
     ThisMachine,
     access_to,
     tree_of,
@@ -25,6 +25,10 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kv
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Portal
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_uri import parse
+from tests.unit.fake_ssh import COPY, LOGIN, LOOK, ORDER, FakeSsh, fake_ssh
+from tests.unit.kvm_host import PORT, SAN_HOST
+from tests.unit.module_utils._san.linux.machines import plant
+from tests.unit.ports import OTHER
 
 
 def test_a_local_uri_gives_the_machines_own_files() -> None:
@@ -38,7 +42,7 @@ def test_a_remote_uri_gives_none() -> None:
     access = access_to(parse("qemu+tls://kvm01/system"), 1)
     assert (access.root(), tree_of(access)) == (None, None)
     with pytest.raises(Refused, match=r"run the task on the host itself with hypervisor\.uri=qemu:///system"):
-        access.write("/sys/x", "1")
+        access.write([("/sys/x", "1")])
     assert access.claimed(["sda"]) == {}
     with pytest.raises(Refused, match="cannot be changed from here"):
         access.run(["multipath"], 1)
@@ -63,7 +67,7 @@ def test_whether_a_device_is_claimed_is_told_only_of_those_that_can_be_opened(tm
 
 
 def test_a_file_is_written_below_the_root(tmp_path: Path) -> None:
-    ThisMachine(1, tmp_path).write("/scan", "- - -")
+    ThisMachine(1, tmp_path).write([("/scan", "- - -")])
     assert (tmp_path / "scan").read_text() == "- - -"
 
 
@@ -87,27 +91,109 @@ def test_dialling_goes_from_here_in_both_cases() -> None:
 
 
 @pytest.fixture
-def over_ssh(tmp_path: Path) -> Iterator[HostAccess]:
-    """A host behind an ssh that runs what it is told on this machine, and tunnels by saying where to."""
-    ssh = tmp_path / "ssh"
-    ssh.write_text(
-        '#!/bin/sh\n[ "$1" = -W ] && { printf "%s" "$2"; exit; }\nwhile [ "$1" != -- ]; do shift; done\nshift 2\nexec sh -c "$*"\n'
-    )
-    ssh.chmod(0o755)
-    access = access_to(parse(f"qemu+ssh://root@kvm01/system?command={ssh}"), 20)
+def fake(tmp_path: Path) -> FakeSsh:
+    """An ssh that runs what it is told on this machine, whose files are the host's, and tunnels by saying where to."""
+    return fake_ssh(tmp_path / "bin", Path("/"))
+
+
+@pytest.fixture
+def over_ssh(fake: FakeSsh) -> Iterator[OverSsh]:
+    access = fake.access()
     yield access
     access.close()
 
 
-def test_over_ssh_the_hosts_files_are_copied_anew_each_time(over_ssh: HostAccess) -> None:
-    first, second = over_ssh.root(), over_ssh.root()
-    assert first is not None
+def test_over_ssh_the_hosts_files_are_a_copy(over_ssh: OverSsh) -> None:
+    copy = over_ssh.root()
+    assert copy is not None
+    assert Tree(copy).text("/proc/1/mountinfo")
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> FakeSsh:
+    """An ssh before a host with a SAN, in a tree of files."""
+    return fake_ssh(tmp_path / "bin", plant(tmp_path / "host", SAN_HOST))
+
+
+@pytest.fixture
+def moments() -> list[float]:
+    return [0.0]
+
+
+@pytest.fixture
+def over_san(planted: FakeSsh, moments: list[float]) -> Iterator[OverSsh]:
+    access = OverSsh(parse(f"qemu+ssh://root@kvm01/system?command={planted.program}"), 20, lambda: moments[0])
+    yield access
+    access.close()
+
+
+def test_what_was_just_looked_at_is_not_looked_at_again(planted: FakeSsh, over_san: OverSsh) -> None:
+    assert over_san.root() == over_san.root()
+    assert planted.counts() == {LOGIN: 1, COPY: 1}
+
+
+def test_later_the_host_is_asked_and_copied_only_if_anything_has_changed(
+    planted: FakeSsh, over_san: OverSsh, moments: list[float], tmp_path: Path
+) -> None:
+    first = over_san.root()
+    moments[0] = 2.0
+    assert over_san.root() == first
+    assert planted.counts() == {LOGIN: 1, COPY: 1, LOOK: 1}
+    (tmp_path / "host/proc/1/mountinfo").write_text("40 27 8:32 / /mnt rw - ext4 /dev/sdc rw\n")
+    moments[0] = 4.0
+    second = over_san.root()
+    assert second != first
     assert second is not None
-    assert first != second
-    assert Tree(second).text("/proc/1/mountinfo")
+    assert "/mnt" in (Tree(second).text("/proc/1/mountinfo") or "")
+    assert planted.counts() == {LOGIN: 1, COPY: 2, LOOK: 1}
 
 
-def test_over_ssh_the_host_tells_with_the_copy_what_is_claimed(over_ssh: HostAccess) -> None:
+def test_a_change_of_a_disk_or_of_its_use_is_noticed(planted: FakeSsh, over_san: OverSsh, moments: list[float], tmp_path: Path) -> None:
+    path = f"{PORT}/rport-7:0-0/target7:0:0/7:0:0:1"
+    changes = [
+        (f"{path}/block/sda/size", "1"),
+        (f"{path}/state", "offline"),
+        (f"{path}/wwid", f"naa.{OTHER.naa}"),
+        ("/sys/devices/virtual/block/dm-0/dm/uuid", "mpath-3x"),
+        ("/proc/77/comm", "multipathd"),
+    ]
+    over_san.root()
+    for number, (file, text) in enumerate(changes, 1):
+        plant(tmp_path / "host", {file: text})
+        moments[0] += 2.0
+        over_san.root()
+        assert planted.counts()[COPY] == 1 + number, file
+
+
+def test_after_a_change_of_our_own_the_host_is_asked_at_once(planted: FakeSsh, over_san: OverSsh) -> None:
+    over_san.root()
+    over_san.write([("/sys/class/scsi_host/host7/scan", "- - -")])
+    over_san.root()
+    over_san.changed()
+    over_san.root()
+    assert planted.counts() == {LOGIN: 1, COPY: 1, ORDER: 1, LOOK: 2}
+
+
+def test_a_host_that_gave_a_copy_and_gives_none_any_more_is_no_host_without_files(
+    planted: FakeSsh, over_san: OverSsh, moments: list[float]
+) -> None:
+    assert over_san.root()
+    planted.refuse()
+    moments[0] = 2.0
+    with pytest.raises(RemoteError, match="a look at the devices on kvm01 failed"):
+        over_san.root()
+
+
+def test_an_order_that_fails_for_one_file_is_given_for_the_others(over_ssh: OverSsh, tmp_path: Path) -> None:
+    with pytest.raises(RemoteError, match=r"writing to .*nowhere/a, .*there on kvm01 failed: .*nowhere/a"):
+        over_ssh.write([(str(tmp_path / "nowhere/a"), "1"), (str(tmp_path / "there"), "1")])
+    assert (tmp_path / "there").read_text() == "1"
+    with pytest.raises(RemoteError, match="nowhere/a cannot be written"):
+        ThisMachine(1, tmp_path).write([("/nowhere/a", "2"), ("/here", "2")])
+    assert (tmp_path / "here").read_text() == "2"
+
+
+def test_over_ssh_the_host_tells_with_the_copy_what_is_claimed(over_ssh: OverSsh) -> None:
     assert over_ssh.claimed(["sda"]) == {}, "nothing was asked yet"
     copy = over_ssh.root()
     assert copy is not None
@@ -115,22 +201,22 @@ def test_over_ssh_the_host_tells_with_the_copy_what_is_claimed(over_ssh: HostAcc
     assert over_ssh.claimed([*blocks, "nosuch"]) == host_copy.claimed(copy)
 
 
-def test_nothing_of_the_copies_is_left(over_ssh: HostAccess) -> None:
+def test_nothing_of_the_copies_is_left(over_ssh: OverSsh) -> None:
     copy = over_ssh.root()
     assert copy is not None
     over_ssh.close()
     assert not copy.exists()
 
 
-def test_over_ssh_files_are_written_and_commands_run_with_their_words_kept(over_ssh: HostAccess, tmp_path: Path) -> None:
-    over_ssh.write(str(tmp_path / "a file"), "- - -")
+def test_over_ssh_files_are_written_and_commands_run_with_their_words_kept(over_ssh: OverSsh, tmp_path: Path) -> None:
+    over_ssh.write([(str(tmp_path / "a file"), "- - -"), (str(tmp_path / "another"), "1")])
     over_ssh.run(["cp", str(tmp_path / "a file"), str(tmp_path / "it's")], 5)
     assert (tmp_path / "it's").read_text() == "- - -"
     with pytest.raises(RemoteError, match=r"multipath-nowhere -f x on kvm01 failed: .*not found"):
         over_ssh.run(["multipath-nowhere", "-f", "x"], 5)
 
 
-def test_over_ssh_portals_are_dialled_from_the_host(over_ssh: HostAccess) -> None:
+def test_over_ssh_portals_are_dialled_from_the_host(over_ssh: OverSsh) -> None:
     with over_ssh.dial(Portal("2001:db8::5", 3260)) as stream:
         assert stream.recv(100) == b"[2001:db8::5]:3260"
 

@@ -22,7 +22,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import S
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun
 from tests.unit import libvirt
 from tests.unit.iscsi_target import IscsiTarget, listening
+from tests.unit.kvm_host import SAN_HOST
 from tests.unit.libvirt import ROOT_PORT, VIRTIO_SCSI, Connect, Domain, LibvirtError, domain_xml, uuid_of
+from tests.unit.module_utils._san.linux.machines import plant
 from tests.unit.ports import NAME, OTHER
 
 PCIE = "<controller type='pci' index='0' model='pcie-root'/>"
@@ -71,9 +73,105 @@ def test_a_lun_is_passed_through_at_an_explicit_address_in_both_parts(host: KvmH
         assert (disk.source.lun_id, disk.shareable) == (1, False)
 
 
+BY_ONE_PATH = domain_xml(
+    "app",
+    f"{VIRTIO_SCSI}<disk type='block' device='lun'><driver name='qemu' type='raw'/><source dev='/dev/disk/by-id/{NAME.wwn}'/>"
+    f"<target dev='sdb' bus='scsi'/><alias name='ua-naa-{NAME.naa}'/>"
+    "<address type='drive' controller='0' bus='0' target='0' unit='3'/></disk>",
+)
+
+
+@pytest.fixture
+def single(app: Domain, tmp_path: Path) -> KvmHost:
+    """A host with multipath, and a VM that has the LUN by one path."""
+    app.live = app.config = BY_ONE_PATH
+    app.sizes = {"sdb": 1 << 30}
+    return libvirt.host(Connect([app]), plant(tmp_path, SAN_HOST))
+
+
+def test_a_disk_by_one_path_is_told(single: KvmHost) -> None:
+    plan = attach.plan_attach(single, VM, wish())
+    assert plan.pending() == []
+    (warning,) = plan.warnings
+    assert warning.startswith(f"VM app has LUN {NAME} by the name of a single path, /dev/disk/by-id/{NAME.wwn}, and stops when")
+    assert "single_path=mend" in warning
+    assert attach.plan_attach(single, VM, wish(single_path="allow")).warnings == []
+
+
+def test_a_disk_by_one_path_is_mended_at_its_place_when_that_is_asked_for(single: KvmHost, app: Domain) -> None:
+    app.mounted = []
+    plan = attach.plan_attach(single, VM, wish(single_path="mend"))
+    assert [step.title for step in plan.pending()] == [f"detach LUN {NAME} (sdb) from VM app", f"attach LUN {NAME} to VM app as SCSI(0:3)"]
+    plan.run()
+    for part in (app.live, app.config):
+        (disk,) = disks(part)
+        assert disk.source is not None
+        assert (disk.source.path, disk.target) == (f"/dev/disk/by-id/dm-uuid-mpath-{NAME.wwid}", "sdb")
+    assert attach.plan_attach(single, VM, wish(single_path="mend")).pending() == []
+
+
+def test_a_disk_that_cannot_be_attached_anew_is_put_back(single: KvmHost, app: Domain) -> None:
+    app.mounted = []
+    app.refusal = LibvirtError("internal error: Could not open '/dev/dm-0'", 1)
+    with pytest.raises(StepFailed, match=r"QEMU cannot open the device.*undone: detach LUN"):
+        attach.plan_attach(single, VM, wish(single_path="mend")).run()
+    assert [disk.source.path for part in (app.live, app.config) for disk in disks(part) if disk.source] == [
+        f"/dev/disk/by-id/{NAME.wwn}"
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    ("mounted", "words"),
+    [
+        (None, "VM app is not off, and no guest agent tells whether LUN .* is mounted there"),
+        ([("/data", "sda", "xfs", ["sdb"])], "is mounted in VM app at /data"),
+    ],
+)
+def test_a_disk_that_is_or_may_be_mounted_is_not_taken_away(
+    single: KvmHost, app: Domain, mounted: list[tuple[str, str, str, list[str]]] | None, words: str
+) -> None:
+    app.mounted = mounted
+    with pytest.raises(Refused, match=words):
+        attach.plan_attach(single, VM, wish(single_path="mend"))
+
+
+def test_a_disk_by_one_path_is_not_taken_away_before_there_is_a_multipath_device(single: KvmHost, app: Domain, tmp_path: Path) -> None:
+    app.mounted = []
+    (tmp_path / "sys/devices/virtual/block/dm-0/dm/uuid").write_text("LVM-x")
+    with pytest.raises(Refused, match=r"2 paths .* no multipath device of it, because multipathd does not run there"):
+        attach.plan_attach(single, VM, wish(single_path="mend"))
+
+
+def test_a_vm_that_runs_is_told_how_large_a_lun_is_that_has_grown(single: KvmHost, app: Domain) -> None:
+    app.sizes, app.resizable = {"sdb": 1 << 29}, {"sdb": 1 << 30}
+    plan = attach.plan_attach(single, VM, wish(single_path="allow"))
+    assert [step.title for step in plan.pending()] == [f"tell VM app the new size of LUN {NAME} (sdb)"]
+    assert plan.pending()[0].before() == {"VM app": {"size of sdb": 1 << 29}}
+    plan.run()
+    assert (app.calls, app.sizes) == ([f"resize sdb {1 << 30} 1"], {"sdb": 1 << 30})
+
+
+def test_what_a_lun_is_going_to_grow_to_is_in_the_plan(single: KvmHost) -> None:
+    (step,) = attach.plan_attach(single, VM, wish(size_bytes=1 << 31)).pending()
+    assert step.after() == {"VM app": {"size of sdb": 1 << 31}}
+
+
+def test_a_vm_that_cannot_be_told_the_size_is_named_with_the_way_out(single: KvmHost, app: Domain) -> None:
+    app.sizes = {"sdb": 1 << 29}
+    with pytest.raises(
+        StepFailed, match=r"VM app still runs with the old size of LUN .*, 536870912 bytes in place of 1073741824 .*power it off and on"
+    ):
+        attach.plan_attach(single, VM, wish()).run()
+
+
+def test_a_vm_that_is_off_is_told_nothing(single: KvmHost, app: Domain) -> None:
+    app.live = ""
+    assert attach.plan_attach(single, VM, wish(size_bytes=1 << 31)).pending() == []
+
+
 def test_a_second_run_has_nothing_to_do(host: KvmHost) -> None:
     attach.plan_attach(host, VM, wish()).run()
-    assert list(attach.plan_attach(host, VM, wish()).steps) == []
+    assert attach.plan_attach(host, VM, wish()).pending() == []
 
 
 def test_a_vm_that_is_off_gets_it_for_the_next_start(host: KvmHost, app: Domain) -> None:

@@ -28,6 +28,10 @@ IMAGE_DISK = "<disk type='file' device='disk'><source file='/srv/images/a.img'/>
 LVM_DISK = "<disk type='block' device='disk'><source dev='/dev/vg-a/data'/><target dev='vdb' bus='virtio'/></disk>"
 
 
+OF_NAME = ("7:0:0:1", "7:0:1:1", "dm-0", "mpatha")
+"""What the host would have of `NAME`: two paths and their multipath device."""
+
+
 @pytest.fixture
 def target() -> Iterator[IscsiTarget]:
     with listening(IscsiTarget({5: NAME})) as there:
@@ -45,7 +49,7 @@ def connect(target: IscsiTarget) -> Connect:
 @pytest.fixture
 def kvm(connect: Connect, tmp_path: Path) -> Kvm:
     """A host that has `OTHER` as a device, and reaches `NAME` over the network alone."""
-    without_name = {path: content for path, content in SAN_HOST.items() if "7:0:0:1" not in path and "7:0:1:1" not in path}
+    without_name = {path: content for path, content in SAN_HOST.items() if not any(part in path for part in OF_NAME)}
     return Kvm(Connection(HYPERVISOR), libvirt.host(connect, plant(tmp_path, without_name)))
 
 

@@ -15,7 +15,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kv
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
 from tests.unit import libvirt
 from tests.unit.iscsi_target import IscsiTarget, listening
+from tests.unit.kvm_host import SAN_HOST
 from tests.unit.libvirt import VIRTIO_SCSI, Connect, Domain, domain_xml, network_lun
+from tests.unit.module_utils._san.linux.machines import plant
 from tests.unit.ports import NAME, OTHER
 
 
@@ -48,6 +50,16 @@ def test_with_devices_a_login_that_disks_and_pools_share_is_one(host: KvmHost, t
     found = estate.inventory(host, devices=True, images=False)
     assert [device.name for device in found.devices] == [NAME, OTHER, OTHER]
     assert (target.logouts, other_target.logouts) == (1, 1)
+
+
+def test_a_vm_that_has_a_lun_by_one_path_of_several_is_a_warning_of_the_map(tmp_path: Path) -> None:
+    lun = f"<disk type='block' device='lun'><source dev='/dev/disk/by-id/{NAME.wwn}'/><target dev='sda' bus='scsi'/></disk>"
+    grouped = "<disk type='block' device='lun'><source dev='/dev/mapper/mpatha'/><target dev='sda' bus='scsi'/></disk>"
+    vms = [Domain(name, config=domain_xml(name, VIRTIO_SCSI + disk)) for name, disk in (("app", lun), ("db", grouped))]
+    host = libvirt.host(Connect(vms), plant(tmp_path, SAN_HOST))
+    (warning,) = estate.inventory(host, devices=True, images=False).warnings
+    assert f"VM app has LUN {NAME} by the name of a single path" in warning
+    assert estate.inventory(host, devices=False, images=False).warnings == []
 
 
 def test_a_target_that_does_not_answer_is_a_warning_and_what_is_on_it_may_be_any_lun(host: KvmHost, target: IscsiTarget) -> None:

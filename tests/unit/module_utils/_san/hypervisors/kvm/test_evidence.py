@@ -25,7 +25,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.stora
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import CANNOT_TELL, USED, Claim, claims
 from tests.unit import libvirt
 from tests.unit.iscsi_target import IscsiTarget, listening
-from tests.unit.kvm_host import GROUPED, MOUNTS, PORT, SAN_HOST, _block, _mapped
+from tests.unit.kvm_host import GROUPED, MOUNTS, PORT, SAN_HOST, _block, mapped
 from tests.unit.libvirt import VIRTIO_SCSI, Connect, Domain, Pool, domain_xml, network_lun, uuid_of
 from tests.unit.module_utils._san.linux.machines import Link, Machine, plant
 from tests.unit.ports import NAME, OTHER
@@ -264,7 +264,7 @@ class TestTheHostsKernel:
         assert claims(NAME, found) == []
 
     def test_multipath_and_its_partitions_are_no_use_of_its_paths(self, tmp_path: Path) -> None:
-        part = _mapped(7, "mpatha-part1", f"part1-mpath-{NAME.wwid}", "dm-0")
+        part = mapped(7, "mpatha-part1", f"part1-mpath-{NAME.wwid}", "dm-0")
         assert claims(NAME, kvm(tmp_path, files=part, claimed="sda sdb dm-0").inventory()) == []
         assert verdicts(NAME, kvm(tmp_path / "b", files=part, claimed="sda sdb dm-0 dm-7").inventory()) == [USED]
 
@@ -326,7 +326,7 @@ class TestWhatTheGuestHasWritten:
         assert all(not claim.way_out for claim in host_claims(hypervisor.inventory()))
 
     def test_a_group_in_use_on_one_of_its_luns_is_in_use_on_all(self, tmp_path: Path) -> None:
-        spanned = {**LINK_TO_SDD, **_mapped(8, "vg--a-more", "LVM-def", "sdc")}
+        spanned = {**LINK_TO_SDD, **mapped(8, "vg--a-more", "LVM-def", "sdc")}
         found = kvm(tmp_path, with_lun("app", VG_LUN), files=spanned, claimed="dm-8").inventory()
         assert [claim.kind for claim in host_claims(found)] == ["lvm file system"]
 

@@ -25,7 +25,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree imp
 def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of this machine."""
     root = tmp_path_factory.mktemp("copy")
-    packed = subprocess.run(["sh", "-c", host_copy.SCRIPT], check=True, capture_output=True)
+    packed = subprocess.run(["sh", "-c", host_copy.script()], check=True, capture_output=True)
     assert packed.stderr == b""
     assert host_copy.unpack(packed.stdout, root)
     return root
@@ -72,7 +72,7 @@ os.open = opened
 
 
 def test_the_host_tells_of_its_disks_whether_anything_holds_them(tmp_path: Path) -> None:
-    program = host_copy.SCRIPT.split(" -c '")[1].split("'")[0]
+    program = host_copy.script().split(" -c '")[1].split("'")[0]
     told = subprocess.run([sys.executable, "-c", DEVICES + program], check=True, capture_output=True, stdin=subprocess.DEVNULL)
     (tmp_path / "crossvisor-claimed").write_bytes(told.stdout)
     assert host_copy.claimed(tmp_path) == {"sda": True, "sdb": False, "sdd": False}
@@ -98,7 +98,9 @@ def test_the_copy_tells_the_classes_of_pci_functions(copied: Path) -> None:
 
 
 def test_the_script_leaves_nothing_behind(tmp_path: Path) -> None:
-    subprocess.run(["sh", "-c", host_copy.SCRIPT], check=True, capture_output=True, env={"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)})
+    subprocess.run(
+        ["sh", "-c", host_copy.script()], check=True, capture_output=True, env={"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)}
+    )
     assert list(tmp_path.iterdir()) == []
 
 

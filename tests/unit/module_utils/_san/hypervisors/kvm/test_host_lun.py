@@ -6,20 +6,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import host_lun
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Source
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import STORAGE
 from tests.unit import libvirt
 from tests.unit.iscsi_target import IscsiTarget, listening
-from tests.unit.kvm_host import PORT, SAN_HOST
+from tests.unit.kvm_host import MULTIPATHD, PORT, SAN_HOST, holders, mapped, path, remote_port
 from tests.unit.libvirt import HOST_UUID, Connect
-from tests.unit.module_utils._san.linux.machines import plant
+from tests.unit.module_utils._san.linux.machines import Link, Machine, naa_page, plant
 from tests.unit.ports import NAME, OTHER
 
 THIRD = ScsiName.from_ontap_serial("80Lab-aaaaa7")
@@ -39,6 +41,122 @@ def host(target: IscsiTarget, tmp_path: Path) -> KvmHost:
 def test_multipath_goes_before_a_path_and_the_host_before_the_network(host: KvmHost) -> None:
     assert host_lun.source(host, NAME).path == f"/dev/disk/by-id/dm-uuid-mpath-{NAME.wwid}"
     assert host_lun.source(host, OTHER).path == f"/dev/disk/by-id/{OTHER.wwn}"
+
+
+def later(host: KvmHost, name: ScsiName, *happenings: Callable[[], object], single_path: str = "refuse") -> Source:
+    """What is given when one thing after the other happens on the host while it is waited for, until the time is over."""
+    coming, now = iter(happenings), [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+        next(coming, lambda: None)()
+
+    return host_lun.source(host, name, single_path, host_lun.Wait(lambda: now[0], sleep))
+
+
+SECOND_PATH = path("7:0:1:2", "sdf", "8:80", OTHER.naa)
+MAP = {
+    **mapped(2, "san_data", f"mpath-{OTHER.wwid}", "sdc", "sdf"),
+    **holders("7:0:0:2", "sdc", "dm-2"),
+    **holders("7:0:1:2", "sdf", "dm-2"),
+}
+LINK = {f"/dev/disk/by-id/dm-uuid-mpath-{OTHER.wwid}": Link("../../dm-2")}
+
+
+def test_a_map_that_multipathd_makes_later_is_waited_for_whatever_its_name(host: KvmHost, tmp_path: Path) -> None:
+    plant(tmp_path, MULTIPATHD)
+    found = later(host, OTHER, lambda: plant(tmp_path, SECOND_PATH), lambda: plant(tmp_path, MAP), lambda: plant(tmp_path, LINK))
+    assert found.path == f"/dev/disk/by-id/dm-uuid-mpath-{OTHER.wwid}"
+
+
+@pytest.mark.parametrize(
+    ("there", "words"),
+    [
+        (
+            MULTIPATHD,
+            r"kvm01 has LUN .* by one path \(sdc\) and no multipath device of it: see whether it lacks .* paths or .*find_multipaths",
+        ),
+        ({**MULTIPATHD, **SECOND_PATH}, r"by 2 paths \(sdc, sdf\) and no .* though multipathd runs there: .*multipath -v3 sdc, blacklist"),
+        (SECOND_PATH, r"by 2 paths .* because multipathd does not run there: start it \(systemctl start multipathd\)"),
+        ({**remote_port("rport-7:0-0", "0a"), **remote_port("rport-7:0-1", "0a")}, r"by one path \(sdc\) .* multipathd does not run there"),
+        ({**MULTIPATHD, **SECOND_PATH, **MAP}, r"no link /dev/disk/by-id/dm-uuid-mpath-.* to it yet: see what udev does"),
+    ],
+    ids=["one path seen", "left out", "stopped", "two ways to the array", "udev is slow"],
+)
+def test_a_lun_that_ought_to_have_a_map_is_not_given_by_one_path(host: KvmHost, tmp_path: Path, there: Machine, words: str) -> None:
+    plant(tmp_path, there)
+    with pytest.raises(Refused, match=words):
+        later(host, OTHER)
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        {},
+        {**remote_port("rport-7:0-0", "0a"), **remote_port("rport-7:0-1", "0b")},
+        {**remote_port("rport-7:0-0", "0a"), **remote_port("rport-7:0-1", "0a", roles="FCP Initiator")},
+    ],
+    ids=["nobody groups", "another array", "another host"],
+)
+def test_a_host_with_one_way_to_the_array_gives_its_one_path(host: KvmHost, tmp_path: Path, there: Machine) -> None:
+    plant(tmp_path, there)
+    assert later(host, OTHER).path == f"/dev/disk/by-id/{OTHER.wwn}"
+
+
+def test_one_path_is_given_by_the_users_word(host: KvmHost, tmp_path: Path) -> None:
+    plant(tmp_path, MULTIPATHD, SECOND_PATH)
+    assert later(host, OTHER, single_path="allow").path == f"/dev/disk/by-id/{OTHER.wwn}"
+
+
+def test_a_link_that_leads_to_another_lun_is_not_believed(host: KvmHost, tmp_path: Path) -> None:
+    link = tmp_path / f"dev/disk/by-id/{OTHER.wwn}"
+    link.unlink()
+    link.symlink_to("../../sde")
+    with pytest.raises(Refused, match=r"no link .* to it yet"):
+        later(host, OTHER)
+
+
+def test_a_map_with_one_dead_path_is_given(host: KvmHost, tmp_path: Path) -> None:
+    (tmp_path / f"{PORT}/rport-7:0-1/target7:0:1/7:0:1:1/state".lstrip("/")).write_text("transport-offline\n")
+    assert later(host, NAME).path.startswith("/dev/disk/by-id/dm-uuid-mpath-")
+
+
+def renumbered(root: Path, address: str, now: ScsiName) -> None:
+    """The kernel asked a path anew, and it is another LUN."""
+    path = root / f"{PORT}/rport-7:0-{address.split(':')[2]}/target{address.rpartition(':')[0]}/{address}".lstrip("/")
+    (path / "vpd_pg83").write_bytes(naa_page(now.naa))
+
+
+def test_every_path_is_asked_which_lun_it_is_before_it_is_given(host: KvmHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrote: list[tuple[str, str]] = []
+
+    def write(orders: Sequence[tuple[str, str]]) -> None:
+        wrote.extend(orders)
+        renumbered(tmp_path, "7:0:0:2", THIRD)
+
+    monkeypatch.setattr(host.access, "write", write)
+    with pytest.raises(Refused, match=r"The paths by which host kvm01 knew LUN .* lead to another LUN by now, .*number was given away"):
+        later(host, OTHER)
+    assert wrote == [("/sys/class/block/sdc/device/rescan", "1")]
+
+
+def test_a_map_with_a_path_to_another_lun_is_not_given(host: KvmHost, tmp_path: Path) -> None:
+    renumbered(tmp_path, "7:0:1:1", THIRD)
+    with pytest.raises(
+        Refused, match=r"Multipath device mpatha of LUN .* on host kvm01 has sdb, which is another LUN by now: .*del path sdb"
+    ):
+        later(host, NAME)
+    with pytest.raises(Refused, match=r"Host kvm01 has LUN .* as a path of multipath device mpatha, which is of another LUN"):
+        later(host, THIRD)
+
+
+def test_where_nobody_can_tell_one_path_is_given_only_by_the_users_word() -> None:
+    about = f"<block>/dev/sdc</block><drive_type>disk</drive_type><serial>{OTHER.wwid}</serial>"
+    disk = f"<device><parent>scsi_7_0_0_2</parent><capability type='storage'>{about}</capability></device>"
+    host = KvmHost(libvirt.session(Connect(node_devices={STORAGE: [disk]})), libvirt.without_files())
+    with pytest.raises(Refused, match=r"Nobody can tell from here whether host kvm01 has LUN .* by multipath.*single_path=allow"):
+        later(host, OTHER)
+    assert later(host, OTHER, single_path="allow").path == f"/dev/disk/by-id/{OTHER.wwn}"
 
 
 def test_what_the_host_has_not_comes_over_the_network(host: KvmHost) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,11 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import F
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import libvirt_uri
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import FC_HOSTS
 from tests.unit import libvirt
+from tests.unit.fake_ssh import fake_ssh
 from tests.unit.iscsi_target import INITIATOR, IscsiTarget, listening
 from tests.unit.kvm_host import SAN_HOST, WWPN
 from tests.unit.libvirt import Connect
-from tests.unit.module_utils._san.linux.machines import plant
+from tests.unit.module_utils._san.linux.machines import Directory, plant
 from tests.unit.ports import NAME
 
 FC_NODE = """
@@ -51,6 +53,24 @@ def test_the_hosts_files_tell_speed_and_state(tmp_path: Path) -> None:
     adapters = hosts.host_with_hbas(libvirt.host(Connect(), plant(tmp_path, SAN_HOST))).hbas
     fibre = next(hba for hba in adapters if hba.kind == FIBRE_CHANNEL)
     assert (fibre.initiator, fibre.speed_gbit_s, fibre.status) == (WWPN, 16.0, "online")
+
+
+def test_over_ssh_the_adapters_are_the_same_with_the_portals_that_were_discovered(tmp_path: Path) -> None:
+    discovered = {
+        "/var/lib/iscsi/send_targets/192.0.2.11,3260": Directory(),
+        "/etc/iscsi/send_targets/2001:db8::1,3261,1/st_config": "password",
+    }
+    root = plant(tmp_path / "host", SAN_HOST, discovered)
+    fake = fake_ssh(tmp_path / "bin", root)
+    with closing(fake.access()) as access:
+        seen = hosts.host_with_hbas(KvmHost(libvirt.session(Connect()), access)).hbas
+        copy = access.root()
+        assert copy is not None
+        assert not list(copy.rglob("st_config")), "what open-iscsi keeps there may be a password"
+    own = hosts.host_with_hbas(libvirt.host(Connect(), root)).hbas
+    assert seen == own
+    kernels = next(hba for hba in own if hba.driver == "iscsi_tcp")
+    assert list(kernels.portals) == [Portal("2001:db8::1", 3261), Portal("192.0.2.11", 3260)]
 
 
 def test_libvirt_alone_tells_names_and_leaves_out_what_belongs_to_a_vm() -> None:

@@ -44,6 +44,16 @@ def test_every_path_is_deleted_after_multipath(host: KvmHost, tmp_path: Path, mo
     assert [delete(tmp_path, path).read_text() for path in ("0/target7:0:0/7:0:0:1", "1/target7:0:1/7:0:1:1")] == ["1", "1"]
 
 
+def test_a_map_that_has_lost_all_its_paths_goes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pathless = {path: content for path, content in SAN_HOST.items() if not any(part in path for part in ("7:0:0:1", "7:0:1:1", "slaves"))}
+    host = libvirt.host(Connect(), plant(tmp_path, pathless))
+    ran: list[list[str]] = []
+    monkeypatch.setattr(host.access, "run", lambda command, _patience: ran.append(list(command)))
+    with pytest.raises(StepFailed, match=r"Host kvm01 still has LUN .* \(/dev/mapper/mpatha\) after its devices were removed"):
+        release.plan_release(host, NAME).run()
+    assert ran == [["multipath", "-f", "mpatha"]]
+
+
 def test_a_device_that_stays_is_told_and_looked_for_again(host: KvmHost, tmp_path: Path) -> None:
     plan = release.plan_release(host, OTHER)
     with pytest.raises(StepFailed, match=r"Host kvm01 still has LUN .*: something there holds it open"):

@@ -47,6 +47,7 @@ def test_a_rescan_lets_every_san_adapter_look(host: KvmHost, tmp_path: Path) -> 
 def test_a_rescan_lets_the_host_read_the_size_of_every_path_and_then_of_their_multipath_device(
     host: KvmHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "sys/devices/virtual/block/dm-0/size").write_text("1048576")
     paths = [tmp_path / f"{PORT}/rport-7:0-{path}/rescan".lstrip("/") for path in ("0/target7:0:0/7:0:0:1", "1/target7:0:1/7:0:1:1")]
     resized: list[tuple[list[str], list[str]]] = []
     monkeypatch.setattr(
@@ -54,6 +55,29 @@ def test_a_rescan_lets_the_host_read_the_size_of_every_path_and_then_of_their_mu
     )
     rescan.rescan(host, NAME)
     assert resized == [(["multipathd", "resize", "map", "mpatha"], ["1", "1"])]
+
+
+def test_a_lun_that_is_not_found_may_be_behind_the_number_of_another(host: KvmHost, tmp_path: Path) -> None:
+    """Linux takes no notice when an array gives a number to another LUN: whoever does I/O is asked which LUN it is."""
+    (tmp_path / f"{PORT}/rport-7:0-0/target7:0:0/7:0:0:2/state".lstrip("/")).write_text("transport-offline\n")
+    rescan.rescan(host, THIRD)
+    asked = {file.parent.name for file in tmp_path.rglob("rescan")}
+    assert asked == {"7:0:0:1", "7:0:1:1", "7:0:0:3", "7:0:0:4"}
+
+
+def test_a_multipath_device_of_the_size_of_its_paths_is_left_alone(host: KvmHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host.access, "run", lambda command, _patience: pytest.fail(f"{command} was run"))
+    rescan.rescan(host, NAME)
+
+
+def test_a_path_that_does_not_answer_keeps_nobody_from_the_others(host: KvmHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resized: list[list[str]] = []
+    monkeypatch.setattr(host.access, "run", lambda command, _patience: resized.append(list(command)))
+    (tmp_path / f"{PORT}/rport-7:0-0/target7:0:0/7:0:0:1/rescan".lstrip("/")).mkdir()
+    (tmp_path / "sys/devices/virtual/block/dm-0/size").write_text("1048576")
+    rescan.rescan(host, NAME)
+    assert (tmp_path / f"{PORT}/rport-7:0-1/target7:0:1/7:0:1:1/rescan".lstrip("/")).read_text() == "1"
+    assert resized == [["multipathd", "resize", "map", "mpatha"]]
 
 
 def test_where_there_is_nothing_to_rescan_the_target_says_why_it_shows_nothing(target: IscsiTarget, tmp_path: Path) -> None:
