@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The array's REST interface before the machine ``san``, as a process that outlives the one that starts it."""
+"""The array's REST interface before the machine ``san``, as a process that outlives the one that starts it.
+
+It makes the target in ``san`` its own: LUNs that somebody else made there are gone once it runs.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from pathlib import Path
 
 from tests.lab.certificates import issue
 from tests.lab.kvm_san import world
-from tests.lab.launch import ROOT, Endpoint
+from tests.lab.launch import ROOT, Endpoint, read_endpoints, write_endpoints
 from tests.lab.processes import start as start_process
 
 NAME = "ontap"
@@ -24,7 +27,16 @@ LUNS = "/srv/luns"
 
 
 def start(directory: Path) -> Endpoint:
-    """Start the array of the lab in ``directory``, whose machines run, without LUNs; raises ServerFailed."""
+    """Have the array of the lab in ``directory``, whose machines run; one that is started has no LUNs. Raises ServerFailed."""
+    known = read_endpoints(directory).get(NAME)
+    if known and known.healthy():
+        return known
+    endpoint = _start(directory)
+    write_endpoints({NAME: endpoint}, directory)
+    return endpoint
+
+
+def _start(directory: Path) -> Endpoint:
     place = directory / NAME
     certificates = issue(place)
     file = place / "world.json"

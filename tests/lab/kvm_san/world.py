@@ -48,11 +48,14 @@ def _svm() -> dict[str, Any]:
         "iqn": SAN.iqn,
         "portals": [SAN.address(fabric) for fabric in FABRICS],
         "nfs_lifs": [],
-        "fc_lifs": [{"name": f"fc_{fabric}", "wwpn": SAN.wwpn(fabric), "wwnn": SAN.wwpn(fabric).replace("20", "10", 1)} for fabric in FABRICS],
+        "fc_lifs": [
+            {"name": f"fc_{fabric}", "wwpn": SAN.wwpn(fabric), "wwnn": SAN.wwpn(fabric).replace("20", "10", 1)} for fabric in FABRICS
+        ],
         "lif_nodes": nodes,
         "initiators": [*(name for host in HOSTS for name in initiators(host)), STRANGER],
         "volumes": [{"name": VOLUME, "uuid": identity("volume", f"{SVM}/{VOLUME}"), "size": TIB, "luns": []}],
         "igroups": [
-            {"name": group(host.name), "protocol": "mixed", "os_type": OS_TYPE, "initiators": initiators(host), "maps": []} for host in HOSTS
+            {"name": group(host.name), "protocol": "mixed", "os_type": OS_TYPE, "initiators": initiators(host), "maps": []}
+            for host in HOSTS
         ],
     }
