@@ -75,12 +75,12 @@ def test_a_lun_that_has_grown_is_as_large_on_the_host(lab: SanLab, lun: Result) 
     assert set(lab.host.run("cat /sys/block/sd*/size").split()) == {str(96 * MIB // 512)}
 
 
-def test_a_lun_that_was_withdrawn_answers_on_no_path(lab: SanLab, lun: Result) -> None:
+def test_a_lun_that_was_withdrawn_answers_on_no_path_by_its_name(lab: SanLab, lun: Result) -> None:
     devices = lab.host.run("ls /sys/block | grep ^sd").split()
     lab.withdraw("story")
     assert (lab.presented(), len(devices)) == ([], 4)
     for device in devices:
-        assert lab.host.run(f"sg_turs /dev/{device} >/dev/null 2>&1 || echo none") == "none"
+        assert lun["naa"] not in lab.host.run(f"sg_vpd --page=di /dev/{device} 2>&1 || true")
     assert lun["serial"] not in lab.machines.machine(SAN.name).run("find /sys/kernel/config/target/core/fileio_0 /srv/luns")
 
 
