@@ -217,7 +217,7 @@ class TellSize(Step):
         except RemoteError as error:
             raise RemoteError(
                 f"VM {self.vm.name} still runs with the old size of LUN {self.name}, {known} bytes in place of {size} ({error}): run this "
-                "task again when the VM is running and not paused, or power it off and on"
+                "task again, or power it off and on"
             ) from error
 
     def verify(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san import deadline
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
     CrossvisorError,
     OutcomeUnknown,
@@ -370,6 +371,23 @@ def test_a_lun_is_visible_whatever_its_size_when_none_is_asked_for(hypervisor: M
     hypervisor.seen = [ScsiDevice(host, str(NAME), NAME, 0) for host in ("h1", "h2")]
     attach.attach(hypervisor, REQUEST, check_mode=False)
     assert hypervisor.rescans == []
+
+
+def test_a_call_that_takes_the_rest_of_the_time_ends_the_wait(hypervisor: MemoryHypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ansible_collections.crossvisor.san.plugins.module_utils._san.services.attach._LAST_LOOK", 0.0)
+    monkeypatch.setattr(hypervisor, "rescan", lambda _hosts, _name: deadline.left(60, "a rescan"))
+    step = MakeVisible(hypervisor, hypervisor.host_list[2:], NAME, 0.0)
+    with pytest.raises(TimedOut, match="is not visible on esx3 after 0 s"):
+        step.do()
+
+
+def test_what_a_host_waited_for_in_vain_is_told_as_it_is(hypervisor: MemoryHypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def rescan(_hosts: object, _name: object) -> None:
+        raise TimedOut("the adapter did not answer")
+
+    monkeypatch.setattr(hypervisor, "rescan", rescan)
+    with pytest.raises(TimedOut, match="the adapter did not answer"):
+        MakeVisible(hypervisor, hypervisor.host_list[2:], NAME, 60.0).do()
 
 
 def test_the_pauses_grow_to_a_quarter_of_a_minute_and_the_last_look_is_at_the_end(hypervisor: MemoryHypervisor) -> None:
