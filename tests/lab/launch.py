@@ -146,7 +146,7 @@ def _launch(wanted: Iterable[str], unprepared: Mapping[str, str], directory: Pat
                 running[name] = _start(name, running, directory, real_luns)
             except ServerFailed as failure:
                 failed[name] = str(failure)
-        _write_endpoints(running, directory)
+        write_endpoints(running, directory)
     return Launch(running, failed)
 
 
@@ -197,7 +197,7 @@ def _endpoints_file(directory: Path) -> Path:
     return directory / "endpoints.json"
 
 
-def _write_endpoints(endpoints: Mapping[str, Endpoint], directory: Path) -> None:
+def write_endpoints(endpoints: Mapping[str, Endpoint], directory: Path) -> None:
     """Replace the file in one step; it holds passwords and is nobody else's to read."""
     partial = directory / "endpoints.json.partial"
     partial.unlink(missing_ok=True)

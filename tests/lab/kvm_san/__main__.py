@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Start, suspend and stop the lab: ``python -m tests.lab.kvm_san start``; prints what there is to know of it as JSON."""
+"""Start, suspend and stop the lab: ``python -m tests.lab.kvm_san start``; prints what there is to know of it as JSON.
+
+The array is started with the machines; ``endpoints.json`` tells how it is reached. After ``restore`` it needs a ``start``.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.lab.built import CannotPrepare
+from tests.lab.kvm_san import array
 from tests.lab.kvm_san.lab import DEFAULT_DIRECTORY, KvmSan
 from tests.lab.kvm_san.monitor import MonitorFailed
 from tests.lab.kvm_san.shell import CommandFailed
 from tests.lab.processes import ServerFailed
 
+
+def _start(lab: KvmSan) -> None:
+    lab.start()
+    array.start(lab.directory)
+
+
 COMMANDS: Mapping[str, Callable[[KvmSan], None]] = {
-    "start": KvmSan.start,
+    "start": _start,
     "status": lambda _lab: None,
     "suspend": lambda lab: lab.suspend(_saved(lab)),
     "restore": lambda lab: lab.restore(_saved(lab) if _saved(lab).exists() else None),

@@ -23,6 +23,7 @@ from tests.lab.kvm_san import image
 from tests.lab.kvm_san.machines import FABRICS, HOSTS, KEYS, MACHINES, SAN, Machine, qemu, set_up, sockets
 from tests.lab.kvm_san.monitor import Monitor, MonitorFailed
 from tests.lab.kvm_san.shell import COMMAND, CONFIGURATION, KNOWN_HOSTS, Shell, write_configuration
+from tests.lab.launch import down
 from tests.lab.processes import Process, spawn
 
 DEFAULT_DIRECTORY = image.ROOT / "build" / "lab" / "kvm-san"
@@ -81,7 +82,8 @@ class KvmSan:
             shutil.copy(self.directory / name, saved / name)
 
     def stop(self) -> None:
-        """End every process of the lab."""
+        """End every process of the lab, and of an array before it."""
+        down(self.directory)
         for name, row in self._state().items():
             self.machine(name).disconnect()
             _process(row).stop()

@@ -19,14 +19,16 @@ from typing import Any
 from tests.lab.control import BadFault, Control, Faults, Query, RequestLog, serve_control, values
 from tests.lab.listener import Credentials, tls_context
 from tests.lab.ontap.api import Api
-from tests.lab.ontap.data_plane.plane import DataPlane
-from tests.lab.ontap.data_plane.tgt import LUN_IDS as DATA_PLANE_LUN_IDS
-from tests.lab.ontap.data_plane.tgt import TgtFailed
-from tests.lab.ontap.data_plane.views import Account
+from tests.lab.ontap.data_plane.lio import Agent, LioPlane
+from tests.lab.ontap.data_plane.plane import Account, DataPlane, DataPlaneFailed
+from tests.lab.ontap.data_plane.tgt import LUN_IDS as TGT_LUN_IDS
+from tests.lab.ontap.data_plane.tgt_plane import TgtPlane
 from tests.lab.ontap.jobs import Jobs
 from tests.lab.ontap.server import ACTIONS, Site, listener
 from tests.lab.ontap.state import LUN_IDS, Array
 from tests.lab.world import build
+
+TGT, LIO = "tgt", "lio"
 
 
 def main() -> int:
@@ -42,13 +44,16 @@ def main() -> int:
     if bool(options.data_plane) != bool(options.luns):
         print("--data-plane and --luns belong together.", file=sys.stderr)
         return 2
+    if (options.data_plane == LIO) != bool(options.ssh_config):
+        print("--data-plane lio and --ssh-config belong together.", file=sys.stderr)
+        return 2
     world = (json.loads(options.world.read_text(encoding="utf-8")) if options.world else build())["array"]
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
         _serve(options, world, credentials, stop)
-    except TgtFailed as error:
+    except DataPlaneFailed as error:
         print(error, file=sys.stderr)
         return 1
     except OSError as error:
@@ -65,10 +70,19 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--control-port", type=int, default=0, help="control port; 0 takes a free one")
     parser.add_argument("--cert", help="certificate chain in PEM; plain HTTP without it")
     parser.add_argument("--key", help="private key in PEM")
-    parser.add_argument("--data-plane", choices=["tgt"], help="make every LUN a SCSI disk of this iSCSI target; none without it")
+    parser.add_argument("--data-plane", choices=[TGT, LIO], help="make every LUN a SCSI disk of this target; none without it")
     parser.add_argument("--luns", type=Path, help="directory of the LUNs' data, with --data-plane; emptied at start")
+    parser.add_argument(
+        "--ssh-config", type=Path, help="how ssh reaches the machine 'san', in whose kernel the target of --data-plane lio is"
+    )
     parser.add_argument("--async-jobs", action="store_true", help="do every change in a job")
     return parser.parse_args()
+
+
+def _plane(options: argparse.Namespace, array: Array) -> DataPlane | None:
+    if options.data_plane is None:
+        return None
+    return TgtPlane(array, options.luns) if options.data_plane == TGT else LioPlane(array, Agent(options.ssh_config), options.luns)
 
 
 def _writes(array: Array, plane: DataPlane | None) -> dict[str, Callable[[Query], Any]]:
@@ -126,8 +140,8 @@ def _switches(array: Array, plane: DataPlane | None) -> dict[str, Callable[[Any]
 
 def _serve(options: argparse.Namespace, world: dict[str, Any], credentials: Credentials, stop: threading.Event) -> None:
     jobs, log, faults = Jobs(), RequestLog(), Faults(ACTIONS)
-    array = Array(world, DATA_PLANE_LUN_IDS if options.data_plane else LUN_IDS)
-    plane = DataPlane(array, options.luns) if options.data_plane else None
+    array = Array(world, TGT_LUN_IDS if options.data_plane == TGT else LUN_IDS)
+    plane = _plane(options, array)
     api = Api(array, jobs, asynchronous=options.async_jobs, changed=plane.follow if plane else lambda: None)
     tls = tls_context(options.cert, options.key) if options.cert else None
     server = listener((options.listen, options.port), Site(api, credentials, faults, log), tls)

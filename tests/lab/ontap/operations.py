@@ -112,7 +112,7 @@ def create_lun(array: Array, values: Values) -> Lun:
             "space.scsi_thin_provisioning_support_enabled",
         ),
         comment=str(values.get("comment") or ""), auto_delete=as_bool(values.get("auto_delete", False), "auto_delete"),
-        used=source.used if source else 0,
+        used=source.used if source else 0, data_from=source,
     )  # fmt: skip
     _refuse_taken_path(svm, lun.path)
     _refuse_offline(volume)
@@ -143,7 +143,7 @@ def modify_lun(array: Array, uuid: str, values: Values) -> None:
     if volume is not lun.volume:
         lun.moved_from = lun.path
     if source is not None:
-        lun.used = source.used
+        lun.used, lun.data_from = source.used, source
     lun.volume, lun.base_name, lun.size, lun.reserved = volume, base_name, size, reserved
 
 

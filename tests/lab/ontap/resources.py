@@ -451,7 +451,7 @@ def _ip_interface(array: Array, svm: Svm, service: str, address: str) -> Record:
         "services": ["data_core", service],
         "service_policy": {"name": "default-data-blocks" if service == "data_iscsi" else "default-data-files"},
         "ipspace": {"name": "Default"},
-        "location": _location(array),
+        "location": _location(array, array.node_of(svm, address)),
     }
 
 
@@ -467,7 +467,7 @@ def fc_interface_records(array: Array) -> list[Record]:
             "data_protocol": "fcp",
             "wwpn": lif["wwpn"],
             "wwnn": lif["wwnn"],
-            "location": _location(array),
+            "location": _location(array, array.node_of(svm, lif["wwpn"])),
         }
         for svm in array.svms
         for lif in svm.fc_lifs
@@ -517,9 +517,9 @@ def _igroup_reference(igroup: Igroup) -> Record:
     return {"uuid": igroup.uuid, "name": igroup.name}
 
 
-def _node_reference(array: Array) -> Record:
-    return {"name": array.node, "uuid": array.nodes[array.node]}
+def _node_reference(array: Array, name: str = "") -> Record:
+    return {"name": name or array.node, "uuid": array.nodes[name or array.node]}
 
 
-def _location(array: Array) -> Record:
-    return {"node": _node_reference(array), "home_node": _node_reference(array), "is_home": True}
+def _location(array: Array, node: str) -> Record:
+    return {"node": _node_reference(array, node), "home_node": _node_reference(array, node), "is_home": True}

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from threading import RLock
@@ -80,6 +80,8 @@ class Lun:
     auto_delete: bool = False
     hidden_reads: int = 0
     moved_from: str = ""
+    data_from: Lun | None = None
+    """The LUN whose data this one, a clone, has not got yet; a data plane gives it."""
     uuid: str = field(default_factory=new_uuid)
     created: str = field(default_factory=now)
 
@@ -156,6 +158,10 @@ class Svm:
     running: bool = True
     iscsi_enabled: bool = True
     down: set[str] = field(default_factory=set)
+    lif_nodes: Mapping[str, str] = field(default_factory=dict)
+    """The nodes of LIFs, by address or WWPN, that are not on the first."""
+    known_initiators: Sequence[str] = ()
+    """Who may log in, with or without LUNs, where a data plane must be told."""
 
     def is_up(self, lif: str) -> bool:
         """Return whether the LIF of this address or WWPN serves anybody."""
@@ -227,6 +233,10 @@ class Array:
     def node(self) -> str:
         """The node that owns every aggregate of the lab."""
         return next(iter(self.nodes))
+
+    def node_of(self, svm: Svm, lif: str) -> str:
+        """Return the node that the LIF of this address or WWPN is on."""
+        return svm.lif_nodes.get(lif, self.node)
 
     @property
     def release(self) -> Release:
@@ -300,7 +310,8 @@ def _load_svm(world: World) -> Svm:
     volumes = [_load_volume(name, volume) for volume in world["volumes"]]
     svm = Svm(
         name, world.get("uuid") or identity("svm", name), world["iqn"], list(world["portals"]), list(world["nfs_lifs"]),
-        list(world["fc_lifs"]), [root, *volumes],
+        list(world["fc_lifs"]), [root, *volumes], lif_nodes=dict(world.get("lif_nodes", {})),
+        known_initiators=[initiator.lower() for initiator in world.get("initiators", [])],
     )  # fmt: skip
     rows = [(volume, row) for volume, entry in zip(volumes, world["volumes"]) for row in entry["luns"]]
     svm.luns = [_load_lun(name, volume, row) for volume, row in rows]

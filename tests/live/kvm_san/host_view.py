@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 from tests.lab.kvm_san.shell import Shell
 
-_MAP = re.compile(r"^(?P<wwid>3[0-9a-f]{32}) (?P<device>dm-\d+) (?P<vendor>[^,]*),(?P<product>.*)$")
+_HEAD = r"^(?:mpath[a-z]+ \()?(?=3[0-9a-f]{32}\)? dm-)"
+"""How a map begins, by its WWID or by a friendly name before it."""
+_MAP = re.compile(_HEAD + r"(?P<wwid>3[0-9a-f]{32})\)? (?P<device>dm-\d+) (?P<vendor>[^,]*),(?P<product>.*)$")
 _GROUP = re.compile(r"policy='[^']*' prio=(?P<prio>-?\d+) status=(?P<status>\w+)")
 _PATH = re.compile(r"(?P<address>\d+:\d+:\d+:\d+) +(?P<device>sd[a-z]+) +\S+ +(?P<dm>\w+) +(?:i/o pending|\w+) +\w+")
 _LSSCSI = re.compile(r"^\[(?P<address>[\d:]+)\] +disk +(?P<port>\S+) +/dev/(?P<device>\S+)", re.MULTILINE)
@@ -49,7 +51,7 @@ def maps(machine: Shell) -> list[Map]:
 
 
 def _maps(text: str) -> Iterator[Map]:
-    for block in re.split(r"^(?=3[0-9a-f]{32} dm-)", text, flags=re.MULTILINE):
+    for block in re.split(f"(?={_HEAD})", text, flags=re.MULTILINE):
         if head := _MAP.match(block.split("\n")[0]):
             yield Map(head["wwid"], head["device"], head["vendor"].strip(), head["product"].strip(), list(_paths(block)))
 

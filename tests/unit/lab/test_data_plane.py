@@ -12,9 +12,10 @@ import pytest
 
 from tests.lab import kvm_world, world
 from tests.lab.ontap import operations
+from tests.lab.ontap.data_plane.plane import Account
 from tests.lab.ontap.data_plane.portal import Pdu
 from tests.lab.ontap.data_plane.tgt import LUN_IDS, Parameters, Tgt
-from tests.lab.ontap.data_plane.views import Account, Views, views
+from tests.lab.ontap.data_plane.views import Views, views
 from tests.lab.ontap.errors import OntapError
 from tests.lab.ontap.state import Array, LunMap
 

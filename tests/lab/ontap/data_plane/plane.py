@@ -2,67 +2,54 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The data plane of one array: started, told of every change, killed and started again."""
+"""What the array wants of a data plane: started, told of every change, cut off and put to work again."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from tests.lab.ontap.data_plane.portal import Backend, Portals, Service
-from tests.lab.ontap.data_plane.tgt import LISTEN, Tgt
-from tests.lab.ontap.data_plane.views import Account, Views
-from tests.lab.ontap.state import Array
+from dataclasses import dataclass, field
+from typing import Protocol
 
 STATES = ("running", "killed")
+VENDOR, PRODUCT = "NETAPP", "LUN C-Mode"
+"""What INQUIRY says of a LUN."""
 
 
-class DataPlane:
-    """tgtd and the portals before it, with the LUNs' data in ``directory``, which nothing else uses."""
+@dataclass(frozen=True)
+class Account:
+    """What an initiator must prove by CHAP to know."""
 
-    def __init__(self, array: Array, directory: Path) -> None:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._array = array
-        self._tgt = Tgt(directory)
-        self._views = Views(array, self._tgt, directory / "data")
-        services = [Service(svm.iqn, svm.portals) for svm in array.svms]
-        self._portals = Portals(services, Backend(lambda: (LISTEN, self._tgt.port), self._views.target))
+    user: str
+    password: str = field(repr=False)
+
+
+class DataPlaneFailed(RuntimeError):
+    """A data plane did not start or refused what it was told; the text is its own."""
+
+
+class DataPlane(Protocol):
+    """LUNs as SCSI disks that follow the array's state."""
 
     def start(self) -> None:
-        """Offer the array's LUNs, empty; raises TgtFailed and OSError."""
-        self._portals.start()
-        self._tgt.start()
-        with self._array.lock:
-            self._views.erase()
+        """Offer the array's LUNs, empty; raises DataPlaneFailed and OSError."""
 
     def stop(self) -> None:
-        """End everything."""
-        self._portals.stop()
-        self._tgt.stop()
+        """End what was started."""
 
     def follow(self) -> None:
-        """Offer what the array says after a change; while tgtd is down there is nothing to do."""
-        if self._tgt.runs:
-            with self._array.lock:
-                self._views.follow()
+        """Offer what the array says after a change; while nothing runs there is nothing to do."""
 
     def reset(self) -> None:
         """Offer what the array says, without any data."""
-        self.switch("running")
-        with self._array.lock:
-            self._views.erase()
 
     def admit(self, initiator: str, account: Account | None) -> None:
-        """Want CHAP of an initiator at its next login, or want none."""
-        with self._array.lock:
-            self._views.admit(initiator, account)
+        """Want CHAP of an initiator at its next login, or want none; raises ValueError where that cannot be."""
 
     def switch(self, state: str) -> None:
-        """Kill tgtd, or start it again on the data that it left; raises ValueError for another state."""
-        if state not in STATES:
-            raise ValueError(f"state is one of {', '.join(STATES)}, not {state!r}")
-        if state == "killed":
-            self._tgt.kill()
-        elif not self._tgt.runs:
-            self._tgt.start()
-            with self._array.lock:
-                self._views.again()
+        """Let it be ``killed``, or ``running`` again on the data that it left; raises ValueError for another state."""
+
+
+def checked(state: str) -> str:
+    """Return the state; raises ValueError for what is none."""
+    if state not in STATES:
+        raise ValueError(f"state is one of {', '.join(STATES)}, not {state!r}")
+    return state

@@ -17,6 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from tests.lab.ontap.data_plane.plane import DataPlaneFailed
+
 LISTEN = "127.0.0.1"
 CONTROL_PORT = "1"
 """Only a part of the socket's name."""
@@ -38,7 +40,7 @@ NO_TARGET, NO_LUN = -1, 2**64 - 1
 Parameters = Sequence[tuple[str, str]]
 
 
-class TgtFailed(RuntimeError):
+class TgtFailed(DataPlaneFailed):
     """tgtd did not start or refused a command; the text is its own."""
 
 

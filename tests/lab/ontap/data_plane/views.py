@@ -12,25 +12,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.lab.ontap.data_plane.plane import PRODUCT, VENDOR, Account
 from tests.lab.ontap.data_plane.tgt import LUN_IDS, Parameters, Tgt
 from tests.lab.ontap.names import is_wwpn
 from tests.lab.ontap.state import Array, Lun
 from tests.lab.world import naa_of
 
-VENDOR, PRODUCT = "NETAPP", "LUN C-Mode"
-
 Key = tuple[str, str]
 """IQN of the SVM and IQN of the initiator."""
 View = Mapping[int, Lun]
 """LUNs by LUN id."""
-
-
-@dataclass(frozen=True)
-class Account:
-    """What an initiator must prove by CHAP to know."""
-
-    user: str
-    password: str = field(repr=False)
 
 
 @dataclass
