@@ -98,13 +98,13 @@ class Several:
         """Who the first is that answers."""
         return self._first().about()
 
-    def hosts(self) -> list[Host]:
-        found = self._ask(lambda one: one.hosts())
+    def hosts(self, at_once: bool = False) -> list[Host]:
+        found = self._ask(lambda one: one.hosts(at_once))
         self._members = _members([(hypervisor, hosts) for hypervisor, hosts in found])
         return [*chain.from_iterable(member.hosts for member in self._members), *self._unreachable()]
 
-    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None) -> Inventory:
-        found = self._ask(lambda one: one.inventory(devices, images, only))
+    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None, at_once: bool = False) -> Inventory:
+        found = self._ask(lambda one: one.inventory(devices, images, only, at_once))
         self._members = _members([(hypervisor, inventory.hosts) for hypervisor, inventory in found])
         kept = {id(member.hypervisor) for member in self._members}
         read = [(hypervisor, inventory) for hypervisor, inventory in found if id(hypervisor) in kept]

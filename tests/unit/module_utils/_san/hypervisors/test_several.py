@@ -53,10 +53,10 @@ class Lost(MemoryHypervisor):
 
     gone: bool = False
 
-    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None) -> Inventory:
+    def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None, at_once: bool = False) -> Inventory:
         if self.gone:
             raise ConnectionFailed("The connection was lost.")
-        return super().inventory(devices, images, only)
+        return super().inventory(devices, images, only, at_once)
 
 
 def several(*hypervisors: Hypervisor) -> Several:
