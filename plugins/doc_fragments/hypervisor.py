@@ -131,10 +131,11 @@ options:
             O(hypervisors[].uri) is given, and is never found by a O(hypervisors[].hostname) alone.
           - Without it, V(auto).
         type: str
-        choices: [auto, vmware, hyperv, kvm]
+        choices: [auto, vmware, hyperv, kvm, xen]
       hostname:
         description:
-          - Name or address of the endpoint - of the vCenter Server or ESXi host, of the Hyper-V host, or of any node of a failover cluster.
+          - Name or address of the endpoint - of the vCenter Server or ESXi host, of the Hyper-V host, of any node of a failover cluster, or
+            of a XenServer or XCP-ng host.
           - With O(hypervisors[].type=kvm), the host whose libvirt is reached over ssh as O(hypervisors[].username).
         type: str
       port:
