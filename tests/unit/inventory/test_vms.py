@@ -228,7 +228,7 @@ def test_what_is_kept_is_not_asked_again_until_it_shall_be(estate: Estate, parse
         ([vcenter("vc01"), vcenter("vc01")], "several endpoints are called vc01: give each a name of its own"),
         ([vcenter("vc01", hypervisors={})], "hypervisors"),
         (
-            [{"hypervisor": {"hostname": "h", "type": "xen", "password": PASSWORD}}],
+            [{"hypervisor": {"hostname": "h", "type": "bhyve", "password": PASSWORD}}],
             "value of type must be one of: auto, vmware, hyperv, kvm, xen",
         ),
         ([{"hypervisor": {"hostname": "h", "port": PASSWORD, "password": PASSWORD}}], "'port' is of type"),
