@@ -48,7 +48,7 @@ for block in sorted(os.listdir("/sys/class/block")):
 """Which block devices nobody can open exclusively (`linux.exclusive`), by the host's own Python: no shell can open so.
 
 Asked of disks and of what is built on them, because for a moment it keeps everybody else from claiming the device. Asked again when all
-that is copied has been listed: paths of a LUN come seconds one after the other, and of one that is listed without a claim nobody could tell.
+that is copied has been listed: paths of a LUN come one after the other, and of one that is listed without a claim nobody could tell.
 """
 
 _MARK = "crossvisor-mark"
