@@ -14,6 +14,7 @@ short_description: Let a Linux guest see a LUN that its hypervisor has attached,
 version_added: 0.1.0
 description:
   - Runs inside the guest, whatever hypervisor it is on. Finds the disk by the name of its LUN, never by its number or size.
+    A guest on Xen, whose disks tell no name, is the exception, see O(address).
   - If the guest does not see the LUN, only the SCSI hosts that it can be behind are rescanned, and the module waits until the disk, its
     persistent link and, where dm-multipath claims it, the multipath device are there.
   - If the guest sees the LUN, the kernel reads its size and identity again, so that a LUN that has grown shows its new size.
@@ -48,7 +49,14 @@ options:
         searched.
       - Either host, channel, target and LUN with V(*) for what is not known, such as V(*:0:3:0), or the slot of a virtual controller, such
         as V(SCSI(1:3)). A slot's bus is not looked at, because Linux numbers controllers in an order of its own.
+      - A guest on Xen is not told which LUN a disk is. There the disk in this slot is taken, and only if it has the size O(size_bytes);
+        without the slot, no LUN is found.
     type: str
+  size_bytes:
+    description:
+      - Size of the disk, as C(crossvisor.san.ptd_attach) returns it. Only a guest on Xen needs it, beside O(address).
+    type: int
+    default: 0
   timeout:
     description:
       - Seconds to wait for the disk, or for its end.
@@ -271,6 +279,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "absent", "gathered"], "default": "present"},
             "controller": {"type": "str"},
             "address": {"type": "str"},
+            "size_bytes": {"type": "int", "default": 0},
             "timeout": {"type": "float", "default": 30.0},
         },
         required_one_of=[("naa", "serial")],
@@ -286,6 +295,7 @@ def _reach(module: AnsibleModule) -> Report:
         name=wishes.lun_name(params["naa"], params["serial"]),
         controller=params["controller"] or "",
         address=Address.parse(params["address"]) if params["address"] else ANYWHERE,
+        size_bytes=params["size_bytes"],
         timeout=params["timeout"],
     )
     rescan = Rescan(Kernel(), request)

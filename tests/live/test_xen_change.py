@@ -6,19 +6,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from tests.lab import world, xen_world
 from tests.live.lab import XEN, XenLab
-from tests.live.modules import ModuleRunner, sentence
-from tests.live.xen_way import FC, ISCSI, LEDGER, SPARE, TIMEOUT, XenWay
+from tests.live.modules import ModuleRunner
+from tests.live.xen_way import FC, ISCSI, LEDGER, SPARE, XenWay
 
-REFUSED: Mapping[str, Any] = {"error": {"code": "INTERNAL_ERROR", "parameters": ["The lab says no"]}}
-UNANSWERED = {"drop": "after"}
-READING = ("get_", "SR.probe", "session.")
+STATES: Mapping[str, Mapping[str, Any]] = {"attach": {}, "detach": {"state": "absent", "release": True}}
 
 
 @pytest.fixture(params=[ISCSI, FC], ids=["iscsi", "fc"])
@@ -47,24 +45,9 @@ def test_a_running_guest_gets_the_lun_and_gives_it_back_and_nothing_is_left(way:
     assert _pool(way) == before
 
 
-def test_what_was_released_over_fibre_channel_is_taken_up_again(xen: XenLab, modules: ModuleRunner) -> None:
-    way = XenWay(xen, modules, FC)
-    way.map_spare()
-    made = way.attach("xenapp01")
-    way.detach("xenapp01", release=True)
-    assert way.attach("xenapp01", initialize=False)["disk"]["size_bytes"] == made["disk"]["size_bytes"]
-
-
-def test_two_vms_may_have_it_when_that_is_asked_for(way: XenWay) -> None:
-    way.map_spare()
-    way.attach("xenapp01", sharing="multi_writer")
-    way.attach("xenha01", sharing="multi_writer")
-    assert [any(f"raw {SPARE}" in slot for slot in way.slots(vm)) for vm in ("xenapp01", "xenha01")] == [True, True]
-
-
-def test_a_vm_that_is_off_gets_it(way: XenWay) -> None:
-    way.map_spare()
-    assert way.attach("xenchain01", place="SCSI(0:9)")["disk"]["unit"] == 9
+def test_a_vm_that_is_off_gets_it(over_iscsi: XenWay) -> None:
+    over_iscsi.map_spare()
+    assert over_iscsi.attach("xenchain01", place="SCSI(0:9)")["disk"]["unit"] == 9
 
 
 @pytest.mark.parametrize(
@@ -115,66 +98,12 @@ def _vms(state: dict[str, Any]) -> Any:
     return state[XEN]["vms"]
 
 
-@pytest.mark.parametrize("verb", ["attach", "detach"])
-def test_no_fault_leaves_anything_half_made(way: XenWay, verb: str) -> None:
-    """Each request that changes something suffers each fault once; what is left is the start or the end, and the next run ends well."""
-    trial = Trial(way, verb)
-    wrong = [problem for case in trial.cases() for problem in trial.problems(*case)]
-    assert not wrong, "\n".join(wrong)
-
-
-class Trial:
-    """One change, to be tried again and again from the same start."""
-
-    def __init__(self, way: XenWay, verb: str) -> None:
-        self.way, self.verb = way, verb
-        self.start()
-        self.before = self.seen()
-        way.xen.count_again()
-        result = self.run()
-        assert result["rc"] == 0, result
-        self.goal = self.seen()
-        self.requests = [request["method"] for request in way.xen.requests(XEN)]
-
-    def start(self) -> None:
-        self.way.xen.reset()
-        self.way.map_spare()
-        if self.verb == "detach":
-            self.way.attach("xenapp01")
-
-    def run(self) -> dict[str, Any]:
-        options = {"state": "absent", "release": True} if self.verb == "detach" else {}
-        return self.way.modules.run("ptd_attach", {**self.way.disk("xenapp01"), **options, "timeout": TIMEOUT})
-
-    def seen(self) -> Any:
-        """What there is, but not which LUNs a scan has listed."""
-        pool = self.way.state()[XEN]
-        for sr in pool["srs"].values():
-            if sr["type"] == "iscsi":
-                sr["vdis"] = [vdi for vdi in sr["vdis"] if SPARE not in vdi]
-        return pool["vms"], pool["srs"]
-
-    def cases(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """The first request of each kind that changes something, and what it suffers."""
-        changing = [name for name in self.requests if name != "POST" and not any(word in name for word in READING)]
-        for name in dict.fromkeys(changing):
-            yield from ((name, fault) for fault in (REFUSED, UNANSWERED))
-
-    def problems(self, name: str, fault: Mapping[str, Any]) -> Iterator[str]:
-        case = f"{name}, {fault}"
-        self.start()
-        self.way.xen.count_again()
-        self.way.xen.fail(XEN, fault, match=f"^{name} ")
-        result = self.run()
-        if result["rc"] == 0:
-            if self.seen() != self.goal:
-                yield f"{case}: succeeded without reaching its end"
-            return
-        message = sentence(result)
-        if self.seen() not in (self.before, self.goal):
-            yield f"{case}: left something half-made: {message}"
-        again = self.run()
-        if again["rc"] != 0:
-            yield f"{case}: the next run fails: {again['msg']}"
-        elif self.seen() != self.goal:
-            yield f"{case}: the next run ends elsewhere"
+@pytest.mark.parametrize(("verb", "last"), [("attach", "VBD.plug"), ("detach", "VBD.destroy")])
+def test_a_change_whose_answer_is_lost_on_the_wire_is_looked_up(over_iscsi: XenWay, verb: str, last: str) -> None:
+    """What else may happen to each request of a way, and to the process, is tried without the wire."""
+    over_iscsi.map_spare()
+    if verb == "detach":
+        over_iscsi.attach("xenapp01")
+    over_iscsi.xen.fail(XEN, {"drop": "after"}, match=f"^{last} ")
+    assert over_iscsi.modules.succeed("ptd_attach", over_iscsi.disk("xenapp01", **STATES[verb]))["changed"]
+    assert any(f"raw {SPARE}" in slot for slot in over_iscsi.slots("xenapp01")) == (verb == "attach")

@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from tests.lab import world, xen_world
 from tests.live.lab import XEN, XenLab
-from tests.live.modules import ModuleRunner, Result
+from tests.live.modules import ModuleRunner
 
 HOSTS = [f"{host}.{xen_world.DOMAIN}" for host in xen_world.HOSTS]
 CALLS_OF_A_MAP = 2 + 1 + 8 + (8 + 3) + 1
@@ -23,9 +25,20 @@ def naa(lun: str) -> str:
     return world.naa_at(xen_world.lun_path(lun))
 
 
-def rows(modules: ModuleRunner, xen: XenLab) -> list[dict[str, Any]]:
-    found: Result = modules.succeed("vm_storage_map", {"hypervisor": xen.hypervisor, "arrays": [xen.array]})
-    return list(found["mappings"])
+@dataclass(frozen=True)
+class Map:
+    """What the module tells of the whole pool, and how much it asks for that."""
+
+    rows: Sequence[Mapping[str, Any]]
+    calls: int
+
+
+@pytest.fixture(scope="module")
+def mapped(running_xen: XenLab, modules: ModuleRunner) -> Map:
+    running_xen.reset()
+    running_xen.count_again()
+    found = modules.succeed("vm_storage_map", {"hypervisor": running_xen.hypervisor, "arrays": [running_xen.array]})
+    return Map(found["mappings"], len(running_xen.requests(XEN)))
 
 
 @pytest.mark.parametrize("machine", xen_world.HOSTS)
@@ -59,8 +72,8 @@ def test_a_host_whose_master_is_down_is_one_sentence(xen: XenLab, modules: Modul
     assert "is not the master of its pool and names 127.0.0.1 as it, which cannot be used" in said
 
 
-def test_every_kind_of_repository_is_followed_down_to_what_it_lies_on(xen: XenLab, modules: ModuleRunner) -> None:
-    found = {(row["vm_name"], row["unit"], row["naa"] or row["device"], row["status"]) for row in rows(modules, xen)}
+def test_every_kind_of_repository_is_followed_down_to_what_it_lies_on(mapped: Map) -> None:
+    found = {(row["vm_name"], row["unit"], row["naa"] or row["device"], row["status"]) for row in mapped.rows}
     assert {
         ("xendb01", 1, naa("xen_ledger"), "mapped"),
         ("xenraw01", 0, naa("xen_fc_sr"), "mapped"),
@@ -69,13 +82,11 @@ def test_every_kind_of_repository_is_followed_down_to_what_it_lies_on(xen: XenLa
     } <= found
 
 
-def test_a_chain_of_images_has_a_row_for_each(xen: XenLab, modules: ModuleRunner) -> None:
-    chain = [row for row in rows(modules, xen) if row["vm_name"] == "xenchain01"]
+def test_a_chain_of_images_has_a_row_for_each(mapped: Map) -> None:
+    chain = [row for row in mapped.rows if row["vm_name"] == "xenchain01"]
     assert len(chain) == 3
     assert {(row["status"], row["volume"]) for row in chain} == {("mapped", xen_world.NFS_VOLUME)}
 
 
-def test_a_map_costs_the_same_however_many_vms_there_are(xen: XenLab, modules: ModuleRunner) -> None:
-    xen.count_again()
-    rows(modules, xen)
-    assert len(xen.requests(XEN)) == CALLS_OF_A_MAP
+def test_a_map_costs_the_same_however_many_vms_there_are(mapped: Map) -> None:
+    assert mapped.calls == CALLS_OF_A_MAP

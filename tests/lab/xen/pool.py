@@ -114,9 +114,9 @@ class Pool:
         self.guests: dict[str, str] = {}
         """How the guest of a VM answers when a disk shall go, where it does not agree."""
         self.volume_groups: dict[str, str] = {}
+        """UUID of the SR whose volume group is on a LUN, by SCSI id."""
         self.volumes: dict[str, dict[str, tuple[int, dict[str, str]]]] = {}
         """UUID of a repository on LVM → UUID of a volume that a client made → its size and ``sm_config``, on the LUN, forgotten or not."""
-        """UUID of the SR whose volume group is on a LUN, by SCSI id."""
         self.hosts: dict[str, Host] = {}
         self._named: dict[str, str] = {}
         """VDIs by the names that the world gives them."""

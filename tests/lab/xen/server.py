@@ -138,19 +138,19 @@ def _xml_answer(call: Call, result: Any) -> bytes:
         return _xml(result)
     if isinstance(result, Failure):
         return _xml({"Status": "Failure", "ErrorDescription": result.description})
-    return _xml({"Status": "Success", "Value": _xml_value(result)})
+    return _xml({"Status": "Success", "Value": xml_value(result)})
 
 
 def _xml(value: Any) -> bytes:
     return xmlrpc.client.dumps((value,), methodresponse=True).encode()
 
 
-def _xml_value(value: Any) -> Any:
+def xml_value(value: Any) -> Any:
     """Return the value as XAPI puts it into XML-RPC: 64-bit numbers are text, moments are dates, nothing is empty text."""
     if isinstance(value, dict):
-        return {key: _xml_value(item) for key, item in value.items()}
+        return {key: xml_value(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_xml_value(item) for item in value]
+        return [xml_value(item) for item in value]
     if isinstance(value, Stamp):
         return xmlrpc.client.DateTime(str(value))
     if value is None:

@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -30,9 +31,20 @@ Module = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def module(kvm_san: KvmSan, tmp_path: Path) -> Module:
+def sockets() -> Iterator[str]:
+    """A directory whose name is short enough for the sockets of ssh."""
+    with TemporaryDirectory(ignore_cleanup_errors=True) as directory:
+        yield directory
+
+
+@pytest.fixture
+def module(kvm_san: KvmSan, tmp_path: Path, sockets: str) -> Module:
     """Run a module of the collection on the host, as its administrator does."""
-    variables = {"ansible_ssh_executable": str(kvm_san.directory / COMMAND), "ansible_python_interpreter": "/usr/bin/python3"}
+    variables = {
+        "ansible_ssh_executable": str(kvm_san.directory / COMMAND),
+        "ansible_control_path_dir": sockets,
+        "ansible_python_interpreter": "/usr/bin/python3",
+    }
     (tmp_path / "inventory.json").write_text(json.dumps({"all": {"hosts": {HOST.name: variables}}}))
     commands = Commands(tmp_path, EMULATED_SECONDS)
 

@@ -18,8 +18,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.lab.kvm_san import image
 from tests.lab.kvm_san.lab import KvmSan
+from tests.lab.kvm_san.machines import FABRICS, MACHINES
 from tests.live.modules import ModuleRunner, Result
 
 HOST, VM = "kvm1", "app01"
@@ -28,7 +28,7 @@ NAA = f"600a0980{SERIAL.encode().hex()}"
 MAP = f"/dev/disk/by-id/dm-uuid-mpath-3{NAA}"
 MIB = 1 << 20
 SECONDS = 300
-INITIATORS = ("iqn.1993-08.org.debian:01:kvm1", "20:00:52:54:00:08:0a:02", "20:00:52:54:00:08:0b:02")
+INITIATORS = (MACHINES[HOST].iqn, *(MACHINES[HOST].wwpn(fabric) for fabric in FABRICS))
 _COUNTING = '#!/bin/sh\necho "$*" | head -1 >>{log}\nexec {ssh} "$@"\n'
 
 
@@ -72,8 +72,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, modules: ModuleRunner) -> It
     lab = KvmSan()
     lab.restore()
     try:
-        script = (image.ROOT / "tests/lab/kvm_san/setup/lun.sh").read_text()
-        lab.machine("san").run(shlex.join(["bash", "-s", "--", "l1", SERIAL, "256M", "0", *INITIATORS]), script)
+        lab.make_lun("l1", SERIAL, 256 * MIB, 0, [MACHINES[HOST]])
         yield Stage(lab, tmp_path_factory.mktemp("ssh"), modules)
     finally:
         lab.stop()

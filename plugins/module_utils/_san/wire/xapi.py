@@ -106,7 +106,7 @@ class XapiSession:
 
     def close(self) -> None:
         """Log out. Raises nothing."""
-        with uncut(), contextlib.suppress(CrossvisorError, xmlrpc.client.Error, OSError):
+        with uncut(), contextlib.suppress(CrossvisorError, XenAPI.Failure, xmlrpc.client.Error, OSError):
             self._transport.timeout = None
             if self._raw.handle:
                 self._raw.xenapi.session.logout()

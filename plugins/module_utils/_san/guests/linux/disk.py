@@ -58,6 +58,8 @@ class GuestDisk:
     model: str
     serial: str
     partitions: Sequence[Partition]
+    named: bool = True
+    """Whether the disk tells its name; one of Xen does not, and takes no orders."""
 
     @property
     def device(self) -> str:
@@ -118,6 +120,24 @@ def find(tree: Tree, name: ScsiName) -> GuestDisk | None:
         model=value(tree, f"{paths[0].path}/model"),
         serial=_serial(tree, paths[0]),
         partitions=_map_partitions(tree, map_) if map_ else _partitions(tree, whole),
+    )
+
+
+def unnamed(tree: Tree, disk: Disk, name: ScsiName) -> GuestDisk:
+    """The LUN as a disk that tells neither its name nor anything else of it."""
+    return GuestDisk(
+        name=name,
+        paths=[disk],
+        map="",
+        multipath="",
+        claimed=False,
+        by_id="",
+        size_bytes=device_size(tree, disk.block),
+        vendor="",
+        model="",
+        serial="",
+        partitions=_partitions(tree, disk.block),
+        named=False,
     )
 
 

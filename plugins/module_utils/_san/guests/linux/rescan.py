@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, CrossvisorError, Refused, TimedOut
-from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux import contents, controllers
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux import contents, controllers, xenbus
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.address import ANYWHERE, Address
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.contents import Contents
-from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.disk import GuestDisk, find, udev_runs
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.disk import GuestDisk, find, udev_runs, unnamed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.kernel import Kernel
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.usage import Use, uses
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import scsi
@@ -36,6 +36,8 @@ class Request:
     controller: str = ""
     """`host2` or a PCI address, empty for any."""
     address: Address = ANYWHERE
+    size_bytes: int = 0
+    """Size of the LUN, by which a disk that tells no name is recognised in its place; 0 when nobody has said it."""
     timeout: float = 30.0
     """Seconds to wait for the kernel and udev."""
 
@@ -91,13 +93,15 @@ class Rescan:
         if check_mode:
             return self._seen_as_it_is(before)
         actions: list[str] = []
-        if before is not None:
+        if before is not None and before.named:
             actions += self._without_stale_paths(before)
             self._read_again()
-        scanned = [] if self._find() else controllers.to_scan(self.kernel.tree, self.request.controller, self.request.address)
+        scanned = [] if self._find() else self._hosts()
         after = self._wait_for_disk(scanned)
         if scanned:
             actions.append(f"rescan {controllers.described(scanned)}")
+        elif before is None:
+            actions.append(f"see {after.device}")
         if before is not None and before.size_bytes != after.size_bytes:
             actions.append(f"take over the size of {after.device}, {after.size_bytes} bytes instead of {before.size_bytes}")
         return replace(self._report(after), scanned=scanned, actions=actions, before=_shown(before), after=_shown(after))
@@ -110,10 +114,24 @@ class Rescan:
         self._refuse_if_used(disk)
         if not check_mode:
             self._remove(disk)
-        return Report(disk, actions=[f"remove {disk.device}"], before=_shown(disk))
+        return Report(disk, actions=[f"{'remove' if disk.named else 'flush'} {disk.device}"], before=_shown(disk))
 
     def _find(self) -> GuestDisk | None:
-        return find(self.kernel.tree, self.request.name)
+        return find(self.kernel.tree, self.request.name) or self._in_its_place()
+
+    def _in_its_place(self) -> GuestDisk | None:
+        """The LUN on Xen's own bus, where the hypervisor has put it."""
+        tree, request = self.kernel.tree, self.request
+        if request.address.unit is None or not xenbus.has_disks(tree):
+            return None
+        disk = xenbus.disk_at(tree, request.address.unit, request.name, request.size_bytes)
+        return unnamed(tree, disk, request.name) if disk else None
+
+    def _hosts(self) -> Sequence[ScsiHost]:
+        """The SCSI hosts to rescan; a disk of Xen comes by itself."""
+        if self.request.address.unit is not None and xenbus.has_disks(self.kernel.tree):
+            return []
+        return controllers.to_scan(self.kernel.tree, self.request.controller, self.request.address)
 
     def _report(self, disk: GuestDisk) -> Report:
         return Report(disk, uses(self.kernel.tree, disk), contents.read(self.kernel, disk))
@@ -121,8 +139,9 @@ class Rescan:
     def _seen_as_it_is(self, disk: GuestDisk | None) -> Report:
         if disk is not None:
             return self._report(disk)
-        hosts = controllers.to_scan(self.kernel.tree, self.request.controller, self.request.address)
-        return Report(None, actions=[f"rescan {controllers.described(hosts)}"], after={"naa": self.request.name.naa})
+        hosts = self._hosts()
+        action = f"rescan {controllers.described(hosts)}" if hosts else f"see SCSI(0:{self.request.address.unit})"
+        return Report(None, actions=[action], after={"naa": self.request.name.naa})
 
     def _without_stale_paths(self, disk: GuestDisk) -> list[str]:
         """Let go of what a LUN that was taken away without notice has left. dm-multipath looks after its own paths."""
@@ -178,6 +197,11 @@ class Rescan:
     def _missing(self, disk: GuestDisk | None, hosts: Sequence[ScsiHost]) -> CrossvisorError | None:
         """What the LUN still lacks for being used, as the error that it is when it never comes."""
         name, seconds = self.request.name, f"within {self.request.timeout:g} s"
+        if disk is None and not hosts:
+            return TimedOut(
+                f"LUN {name} is not visible {seconds} as SCSI(0:{self.request.address.unit}), where the guest has no disk: "
+                "check that the hypervisor has plugged it into this VM (ptd_attach)"
+            )
         if disk is None:
             return TimedOut(
                 f"LUN {name} is not visible {seconds} after a rescan of {controllers.described(hosts)}, which show {self._others(hosts)}: "
@@ -193,7 +217,7 @@ class Rescan:
                 f"LUN {name} is there more than once, as {devices}, and dm-multipath holds none of them: "
                 "configure multipathd, or attach the LUN to this VM once"
             )
-        if not disk.by_id and udev_runs(self.kernel.tree):
+        if disk.named and not disk.by_id and udev_runs(self.kernel.tree):
             return TimedOut(
                 f"udev made no link to {disk.device} of LUN {name} in /dev/disk/by-id {seconds}: see 'udevadm info {disk.device}'"
             )
@@ -219,6 +243,8 @@ class Rescan:
     def _remove(self, disk: GuestDisk) -> None:
         if disk.paths[0].block:
             self.kernel.flush(disk.device)
+        if not disk.named:
+            return
         if disk.map:
             self._tool("multipath", "-f", disk.map_name)
         for path in disk.paths:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows import classes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.layout import Layout, Storage, observe
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
@@ -23,6 +23,8 @@ _LONGEST_PAUSE = 10.0
 _ARRIVAL = 5.0
 """Seconds within which Windows mounts a volume that has just come online or into being, or a command has done its work."""
 _ARRIVAL_PAUSE = 0.2
+_XEN = "XENSRC"
+"""Whose disks Xen's drivers for Windows (xenvbd) say that theirs are."""
 
 
 class Session:
@@ -64,13 +66,17 @@ class Session:
         return found
 
     def rescan(self) -> None:
-        """Let the guest look for new, grown and removed disks, until it shows the LUN. Raises `NotFound` when it does not in time."""
+        """Let the guest look for new, grown and removed disks, until it shows the LUN.
+
+        Raises `NotFound` when it does not in time, `Refused` when it never will.
+        """
         deadline = self._clock() + self.timeout
         pause = _FIRST_PAUSE
         while True:
             storage_cache.refresh(self.client, repeatable=True, timeout=self.timeout, sleep=self._sleep)
             if self.look() is not None:
                 return
+            self._refuse_on_xen()
             if self._clock() >= deadline:
                 raise NotFound(
                     f"The guest {self.guest} does not show LUN {self.name} {self.timeout:g} s after it began to look; {self._shown()}: "
@@ -131,6 +137,14 @@ class Session:
         """The disk, as messages call it."""
         found = self.found
         return f"disk {found.disk.number} ({self.name}) of {self.guest}" if found else f"LUN {self.name} on {self.guest}"
+
+    def _refuse_on_xen(self) -> None:
+        """Raise `Refused` for a guest whose disks are Xen's, which bear no name, so that to wait for the LUN would be in vain."""
+        if any(disk.vendor == _XEN for disk in self.storage.disks):
+            raise Refused(
+                f"The guest {self.guest} has disks of Xen, which does not tell Windows the name of a LUN, so that LUN {self.name} cannot "
+                "be told from other disks: make or remove its volume in the guest by the number of the disk."
+            )
 
     def _shown(self) -> str:
         seen = [f"disk {disk.number} is {disk.name or disk.product or 'local'}" for disk in self.storage.disks]

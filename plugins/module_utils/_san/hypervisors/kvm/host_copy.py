@@ -47,7 +47,8 @@ for block in sorted(os.listdir("/sys/class/block")):
 """
 """Which block devices nobody can open exclusively (`linux.exclusive`), by the host's own Python: no shell can open so.
 
-Asked of disks and of what is built on them, because for a moment it keeps everybody else from claiming the device.
+Asked of disks and of what is built on them, because for a moment it keeps everybody else from claiming the device. Asked again when all
+that is copied has been listed: paths of a LUN come one after the other, and of one that is listed without a claim nobody could tell.
 """
 
 _MARK = "crossvisor-mark"
@@ -70,9 +71,12 @@ trap 'rm -rf "$copy" "$copy.list"' EXIT
 set --
 for file in {_COPIED}; do if [ -r "$file" ]; then set -- "$@" "$file"; fi; done
 cp --parents "$@" $(grep -lsx multipathd proc/[0-9]*/comm) "$copy"
-for python in python3 /usr/libexec/platform-python; do
-    command -v "$python" >/dev/null 2>&1 && "$python" -IS -c '{_CLAIMS}' >"$copy/{_CLAIMED}" 2>/dev/null && break
-done
+claims() {{
+    for python in python3 /usr/libexec/platform-python; do
+        command -v "$python" >/dev/null 2>&1 && "$python" -IS -c '{_CLAIMS}' >"$copy/{_CLAIMED}" 2>/dev/null && break
+    done
+}}
+claims
 mark=$({{
     cat "$copy"/proc/*/* "$copy/proc/swaps" "$copy/{_CLAIMED}"
     find {_CHANGING_LINKS} -type l -printf '%p %l\\n'
@@ -92,6 +96,7 @@ for name in {_ATTRIBUTES}; do set -- "$@" -o -name "$name"; done
     find sys/devices -type l '(' -name device -o -name driver -o -path '*/slaves/*' -o -path '*/holders/*' ')' \
         -o -type f ! -path '*/power/*' '(' "$@" ')'
 }} 2>/dev/null >"$copy.list"
+claims
 tar -c --no-recursion --ignore-failed-read -T "$copy.list" -C "$copy" $(cd "$copy" && find . -type f) 2>/dev/null | gzip -1
 """
 

@@ -144,6 +144,12 @@ def test_a_session_is_logged_out_after_an_error_too(server: Server) -> None:
     assert server.methods[-1] == "session.logout"
 
 
+def test_a_logout_that_is_refused_is_not_told(server: Server) -> None:
+    server.answers["session.logout"] = Failed(["INTERNAL_ERROR", "boom"])
+    XapiSession(server.connection).close()
+    assert server.methods[-1] == "session.logout"
+
+
 def test_a_host_that_is_not_the_master_sends_the_login_to_the_master(server: Server, certificates: Certificates) -> None:
     with serving(certificates) as slave:
         slave.answers["session.login_with_password"] = Failed(["HOST_IS_SLAVE", "127.0.0.1"])

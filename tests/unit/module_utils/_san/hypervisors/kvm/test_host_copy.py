@@ -97,6 +97,23 @@ def test_the_copy_tells_the_classes_of_pci_functions(copied: Path) -> None:
     assert {address: copy.text(f"/sys/bus/pci/devices/{address}/class") for address in functions} == classes
 
 
+def test_a_path_that_comes_while_others_are_listed_is_copied_with_its_claim(tmp_path: Path) -> None:
+    programs, devices = tmp_path / "bin", tmp_path / "devices"
+    programs.mkdir()
+    devices.mkdir()
+    (devices / "sda").touch()
+    for name, text in (
+        ("python3", 'for disk in "$DEVICES"/*; do echo "${disk##*/} 0"; done'),
+        ("find", 'touch "$DEVICES/sdb"; exec /usr/bin/find "$@"'),
+    ):
+        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (programs / name).chmod(0o755)
+    environment = {"PATH": f"{programs}:/usr/bin:/bin", "DEVICES": str(devices)}
+    packed = subprocess.run(["sh", "-c", host_copy.script()], check=True, capture_output=True, env=environment)
+    assert host_copy.unpack(packed.stdout, tmp_path / "copy")
+    assert host_copy.claimed(tmp_path / "copy") == {"sda": False, "sdb": False}
+
+
 def test_the_script_leaves_nothing_behind(tmp_path: Path) -> None:
     subprocess.run(
         ["sh", "-c", host_copy.script()], check=True, capture_output=True, env={"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)}

@@ -1,0 +1,50 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A LUN on its way into a VM of the lab's pool and back, also when the first change of each kind fails; in tests/exhaustive each does."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.disk_steps import ConnectDisk
+from tests.unit.xen_ways import GROUPS, VM, WAYS, Bench, Trial
+
+
+def test_what_was_released_over_fibre_channel_is_taken_up_again() -> None:
+    bench = Bench("fc")
+    made = bench.go("attach").attachment
+    bench.go("detach")
+    again = bench.go("attach", initialize=False).attachment
+    assert made
+    assert again
+    assert again.disk.size_bytes == made.disk.size_bytes
+
+
+@pytest.mark.parametrize("protocol", GROUPS)
+def test_two_vms_may_have_it_when_that_is_asked_for(protocol: str) -> None:
+    bench = Bench(protocol)
+    vms = (VM, "xenha01")
+    for vm in vms:
+        bench.go("attach", vm, sharing="multi_writer")
+    slots = bench.state()[0]
+    assert [any(f"raw {bench.lun.xapi[1:]}" in slot for slot in slots[vm]["slots"]) for vm in vms] == [True, True]
+
+
+@pytest.mark.parametrize(("protocol", "verb"), WAYS)
+def test_a_change_that_fails_leaves_nothing_half_made_and_the_next_run_gets_there(protocol: str, verb: str) -> None:
+    trial = Trial(protocol, verb)
+    assert trial.problems_of_faults(trial.first_of_each_kind) == []
+
+
+@pytest.mark.parametrize(("protocol", "verb"), WAYS)
+def test_a_run_that_is_killed_at_a_change_is_ended_by_the_next(protocol: str, verb: str) -> None:
+    trial = Trial(protocol, verb)
+    assert trial.problems_of_kills(trial.first_of_each_kind) == []
+
+
+def test_what_is_left_half_made_would_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ConnectDisk, "undo", lambda _step: None)
+    trial = Trial("iscsi", "attach")
+    assert any("left something half-made" in problem for problem in trial.problems_of_faults(trial.first_of_each_kind))
