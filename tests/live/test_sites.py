@@ -114,3 +114,20 @@ def test_who_uses_a_volume_is_asked_of_the_hypervisor_itself(lab: Lab, tmp_path:
     nobody = ansible.playbook("crossvisor.san.who_uses", "-i", "inventory.json", target=HYPERVISOR, what="/vol/vol_prod/nothing")
     assert nobody.code != 0
     assert "No LUN, volume, SVM or array is called /vol/vol_prod/nothing among what was told by vcenter." in " ".join(nobody.output.split())
+
+
+def test_a_run_that_fails_before_its_last_file_is_written_leaves_all_files_of_the_one_before(tmp_path: Path) -> None:
+    document = {"schema": 1, "generated": LONG_AGO, "endpoints": [], "mappings": [], "virtual_machines": [], "storage_resources": []}
+    (tmp_path / "storage_map.json").write_text(json.dumps(document))
+    merge(tmp_path, tmp_path / "storage_map.json")
+    before = files(tmp_path / "report")
+    assert set(before) == {"report.html", "storage_map.csv", "storage_map.json", "storage_map.prom"}
+    later: dict[str, Any] = {"maps": [str(tmp_path / "storage_map.json")], "directory": str(tmp_path / "report"), "expected": ["another"]}
+    later["storage_report_textfile"] = str(tmp_path / "nowhere" / "map.prom")
+    run = Commands(tmp_path).playbook("crossvisor.san.merge_maps", **later)
+    assert run.code != 0
+    assert {name: text for name, text in files(tmp_path / "report").items() if name in before} == before
+
+
+def files(directory: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in directory.iterdir()}

@@ -39,6 +39,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.stora
 MAPPINGS, VIRTUAL_MACHINES, STORAGE_RESOURCES = "mappings", "virtual_machines", "storage_resources"
 FORMS = (MAPPINGS, VIRTUAL_MACHINES, STORAGE_RESOURCES)
 """What the map is told as."""
+_MOST_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ def storage_map(
     hosts = {host.id: host.name for host in inventory.hosts}
     rows = Rows(known_as, hosts, resources, initiators)
     nested = NestedMachines(known_as, hosts)
+    unclear = _unclear(where, whole) if where.by_storage else []
     lost = [] if where.by_storage else list(_unreadable(machines, inventory))
 
     def mappings() -> Iterator[StorageMapping]:
@@ -128,7 +130,7 @@ def storage_map(
     return StorageMap(
         known_as,
         {name: form for name, form in forms.items() if name in gather},
-        warnings=[*inventory.warnings, *answers.failures, *answers.warnings(), *initiators.warnings],
+        warnings=[*inventory.warnings, *answers.failures, *answers.warnings(), *initiators.warnings, *unclear],
     )
 
 
@@ -174,6 +176,20 @@ def _part(where: Where, whole: Joined, inventory: Inventory, resources: Resource
     where.require((*seen, *stored, *under_disks), mounts, answers)
     parts = [(vm, [part for part in map(where.part, disks) if part]) for vm, disks in whole]
     return [(vm, disks) for vm, disks in parts if disks or not (where.by_storage or where.mount)]
+
+
+def _unclear(where: Where, whole: Joined) -> list[str]:
+    """One sentence of the disks of which nobody can tell whether they are on what is asked for, if there are any."""
+    disks = [f"{found.disk.label} of {vm.name} ({vm.id})" for vm, disks in whole for found in disks if any(map(where.may_be, found.under))]
+    if not disks:
+        return []
+    many = f"{len(disks)} disks" if len(disks) > 1 else "1 disk"
+    more = f" and {len(disks) - _MOST_NAMED} more" if len(disks) > _MOST_NAMED else ""
+    sentence = (
+        f"Nobody can tell whether {many} may be on what is asked for: {', '.join(disks[:_MOST_NAMED])}{more}. "
+        "A map without 'where' tells why, and the way out."
+    )
+    return [sentence]
 
 
 def _now() -> str:

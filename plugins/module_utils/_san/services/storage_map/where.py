@@ -18,7 +18,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import H
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource, ArrayView
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import select_vms
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.resources import Disk, Resource, Resources
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.resources import (
+    EXPORT,
+    UNRESOLVED,
+    Disk,
+    Resource,
+    Resources,
+)
 
 _HEX_SERIAL = re.compile("[0-9a-fA-F]{24}")
 _PURE = "624a9370"
@@ -93,6 +99,14 @@ class Where:
             and (not self.lun_path or self.lun_path in _paths(resource))
             and (not self.names or resource.name in self.names)
         )
+
+    def may_be(self, resource: Resource) -> bool:
+        """Whether a resource that could not be followed down may be what is asked for. An export is no LUN."""
+        if resource.status != UNRESOLVED or self.is_under(resource):
+            return False
+        if resource.kind == EXPORT:
+            return not (self.names or self.lun_path)
+        return not (self.names and resource.name) or resource.name in self.names
 
     def part(self, found: Disk) -> Disk | None:
         """What of a disk is asked for; None for nothing."""
@@ -181,6 +195,7 @@ def _require(kind: str, wanted: str, known: Collection[str]) -> None:
 def holding(where: Where, below: Inventory, resources: Resources) -> Wanted:
     """The VMs with any disk that can be asked for.
 
+    A file system of which nobody can tell whether it lies there may do so.
     What a file system lies on is no VM's own disk; every other LUN may be, also one that no host sees any more, as a volume may have.
     """
     on = {store for store, under in resources.on_file_system.items() if any(map(where.is_under, under))}
@@ -188,4 +203,5 @@ def holding(where: Where, below: Inventory, resources: Resources) -> Wanted:
     seen = [resource for device in below.devices for resource in resources.of_device(device) if where.is_under(resource)]
     alone = [resource for resource in seen if resource.key not in covered]
     one_lun = bool(where.names or where.lun_path)
-    return Wanted(on, raw_disks=bool(alone) or not (one_lun and on))
+    unclear = {store for store, under in resources.on_file_system.items() if any(map(where.may_be, under))}
+    return Wanted(on | unclear, raw_disks=bool(alone) or not (one_lun and on))

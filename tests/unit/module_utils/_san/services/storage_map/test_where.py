@@ -269,3 +269,67 @@ def test_a_vm_that_cannot_be_read_is_a_row_of_its_host_and_a_warning_where_stora
     found = asked(there, volume="v2")
     assert "lost" not in {row["vm_name"] for row in found.mappings}
     assert found.warnings == there.warnings, "it may lie there too"
+
+
+UNCLEAR = "Nobody can tell whether"
+STRANGE = ScsiName("600601601234567890abcdef12345678")
+HIDDEN = FileSystem("ds-5", "hidden", "vmfs", ["h1"])
+FOREIGN = FileSystem("ds-6", "foreign", "vmfs", ["h1"], [str(STRANGE)])
+ELSEWHERE = FileSystem("ds-7", "elsewhere", "nfs", ["h1"], remote="192.0.2.99:/vm")
+ANY_LUN_OR_VOLUME = [{"naa": str(NAME)}, {"lun_path": "/vol/v2/l2"}, {"volume": "v2"}, {"svm": "svm2"}, {"array": "ontap.example.com"}]
+
+
+def with_one_on(store: FileSystem) -> MemoryHypervisor:
+    there = endpoint()
+    there.machines.append(VirtualMachine("vm-8", "odd", host="h1", cluster="prod", disks=[image(store)]))
+    there.file_systems.append(store)
+    return there
+
+
+def unclear(found: StorageMap) -> list[str]:
+    return [warning for warning in found.warnings if warning.startswith(UNCLEAR)]
+
+
+@pytest.mark.parametrize("words", ANY_LUN_OR_VOLUME)
+def test_a_disk_of_which_nothing_is_known_may_be_on_whatever_is_asked_for(words: dict[str, str]) -> None:
+    found = asked(with_one_on(HIDDEN), **words)
+    assert "odd" not in {row["vm_name"] for row in found.mappings}
+    sentence = (
+        "Nobody can tell whether 1 disk may be on what is asked for: Hard disk 1 of odd (vm-8). "
+        "A map without 'where' tells why, and the way out."
+    )
+    assert unclear(found) == [sentence]
+
+
+@pytest.mark.parametrize(("store", "may_be"), [(FOREIGN, {"lun_path", "volume", "svm", "array"}), (ELSEWHERE, {"volume", "svm", "array"})])
+@pytest.mark.parametrize("words", ANY_LUN_OR_VOLUME)
+def test_a_name_that_is_another_and_an_export_are_not_the_lun_that_is_asked_for(
+    words: dict[str, str], store: FileSystem, may_be: set[str]
+) -> None:
+    assert bool(unclear(asked(with_one_on(store), **words))) == (set(words) <= may_be)
+
+
+def test_a_lun_by_its_name_may_be_on_the_volume_that_no_array_told_it_to_be_on() -> None:
+    of = array()
+    of.others = [found for found in of.others if found.serial != lun(RAW).serial]
+    assert unclear(asked(None, of, volume="v2"))
+
+
+def test_the_vms_on_a_file_system_of_which_nobody_can_tell_are_read_too() -> None:
+    there = with_one_on(HIDDEN)
+    asked(there, naa=str(NAME))
+    assert there.wanted == [Wanted({"ds-1", "ds-2", "ds-5"}, raw_disks=False)]
+
+
+def test_many_disks_of_which_nobody_can_tell_are_counted() -> None:
+    there = with_one_on(HIDDEN)
+    there.machines += [VirtualMachine(f"vm-1{number}", "odd", host="h1", cluster="prod", disks=[image(HIDDEN)]) for number in range(10, 21)]
+    (warning,) = unclear(asked(there, volume="v2"))
+    assert "12 disks" in warning
+    assert "vm-118" in warning
+    assert "vm-119" not in warning
+    assert " and 2 more." in warning
+
+
+def test_where_everything_is_known_nothing_is_in_doubt() -> None:
+    assert not [sentence for words in ANY_LUN_OR_VOLUME for sentence in unclear(asked(**words))]
