@@ -28,8 +28,13 @@ done
 sed -i '\\|{mount}|d' /etc/fstab
 wipefs --quiet --all --force {device}?* {device} 2>/dev/null
 blkdiscard --zeroout {device}
-blockdev --rereadpt {device}
-udevadm settle"""
+for try in $(seq 20); do  # udev looks at a disk whenever a writer closes it, and the kernel forgets no partition meanwhile
+    udevadm settle
+    blockdev --rereadpt {device} && break
+    sleep 0.5
+done
+udevadm settle
+[ ! -e {device}1 ] || {{ echo "{device}1 is still there"; exit 1; }}"""
 
 
 @dataclass(frozen=True)
