@@ -26,7 +26,7 @@ class Lab:
     def __init__(self, vms: int = 0, disks: int = 1) -> None:
         self.world = world.build(world.Size(vms, disks))
         part, array = self.world["xen"], self.world["array"]
-        addresses = dict(zip((row["name"] for row in part["hosts"]), xen_world.LOOPBACK, strict=True))
+        addresses = dict(zip((row["name"] for row in part["hosts"]), xen_world.LOOPBACK))
         self.fabric = WorldFabric(array)
         self.pool = Pool(part, array["svms"], self.fabric, addresses)
         self.apis = {name: Api(self.pool, name, Credentials(USERNAME, PASSWORD)) for name in addresses}

@@ -204,6 +204,6 @@ def arguments(call: str, message: Message, given: Sequence[Any]) -> dict[str, An
     if len(given) < least or surplus:
         hidden = int(message.with_session)
         raise Failure("MESSAGE_PARAMETER_COUNT_MISMATCH", call, least - hidden, len(given) - hidden)
-    pairs = zip(message.parameters, given, strict=False)
+    pairs = zip(message.parameters, given)
     taken = {name: read(kind, value) for (name, kind), value in pairs}
     return {**{name: default(kind) for name, kind in message.parameters}, **taken}
