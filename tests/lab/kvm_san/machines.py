@@ -117,8 +117,8 @@ def _wire(name: str, fabric: str, here: str, there: str) -> str:
     return f"dgram,id={name}," + ",".join(f"{end}.type=unix,{end}.path={path}" for end, path in ends.items())
 
 
-def _socket(fabric: str, here: str, there: str) -> str:
-    return f"{fabric}-{here}-{there}.wire"
+def _socket(fabric: str, sender: str, receiver: str) -> str:
+    return f"{fabric}-{sender}-{receiver}.wire"
 
 
 def _each(option: str, values: Iterator[str]) -> Sequence[str]:

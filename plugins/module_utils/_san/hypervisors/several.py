@@ -100,7 +100,7 @@ class Several:
 
     def hosts(self, at_once: bool = False) -> list[Host]:
         found = self._ask(lambda one: one.hosts(at_once))
-        self._members = _members([(hypervisor, hosts) for hypervisor, hosts in found])
+        self._members = _members(found)
         return [*chain.from_iterable(member.hosts for member in self._members), *self._unreachable()]
 
     def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None, at_once: bool = False) -> Inventory:

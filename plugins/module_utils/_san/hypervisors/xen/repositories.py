@@ -68,7 +68,7 @@ def remote(device_config: Record) -> str:
 def target(device_config: Record) -> IscsiTarget | None:
     """The iSCSI target that a PBD names, if it names one."""
     address, iqn = str(device_config.get("target", "")), str(device_config.get("targetIQN", ""))
-    return IscsiTarget(address.split(",")[0], str(device_config.get("port", "")), iqn) if address and iqn else None
+    return IscsiTarget(address.partition(",")[0], str(device_config.get("port", "")), iqn) if address and iqn else None
 
 
 def lies_on_devices(sr: Record) -> bool:

@@ -82,7 +82,7 @@ def test_a_configuration_that_shares_nothing_is_no_reason_not_to(fake: FakeSsh, 
 
 def test_where_no_connection_can_be_kept_each_command_logs_in(fake: FakeSsh, connection: SshConnection) -> None:
     fake.share_nothing()
-    assert [connection.run("echo x", "echo", 5) for _ in range(2)] == [b"x\n"] * 2
+    assert [connection.run("echo x", "echo", 5) for _time in range(2)] == [b"x\n"] * 2
     assert fake.counts() == {LOGIN: 2, ORDER: 2}
 
 
@@ -119,7 +119,7 @@ def test_nothing_is_left_when_we_are_killed(fake: FakeSsh, tmp_path: Path) -> No
     environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(filter(None, map(str, sys.path)))}
     subprocess.run([sys.executable, "-c", program], env=environment, check=False, capture_output=True)
     (socket,) = sockets(fake)
-    for _ in range(500):
+    for _time in range(500):
         if not socket.exists():
             return
         time.sleep(0.01)
