@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import itertools
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -49,7 +48,7 @@ class Database:
     def __init__(self) -> None:
         self._tables: dict[str, dict[str, Record]] = {name: {} for name in CLASSES}
         self._backwards: dict[tuple[str, str, str], dict[str, None]] = {}
-        self._numbers = itertools.count(1)
+        self._noted = 0
         self.changes: list[Change] = []
 
     @property
@@ -145,7 +144,8 @@ class Database:
             self._backwards.get((target, value, listed), {}).pop(ref, None)
 
     def _note(self, kind: str, ref: str, operation: str) -> None:
-        self.changes.append(Change(next(self._numbers), kind, ref, operation))
+        self._noted += 1
+        self.changes.append(Change(self._noted, kind, ref, operation))
 
 
 _LISTED = frozenset(LINKS.values())
