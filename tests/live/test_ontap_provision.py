@@ -17,7 +17,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from tests.lab.ontap.releases import NEWEST, OLDEST, written
 from tests.lab.ontap.running import Running, running
 from tests.ontap_backend import Bench, ids
-from tests.unit.module_utils._san.arrays.ontap_rest.test_provision import (  # noqa: F401 - they run here  # pylint: disable=unused-import
+from tests.unit.module_utils._san.arrays.ontap.test_provision import (  # noqa: F401 - they run here  # pylint: disable=unused-import
     TestAJob,
     TestALunThatAnotherArrayPresentsToo,
     TestALunThatNoHostCanSee,
@@ -25,10 +25,10 @@ from tests.unit.module_utils._san.arrays.ontap_rest.test_provision import (  # n
     TestEveryChange,
     TestRaces,
 )
-from tests.unit.module_utils._san.arrays.ontap_rest.test_provision_growth import TestTheSize  # noqa: F401  # pylint: disable=unused-import
-from tests.unit.module_utils._san.arrays.ontap_rest.test_provision_lun import TestALun  # noqa: F401  # pylint: disable=unused-import
-from tests.unit.module_utils._san.arrays.ontap_rest.test_provision_mapping import TestInitiators  # noqa: F401  # pylint: disable=unused-import
-from tests.unit.module_utils._san.arrays.ontap_rest.test_withdraw import TestWithdrawing  # noqa: F401  # pylint: disable=unused-import
+from tests.unit.module_utils._san.arrays.ontap.test_provision_growth import TestTheSize  # noqa: F401  # pylint: disable=unused-import
+from tests.unit.module_utils._san.arrays.ontap.test_provision_lun import TestALun  # noqa: F401  # pylint: disable=unused-import
+from tests.unit.module_utils._san.arrays.ontap.test_provision_mapping import TestInitiators  # noqa: F401  # pylint: disable=unused-import
+from tests.unit.module_utils._san.arrays.ontap.test_withdraw import TestWithdrawing  # noqa: F401  # pylint: disable=unused-import
 from tests.unit.ontap import address, wish
 
 

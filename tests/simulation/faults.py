@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import provision as ontap_provision
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import withdraw as ontap_withdraw
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.site import OntapStep
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import provision as ontap_provision
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import withdraw as ontap_withdraw
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.site import OntapStep
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach, provision
 from tests.simulation.promises import ATTACH, PROVISION, REMOVE
 from tests.simulation.schedule import BEFORE as BEFORE_IT_ARRIVES

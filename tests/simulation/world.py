@@ -16,7 +16,7 @@ from types import MappingProxyType, SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import groups
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import groups
 from tests.lab import world as lab_world
 from tests.simulation.array import GIB, SVM, VOLUME, ArrayInPlace, naa_of
 from tests.simulation.estate import DiskNow, EndpointNow, Estate, HostNow, VmNow, is_shared
@@ -404,7 +404,7 @@ def reproducible(seed: int) -> Iterator[None]:
     """Let serial numbers, UUIDs and marks come from the seed while the block runs."""
     random = Random(f"names {seed}")
     serials = (f"80Sim-{random.randrange(10**6):06}" for _each in iter(int, 1))
-    site = "ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.site"
+    site = "ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.site"
     with (
         mock.patch("tests.lab.ontap.names.new_serial", side_effect=serials),
         mock.patch("tests.lab.ontap.state.uuid", SimpleNamespace(uuid4=lambda: uuid.UUID(int=random.getrandbits(128)))),

@@ -32,7 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("windows", "linux"),
     ("detection",),
     ("hypervisors.base", "arrays.base"),
-    ("hypervisors.attach_rules", "hypervisors.several"),
+    ("hypervisors.attach_rules", "hypervisors.several", "arrays.ontap"),
     (
         "hypervisors.vmware",
         "hypervisors.hyperv",

@@ -17,6 +17,8 @@ from textwrap import shorten
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import ChangeUnfinished, OntapRefusal, way_out
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.waiting import wait_for
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import codes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
@@ -25,7 +27,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     CrossvisorError,
     MissingRight,
     OutcomeUnknown,
-    RemoteError,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.https import HttpsSession, connection_failure
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.limits import Excess, Pages
@@ -44,8 +45,6 @@ LONGEST_QUERY_VALUE = 3000
 
 _RETURN_TIMEOUT = 2
 """Seconds for which ONTAP keeps a change's answer back, so that a quick one needs no job."""
-_FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 5.0
 _OPERATORS = re.compile(r'[*|!<>"]|\.\.')
 _JOB_ENDS = {"success", "failure"}
 _LONGEST_MESSAGE = 1000
@@ -64,10 +63,6 @@ def segment(value: str) -> str:
 
 class Unexpected(ValueError):
     """A record that is not as ONTAP documents it. Its text says which field, and what it holds."""
-
-
-class JobUnfinished(OutcomeUnknown):
-    """The array is still at it, or cannot be asked any more: what was begun may yet be done."""
 
 
 class OntapClient:
@@ -143,14 +138,7 @@ class OntapClient:
 
     def wait_for(self, observe: Callable[[], bool], timeout: float) -> bool:
         """Look until there is something to see or the time is over; tell which."""
-        deadline = self.clock() + timeout
-        pause = _FIRST_PAUSE
-        while not observe():
-            if self.clock() >= deadline:
-                return False
-            self.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
-        return True
+        return wait_for(observe, timeout, self.clock, self.sleep)
 
     def _change(self, method: str, path: str, parameters: Mapping[str, str], body: Record | None, timeout: float) -> Record:
         query = _encoded({**parameters, "return_timeout": str(_RETURN_TIMEOUT)})
@@ -161,7 +149,7 @@ class OntapClient:
         return answer
 
     def _wait_for_job(self, uuid: str, request: str, timeout: float) -> None:
-        """Wait for the end of a job. Raises `RemoteError` when it failed, `JobUnfinished` when its end is not seen."""
+        """Wait for the end of a job. Raises `RemoteError` when it failed, `ChangeUnfinished` when its end is not seen."""
         job: Record = {}
 
         def ended() -> bool:
@@ -172,11 +160,11 @@ class OntapClient:
         try:
             in_time = self.wait_for(ended, timeout)
         except CrossvisorError as error:
-            raise JobUnfinished(
+            raise ChangeUnfinished(
                 f"Job {uuid} of array {self.connection} ({request}) was started, but cannot be followed: {error}"
             ) from error
         if not in_time:
-            raise JobUnfinished(
+            raise ChangeUnfinished(
                 f"Job {uuid} of array {self.connection} ({request}) is still {job.get('state', 'unknown')} after {timeout:g} s: "
                 "follow it with `job show`, and run this task again when it has ended."
             )
@@ -239,12 +227,13 @@ class OntapClient:
             raise connection_failure(self.connection, excess) from excess
         return str(href)
 
-    def _refusal(self, error: Record) -> RemoteError:
+    def _refusal(self, error: Record) -> OntapRefusal:
         told = error.get("message")
         message = shorten(told, _LONGEST_MESSAGE, placeholder=" …").rstrip(".") if isinstance(told, str) and told else "no reason given"
         code = _code(error)
-        hint = codes.way_out(code, message)
-        return RemoteError(f"{message} (array {self.connection}, error {code}){f': {hint}' if hint else ''}.", code)
+        fault = codes.meaning(code)
+        hint = way_out(fault, message)
+        return OntapRefusal(f"{message} (array {self.connection}, error {code}){f': {hint}' if hint else ''}.", code, fault)
 
     def _disturbance(self, status: int, method: str, request: str) -> CrossvisorError:
         if method == "GET":

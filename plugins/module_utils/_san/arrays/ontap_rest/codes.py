@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""ONTAP's error codes that mean something to us, and the way out of those that a user can meet.
+"""The error codes of ONTAP's REST interface that mean something to us, and what each means.
 
 Source: the tables of error codes in NetApp's ONTAP REST API reference, per call. `NO_SPACE` and `LUN_ID_TAKEN_IN_GROUP` are in none
 of them: they are ZAPI's 28 and 9022 as REST writes those of its neighbours, and nothing but a message and one more try depends on them.
@@ -10,7 +10,7 @@ of them: they are ZAPI's 28 and 9022 as REST writes those of its neighbours, and
 
 from __future__ import annotations
 
-import re
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import Fault
 
 ENTRY_NOT_FOUND = "4"
 NOT_AUTHORISED = "6"
@@ -43,39 +43,39 @@ LUN_TO_CHANGE_NOT_FOUND = "5374876"
 CREATED_BUT_UNREADABLE = "5374886"
 MAP_NOT_FOUND = "5374922"
 
-NO_LUN = (LUN_NOT_FOUND, LUN_TO_CHANGE_NOT_FOUND, ENTRY_NOT_FOUND)
-"""There is no such LUN: the reference has two codes of that meaning for a change or a deletion."""
-
-CREATED_INCOMPLETE = frozenset({CREATED_WITHOUT_PROPERTIES, CREATED_BUT_UNREADABLE})
-"""The LUN was created; what failed came after that."""
-
-MAP_RACES = frozenset({INITIATOR_SEES_LUN, LUN_ID_TAKEN_IN_GROUP, ALREADY_MAPPED, MAP_CONFLICT, LUN_ID_TAKEN_FOR_INITIATOR})
-"""Somebody else mapped something between our look and our map."""
-
-_FREE_SPACE = "enlarge the volume, choose another one, or ask for a thin LUN"
-_RUN_AGAIN = "somebody else changed it at the same moment; run the task again"
-_ONE_OS_TYPE = "give the os_type that its other igroups have, or remove it from those"
-
-_WAYS_OUT = {
-    NO_SPACE: _FREE_SPACE,
-    VOLUME_NOT_FOUND: "correct the name of the volume, or create it",
-    QTREE_NOT_FOUND: "create the qtree, or give the LUN a name without a slash",
-    SVM_NOT_FOUND: "correct the name of the SVM",
-    LUN_IS_MAPPED: "unmap it from its igroups first",
-    GROUP_IS_MAPPED: "it stays because LUNs are mapped to it",
-    BAD_LUN_CHARACTERS: "choose another name for the LUN",
-    SIZE_TOO_SMALL: "ask for a larger size",
-    SIZE_TOO_LARGE: "ask for a smaller size",
-    LUN_ON_ROOT_VOLUME: "choose a data volume",
-    LUN_EXISTS: _RUN_AGAIN,
-    GROUP_EXISTS: _RUN_AGAIN,
-    OS_TYPE_OF_NEW_GROUP: _ONE_OS_TYPE,
-    OS_TYPE_OF_MEMBER: _ONE_OS_TYPE,
-    **dict.fromkeys(MAP_RACES, _RUN_AGAIN),
+_MEANINGS = {
+    ENTRY_NOT_FOUND: Fault.NO_ENTRY,
+    LUN_NOT_FOUND: Fault.NO_LUN,
+    LUN_TO_CHANGE_NOT_FOUND: Fault.NO_LUN,
+    GROUP_NOT_FOUND: Fault.NO_GROUP,
+    MAP_NOT_FOUND: Fault.NO_MAP,
+    VOLUME_NOT_FOUND: Fault.NO_VOLUME,
+    QTREE_NOT_FOUND: Fault.NO_QTREE,
+    SVM_NOT_FOUND: Fault.NO_SVM,
+    NO_SPACE: Fault.NO_SPACE,
+    LUN_EXISTS: Fault.LUN_EXISTS,
+    CREATED_WITHOUT_PROPERTIES: Fault.CREATED_INCOMPLETE,
+    CREATED_BUT_UNREADABLE: Fault.CREATED_INCOMPLETE,
+    LUN_IS_MAPPED: Fault.LUN_IS_MAPPED,
+    BAD_LUN_CHARACTERS: Fault.BAD_LUN_CHARACTERS,
+    SIZE_TOO_SMALL: Fault.SIZE_TOO_SMALL,
+    SIZE_TOO_LARGE: Fault.SIZE_TOO_LARGE,
+    SAME_SIZE: Fault.SAME_SIZE,
+    LUN_ON_ROOT_VOLUME: Fault.ROOT_VOLUME,
+    GROUP_EXISTS: Fault.GROUP_EXISTS,
+    GROUP_IS_MAPPED: Fault.GROUP_IS_MAPPED,
+    ALREADY_A_MEMBER: Fault.ALREADY_A_MEMBER,
+    NOT_A_MEMBER: Fault.NOT_A_MEMBER,
+    OS_TYPE_OF_NEW_GROUP: Fault.OTHER_OS_TYPE,
+    OS_TYPE_OF_MEMBER: Fault.OTHER_OS_TYPE,
+    INITIATOR_SEES_LUN: Fault.MAP_RACE,
+    LUN_ID_TAKEN_IN_GROUP: Fault.MAP_RACE,
+    ALREADY_MAPPED: Fault.MAP_RACE,
+    MAP_CONFLICT: Fault.MAP_RACE,
+    LUN_ID_TAKEN_FOR_INITIATOR: Fault.MAP_RACE,
 }
-_SPACE = re.compile(r"\b(?:no|not enough|insufficient)\b.{0,40}\bspace\b", re.IGNORECASE)
 
 
-def way_out(code: str, message: str) -> str:
-    """What a user can do about an error, or nothing. Lack of space has no code of its own in the reference, so its text tells it."""
-    return _WAYS_OUT.get(code) or (_FREE_SPACE if _SPACE.search(message) else "")
+def meaning(code: str) -> Fault | None:
+    """What a code means, None where it means nothing to us."""
+    return _MEANINGS.get(code)

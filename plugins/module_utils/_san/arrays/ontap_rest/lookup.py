@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import Group
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import StoredLun, lun_path
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import (
     Match,
     OntapClient,
@@ -22,10 +24,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_r
     text_at,
     value_at,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import Group
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.states import refuse_volume_unless_online
-from ansible_collections.crossvisor.san.plugins.module_utils._san.entity_name import did_you_mean
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, InvalidInput, MissingRight, NotFound
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ONLINE, UNKNOWN, Lun, LunMapping, Portal, Target, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
@@ -39,19 +38,6 @@ _MEMBER_FIELDS = ("name", "os_type", "protocol", "initiators.name")
 _GROUP_FIELDS = (*_MEMBER_FIELDS, "comment", "initiators.comment", "lun_maps.logical_unit_number", "lun_maps.lun.name")
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class StoredLun:
-    """A LUN as the array shows it, with the comment that tells who made it."""
-
-    lun: Lun
-    comment: str
-
-
-def lun_path(address: LunAddress) -> str:
-    """ONTAP's name of the LUN."""
-    return f"/vol/{address.volume}/{address.lun}"
 
 
 def lun_at(client: OntapClient, address: LunAddress) -> StoredLun | None:
@@ -98,70 +84,25 @@ def members(client: OntapClient, svms: Collection[str]) -> list[Group]:
     return client.read(_GROUPS, _MEMBER_FIELDS, {"svm.name": sorted(svms)}, _group)
 
 
-def tells_initiators(lun: Lun) -> bool:
-    """Tell whether it is known who sees the LUN."""
-    return all(mapping.told for mapping in lun.mappings)
+def volume_state(client: OntapClient, svm: str, volume: str) -> str | None:
+    """The state of a volume, None where there is no such volume."""
+    found = _only(client.records("/storage/volumes", ("name", "state"), {"svm.name": [svm], "name": [volume]}))
+    return None if found is None else str(found.get("state") or UNKNOWN)
 
 
-def with_initiators(lun: Lun, groups: Sequence[Group]) -> Lun:
-    """The LUN with the members of its groups."""
-    known = {group.id: tuple(sorted(group.initiators)) for group in groups}
-    mappings = (
-        replace(mapping, initiators=known[mapping.group_id], told=True) if mapping.group_id in known else mapping
-        for mapping in lun.mappings
-    )
-    return replace(lun, mappings=tuple(mappings))
+def svm_names(client: OntapClient) -> list[str]:
+    """All SVMs."""
+    return _names(client, "/svm/svms", {})
 
 
-def require_place(client: OntapClient, address: LunAddress) -> None:
-    """Raises `NotFound` when the SVM or the volume of a LUN-to-be does not exist, `Refused` when the volume is not online."""
-    volume = _only(client.records("/storage/volumes", ("name", "state"), {"svm.name": [address.svm], "name": [address.volume]}))
-    if volume is not None:
-        return refuse_volume_unless_online(address, str(volume.get("state") or UNKNOWN))
-    _require_svm(client, address.svm)
-    raise NotFound(
-        f"There is no volume {address.volume} in SVM {address.svm} of array {client.connection}: correct its name, or create it"
-        + did_you_mean([address.volume], _names(client, "/storage/volumes", {"svm.name": [address.svm]}))
-    )
+def volume_names(client: OntapClient, svm: str) -> list[str]:
+    """The volumes of an SVM."""
+    return _names(client, "/storage/volumes", {"svm.name": [svm]})
 
 
-def no_lun(client: OntapClient, address: LunAddress, way_out: str) -> NotFound:
-    """What to say of a LUN that is not at this place: its SVM, its volume or it itself is not there, and which names are near."""
-    try:
-        require_place(client, address)
-    except NotFound as place:
-        return place
-    except CrossvisorError:
-        known: list[str] = []
-    else:
-        known = _names(client, _LUNS, {"svm.name": [address.svm], "location.volume.name": [address.volume]})
-    prefix = lun_path(replace(address, lun=""))
-    near = did_you_mean([address.lun], [name[len(prefix) :] for name in known])
-    return NotFound(f"There is no LUN {address} on array {client.connection}: {way_out}{near}")
-
-
-def missing_place(client: OntapClient, address: LunAddress) -> list[str]:
-    """That the SVM or volume of a LUN that is not there does not exist either, as a warning. One request where both do.
-
-    Of LUNs none is named that is near: one that is about to be removed is mostly gone already, and the next one is somebody else's.
-    """
-    try:
-        require_place(client, address)
-    except NotFound as place:
-        return [str(place)]
-    except CrossvisorError:
-        return []
-    return []
-
-
-def _require_svm(client: OntapClient, svm: str) -> None:
-    """Raise `NotFound` when there is no such SVM; where the right to ask is missing, nobody says so."""
-    try:
-        known = _names(client, "/svm/svms", {})
-    except MissingRight:
-        return
-    if svm not in known:
-        raise NotFound(f"There is no SVM {svm} on array {client.connection}: correct its name{did_you_mean([svm], known)}")
+def lun_paths(client: OntapClient, svm: str, volume: str) -> list[str]:
+    """The LUNs of a volume."""
+    return _names(client, _LUNS, {"svm.name": [svm], "location.volume.name": [volume]})
 
 
 def _names(client: OntapClient, path: str, match: Match) -> list[str]:

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import ChangeUnfinished
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import (
-    JobUnfinished,
     OntapClient,
     Record,
     Unexpected,
@@ -249,13 +249,13 @@ class TestAJob:
 
     def test_that_does_not_end_is_named(self, client: OntapClient, array: Endpoint) -> None:
         array.answer(JOB, *[job("running")] * 6)
-        with pytest.raises(JobUnfinished, match=r"Job job-1 of array .* \(POST /api/storage/luns\) is still running after 3 s"):
+        with pytest.raises(ChangeUnfinished, match=r"Job job-1 of array .* \(POST /api/storage/luns\) is still running after 3 s"):
             client.post("/storage/luns", {}, 3)
 
     @pytest.mark.parametrize("lost", [error(404, "4", "entry doesn't exist"), Reply(503, text="busy")], ids=["forgotten", "array away"])
     def test_that_cannot_be_followed_leaves_the_outcome_unknown(self, client: OntapClient, array: Endpoint, lost: Reply) -> None:
         array.answer(JOB, lost)
-        with pytest.raises(JobUnfinished, match="was started, but cannot be followed"):
+        with pytest.raises(ChangeUnfinished, match="was started, but cannot be followed"):
             client.delete("/storage/luns/1", 60)
 
     def test_that_fails_without_words_is_a_refusal(self, client: OntapClient, array: Endpoint) -> None:

@@ -2,27 +2,25 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a user can do about ONTAP's errors."""
+"""What the numbers of ONTAP's REST interface mean."""
 
 from __future__ import annotations
 
 import pytest
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import Fault
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import codes
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.codes import way_out
 
 
-@pytest.mark.parametrize(
-    "message",
-    ["No space left on volume vol_small", "There is not enough space in the volume", "Insufficient free space in aggregate aggr1"],
-)
-def test_lack_of_space_is_known_by_its_words(message: str) -> None:
-    assert way_out("0", message) == "enlarge the volume, choose another one, or ask for a thin LUN"
+@pytest.mark.parametrize("code", [codes.CREATED_WITHOUT_PROPERTIES, codes.CREATED_BUT_UNREADABLE])
+def test_a_lun_that_was_created_all_the_same_is_known(code: str) -> None:
+    assert codes.meaning(code) is Fault.CREATED_INCOMPLETE
 
 
-def test_a_code_goes_before_the_words() -> None:
-    assert way_out(codes.SIZE_TOO_LARGE, "no space for that") == "ask for a smaller size"
+@pytest.mark.parametrize("code", [codes.LUN_NOT_FOUND, codes.LUN_TO_CHANGE_NOT_FOUND])
+def test_a_lun_that_is_not_there_has_two_codes(code: str) -> None:
+    assert codes.meaning(code) is Fault.NO_LUN
 
 
-def test_an_unknown_error_promises_nothing() -> None:
-    assert way_out("393271", "The node is in takeover; no such spaceship") == ""
+def test_an_unknown_code_means_nothing() -> None:
+    assert codes.meaning("393271") is None

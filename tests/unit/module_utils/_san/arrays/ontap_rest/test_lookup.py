@@ -17,13 +17,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import Group
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import tells_initiators, with_initiators
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import lookup
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import Match, OntapClient, Record
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import Group
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed, NotFound
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import LunMapping, Portal, Target, Volume
-from tests.unit.ontap import Endpoint, address, error, records
+from tests.unit.ontap import Endpoint, address, records
 
 LUN: dict[str, Any] = {
     "uuid": "5a24ae5b-28af-47fb-b129-5adf6cfba0a6",
@@ -59,7 +60,7 @@ class TestALun:
         assert (lun.serial, lun.name.naa) == ("wf0Iq+N4uck3", "600a098077663049712b4e3475636b33")
         assert (lun.size_bytes, lun.used_bytes, lun.os_type, lun.state) == (322163441664, 1073741824, "linux", "online")
         assert lun.mappings == (LunMapping("ig1", "ig-1", 0, ("iqn.1998-01.com.corp.iscsi:name1",)),)
-        assert lookup.tells_initiators(lun)
+        assert tells_initiators(lun)
 
     def test_may_lack_what_is_unset(self, client: OntapClient, array: Endpoint) -> None:
         array.answer(records({name: value for name, value in LUN.items() if name not in ("comment", "lun_maps", "status")}))
@@ -122,12 +123,12 @@ class TestALun:
         array.answer(records({**LUN, "lun_maps": [{"logical_unit_number": 0, "igroup": {"name": "ig1", "uuid": "ig-1"}}]}))
         stored = lookup.lun_of(client, LUN["uuid"])
         assert stored is not None
-        assert not lookup.tells_initiators(stored.lun)
+        assert not tells_initiators(stored.lun)
         groups = [
             Group("ig-1", "ig1", "linux", "iscsi", frozenset({"iqn.b", "iqn.a"})),
             Group("ig-2", "ig2", "linux", "iscsi", frozenset({"c"})),
         ]
-        assert lookup.with_initiators(stored.lun, groups).mappings[0].initiators == ("iqn.a", "iqn.b")
+        assert with_initiators(stored.lun, groups).mappings[0].initiators == ("iqn.a", "iqn.b")
 
 
 def test_an_igroup_is_read_with_members_and_luns(client: OntapClient, array: Endpoint) -> None:
@@ -147,43 +148,6 @@ def test_an_igroup_is_read_with_members_and_luns(client: OntapClient, array: End
             remarks={"iqn.1998-01.com.vmware:a": "mark", "20:00:00:50:56:b4:13:a8": ""},
         )
     ]  # fmt: skip
-
-
-class TestThePlaceOfALun:
-    def test_that_exists_is_asked_for_once(self, client: OntapClient, array: Endpoint) -> None:
-        array.answer(records({"uuid": "v", "name": "vol_prod", "svm": {"name": "svm_san"}}))
-        lookup.require_place(client, address())
-        assert len(array.asked) == 1
-
-    def test_without_a_volume_names_it(self, client: OntapClient, array: Endpoint) -> None:
-        volumes = [{"uuid": name, "name": name, "svm": {"name": "svm_san"}} for name in ("vol_prod1", "home")]
-        array.answer(records(), records({"uuid": "s", "name": "svm_san"}), records(*volumes))
-        with pytest.raises(
-            NotFound, match=r"no volume vol_prod in SVM svm_san of array .*correct its name, or create it; did you mean vol_prod1\?$"
-        ):
-            lookup.require_place(client, address())
-
-    def test_without_an_svm_names_that(self, client: OntapClient, array: Endpoint) -> None:
-        array.answer(records(), records({"uuid": "s", "name": "SVM_SAN"}, {"uuid": "t", "name": "nas"}))
-        with pytest.raises(NotFound, match=r"no SVM svm_san on array .*: correct its name; did you mean SVM_SAN\?$"):
-            lookup.require_place(client, address())
-
-
-class TestALunThatIsNotThere:
-    def test_is_told_with_those_of_its_volume_that_are_near(self, client: OntapClient, array: Endpoint) -> None:
-        place = {"svm": {"name": "svm_san"}, "location": {"volume": {"name": "vol_prod"}}}
-        luns = [{"uuid": name, "name": f"/vol/vol_prod/{name}", **place} for name in ("News", "other")]
-        array.answer(records({"uuid": "v", "name": "vol_prod", "svm": {"name": "svm_san"}, "state": "online"}), records(*luns))
-        told = str(lookup.no_lun(client, address("new"), "correct its name"))
-        assert told.endswith(": correct its name; did you mean News?")
-
-    def test_in_a_volume_that_is_not_there_either_is_told_by_that(self, client: OntapClient, array: Endpoint) -> None:
-        array.answer(records(), records({"uuid": "s", "name": "svm_san"}), records())
-        assert "no volume vol_prod in SVM" in str(lookup.no_lun(client, address(), "correct its name"))
-
-    def test_is_told_also_when_its_volume_cannot_be_asked_about(self, client: OntapClient, array: Endpoint) -> None:
-        array.answer(error(500, "1", "broken"))
-        assert str(lookup.no_lun(client, address(), "correct its name")).endswith(": correct its name.")
 
 
 def test_an_exported_volume_has_the_addresses_of_its_svm(client: OntapClient, array: Endpoint) -> None:

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, LunAddress, WithdrawWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import codes, lookup, states
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import Group, is_ours
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.site import OntapStep, Site, refuse_others_work
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import states
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import GROUP_GONE, Fault
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import Group, is_ours
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import StoredLun, with_initiators
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.places import missing_place
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.site import OntapStep, Site, fine_when, refuse_others_work
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.transport import Transport
 from ansible_collections.crossvisor.san.plugins.module_utils._san.entity_name import did_you_mean
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, InvalidInput, Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping
@@ -22,23 +25,23 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Pl
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 
-def plan_withdraw(client: OntapClient, wish: WithdrawWish) -> Change:
+def plan_withdraw(array: Transport, wish: WithdrawWish) -> Change:
     """The steps to the wish; of a LUN that does not exist, only what an earlier run left of its groups. At most two requests, and three for
     such a LUN; more where its SVM or volume does not exist. Of one that is known by its name alone, igroups of all SVMs are read.
 
     Raises `Refused` when the LUN would be taken from initiators that the wish does not name.
     """
-    stored = _find(client, wish.lun)
+    stored = _find(array, wish.lun)
     if stored is None:
-        unknown = lookup.missing_place(client, wish.lun) if isinstance(wish.lun, LunAddress) else ()
-        return Change(Plan(_sweep(client, wish), unknown), lambda: None)
+        unknown = missing_place(array, wish.lun) if isinstance(wish.lun, LunAddress) else ()
+        return Change(Plan(_sweep(array, wish), unknown), lambda: None)
     if wish.made_by:
         refuse_others_work(stored, wish.made_by)
     lun = stored.lun
     states.refuse_without_volume(lun)
     title = f"{lun.svm}:{lun.path}"
-    groups = lookup.groups_of(client, lun.svm) if lun.mappings or wish.initiators else []
-    site = Site(client, lun.svm, title, wish.timeout, lookup.with_initiators(lun, groups))
+    groups = array.groups_of(lun.svm) if lun.mappings or wish.initiators else []
+    site = Site(array, lun.svm, title, wish.timeout, with_initiators(lun, groups))
     leaving = _leaving(wish, site.require_lun())
     steps: list[OntapStep] = [UnmapLun(site, mapping) for mapping in leaving]
     steps += [DeleteGroup(site, group, wanted_by_others) for group, wanted_by_others in _own(groups, leaving, lun)]
@@ -57,15 +60,15 @@ def _unknown_group(wish: WithdrawWish, lun: Lun, title: str) -> list[str]:
     return [f"LUN {title} is not mapped to an igroup {wish.group}, so that it was not unmapped from one: correct its name{near}"]
 
 
-def _sweep(client: OntapClient, wish: WithdrawWish) -> list[OntapStep]:
+def _sweep(array: Transport, wish: WithdrawWish) -> list[OntapStep]:
     """What runs that were stopped left behind: in the SVM that the wish names or, for a name that tells no SVM, in any."""
     if not wish.initiators:
         return []
     if isinstance(wish.lun, LunAddress):
-        there = [(wish.lun.svm, group) for group in lookup.groups_of(client, wish.lun.svm)]
+        there = [(wish.lun.svm, group) for group in array.groups_of(wish.lun.svm)]
     else:
-        there = lookup.groups_by_svm(client)
-    return [DeleteGroup(Site(client, svm, str(wish.lun), wish.timeout), group) for svm, group in there if _is_left_over(group, wish)]
+        there = array.groups_by_svm()
+    return [DeleteGroup(Site(array, svm, str(wish.lun), wish.timeout), group) for svm, group in there if _is_left_over(group, wish)]
 
 
 def _is_left_over(group: Group, wish: WithdrawWish) -> bool:
@@ -73,16 +76,16 @@ def _is_left_over(group: Group, wish: WithdrawWish) -> bool:
     return is_ours(group) and not group.luns and group.initiators <= {name.lower() for name in wish.initiators}
 
 
-def _find(client: OntapClient, wanted: LunAddress | ScsiName) -> lookup.StoredLun | None:
+def _find(array: Transport, wanted: LunAddress | ScsiName) -> StoredLun | None:
     if isinstance(wanted, LunAddress):
-        return lookup.lun_at(client, wanted)
+        return array.lun_at(wanted)
     if wanted.ontap_serial is None:
         maker = wanted.vendor or "its maker is not known"
         raise InvalidInput(f"{wanted} is not the name of an ONTAP LUN ({maker}): look for it on another array.")
-    found = lookup.luns_with_serials(client, [wanted.ontap_serial])
+    found = array.luns_with_serials([wanted.ontap_serial])
     if len(found) > 1:
         places = ", ".join(f"{stored.lun.svm}:{stored.lun.path}" for stored in found)
-        raise Ambiguous(f"Several LUNs are named {wanted} on array {client.connection}: {places}; name one of them by SVM, volume and LUN.")
+        raise Ambiguous(f"Several LUNs are named {wanted} on array {array.connection}: {places}; name one of them by SVM, volume and LUN.")
     return found[0] if found else None
 
 
@@ -130,7 +133,7 @@ class UnmapLun(OntapStep):
         self.title = f"unmap LUN {self.site.title} from igroup {self.mapping.group}"
 
     def change(self) -> None:
-        self.site.unmap(self.mapping.group_id)
+        self.site.unmap(self.mapping)
 
     def check(self) -> None:
         if self._is_mapped():
@@ -147,7 +150,7 @@ class UnmapLun(OntapStep):
         return {self.site.title: {f"LUN id in igroup {self.mapping.group}": None}}
 
     def _is_mapped(self) -> bool:
-        stored = lookup.lun_of(self.site.client, self.site.require_lun().id)
+        stored = self.site.array.lun_of(self.site.require_lun().id)
         return stored is not None and any(mapping.group == self.mapping.group for mapping in stored.lun.mappings)
 
 
@@ -175,9 +178,8 @@ class DeleteGroup(OntapStep):
         return found is None or bool(found.luns) or not is_ours(found)
 
     def change(self) -> None:
-        path = f"/protocols/san/igroups/{self.group.id}"
-        gone = (codes.GROUP_NOT_FOUND, codes.ENTRY_NOT_FOUND, codes.GROUP_IS_MAPPED)
-        self.site.delete(path, gone, allow_delete_while_mapped="false")
+        with fine_when(Fault.GROUP_IS_MAPPED, *GROUP_GONE):
+            self.site.array.delete_group(self.site.svm, self.group, self.site.timeout)
 
     def check(self) -> None:
         found = self.site.group(self.group.name)
@@ -187,15 +189,7 @@ class DeleteGroup(OntapStep):
     def undo(self) -> None:
         if self.site.group(self.group.name) is not None:
             return
-        body = {
-            "svm": {"name": self.site.svm},
-            "name": self.group.name,
-            "os_type": self.group.os_type,
-            "protocol": self.group.protocol,
-            "comment": self.group.comment,
-            "initiators": [{"name": name, "comment": remark} for name, remark in sorted(self.group.remarks.items())],
-        }
-        self.site.client.post("/protocols/san/igroups", body, self.site.timeout)
+        self.site.array.create_group(self.site.svm, self.group, self.site.timeout)
 
     def before(self) -> Mapping[str, Any]:
         return {f"igroup {self.group.name}": {"exists": True, "initiators": sorted(self.group.initiators)}}
@@ -217,13 +211,13 @@ class DeleteLun(OntapStep):
         self.title = f"delete LUN {self.site.title} with its data"
 
     def change(self) -> None:
-        stored = lookup.lun_of(self.site.client, self.lun.id) if self.made_by else None
+        stored = self.site.array.lun_of(self.lun.id) if self.made_by else None
         if stored is not None:
             refuse_others_work(stored, self.made_by)
-        self.site.delete(f"/storage/luns/{self.lun.id}", codes.NO_LUN, allow_delete_while_mapped="false")
+        self.site.delete_lun(self.lun)
 
     def check(self) -> None:
-        if lookup.lun_of(self.site.client, self.lun.id) is not None:
+        if self.site.array.lun_of(self.lun.id) is not None:
             raise RemoteError(f"LUN {self.site.title} is still there: look at the array's event log.")
 
     def before(self) -> Mapping[str, Any]:

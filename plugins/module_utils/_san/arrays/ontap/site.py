@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import secrets
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LastLook, nobody_to_ask
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import codes, lookup
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import Group
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import LUN_GONE, Fault, OntapRefusal
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import Group
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import StoredLun, tells_initiators, with_initiators
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.transport import Transport
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused, RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Step
 
 SETTLE_SECONDS = 5.0
@@ -27,14 +30,14 @@ def new_mark() -> str:
     return f"crossvisor.san:{secrets.token_hex(8)}"
 
 
-def refuse_others_work(stored: lookup.StoredLun, made_by: str) -> None:
+def refuse_others_work(stored: StoredLun, made_by: str) -> None:
     """Raise `Refused` for a LUN that is not, as it was made, the work of the run with this mark."""
     if made_by not in stored.comment:
         raise Refused(f"LUN {_title(stored)} was not made by the run {made_by} and stays: remove it by its name when nobody needs it.")
     refuse_written(stored)
 
 
-def refuse_written(stored: lookup.StoredLun) -> None:
+def refuse_written(stored: StoredLun) -> None:
     """Raise `Refused` for a LUN that somebody has written to, or of which the array does not tell."""
     used = stored.lun.used_bytes
     if used != 0:
@@ -44,15 +47,25 @@ def refuse_written(stored: lookup.StoredLun) -> None:
         )
 
 
-def _title(stored: lookup.StoredLun) -> str:
+def _title(stored: StoredLun) -> str:
     return f"{stored.lun.svm}:{stored.lun.path}"
+
+
+@contextmanager
+def fine_when(*faults: Fault) -> Iterator[None]:
+    """Let a refusal with one of these meanings pass: what was asked for is so already."""
+    try:
+        yield
+    except OntapRefusal as error:
+        if error.fault not in faults:
+            raise
 
 
 @dataclass
 class Site:
     """One LUN under change."""
 
-    client: OntapClient
+    array: Transport
     svm: str
     title: str
     """`svm:/vol/volume/lun`."""
@@ -69,19 +82,19 @@ class Site:
     def require_lun(self) -> Lun:
         """The LUN that the steps work on. Raises `NotFound` while there is none."""
         if self.lun is None:
-            raise NotFound(f"There is no LUN {self.title} on array {self.client.connection} any more.")
+            raise NotFound(f"There is no LUN {self.title} on array {self.array.connection} any more.")
         return self.lun
 
     def read(self) -> Lun | None:
         """The LUN now, with everyone who sees it."""
-        stored = lookup.lun_of(self.client, self.lun.id) if self.lun else None
+        stored = self.array.lun_of(self.lun.id) if self.lun else None
         self.lun = self.completed(stored.lun) if stored else None
         self.touched = False
         return self.lun
 
     def completed(self, lun: Lun) -> Lun:
         """The LUN with the initiators of its mappings, asked for only where the LUN's own answer lacks them."""
-        return lun if lookup.tells_initiators(lun) else lookup.with_initiators(lun, lookup.members(self.client, [lun.svm]))
+        return lun if tells_initiators(lun) else with_initiators(lun, self.array.members([lun.svm]))
 
     def report(self) -> Lun | None:
         """The LUN for the caller, with everyone who sees it: read again only when a step may have changed it."""
@@ -92,20 +105,18 @@ class Site:
 
     def group(self, name: str) -> Group | None:
         """An igroup of the SVM now."""
-        return lookup.group_named(self.client, self.svm, name)
+        return self.array.group_named(self.svm, name)
 
     def map(self, lun_id: int | None, group: str) -> None:
         """Map the LUN to an igroup, under the lowest free id if none is given."""
-        number = {} if lun_id is None else {"logical_unit_number": lun_id}
-        body = {"svm": {"name": self.svm}, "lun": {"uuid": self.require_lun().id}, "igroup": {"name": group}, **number}
-        self.client.post("/protocols/san/lun-maps", body, self.timeout)
+        self.array.map_lun(self.require_lun(), group, lun_id, self.timeout)
 
     def map_again(self, lun_id: int, group: str) -> None:
         """Give the LUN back under the id that it had. Raises `RemoteError` also when it got another one, because that id is taken."""
         try:
             self.map(lun_id, group)
-        except RemoteError as error:
-            if error.code not in codes.MAP_RACES:
+        except OntapRefusal as error:
+            if error.fault is not Fault.MAP_RACE:
                 raise
             self.map(None, group)
             raise RemoteError(
@@ -113,18 +124,15 @@ class Site:
                 "rescan the hosts, and look at the VMs that have it"
             ) from error
 
-    def unmap(self, group_id: str) -> None:
+    def unmap(self, mapping: LunMapping) -> None:
         """Unmap the LUN from an igroup; fine when it is not mapped."""
-        path = f"/protocols/san/lun-maps/{self.require_lun().id}/{group_id}"
-        self.delete(path, absent=(codes.MAP_NOT_FOUND, *codes.NO_LUN))
+        with fine_when(Fault.NO_MAP, *LUN_GONE):
+            self.array.unmap_lun(self.require_lun(), mapping, self.timeout)
 
-    def delete(self, path: str, absent: tuple[str, ...], **parameters: str) -> None:
-        """Delete an object; fine when it is gone, which these codes tell."""
-        try:
-            self.client.delete(path, self.timeout, **parameters)
-        except RemoteError as error:
-            if error.code not in absent:
-                raise
+    def delete_lun(self, lun: Lun) -> None:
+        """Delete a LUN that is mapped nowhere; fine when it is gone."""
+        with fine_when(*LUN_GONE):
+            self.array.delete_lun(lun, self.timeout)
 
 
 @dataclass

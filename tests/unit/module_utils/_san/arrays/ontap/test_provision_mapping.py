@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import group_name
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import group_name
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, StepFailed
 from tests.ontap_backend import Bench, ids
 from tests.unit.module_utils._san.arrays.ontap_rest.test_lookup import LUN

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import group_name
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.site import Site
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.withdraw import UnmapLun
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import group_name
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.site import Site
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.withdraw import UnmapLun
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.transport import RestTransport
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, InvalidInput, Refused, RemoteError, StepFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import LunMapping
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, carry_out
@@ -385,7 +386,7 @@ class TestWhatSomebodyElseDoesMeanwhile:
         assert bench.stored_lun() is None
 
     def test_a_map_without_an_id_is_not_made_again(self, array: Endpoint) -> None:
-        site = Site(OntapClient(array.connection), "svm1", "LUN", 1.0)
+        site = Site(RestTransport(OntapClient(array.connection)), "svm1", "LUN", 1.0)
         UnmapLun(site, LunMapping("esx", "id-esx", None, ())).undo()
         assert array.asked == []
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import (
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import (
     LUN_IDS,
     Group,
     blind_initiators,

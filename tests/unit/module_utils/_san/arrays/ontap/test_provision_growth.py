@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.provision import CYLINDER, is_rounding
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.provision import CYLINDER, is_rounding
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, StepFailed
 from tests.ontap_backend import Bench
 from tests.unit.ontap import GIB, wish

@@ -7,26 +7,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, LastLook, ProvisionWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import codes, lookup, states
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import JobUnfinished, OntapClient, segment
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import (
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import states
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import (
+    GROUP_GONE,
+    ChangeUnfinished,
+    Fault,
+    OntapRefusal,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import (
     LUN_IDS,
     Group,
     Route,
     blind_initiators,
     route,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.site import (
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import StoredLun, tells_initiators, with_initiators
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.places import no_lun, require_place
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.site import (
     SETTLE_SECONDS,
     OntapStep,
     Site,
+    fine_when,
     refuse_others_work,
     refuse_written,
 )
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.transport import Transport
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
     CrossvisorError,
     InvalidInput,
@@ -47,15 +56,15 @@ _ATTEMPTS = 5
 _EVENTS = "look at the array's event log"
 
 
-def plan_provision(client: OntapClient, wish: ProvisionWish, last_look: LastLook) -> Change:
+def plan_provision(array: Transport, wish: ProvisionWish, last_look: LastLook) -> Change:
     """The steps to the wish. One request when nothing has to be done, two before ONTAP 9.16.
 
     Raises `NotFound`, `InvalidInput` or `Refused` when the wish cannot be fulfilled, also for a LUN that its array keeps from its hosts.
     """
     _check(wish)
-    stored = lookup.lun_at(client, wish.address)
+    stored = array.lun_at(wish.address)
     lun = stored.lun if stored else None
-    site = Site(client, wish.address.svm, str(wish.address), wish.timeout, lun, last_look=last_look, made=lun is None)
+    site = Site(array, wish.address.svm, str(wish.address), wish.timeout, lun, last_look=last_look, made=lun is None)
     if lun is None:
         steps: list[OntapStep] = [_creation(site, wish), *_mapping_steps(site, wish)]
     else:
@@ -81,8 +90,8 @@ def _check(wish: ProvisionWish) -> None:
 
 def _creation(site: Site, wish: ProvisionWish) -> CreateLun:
     if wish.size_bytes is None:
-        raise lookup.no_lun(site.client, wish.address, "give a size to create it, or correct its name")
-    lookup.require_place(site.client, wish.address)
+        raise no_lun(site.array, wish.address, "give a size to create it, or correct its name")
+    require_place(site.array, wish.address)
     step = CreateLun(site, wish, wish.size_bytes)
     if len(step.comment) > _LONGEST_COMMENT:
         room = _LONGEST_COMMENT - len(site.mark) - 1
@@ -146,10 +155,10 @@ def _refuse_if_written_since(used_bytes: int | None, lun: Lun, title: str) -> No
 def find_route(site: Site, wish: ProvisionWish) -> Route | None:
     """The way to the LUN for those of the wish's initiators that lack it; the igroups are read only when there may be one."""
     lun = site.lun
-    if lun is not None and lookup.tells_initiators(lun) and not blind_initiators(wish, lun):
+    if lun is not None and tells_initiators(lun) and not blind_initiators(wish, lun):
         return None
-    groups = lookup.groups_of(site.client, site.svm)
-    site.lun = lookup.with_initiators(lun, groups) if lun else None
+    groups = site.array.groups_of(site.svm)
+    site.lun = with_initiators(lun, groups) if lun else None
     return route(wish, site.lun, groups)
 
 
@@ -172,31 +181,25 @@ class CreateLun(OntapStep):
         return f"{self.site.mark} {self.wish.comment}".rstrip()
 
     def change(self) -> None:
-        body = {
-            "svm": {"name": self.wish.address.svm},
-            "name": lookup.lun_path(self.wish.address),
-            "os_type": self.wish.os_type,
-            "space": {"size": self.size_bytes, "guarantee": {"requested": not self.wish.thin}},
-            "comment": self.comment,
-        }
+        wish = self.wish
         try:
-            self.site.client.post("/storage/luns", body, self.site.timeout)
-        except JobUnfinished:
+            self.site.array.create_lun(wish.address, self.size_bytes, wish.os_type, wish.thin, self.comment, self.site.timeout)
+        except ChangeUnfinished:
             self._may_come = True
             raise
-        except RemoteError as error:
-            if error.code not in codes.CREATED_INCOMPLETE:
+        except OntapRefusal as error:
+            if error.fault is not Fault.CREATED_INCOMPLETE:
                 raise
         self._told_created = True
 
     def settled(self) -> bool:
         """After a lost answer, tell whether the LUN is there and was made by this run."""
-        if not self.site.client.wait_for(self._find, SETTLE_SECONDS):
+        if not self.site.array.wait_for(self._find, SETTLE_SECONDS):
             return False
         return super().settled()
 
     def check(self) -> None:
-        if not self.site.client.wait_for(self._find, self.site.timeout):
+        if not self.site.array.wait_for(self._find, self.site.timeout):
             raise TimedOut(f"LUN {self.site.title} was created but is not visible after {self.site.timeout:g} s: look for it on the array.")
         lun = self.site.require_lun()
         if not is_rounding(self.size_bytes, lun.size_bytes) or lun.os_type != self.wish.os_type:
@@ -205,8 +208,8 @@ class CreateLun(OntapStep):
             )
 
     def undo(self) -> None:
-        known, client = self.site.lun, self.site.client
-        stored = lookup.lun_of(client, known.id) if known else lookup.lun_at(client, self.wish.address)
+        known, array = self.site.lun, self.site.array
+        stored = array.lun_of(known.id) if known else array.lun_at(self.wish.address)
         if stored is None and known is None and (self._told_created or self._may_come):
             raise TimedOut("it may still appear on the array; when it does, run this task again or delete the LUN")
         if stored is None or not self._is_ours(stored):
@@ -217,7 +220,7 @@ class CreateLun(OntapStep):
         if self.site.others_see_it:
             raise Refused(f"LUN {self.site.title} has been mapped to other initiators since it was made, and stays")
         self.site.last_look([stored.lun], made=True)
-        self.site.delete(f"/storage/luns/{stored.lun.id}", codes.NO_LUN, allow_delete_while_mapped="false")
+        self.site.delete_lun(stored.lun)
         self.site.lun = None
 
     def before(self) -> Mapping[str, Any]:
@@ -227,7 +230,7 @@ class CreateLun(OntapStep):
         settings = {"os_type": self.wish.os_type, "thin": self.wish.thin, "comment": self.wish.comment}
         return {self.site.title: {"exists": True, "size_bytes": self.size_bytes, **settings}}
 
-    def _is_ours(self, stored: lookup.StoredLun) -> bool:
+    def _is_ours(self, stored: StoredLun) -> bool:
         """Tell whether this run made a LUN: once ours was seen, by its id, because another may have come to its path since."""
         if self.site.lun is not None:
             return stored.lun.id == self.site.lun.id
@@ -235,7 +238,7 @@ class CreateLun(OntapStep):
 
     def _find(self) -> bool:
         """Look for the LUN that this run made; one that somebody else put at its path is none of ours."""
-        stored = lookup.lun_at(self.site.client, self.wish.address)
+        stored = self.site.array.lun_at(self.wish.address)
         if stored is None or not self._is_ours(stored):
             return False
         self.site.lun = stored.lun
@@ -254,12 +257,8 @@ class GrowLun(OntapStep):
         self.title = f"grow LUN {self.site.title} from {self.old_bytes} to {self.new_bytes} bytes"
 
     def change(self) -> None:
-        path = f"/storage/luns/{self.site.require_lun().id}"
-        try:
-            self.site.client.patch(path, {"space": {"size": self.new_bytes}}, self.site.timeout)
-        except RemoteError as error:
-            if error.code != codes.SAME_SIZE:
-                raise
+        with fine_when(Fault.SAME_SIZE):
+            self.site.array.grow_lun(self.site.require_lun(), self.new_bytes, self.site.timeout)
 
     def check(self) -> None:
         lun = self.site.read()
@@ -284,18 +283,10 @@ class CreateGroup(OntapStep):
         self.title = f"create igroup {self.site.svm}:{self.group.name}"
 
     def change(self) -> None:
-        body = {
-            "svm": {"name": self.site.svm},
-            "name": self.group.name,
-            "os_type": self.group.os_type,
-            "protocol": self.group.protocol,
-            "comment": self.site.mark,
-            "initiators": [{"name": name} for name in sorted(self.group.initiators)],
-        }
         try:
-            self.site.client.post("/protocols/san/igroups", body, self.site.timeout)
-        except RemoteError as error:
-            if error.code != codes.GROUP_EXISTS or not self._fits(self.site.group(self.group.name)):
+            self.site.array.create_group(self.site.svm, replace(self.group, comment=self.site.mark), self.site.timeout)
+        except OntapRefusal as error:
+            if error.fault is not Fault.GROUP_EXISTS or not self._fits(self.site.group(self.group.name)):
                 raise
 
     def check(self) -> None:
@@ -308,8 +299,8 @@ class CreateGroup(OntapStep):
             return
         if made.luns:
             raise Refused("LUNs are mapped to it")
-        path = f"/protocols/san/igroups/{made.id}"
-        self.site.delete(path, (codes.GROUP_NOT_FOUND, codes.ENTRY_NOT_FOUND), allow_delete_while_mapped="false")
+        with fine_when(*GROUP_GONE):
+            self.site.array.delete_group(self.site.svm, made, self.site.timeout)
 
     def before(self) -> Mapping[str, Any]:
         return {f"igroup {self.group.name}": {"exists": False}}
@@ -337,20 +328,14 @@ class AddInitiators(OntapStep):
         super().__post_init__()
         self.title = f"add {', '.join(self.names)} to igroup {self.site.svm}:{self.group.name}"
 
-    @property
-    def path(self) -> str:
-        """The group's initiators."""
-        return f"/protocols/san/igroups/{self.group.id}/initiators"
-
     def change(self) -> None:
         missing = list(self.names)
         for _attempt in range(_ATTEMPTS):
             try:
-                records = [{"name": name, "comment": self.site.mark} for name in missing]
-                self.site.client.post(self.path, {"records": records}, self.site.timeout)
+                self.site.array.add_initiators(self.site.svm, self.group, missing, self.site.mark, self.site.timeout)
                 return
-            except RemoteError as error:
-                if error.code != codes.ALREADY_A_MEMBER:
+            except OntapRefusal as error:
+                if error.fault is not Fault.ALREADY_A_MEMBER:
                     raise
                 missing = self._missing()
                 if not missing:
@@ -368,11 +353,11 @@ class AddInitiators(OntapStep):
         added = [name for name in self.names if group and group.remarks.get(name) == self.site.mark]
         if group is None or not added:
             return
-        luns = lookup.luns_at(self.site.client, self.site.svm, sorted(group.luns.values()))
+        luns = self.site.array.luns_at(self.site.svm, sorted(group.luns.values()))
         self._look(luns)
         for name in added:
-            gone = (codes.NOT_A_MEMBER, codes.GROUP_NOT_FOUND, codes.ENTRY_NOT_FOUND)
-            self.site.delete(f"{self.path}/{segment(name)}", gone, allow_delete_while_mapped="true")
+            with fine_when(Fault.NOT_A_MEMBER, *GROUP_GONE):
+                self.site.array.remove_initiator(self.site.svm, self.group, name, self.site.timeout)
         try:
             self._look(luns)
         except CrossvisorError:
@@ -414,9 +399,9 @@ class MapLun(OntapStep):
         for _attempt in range(_ATTEMPTS):
             try:
                 return self._map()
-            except RemoteError as error:
-                gone = error.code == codes.GROUP_NOT_FOUND
-                if not gone and error.code not in codes.MAP_RACES:
+            except OntapRefusal as error:
+                gone = error.fault is Fault.NO_GROUP
+                if not gone and error.fault is not Fault.MAP_RACE:
                     raise
                 way = self._look_again()
                 if way is None:
@@ -455,7 +440,7 @@ class MapLun(OntapStep):
         """Unmap what nobody uses; who has got it between the look and the unmapping gets it back."""
         _refuse_if_written_since(self._used, lun, self.site.title)
         self.site.last_look([lun], self.site.made)
-        self.site.unmap(mapping.group_id)
+        self.site.unmap(mapping)
         try:
             self.site.last_look([lun], self.site.made)
         except CrossvisorError:
@@ -465,8 +450,8 @@ class MapLun(OntapStep):
     def _give_back(self) -> None:
         try:
             self.site.map_again(self.lun_id, self.group)
-        except RemoteError as error:
-            if error.code != codes.GROUP_NOT_FOUND:
+        except OntapRefusal as error:
+            if error.fault is not Fault.NO_GROUP:
                 raise
             self.change()
 

@@ -1,0 +1,72 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The port for NetApp ONTAP, put together from the files beside this one; what carries it is the transport's."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import (
+    Change,
+    LastLook,
+    ProvisionWish,
+    WithdrawWish,
+    nobody_to_ask,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import mirrors, provision, withdraw
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import tells_initiators, with_initiators
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.transport import Transport
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, Target, Use, Volume
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+
+
+class OntapArray(ABC):
+    """A connection to an ONTAP cluster, or to the management interface of one SVM. Sends nothing until it is asked something."""
+
+    _transport: Transport
+
+    @abstractmethod
+    def about(self) -> ArrayAbout:
+        """Who the array is; to the account of an SVM, which may not know, its address. Raises `RemoteError` when its ONTAP is too old."""
+
+    def luns(self, names: Sequence[ScsiName]) -> list[Lun]:
+        """The named LUNs, as far as they live here, with their mappings."""
+        serials = list(dict.fromkeys(name.ontap_serial for name in names if name.ontap_serial))
+        found = [stored.lun for stored in self._transport.luns_with_serials(serials)]
+        if all(tells_initiators(lun) for lun in found):
+            return found
+        groups = self._transport.members({lun.svm for lun in found})
+        return [with_initiators(lun, groups) for lun in found]
+
+    def volumes(self) -> list[Volume]:
+        """All volumes that have a junction path, with the NFS addresses of their SVM."""
+        return self._transport.exported_volumes()
+
+    def targets(self, svm: str, kinds: Collection[str]) -> list[Target]:
+        """The iSCSI target and the Fibre Channel ports of an SVM."""
+        iscsi = self._transport.iscsi_targets(svm) if "iscsi" in kinds else []
+        return iscsi + (self._transport.fc_targets(svm) if "fc" in kinds else [])
+
+    def uses(self, lun: Lun) -> list[Use]:
+        """The mirrors of the LUN that another array presents too."""
+        return mirrors.uses_of(self._transport.mirrors, lun)
+
+    def plan_provision(self, wish: ProvisionWish, last_look: LastLook = nobody_to_ask) -> Change:
+        """Create, grow and map a LUN."""
+        return provision.plan_provision(self._transport, wish, last_look)
+
+    def plan_withdraw(self, wish: WithdrawWish) -> Change:
+        """Unmap and, if wished, delete a LUN."""
+        return withdraw.plan_withdraw(self._transport, wish)
+
+    def close(self) -> None:
+        """Close the connection; ONTAP keeps no session."""
+        self._transport.close()
+
+    def _known_as(self, name: str = "", version: str = "", uuid: str = "") -> ArrayAbout:
+        """The array as far as it tells who it is."""
+        address = str(self._transport.connection.hostname)
+        return ArrayAbout(type="ontap", name=name or address, address=address, version=version, uuid=uuid)

@@ -1,0 +1,136 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What plans ask of an ONTAP, over its REST interface.
+
+Source: NetApp's ONTAP REST API reference, per call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import Group
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import StoredLun, lun_path
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.mirrors import Mirror
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import lookup, mirrors
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient, segment
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping, Target, Volume
+
+_LUNS = "/storage/luns"
+_GROUPS = "/protocols/san/igroups"
+_MAPS = "/protocols/san/lun-maps"
+
+
+class RestTransport:
+    """One session; reads in as few requests as `lookup` says."""
+
+    def __init__(self, client: OntapClient) -> None:
+        self.client = client
+
+    @property
+    def connection(self) -> Connection:
+        return self.client.connection
+
+    def wait_for(self, observe: Callable[[], bool], timeout: float) -> bool:
+        return self.client.wait_for(observe, timeout)
+
+    def close(self) -> None:
+        self.client.close()
+
+    def lun_at(self, address: LunAddress) -> StoredLun | None:
+        return lookup.lun_at(self.client, address)
+
+    def lun_of(self, uuid: str) -> StoredLun | None:
+        return lookup.lun_of(self.client, uuid)
+
+    def luns_at(self, svm: str, paths: Sequence[str]) -> list[Lun]:
+        return lookup.luns_at(self.client, svm, paths)
+
+    def luns_with_serials(self, serials: Sequence[str]) -> list[StoredLun]:
+        return lookup.luns_with_serials(self.client, serials)
+
+    def groups_of(self, svm: str) -> list[Group]:
+        return lookup.groups_of(self.client, svm)
+
+    def groups_by_svm(self) -> list[tuple[str, Group]]:
+        return lookup.groups_by_svm(self.client)
+
+    def group_named(self, svm: str, name: str) -> Group | None:
+        return lookup.group_named(self.client, svm, name)
+
+    def members(self, svms: Collection[str]) -> list[Group]:
+        return lookup.members(self.client, svms)
+
+    def volume_state(self, svm: str, volume: str) -> str | None:
+        return lookup.volume_state(self.client, svm, volume)
+
+    def svm_names(self) -> list[str]:
+        return lookup.svm_names(self.client)
+
+    def volume_names(self, svm: str) -> list[str]:
+        return lookup.volume_names(self.client, svm)
+
+    def lun_paths(self, svm: str, volume: str) -> list[str]:
+        return lookup.lun_paths(self.client, svm, volume)
+
+    def exported_volumes(self) -> list[Volume]:
+        return lookup.exported_volumes(self.client)
+
+    def iscsi_targets(self, svm: str) -> list[Target]:
+        return lookup.iscsi_targets(self.client, svm)
+
+    def fc_targets(self, svm: str) -> list[Target]:
+        return lookup.fc_targets(self.client, svm)
+
+    def mirrors(self) -> list[Mirror]:
+        return mirrors.all_mirrors(self.client)
+
+    def create_lun(self, address: LunAddress, size_bytes: int, os_type: str, thin: bool, comment: str, timeout: float) -> None:
+        body = {
+            "svm": {"name": address.svm},
+            "name": lun_path(address),
+            "os_type": os_type,
+            "space": {"size": size_bytes, "guarantee": {"requested": not thin}},
+            "comment": comment,
+        }
+        self.client.post(_LUNS, body, timeout)
+
+    def grow_lun(self, lun: Lun, size_bytes: int, timeout: float) -> None:
+        self.client.patch(f"{_LUNS}/{lun.id}", {"space": {"size": size_bytes}}, timeout)
+
+    def delete_lun(self, lun: Lun, timeout: float) -> None:
+        self.client.delete(f"{_LUNS}/{lun.id}", timeout, allow_delete_while_mapped="false")
+
+    def map_lun(self, lun: Lun, group: str, lun_id: int | None, timeout: float) -> None:
+        number = {} if lun_id is None else {"logical_unit_number": lun_id}
+        body = {"svm": {"name": lun.svm}, "lun": {"uuid": lun.id}, "igroup": {"name": group}, **number}
+        self.client.post(_MAPS, body, timeout)
+
+    def unmap_lun(self, lun: Lun, mapping: LunMapping, timeout: float) -> None:
+        self.client.delete(f"{_MAPS}/{lun.id}/{mapping.group_id}", timeout)
+
+    def create_group(self, svm: str, group: Group, timeout: float) -> None:
+        remarks = {name: {"comment": remark} for name, remark in group.remarks.items()}
+        body = {
+            "svm": {"name": svm},
+            "name": group.name,
+            "os_type": group.os_type,
+            "protocol": group.protocol,
+            "comment": group.comment,
+            "initiators": [{"name": name, **remarks.get(name, {})} for name in sorted(group.initiators)],
+        }
+        self.client.post(_GROUPS, body, timeout)
+
+    def delete_group(self, svm: str, group: Group, timeout: float) -> None:
+        self.client.delete(f"{_GROUPS}/{group.id}", timeout, allow_delete_while_mapped="false")
+
+    def add_initiators(self, svm: str, group: Group, names: Sequence[str], remark: str, timeout: float) -> None:
+        records = [{"name": name, "comment": remark} for name in names]
+        self.client.post(f"{_GROUPS}/{group.id}/initiators", {"records": records}, timeout)
+
+    def remove_initiator(self, svm: str, group: Group, name: str, timeout: float) -> None:
+        self.client.delete(f"{_GROUPS}/{group.id}/initiators/{segment(name)}", timeout, allow_delete_while_mapped="true")
