@@ -90,7 +90,7 @@ def sr_probe(pool: Pool, given: Arguments) -> str:
     host, kind = up(pool, given["host"]), given["type"].lower()
     if kind not in OFFERED:
         raise Failure("INTERNAL_ERROR", 'Unix.Unix_error(Unix.ENOENT, "connect", "")')
-    return driver(pool, kind, host, given["device_config"]).probe()
+    return driver(pool, kind, host, given["device_config"]).probe(given["sm_config"])
 
 
 def sr_set_name_label(pool: Pool, given: Arguments) -> None:
