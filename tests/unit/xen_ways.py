@@ -35,7 +35,9 @@ VM = "xenapp01"
 KEPT = (VM, "xenha01", "xendb01")
 GROUPS = {"iscsi": xen_world.ISCSI_GROUP, "fc": xen_world.FC_GROUP}
 VERBS = ("attach", "detach")
-WAYS = [(protocol, verb) for protocol in GROUPS for verb in VERBS]
+AGAIN = "attach again"
+"""After it was attached, taken away and released: over Fibre Channel, what is on the LUN is taken up."""
+WAYS = [*((protocol, verb) for protocol in GROUPS for verb in VERBS), ("fc", AGAIN)]
 LASTING = ("lock", "fabric", "_world")
 """What no call changes of a pool."""
 READING = ("get_", "SR.probe", "session.")
@@ -101,7 +103,7 @@ class Bench:
         """Give the LUN to the VM, or take it from it and from the hosts."""
         request = attach.AttachRequest(vm, DiskWish(self.lun, **{"timeout": 0.0, "initialize": True, **wish}))
         with closing(Xen(CONNECTION, _Session(self))) as hypervisor:
-            if verb == "attach":
+            if verb in ("attach", AGAIN):
                 return attach.attach(hypervisor, request, check_mode=False, sleep=lambda _seconds: None)
             return attach.detach(hypervisor, request, release=True, check_mode=False, sleep=lambda _seconds: None)
 
@@ -189,8 +191,10 @@ class Trial:
 
     def __init__(self, protocol: str, verb: str) -> None:
         self.bench, self.verb = Bench(protocol), verb
-        if verb == "detach":
+        if verb != "attach":
             self.bench.go("attach")
+        if verb == AGAIN:
+            self.bench.go("detach")
         self._start = self.bench.kept()
         self.start()
         self.before, self._whole = self.bench.state(), canonical(self.bench.lab.pool)

@@ -115,6 +115,8 @@ class Pool:
         """How the guest of a VM answers when a disk shall go, where it does not agree."""
         self.volume_groups: dict[str, str] = {}
         """UUID of the SR whose volume group is on a LUN, by SCSI id."""
+        self.names_on_luns: dict[str, tuple[str, str]] = {}
+        """UUID of a repository on LVM → its name and description, as they were when a host last connected with it."""
         self.volumes: dict[str, dict[str, tuple[int, dict[str, str]]]] = {}
         """UUID of a repository on LVM → UUID of a volume that a client made → its size and ``sm_config``, on the LUN, forgotten or not."""
         self.hosts: dict[str, Host] = {}
@@ -251,6 +253,7 @@ class Pool:
         if row["type"].startswith("lvmo"):
             wanted = row["device_config"]["SCSIid"]
             self.volume_groups[wanted] = row["uuid"]
+            self.names_on_luns[row["uuid"]] = (row["name"], "")
             unit = self.master.sees(wanted)
             self.db.set("SR", ref, physical_size=unit.size - VG_ROOM if unit else 0)
         return ref

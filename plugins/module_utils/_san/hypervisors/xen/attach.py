@@ -132,9 +132,7 @@ def _repository_of_its_own(change: VmChange, now: Observed, wish: DiskWish) -> l
     if own is None:
         return [MakeRepository(change, wish.name, wish.initialize), MakeVolume(change, wish.name, shared)]
     _refuse_unshared_volume(now, wish, own[1])
-    plugged = now.estate.attached_hosts(own[1])
-    whole = all(host.id in plugged for host in now.estate.hosts)
-    repository = [] if whole else [MakeRepository(change, wish.name, wish.initialize)]
+    repository = [MakeRepository(change, wish.name, wish.initialize)] if now.estate.without(own[1]) else []
     return [*repository, *([] if own[1]["VDIs"] else [MakeVolume(change, wish.name, shared)])]
 
 

@@ -23,6 +23,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.xapi_xml 
 
 LVM_FC, LVM_ISCSI = "lvmohba", "lvmoiscsi"
 LISTED = "SR_BACKEND_FAILURE_107"
+_WITH_METADATA = {"metadata": "true"}
+"""Let a driver for LVM tell the names of the repositories that it finds."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,18 @@ class HbaListing:
 
     luns: Sequence[SeenLun] = ()
     adapters: Sequence[Element] = ()
+
+
+@dataclass(frozen=True)
+class CarriedRepository:
+    """A storage repository on a LUN, with what was written there of its name (sm, lvutil.srlist_toxml)."""
+
+    uuid: str
+    label: str = ""
+    description: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.uuid} ({self.label})" if self.label else self.uuid
 
 
 @dataclass(frozen=True)
@@ -71,10 +85,10 @@ def iscsi(session: XapiSession, host: str, target: IscsiTarget) -> list[SeenLun]
     return [_lun(lun) for lun in _listing(session, host, LVM_ISCSI, target.device_config).iter("LUN")]
 
 
-def repositories_on(session: XapiSession, host: str, kind: str, config: Mapping[str, str], name: ScsiName) -> list[str]:
-    """The UUIDs of the storage repositories that a LUN carries, whichever pool made them. Raises `RemoteError`."""
-    found = session.read("SR.probe", host, {**config, "SCSIid": name.xapi}, kind, {})
-    return [words(item, "UUID") for item in _document(str(found)).iter("SR")] if str(found).strip() else []
+def repositories_on(session: XapiSession, host: str, kind: str, config: Mapping[str, str], name: ScsiName) -> list[CarriedRepository]:
+    """The storage repositories that a LUN carries, whichever pool made them. Raises `RemoteError`."""
+    found = str(session.read("SR.probe", host, {**config, "SCSIid": name.xapi}, kind, _WITH_METADATA))
+    return [_carried(item) for item in _document(found).iter("SR")] if found.strip() else []
 
 
 def _listing(session: XapiSession, host: str, kind: str, config: Mapping[str, str]) -> Element:
@@ -103,6 +117,10 @@ def _lun(element: Element) -> SeenLun:
         number=_number(words(element, "LUNid") or words(element, "lun")),
         adapter=words(element, "adapter"),
     )
+
+
+def _carried(element: Element) -> CarriedRepository:
+    return CarriedRepository(*(words(element, tag) for tag in ("UUID", "name_label", "name_description")))
 
 
 def _number(text: str) -> int | None:

@@ -19,7 +19,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xe
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import host_lun, rescan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.estate import Estate
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.faults import explained
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.repositories import PASSING
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.repositories import LISTING
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import UNREACHABLE, Use
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Attempt, Plan, Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
@@ -59,7 +59,8 @@ def in_service(session: XapiSession, hosts: Sequence[str], name: ScsiName) -> li
 
 
 def _passed_on(seen: Estate, name: ScsiName) -> list[tuple[str, Record]]:
-    return [(ref, vdi) for ref, vdi in seen.vdis_of(name) if seen.sr[vdi["SR"]]["type"] in PASSING]
+    """The VDIs of the LUN that the driver lists by itself; what somebody has introduced by hand is left to them."""
+    return [(ref, vdi) for ref, vdi in seen.vdis_of(name) if seen.sr[vdi["SR"]]["type"] in LISTING]
 
 
 @dataclass
@@ -82,9 +83,9 @@ class ForgetRepository(Step):
         if own is None:
             return
         ref, sr = own
-        users = [vbd for vdi in sr["VDIs"] for vbd in seen.vdi[vdi]["VBDs"] if vbd in seen.vbd]
+        users = [vm for vdi in sr["VDIs"] for vm in seen.users(seen.vdi[vdi])]
         if users:
-            raise Refused(f"A VM has got LUN {self.name} as a disk in the meantime: detach it there first.")
+            raise Refused(f"VM {', '.join(users)} has got LUN {self.name} as a disk in the meantime: detach it there first.")
         try:
             for pbd in sr["PBDs"]:
                 if seen.pbd[pbd]["currently_attached"]:
