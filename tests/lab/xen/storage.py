@@ -187,6 +187,7 @@ class Login:
             raise sm_failure("ISCSIPort")
         self.port = int(port)
         self.target = config.get("targetIQN", "")
+        self.config = config
 
     def found(self) -> list[str]:
         """Return the targets behind the address."""
@@ -199,7 +200,16 @@ class Login:
         """Log in, and look for LUNs."""
         if self.target not in self.found():
             raise sm_failure("ISCSIDiscovery", "check target settings")
+        if self.target not in self.host.iscsi and not self._admitted():
+            raise sm_failure("ISCSILogin", "code is 24")
         self.refresh()
+
+    def _admitted(self) -> bool:
+        """Return whether the target lets the host in; a session that it has is not asked for a secret again."""
+        secret = self.config.get("chappassword_secret", "")
+        password = self.pool.secrets.get(secret, "") if secret else self.config.get("chappassword", "")
+        wanted = self.pool.chap.get(self.target)
+        return wanted is None or wanted == (self.config.get("chapuser", ""), password)
 
     def refresh(self) -> None:
         """Look for LUNs."""

@@ -300,11 +300,12 @@ class _Attach:
         warnings = _refuse_second_vm(vm, request, inventory) if had else _refuse_strangers(vm, request, inventory)
         hosts = _own_hosts(vm, inventory.hosts, request.ignore_hosts)
         seen = MakeVisible(hypervisor, hosts, wish.name, wish.timeout, request.size_bytes, self.presentation)
+        reach = Plan() if had else hypervisor.plan_reach(vm, wish)
         ahead = [slot for name, slot in request.ahead if not _has(vm, name)]
         given = hypervisor.plan_attach(vm, replace(wish, ahead=ahead, leaving=request.leaving, size_bytes=request.size_bytes))
         before, after = StillFree(hypervisor, vm, request), StillMapped(hypervisor, vm, request, seen)
         guarded = [before, *given.steps, after] if given.pending() else given.steps
-        plan = Plan([seen, *guarded], [*warnings, *given.warnings])
+        plan = Plan([*reach.steps, seen, *guarded], [*warnings, *reach.warnings, *given.warnings])
         outcome = carry_out(plan, self.check_mode)
         attachment = read_back(outcome, self.check_mode, lambda: hypervisor.attachment(vm, wish.name))
         if attachment is None and not self.check_mode:

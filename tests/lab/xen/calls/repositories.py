@@ -25,10 +25,11 @@ def sr_create(pool: Pool, given: Arguments) -> str:
     first = pool.master if shared else host
     values = ("name_label", "name_description", "content_type", "shared", "sm_config")
     sr = db.create("SR", **{name: given[name] for name in values}, type=kind, physical_size=-1, physical_utilisation=-1)
+    kept = pool.hidden(given["device_config"])
     hosts = [first, *(other for other in pool.hosts.values() if other is not first)] if shared else [first]
-    pbds = [db.create("PBD", host=other.ref, SR=sr, device_config=given["device_config"]) for other in hosts]
+    pbds = [db.create("PBD", host=other.ref, SR=sr, device_config=kept) for other in hosts]
     try:
-        driver(pool, kind, first, given["device_config"], sr).create()
+        driver(pool, kind, first, kept, sr).create()
     except Failure:
         for pbd in pbds:
             db.destroy("PBD", pbd)
@@ -125,7 +126,7 @@ def pbd_create(pool: Pool, given: Arguments) -> str:
         if pool.db.row("PBD", other)["host"] == args["host"]:
             raise Failure("PBD_EXISTS", args["SR"], args["host"], other)
     _want_no_internal_key(args["device_config"])
-    return pool.db.create("PBD", host=args["host"], SR=args["SR"], device_config=args["device_config"])
+    return pool.db.create("PBD", host=args["host"], SR=args["SR"], device_config=pool.hidden(args["device_config"]))
 
 
 def _want_no_internal_key(config: Mapping[str, str]) -> None:

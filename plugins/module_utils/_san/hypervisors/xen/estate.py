@@ -12,6 +12,7 @@ from functools import cached_property
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import machines, repositories
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.probing import IscsiTarget
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.repositories import PASSING
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     CONNECTED,
@@ -106,6 +107,19 @@ class Estate:
     def own_repository(self, name: ScsiName) -> tuple[str, Record] | None:
         """The repository that this collection made for a LUN, with its reference."""
         return next(((ref, sr) for ref, sr in self.sr.items() if self.own_lun(sr) == name), None)
+
+    def targets(self, sr: Record) -> list[IscsiTarget]:
+        """The iSCSI targets that the PBDs of a repository name."""
+        found = (repositories.target(pbd["device_config"]) for pbd in self.pbds(sr))
+        return [target for target in dict.fromkeys(found) if target]
+
+    def own_targets(self) -> list[tuple[str, Record]]:
+        """The repositories of iSCSI targets that this collection made and that are what they say, with their references."""
+        return [
+            (ref, sr)
+            for ref, sr in self.repositories_of(repositories.ISCSI)
+            if (iqn := repositories.marked_target(sr)) and all(target.iqn == iqn for target in self.targets(sr))
+        ]
 
     def vdis_of(self, name: ScsiName) -> list[tuple[str, Record]]:
         """The VDIs that are the LUN, with their references."""

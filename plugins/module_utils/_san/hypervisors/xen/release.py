@@ -16,7 +16,7 @@ from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, OutcomeUnknown, Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import estate as estates
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import host_lun, rescan
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import host_lun, rescan, target_steps
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.estate import Estate
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.faults import explained
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.repositories import LISTING
@@ -37,7 +37,8 @@ def plan_release(session: XapiSession, name: ScsiName) -> Plan:
     seen = estates.read(session)
     own = seen.own_repository(name)
     repository: list[Step] = [ForgetRepository(session, name, own[1])] if own else []
-    return Plan([*repository, *(ForgetDisk(session, name, vdi) for _ref, vdi in _passed_on(seen, name))])
+    disks = [ForgetDisk(session, name, vdi) for _ref, vdi in _passed_on(seen, name)]
+    return Plan([*repository, *disks]) + target_steps.plan_take_back(session, seen, name)
 
 
 def plan_forget(session: XapiSession, name: ScsiName) -> Plan:

@@ -27,6 +27,7 @@ _ON_BLOCK_DEVICES = frozenset({"lvm", "lvmoiscsi", LVM_FC, "lvmofcoe", "ext", "e
 RUN = "crossvisor.san"
 """The key in `other_config` under which an object bears the mark of the run that made it."""
 _MARK = re.compile(r"LUN (?P<lun>naa\.[0-9a-f]+)(?:, (?P<size>[0-9]+) bytes)?, made by crossvisor\.san(?: in run (?P<run>[0-9a-f-]+))?")
+_TARGET_MARK = re.compile(r"LUNs of the target (?P<iqn>\S+), made by crossvisor\.san in run (?P<run>[0-9a-f-]+)")
 _DISK_OF_THE_HOST = re.compile(r"/dev/disk/by-id/(?:(?!scsi-|wwn-|dm-)|scsi-[01S]ATA)|/dev/nvme")
 
 
@@ -36,9 +37,21 @@ def mark(name: ScsiName, size_bytes: int | None = None, run: str = "") -> str:
     return f"LUN {name}{size}, made by crossvisor.san{f' in run {run}' if run else ''}"
 
 
+def target_mark(iqn: str, run: str) -> str:
+    """The description of a repository that this collection makes for a target."""
+    return f"LUNs of the target {iqn}, made by crossvisor.san in run {run}"
+
+
+def marked_target(record: Record) -> str:
+    """The target for which this collection made the repository; empty for anybody else's."""
+    found = _TARGET_MARK.fullmatch(str(record.get("name_description", "")))
+    return found["iqn"] if found else ""
+
+
 def marked_run(record: Record) -> str:
     """The run that made the object, by its description; empty where it is not told."""
-    found = _MARK.fullmatch(str(record.get("name_description", "")))
+    text = str(record.get("name_description", ""))
+    found = _MARK.fullmatch(text) or _TARGET_MARK.fullmatch(text)
     return (found["run"] or "") if found else ""
 
 
