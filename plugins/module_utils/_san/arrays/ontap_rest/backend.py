@@ -12,11 +12,25 @@ from collections.abc import Callable, Collection, Sequence
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import (
     Change,
     LastLook,
+    LunAddress,
     ProvisionWish,
+    Restoration,
+    RestoreWish,
+    SnapshotChange,
+    SnapshotRemoval,
+    SnapshotWish,
     WithdrawWish,
     nobody_to_ask,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import lookup, mirrors, provision, states, withdraw
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import (
+    lookup,
+    mirrors,
+    provision,
+    restore,
+    snapshots,
+    states,
+    withdraw,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import (
     EVERY_FIELD,
     OntapClient,
@@ -26,7 +40,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_r
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import MissingRight, RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, Target, Use, Volume
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, Snapshot, Target, Use, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 OLDEST = (9, 11, 1)
@@ -87,6 +101,22 @@ class OntapRest:
     def plan_withdraw(self, wish: WithdrawWish) -> Change:
         """Unmap and, if wished, delete a LUN."""
         return withdraw.plan_withdraw(self._client, wish)
+
+    def snapshots(self, luns: Sequence[LunAddress | ScsiName], name: str = "") -> list[Snapshot]:
+        """The snapshots of the volumes of these LUNs."""
+        return snapshots.listing(self._client, luns, name)
+
+    def plan_snapshot(self, wish: SnapshotWish) -> SnapshotChange:
+        """Take, rename or change a snapshot."""
+        return snapshots.plan_snapshot(self._client, wish)
+
+    def plan_snapshot_removal(self, wish: SnapshotRemoval) -> SnapshotChange:
+        """Delete a snapshot."""
+        return snapshots.plan_removal(self._client, wish)
+
+    def plan_restore(self, wish: RestoreWish) -> Restoration:
+        """Restore one LUN in place."""
+        return restore.plan_restore(self._client, wish)
 
     def close(self) -> None:
         """Close the connection; ONTAP keeps no session."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 
+API_NOT_FOUND = "3"
 ENTRY_NOT_FOUND = "4"
 NOT_AUTHORISED = "6"
 NO_SPACE = "28"
@@ -22,6 +23,12 @@ LUN_ID_TAKEN_IN_GROUP = "1254206"
 ALREADY_MAPPED = "1254207"
 MAP_CONFLICT = "1254208"
 GROUP_IS_MAPPED = "1254213"
+SNAPSHOT_EXISTS = "525059"
+VOLUME_IS_FENCED = "524481"
+SNAPSHOT_OF_MIRROR = "1638521"
+SNAPSHOT_IS_OWNED = "1638543"
+SNAPSHOT_IS_LOCKED = "1638555"
+SNAPSHOT_NOT_FOUND = "1638600"
 SAME_SIZE = "1254226"
 LUN_ID_TAKEN_FOR_INITIATOR = "1254324"
 SVM_NOT_FOUND = "2621462"
@@ -42,9 +49,15 @@ LUN_NOT_FOUND = "5374875"
 LUN_TO_CHANGE_NOT_FOUND = "5374876"
 CREATED_BUT_UNREADABLE = "5374886"
 MAP_NOT_FOUND = "5374922"
+NO_CONSISTENCY_GROUP = "53411842"
+NO_CONSISTENCY_GROUP_OF_ID = "53411843"
 
 NO_LUN = (LUN_NOT_FOUND, LUN_TO_CHANGE_NOT_FOUND, ENTRY_NOT_FOUND)
 """There is no such LUN: the reference has two codes of that meaning for a change or a deletion."""
+
+NO_SNAPSHOT = (SNAPSHOT_NOT_FOUND, ENTRY_NOT_FOUND)
+NO_GROUP = (NO_CONSISTENCY_GROUP, NO_CONSISTENCY_GROUP_OF_ID, ENTRY_NOT_FOUND)
+"""There is no such snapshot, or no such consistency group."""
 
 CREATED_INCOMPLETE = frozenset({CREATED_WITHOUT_PROPERTIES, CREATED_BUT_UNREADABLE})
 """The LUN was created; what failed came after that."""
@@ -68,6 +81,11 @@ _WAYS_OUT = {
     SIZE_TOO_LARGE: "ask for a smaller size",
     LUN_ON_ROOT_VOLUME: "choose a data volume",
     LUN_EXISTS: _RUN_AGAIN,
+    SNAPSHOT_EXISTS: _RUN_AGAIN,
+    VOLUME_IS_FENCED: "a mirror or another job is at work on the volume; wait for its end, then run the task again",
+    SNAPSHOT_OF_MIRROR: "the volume is the destination of a mirror; do it at its source",
+    SNAPSHOT_IS_OWNED: "something needs the snapshot (`volume snapshot show -fields owners`); end that first",
+    SNAPSHOT_IS_LOCKED: "wait until it expires (`volume snapshot show -fields expiry-time,snaplock-expiry-time`)",
     GROUP_EXISTS: _RUN_AGAIN,
     OS_TYPE_OF_NEW_GROUP: _ONE_OS_TYPE,
     OS_TYPE_OF_MEMBER: _ONE_OS_TYPE,

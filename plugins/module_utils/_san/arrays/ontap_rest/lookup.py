@@ -25,14 +25,20 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_r
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import Group
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.states import refuse_volume_unless_online
 from ansible_collections.crossvisor.san.plugins.module_utils._san.entity_name import did_you_mean
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, InvalidInput, MissingRight, NotFound
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    Ambiguous,
+    CrossvisorError,
+    InvalidInput,
+    MissingRight,
+    NotFound,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ONLINE, UNKNOWN, Lun, LunMapping, Portal, Target, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 _LUNS = "/storage/luns"
 _LUN_FIELDS = (
     "name", "svm.name", "svm.uuid", "serial_number", "os_type", "space.size", "space.used", "status.state", "status.container_state",
-    "status.read_only", "comment", "location.volume.name", "lun_maps",
+    "status.read_only", "comment", "create_time", "location.volume.name", "location.volume.uuid", "lun_maps",
 )  # fmt: skip
 _GROUPS = "/protocols/san/igroups"
 _MEMBER_FIELDS = ("name", "os_type", "protocol", "initiators.name")
@@ -47,6 +53,8 @@ class StoredLun:
 
     lun: Lun
     comment: str
+    volume_id: str = ""
+    created: str = ""
 
 
 def lun_path(address: LunAddress) -> str:
@@ -72,6 +80,30 @@ def lun_of(client: OntapClient, uuid: str) -> StoredLun | None:
 def luns_with_serials(client: OntapClient, serials: Sequence[str]) -> list[StoredLun]:
     """The LUNs with these serial numbers, in as few requests as their length allows."""
     return [found for chunk in in_chunks(serials) for found in _luns(client, {"serial_number": chunk})]
+
+
+def find(client: OntapClient, wanted: LunAddress | ScsiName) -> StoredLun | None:
+    """The LUN at this place or of this name. Raises `InvalidInput` for what is no name of an ONTAP LUN, and `Ambiguous`."""
+    if isinstance(wanted, LunAddress):
+        return lun_at(client, wanted)
+    if wanted.ontap_serial is None:
+        maker = wanted.vendor or "its maker is not known"
+        raise InvalidInput(f"{wanted} is not the name of an ONTAP LUN ({maker}): look for it on another array.")
+    found = luns_with_serials(client, [wanted.ontap_serial])
+    if len(found) > 1:
+        places = ", ".join(f"{stored.lun.svm}:{stored.lun.path}" for stored in found)
+        raise Ambiguous(f"Several LUNs are named {wanted} on array {client.connection}: {places}; name one of them by SVM, volume and LUN.")
+    return found[0] if found else None
+
+
+def require(client: OntapClient, wanted: LunAddress | ScsiName) -> StoredLun:
+    """The same LUN. Raises `NotFound` when it is not there."""
+    stored = find(client, wanted)
+    if stored is None and isinstance(wanted, LunAddress):
+        raise no_lun(client, wanted, "correct its name")
+    if stored is None:
+        raise NotFound(f"There is no LUN {wanted} on array {client.connection}: correct its name, or ask the array that has it.")
+    return stored
 
 
 def _luns(client: OntapClient, match: Match) -> list[StoredLun]:
@@ -245,7 +277,8 @@ def _stored_lun(record: Record) -> StoredLun:
         svm_id=text_at(record, "svm.uuid", ""),
         read_only=value_at(record, "status.read_only") is True,
     )
-    return StoredLun(lun, text_at(record, "comment", ""))
+    created = text_at(record, "create_time", "")
+    return StoredLun(lun, text_at(record, "comment", ""), text_at(record, "location.volume.uuid", ""), created)
 
 
 def _naa(serial: str) -> ScsiName:

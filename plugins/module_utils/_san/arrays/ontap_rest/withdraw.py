@@ -16,10 +16,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_r
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import Group, is_ours
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.site import OntapStep, Site, refuse_others_work
 from ansible_collections.crossvisor.san.plugins.module_utils._san.entity_name import did_you_mean
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, InvalidInput, Refused, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
-from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 
 def plan_withdraw(client: OntapClient, wish: WithdrawWish) -> Change:
@@ -28,7 +27,7 @@ def plan_withdraw(client: OntapClient, wish: WithdrawWish) -> Change:
 
     Raises `Refused` when the LUN would be taken from initiators that the wish does not name.
     """
-    stored = _find(client, wish.lun)
+    stored = lookup.find(client, wish.lun)
     if stored is None:
         unknown = lookup.missing_place(client, wish.lun) if isinstance(wish.lun, LunAddress) else ()
         return Change(Plan(_sweep(client, wish), unknown), lambda: None)
@@ -71,19 +70,6 @@ def _sweep(client: OntapClient, wish: WithdrawWish) -> list[OntapStep]:
 def _is_left_over(group: Group, wish: WithdrawWish) -> bool:
     """Whether we made the group for initiators of the wish, and no LUN is mapped to it: an earlier run did not get to delete it."""
     return is_ours(group) and not group.luns and group.initiators <= {name.lower() for name in wish.initiators}
-
-
-def _find(client: OntapClient, wanted: LunAddress | ScsiName) -> lookup.StoredLun | None:
-    if isinstance(wanted, LunAddress):
-        return lookup.lun_at(client, wanted)
-    if wanted.ontap_serial is None:
-        maker = wanted.vendor or "its maker is not known"
-        raise InvalidInput(f"{wanted} is not the name of an ONTAP LUN ({maker}): look for it on another array.")
-    found = lookup.luns_with_serials(client, [wanted.ontap_serial])
-    if len(found) > 1:
-        places = ", ".join(f"{stored.lun.svm}:{stored.lun.path}" for stored in found)
-        raise Ambiguous(f"Several LUNs are named {wanted} on array {client.connection}: {places}; name one of them by SVM, volume and LUN.")
-    return found[0] if found else None
 
 
 def _leaving(wish: WithdrawWish, lun: Lun) -> list[LunMapping]:
