@@ -41,6 +41,18 @@ class LunAddress:
 
 
 @dataclass(frozen=True)
+class CloneOrigin:
+    """A LUN as a snapshot of its volume holds it, of which another LUN of that volume becomes a clone."""
+
+    lun: str
+    """Its name in the volume."""
+    snapshot: str
+
+    def __str__(self) -> str:
+        return f"{self.lun} in snapshot {self.snapshot}"
+
+
+@dataclass(frozen=True)
 class ProvisionWish:
     """A LUN that shall exist, and who shall see it."""
 
@@ -60,6 +72,8 @@ class ProvisionWish:
     comment: str = ""
     exclusive: bool = False
     """Refuse to let these initiators see a LUN that others see already: what those do with it, nobody can tell."""
+    clone_of: CloneOrigin | None = None
+    """What a new LUN begins with; it has the size and the operating system of that."""
     timeout: float = 300.0
 
     def strangers(self, lun: Lun) -> list[str]:
@@ -79,6 +93,8 @@ class WithdrawWish:
     """Also delete the LUN with its data; refused while another group maps it."""
     made_by: str = ""
     """The mark of the run that made the LUN: one that another run has made, or that somebody has written to since, is not deleted."""
+    clone_of: CloneOrigin | None = None
+    """Only a clone that this collection has made of that is taken away or deleted, whatever is named."""
     timeout: float = 300.0
 
 

@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, LastLook, ProvisionWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import codes, lookup, states
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, CloneOrigin, LastLook, ProvisionWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import clones, codes, lookup, states, volume_snapshots
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import JobUnfinished, OntapClient, segment
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import (
     LUN_IDS,
@@ -60,6 +60,8 @@ def plan_provision(client: OntapClient, wish: ProvisionWish, last_look: LastLook
         steps: list[OntapStep] = [_creation(site, wish), *_mapping_steps(site, wish)]
     else:
         states.refuse_unless_online(lun)
+        if stored is not None and wish.clone_of is not None:
+            clones.refuse_another(stored, wish.clone_of)
         _refuse_other_os_type(wish, lun)
         steps = [*_mapping_steps(site, wish), *_growth(site, wish, lun)]
     return Change(Plan(steps, states.warnings(lun) if lun else ()), site.report, mark=site.mark)
@@ -73,6 +75,10 @@ def is_rounding(asked: int, actual: int) -> bool:
 
 
 def _check(wish: ProvisionWish) -> None:
+    if wish.clone_of is not None and wish.size_bytes is not None:
+        raise InvalidInput(f"LUN {wish.address} is to be a clone, whose size is that of LUN {wish.clone_of}: leave the size out.")
+    if wish.clone_of is not None and wish.clone_of.lun == wish.address.lun:
+        raise InvalidInput(f"LUN {wish.address} cannot be a clone of itself: give the clone another name, or restore the LUN.")
     if wish.size_bytes is not None and wish.size_bytes <= 0:
         raise InvalidInput(f"The size {wish.size_bytes} of LUN {wish.address} is not a number of bytes above zero.")
     if wish.lun_id is not None and wish.lun_id not in LUN_IDS:
@@ -80,14 +86,23 @@ def _check(wish: ProvisionWish) -> None:
 
 
 def _creation(site: Site, wish: ProvisionWish) -> CreateLun:
-    if wish.size_bytes is None:
+    if wish.size_bytes is None and wish.clone_of is None:
         raise lookup.no_lun(site.client, wish.address, "give a size to create it, or correct its name")
     lookup.require_place(site.client, wish.address)
-    step = CreateLun(site, wish, wish.size_bytes)
+    step = CreateLun(site, wish, wish.size_bytes) if wish.clone_of is None else _cloning(site, wish, wish.clone_of)
     if len(step.comment) > _LONGEST_COMMENT:
         room = _LONGEST_COMMENT - len(site.mark) - 1
         raise InvalidInput(f"The comment for LUN {wish.address} has {len(wish.comment)} characters: shorten it to {room}.")
     return step
+
+
+def _cloning(site: Site, wish: ProvisionWish, origin: CloneOrigin) -> CloneLun:
+    place = volume_snapshots.volume_named(site.client, wish.address.svm, wish.address.volume)
+    snapshot = volume_snapshots.snapshot_named(site.client, place, origin.snapshot)
+    if snapshot is None:
+        raise volume_snapshots.no_snapshot(site.client, place, origin.snapshot)
+    volume_snapshots.refuse_unfit(snapshot, place)
+    return CloneLun(site, wish, None, origin)
 
 
 def _refuse_other_os_type(wish: ProvisionWish, lun: Lun) -> None:
@@ -158,7 +173,8 @@ class CreateLun(OntapStep):
     """Create a LUN, and know it again by its comment even when the answer was lost."""
 
     wish: ProvisionWish
-    size_bytes: int
+    size_bytes: int | None
+    """None where something else than the wish says it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -172,15 +188,9 @@ class CreateLun(OntapStep):
         return f"{self.site.mark} {self.wish.comment}".rstrip()
 
     def change(self) -> None:
-        body = {
-            "svm": {"name": self.wish.address.svm},
-            "name": lookup.lun_path(self.wish.address),
-            "os_type": self.wish.os_type,
-            "space": {"size": self.size_bytes, "guarantee": {"requested": not self.wish.thin}},
-            "comment": self.comment,
-        }
+        where = {"svm": {"name": self.wish.address.svm}, "name": lookup.lun_path(self.wish.address), "comment": self.comment}
         try:
-            self.site.client.post("/storage/luns", body, self.site.timeout)
+            self.site.client.post("/storage/luns", {**where, **self.contents()}, self.site.timeout)
         except JobUnfinished:
             self._may_come = True
             raise
@@ -188,6 +198,10 @@ class CreateLun(OntapStep):
             if error.code not in codes.CREATED_INCOMPLETE:
                 raise
         self._told_created = True
+
+    def contents(self) -> Mapping[str, Any]:
+        """What the LUN begins with, for the request."""
+        return {"os_type": self.wish.os_type, "space": {"size": self.size_bytes, "guarantee": {"requested": not self.wish.thin}}}
 
     def settled(self) -> bool:
         """After a lost answer, tell whether the LUN is there and was made by this run."""
@@ -198,8 +212,11 @@ class CreateLun(OntapStep):
     def check(self) -> None:
         if not self.site.client.wait_for(self._find, self.site.timeout):
             raise TimedOut(f"LUN {self.site.title} was created but is not visible after {self.site.timeout:g} s: look for it on the array.")
-        lun = self.site.require_lun()
-        if not is_rounding(self.size_bytes, lun.size_bytes) or lun.os_type != self.wish.os_type:
+        self.check_contents(self.site.require_lun())
+
+    def check_contents(self, lun: Lun) -> None:
+        """Raise `RemoteError` when the LUN does not begin with what was asked."""
+        if not is_rounding(self.size_bytes or 0, lun.size_bytes) or lun.os_type != self.wish.os_type:
             raise RemoteError(
                 f"LUN {self.site.title} was created with {lun.size_bytes} bytes and os_type {lun.os_type}, not as asked: {_EVENTS}."
             )
@@ -212,13 +229,17 @@ class CreateLun(OntapStep):
         if stored is None or not self._is_ours(stored):
             return
         if stored.comment or known is None:
-            refuse_others_work(stored, self.site.mark)
-        refuse_written(stored)
+            refuse_others_work(stored, self.site.mark, self.held(stored))
+        refuse_written(stored, self.held(stored))
         if self.site.others_see_it:
             raise Refused(f"LUN {self.site.title} has been mapped to other initiators since it was made, and stays")
         self.site.last_look([stored.lun], made=True)
         self.site.delete(f"/storage/luns/{stored.lun.id}", codes.NO_LUN, allow_delete_while_mapped="false")
         self.site.lun = None
+
+    def held(self, stored: lookup.StoredLun) -> int | None:
+        """Bytes that the LUN held from the start."""
+        return 0
 
     def before(self) -> Mapping[str, Any]:
         return {self.site.title: {"exists": False}}
@@ -240,6 +261,50 @@ class CreateLun(OntapStep):
             return False
         self.site.lun = stored.lun
         return True
+
+
+@dataclass
+class CloneLun(CreateLun):
+    """Create a LUN as a clone of one in a snapshot, with a serial number of its own."""
+
+    origin: CloneOrigin
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.title = f"create LUN {self.site.title} as a clone of {self.origin}"
+
+    @property
+    def comment(self) -> str:
+        """This run's mark, what it is a clone of, then the user's text."""
+        return f"{self.site.mark} {clones.token(self.wish.address.volume, self.origin)} {self.wish.comment}".rstrip()
+
+    def contents(self) -> Mapping[str, Any]:
+        path = lookup.lun_path(replace(self.wish.address, lun=self.origin.lun))
+        source = {"name": clones.path_in(self.origin.snapshot, path)}
+        return {"clone": {"source": source}, "space": {"guarantee": {"requested": not self.wish.thin}}}
+
+    def change(self) -> None:
+        try:
+            super().change()
+        except RemoteError as error:
+            if error.code not in codes.NO_LUN:
+                raise
+            raise RemoteError(
+                f"Snapshot {self.origin.snapshot} of volume {self.wish.address.svm}:{self.wish.address.volume} holds no LUN "
+                f"{self.origin.lun}: correct the name of the LUN, or choose another snapshot.",
+                error.code,
+            ) from error
+
+    def check_contents(self, lun: Lun) -> None:
+        """Note what the clone holds; its size and its operating system are its origin's."""
+        self.site.held = lun.used_bytes
+
+    def held(self, stored: lookup.StoredLun) -> int | None:
+        """What it held when it was seen first. One that was never seen is mapped nowhere, so that nobody can have written to it."""
+        return self.site.held if self.site.lun else stored.lun.used_bytes
+
+    def after(self) -> Mapping[str, Any]:
+        return {self.site.title: {"exists": True, "clone_of": str(self.origin), "thin": self.wish.thin, "comment": self.wish.comment}}
 
 
 @dataclass
@@ -407,7 +472,8 @@ class MapLun(OntapStep):
         super().__post_init__()
         self._choose(self.lun_id)
         self._sent = False
-        self._used = self.site.lun.used_bytes if self.site.lun else 0
+        self._used = self.site.lun.used_bytes if self.site.lun else None
+        self._existed = self.site.lun is not None
         self._made: CreateGroup | None = None
 
     def change(self) -> None:
@@ -453,7 +519,7 @@ class MapLun(OntapStep):
 
     def _take_back(self, lun: Lun, mapping: LunMapping) -> None:
         """Unmap what nobody uses; who has got it between the look and the unmapping gets it back."""
-        _refuse_if_written_since(self._used, lun, self.site.title)
+        _refuse_if_written_since(self._used if self._existed else self.site.held, lun, self.site.title)
         self.site.last_look([lun], self.site.made)
         self.site.unmap(mapping.group_id)
         try:

@@ -20,12 +20,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san import moment
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Restoration, RestoreWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import codes, lookup, states
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import JobUnfinished, OntapClient
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.clones import path_in
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.site import OntapStep, Site
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.volume_snapshots import (
     Place,
     TakeSnapshot,
     no_snapshot,
     places_of,
+    refuse_unfit,
     require_luns,
     site_of,
     snapshots_of,
@@ -39,7 +41,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, Snapshot
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 
-_WHOLE = ("", "valid")
 _LONGEST_REMARK = 220
 
 
@@ -56,7 +57,7 @@ def plan_restore(client: OntapClient, wish: RestoreWish) -> Restoration:
     snapshot = there.get(wish.snapshot)
     if snapshot is None:
         raise no_snapshot(client, place, wish.snapshot)
-    _refuse_unfit(snapshot, place)
+    refuse_unfit(snapshot, place)
     warnings = _refuse_if_made_later(stored, snapshot, title, wish.assume_same_lun)
     site = Site(client, lun.svm, title, wish.timeout, lun)
     site.lun = site.completed(lun)
@@ -66,12 +67,6 @@ def plan_restore(client: OntapClient, wish: RestoreWish) -> Restoration:
     kept = [KeepComment(site, restoration, stored.comment), KeepSize(site, size)]
     steps: list[OntapStep] = [*([safety] if safety else []), restoration, *kept]
     return Restoration(Plan(steps, warnings), site.require_lun(), site.require_lun, lambda: safety.taken if safety else None)
-
-
-def path_in(snapshot: str, path: str) -> str:
-    """ONTAP's name of a LUN as a snapshot of its volume holds it."""
-    volume, _slash, rest = path[len("/vol/") :].partition("/")
-    return f"/vol/{volume}/.snapshot/{snapshot}/{rest}"
 
 
 def _safety(client: OntapClient, place: Place, wish: RestoreWish, lun: Lun, there: Collection[str]) -> TakeSnapshot | None:
@@ -92,13 +87,6 @@ def _sizes_before(there: Iterable[Snapshot], lun: Lun, snapshot: str) -> list[in
     remark = re.compile(_remark(r"(\d+)", re.escape(lun.path), re.escape(snapshot)))
     found = [remark.fullmatch(one.comment) for one in there if one.made_by]
     return [int(match[1]) for match in found if match]
-
-
-def _refuse_unfit(snapshot: Snapshot, place: Place) -> None:
-    if snapshot.state not in _WHOLE:
-        raise Refused(
-            f"Snapshot {snapshot.name} of volume {place} is {snapshot.state}, from which nothing can be restored: choose another one."
-        )
 
 
 def _refuse_if_made_later(stored: lookup.StoredLun, snapshot: Snapshot, title: str, assume_same_lun: bool) -> list[str]:

@@ -26,7 +26,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_r
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.site import SETTLE_SECONDS, OntapStep, Site
 from ansible_collections.crossvisor.san.plugins.module_utils._san.entity_name import did_you_mean
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Snapshot
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
@@ -44,6 +44,7 @@ _FIELDS = (
     "size",
 )
 _MARK = re.compile(r"crossvisor\.san:[0-9a-f]{16}")
+_WHOLE = ("", "valid")
 _EVENTS = "look at the array's event log"
 
 
@@ -75,6 +76,20 @@ def require_luns(client: OntapClient, wanted: Sequence[LunAddress | ScsiName]) -
 def places_of(luns: Sequence[lookup.StoredLun]) -> list[Place]:
     """The volumes of the LUNs, each once."""
     return list(dict.fromkeys(Place(stored.lun.svm, stored.lun.volume, stored.volume_id) for stored in luns))
+
+
+def volume_named(client: OntapClient, svm: str, name: str) -> Place:
+    """One volume of an SVM. Raises `NotFound`."""
+    found = client.read("/storage/volumes", ("uuid",), {"svm.name": [svm], "name": [name]}, lambda record: text_at(record, "uuid"))
+    if not found:
+        raise NotFound(f"There is no volume {name} in SVM {svm} of array {client.connection}: correct its name.")
+    return Place(svm, name, found[0])
+
+
+def refuse_unfit(snapshot: Snapshot, place: Place) -> None:
+    """Raise `Refused` for a snapshot that is not whole."""
+    if snapshot.state not in _WHOLE:
+        raise Refused(f"Snapshot {snapshot.name} of volume {place} is {snapshot.state}, from which nothing can be had: choose another one.")
 
 
 def snapshots_of(client: OntapClient, place: Place, *names: str) -> list[Snapshot]:

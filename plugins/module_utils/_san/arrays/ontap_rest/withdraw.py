@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, LunAddress, WithdrawWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import codes, lookup, states
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, CloneOrigin, LunAddress, WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import clones, codes, lookup, states
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.groups import Group, is_ours
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.site import OntapStep, Site, refuse_others_work
@@ -33,6 +33,8 @@ def plan_withdraw(client: OntapClient, wish: WithdrawWish) -> Change:
         return Change(Plan(_sweep(client, wish), unknown), lambda: None)
     if wish.made_by:
         refuse_others_work(stored, wish.made_by)
+    if wish.clone_of is not None:
+        clones.refuse_another(stored, wish.clone_of)
     lun = stored.lun
     states.refuse_without_volume(lun)
     title = f"{lun.svm}:{lun.path}"
@@ -44,7 +46,7 @@ def plan_withdraw(client: OntapClient, wish: WithdrawWish) -> Change:
     steps += [DeleteGroup(site, group) for group in groups if _is_left_over(group, wish)]
     if wish.delete:
         _refuse_other_groups(lun, leaving)
-        steps.append(DeleteLun(site, lun, wish.made_by))
+        steps.append(DeleteLun(site, lun, wish.made_by, wish.clone_of))
     return Change(Plan(steps, _unknown_group(wish, lun, title)), site.report, leaving)
 
 
@@ -196,6 +198,7 @@ class DeleteLun(OntapStep):
 
     lun: Lun
     made_by: str = ""
+    clone_of: CloneOrigin | None = None
     final = True
 
     def __post_init__(self) -> None:
@@ -203,9 +206,11 @@ class DeleteLun(OntapStep):
         self.title = f"delete LUN {self.site.title} with its data"
 
     def change(self) -> None:
-        stored = lookup.lun_of(self.site.client, self.lun.id) if self.made_by else None
-        if stored is not None:
+        stored = lookup.lun_of(self.site.client, self.lun.id) if self.made_by or self.clone_of else None
+        if stored is not None and self.made_by:
             refuse_others_work(stored, self.made_by)
+        if stored is not None and self.clone_of is not None:
+            clones.refuse_another(stored, self.clone_of)
         self.site.delete(f"/storage/luns/{self.lun.id}", codes.NO_LUN, allow_delete_while_mapped="false")
 
     def check(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.restore import path_in
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.clones import path_in
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused, StepFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
 from tests.unit.ontap import GIB, SVM
