@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import devices, scsi
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.scsi import Disk, value
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import PATH_DEAD
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 _KIND = "mpath-"
@@ -33,6 +34,8 @@ class Grouping:
     name: ScsiName
     paths: Sequence[str]
     """The kernel's names of the paths by which the LUN is seen, `sda`."""
+    alive: Sequence[str]
+    """Those of them that do I/O, or are not known to do none."""
     map: str
     """The name of the multipath device of this LUN, `mpatha`; empty without one."""
     map_block: str
@@ -87,6 +90,7 @@ def _grouping(
     return Grouping(
         name=name,
         paths=blocks,
+        alive=[disk.block for disk in own if disk.state != PATH_DEAD],
         map=value(tree, f"{devices.CLASS}/{mine[0]}/dm/name") if mine else "",
         map_block=mine[0] if mine else "",
         strangers=[slave for slave in slaves if slave in whose and whose[slave] != name],

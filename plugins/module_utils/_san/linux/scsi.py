@@ -43,6 +43,7 @@ _SPEED = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*(G|M)(?:bit|bps|b/s|bit/s)
 _GBIT = {"g": 1.0, "m": 0.001}
 _NULLS = frozenset({"(null)", "<NULL>"})
 
+_NO_SIZE = "0"
 _PATH_STATES = {
     "running": PATH_ACTIVE,
     "quiesce": PATH_DISABLED,
@@ -185,13 +186,8 @@ def _scsi_host(tree: Tree, name: str) -> ScsiHost:
 
 
 def _disk(tree: Tree, address: str, path: str) -> Disk:
-    return Disk(
-        address=address,
-        path=path,
-        block=next(iter(tree.children(f"{path}/block")), ""),
-        name=_name(tree, path),
-        state=_state(tree, path),
-    )
+    block = next(iter(tree.children(f"{path}/block")), "")
+    return Disk(address=address, path=path, block=block, name=_name(tree, path), state=_state(tree, path, block))
 
 
 def _name(tree: Tree, path: str) -> ScsiName | None:
@@ -199,10 +195,12 @@ def _name(tree: Tree, path: str) -> ScsiName | None:
     return ScsiName.from_vpd83(page) if page else ScsiName.try_parse(value(tree, f"{path}/wwid"))
 
 
-def _state(tree: Tree, path: str) -> str:
+def _state(tree: Tree, path: str, block: str) -> str:
+    """A path without a size is dead, though Linux says that it runs: it was asked, and the target has no such LUN any more."""
     state = _PATH_STATES.get(value(tree, f"{path}/state"), UNKNOWN)
     alua = value(tree, f"{path}/access_state")
-    return _ALUA_STATES.get(alua, UNKNOWN) if state == PATH_ACTIVE and alua else state
+    told = _ALUA_STATES.get(alua, UNKNOWN) if state == PATH_ACTIVE and alua else state
+    return PATH_DEAD if told == PATH_ACTIVE and value(tree, f"{path}/block/{block}/size") == _NO_SIZE else told
 
 
 def _target(tree: Tree, disk: Disk) -> str:

@@ -15,7 +15,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kv
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import devices, multipath, scsi
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.multipath import Grouping
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import PATH_ACTIVE, PATH_DEAD
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import PATH_ACTIVE
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import libvirt_session
 
@@ -78,10 +78,13 @@ def _ask_again(path: str) -> Order:
 
 
 def _has_grown(tree: Tree, found: Grouping) -> bool:
-    """Whether every path that is alive is larger than the multipath device, which takes over the size of one of them, be it smaller."""
-    dead = {disk.block for disk in scsi.disks(tree) if disk.state == PATH_DEAD}
-    sizes = [devices.device_size(tree, path) for path in found.paths if path not in dead]
-    return min(sizes, default=0) > devices.device_size(tree, found.map_block)
+    """Whether a multipath device may take over the size of its paths, which is that of any of them, be it smaller.
+
+    One that is out of reach may know an old size; one without size is there and would be the new one.
+    """
+    sizes = {path: devices.device_size(tree, path) for path in found.paths}
+    told = [size for path, size in sizes.items() if path in found.alive or not size]
+    return min(told, default=0) > devices.device_size(tree, found.map_block)
 
 
 def _doing_io(tree: Tree) -> list[str]:
