@@ -96,6 +96,8 @@ class Disk:
     name: ScsiName | None
     state: str
     """As `LunPath.state`."""
+    empty: bool = False
+    """It runs and has no size: it was asked, and the target has no such LUN any more. So it is dead, until it is asked again."""
 
     @property
     def host(self) -> str:
@@ -187,7 +189,9 @@ def _scsi_host(tree: Tree, name: str) -> ScsiHost:
 
 def _disk(tree: Tree, address: str, path: str) -> Disk:
     block = next(iter(tree.children(f"{path}/block")), "")
-    return Disk(address=address, path=path, block=block, name=_name(tree, path), state=_state(tree, path, block))
+    state = _state(tree, path)
+    empty = state == PATH_ACTIVE and value(tree, f"{path}/block/{block}/size") == _NO_SIZE
+    return Disk(address, path, block, _name(tree, path), PATH_DEAD if empty else state, empty)
 
 
 def _name(tree: Tree, path: str) -> ScsiName | None:
@@ -195,12 +199,10 @@ def _name(tree: Tree, path: str) -> ScsiName | None:
     return ScsiName.from_vpd83(page) if page else ScsiName.try_parse(value(tree, f"{path}/wwid"))
 
 
-def _state(tree: Tree, path: str, block: str) -> str:
-    """A path without a size is dead, though Linux says that it runs: it was asked, and the target has no such LUN any more."""
+def _state(tree: Tree, path: str) -> str:
     state = _PATH_STATES.get(value(tree, f"{path}/state"), UNKNOWN)
     alua = value(tree, f"{path}/access_state")
-    told = _ALUA_STATES.get(alua, UNKNOWN) if state == PATH_ACTIVE and alua else state
-    return PATH_DEAD if told == PATH_ACTIVE and value(tree, f"{path}/block/{block}/size") == _NO_SIZE else told
+    return _ALUA_STATES.get(alua, UNKNOWN) if state == PATH_ACTIVE and alua else state
 
 
 def _target(tree: Tree, disk: Disk) -> str:
