@@ -27,8 +27,8 @@ _RESIZE_SECONDS = 60.0
 def rescan(host: KvmHost, name: ScsiName) -> None:
     """Let every SAN adapter of the host look for LUNs, and the host read this one's size anew: every path's, then the multipath device's.
 
-    Where the host does not find it, every path whose target answers is asked which LUN it is: the array may have given the number of another
-    LUN to this one, of which Linux takes no notice. Targets of iscsi-direct pools are asked anew at each look.
+    Where the host does not find it, every path whose target answers is asked which LUN it is: the array may have given another
+    LUN's number to this one, of which Linux takes no notice. Targets of iscsi-direct pools are asked anew at each look.
 
     Raises why a target did not answer when the host has no other way to the LUN, because then no rescan can help; and `Refused` where the
     adapters are out of reach and QEMU's own initiator knows no target either.
