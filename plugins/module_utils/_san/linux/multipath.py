@@ -24,6 +24,9 @@ _DAEMON = "multipathd"
 _GROUPED = ("/dev/mapper/", "/dev/dm-", "/dev/disk/by-id/dm-")
 _TARGETS = "/sys/class/fc_remote_ports"
 _SESSIONS = "/sys/class/iscsi_session"
+_MAPPER = "/dev/mapper"
+_BINDINGS = "/etc/multipath/bindings"
+"""`mpatha 3600a…` a line (multipath.conf(5), user_friendly_names)."""
 _TARGET_ROLE = "target"
 
 
@@ -120,6 +123,13 @@ def pathless(tree: Tree) -> dict[str, ScsiName]:
     """The multipath devices without a path, by the kernel's name, and the LUN that each is of."""
     bare = [block for block in multipath_devices(tree) if not tree.children(f"{devices.CLASS}/{block}/slaves")]
     return {block: name for block in bare if (name := lun_of(tree, block))}
+
+
+def bound_lun(tree: Tree, path: str) -> ScsiName | None:
+    """The LUN that multipath keeps a friendly name for, `/dev/mapper/mpatha`, though the machine may not have it now."""
+    directory, _slash, name = path.rpartition("/")
+    rows = (line.split() for line in (tree.text(_BINDINGS) or "").splitlines()) if directory == _MAPPER else ()
+    return next((ScsiName.try_parse(row[1]) for row in rows if len(row) == 2 and row[0] == name), None)
 
 
 def daemon_runs(tree: Tree) -> bool:
