@@ -140,15 +140,16 @@ def test_every_path_is_asked_which_lun_it_is_before_it_is_given(host: KvmHost, t
     assert wrote == [("/sys/class/block/sdc/device/rescan", "1")]
 
 
-def unmapped(root: Path, address: str) -> None:
-    """The kernel asked a path anew, and there is no LUN any more; what it was known as stays."""
-    next(root.rglob(f"{address}/block/*/size")).write_text("0\n")
+def unmapped(root: Path, *addresses: str) -> None:
+    """The kernel asked these paths anew, and there is no LUN any more; what they were known as stays."""
+    for address in addresses:
+        next(root.rglob(f"{address}/block/*/size")).write_text("0\n")
 
 
 def test_a_map_none_of_whose_paths_answers_would_hang_its_vm_and_is_not_given(
     host: KvmHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host.access, "write", lambda _orders: [unmapped(tmp_path, address) for address in ("7:0:0:1", "7:0:1:1")])
+    monkeypatch.setattr(host.access, "write", lambda _orders: unmapped(tmp_path, "7:0:0:1", "7:0:1:1"))
     with pytest.raises(Refused, match=r"Host kvm01 has LUN .* by 2 paths \(sda, sdb\), and the array answers on none: check"):
         later(host, NAME)
 
