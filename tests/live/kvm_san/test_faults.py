@@ -26,7 +26,8 @@ PATHS_SECONDS = 90.0
 ALIVE = ["active"] * 4
 UDEV_SECONDS = 15
 STOP_UDEV = f"udevadm control --stop-exec-queue; systemd-run --quiet sh -c 'sleep {UDEV_SECONDS}; udevadm control --start-exec-queue'"
-NAME_FRIENDLY = "sed -i 's/user_friendly_names no/user_friendly_names yes/' /etc/multipath.conf; multipathd reconfigure"
+NAME_FRIENDLY = r"printf 'overrides {\n user_friendly_names yes\n}\n' >>/etc/multipath.conf; multipathd reconfigure"
+"""An override, because multipath's own settings for NetApp say otherwise (libmultipath/hwtable.c)."""
 GROUP = "vg_guest"
 """What a host's LVM makes of a guest's logical volume that it finds on a LUN: a device of device mapper, known by its name and UUID."""
 
