@@ -30,7 +30,9 @@ _ATTRIBUTES = (
     "negotiated_linkrate node_name partition persistent_address persistent_port port_name port_speed port_state proc_name protocol roles "
     "sas_address size speed state subsysnqn subsystem_vendor symbolic_name targetname transport type uuid vendor wwid"
 )
-_COPIED = "proc/self/mountinfo proc/1/mountinfo proc/swaps etc/iscsi/initiatorname.iscsi etc/os-release etc/nvme/hostnqn"
+_COPIED = (
+    "proc/self/mountinfo proc/1/mountinfo proc/swaps etc/iscsi/initiatorname.iscsi etc/multipath/bindings etc/os-release etc/nvme/hostnqn"
+)
 
 _CLAIMED = "crossvisor-claimed"
 _CLAIMS = """
