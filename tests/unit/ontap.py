@@ -102,7 +102,7 @@ def endpoint(certificates: Certificates) -> Iterator[Endpoint]:
     connection = Connection("array", "ontap", "127.0.0.1", port, USERNAME, PASSWORD, ca_path=str(certificates.authority), timeout=10.0)
     scripted = Endpoint(connection)
     server.RequestHandlerClass = type("Handler", (_Handler,), {"endpoint": scripted})
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
         yield scripted
