@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 
 
 def main() -> None:
@@ -27,8 +28,7 @@ def main() -> None:
         "memory": usage.ru_maxrss / 1024,
         "exit_code": os.waitstatus_to_exitcode(status),
     }
-    with open(report, "w", encoding="utf-8") as file:
-        json.dump(cost, file)
+    Path(report).write_text(json.dumps(cost))
 
 
 if __name__ == "__main__":
