@@ -114,7 +114,7 @@ class Bench:
         with closing(Xen(CONNECTION, InProcess(self))) as hypervisor:
             if verb in ("attach", AGAIN):
                 return attach.attach(hypervisor, request, check_mode=False, sleep=lambda _seconds: None)
-            return attach.detach(hypervisor, request, release=True, check_mode=False, sleep=lambda _seconds: None)
+            return attach.detach(hypervisor, request, release=verb != "detach_only", check_mode=False, sleep=lambda _seconds: None)
 
     def targets(self) -> list[IscsiLogin]:
         """What the array says of where it shows LUNs."""

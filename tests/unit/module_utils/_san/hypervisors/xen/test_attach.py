@@ -406,12 +406,6 @@ class TestOverFibreChannel:
         with pytest.raises(Refused, match="is used by lvmohba file system"):
             give(pool, "app02", initialize=True)
 
-    @pytest.mark.parametrize("method", ["hba", "udev"])
-    def test_other_ways_are_refused(self, method: str) -> None:
-        pool = over_fc()
-        with pytest.raises(Refused, match=f"fc_method {method} is not available in this version"):
-            give(pool, fc_method=method)
-
     def test_a_pool_that_does_not_offer_the_type_is_told(self) -> None:
         pool = over_fc()
         pool.supported.remove("lvmohba")
