@@ -160,8 +160,8 @@ options:
         one that was released before is taken up again, with its data.
       - With V(hba) and V(udev), which the vendor does not support, the guest gets the LUN itself. What an SR of the pool lies on is refused
         as ever. There is no way back once the hosts have begun to let go of it (O(release)).
-      - With V(hba), the driver of that name hands it on, which chooses a LUN by size alone. It is asked only where the LUN is the only one of
-        its size that nobody has, and what it took is read back and given back when it is another. The pool's repository of that type is
+      - With V(hba), the driver of that name hands it on, which chooses a LUN by size alone. It is asked only where the LUN is the only one
+        of its size that nobody has, and what it took is read back and given back when it is another. The pool's repository of that type is
         adopted, or made and taken back.
       - With V(udev), the device of the VM's own host is introduced by its path. The VM runs on this host alone then; high availability
         refuses it.

@@ -143,6 +143,10 @@ class Estate:
         attached = self.attached_hosts(sr)
         return [host.name for host in self.hosts if host.state != UNREACHABLE and host.id not in attached]
 
+    def can_be_unplugged(self, sr: Record) -> bool:
+        """Whether every host that has a repository plugged in is live; one that is down keeps the pool from forgetting it."""
+        return all(self.is_live(pbd["host"]) for pbd in self.pbds(sr) if pbd["currently_attached"])
+
     def is_live(self, ref: str) -> bool:
         """Whether a host (reference) is there and answers."""
         return ref in self.host and self._state(self.host[ref]) != UNREACHABLE

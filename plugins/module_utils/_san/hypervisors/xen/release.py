@@ -44,7 +44,7 @@ def plan_release(session: XapiSession, name: ScsiName) -> Plan:
     own = seen.own_repository(name)
     repository: list[Step] = [ForgetRepository(session, name, own[1])] if own else []
     disks = [ForgetDisk(session, name, vdi, seen.sr[vdi["SR"]]["type"] != ISCSI) for _ref, vdi in _forgettable(seen, name)]
-    empty = [ForgetPassing(session, name, sr) for _ref, sr in _for_nothing_else(seen, name)]
+    empty = [ForgetPassing(session, name, sr) for _ref, sr in _for_nothing_else(seen, name) if seen.can_be_unplugged(sr)]
     return Plan([*repository, *disks, *empty]) + target_steps.plan_take_back(session, seen, name)
 
 
