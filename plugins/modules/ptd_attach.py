@@ -164,7 +164,8 @@ options:
         of its size that nobody has, and what it took is read back and given back when it is another. The pool's repository of that type is
         adopted, or made and taken back.
       - With V(udev), the device of the VM's own host is introduced by its path. The VM runs on this host alone then; high availability
-        refuses it.
+        refuses it. The repository that is made for it must not be scanned by anybody, because that driver forgets what is no file of its
+        directory, also while a VM uses it.
       - Over iSCSI, a guest gets the LUN itself, and this option has no effect.
       - Without it, V(sr).
     type: str

@@ -185,5 +185,7 @@ def _remarks(now: Observed, wish: DiskWish, by_adapter: bool) -> list[str]:
         return []
     if method == SR:
         return [f"The guest of VM {vm} sees a disk on LUN {name}, not the LUN itself: over Fibre Channel, XAPI supports nothing else."]
-    bound = f", and VM {vm} runs on this host alone" if method == UDEV else ""
+    bound = (
+        f", VM {vm} runs on this host alone, and its SR must not be scanned, which would make it forget the LUN" if method == UDEV else ""
+    )
     return [f"LUN {name} is handed on by fc_method {method}, which the vendor does not support{bound}."]

@@ -303,7 +303,10 @@ class Estate:
         """VMs with a disk that is a LUN of which the driver does not tell which."""
         for ref, vm in self.vm.items():
             for vbd in self.disks_of(ref) if machines.is_machine(vm) else ():
-                if vbd["VDI"] in self.vdi:
+                if vbd["VDI"] not in self.vdi and vbd["currently_attached"]:
+                    how = f"has the disk SCSI({machines.BUS}:{vbd['userdevice']}), whose VDI the pool has forgotten"
+                    yield Use("VM", vm["name_label"], vm["uuid"], how)
+                elif vbd["VDI"] in self.vdi:
                     vdi, sr, name = self.behind(vbd)
                     if sr["type"] in PASSING and name is None:
                         how = f"has the disk {vdi['name_label'] or vdi['uuid']} of SR {sr['name_label']}, which does not tell its LUN"

@@ -158,6 +158,13 @@ def test_a_device_is_introduced_by_multipaths_name_where_the_host_has_multipath(
     assert locations == [f"/dev/mapper/{bench.lun.xapi}"]
 
 
+def test_a_scan_that_forgets_the_device_of_a_vm_does_not_make_the_lun_free(bench: Bench) -> None:
+    bench.go("attach", **UDEV)
+    bench.lab.call("SR.scan", bench.lab.sr(xen_world.UDEV_SR))
+    with pytest.raises(Refused, match=rf"nobody can tell whether it is used .*VM {VM} .*whose VDI the pool has forgotten"):
+        bench.go("attach", vm="xendb01", **UDEV)
+
+
 def test_a_vm_that_is_off_and_at_home_nowhere_gets_no_device(bench: Bench) -> None:
     vm = bench.lab.vm(VM)
     bench.lab.call("VM.shutdown", vm)
