@@ -20,6 +20,7 @@ from tests.lab.world import naa_of
 
 PLAYBOOK = Path(__file__).with_name("lifecycle.yml")
 MAP, INFO = "Map the LUN", "Read everything a SAN client reads"
+ZAPI_INFO = f"{INFO} over ZAPI"
 MINUTES = 60.0
 
 
@@ -35,6 +36,7 @@ def environment(array: Running, tmp_path: Path) -> dict[str, str]:
         "LAB_PORT": str(array.port),
         "LAB_USERNAME": array.username,
         "REQUESTS_CA_BUNDLE": str(array.authority),
+        "SSL_CERT_FILE": str(array.authority),
     }
 
 
@@ -63,6 +65,24 @@ def test_the_life_of_a_lun(environment: dict[str, str], array: Running) -> None:
 
     assert play(environment, state="absent")[0]["changed"] == 3
     assert play(environment, state="absent")[0]["changed"] == 0
+
+
+def test_the_life_of_a_lun_over_zapi(environment: dict[str, str], array: Running) -> None:
+    assert play(environment, use_rest="never", initiators=1)[0]["changed"] == 3
+    again, tasks = play(environment, use_rest="never", initiators=1)
+    assert again["changed"] == 0
+    told = tasks[ZAPI_INFO]["ontap_info"]
+    assert tasks[MAP]["lun_naa_id"] == naa_of(told["lun_info"]["svm_san:/vol/vol_prod/collection"]["serial_number"])
+    assert presented(array, "iqn.1998-01.com.example:collection") == [7]
+
+    grown, tasks = play(environment, use_rest="never", size=3)
+    assert grown["changed"] == 2, "one more initiator and one more gibibyte"
+    assert int(tasks[ZAPI_INFO]["ontap_info"]["lun_info"]["svm_san:/vol/vol_prod/collection"]["size"]) == 3 * 1024**3
+    assert presented(array, "10:00:00:00:c9:00:00:02") == [7]
+
+    assert play(environment, use_rest="never", state="absent")[0]["changed"] == 3
+    assert play(environment, use_rest="never", state="absent")[0]["changed"] == 0
+    assert {row["method"] for row in array.control("GET", "/requests")["requests"]} == {"ZAPI"}
 
 
 def lun_of(tasks: dict[str, Any]) -> dict[str, Any]:

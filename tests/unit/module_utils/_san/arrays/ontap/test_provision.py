@@ -369,7 +369,7 @@ class TestEveryChange:
 
 
 class TestAJob:
-    def test_that_never_ends_is_named_with_what_it_may_still_do(self, by_rest: BenchInPlace) -> None:
+    def test_that_never_ends_is_named_with_what_it_may_still_do(self, by_rest: Bench) -> None:
         by_rest.fail(WRITES["create LUN"], {"job": True, "seconds": 3600})
         sentence = r"Job \S+ of array .* is still running after 60 s.*could not be undone .* create LUN .*it may still appear on the array"
         with pytest.raises(StepFailed, match=sentence):
@@ -382,7 +382,7 @@ class TestAJob:
         carry_out(change.plan, False)
         assert ids(change.lun()) == {GROUP: 0}
 
-    def test_that_fails_after_it_created_the_lun_has_created_it(self, by_rest: BenchInPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_that_fails_after_it_created_the_lun_has_created_it(self, by_rest: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         client = by_rest.client()
         post = client.post
         backend = by_rest.backend()
