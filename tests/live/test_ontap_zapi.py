@@ -15,10 +15,11 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_e
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import AuthenticationFailed, ConnectionFailed
 from tests.lab.ontap.running import Running, running
 from tests.lab.ontap.state import ZAPI
+from tests.live.modules import ModuleRunner
 from tests.ontap_backend import Bench
 from tests.unit.module_utils._san.arrays.ontap.test_provision_lun import TestALun  # noqa: F401 - they run here  # pylint: disable=unused-import
 from tests.unit.module_utils._san.arrays.ontap.test_withdraw import TestWithdrawing  # noqa: F401  # pylint: disable=unused-import
-from tests.unit.ontap import wish
+from tests.unit.ontap import HOST_A, SVM, wish
 
 RELEASE = "9.10.1"
 
@@ -60,3 +61,29 @@ def test_where_nobody_says_which_the_interface_that_is_there_is_asked(bench: Ben
         assert array.about().version == RELEASE
         array.close()
     assert sent == ["GET /api/cluster", "ZAPI system-get-version", "ZAPI cluster-identity-get"]
+
+
+def test_the_modules_do_over_zapi_what_they_do_by_rest(bench: Bench, modules: ModuleRunner) -> None:
+    before = bench.state()
+    connection = bench.connection
+    array = {
+        "type": "ontap_zapi", "hostname": connection.hostname, "port": connection.port, "username": connection.username,
+        "password": connection.password, "ca_path": connection.ca_path,
+    }  # fmt: skip
+    wanted = {
+        "svm": SVM,
+        "volume": "vol_prod",
+        "lun": "new",
+        "size": "1GiB",
+        "os_type": "vmware",
+        "initiators": list(HOST_A),
+        "array": array,
+    }
+    made = modules.succeed("lun_provision", wanted)
+    assert (made["changed"], made["lun_id"], made["array"]["version"]) == (True, 0, RELEASE)
+    assert {target["kind"] for target in made["targets"]} == {"iscsi", "fc"}
+    assert not modules.succeed("lun_provision", wanted)["changed"]
+    gone = {"state": "absent", "naa": made["naa"], "initiators": list(HOST_A), "delete": True, "assume_unused": True, "array": array}
+    assert modules.succeed("lun_provision", gone)["changed"]
+    assert bench.state() == before
+    assert {row["method"] for row in bench.server.control("GET", "/requests")["requests"]} == {"ZAPI"}

@@ -33,9 +33,10 @@ def open_either(connection: Connection) -> Array:
 
 
 def _by_zapi(connection: Connection, missing: CrossvisorError) -> Array:
+    zapi = OntapZapi(connection)
     try:
-        zapi = OntapZapi(connection)
         zapi.about()
-    except InterfaceMissing:
-        raise missing from None
+    except CrossvisorError as error:
+        zapi.close()
+        raise (missing if isinstance(error, InterfaceMissing) else error) from None
     return zapi
