@@ -15,7 +15,8 @@ version_added: 0.1.0
 description:
   - Makes one volume of a LUN that was attached to a Windows VM - the guest looks for the disk, brings it online, gets a GPT, one partition
     over all of it, a file system, and a drive letter or mount point. When the LUN has grown, partition and file system grow with it.
-  - The LUN is named by its identity, never by the number of a disk.
+  - The LUN is named by its identity, never by the number of a disk. A guest on Xen, whose disks tell no name, is the exception, see
+    O(address).
   - Everything is done over WMI by Windows Remote Management, without PowerShell. Only the directory of a mount point is made by starting
     C(cmd.exe) in the guest.
   - A disk that holds anything but the wished volume is left alone unless O(force) says that it may be lost. A disk is empty when it is raw
@@ -117,6 +118,17 @@ options:
       - This never applies to the disk that Windows runs from, to a disk of a cluster inside the guest, or to a LUN that was made smaller.
     type: bool
     default: false
+  address:
+    description:
+      - Where the hypervisor has put the disk, as M(crossvisor.san.ptd_attach) returns it in C(guest_address).
+      - Only a guest on Xen needs it, which is not told which LUN a disk is. There the disk of Xen in this place is taken, and only if it
+        has the size O(size_bytes). Without it, no disk is taken there.
+    type: str
+  size_bytes:
+    description:
+      - Size of the disk, as M(crossvisor.san.ptd_attach) returns it. Only a guest on Xen needs it, beside O(address).
+    type: int
+    default: 0
   timeout:
     description:
       - Seconds to wait until the guest shows the LUN, and for each change.
@@ -260,6 +272,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime
 from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import guests
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.access_path import AccessPath
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.wish import VolumeWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.xenbus import Place
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import guest_volume
 
@@ -290,6 +303,8 @@ def main() -> None:
             "allocation_unit": {"type": "int"},
             "blank": {"type": "bool", "default": False},
             "force": {"type": "bool", "default": False},
+            "address": {"type": "str"},
+            "size_bytes": {"type": "int", "default": 0},
             "timeout": {"type": "float", "default": 300.0},
         },
         required_one_of=[("naa", "serial", "planned_lun")],
@@ -312,13 +327,14 @@ def _reach(module: AnsibleModule) -> dict[str, Any]:
         mount=_mount(params["mount"]),
         blank=params["blank"],
         force=params["force"],
+        place=Place(wishes.place(params["address"] or None), params["size_bytes"]),
         timeout=params["timeout"],
     )
     with closing(guests.open_guest(module)) as guest:
         if params["state"] == "present":
             report = guest_volume.present(guest, wish, module.check_mode, beside)
         else:
-            report = guest_volume.absent(guest, name, wish.timeout, module.check_mode)
+            report = guest_volume.absent(guest, name, wish.timeout, module.check_mode, wish.place)
     return report.result()
 
 

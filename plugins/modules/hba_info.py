@@ -209,6 +209,10 @@ hosts:
               description: The LUN's number on this path, or null.
               returned: success
               type: int
+hypervisor_type:
+  description: Type of the hypervisor that was asked, such as V(vmware); null where this machine was read.
+  returned: success
+  type: str
 initiators:
   description: All initiator names of the listed adapters, sorted, in the spelling that the array wants.
   returned: success
@@ -260,9 +264,10 @@ def main() -> None:
     def read() -> dict[str, Any]:
         selection = hbas.HostSelection(module.params["hosts"], module.params["clusters"], module.params["vm"])
         if not hypervisors.names_hypervisor(module):
-            return hbas.report(hbas.this_machine(selection), module.params["kinds"])
+            return {**hbas.report(hbas.this_machine(selection), module.params["kinds"]), "hypervisor_type": None}
         with closing(hypervisors.open_hypervisor(module)) as hypervisor:
-            return hbas.report(hbas.hosts_of_endpoint(hypervisor, selection), module.params["kinds"])
+            found = hbas.report(hbas.hosts_of_endpoint(hypervisor, selection), module.params["kinds"])
+            return {**found, "hypervisor_type": hypervisor.type}
 
     runtime.run(module, read)
 

@@ -23,9 +23,11 @@ description:
   - If a step fails, what this run has done is undone.
   - An option that means nothing on the platform is an error that names it. On Hyper-V, those are O(disk_mode), O(datastore),
     O(mode=virtual), O(sharing=multi_writer) and O(sharing=physical_bus).
-  - On Xen, a LUN over iSCSI is taken from a storage repository of type C(iscsi) for the array's target, which the pool must have, with its
-    PBD plugged in on every host. Such a repository lists every LUN of the target that the hosts are shown, and each can be attached by
-    anybody; this module refuses one that anything in the pool uses, or that carries a storage repository of another pool.
+  - On Xen, a LUN over iSCSI is taken from the pool's storage repository of type C(iscsi) for the array's target. One that is there is
+    adopted, with its PBD plugged in on every host. Where there is none, it is made, shared by all hosts, of the target that O(iscsi) or
+    O(array) names, and it is taken back when the last LUN on it is released. Such a repository lists every LUN of the target that the
+    hosts are shown, and each can be attached by anybody; this module refuses one that anything in the pool uses, or that carries a storage
+    repository of another pool.
   - On Xen, O(place) is V(SCSI(0:n)), the device number of the disk, which Linux calls C(xvda) for 0, C(xvdb) for 1 and so on. A snapshot of
     a VM with a LUN as a disk is refused by XAPI. Nothing of this was ever run on a XenServer or XCP-ng host, only on a simulated one.
   - On Hyper-V, the LUN is offline on the host as long as a VM has it, and after it was taken back; one that is online there
@@ -161,6 +163,41 @@ options:
       - Without it, V(sr).
     type: str
     choices: [sr, hba, udev]
+  iscsi:
+    description:
+      - On Xen only, where the LUN is shown over iSCSI, for a pool that has no storage repository of that target yet. Elsewhere it has no
+        effect, because hosts know their targets themselves.
+      - What is left out is asked of O(array), which knows the targets of the SVM that has the LUN and has mapped it to an iSCSI initiator.
+    type: dict
+    suboptions:
+      address:
+        description:
+          - A portal of the target, by name or address.
+        type: str
+      port:
+        description:
+          - Its port; without it, 3260.
+        type: int
+      target:
+        description:
+          - The target's iSCSI name (IQN). Without it, the one behind O(iscsi.address) that shows the LUN.
+        type: str
+      chap_username:
+        description:
+          - Name by which the hosts prove to the target who they are (CHAP).
+        type: str
+      chap_password:
+        description:
+          - Secret for O(iscsi.chap_username). XAPI keeps it as a secret of the pool.
+        type: str
+      mutual_chap_username:
+        description:
+          - Name by which the target proves to the hosts who it is.
+        type: str
+      mutual_chap_password:
+        description:
+          - Secret for O(iscsi.mutual_chap_username).
+        type: str
   mount_point:
     description:
       - Where the guest shall mount the disk, such as V(C:\\mt1). Nothing is mounted here.
@@ -222,7 +259,8 @@ options:
     description:
       - The array that has the LUN. While hosts do not see the LUN, it is asked whether they can, and what it says ends the wait at once -
         that the LUN is not online, or that it is mapped to none of a host's initiators.
-      - It is asked for nothing else, and not at all where the hosts see the LUN at the first look. Without it, hosts wait for O(timeout).
+      - It is asked for nothing else but, on Xen, for its iSCSI targets (O(iscsi)), and not at all where the hosts see the LUN at the first
+        look. Without it, hosts wait for O(timeout).
 author:
   - The crossvisor.san authors (@crossvisor)
 extends_documentation_fragment:
@@ -403,16 +441,19 @@ actions:
   elements: str
 """
 
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime, wishes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays, hypervisors
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Hypervisor
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Hypervisor, IscsiLogin
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun, ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.iscsi_logins import logins
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.presentation import Presentation
 
 
@@ -450,6 +491,18 @@ def main() -> None:
             "single_path": {"type": "str", "choices": ["refuse", "allow", "mend"], "default": "refuse"},
             "datastore": {"type": "str"},
             "fc_method": {"type": "str", "choices": ["sr", "hba", "udev"]},
+            "iscsi": {
+                "type": "dict",
+                "options": {
+                    "address": {"type": "str"},
+                    "port": {"type": "int"},
+                    "target": {"type": "str"},
+                    "chap_username": {"type": "str"},
+                    "chap_password": {"type": "str", "no_log": True},
+                    "mutual_chap_username": {"type": "str"},
+                    "mutual_chap_password": {"type": "str", "no_log": True},
+                },
+            },
             "release": {"type": "bool", "default": False},
             "assume_unused": {"type": "bool", "default": False},
             "other_initiators": {"type": "list", "elements": "str", "default": []},
@@ -507,10 +560,15 @@ def _reach(module: AnsibleModule) -> dict[str, Any]:
 
 
 def _attach(module: AnsibleModule, hypervisor: Hypervisor, request: attach.AttachRequest) -> attach.AttachReport:
+    given = module.params["iscsi"]
     if not arrays.names_array(module):
-        return attach.attach(hypervisor, request, module.check_mode)
+        return attach.attach(hypervisor, _told(request, logins(given, None)), module.check_mode)
     with closing(Presentation(lambda: arrays.open_array(module, module.params["array"]), hypervisor, request.wish.name)) as presentation:
-        return attach.attach(hypervisor, request, module.check_mode, presentation=presentation)
+        return attach.attach(hypervisor, _told(request, logins(given, presentation)), module.check_mode, presentation=presentation)
+
+
+def _told(request: attach.AttachRequest, targets: Callable[[], Sequence[IscsiLogin]]) -> attach.AttachRequest:
+    return replace(request, wish=replace(request.wish, targets=targets))
 
 
 def _planned(naa: str | None) -> ScsiName:

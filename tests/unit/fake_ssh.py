@@ -11,7 +11,9 @@ ControlPath), and `-G` tells the configuration.
 from __future__ import annotations
 
 import shlex
+import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,9 +70,9 @@ class FakeSsh:
     def program(self) -> Path:
         return self.directory / "ssh"
 
-    def access(self, patience: float = 20) -> OverSsh:
+    def access(self, patience: float = 20, clock: Callable[[], float] = time.monotonic) -> OverSsh:
         """Access by this program to the host."""
-        return OverSsh(libvirt_uri.parse(f"qemu+ssh://root@kvm01/system?command={self.program}"), patience)
+        return OverSsh(libvirt_uri.parse(f"qemu+ssh://root@kvm01/system?command={self.program}"), patience, clock)
 
     def counts(self) -> Counter[str]:
         """How often it logged in, copied the host, only looked whether anything has changed, gave an order, made a tunnel."""

@@ -108,6 +108,13 @@ SAN_HOST: Machine = {
     "/etc/iscsi/initiatorname.iscsi": "InitiatorName=iqn.1993-08.org.debian:01:kvm01",
 }
 
+PATHLESS: Machine = {
+    path: content
+    for path, content in SAN_HOST.items()
+    if not any(part in path for part in ("7:0:0:1", "7:0:1:1", "dm-0/slaves", "block/sda", "block/sdb"))
+}
+"""`SAN_HOST` with a multipath device whose paths are all gone."""
+
 SEEN_LATER_NAME = ScsiName.from_ontap_serial("80Lab-aaaaa9")
 SEEN_LATER: Machine = {
     **path("7:0:0:9", "sdx", "65:112", SEEN_LATER_NAME.naa),

@@ -205,12 +205,15 @@ class Connect:
     failure: Callable[[], LibvirtError] | None = None
     """What every listing is answered with."""
     closed: bool = False
+    hostname: str = "kvm01"
+    uuid: str = HOST_UUID
+    """Of the host."""
 
     def getHostname(self) -> str:  # noqa: N802
-        return "kvm01"
+        return self.hostname
 
     def getCapabilities(self) -> str:  # noqa: N802
-        return f"<capabilities><host><uuid>{HOST_UUID}</uuid></host></capabilities>"
+        return f"<capabilities><host><uuid>{self.uuid}</uuid></host></capabilities>"
 
     def getVersion(self) -> int:  # noqa: N802
         return 7002022

@@ -79,6 +79,8 @@ class MemoryHypervisor:
     rescans: list[tuple[str, ...]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     attach_error: str = ""
+    reach: Plan = field(default_factory=Plan)
+    """Without what no host would see the LUN."""
     type: str = "memory"
     address: str = "hv.example.com"
     warnings: list[str] = field(default_factory=list)
@@ -119,6 +121,10 @@ class MemoryHypervisor:
             self.presented[host] = self.presented.get(host, 10**6) - 1
             if self.presented[host] <= 0:
                 self.seen.append(ScsiDevice(host, str(name), name, 1 << 30))
+
+    def plan_reach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
+        self.calls.append("plan_reach")
+        return self.reach
 
     def plan_attach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
         def act() -> None:

@@ -24,7 +24,7 @@ PRIVATE = "module_utils._san."
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("ending", "progress", "deadline"),
+    ("ending", "progress", "deadline", "moment"),
     ("scsi_name", "initiator_name", "entity_name"),
     ("model", "connection"),
     ("plan", "wishes"),

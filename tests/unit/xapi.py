@@ -26,7 +26,8 @@ LUN = ScsiName("600a098038304c61622d616161616131")
 OTHER = ScsiName("600a098038304c61622d616161616132")
 SIZE = 1 << 30
 TARGET = {"target": "192.0.2.11", "targetIQN": "iqn.1992-08.com.netapp:sn.1:vs.3"}
-WWPNS = ("0x1000000000000001", "0x1000000000000002")
+LOCAL = {"device": "/dev/disk/by-id/ata-Disk_1-part3"}
+"""What the PBD of a host's own storage names."""
 
 
 class Pool:
@@ -48,6 +49,8 @@ class Pool:
         self.fc_luns: dict[str, dict[ScsiName, int]] = {}
         self.carried: dict[ScsiName, list[str]] = {}
         """LUN → UUIDs of the repositories that it carries."""
+        self.written: dict[str, tuple[str, str]] = {}
+        """UUID of a repository → its name and description, as the driver writes them to the LUN when a host connects with it."""
         self.volumes: dict[str, dict[str, Any]] = {}
         """UUID of a repository → the volume on it, while the pool has forgotten it."""
         self.supported = ["ext", "iscsi", "lvmohba", "lvmoiscsi", "nfs"]
@@ -190,13 +193,15 @@ class Pool:
         self.closed = True
 
     def _call(self, method: str, arguments: tuple[Any, ...]) -> Any:
+        result: Any
         self.calls.append(method)
         if method in self.fail:
             raise self.fail.pop(method)
         kind, _dot, verb = method.partition(".")
         if verb == "get_all_records":
-            return {ref: {field: copy.copy(value) for field, value in record.items()} for ref, record in self.db[kind].items()}
-        result = getattr(self, f"_{kind}_{verb}")(*arguments)
+            result = {ref: {field: copy.copy(value) for field, value in record.items()} for ref, record in self.db[kind].items()}
+        else:
+            result = getattr(self, f"_{kind}_{verb}")(*arguments)
         if method in self.after:
             self.after.pop(method)()
         return result
@@ -208,12 +213,18 @@ class Pool:
         taken = {vbd["userdevice"] for vbd in self.vbds(vm)}
         return [str(number) for number in range(16) if str(number) not in taken]
 
-    def _SR_probe(self, host: str, config: dict[str, str], kind: str, _sm_config: dict[str, str]) -> str:  # noqa: N802
+    def _SR_probe(self, host: str, config: dict[str, str], kind: str, sm_config: dict[str, str]) -> str:  # noqa: N802
         wanted = ScsiName.try_parse(config.get("SCSIid", ""))
         if wanted:
-            found = "".join(f"<SR><UUID>{uuid}</UUID></SR>" for uuid in self.carried.get(wanted, ()))
+            assert sm_config == {"metadata": "true"}, "without it, nobody's name is told"
+            found = "".join(self._carried(uuid) for uuid in self.carried.get(wanted, ()))
             return f"<?xml version='1.0'?><SRlist>{found}</SRlist>"
         raise failure("SR_BACKEND_FAILURE_107", "", "The SCSIid parameter is missing or incorrect", self._listing(host, kind))
+
+    def _carried(self, uuid: str) -> str:
+        label, description = self.written.get(uuid, ("", ""))
+        names = f"<name_label>{escape(label)}</name_label><name_description>{escape(description)}</name_description>"
+        return f"<SR><UUID>{uuid}</UUID>{names}</SR>"
 
     def _listing(self, host: str, kind: str) -> str:
         in_use = {name for pbd in self.db["PBD"].values() for name in repositories.names(pbd["device_config"])}
@@ -221,7 +232,7 @@ class Pool:
             rows = [self._row("LUN", name, size, "LUNid") for name, size in self.iscsi_luns[host].items()]
             return f"<?xml version='1.0' ?><iscsi-target>{''.join(rows)}</iscsi-target>"
         rows = [self._row("BlockDevice", name, size, "lun") for name, size in self.fc_luns[host].items() if name not in in_use]
-        wwpn = WWPNS[list(self.fc_luns).index(host)]
+        wwpn = f"0x100000000000000{list(self.fc_luns).index(host) + 1}"
         names = f"<node_name>{wwpn}</node_name><port_name>{wwpn}</port_name>"
         port = f"<fc_host>{names}<port_state>Online</port_state><speed>16 Gbit</speed></fc_host>"
         adapter = f"<Adapter><host>host3</host><name>qla2xxx</name><manufacturer>QLogic</manufacturer><id>3</id>{port}</Adapter>"
@@ -264,6 +275,7 @@ class Pool:
         lun = ScsiName.try_parse(config["SCSIid"])
         assert lun is not None
         self.carried[lun] = [self.db["SR"][ref]["uuid"]]
+        self._write(ref)
         return ref
 
     def _SR_introduce(self, uuid: str, name: str, about: str, kind: str, content: str, shared: bool, sm: dict[str, str]) -> str:  # noqa: N802
@@ -275,7 +287,15 @@ class Pool:
         return self.add_pbd(record["SR"], record["host"], record["device_config"], attached=False)
 
     def _PBD_plug(self, ref: str) -> None:  # noqa: N802
-        self.db["PBD"][ref]["currently_attached"] = True
+        pbd = self.db["PBD"][ref]
+        if not self.db["host_metrics"][self.db["host"][pbd["host"]]["metrics"]]["live"]:
+            raise failure("HOST_OFFLINE", pbd["host"])
+        pbd["currently_attached"] = True
+        self._write(pbd["SR"])
+
+    def _write(self, ref: str) -> None:
+        sr = self.db["SR"][ref]
+        self.written[sr["uuid"]] = (sr["name_label"], sr["name_description"])
 
     def _PBD_unplug(self, ref: str) -> None:  # noqa: N802
         self.db["PBD"][ref]["currently_attached"] = False
@@ -297,7 +317,7 @@ class Pool:
         self.carried = {name: [other for other in uuids if other != uuid] for name, uuids in self.carried.items()}
 
     def _VDI_create(self, record: dict[str, Any]) -> str:  # noqa: N802
-        fields = {key: record[key] for key in ("name_label", "name_description", "sm_config", "sharable", "virtual_size")}
+        fields = {key: record[key] for key in ("name_label", "name_description", "sm_config", "sharable", "virtual_size", "other_config")}
         return self.add_vdi(record["SR"], **fields)
 
     def _VDI_destroy(self, ref: str) -> None:  # noqa: N802

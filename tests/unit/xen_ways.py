@@ -20,7 +20,7 @@ import XenAPI
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, OutcomeUnknown
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, IscsiLogin
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.backend import Xen
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach
@@ -34,8 +34,13 @@ from tests.lab.xen.server import xml_value
 VM = "xenapp01"
 KEPT = (VM, "xenha01", "xendb01")
 GROUPS = {"iscsi": xen_world.ISCSI_GROUP, "fc": xen_world.FC_GROUP}
+TARGET = "target"
+"""Over iSCSI from a target of which the pool has no repository yet."""
+FAR_LUN = "/vol/vol_dr/ds_replica"
 VERBS = ("attach", "detach")
-WAYS = [(protocol, verb) for protocol in GROUPS for verb in VERBS]
+AGAIN = "attach again"
+"""After it was attached, taken away and released: over Fibre Channel, what is on the LUN is taken up."""
+WAYS = [*((protocol, verb) for protocol in (*GROUPS, TARGET) for verb in VERBS), ("fc", AGAIN)]
 LASTING = ("lock", "fabric", "_world")
 """What no call changes of a pool."""
 READING = ("get_", "SR.probe", "session.")
@@ -75,10 +80,14 @@ class Bench:
         vms = self.lab.world["xen"]["vms"]
         vms[:] = [vm for vm in vms if vm["name"] in KEPT or vm.get("control_domain") or vm.get("template")]
         self.lab.pool.reset()
-        self.lun = ScsiName(self.lab.map_lun(GROUPS[protocol]).removeprefix("naa."))
+        self.lab.log_in()
+        mapped = self.lab.map_far(FAR_LUN) if protocol == TARGET else self.lab.map_lun(GROUPS[protocol])
+        self.lun = ScsiName(mapped.removeprefix("naa."))
         self.asked: list[str] = []
         self.before: dict[int, Happening] = {}
         """Number of a call, from 0 → what happens instead of it."""
+        self.instead: dict[int, Any] = {}
+        """Number of a call → what is answered in place of its result."""
         self.after: dict[int, Happening] = {}
         """Number of a call → what happens once it was carried out."""
 
@@ -95,15 +104,21 @@ class Bench:
         """Forget what was asked, and what shall go wrong."""
         self.asked.clear()
         self.before.clear()
+        self.instead.clear()
         self.after.clear()
 
     def go(self, verb: str, vm: str = VM, **wish: Any) -> attach.AttachReport:
         """Give the LUN to the VM, or take it from it and from the hosts."""
-        request = attach.AttachRequest(vm, DiskWish(self.lun, **{"timeout": 0.0, "initialize": True, **wish}))
-        with closing(Xen(CONNECTION, _Session(self))) as hypervisor:
-            if verb == "attach":
+        usual = {"timeout": 0.0, "initialize": True, "targets": self.targets}
+        request = attach.AttachRequest(vm, DiskWish(self.lun, **{**usual, **wish}))
+        with closing(Xen(CONNECTION, InProcess(self))) as hypervisor:
+            if verb in ("attach", AGAIN):
                 return attach.attach(hypervisor, request, check_mode=False, sleep=lambda _seconds: None)
             return attach.detach(hypervisor, request, release=True, check_mode=False, sleep=lambda _seconds: None)
+
+    def targets(self) -> list[IscsiLogin]:
+        """What the array says of where it shows LUNs."""
+        return [IscsiLogin(portal, iqn=iqn) for iqn, portals in self.lab.pool.targets.items() for portal in portals]
 
     def state(self) -> Any:
         """What there is, but not which LUNs a scan has listed and a host has looked for."""
@@ -123,7 +138,7 @@ class Bench:
         except Failure as failure:
             raise XenAPI.Failure(failure.description) from failure
         self.after.get(number, _nothing)()
-        return result
+        return self.instead.get(number, result)
 
 
 def _nothing() -> None:
@@ -133,7 +148,7 @@ def _nothing() -> None:
 CONNECTION = Connection(role="hypervisor", type="xen", hostname="xen01.lab", username=running.USERNAME, password=running.PASSWORD)
 
 
-class _Session(XapiSession):
+class InProcess(XapiSession):
     """A login whose calls stay in this process."""
 
     def __init__(self, bench: Bench) -> None:
@@ -189,8 +204,10 @@ class Trial:
 
     def __init__(self, protocol: str, verb: str) -> None:
         self.bench, self.verb = Bench(protocol), verb
-        if verb == "detach":
+        if verb != "attach":
             self.bench.go("attach")
+        if verb == AGAIN:
+            self.bench.go("detach")
         self._start = self.bench.kept()
         self.start()
         self.before, self._whole = self.bench.state(), canonical(self.bench.lab.pool)

@@ -146,6 +146,8 @@ class Cluster:
             raise win32(5937, f"The operation failed because '{resource.name}' is a cluster shared volume. ")
         if resource.state not in (OFFLINE, FAILED):
             raise win32(5019, f"The operation cannot be completed because resource '{resource.name}' is online. ")
+        if other := next(self.dependents(resource), None):
+            raise win32(5001, f"The operation cannot be completed because '{other.name}' is dependent on '{resource.name}'. ")
         self._forget(resource)
 
     def bring_online(self, resource: Resource, wait: bool) -> None:
@@ -169,14 +171,16 @@ class Cluster:
             raise win32(5018, f"The cluster resource '{resource.name}' could not be brought online by the resource monitor: {reason}. ")
 
     def take_offline(self, resource: Resource, wait: bool) -> None:
-        """Stop a resource with everything that depends on it."""
+        """Stop a resource with everything that depends on it; one that has failed stays failed."""
         self._settled(self.groups[resource.group])
         if resource.shared_volume:
             raise win32(5937, f"The operation failed because '{resource.name}' is a cluster shared volume. ")
+        if resource.state == FAILED:
+            raise win32(5038, f"The cluster resource '{resource.name}' failed. ")
         for other in self.dependents(resource):
-            self.take_offline(other, wait)
-        if resource.state in (OFFLINE, FAILED):
-            resource.state = OFFLINE
+            if other.state != FAILED:
+                self.take_offline(other, wait)
+        if resource.state == OFFLINE:
             return
         resource.state = OFFLINE_PENDING
         if wait:
@@ -193,7 +197,7 @@ class Cluster:
         self._settled(source)
         self._settled(group)
         moved = self._tree(resource)
-        if source.owner != group.owner and (online := next((member for member in moved if member.state != OFFLINE), None)):
+        if source.owner != group.owner and (online := next((member for member in moved if member.state not in (OFFLINE, FAILED)), None)):
             raise win32(5019, f"The operation cannot be completed because resource '{online.name}' is online. ")
         for member in moved:
             member.group = group.name
@@ -202,12 +206,14 @@ class Cluster:
         """Make the resource depend on another of its group."""
         if needed.name in resource.needs:
             raise win32(5003, f"The cluster resource dependency of '{resource.name}' on '{needed.name}' exists already. ")
-        if resource in self._needs_of(needed) or resource is needed:
-            raise win32(5047, f"A circular dependency would be created between '{resource.name}' and '{needed.name}'. ")
-        if resource.group != needed.group:
-            raise win32(5069, f"The dependency is not allowed: '{needed.name}' is not in group '{resource.group}'. ")
+        if resource is needed or resource.group != needed.group:
+            raise win32(87, f"The parameter is incorrect: '{needed.name}' is no other resource of group '{resource.group}'. ")
+        if resource in self._needs_of(needed):
+            raise win32(1059, f"Circular dependency was specified: '{needed.name}' depends on '{resource.name}'. ")
         if resource.state == ONLINE and needed.state != ONLINE:
-            raise win32(5004, f"The cluster resource '{needed.name}' is not online. ")
+            raise win32(
+                5019, f"The operation cannot be completed because resource '{resource.name}' is online, and '{needed.name}' is not. "
+            )
         resource.needs.append(needed.name)
 
     def remove_dependency(self, resource: Resource, needed: Resource) -> None:

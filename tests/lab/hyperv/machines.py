@@ -34,6 +34,13 @@ class Unit:
     lun: int = 0
     multipath: bool = False
 
+    @property
+    def instance(self) -> str:
+        """What Plug and Play calls it, with number signs, as it is part of the path of its device interface."""
+        names = f"disk&ven_{self.vendor.lower()}&prod_{self.model.lower().replace(' ', '_')}"
+        end = f"1&7f6ac24&0&{self.unique_id.lower()}" if self.multipath else f"5&{self.adapter:07x}&0&{self.target:02x}{self.lun:04x}"
+        return f"{'mpio' if self.multipath else 'scsi'}#{names}#{end}"
+
 
 @dataclass(eq=False)
 class Disk:

@@ -60,14 +60,14 @@ func (o *overlay) DeleteScsiLunState(ctx *simulator.Context, req *types.DeleteSc
 			continue
 		}
 		if h.devices[naa] != nil {
-			body.Fault_ = simulator.Fault("The device "+req.LunCanonicalName+" is still connected to the host.", &types.InvalidState{})
+			body.Fault_ = simulator.Fault("The device "+req.LunCanonicalName+" is still connected to the host.", &types.HostConfigFault{})
 			return body
 		}
 		delete(h.detached, naa)
 		body.Res = &types.DeleteScsiLunStateResponse{}
 		return body
 	}
-	body.Fault_ = simulator.Fault("The device "+req.LunCanonicalName+" is not in the detached list of the host.", &types.NotFound{})
+	body.Fault_ = simulator.Fault("The device "+req.LunCanonicalName+" is not in the detached list of the host.", &types.HostConfigFault{})
 	return body
 }
 

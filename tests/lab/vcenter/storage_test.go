@@ -171,16 +171,16 @@ func TestDetachedDeviceLeavesSilently(t *testing.T) {
 	b := newBench(t)
 	b.array.present(newLUN, wwpn1)
 	wantFault(t, b.rescan("esx01.lab", ""), "")
-	wantFault(t, b.forget("esx01.lab", newLUN), "NotFound")
+	wantFault(t, b.forget("esx01.lab", newLUN), "HostConfigFault")
 	wantFault(t, b.detach("esx01.lab", newLUN), "")
-	wantFault(t, b.forget("esx01.lab", newLUN), "InvalidState")
+	wantFault(t, b.forget("esx01.lab", newLUN), "HostConfigFault")
 	b.array.withdraw(newLUN)
 	wantFault(t, b.rescan("esx01.lab", ""), "")
 	if b.disk("esx01.lab", newLUN) != nil {
 		t.Error("the device is still there")
 	}
 	wantFault(t, b.forget("esx01.lab", newLUN), "")
-	wantFault(t, b.forget("esx01.lab", newLUN), "NotFound")
+	wantFault(t, b.forget("esx01.lab", newLUN), "HostConfigFault")
 	if losses := b.losses(); len(losses) != 0 {
 		t.Errorf("losses were logged: %v", losses)
 	}

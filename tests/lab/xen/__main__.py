@@ -27,7 +27,7 @@ from tests.lab.hyperv.fabric import ArrayControl, Fabric, WorldFabric
 from tests.lab.listener import Credentials, Listener, tls_context
 from tests.lab.world import build
 from tests.lab.xen.api import Api
-from tests.lab.xen.calls import HOLDS, IGNORES
+from tests.lab.xen.calls.drives import HOLDS, IGNORES
 from tests.lab.xen.canonical import canonical
 from tests.lab.xen.errors import Failure
 from tests.lab.xen.pool import Pool

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -115,6 +116,12 @@ class Pool:
         """How the guest of a VM answers when a disk shall go, where it does not agree."""
         self.volume_groups: dict[str, str] = {}
         """UUID of the SR whose volume group is on a LUN, by SCSI id."""
+        self.chap: dict[str, tuple[str, str]] = {}
+        """Name and secret that a target wants, where it wants any."""
+        self.secrets: dict[str, str] = {}
+        """Secrets by UUID, which no record tells."""
+        self.names_on_luns: dict[str, tuple[str, str]] = {}
+        """UUID of a repository on LVM → its name and description, as they were when a host last connected with it."""
         self.volumes: dict[str, dict[str, tuple[int, dict[str, str]]]] = {}
         """UUID of a repository on LVM → UUID of a volume that a client made → its size and ``sm_config``, on the LUN, forgotten or not."""
         self.hosts: dict[str, Host] = {}
@@ -146,6 +153,17 @@ class Pool:
         """Return the initiator name of a host."""
         return str(self.db.get("host", host.ref, "iscsi_iqn"))
 
+    def hidden(self, config: Mapping[str, str]) -> dict[str, str]:
+        """Return a device configuration as a PBD keeps it: its passwords are secrets of the pool, named by UUID."""
+        kept: dict[str, str] = {}
+        for key, value in config.items():
+            if key.endswith("password"):
+                kept[f"{key}_secret"] = secret = str(uuid.uuid4())
+                self.secrets[secret] = value
+            else:
+                kept[key] = value
+        return kept
+
     # -- what hosts see
 
     def rescan_fibre(self, host: Host) -> None:
@@ -162,11 +180,11 @@ class Pool:
         """Return the LUNs that a VM of the host uses: such a device stays, dead, when the array takes it away."""
         return {wanted: unit for wanted, unit in units.items() if self.attached(host, unit.uuid)}
 
-    def attached(self, host: Host, uuid: str) -> bool:
+    def attached(self, host: Host, wanted: str) -> bool:
         """Return whether a VM on the host uses the VDI of this UUID right now."""
         return any(
             row["currently_attached"] and self.db.row("VM", row["VM"])["resident_on"] == host.ref
-            for vdi in self.db.find("VDI", uuid=uuid)
+            for vdi in self.db.find("VDI", uuid=wanted)
             for row in self.attachments(vdi)
         )
 
@@ -251,6 +269,7 @@ class Pool:
         if row["type"].startswith("lvmo"):
             wanted = row["device_config"]["SCSIid"]
             self.volume_groups[wanted] = row["uuid"]
+            self.names_on_luns[row["uuid"]] = (row["name"], "")
             unit = self.master.sees(wanted)
             self.db.set("SR", ref, physical_size=unit.size - VG_ROOM if unit else 0)
         return ref

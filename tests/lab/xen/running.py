@@ -30,6 +30,11 @@ class Lab:
         self.fabric = WorldFabric(array)
         self.pool = Pool(part, array["svms"], self.fabric, addresses)
         self.apis = {name: Api(self.pool, name, Credentials(USERNAME, PASSWORD)) for name in addresses}
+        self.session = ""
+        self.log_in()
+
+    def log_in(self) -> None:
+        """Open the session of `call`, which ends when the pool goes back to the world."""
         self.session = self.apis[MASTER].call("session.login_with_password", [USERNAME, PASSWORD])
 
     def call(self, name: str, *parameters: Any) -> Any:
@@ -49,6 +54,14 @@ class Lab:
         maps = self._maps(group)
         maps.append({"lun": lun, "id": number})
         return world.naa_at(lun)
+
+    def map_far(self, lun: str) -> str:
+        """Show a LUN of the second SVM, which has a target of its own, to the hosts over iSCSI; return its NAA name."""
+        iqns = [hba["iqn"] for host in xen_world.HOSTS for hba in xen_world.hbas(host) if "iqn" in hba]
+        group = {"name": "xen_far", "protocol": "iscsi", "os_type": xen_world.OS_TYPE, "initiators": iqns, "maps": [{"lun": lun, "id": 0}]}
+        svm = self.world["array"]["svms"][1]
+        svm["igroups"].append(group)
+        return next(world.naa_of(row["serial"]) for volume in svm["volumes"] for row in volume["luns"] if lun.endswith(f"/{row['name']}"))
 
     def unmap_lun(self, group: str, lun: str = "/vol/vol_dev/spare") -> None:
         """Hide it again."""

@@ -67,7 +67,7 @@ class Driver:
     def scan(self) -> None:
         """Bring the VDIs in line with what is there."""
 
-    def probe(self) -> str:
+    def probe(self, _sm_config: Config) -> str:
         """Return what could be made, or is there already, as XML."""
         raise Failure("SR_BACKEND_FAILURE_38", "", "The requested method is not supported/implemented", "")
 
@@ -187,6 +187,7 @@ class Login:
             raise sm_failure("ISCSIPort")
         self.port = int(port)
         self.target = config.get("targetIQN", "")
+        self.config = config
 
     def found(self) -> list[str]:
         """Return the targets behind the address."""
@@ -199,7 +200,16 @@ class Login:
         """Log in, and look for LUNs."""
         if self.target not in self.found():
             raise sm_failure("ISCSIDiscovery", "check target settings")
+        if self.target not in self.host.iscsi and not self._admitted():
+            raise sm_failure("ISCSILogin", "code is 24")
         self.refresh()
+
+    def _admitted(self) -> bool:
+        """Return whether the target lets the host in; a session that it has is not asked for a secret again."""
+        secret = self.config.get("chappassword_secret", "")
+        password = self.pool.secrets.get(secret, "") if secret else self.config.get("chappassword", "")
+        wanted = self.pool.chap.get(self.target)
+        return wanted is None or wanted == (self.config.get("chapuser", ""), password)
 
     def refresh(self) -> None:
         """Look for LUNs."""
@@ -261,7 +271,7 @@ class Iscsi(LunPerVdi):
         self.login.refresh()
         return self.host.iscsi[self.login.target]
 
-    def probe(self) -> str:
+    def probe(self, _sm_config: Config) -> str:
         """See Driver: the pool's repositories of this target."""
         document, root = _document("SRlist")
         for _ref, row in self.db.rows("SR"):
@@ -307,7 +317,7 @@ class Hba(LunPerVdi):
         _look(self.pool, self.host)
         return self.host.fibre
 
-    def probe(self) -> str:
+    def probe(self, _sm_config: Config) -> str:
         """See Driver."""
         document, root = _document("SRlist")
         for _ref, row in self.db.rows("SR"):
@@ -352,6 +362,8 @@ class Lvm(Driver):
         if self.pool.volume_groups.get(self.config["SCSIid"]) != self.db.get("SR", self.sr, "uuid"):
             raise sm_failure("SRUnavailable", f"no such volume group: VG_XenStorage-{self.db.get('SR', self.sr, 'uuid')}")
         self.configure(allocation="thick", **MULTIPATHABLE)
+        row = self.db.row("SR", self.sr)
+        self.pool.names_on_luns[row["uuid"]] = (row["name_label"], row["name_description"])
 
     def destroy(self) -> None:
         """See Driver."""
@@ -368,13 +380,16 @@ class Lvm(Driver):
         used = sum(self.db.row("VDI", vdi)["virtual_size"] for vdi in self.db.users("SR", self.sr, "VDIs"))
         self.db.set("SR", self.sr, physical_size=unit.size - VG_ROOM, physical_utilisation=used, virtual_allocation=used)
 
-    def probe(self) -> str:
-        """See Driver: the repository that is on the LUN."""
+    def probe(self, sm_config: Config) -> str:
+        """See Driver: the repository that is on the LUN, with its names if ``metadata`` asks for them."""
         document, root = _document("SRlist")
         unit, found = self.seen(), self.pool.volume_groups.get(self.config["SCSIid"])
         if unit and found:
             device = f"/dev/disk/by-id/scsi-{unit.scsi_id}"
-            _children(document, root, "SR", {"UUID": found, "Devlist": device, "size": unit.size - VG_ROOM})
+            label, description = self.pool.names_on_luns.get(found, ("", ""))
+            names = {"name_label": label, "name_description": description, "pool_metadata_detected": "false"}
+            told = names if sm_config.get("metadata") == "true" else {}
+            _children(document, root, "SR", {"UUID": found, "Devlist": device, "size": unit.size - VG_ROOM, **told})
         return document.toprettyxml()
 
     def vdi_create(self, wish: Wish) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -25,31 +24,41 @@ SERIAL = "80Lab-aaaaa1"
 NAA = f"600a0980{SERIAL.encode().hex()}"
 SIZE = 64 << 20
 EMULATED_SECONDS = 300.0
+VIRTUAL_WWPN, VIRTUAL_WWNN = "50:01:a4:aa:aa:aa:aa:01", "50:01:a4:aa:aa:aa:aa:00"
 FC_ATTRIBUTES = ("port_name", "node_name", "port_state", "speed", "max_npiv_vports")
 
 Module = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def machines(running_kvm_san: KvmSan) -> KvmSan:
+    """The machines, restored once for all tests here, which leave them as they were."""
+    running_kvm_san.restore()
+    return running_kvm_san
+
+
+@pytest.fixture(scope="module")
 def sockets() -> Iterator[str]:
     """A directory whose name is short enough for the sockets of ssh."""
     with TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         yield directory
 
 
-@pytest.fixture
-def module(kvm_san: KvmSan, tmp_path: Path, sockets: str) -> Module:
+@pytest.fixture(scope="module")
+def module(machines: KvmSan, tmp_path_factory: pytest.TempPathFactory, sockets: str) -> Module:
     """Run a module of the collection on the host, as its administrator does."""
     variables = {
-        "ansible_ssh_executable": str(kvm_san.directory / COMMAND),
+        "ansible_ssh_executable": str(machines.directory / COMMAND),
         "ansible_control_path_dir": sockets,
         "ansible_python_interpreter": "/usr/bin/python3",
     }
-    (tmp_path / "inventory.json").write_text(json.dumps({"all": {"hosts": {HOST.name: variables}}}))
-    commands = Commands(tmp_path, EMULATED_SECONDS)
+    directory = tmp_path_factory.mktemp("ansible")
+    (directory / "inventory.json").write_text(json.dumps({"all": {"hosts": {HOST.name: variables}}}))
+    commands = Commands(directory, EMULATED_SECONDS)
 
     def run(name: str, **arguments: Any) -> dict[str, Any]:
-        ended = commands.ad_hoc(HOST.name, "-i", "inventory.json", "-m", f"crossvisor.san.{name}", "-a", json.dumps(arguments))
+        given = ["-a", json.dumps(arguments)] if arguments else []
+        ended = commands.ad_hoc(HOST.name, "-i", "inventory.json", "-m", f"crossvisor.san.{name}", *given)
         assert ended.code == 0, ended.output
         result: dict[str, Any] = json.loads(ended.output[ended.output.index("{") :])
         return result
@@ -57,9 +66,36 @@ def module(kvm_san: KvmSan, tmp_path: Path, sockets: str) -> Module:
     return run
 
 
-def test_a_lun_comes_is_told_and_goes(kvm_san: KvmSan, module: Module) -> None:
-    shell = kvm_san.machine(HOST.name)
-    kvm_san.make_lun("one", SERIAL, SIZE, 0)
+def test_what_the_machine_runs_on_is_told_as_systemd_does(machines: KvmSan, module: Module) -> None:
+    """It is a machine of QEMU, which was given no UUID, and a KVM host itself."""
+    facts = module("hypervisor_facts")["ansible_facts"]["crossvisor"]
+    shell = machines.machine(HOST.name)
+    assert shell.run("systemd-detect-virt") == "qemu"
+    assert (facts["source"], facts["type"], facts["virtualized"], facts["container"]) == ("local", "kvm", True, "")
+    assert (shell.run("ls /sys/class/dmi/id | grep -c uuid || true"), facts["vm_uuids"]) == ("0", [])
+
+
+def test_a_virtual_port_that_the_fabric_does_not_take_is_told_as_offline_and_is_no_initiator(machines: KvmSan, module: Module) -> None:
+    """Soft FCoE offers NPIV, and a fabric without a switch refuses it: the kernel makes the port and says "No Fabric Support"."""
+    shell = machines.machine(HOST.name)
+    (carrier,) = shell.run(f"grep -l {HOST.wwpn('a').replace(':', '')} /sys/class/fc_host/*/port_name | xargs dirname").split()
+    names = ":".join(name.replace(":", "") for name in (VIRTUAL_WWPN, VIRTUAL_WWNN))
+    shell.run(f"echo {names} >{carrier}/vport_create")
+    assert shell.run("cat /sys/class/fc_vports/*/vport_state") == "No Fabric Support"
+
+    told = module("hba_info", kinds=["fcoe"])
+    virtual = {
+        hba["port_wwn"]: [(port["port_wwn"], port["node_wwn"], port["status"]) for port in hba["vports"]]
+        for hba in told["hosts"][0]["hbas"]
+    }
+    assert virtual == {HOST.wwpn("a"): [(VIRTUAL_WWPN, VIRTUAL_WWNN, "offline")], HOST.wwpn("b"): []}
+    assert told["initiators"] == sorted([HOST.wwpn("a"), HOST.wwpn("b")])
+    shell.run(f"echo {names} >{carrier}/vport_delete")
+
+
+def test_a_lun_comes_is_told_and_goes(machines: KvmSan, module: Module) -> None:
+    shell = machines.machine(HOST.name)
+    machines.make_lun("one", SERIAL, SIZE, 0)
 
     disk = module("scsi_rescan", naa=NAA)["disk"]
     [found] = host_view.maps(shell)

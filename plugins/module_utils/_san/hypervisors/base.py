@@ -30,6 +30,31 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 
 
 @dataclass(frozen=True)
+class IscsiLogin:
+    """An iSCSI target of an array, and how initiators log in there. Without its name, whatever is behind the address."""
+
+    address: str
+    port: int = 3260
+    iqn: str = ""
+    username: str = ""
+    """CHAP's, by which the initiators prove who they are; empty for none."""
+    password: str = field(default="", repr=False)
+    mutual_username: str = ""
+    """CHAP's, by which the target does."""
+    mutual_password: str = field(default="", repr=False)
+
+    @property
+    def where(self) -> str:
+        """The target in words: its name, else where it is."""
+        return self.iqn or f"at {self.address}:{self.port}"
+
+
+def no_targets() -> Sequence[IscsiLogin]:
+    """Nobody knows of any."""
+    return ()
+
+
+@dataclass(frozen=True)
 class DiskWish:
     """Which LUN shall be a disk of a VM, and how. None leaves a setting as it is, or to the platform's default for a new disk."""
 
@@ -58,6 +83,8 @@ class DiskWish:
 
     size_bytes: int = 0
     """What the VM shall see of the LUN at least, after it has grown; 0 for any size."""
+    targets: Callable[[], Sequence[IscsiLogin]] = field(default=no_targets, compare=False)
+    """The iSCSI targets that may show the LUN, for a platform whose own configuration names them; asked only where that is missing."""
     single_path: str = "refuse"
     """What to do where the host of a VM has, or ought to have, the LUN by several paths and a VM would get, or has, one of them: `refuse`
     the first, `allow` it, or `mend` the second."""
@@ -117,6 +144,9 @@ class Hypervisor(Protocol):
 
     def rescan(self, hosts: Sequence[str], name: ScsiName) -> None:
         """Make the given hosts look for LUNs, and take back into service the named one where it was released."""
+
+    def plan_reach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
+        """Steps without which no host would see the LUN however often it looks; none on a platform whose hosts know their targets."""
 
     def plan_attach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
         """Steps that make the LUN, visible on the VM's host by then, a disk of the VM as wished.

@@ -131,6 +131,10 @@ class Several:
         for member, own in self._having(hosts):
             member.rescan(own, name)
 
+    def plan_reach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
+        first = self._homes[vm.id][0]
+        return first.hypervisor.plan_reach(first.vm, wish)
+
     def plan_attach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
         first, *others = self._homes[vm.id]
         if others and not first.active:

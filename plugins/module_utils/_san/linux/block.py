@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import devices, mounts, scsi, stacks
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import devices, mounts, multipath, scsi, stacks
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.mounts import Mount
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.stacks import Stack
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
@@ -21,7 +21,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 
 _BY_NUMBER = "/sys/dev/block"
 _REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "fuse.glusterfs"})
-_MULTIPATH = "mpath-"
 
 
 class BlockDevices:
@@ -53,8 +52,8 @@ class BlockDevices:
     def whole(self, path: str) -> ScsiName | None:
         """The LUN that a path stands for as a whole, by one of its paths or by multipath; None for a partition, a volume or no LUN."""
         block = self._block_of(path)
-        if block in self._disks or self._uuid(block).startswith(_MULTIPATH):
-            names = {disk.name for disk in self._below(block)}
+        if block and (block in self._disks or multipath.is_map(self._tree, block)):
+            names = {self._lun(leaf) for leaf in self._leaves(block)}
             return names.pop() if len(names) == 1 else None
         return None if block else ScsiName.try_parse(path)
 
@@ -106,19 +105,18 @@ class BlockDevices:
         return FileSystem(key, name, kind, [self._host], extents=list(dict.fromkeys(extents)))
 
     def _extent(self, leaf: str) -> str:
-        disk = self._disks.get(leaf)
-        return f"/dev/disk/by-id/{disk.name.wwn}" if disk and disk.name else f"/dev/{leaf}"
+        name = self._lun(leaf)
+        return f"/dev/disk/by-id/{name.wwn}" if name else f"/dev/{leaf}"
 
-    def _uuid(self, block: str) -> str:
-        return devices.dm_uuid(self._tree, block) if block else ""
+    def _lun(self, leaf: str) -> ScsiName | None:
+        """The LUN at the bottom: by its path, or by its multipath device once that has lost all of them."""
+        disk = self._disks.get(leaf)
+        return disk.name if disk else multipath.lun_of(self._tree, leaf)
 
     def _block_of(self, path: str) -> str:
         """The kernel's name of a block device, whatever link names it; empty if it is none."""
         name = self._tree.real(path).rpartition("/")[2] if path else ""
         return name if name and self._tree.exists(f"{devices.CLASS}/{name}") else ""
-
-    def _below(self, block: str) -> list[scsi.Disk]:
-        return [self._disks[leaf] for leaf in self._leaves(block) if leaf in self._disks]
 
     def _leaves(self, block: str) -> list[str]:
         """The devices at the bottom of a stack of partitions, multipath, volumes and RAID."""

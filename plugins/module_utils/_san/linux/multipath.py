@@ -102,6 +102,22 @@ def multipath_devices(tree: Tree) -> dict[str, str]:
     return {block: uuid for block, uuid in mapped if uuid.startswith(_KIND)}
 
 
+def is_map(tree: Tree, block: str) -> bool:
+    """Whether a block device, `dm-3`, is dm-multipath's."""
+    return devices.dm_uuid(tree, block).startswith(_KIND)
+
+
+def lun_of(tree: Tree, block: str) -> ScsiName | None:
+    """The LUN of a multipath device by that device's own word, which it keeps when all its paths are gone; None for another device."""
+    return ScsiName.try_parse(devices.dm_uuid(tree, block)) if is_map(tree, block) else None
+
+
+def pathless(tree: Tree) -> dict[str, ScsiName]:
+    """The multipath devices without a path, by the kernel's name, and the LUN that each is of."""
+    bare = [block for block in multipath_devices(tree) if not tree.children(f"{devices.CLASS}/{block}/slaves")]
+    return {block: name for block in bare if (name := lun_of(tree, block))}
+
+
 def daemon_runs(tree: Tree) -> bool:
     """Whether multipathd runs, by the names of the processes: its socket and its file in /run may outlive it."""
     return any(tree.text(f"/proc/{number}/comm") == _DAEMON for number in tree.children("/proc") if number.isdecimal())

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import devices
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import devices, multipath
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.scsi import Disk, value
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
@@ -49,12 +49,14 @@ class Stack:
 
 
 def stacks(tree: Tree, disks: Sequence[Disk]) -> list[Stack]:
-    """One for each LUN that the machine has as a block device."""
+    """One for each LUN that the machine has as a block device, be it a multipath device that has lost all its paths."""
     above = _above(tree)
     found: dict[ScsiName, list[str]] = {}
     for disk in disks:
         if disk.name and disk.block:
             found.setdefault(disk.name, []).append(disk.block)
+    for block, lun in multipath.pathless(tree).items():
+        found.setdefault(lun, []).append(block)
     return [_stack(tree, above, lun, paths) for lun, paths in found.items()]
 
 

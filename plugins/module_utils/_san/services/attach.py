@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san import deadline, progress
+from ansible_collections.crossvisor.san.plugins.module_utils._san import deadline, moment, progress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
     OutcomeUnknown,
     Refused,
@@ -259,8 +259,9 @@ class StillMapped(StillFree):
     seen: MakeVisible
 
     def look(self) -> None:
-        super().look()
-        lost = [host.name for host in self.seen.without_lun()]
+        with moment.one():
+            super().look()
+            lost = [host.name for host in self.seen.without_lun()]
         if lost:
             raise RemoteError(f"LUN {self.request.wish.name} is not visible on {', '.join(lost)} any more, so somebody took it away")
 
@@ -292,6 +293,17 @@ class _Attach:
     """`VirtualMachine.id` of the VM, once it was seen without the LUN."""
 
     def __call__(self) -> AttachReport:
+        hypervisor, wish = self.hypervisor, self.request.wish
+        with moment.one():
+            vm, hosts, plan = self._planned()
+        outcome = carry_out(plan, self.check_mode)
+        attachment = read_back(outcome, self.check_mode, lambda: hypervisor.attachment(vm, wish.name))
+        if attachment is None and not self.check_mode:
+            raise RemoteError(f"LUN {wish.name} is no disk of VM {vm.name} any more, because somebody else took it away: run this again.")
+        return AttachReport(outcome, vm, _names(hosts), attachment)
+
+    def _planned(self) -> tuple[VirtualMachine, list[Host], Plan]:
+        """The VM, the hosts that have to see the LUN, and what is to be done."""
         hypervisor, request, wish = self.hypervisor, self.request, self.request.wish
         inventory = hypervisor.inventory(devices=False)
         request = replace(request, other_initiators=_of_nobody(request.other_initiators, hypervisor))
@@ -300,16 +312,12 @@ class _Attach:
         warnings = _refuse_second_vm(vm, request, inventory) if had else _refuse_strangers(vm, request, inventory)
         hosts = _own_hosts(vm, inventory.hosts, request.ignore_hosts)
         seen = MakeVisible(hypervisor, hosts, wish.name, wish.timeout, request.size_bytes, self.presentation)
+        reach = Plan() if had else hypervisor.plan_reach(vm, wish)
         ahead = [slot for name, slot in request.ahead if not _has(vm, name)]
         given = hypervisor.plan_attach(vm, replace(wish, ahead=ahead, leaving=request.leaving, size_bytes=request.size_bytes))
         before, after = StillFree(hypervisor, vm, request), StillMapped(hypervisor, vm, request, seen)
         guarded = [before, *given.steps, after] if given.pending() else given.steps
-        plan = Plan([seen, *guarded], [*warnings, *given.warnings])
-        outcome = carry_out(plan, self.check_mode)
-        attachment = read_back(outcome, self.check_mode, lambda: hypervisor.attachment(vm, wish.name))
-        if attachment is None and not self.check_mode:
-            raise RemoteError(f"LUN {wish.name} is no disk of VM {vm.name} any more, because somebody else took it away: run this again.")
-        return AttachReport(outcome, vm, _names(hosts), attachment)
+        return vm, hosts, Plan([*reach.steps, seen, *guarded], [*warnings, *reach.warnings, *given.warnings])
 
     def _had(self, vm: VirtualMachine) -> bool:
         """Whether the VM has the LUN already. Raises `Refused` when it got it from somebody else since the first attempt."""
@@ -372,16 +380,17 @@ def _with_actions(kept: Sequence[str], report: AttachReport) -> AttachReport:
 
 
 def _detach(hypervisor: Hypervisor, request: AttachRequest, release: bool, check_mode: bool) -> AttachReport:
-    inventory = hypervisor.inventory(devices=False)
-    vm = pick_vm(inventory.virtual_machines, request.vm, inventory.silent)
-    plan = hypervisor.plan_detach(vm, request.wish.name, request.wish.timeout)
     hosts: list[Host] = []
-    if release:
-        claimed = without(vm.id, _claims(request, inventory))
-        warnings = refuse_unless_free(request.wish.name, claimed, _RELEASED, _DETACH_OR_KEEP, request.assume_unused)
-        hosts, let_go = _release(hypervisor, vm, request, inventory)
-        plan = Plan([*plan.steps, *let_go.steps], [*warnings, *plan.warnings, *let_go.warnings])
-    attachment = hypervisor.attachment(vm, request.wish.name) if check_mode else None
+    with moment.one():
+        inventory = hypervisor.inventory(devices=False)
+        vm = pick_vm(inventory.virtual_machines, request.vm, inventory.silent)
+        plan = hypervisor.plan_detach(vm, request.wish.name, request.wish.timeout)
+        if release:
+            claimed = without(vm.id, _claims(request, inventory))
+            warnings = refuse_unless_free(request.wish.name, claimed, _RELEASED, _DETACH_OR_KEEP, request.assume_unused)
+            hosts, let_go = _release(hypervisor, vm, request, inventory)
+            plan = Plan([*plan.steps, *let_go.steps], [*warnings, *plan.warnings, *let_go.warnings])
+        attachment = hypervisor.attachment(vm, request.wish.name) if check_mode else None
     return AttachReport(carry_out(plan, check_mode), vm, _names(hosts), attachment)
 
 
@@ -391,10 +400,11 @@ def release(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) ->
     This is how a run takes back what it has made: a disk that somebody attached meanwhile stays. Raises a `CrossvisorError`; `Refused`
     while anybody uses the LUN.
     """
-    inventory = hypervisor.inventory(devices=False)
-    vm = pick_vm(inventory.virtual_machines, request.vm, inventory.silent)
-    warnings = _refuse_users(request, inventory, _RELEASED)
-    hosts, plan = _release(hypervisor, vm, request, inventory)
+    with moment.one():
+        inventory = hypervisor.inventory(devices=False)
+        vm = pick_vm(inventory.virtual_machines, request.vm, inventory.silent)
+        warnings = _refuse_users(request, inventory, _RELEASED)
+        hosts, plan = _release(hypervisor, vm, request, inventory)
     return AttachReport(carry_out(Plan(plan.steps, [*warnings, *plan.warnings]), check_mode), vm, _names(hosts), None)
 
 
@@ -403,11 +413,12 @@ def forget(hypervisor: Hypervisor, request: AttachRequest, check_mode: bool) -> 
 
     Raises a `CrossvisorError`; `Refused` while the LUN has a user.
     """
-    inventory = hypervisor.inventory(devices=False)
-    vm = pick_vm(inventory.virtual_machines, request.vm, inventory.silent)
-    warnings = _refuse_users(request, inventory, "forgotten by the hosts")
-    hosts = _watched_hosts(vm, inventory.hosts, request.ignore_hosts)
-    plan = hypervisor.plan_forget([host.id for host in hosts], request.wish.name)
+    with moment.one():
+        inventory = hypervisor.inventory(devices=False)
+        vm = pick_vm(inventory.virtual_machines, request.vm, inventory.silent)
+        warnings = _refuse_users(request, inventory, "forgotten by the hosts")
+        hosts = _watched_hosts(vm, inventory.hosts, request.ignore_hosts)
+        plan = hypervisor.plan_forget([host.id for host in hosts], request.wish.name)
     return AttachReport(carry_out(Plan(plan.steps, [*warnings, *plan.warnings]), check_mode), vm, _names(hosts), None)
 
 

@@ -16,6 +16,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.session import Session
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.volume import plan_absent, plan_place, plan_present
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.wish import VolumeWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.xenbus import NOWHERE, Place
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Outcome, carry_out, read_back
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun, ScsiName
 
@@ -71,7 +72,7 @@ def present(guest: WindowsGuest, wish: VolumeWish, check_mode: bool, beside: Bes
     In check mode the guest does not look for new or grown disks, so that of a LUN that it has not seen yet only so much can be told:
     whether its place is free. `beside` is for check mode alone.
     """
-    session = guest.session(wish.name, wish.timeout)
+    session = guest.session(wish.name, wish.timeout, wish.place)
     if check_mode:
         session.storage = beside.then(session.storage)
         if session.found is None:
@@ -83,9 +84,10 @@ def present(guest: WindowsGuest, wish: VolumeWish, check_mode: bool, beside: Bes
     return VolumeReport(outcome, session.guest, wish.name, layout)
 
 
-def absent(guest: WindowsGuest, name: ScsiName, timeout: float, check_mode: bool) -> VolumeReport:
+def absent(guest: WindowsGuest, name: ScsiName, timeout: float, check_mode: bool, place: Place = NOWHERE) -> VolumeReport:
     """Let the guest no longer use the LUN; its data stays. Raises a `CrossvisorError`."""
-    session = guest.session(name, timeout)
+    session = guest.session(name, timeout, place)
+    session.refuse_unknown_place()
     outcome = carry_out(plan_absent(session), check_mode)
     layout = read_back(outcome, check_mode, session.look)
     return VolumeReport(outcome, session.guest, name, layout)

@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Array
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ONLINE, UNKNOWN, Host, Lun
+from ansible_collections.crossvisor.san.plugins.module_utils._san.initiator_name import initiator_kind
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ONLINE, UNKNOWN, Host, Lun, Target
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.hbas import initiators
+
+ISCSI = "iscsi"
 
 
 @dataclass
@@ -48,16 +51,27 @@ class Presentation:
             self.remark = f"the array could not be asked whether it maps the LUN to them ({str(error).rstrip('.')})"
             return ""
 
+    def targets(self) -> list[Target]:
+        """The iSCSI targets in service of the SVM that has the LUN, where it is mapped to an iSCSI initiator. Never raises."""
+        if self._silent:
+            return []
+        try:
+            lun = self._lun()
+            mapped = lun is not None and any(initiator_kind(name) == ISCSI for mapping in lun.mappings for name in mapping.initiators)
+            found = self._array.targets(lun.svm, {ISCSI}) if lun and mapped and self._array else []
+        except CrossvisorError as error:
+            self._silent = True
+            self.remark = f"the array could not be asked for its targets ({str(error).rstrip('.')})"
+            return []
+        return [target for target in found if target.serves]
+
     def close(self) -> None:
         """Log out, if the array was asked. Never raises."""
         if self._array is not None:
             self._array.close()
 
     def _asked(self, hosts: Collection[Host]) -> str:
-        if self._array is None:
-            self._array = self.open()
-            self._address = self._array.about().address
-        lun = next(iter(self._array.luns([self.name])), None)
+        lun = self._lun()
         if lun is None:
             self.remark = f"array {self._address} has no such LUN"
             return ""
@@ -74,6 +88,12 @@ class Presentation:
             )
         self.mapped, self.remark = True, f"array {self._address} maps it to them"
         return ""
+
+    def _lun(self) -> Lun | None:
+        if self._array is None:
+            self._array = self.open()
+            self._address = self._array.about().address
+        return next(iter(self._array.luns([self.name])), None)
 
     def _unmapped(self, lun: Lun, hosts: Collection[Host]) -> list[Host]:
         """The hosts whose initiators are known and none of which sees the LUN; none where nobody can tell who does."""

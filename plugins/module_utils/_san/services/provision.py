@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san import moment
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import (
     Array,
     Change,
@@ -214,7 +215,10 @@ class Asked:
         """Whatever uses the LUN or may use it, by the word of the array and of the hypervisor, and by whom the array shows it to."""
         elsewhere = claims_of_uses(lun.name, self.array.uses(lun)) if self.deleting else []
         hypervisor = self.hypervisor()
-        return [*elsewhere, *self._claims_here(lun, hypervisor)] if hypervisor else elsewhere
+        if hypervisor is None:
+            return elsewhere
+        with moment.one():
+            return [*elsewhere, *self._claims_here(lun, hypervisor)]
 
     def hypervisor(self) -> Hypervisor | None:
         """The hypervisor, logged in; None when there is none to ask."""

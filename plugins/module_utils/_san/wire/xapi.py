@@ -99,6 +99,9 @@ class XapiSession:
             return self._call(method, arguments, timeout)
         except OutcomeUnknown as lost:
             raise ConnectionFailed(f"{str(lost).rstrip('.')}; nothing was changed by that question.") from lost
+        except XapiFailure as failure:
+            told = f"The hypervisor {self.connection} refuses {method} ({failure}): see the pool's log, then run this task again."
+            raise XapiFailure(told, failure.code, failure.details) from failure
 
     def change(self, method: str, *arguments: Any, timeout: float) -> Any:
         """Change something within `timeout` seconds. Raises as `read`, and `OutcomeUnknown` when the answer was lost."""
@@ -166,6 +169,11 @@ class XapiSession:
             if failure.code in _NO_RIGHT:
                 raise MissingRight(
                     f"The account {self._username} may not call {method} at {self.connection}: give it the role pool-operator."
+                ) from failure
+            if failure.code == _SLAVE:
+                raise ConnectionFailed(
+                    f"The pool of the hypervisor {self.connection} has another master by now ({failure}), and nothing was done upon "
+                    f"{method}: run this task again."
                 ) from failure
             if failure.code in _GONE:
                 raise NotFound(f"What {method} was asked about is no longer in the pool ({failure}): run this task again.") from failure

@@ -159,7 +159,7 @@ class _Part:
             "MediaType": "Fixed hard disk media",
             "BytesPerSector": SECTOR,
             "Partitions": sum(1 for _volume in medium.volumes()),
-            "PNPDeviceID": f"{'MPIO' if unit.multipath else 'SCSI'}\\DISK&VEN_{unit.vendor.upper()}\\{unit.unique_id}",
+            "PNPDeviceID": unit.instance.replace("#", "\\").upper(),
             "SCSIBus": 0,
             "SCSIPort": unit.adapter + 2,
             "SCSITargetId": unit.target,

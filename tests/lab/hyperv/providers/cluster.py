@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from tests.lab.hyperv import clusters, property_list
 from tests.lab.hyperv.cim import Instance, ObjectPath, Row, Value
-from tests.lab.hyperv.clusters import Cluster, Group, Resource
+from tests.lab.hyperv.clusters import FAILED, Cluster, Group, Resource
 from tests.lab.hyperv.estate import Estate
 from tests.lab.hyperv.faults import not_found, win32
 from tests.lab.hyperv.machines import Disk, Machine
@@ -376,7 +376,8 @@ class _Methods(_Shared):
     def take_group_offline(self, call: Call) -> Mapping[str, Value]:
         group = self._group(call)
         for resource in self._cluster.members(group):
-            self._cluster.take_offline(resource, call.number("TimeOut") > 0)
+            if resource.state != FAILED:
+                self._cluster.take_offline(resource, call.number("TimeOut") > 0)
         group.online = False
         return NO_VALUES
 

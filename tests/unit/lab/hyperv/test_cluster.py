@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.lab.hyperv.clusters import FAILED, OFFLINE
 from tests.lab.hyperv.estate import Estate
 from tests.lab.hyperv.faults import ProviderFault, WsmanFault
 from tests.lab.hyperv.installation import CLASSES
@@ -291,6 +292,38 @@ def test_a_resource_online_on_another_node_does_not_change_its_group(node: Desk,
     assert resource(node.client, DISK)["OwnerNode"] == "hvc1n1"
 
 
+def test_a_resource_that_has_failed_may_be_moved_and_deleted_but_not_stopped_again(lab: Lab, node: Desk, naa: str) -> None:
+    """MS-CMRP, protocol version 3: ApiOfflineResource, ApiChangeResourceGroup, ApiDeleteResource."""
+    (row,) = node.client.query(CLUSTER, "SELECT * FROM MSCluster_AvailableDisk")
+    node.client.invoke(CLUSTER, "MSCluster_AvailableDisk", "AddToCluster", {"Id": row["Id"]}, ResourceName=DISK)
+    lab.estate.timeline.settle(everything=True)
+    lab.estate.clusters["hvc1"].resources[DISK].state = FAILED
+    with pytest.raises(ProviderFault) as refusal:
+        on_resource(node.client, DISK, "TakeOffline", TimeOut=WAIT)
+    assert (code_of(refusal), resource(node.client, DISK)["State"]) == (5038, "4")
+    on_resource(node.client, DISK, "MoveToNewGroup", Group=VM)
+    assert resource(node.client, DISK)["OwnerNode"] == "hvc1n1"
+    on_resource(node.client, DISK, "DeleteResource", Options=0)
+    assert DISK not in lab.estate.clusters["hvc1"].resources
+
+
+def test_a_resource_on_which_another_depends_is_not_deleted(lab: Lab, node: Desk, naa: str) -> None:
+    give_disk(node, naa)
+    lab.estate.clusters["hvc1"].resources[DISK].state = OFFLINE
+    with pytest.raises(ProviderFault) as refusal:
+        on_resource(node.client, DISK, "DeleteResource", Options=0)
+    assert code_of(refusal) == 5001
+
+
+def test_a_resource_that_is_online_depends_on_none_that_is_not(node: Desk, naa: str) -> None:
+    make_disk_resource(node, naa)
+    on_resource(node.client, DISK, "TakeOffline", TimeOut=WAIT)
+    on_resource(node.client, DISK, "MoveToNewGroup", Group=VM)
+    with pytest.raises(ProviderFault) as refusal:
+        on_resource(node.client, f"Virtual Machine {VM}", "AddDependency", Resource=DISK)
+    assert code_of(refusal) == 5019
+
+
 def test_a_resource_takes_what_depends_on_it_along(node: Desk, naa: str) -> None:
     give_disk(node, naa)
     node.client.invoke(CLUSTER, "MSCluster_ResourceGroup", "CreateGroup", GroupName=TEMPORARY, GroupType=9999)
@@ -324,8 +357,8 @@ def test_taking_the_disk_offline_stops_the_vm_that_depends_on_it(lab: Lab, node:
         ("resource", "", "CreateResource", {"Group": VM, "ResourceName": CONFIGURATION, "ResourceType": "Physical Disk"}, 5010),
         ("resource", CONFIGURATION, "DeleteResource", {"Options": 0}, 5019),
         ("resource", "Cluster Disk 1", "DeleteResource", {"Options": 0}, 5937),
-        ("resource", CONFIGURATION, "AddDependency", {"Resource": f"Virtual Machine {VM}"}, 5047),
-        ("resource", CONFIGURATION, "AddDependency", {"Resource": "Cluster Disk 1"}, 5069),
+        ("resource", CONFIGURATION, "AddDependency", {"Resource": f"Virtual Machine {VM}"}, 1059),
+        ("resource", CONFIGURATION, "AddDependency", {"Resource": "Cluster Disk 1"}, 87),
         ("resource", f"Virtual Machine {VM}", "AddDependency", {"Resource": CONFIGURATION}, 5003),
         ("resource", CONFIGURATION, "RemoveDependency", {"Resource": "Cluster Disk 1"}, 5002),
         ("resource", CONFIGURATION, "MoveToNewGroup", {"Group": "nowhere"}, 5013),
@@ -363,7 +396,7 @@ def test_a_node_that_goes_down_gives_its_vms_away(lab: Lab) -> None:
 
 def test_cluster_disks_cannot_be_changed_behind_the_clusters_back(node: Desk, lab: Lab) -> None:
     csv = next(disk for disk in node.client.query(STORAGE, "SELECT * FROM MSFT_Disk WHERE IsClustered = TRUE") if disk["Number"] == "1")
-    assert [node.on_disk(csv["UniqueId"], method) for method in ("Online", "Offline")] == ["40001", "40001"]
+    assert [node.on_disk(csv["UniqueId"], method) for method in ("Online", "Offline")] == ["41018", "41018"]
 
 
 def test_a_csv_leads_to_its_disk(client: Client) -> None:

@@ -194,12 +194,12 @@ def test_the_boot_disk_is_not_touched(guest: Desk) -> None:
         guest.client.invoke(STORAGE, "MSFT_Disk", method, keys, **arguments)["ReturnValue"]
         for method, arguments in (("Offline", {}), ("Clear", {"RemoveData": True}), ("Initialize", {"PartitionStyle": 2}))
     ]
-    assert answers == ["40001", "40001", "41001"]
+    assert answers == ["41009", "41009", "41001"]
 
 
 def test_a_disk_with_data_is_cleared_only_when_told_so(guest: Desk, naa: str) -> None:
     make_volume(guest, naa, FileSystem="NTFS")
-    assert guest.on_disk(naa, "Clear") == "5"
+    assert guest.on_disk(naa, "Clear") == "41008"
     assert guest.on_disk(naa, "Clear", RemoveData=True) == "0"
     assert guest.disk(naa)["PartitionStyle"] == "0"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from tests.lab import world, xen_world
-from tests.lab.xen.calls import HOLDS, IGNORES
+from tests.lab.xen.calls.drives import HOLDS, IGNORES
 from tests.lab.xen.pool import device_name
 from tests.lab.xen.running import Lab
 

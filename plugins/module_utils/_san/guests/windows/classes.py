@@ -41,6 +41,19 @@ VOLUME = CimClass(
     },
 )
 
+DISK_DRIVE = CimClass(
+    CIMV2,
+    "Win32_DiskDrive",
+    ("DeviceID",),
+    {
+        "DeviceID": "string",
+        "PNPDeviceID": "string",
+        "SCSIBus": "uint32",
+        "SCSITargetId": "uint16",
+        "SCSILogicalUnit": "uint16",
+        "SerialNumber": "string",
+    },
+)
 DIRECTORY = CimClass(CIMV2, "Win32_Directory", ("Name",), {"Name": "string"})
 DATA_FILE = CimClass(CIMV2, "CIM_DataFile", ("Name",), {"Name": "string"})
 PROCESS = CimClass(CIMV2, "Win32_Process", ("Handle",))

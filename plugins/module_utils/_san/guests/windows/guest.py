@@ -13,6 +13,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.connection imp
 from ansible_collections.crossvisor.san.plugins.module_utils._san.detection.detect import Detection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows import facts
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.session import Session
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.xenbus import NOWHERE, Place
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim import CimClient
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim_login import open_client
@@ -26,9 +27,9 @@ class WindowsGuest:
         self._clock = clock
         self._sleep = sleep
 
-    def session(self, name: ScsiName, timeout: float) -> Session:
-        """What the guest shows of a LUN now; `timeout` is in seconds."""
-        return Session(self._client, name, timeout, self._clock, self._sleep)
+    def session(self, name: ScsiName, timeout: float, place: Place = NOWHERE) -> Session:
+        """What the guest shows of a LUN now, which on Xen is known by its place alone; `timeout` is in seconds."""
+        return Session(self._client, name, timeout, place, self._clock, self._sleep)
 
     def detect(self) -> Detection:
         """What the guest knows of the hypervisor below it."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused
-from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows import classes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows import classes, xenbus
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.layout import Layout, Storage, observe
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.xenbus import NOWHERE, Place
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import storage_cache, storage_call
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.storage_classes import DISK
@@ -23,8 +25,6 @@ _LONGEST_PAUSE = 10.0
 _ARRIVAL = 5.0
 """Seconds within which Windows mounts a volume that has just come online or into being, or a command has done its work."""
 _ARRIVAL_PAUSE = 0.2
-_XEN = "XENSRC"
-"""Whose disks Xen's drivers for Windows (xenvbd) say that theirs are."""
 
 
 class Session:
@@ -35,12 +35,14 @@ class Session:
         client: CimClient,
         name: ScsiName,
         timeout: float,
+        place: Place = NOWHERE,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.client = client
         self.name = name
         self.timeout = timeout
+        self.place = place
         self.guest = str(client.session.connection.hostname)
         self._clock = clock
         self._sleep = sleep
@@ -49,7 +51,8 @@ class Session:
 
     def look(self) -> Layout | None:
         """Read what is there now; None when the guest does not show the LUN."""
-        self.storage = observe(self.client, self.guest)
+        seen = observe(self.client, self.guest)
+        self.storage = replace(seen, disks=xenbus.named(self.client, seen.disks, self.name, self.place))
         return self.storage.layout(self.name)
 
     @property
@@ -76,7 +79,7 @@ class Session:
             storage_cache.refresh(self.client, repeatable=True, timeout=self.timeout, sleep=self._sleep)
             if self.look() is not None:
                 return
-            self._refuse_on_xen()
+            self.refuse_unknown_place()
             if self._clock() >= deadline:
                 raise NotFound(
                     f"The guest {self.guest} does not show LUN {self.name} {self.timeout:g} s after it began to look; {self._shown()}: "
@@ -84,6 +87,14 @@ class Session:
                 )
             self._sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def refuse_unknown_place(self) -> None:
+        """Raise `Refused` for a guest whose disks are Xen's, which bear no name, where no place is known: to wait would be in vain."""
+        if xenbus.on_xen(self.storage.disks) and not self.place.known:
+            raise Refused(
+                f"The guest {self.guest} has disks of Xen, which does not tell Windows the name of a LUN, so that LUN {self.name} cannot "
+                "be told from other disks: give its address and size_bytes, as ptd_attach returns them."
+            )
 
     def await_volume(self, ready: Callable[[Layout], bool]) -> Layout:
         """Look until the layout is as it should be, or for a few seconds: Windows mounts volumes on its own time."""
@@ -137,14 +148,6 @@ class Session:
         """The disk, as messages call it."""
         found = self.found
         return f"disk {found.disk.number} ({self.name}) of {self.guest}" if found else f"LUN {self.name} on {self.guest}"
-
-    def _refuse_on_xen(self) -> None:
-        """Raise `Refused` for a guest whose disks are Xen's, which bear no name, so that to wait for the LUN would be in vain."""
-        if any(disk.vendor == _XEN for disk in self.storage.disks):
-            raise Refused(
-                f"The guest {self.guest} has disks of Xen, which does not tell Windows the name of a LUN, so that LUN {self.name} cannot "
-                "be told from other disks: make or remove its volume in the guest by the number of the disk."
-            )
 
     def _shown(self) -> str:
         seen = [f"disk {disk.number} is {disk.name or disk.product or 'local'}" for disk in self.storage.disks]

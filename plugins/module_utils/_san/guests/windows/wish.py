@@ -12,6 +12,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows import file_systems
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.access_path import AccessPath
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.layout import Layout
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.xenbus import NOWHERE, Place
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 _USABLE = frozenset(name.lower() for name in file_systems.ALLOCATION_UNITS)
@@ -32,6 +33,8 @@ class VolumeWish:
     """Somebody who can tell, such as the array, vouches that nothing was ever written to the LUN."""
     force: bool = False
     """The user's word that whatever is on the LUN may be lost."""
+    place: Place = NOWHERE
+    """Where the hypervisor has put the LUN."""
     timeout: float = 300.0
     """Seconds for the guest to see the LUN, and for each change."""
 

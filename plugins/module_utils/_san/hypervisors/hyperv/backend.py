@@ -59,6 +59,9 @@ class HyperV:
     def rescan(self, hosts: Sequence[str], name: ScsiName) -> None:
         rescan.rescan(self._nodes, hosts)
 
+    def plan_reach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
+        return Plan()
+
     def plan_attach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
         return attach.plan_attach(self._nodes, vm, wish)
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san import moment
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import host_copy
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.ssh import SshConnection, output
@@ -113,17 +114,21 @@ class OverSsh:
         self._clock = clock
         self._copies: list[tempfile.TemporaryDirectory[str]] = []
         self._stands_until = 0.0
+        self._moment: object | None = None
         self._tunnels: list[subprocess.Popen[bytes]] = []
 
     def root(self) -> Path | None:
         """A copy of what matters, which lasts as long as this object; None where the host gives none.
 
-        It is made anew when anything there has changed, which is asked unless that was done in the last moment and nothing was ordered
-        since. Raises `RemoteError` or `TimedOut` when a host that has given one gives no other.
+        It is made anew when anything there has changed, which is asked unless nothing was ordered since it was asked last, and that was
+        in the last second or for the same decision (`moment`). Raises `RemoteError` or `TimedOut` when a host that has given one gives no
+        other.
         """
-        if self._clock() >= self._stands_until:
+        now = moment.now()
+        if self._clock() >= self._stands_until and (now is None or now is not self._moment):
             self._look_again()
             self._stands_until = self._clock() + _MOMENT
+        self._moment = now
         return Path(self._copies[-1].name) if self._copies else None
 
     def claimed(self, blocks: Sequence[str]) -> Mapping[str, bool]:
@@ -132,6 +137,7 @@ class OverSsh:
 
     def changed(self) -> None:
         self._stands_until = 0.0
+        self._moment = None
 
     def write(self, orders: Sequence[Order]) -> None:
         each = "; ".join(f"printf %s {shlex.quote(text)} > {shlex.quote(path)} || failed=1" for path, text in orders)

@@ -73,6 +73,9 @@ class Kvm:
     def rescan(self, hosts: Sequence[str], name: ScsiName) -> None:
         rescan.rescan(self._host, name)
 
+    def plan_reach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
+        return Plan()
+
     def plan_attach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
         return attach.plan_attach(self._host, vm, wish)
 

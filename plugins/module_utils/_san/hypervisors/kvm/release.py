@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import host_lun, rescan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import multipath
@@ -52,7 +52,10 @@ def _found(host: KvmHost, name: ScsiName) -> Devices | None:
 
 @dataclass
 class RemoveDevice(Step):
-    """Let the host's kernel forget its devices of a LUN, as `echo 1 > /sys/block/sdX/device/delete` does. Undone by a rescan."""
+    """Let the host's kernel forget its devices of a LUN, as `echo 1 > /sys/block/sdX/device/delete` does. Undone by a rescan.
+
+    They are looked for again right before, because the kernel gives the name of a device that is gone to the next that comes.
+    """
 
     host: KvmHost
     name: ScsiName
@@ -65,10 +68,13 @@ class RemoveDevice(Step):
         return False
 
     def do(self) -> None:
-        if self.devices.map:
-            self.host.access.run(["multipath", "-f", self.devices.map], _PATIENCE)
-        if self.devices.paths:
-            self.host.access.write([(f"/sys/block/{path}/device/delete", "1") for path in self.devices.paths])
+        now = _found(self.host, self.name)
+        try:
+            self._remove(now)
+        except RemoteError as error:
+            if _found(self.host, self.name) == now:
+                raise
+            raise OutcomeUnknown(str(error)) from error
 
     def verify(self) -> None:
         left = _found(self.host, self.name)
@@ -78,10 +84,19 @@ class RemoveDevice(Step):
             )
 
     def undo(self) -> None:
+        """Let the host find them again, the multipath device too: a VM that gets the LUN back gets it by that."""
         rescan.rescan(self.host, self.name)
+        if self.devices.map:
+            host_lun.source(self.host, self.name)
 
     def before(self) -> Mapping[str, Any]:
         return {f"LUN {self.name}": {self.host.name: str(self.devices)}}
 
     def after(self) -> Mapping[str, Any]:
         return {f"LUN {self.name}": {self.host.name: None}}
+
+    def _remove(self, found: Devices | None) -> None:
+        if found and found.map:
+            self.host.access.run(["multipath", "-f", found.map], _PATIENCE)
+        if found and found.paths:
+            self.host.access.write([(f"/sys/block/{path}/device/delete", "1") for path in found.paths])

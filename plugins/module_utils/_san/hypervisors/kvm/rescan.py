@@ -15,7 +15,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kv
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import devices, multipath, scsi
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.multipath import Grouping
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import PATH_ACTIVE
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import PATH_ACTIVE, PATH_DEAD
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import libvirt_session
 
@@ -78,9 +78,10 @@ def _ask_again(path: str) -> Order:
 
 
 def _has_grown(tree: Tree, found: Grouping) -> bool:
-    """Whether a multipath device is of another size than its paths."""
-    sizes = {devices.device_size(tree, path) for path in found.paths}
-    return bool(sizes - {devices.device_size(tree, found.map_block)})
+    """Whether every path that is alive is larger than the multipath device, which takes over the size of one of them, be it smaller."""
+    dead = {disk.block for disk in scsi.disks(tree) if disk.state == PATH_DEAD}
+    sizes = [devices.device_size(tree, path) for path in found.paths if path not in dead]
+    return min(sizes, default=0) > devices.device_size(tree, found.map_block)
 
 
 def _doing_io(tree: Tree) -> list[str]:

@@ -110,7 +110,8 @@ class HostStorage:
         return known or ScsiName.try_parse(path)
 
     def _device(self, name: ScsiName, path: str) -> str:
-        device = self.device_of(name)
+        """The host's device of a LUN; without the host's files, the name by which the LUN is had, if that tells it: libvirt lists paths."""
+        device = None if self._blocks is None and ScsiName.try_parse(path) else self.device_of(name)
         return device.device if device else path
 
     def _pool_of(self, path: str) -> str:

@@ -88,6 +88,9 @@ class VMware:
     def rescan(self, hosts: Sequence[str], name: ScsiName) -> None:
         rescan.rescan(self._session, hosts, name)
 
+    def plan_reach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
+        return Plan()
+
     def plan_attach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
         return attach.plan_attach(self._session, vm, wish)
 

@@ -44,7 +44,9 @@ _LET_GO = (
     "no VM has it)"
 )
 _SERVICE = ("name", "runtime.connectionState", properties.HOST_POWER, properties.LUNS)
-_NOTHING_TO_FORGET = "NotFound"
+_FORGOTTEN = frozenset({"NotFound"})
+_NOTHING_TO_FORGET = _FORGOTTEN | {"HostConfigFault"}
+"""The reference has one fault for whatever a host cannot forget, a LUN that it does not remember among it."""
 _OWNED: properties.Paths = {properties.HOST: ("vm", "datastore")}
 _MACHINES: properties.Paths = {properties.VIRTUAL_MACHINE: properties.MACHINE}
 _DATASTORES: properties.Paths = {properties.DATASTORE: properties.DATASTORE_INFO}
@@ -211,8 +213,7 @@ class ForgetDevice(_DeviceStep):
         return self.lun.state == GONE
 
     def do(self) -> None:
-        self._refuse_if_there(self._once(lambda state: state == GONE))
-        _drop_memory(self.lun, self.lun.device, self._subject)
+        self._forget(_FORGOTTEN)
 
     def verify(self) -> None:
         self._refuse_if_there(self._now())
@@ -220,13 +221,17 @@ class ForgetDevice(_DeviceStep):
     def settled(self) -> bool:
         """No read tells what a host remembers of a LUN that it does not list, but forgetting twice is harmless."""
         try:
-            self.do()
+            self._forget(_NOTHING_TO_FORGET)
         except CrossvisorError:
             return False
         return super().settled()
 
     def after(self) -> Mapping[str, Any]:
         return {f"LUN {self.name}": {self.lun.host_name: GONE}}
+
+    def _forget(self, nothing: frozenset[str]) -> None:
+        self._refuse_if_there(self._once(lambda state: state == GONE))
+        _drop_memory(self.lun, self.lun.device, self._subject, nothing)
 
     def _refuse_if_there(self, now: HostLun) -> None:
         if now.state in (DEVICE_OFF, DEVICE_OK):
@@ -253,16 +258,16 @@ class DropMemory(Attempt):
 
     def do(self) -> None:
         name = str(self.name)
-        self.found = _drop_memory(self.lun, name, Subject(lun=name, host=self.lun.host_name))
+        self.found = _drop_memory(self.lun, name, Subject(lun=name, host=self.lun.host_name), _NOTHING_TO_FORGET)
 
 
-def _drop_memory(lun: HostLun, device: str, subject: Subject) -> bool:
-    """Tell whether the host had anything to forget."""
+def _drop_memory(lun: HostLun, device: str, subject: Subject, nothing: frozenset[str]) -> bool:
+    """Tell whether the host had anything to forget; it had not where it refuses by one of the faults in `nothing`."""
     try:
         with explained(subject):
             lun.storage_system.DeleteScsiLunState(device)
     except RemoteError as error:
-        if error.code != _NOTHING_TO_FORGET:
+        if error.code not in nothing:
             raise
         return False
     return True

@@ -12,7 +12,14 @@ from types import MappingProxyType
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors import attach_rules
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import host_lun, machines, places, probing, repositories
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import (
+    host_lun,
+    machines,
+    places,
+    probing,
+    repositories,
+    target_steps,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.changing import Observed, VmChange
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.disk_steps import (
     ConnectDisk,
@@ -55,7 +62,7 @@ def plan_attach(session: XapiSession, vm: VirtualMachine, wish: DiskWish) -> Pla
     if has:
         return _plan_rest(change, now, has[0][1], wish)
     *_ahead, place = places.choose_each(now.units(change.offered(now.ref), wish.leaving), wish.slots)
-    by_adapter = _over_fibre_channel(session, now, wish.name)
+    by_adapter = _over_fibre_channel(session, now, wish)
     _refuse_other_mode(wish, by_adapter)
     provided = _repository_of_its_own(change, now, wish) if by_adapter else _by_target(change, now, wish.name)
     shared = wish.sharing == MULTI_WRITER
@@ -86,18 +93,20 @@ def _plan_rest(change: VmChange, now: Observed, vbd: Record, wish: DiskWish) -> 
     return Plan([PlugDisk(change, wish.name)] if now.running and not vbd["currently_attached"] else [])
 
 
-def _over_fibre_channel(session: XapiSession, now: Observed, name: ScsiName) -> bool:
+def _over_fibre_channel(session: XapiSession, now: Observed, wish: DiskWish) -> bool:
     """Whether the LUN is reached by adapters for Fibre Channel, else by the target of an `iscsi` repository of the pool.
 
-    Of a LUN that nobody sees yet, that the pool has such a repository decides; a step that finds it otherwise has the plan made anew.
+    Of a LUN that nobody sees yet, that the pool has such a repository, or gets one, decides; a step that finds it otherwise has the plan
+    made anew.
     """
+    name = wish.name
     if now.estate.own_repository(name):
         return True
     if now.estate.vdis_of(name):
         return False
     if host_lun.shown_by_adapter(session, now.estate.master, name):
         return True
-    return not now.estate.repositories_of(repositories.ISCSI)
+    return not now.estate.repositories_of(repositories.ISCSI) and not target_steps.unknown_targets(now.estate, wish)
 
 
 def _refuse_other_mode(wish: DiskWish, by_adapter: bool) -> None:
@@ -132,9 +141,7 @@ def _repository_of_its_own(change: VmChange, now: Observed, wish: DiskWish) -> l
     if own is None:
         return [MakeRepository(change, wish.name, wish.initialize), MakeVolume(change, wish.name, shared)]
     _refuse_unshared_volume(now, wish, own[1])
-    plugged = now.estate.attached_hosts(own[1])
-    whole = all(host.id in plugged for host in now.estate.hosts)
-    repository = [] if whole else [MakeRepository(change, wish.name, wish.initialize)]
+    repository = [MakeRepository(change, wish.name, wish.initialize)] if now.estate.without(own[1]) else []
     return [*repository, *([] if own[1]["VDIs"] else [MakeVolume(change, wish.name, shared)])]
 
 

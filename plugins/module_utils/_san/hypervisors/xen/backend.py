@@ -22,6 +22,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xe
     hosts,
     release,
     rescan,
+    target_steps,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.changing import VmChange
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
@@ -67,6 +68,9 @@ class Xen:
 
     def rescan(self, hosts: Sequence[str], name: ScsiName) -> None:
         rescan.rescan(self._session)
+
+    def plan_reach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
+        return target_steps.plan_reach(self._session, wish)
 
     def plan_attach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
         return attach.plan_attach(self._session, vm, wish)

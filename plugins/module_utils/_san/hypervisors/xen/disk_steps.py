@@ -24,8 +24,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import St
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.xapi import NULL, Record
 
-MARK = "crossvisor.san"
-"""The key in `other_config` under which a VBD bears the mark of the run that made it."""
 _NO_SNAPSHOT = (NULL, False, xmlrpc.client.DateTime("19700101T00:00:00Z"), NULL)
 """Pool, snapshot or not, when, and of which VDI."""
 
@@ -177,7 +175,7 @@ class ConnectDisk(_VmStep):
 
     def _own(self, now: Observed) -> tuple[str, Record] | None:
         """This step's VBD, by its mark."""
-        return next(((ref, vbd) for ref, vbd in now.vbds_of(self.name) if vbd["other_config"].get(MARK) == self._token), None)
+        return next(((ref, vbd) for ref, vbd in now.vbds_of(self.name) if vbd["other_config"].get(repositories.RUN) == self._token), None)
 
     def _record(self, now: Observed, vdi: str) -> dict[str, Any]:
         return {
@@ -189,7 +187,7 @@ class ConnectDisk(_VmStep):
             "type": "Disk",
             "unpluggable": True,
             "empty": False,
-            "other_config": {MARK: self._token},
+            "other_config": {repositories.RUN: self._token},
             "qos_algorithm_type": "",
             "qos_algorithm_params": {},
         }
@@ -199,10 +197,10 @@ class ConnectDisk(_VmStep):
         sr = now.estate.sr[vdi["SR"]]
         if vdi.get("missing", False) or not vdi.get("managed", True):
             raise Refused(f"SR {sr['name_label']} lists LUN {self.name} as missing or unmanaged: scan it, then run this task again.")
-        others = [now.estate.vm[now.estate.vbd[ref]["VM"]]["name_label"] for ref in vdi["VBDs"] if ref in now.estate.vbd]
+        others = now.estate.users(vdi)
         if others and not self.sharing:
-            raise Refused(f"The VDI of LUN {self.name} is a disk of VM {', '.join(map(str, others))} by now: detach it there first.")
-        unplugged = [host.name for host in now.estate.hosts if host.state != "unreachable" and host.id not in now.estate.attached_hosts(sr)]
+            raise Refused(f"The VDI of LUN {self.name} is a disk of VM {', '.join(others)} by now: detach it there first.")
+        unplugged = now.estate.without(sr)
         if unplugged:
             raise Refused(
                 f"SR {sr['name_label']}, which has LUN {self.name}, is not plugged in on {', '.join(unplugged)}, where VM {self.vm.name} "
@@ -230,8 +228,8 @@ class ConnectDisk(_VmStep):
         there = probing.repositories_on(self.vm.session, now.estate.master, probing.LVM_ISCSI, target.device_config, self.name)
         if there:
             raise Refused(
-                f"LUN {self.name} carries the storage repository {', '.join(there)} of another pool, or a forgotten one, and will not be "
-                f"given to VM {self.vm.name}: name another LUN, or wipe it first if nobody needs what is on it."
+                f"LUN {self.name} carries the storage repository {', '.join(map(str, there))} of another pool, or a forgotten one, and "
+                f"will not be given to VM {self.vm.name}: name another LUN, or wipe it first if nobody needs what is on it."
             )
 
 
@@ -336,7 +334,7 @@ class DetachDisk(_VmStep):
         place = machines.unit(self.vbd)
         if now.vbds_of(self.name) or place is None:
             return
-        ConnectDisk(self.vm, self.name, Place(place), sharing=True).do()
+        ConnectDisk(self.vm, self.name, Place(place), sharing=bool(self._vdi(now)["sharable"])).do()
 
     def before(self) -> Mapping[str, Any]:
         return {f"VM {self.vm.name}": {f"SCSI({machines.BUS}:{self.vbd['userdevice']})": {"lun": str(self.name)}}}

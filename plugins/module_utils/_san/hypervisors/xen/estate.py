@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import machines, repositories
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.probing import IscsiTarget
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.repositories import PASSING
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     CONNECTED,
@@ -28,6 +29,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.xapi import NULL, Record, Records, XapiSession
 
+_ROLES = {"default_SR": "default SR", "suspend_image_SR": "SR for suspended VMs", "crash_dump_SR": "SR for crash dumps"}
 _CLASSES = ("pool", "host", "host_metrics", "VM", "VBD", "VDI", "SR", "PBD")
 
 
@@ -74,8 +76,13 @@ class Estate:
         return [self.vbd[ref] for ref in self.vm[vm]["VBDs"] if ref in self.vbd]
 
     def disks_of(self, vm: str) -> list[Record]:
-        """The VBDs of a VM (reference) that are disks."""
-        return [vbd for vbd in self.drives_of(vm) if vbd["type"] == "Disk"]
+        """The VBDs of a VM (reference) that are disks, or have a LUN whatever they are."""
+        return [vbd for vbd in self.drives_of(vm) if vbd["type"] == "Disk" or self._passes_on(vbd)]
+
+    def users(self, vdi: Record) -> list[str]:
+        """The names of the VMs that have a VDI in a drive."""
+        vms = [self.vm.get(self.vbd[ref]["VM"]) for ref in vdi["VBDs"] if ref in self.vbd]
+        return [str(vm["name_label"]) if vm else "that the pool does not tell yet" for vm in vms]
 
     def behind(self, vbd: Record) -> tuple[Record, Record, ScsiName | None]:
         """The VDI of a VBD, its repository, and the LUN that the VDI is, if it is one."""
@@ -93,11 +100,26 @@ class Estate:
         """The LUN for which this collection made a repository; None for anybody else's, and for one that is used for more by now."""
         name = repositories.marked(sr)
         other = [lun for pbd in self.pbds(sr) for lun in repositories.names(pbd["device_config"]) if lun != name]
-        return name if not other and len(sr["VDIs"]) <= 1 and sr["type"] == repositories.LVM_FC else None
+        volumes = [self.vdi[ref] for ref in sr["VDIs"]]
+        only = not other and len(volumes) <= 1 and all(map(repositories.is_raw, volumes))
+        return name if only and sr["type"] == repositories.LVM_FC else None
 
     def own_repository(self, name: ScsiName) -> tuple[str, Record] | None:
         """The repository that this collection made for a LUN, with its reference."""
         return next(((ref, sr) for ref, sr in self.sr.items() if self.own_lun(sr) == name), None)
+
+    def targets(self, sr: Record) -> list[IscsiTarget]:
+        """The iSCSI targets that the PBDs of a repository name."""
+        found = (repositories.target(pbd["device_config"]) for pbd in self.pbds(sr))
+        return [target for target in dict.fromkeys(found) if target]
+
+    def own_targets(self) -> list[tuple[str, Record]]:
+        """The repositories of iSCSI targets that this collection made and that are what they say, with their references."""
+        return [
+            (ref, sr)
+            for ref, sr in self.repositories_of(repositories.ISCSI)
+            if (iqn := repositories.marked_target(sr)) and all(target.iqn == iqn for target in self.targets(sr))
+        ]
 
     def vdis_of(self, name: ScsiName) -> list[tuple[str, Record]]:
         """The VDIs that are the LUN, with their references."""
@@ -116,6 +138,15 @@ class Estate:
         there = [pbd["host"] for pbd in self.pbds(sr) if pbd["currently_attached"]]
         return [self.host[ref]["uuid"] for ref in there if ref in self.host]
 
+    def without(self, sr: Record) -> list[str]:
+        """The names of the hosts that are live and do not have a repository plugged in."""
+        attached = self.attached_hosts(sr)
+        return [host.name for host in self.hosts if host.state != UNREACHABLE and host.id not in attached]
+
+    def is_live(self, ref: str) -> bool:
+        """Whether a host (reference) is there and answers."""
+        return ref in self.host and self._state(self.host[ref]) != UNREACHABLE
+
     def host_ref(self, uuid: str) -> str:
         """The reference of a host; the null reference for one that is gone."""
         return next((ref for ref, record in self.host.items() if record["uuid"] == uuid), NULL)
@@ -130,7 +161,15 @@ class Estate:
 
     def uses(self) -> list[Use]:
         """What has a LUN otherwise than as a VM's disk or as a file system, and what nobody can look into."""
-        return [*self._unknown_repositories(), *self._other_holders(), *self._high_availability(), *self._unknown_disks()]
+        return [
+            *self._unknown_repositories(),
+            *self._unknown_devices(),
+            *self._other_holders(),
+            *self._unknown_holders(),
+            *self._high_availability(),
+            *self._defaults(),
+            *self._unknown_disks(),
+        ]
 
     def parents(self, vdi: str) -> list[Record]:
         """The VDIs that an image is based on, nearest first (sm_config `vhd-parent` names them by UUID)."""
@@ -171,16 +210,24 @@ class Estate:
 
     def _file_system(self, sr: Record) -> FileSystem:
         configs = [pbd["device_config"] for pbd in self.pbds(sr)]
-        extents = dict.fromkeys(extent for config in configs for extent in repositories.scsi_ids(config))
         return FileSystem(
             id=sr["uuid"],
             name=sr["name_label"],
             kind=sr["type"],
             hosts=[self.host[pbd["host"]]["uuid"] for pbd in self.pbds(sr) if pbd["host"] in self.host],
-            extents=list(extents),
+            extents=self._extents(sr),
             remote=next(filter(None, map(repositories.remote, configs)), ""),
             size_bytes=machines.number(sr["physical_size"]),
         )
+
+    def _extents(self, sr: Record) -> list[str]:
+        """The devices that a repository lies on, by its PBDs and by what the driver has noted."""
+        named = [extent for pbd in self.pbds(sr) for extent in repositories.scsi_ids(pbd["device_config"])]
+        return list(dict.fromkeys([*named, *repositories.recorded_ids(sr)]))
+
+    def _passes_on(self, vbd: Record) -> bool:
+        vdi = self.vdi.get(vbd["VDI"])
+        return vdi is not None and self.sr[vdi["SR"]]["type"] in PASSING
 
     def _devices_of_pbds(self) -> Iterator[ScsiDevice]:
         for sr in self.sr.values():
@@ -200,11 +247,35 @@ class Estate:
 
     def _unknown_repositories(self) -> Iterator[Use]:
         for sr in self.sr.values():
-            configs = [pbd["device_config"] for pbd in self.pbds(sr)]
-            told = any(repositories.scsi_ids(config) or repositories.target(config) for config in configs) or sr["type"] in PASSING
+            told = bool(self._extents(sr)) or sr["type"] in PASSING
             if repositories.lies_on_devices(sr) and not told and repositories.marked(sr) is None:
                 how = f"is a storage repository of type {sr['type']} of which no PBD tells on which LUN it lies"
                 yield Use("SR", sr["name_label"], sr["uuid"], how, way_out="plug it in on a host, or forget it if it is gone for good")
+
+    def _unknown_devices(self) -> Iterator[Use]:
+        """Repositories on devices whose names are a host's own: a LUN may be called so."""
+        for sr in self.sr.values():
+            named = [extent for extent in self._extents(sr) if not repositories.tells_device(extent)]
+            if repositories.lies_on_devices(sr) and named:
+                how = f"is a storage repository on {', '.join(named)}, a name that does not tell which disk that is"
+                yield Use("SR", sr["name_label"], sr["uuid"], how)
+
+    def _unknown_holders(self) -> Iterator[Use]:
+        """Drives with a LUN of VMs that came into being while the pool was read."""
+        for vbd in self.vbd.values():
+            name = self.lun(self.vdi[vbd["VDI"]]) if vbd["VM"] not in self.vm and vbd["VDI"] in self.vdi else None
+            if name:
+                yield Use("VBD", vbd["uuid"], "", "is a drive with it of a VM that the pool does not tell yet", name)
+
+    def _defaults(self) -> Iterator[Use]:
+        """Repositories of this collection's that the pool was told to use for something else."""
+        for role, what in _ROLES.items():
+            sr = self.sr.get(str(self.pool.get(role, NULL)))
+            name = self.own_lun(sr) if sr else None
+            if name:
+                yield Use(
+                    "pool", self.cluster, self.pool["uuid"], f"has its SR as {what}", name, way_out=f"name another SR as {what} first"
+                )
 
     def _other_holders(self) -> Iterator[Use]:
         """Snapshots and control domains that have a LUN as a disk."""
@@ -236,11 +307,31 @@ class Estate:
 
 
 def read(session: XapiSession) -> Estate:
-    """One look at everything: a call for each class. Raises `RemoteError` for an endpoint without a pool."""
+    """One look at everything: a call for each class. Raises `RemoteError` for an endpoint without a pool.
+
+    What came or went between two calls is read again, once; what refers to nothing even then is left out.
+    """
+    seen = _look(session)
+    return seen if seen == _whole(seen) else _whole(_look(session))
+
+
+def _look(session: XapiSession) -> Estate:
     pool, *others = (session.records(kind) for kind in _CLASSES)
     if not pool:
         raise RemoteError(f"The hypervisor {session.address} tells of no pool: check that its XAPI is up, then run this task again.")
     return Estate(next(iter(pool.values())), *others)
+
+
+def _whole(seen: Estate) -> Estate:
+    """The look without VDIs of no repository, connections of no host, and references to what is not there."""
+    vdi = {ref: record for ref, record in seen.vdi.items() if record["SR"] in seen.sr}
+    pbd = {ref: record for ref, record in seen.pbd.items() if record["SR"] in seen.sr}
+    sr = {ref: {**record, "VDIs": _known(record["VDIs"], vdi), "PBDs": _known(record["PBDs"], pbd)} for ref, record in seen.sr.items()}
+    return replace(seen, vdi=vdi, pbd=pbd, sr=sr)
+
+
+def _known(refs: Iterable[str], records: Records) -> list[str]:
+    return [ref for ref in refs if ref in records]
 
 
 def inventory(session: XapiSession, devices: bool) -> Inventory:

@@ -17,7 +17,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.xapi impo
 
 _BACKEND = "SR_BACKEND_FAILURE_"
 
-OVERTAKEN = frozenset({"DEVICE_ALREADY_EXISTS", "OTHER_OPERATION_IN_PROGRESS", "VM_BAD_POWER_STATE", "DEVICE_ALREADY_ATTACHED"})
+OVERTAKEN = frozenset(
+    {"DEVICE_ALREADY_EXISTS", "OTHER_OPERATION_IN_PROGRESS", "VM_BAD_POWER_STATE", "DEVICE_ALREADY_ATTACHED", "SR_DEVICE_IN_USE"}
+)
 """What is no longer as the plan took it to be: whoever plans anew may succeed."""
 
 MEANINGS: Mapping[str, tuple[str, str]] = {
@@ -45,8 +47,16 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
     "OPERATION_NOT_ALLOWED": ("XAPI does not allow it in this state", "see the SR and the VM in the pool's console"),
     "SR_UNKNOWN_DRIVER": ("the pool does not offer this type of SR", "see capabilities.storage_types of hypervisor_facts"),
     "SR_HAS_PBD": ("a host still has the SR plugged in", "unplug it there, then run this task again"),
-    f"{_BACKEND}16": ("the SR is in use already", "see which SR of the pool has the target or LUN"),
-    f"{_BACKEND}24": ("the VDI is in use", "detach it where it is used, then run this task again"),
+    "SR_DEVICE_IN_USE": ("another SR of the pool has the target or LUN", "see which, then run this task again"),
+    "SR_NOT_EMPTY": ("there is a volume on the SR", "see whose it is in the pool's console"),
+    "SR_NOT_ATTACHED": ("the VM's host does not have the SR plugged in", "plug its PBD in there, then run this task again"),
+    "HA_IS_ENABLED": ("high availability keeps its state there", "turn high availability off first, or keep its state elsewhere"),
+    "HOST_OFFLINE": (
+        "a host of the pool is down",
+        "start it, or say that it is for good (xe host-declare-dead), then run this task again",
+    ),
+    "CANNOT_CONTACT_HOST": ("the master does not reach a host of the pool", "mend that, then run this task again"),
+    "VDI_NOT_MANAGED": ("its SR does not manage the VDI", "let the SR be scanned, then run this task again"),
     f"{_BACKEND}44": ("the SR has no room left for it", "use a LUN that is larger than a few MiB"),
     f"{_BACKEND}46": ("the LUN is not there any more", "check that the array maps it to the initiators of all hosts of the pool"),
     f"{_BACKEND}47": ("the SR is not available", "repair its connection to the array, then run this task again"),

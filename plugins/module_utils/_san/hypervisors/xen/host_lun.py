@@ -54,6 +54,15 @@ def _asked(session: XapiSession, seen: Estate, host: str, name: ScsiName) -> Ite
     if lun:
         sizes = [lun.size_bytes, *(machines.number(vdi["virtual_size"]) for _ref, vdi in seen.vdis_of(name))]
         yield ScsiDevice(host, machines.device(name), name, min(sizes), vendor=lun.vendor)
+    elif (own := seen.own_repository(name)) and _carries(session, ref, own[1], name):
+        yield ScsiDevice(host, machines.device(name), name, repositories.marked_size(own[1]))
+
+
+def _carries(session: XapiSession, host: str, own: Record, name: ScsiName) -> bool:
+    """Whether a host sees a LUN that its drivers leave out because the pool has a repository on it, plugged in there or not."""
+    with contextlib.suppress(RemoteError):
+        return own["uuid"] in [there.uuid for there in probing.repositories_on(session, host, probing.LVM_FC, {}, name)]
+    return False
 
 
 def _passed_on(seen: Estate, name: ScsiName) -> bool:

@@ -23,6 +23,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.xapi_xml 
 
 LVM_FC, LVM_ISCSI = "lvmohba", "lvmoiscsi"
 LISTED = "SR_BACKEND_FAILURE_107"
+TARGETS_LISTED = "SR_BACKEND_FAILURE_96"
+_WITH_METADATA = {"metadata": "true"}
+"""Let a driver for LVM tell the names of the repositories that it finds."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,18 @@ class HbaListing:
 
 
 @dataclass(frozen=True)
+class CarriedRepository:
+    """A storage repository on a LUN, with what was written there of its name (sm, lvutil.srlist_toxml)."""
+
+    uuid: str
+    label: str = ""
+    description: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.uuid} ({self.label})" if self.label else self.uuid
+
+
+@dataclass(frozen=True)
 class IscsiTarget:
     """A target as a PBD names it."""
 
@@ -66,22 +81,32 @@ def fibre_channel(session: XapiSession, host: str) -> HbaListing:
     return HbaListing([_lun(device) for device in root.iter("BlockDevice")], list(root.iter("Adapter")))
 
 
-def iscsi(session: XapiSession, host: str, target: IscsiTarget) -> list[SeenLun]:
-    """What a target shows a host (reference). Raises `RemoteError` when it does not let the host in, or does not answer."""
-    return [_lun(lun) for lun in _listing(session, host, LVM_ISCSI, target.device_config).iter("LUN")]
+def iscsi(session: XapiSession, host: str, target: IscsiTarget, config: Mapping[str, str] | None = None) -> list[SeenLun]:
+    """What a target shows a host (reference), for whom `config` may log in. Raises `RemoteError` when it does not, or does not answer."""
+    return [_lun(lun) for lun in _listing(session, host, LVM_ISCSI, config or target.device_config).iter("LUN")]
 
 
-def repositories_on(session: XapiSession, host: str, kind: str, config: Mapping[str, str], name: ScsiName) -> list[str]:
-    """The UUIDs of the storage repositories that a LUN carries, whichever pool made them. Raises `RemoteError`."""
-    found = session.read("SR.probe", host, {**config, "SCSIid": name.xapi}, kind, {})
-    return [words(item, "UUID") for item in _document(str(found)).iter("SR")] if str(found).strip() else []
+def targets(session: XapiSession, host: str, config: Mapping[str, str]) -> list[IscsiTarget]:
+    """The targets behind an address, as a host (reference) finds them. Raises `RemoteError`.
+
+    Without `targetIQN` a driver for iSCSI ends with SR_BACKEND_FAILURE_96, whose third detail lists them, and `*` for all.
+    """
+    root = _listing(session, host, LVM_ISCSI, config, TARGETS_LISTED)
+    names = dict.fromkeys(words(item, "TargetIQN") for item in root.iter("TGT"))
+    return [IscsiTarget(config["target"], config.get("port", ""), iqn) for iqn in names if iqn not in ("", "*")]
 
 
-def _listing(session: XapiSession, host: str, kind: str, config: Mapping[str, str]) -> Element:
+def repositories_on(session: XapiSession, host: str, kind: str, config: Mapping[str, str], name: ScsiName) -> list[CarriedRepository]:
+    """The storage repositories that a LUN carries, whichever pool made them. Raises `RemoteError`."""
+    found = str(session.read("SR.probe", host, {**config, "SCSIid": name.xapi}, kind, _WITH_METADATA))
+    return [_carried(item) for item in _document(found).iter("SR")] if found.strip() else []
+
+
+def _listing(session: XapiSession, host: str, kind: str, config: Mapping[str, str], listed: str = LISTED) -> Element:
     try:
         told = str(session.read("SR.probe", host, dict(config), kind, {}))
     except XapiFailure as failure:
-        if failure.code != LISTED:
+        if failure.code != listed:
             raise
         told = failure.details[2] if len(failure.details) > 2 else ""
     return _document(told)
@@ -103,6 +128,10 @@ def _lun(element: Element) -> SeenLun:
         number=_number(words(element, "LUNid") or words(element, "lun")),
         adapter=words(element, "adapter"),
     )
+
+
+def _carried(element: Element) -> CarriedRepository:
+    return CarriedRepository(*(words(element, tag) for tag in ("UUID", "name_label", "name_description")))
 
 
 def _number(text: str) -> int | None:

@@ -16,10 +16,10 @@ from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, OutcomeUnknown, Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import estate as estates
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import host_lun, rescan
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import host_lun, rescan, target_steps
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.estate import Estate
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.faults import explained
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.repositories import PASSING
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.repositories import LISTING
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import UNREACHABLE, Use
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Attempt, Plan, Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
@@ -37,7 +37,8 @@ def plan_release(session: XapiSession, name: ScsiName) -> Plan:
     seen = estates.read(session)
     own = seen.own_repository(name)
     repository: list[Step] = [ForgetRepository(session, name, own[1])] if own else []
-    return Plan([*repository, *(ForgetDisk(session, name, vdi) for _ref, vdi in _passed_on(seen, name))])
+    disks = [ForgetDisk(session, name, vdi) for _ref, vdi in _passed_on(seen, name)]
+    return Plan([*repository, *disks]) + target_steps.plan_take_back(session, seen, name)
 
 
 def plan_forget(session: XapiSession, name: ScsiName) -> Plan:
@@ -59,7 +60,8 @@ def in_service(session: XapiSession, hosts: Sequence[str], name: ScsiName) -> li
 
 
 def _passed_on(seen: Estate, name: ScsiName) -> list[tuple[str, Record]]:
-    return [(ref, vdi) for ref, vdi in seen.vdis_of(name) if seen.sr[vdi["SR"]]["type"] in PASSING]
+    """The VDIs of the LUN that the driver lists by itself; what somebody has introduced by hand is left to them."""
+    return [(ref, vdi) for ref, vdi in seen.vdis_of(name) if seen.sr[vdi["SR"]]["type"] in LISTING]
 
 
 @dataclass
@@ -82,9 +84,9 @@ class ForgetRepository(Step):
         if own is None:
             return
         ref, sr = own
-        users = [vbd for vdi in sr["VDIs"] for vbd in seen.vdi[vdi]["VBDs"] if vbd in seen.vbd]
+        users = [vm for vdi in sr["VDIs"] for vm in seen.users(seen.vdi[vdi])]
         if users:
-            raise Refused(f"A VM has got LUN {self.name} as a disk in the meantime: detach it there first.")
+            raise Refused(f"VM {', '.join(users)} has got LUN {self.name} as a disk in the meantime: detach it there first.")
         try:
             for pbd in sr["PBDs"]:
                 if seen.pbd[pbd]["currently_attached"]:

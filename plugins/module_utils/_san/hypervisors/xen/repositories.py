@@ -21,14 +21,38 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.xapi impo
 ISCSI, HBA, UDEV, LVM_FC = "iscsi", "hba", "udev", "lvmohba"
 PASSING = frozenset({ISCSI, HBA, "rawhba", UDEV})
 """Types that pass LUNs on; `rawhba` is gone since 2021, pools that are older may have one."""
+LISTING = PASSING - {UDEV}
+"""Those of them that list every LUN of their target or adapters, after each scan; in one of type `udev` somebody has put each."""
 _ON_BLOCK_DEVICES = frozenset({"lvm", "lvmoiscsi", LVM_FC, "lvmofcoe", "ext", "ext4", "xfs", "gfs2", *PASSING} - {UDEV})
-_MARK = re.compile(r"LUN (?P<lun>naa\.[0-9a-f]+)(?:, (?P<size>[0-9]+) bytes)?, made by crossvisor\.san")
+RUN = "crossvisor.san"
+"""The key in `other_config` under which an object bears the mark of the run that made it."""
+_MARK = re.compile(r"LUN (?P<lun>naa\.[0-9a-f]+)(?:, (?P<size>[0-9]+) bytes)?, made by crossvisor\.san(?: in run (?P<run>[0-9a-f-]+))?")
+_TARGET_MARK = re.compile(r"LUNs of the target (?P<iqn>\S+), made by crossvisor\.san in run (?P<run>[0-9a-f-]+)")
+_DISK_OF_THE_HOST = re.compile(r"/dev/disk/by-id/(?:(?!scsi-|wwn-|dm-)|scsi-[01S]ATA)|/dev/nvme")
 
 
-def mark(name: ScsiName, size_bytes: int | None = None) -> str:
-    """The description of what this collection makes for a LUN, which tells the size of the whole LUN where that is given."""
+def mark(name: ScsiName, size_bytes: int | None = None, run: str = "") -> str:
+    """The description of what this collection makes for a LUN, which tells the size of the whole LUN and the run where these are given."""
     size = "" if size_bytes is None else f", {size_bytes} bytes"
-    return f"LUN {name}{size}, made by crossvisor.san"
+    return f"LUN {name}{size}, made by crossvisor.san{f' in run {run}' if run else ''}"
+
+
+def target_mark(iqn: str, run: str) -> str:
+    """The description of a repository that this collection makes for a target."""
+    return f"LUNs of the target {iqn}, made by crossvisor.san in run {run}"
+
+
+def marked_target(record: Record) -> str:
+    """The target for which this collection made the repository; empty for anybody else's."""
+    found = _TARGET_MARK.fullmatch(str(record.get("name_description", "")))
+    return found["iqn"] if found else ""
+
+
+def marked_run(record: Record) -> str:
+    """The run that made the object, by its description; empty where it is not told."""
+    text = str(record.get("name_description", ""))
+    found = _MARK.fullmatch(text) or _TARGET_MARK.fullmatch(text)
+    return (found["run"] or "") if found else ""
 
 
 def marked_size(record: Record) -> int:
@@ -46,6 +70,25 @@ def marked(record: Record) -> ScsiName | None:
 def vdi_uuid(name: ScsiName) -> str:
     """The UUID under which every pool has a LUN's VDI in a repository that passes LUNs on (sm, scsiutil.gen_uuid_from_string)."""
     return str(uuids.UUID(hashlib.md5(name.xapi.encode(), usedforsecurity=False).hexdigest()))
+
+
+def is_raw(volume: Record) -> bool:
+    """Whether a volume is the logical volume itself: as it was asked for, or in sm's word for one that a scan has found."""
+    told = volume["sm_config"]
+    return bool(told.get("type") == "raw" or told.get("vdi_type") == "aio")
+
+
+def recorded_ids(sr: Record) -> list[str]:
+    """The LUNs that the driver has noted with the repository (sm, util.test_SCSIid): `SCSIid`, `devserial`, and keys `scsi-3…`."""
+    noted = sr["sm_config"]
+    words = [*str(noted.get("SCSIid", "")).split(","), *str(noted.get("devserial", "")).split(","), *noted]
+    found = (word.strip().removeprefix("scsi-") for word in words)
+    return [f"/dev/disk/by-id/scsi-{word}" for word in dict.fromkeys(found) if word and ScsiName.try_parse(f"scsi-{word}")]
+
+
+def tells_device(extent: str) -> bool:
+    """Whether a device's name tells on which device: a LUN's own, or that of a disk of the host; `/dev/sdc` may be any LUN."""
+    return ScsiName.try_parse(extent) is not None or bool(_DISK_OF_THE_HOST.match(extent))
 
 
 def scsi_ids(device_config: Record) -> list[str]:

@@ -10,6 +10,7 @@ user's word that the LUN is empty; one that an earlier run made and released is 
 
 from __future__ import annotations
 
+import uuid as uuids
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,7 +34,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.xapi impo
 
 _EXTENT = 4 << 20
 """LVM's extents, in which volumes are measured."""
-_VDI = {"type": "user", "read_only": False, "other_config": {}, "xenstore_data": {}, "tags": []}
+_VDI = {"type": "user", "read_only": False, "xenstore_data": {}, "tags": []}
 
 
 @dataclass
@@ -43,8 +44,9 @@ class MakeRepository(Step):
     vm: VmChange
     name: ScsiName
     initialize: bool
-    _made: str = field(default="", init=False)
-    """`created` or `introduced`, by this run."""
+    _run: str = field(default_factory=lambda: str(uuids.uuid4()), init=False)
+    """The mark of what this run makes, by which alone it is taken back."""
+    _created: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self.title = f"make LUN {self.name} an SR of type {repositories.LVM_FC} of its own"
@@ -70,22 +72,20 @@ class MakeRepository(Step):
         own = now.own_repository(self.name)
         if own is None:
             raise RemoteError(f"The pool has no SR of LUN {self.name} after the change: look at the pool's log.")
-        missing = [host.name for host in now.hosts if host.state != "unreachable" and host.id not in now.attached_hosts(own[1])]
+        missing = now.without(own[1])
         if missing:
             raise RemoteError(f"The SR of LUN {self.name} is not plugged in on {', '.join(missing)}: check that they see the LUN.")
 
     def undo(self) -> None:
         now = self.vm.observe().estate
         own = now.own_repository(self.name)
-        if own is None or not self._made:
+        if own is None or repositories.marked_run(own[1]) != self._run:
             return
         ref, sr = own
-        if self._made == "created" and not sr["VDIs"]:
-            self._unplug(now, sr)
-            self._change("SR.destroy", ref)
-        elif self._made == "introduced":
-            self._unplug(now, sr)
-            self._change("SR.forget", ref)
+        if self._created and sr["VDIs"]:
+            return
+        self._unplug(now, sr)
+        self._change("SR.destroy" if self._created else "SR.forget", ref)
 
     def before(self) -> Mapping[str, Any]:
         return {f"LUN {self.name}": {"SR": None}}
@@ -106,7 +106,7 @@ class MakeRepository(Step):
         if there:
             self._introduce(now, there, shown.size_bytes)
         elif self.initialize:
-            self._made = "created"
+            self._created = True
             self._change(
                 "SR.create", now.master, {"SCSIid": self.name.xapi}, "0", *self._named(shown.size_bytes), repositories.LVM_FC, "", True, {}
             )
@@ -117,22 +117,34 @@ class MakeRepository(Step):
             )
 
     def _named(self, size_bytes: int) -> tuple[str, str]:
-        return f"LUN {self.name}", repositories.mark(self.name, size_bytes)
+        return f"LUN {self.name}", repositories.mark(self.name, size_bytes, self._run)
 
-    def _introduce(self, now: Estate, there: list[str], size_bytes: int) -> None:
-        if len(there) > 1 or any(sr["uuid"] in there for sr in now.sr.values()):
-            raise Refused(f"LUN {self.name} carries the storage repository {', '.join(there)}, which is in use: name another LUN.")
-        self._made = "introduced"
-        ref = self._change("SR.introduce", there[0], *self._named(size_bytes), repositories.LVM_FC, "", True, {})
-        for host in now.host:
-            record = {"host": host, "SR": ref, "device_config": {"SCSIid": self.name.xapi}, "other_config": {}}
-            self._change("PBD.create", record)
+    def _introduce(self, now: Estate, there: list[probing.CarriedRepository], size_bytes: int) -> None:
+        named = ", ".join(map(str, there))
+        if any(sr["uuid"] in [found.uuid for found in there] for sr in now.sr.values()):
+            raise Refused(f"LUN {self.name} carries the storage repository {named}, which is in use: name another LUN.")
+        if [repositories.marked({"name_description": found.description}) for found in there] != [self.name]:
+            raise Refused(
+                f"LUN {self.name} carries the storage repository {named}, which this collection did not make for it and another pool may "
+                "use: name another LUN, or wipe it first if nobody needs what is on it."
+            )
+        self._change("SR.introduce", there[0].uuid, *self._named(size_bytes), repositories.LVM_FC, "", True, {})
 
     def _plug(self, now: Estate) -> None:
+        """Let every host that is live have it; a run that was killed, or a host that has come since, may have left one without."""
         own = now.own_repository(self.name)
-        for ref in own[1]["PBDs"] if own else ():
-            if not now.pbd[ref]["currently_attached"]:
-                self._change("PBD.plug", ref)
+        if own is None:
+            return
+        ref, sr = own
+        connected = {pbd["host"] for pbd in now.pbds(sr)}
+        for host in now.host:
+            if host not in connected:
+                record = {"host": host, "SR": ref, "device_config": {"SCSIid": self.name.xapi}, "other_config": {}}
+                self._change("PBD.create", record)
+        now = self.vm.observe().estate
+        for pbd in now.sr[ref]["PBDs"]:
+            if not now.pbd[pbd]["currently_attached"] and now.is_live(now.pbd[pbd]["host"]):
+                self._change("PBD.plug", pbd)
 
     def _unplug(self, now: Estate, sr: Record) -> None:
         for ref in sr["PBDs"]:
@@ -152,7 +164,7 @@ class MakeVolume(Step):
     name: ScsiName
     sharable: bool = False
     """Whether several VMs may have it at once, which is decided when it is made."""
-    _made: bool = field(default=False, init=False)
+    _run: str = field(default_factory=lambda: str(uuids.uuid4()), init=False)
 
     def __post_init__(self) -> None:
         self.title = f"make the raw volume on LUN {self.name}"
@@ -169,23 +181,21 @@ class MakeVolume(Step):
         size = (machines.number(sr["physical_size"]) - machines.number(sr["physical_utilisation"])) // _EXTENT * _EXTENT
         if size <= 0:
             raise Refused(f"LUN {self.name} is too small for an SR with a volume: make it larger by a few extents of 4 MiB.")
-        self._made = True
         text = {"name_label": f"LUN {self.name}", "name_description": repositories.mark(self.name)}
-        self._change(
-            "VDI.create", {**_VDI, **text, "sharable": self.sharable, "SR": ref, "virtual_size": str(size), "sm_config": {"type": "raw"}}
-        )
+        own = {"other_config": {repositories.RUN: self._run}, "sharable": self.sharable, "virtual_size": str(size)}
+        self._change("VDI.create", {**_VDI, **text, **own, "SR": ref, "sm_config": {"type": "raw"}})
 
     def verify(self) -> None:
         _ref, sr = self._repository()
         now = self.vm.observe().estate
         volumes = [now.vdi[ref] for ref in sr["VDIs"] if ref in now.vdi]
-        if len(volumes) != 1 or not _is_raw(volumes[0]):
+        if len(volumes) != 1 or not repositories.is_raw(volumes[0]):
             raise RemoteError(f"The SR of LUN {self.name} has not exactly one raw volume: look at it in the pool's console.")
 
     def undo(self) -> None:
         now = self.vm.observe().estate
-        for ref, vdi in now.vdis_of(self.name) if self._made else ():
-            if repositories.marked(vdi) == self.name and not vdi["VBDs"]:
+        for ref, vdi in now.vdis_of(self.name):
+            if vdi["other_config"].get(repositories.RUN) == self._run and not vdi["VBDs"]:
                 self._change("VDI.destroy", ref)
 
     def after(self) -> Mapping[str, Any]:
@@ -203,9 +213,3 @@ class MakeVolume(Step):
     def _change(self, method: str, *arguments: Any) -> Any:
         with explained(f"The volume on LUN {self.name} was not changed by {method}"):
             return self.vm.session.change(method, *arguments, timeout=self.vm.timeout)
-
-
-def _is_raw(volume: Record) -> bool:
-    """Whether a volume is the logical volume itself: as it was asked for, or in sm's word for one that a scan has found."""
-    told = volume["sm_config"]
-    return bool(told.get("type") == "raw" or told.get("vdi_type") == "aio")

@@ -27,6 +27,10 @@ class Code(IntEnum):
     INITIALIZED = 41001
     READ_ONLY = 41002
     OFFLINE = 41003
+    HAS_DATA = 41008
+    CRITICAL = 41009
+    CLUSTERED = 41018
+    CLUSTER_KEEPS = 41019
     PATH_IN_USE = 42002
     PATH_INVALID = 42007
     UNIT_INVALID = 43000
@@ -43,6 +47,10 @@ MESSAGES: Mapping[Code, str] = {
     Code.INITIALIZED: "The disk has already been initialized.",
     Code.READ_ONLY: "The disk is read only.",
     Code.OFFLINE: "The disk is offline.",
+    Code.HAS_DATA: "Cannot clear with data partitions present.",
+    Code.CRITICAL: "Operation not supported on a critical disk.",
+    Code.CLUSTERED: "The specified object is managed by the Microsoft Failover Clustering component.",
+    Code.CLUSTER_KEEPS: "The specified object is managed by the Microsoft Failover Clustering component.",
     Code.PATH_IN_USE: "The requested access path is already in use.",
     Code.PATH_INVALID: "The access path is not valid.",
     Code.UNIT_INVALID: "The specified allocation unit size is not valid.",

@@ -53,19 +53,23 @@ class Disks:
         """Remove the partition table, and what it lists only by request."""
         disk = self._objects.disk(call)
         medium = self._objects.writable(disk)
-        if disk.boot or self._estate.clustered(self._machine, disk):
-            raise Failed(Code.ACCESS_DENIED)
+        if disk.boot:
+            raise Failed(Code.CRITICAL)
+        if self._estate.clustered(self._machine, disk):
+            raise Failed(Code.CLUSTER_KEEPS)
         if medium.style == RAW:
             raise Failed(Code.NOT_INITIALIZED)
         if any(medium.volumes()) and not call.flag("RemoveData"):
-            raise Failed(Code.INVALID_PARAMETER)
+            raise Failed(Code.HAS_DATA)
         medium.clear()
         return {}
 
     def online(self, call: Call) -> Mapping[str, Value]:
         """Let the machine use the disk, unless the cluster or a running VM has it."""
         disk = self._objects.disk(call)
-        if self._estate.clustered(self._machine, disk) or self._in_vm(disk):
+        if self._estate.clustered(self._machine, disk):
+            raise Failed(Code.CLUSTERED)
+        if self._in_vm(disk):
             raise Failed(Code.ACCESS_DENIED)
         disk.offline = False
         return {}
@@ -73,8 +77,10 @@ class Disks:
     def offline(self, call: Call) -> Mapping[str, Value]:
         """Take the disk from the machine."""
         disk = self._objects.disk(call)
-        if disk.boot or self._estate.clustered(self._machine, disk):
-            raise Failed(Code.ACCESS_DENIED)
+        if disk.boot:
+            raise Failed(Code.CRITICAL)
+        if self._estate.clustered(self._machine, disk):
+            raise Failed(Code.CLUSTERED)
         disk.offline = True
         self._estate.notice_later(disk)
         return {}

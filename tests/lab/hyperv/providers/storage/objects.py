@@ -56,10 +56,7 @@ class Objects:
 
     def device_path(self, disk: Disk) -> str:
         """Return what the disk's device interface is called, which is another one with MPIO."""
-        unit = disk.unit
-        names = f"disk&ven_{unit.vendor.lower()}&prod_{unit.model.lower().replace(' ', '_')}"
-        instance = f"1&7f6ac24&0&{unit.unique_id.lower()}" if unit.multipath else f"5&{unit.adapter:07x}&0&{unit.target:02x}{unit.lun:04x}"
-        return f"\\\\?\\{'mpio' if unit.multipath else 'scsi'}#{names}#{instance}#{{53f56307-b6bf-11d0-94f2-00a0c91efb8b}}"
+        return f"\\\\?\\{disk.unit.instance}#{{53f56307-b6bf-11d0-94f2-00a0c91efb8b}}"
 
     def disks(self) -> Iterator[Row]:
         """Yield the disks."""

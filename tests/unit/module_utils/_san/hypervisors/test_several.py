@@ -160,6 +160,12 @@ class TestWhatIsDone:
         assert there.attachment(vm_of(there), NAME) is not None
         assert [len(found.disks) for found in two.machines] == [1]
 
+    def test_what_hosts_need_to_see_its_lun_is_asked_where_it_is(self) -> None:
+        one, two = kvm(1), kvm(2, db01())
+        there = several(one, two)
+        there.plan_reach(vm_of(there), DiskWish(NAME))
+        assert ("plan_reach" in one.calls, "plan_reach" in two.calls) == (False, True)
+
     def test_all_are_logged_out(self) -> None:
         one, two = kvm(1), kvm(2)
         there = several(one, two)

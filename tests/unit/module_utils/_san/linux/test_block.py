@@ -14,7 +14,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.block im
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FileSystem
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
-from tests.unit.kvm_host import GROUPED, MOUNTED, MOUNTS, SAN_HOST
+from tests.unit.kvm_host import GROUPED, MOUNTED, MOUNTS, PATHLESS, SAN_HOST, mapped
 from tests.unit.module_utils._san.linux.machines import plant
 from tests.unit.ports import NAME, OTHER
 
@@ -48,6 +48,18 @@ def test_a_whole_lun_is_known_by_any_path_and_nothing_else_is_one(blocks: BlockD
 def test_a_link_that_the_host_does_not_have_still_names_its_lun(blocks: BlockDevices) -> None:
     gone = "600a098038304c61622d616161616139"
     assert blocks.whole(f"/dev/disk/by-id/wwn-0x{gone}") == ScsiName(gone)
+
+
+@pytest.mark.parametrize("spelled", ["/dev/mapper/mpatha", "/dev/dm-0", f"/dev/disk/by-id/dm-uuid-mpath-{NAME.wwid}"])
+def test_a_multipath_device_without_paths_is_still_its_lun(tmp_path: Path, spelled: str) -> None:
+    assert BlockDevices(Tree(plant(tmp_path, PATHLESS)), "h1").whole(spelled) == NAME
+
+
+def test_what_lies_on_a_multipath_device_without_paths_still_lies_on_its_lun(tmp_path: Path) -> None:
+    group = mapped(5, "vg--b-data", "LVM-b", "dm-0")
+    table = {"/proc/1/mountinfo": "27 1 254:0 / /data rw - xfs /dev/mapper/mpatha rw"}
+    found = {store.id: store for store in BlockDevices(Tree(plant(tmp_path, PATHLESS, group, table)), "h1").file_systems()}
+    assert list(found["/data"].extents) == list(found["vg:vg-b"].extents) == by_id(NAME.naa)
 
 
 def test_a_logical_volume_is_a_part_of_its_group(blocks: BlockDevices) -> None:

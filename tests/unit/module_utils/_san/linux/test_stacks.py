@@ -12,7 +12,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import s
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.stacks import Built, Stack, stacks
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
-from tests.unit.kvm_host import GROUPED, MOUNTED, PORT, SAN_HOST, _block, mapped
+from tests.unit.kvm_host import GROUPED, MOUNTED, PATHLESS, PORT, SAN_HOST, _block, mapped
 from tests.unit.module_utils._san.linux.machines import Machine, plant
 from tests.unit.ports import NAME, OTHER
 
@@ -50,3 +50,9 @@ def test_what_stands_on_a_partition_and_what_stands_on_that(tmp_path: Path) -> N
 def test_several_volumes_are_one_group_and_each_has_to_be_free(tmp_path: Path) -> None:
     more = {**mapped(3, "vg--b-x", "LVM-1", "sdc"), **mapped(4, "vg--b-y", "LVM-2", "sdc")}
     assert found(tmp_path, more)[OTHER] == Stack(OTHER, [Built("volume group", "vg-b")], ["dm-3", "dm-4"])
+
+
+def test_a_multipath_device_that_has_lost_its_paths_is_its_lun_still(tmp_path: Path) -> None:
+    tree = Tree(plant(tmp_path, PATHLESS, mapped(3, "vg--b-x", "LVM-1", "dm-0")))
+    seen = {stack.lun: stack for stack in stacks(tree, scsi.disks(tree))}
+    assert seen[NAME] == Stack(NAME, [Built("volume group", "vg-b")], ["dm-3"])

@@ -88,6 +88,23 @@ def test_what_a_cluster_has_to_know_is_handed_on(hypervisor: MemoryHypervisor, m
     assert [(wish.mount_point, wish.initialize) for wish in wishes] == [("C:\\mt1", True), ("", False)]
 
 
+def test_what_the_hosts_need_to_see_the_lun_comes_first_and_goes_when_they_do_not(hypervisor: MemoryHypervisor) -> None:
+    done: list[str] = []
+    hypervisor.reach = Plan([Act("name the target", False, lambda: done.append("made"), lambda: done.append("undone"))])
+    actions = attach.attach(hypervisor, asking(), check_mode=True).outcome.actions
+    assert actions[0] == "name the target"
+    assert actions[1].startswith("rescan ")
+    hypervisor.presented.clear()
+    with pytest.raises(StepFailed, match="is not visible on"):
+        attach.attach(hypervisor, asking(timeout=0.0), check_mode=False)
+    assert done == ["made", "undone"]
+
+
+def test_a_disk_that_is_there_needs_nothing_to_be_seen(hypervisor: MemoryHypervisor) -> None:
+    attach.attach(with_disk(visible_on(hypervisor, "h1", "h2"), "app"), asking(), check_mode=False)
+    assert "plan_reach" not in hypervisor.calls
+
+
 def test_a_second_run_changes_nothing(hypervisor: MemoryHypervisor) -> None:
     attach.attach(hypervisor, REQUEST, check_mode=False)
     report = attach.attach(hypervisor, REQUEST, check_mode=False)

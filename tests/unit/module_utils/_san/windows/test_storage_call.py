@@ -29,7 +29,10 @@ def test_a_refusal_has_the_words_and_the_code_of_the_machine() -> None:
     boot = next(disk for disk in disks.disks_of(login) if disk.boot)
     with pytest.raises(RemoteError) as caught:
         call(login, storage_classes.DISK, "Offline", {"ObjectId": boot.object_id})
-    assert (str(caught.value), caught.value.code) == (f"{HOST}:5986 refused Offline of MSFT_Disk (40001): Access denied.", "40001")
+    assert (str(caught.value), caught.value.code) == (
+        f"{HOST}:5986 refused Offline of MSFT_Disk (41009): Operation not supported on a critical disk.",
+        "41009",
+    )
 
 
 @pytest.mark.parametrize(("code", "words"), [(43002, "the volume cannot be quick formatted"), (77777, "no reason was given")])

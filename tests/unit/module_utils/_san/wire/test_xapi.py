@@ -139,7 +139,8 @@ def test_it_logs_in_asks_and_logs_out(server: Server) -> None:
 
 def test_a_session_is_logged_out_after_an_error_too(server: Server) -> None:
     server.answers["VM.get_all_records"] = Failed(["INTERNAL_ERROR", "boom"])
-    with pytest.raises(XapiFailure, match=r"^INTERNAL_ERROR \(boom\)$"), closing(XapiSession(server.connection)) as session:
+    told = r"refuses VM.get_all_records \(INTERNAL_ERROR \(boom\)\): see the pool's log"
+    with pytest.raises(XapiFailure, match=told), closing(XapiSession(server.connection)) as session:
         session.records("VM")
     assert server.methods[-1] == "session.logout"
 
@@ -187,8 +188,15 @@ def test_no_error_repeats_the_password_a_reference_or_xml(server: Server) -> Non
     server.answers["VM.get_all"] = Failed(["ODD", "hunter2", "OpaqueRef:1", "<Devlist/>", "it was hunter2"])
     with closing(session), pytest.raises(XapiFailure) as told:
         session.read("VM.get_all")
-    assert str(told.value) == "ODD (…, it was …)"
+    assert "refuses VM.get_all (ODD (…, it was …)): see" in str(told.value)
+    assert "hunter2" not in str(told.value)
     assert told.value.details[2] == "<Devlist/>"
+
+
+def test_a_pool_that_has_changed_its_master_is_one_sentence_and_nothing_was_done(server: Server) -> None:
+    server.answers["VBD.create"] = Failed(["HOST_IS_SLAVE", "192.0.2.2"])
+    with closing(XapiSession(server.connection)) as session, pytest.raises(ConnectionFailed, match="has another master by now"):
+        session.change("VBD.create", {}, timeout=1)
 
 
 @pytest.mark.parametrize(

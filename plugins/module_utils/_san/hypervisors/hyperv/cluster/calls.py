@@ -41,6 +41,8 @@ _NO_METHOD = frozenset({"0x80041024", "0x8004102E", "0x80041055", "0x80041056"})
 """WBEM_E_PROVIDER_NOT_CAPABLE, _INVALID_METHOD, _METHOD_NOT_IMPLEMENTED, _METHOD_DISABLED."""
 _STILL_PENDING = frozenset({"0x800703E5", "0x80070102"})
 """ERROR_IO_PENDING and WAIT_TIMEOUT as HRESULTs: the change goes on."""
+_FAILED_ALREADY = frozenset({"0x800713AE"})
+"""ERROR_RESOURCE_FAILED as an HRESULT: out of service it is, and from now on the cluster leaves it so (MS-CMRP 3.1.4.2.19)."""
 
 
 def create_group(client: CimClient, name: str) -> None:
@@ -100,8 +102,8 @@ def bring_online(client: CimClient, name: str, timeout: float) -> None:
 
 
 def take_offline(client: CimClient, name: str, timeout: float) -> None:
-    """Stop a resource, with everything that depends on it: a VM would be turned off."""
-    _start(client, classes.CLUSTER_RESOURCE, "TakeOffline", name, {"TimeOut": _wait(timeout)})
+    """Stop a resource, with everything that depends on it: a VM would be turned off. One that has failed stays failed."""
+    _start(client, classes.CLUSTER_RESOURCE, "TakeOffline", name, {"TimeOut": _wait(timeout)}, _STILL_PENDING | _FAILED_ALREADY)
 
 
 def move_resource(client: CimClient, name: str, group: str) -> None:
@@ -160,12 +162,19 @@ def _identity(disk: HostDisk) -> Mapping[str, str | int]:
     return {"DiskIdType": DISK_BY_SIGNATURE, "DiskSignature": disk.signature or 0}
 
 
-def _start(client: CimClient, cim_class: CimClass, method: str, name: str, parameters: Mapping[str, CimValue]) -> None:
-    """Call a method that may be still under way when it answers."""
+def _start(
+    client: CimClient,
+    cim_class: CimClass,
+    method: str,
+    name: str,
+    parameters: Mapping[str, CimValue],
+    taken: frozenset[str] = _STILL_PENDING,
+) -> None:
+    """Call a method that may be still under way when it answers; the codes of `taken` are no refusal."""
     try:
         client.call(cim_class, method, {"Name": name}, parameters)
     except RemoteError as error:
-        if error.code not in _STILL_PENDING:
+        if error.code not in taken:
             raise
 
 

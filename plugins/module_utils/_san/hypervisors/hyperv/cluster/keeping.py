@@ -36,7 +36,7 @@ def stop(there: ClusteredVm, resource: ClusterResource) -> None:
 def take_offline(there: ClusteredVm, resource: ClusterResource) -> None:
     """Take a resource offline and wait until it is. Raises what `stop` raises."""
     stop(there, resource)
-    there.wait_for(lambda now: _is_offline(now, resource.name), f"taking resource '{resource.name}' offline")
+    there.wait_for(lambda now: _is_stopped(now, resource.name), f"taking resource '{resource.name}' offline")
     there.refuse_if_harmed()
 
 
@@ -65,6 +65,6 @@ def quoted(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
 
 
-def _is_offline(now: Observed, resource: str) -> bool:
+def _is_stopped(now: Observed, resource: str) -> bool:
     found = now.state.resource(resource)
-    return found is not None and found.state == OFFLINE
+    return found is not None and found.stopped

@@ -69,6 +69,11 @@ class ClusterResource:
         return self.state == ONLINE
 
     @property
+    def stopped(self) -> bool:
+        """Whether it is out of service: offline, or failed, which a cluster treats alike when it is moved or deleted (MS-CMRP)."""
+        return self.state in (OFFLINE, FAILED)
+
+    @property
     def pending(self) -> bool:
         """Whether it is changing its state just now."""
         return self.state in _PENDING

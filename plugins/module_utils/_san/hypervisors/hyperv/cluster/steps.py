@@ -248,7 +248,7 @@ class TakeOffline(ClusterStep):
         keeping.stop(self.there, resource)
 
     def verify(self) -> None:
-        self.there.wait_for(lambda now: now.offline, f"taking resource '{self.there.seen.resource_name}' offline")
+        self.there.wait_for(lambda now: now.stopped, f"taking resource '{self.there.seen.resource_name}' offline")
         self.there.refuse_if_harmed()
 
     def undo(self) -> None:

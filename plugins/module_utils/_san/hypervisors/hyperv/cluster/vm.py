@@ -126,8 +126,13 @@ class Observed:
 
     @property
     def offline(self) -> bool:
-        """Whether there is a disk resource out of service, as it has to be to change its node."""
+        """Whether there is a disk resource that was taken out of service, so that the cluster does not start it by itself."""
         return self.resource is not None and self.resource.state == OFFLINE
+
+    @property
+    def stopped(self) -> bool:
+        """Whether there is a disk resource out of service, as it has to be to change its node."""
+        return self.resource is not None and self.resource.stopped
 
     @property
     def needed(self) -> bool:

@@ -6,14 +6,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused
-from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows import session as sessions
-from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.layout import Storage, observe
-from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim import CimClient
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound
 from tests.unit.lab.hyperv.desk import HOST, Desk
 from tests.unit.windows_guest import Bench
 
@@ -56,21 +51,6 @@ def test_one_that_does_not_come_is_told_with_what_is_there(bench: Bench) -> None
     session = bench.session()
     with pytest.raises(NotFound, match=r"1 s after it began to look; it shows: disk 0 is .*: check that the LUN is attached"):
         session.rescan()
-
-
-def test_a_guest_on_xen_is_not_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    Desk(bench.lab, HOST).detach("win01", bench.name.naa)
-    bench.lab.estate.timeline.settle(everything=True)
-    session = bench.session()
-
-    def on_xen(client: CimClient, guest: str) -> Storage:
-        seen = observe(client, guest)
-        return replace(seen, disks=[replace(disk, vendor="XENSRC") for disk in seen.disks])
-
-    monkeypatch.setattr(sessions, "observe", on_xen)
-    with pytest.raises(Refused, match=r"win01\.lab has disks of Xen, which does not tell Windows the name of a LUN"):
-        session.rescan()
-    assert bench.wire.count("UpdateHostStorageCache") == 1
 
 
 def test_waiting_ends(bench: Bench) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san import moment
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import host_copy
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.access import (
@@ -163,6 +164,34 @@ def test_a_change_of_a_disk_or_of_its_use_is_noticed(planted: FakeSsh, over_san:
         moments[0] += 2.0
         over_san.root()
         assert planted.counts()[COPY] == 1 + number, file
+
+
+def test_for_one_decision_the_host_is_asked_once_however_long_that_takes(planted: FakeSsh, over_san: OverSsh, moments: list[float]) -> None:
+    for _decision in range(2):
+        moments[0] += 100.0
+        with moment.one():
+            for _question in range(3):
+                over_san.root()
+                moments[0] += 100.0
+    assert planted.counts() == {LOGIN: 1, COPY: 1, LOOK: 1}
+
+
+def test_what_was_changed_meanwhile_is_seen_in_the_same_decision(planted: FakeSsh, over_san: OverSsh) -> None:
+    with moment.one():
+        over_san.root()
+        over_san.changed()
+        over_san.root()
+        over_san.root()
+    assert planted.counts() == {LOGIN: 1, COPY: 1, LOOK: 1}
+
+
+def test_after_a_decision_each_question_is_for_itself_again(planted: FakeSsh, over_san: OverSsh, moments: list[float]) -> None:
+    with moment.one():
+        over_san.root()
+    for now in (2.0, 4.0):
+        moments[0] = now
+        over_san.root()
+    assert planted.counts() == {LOGIN: 1, COPY: 1, LOOK: 2}
 
 
 def test_after_a_change_of_our_own_the_host_is_asked_at_once(planted: FakeSsh, over_san: OverSsh) -> None:

@@ -67,6 +67,14 @@ def test_vms_and_luns_are_told(there: Kvm, app: Domain) -> None:
     assert [device.name for device in seen.devices] == [NAME]
 
 
+def test_a_lun_that_a_vm_has_by_multipath_is_not_told_by_a_path_of_it(there: Kvm, app: Domain) -> None:
+    grouped = HAS.format(f"dm-uuid-mpath-{NAME.wwid}")
+    disk = "<disk type='block' device='lun'><source dev='{}'/><target dev='sda' bus='scsi'/></disk>"
+    for had, told in ((grouped, grouped), ("/dev/sda", HAS.format(NAME.wwn))):
+        app.config = app.live = domain_xml("app", disk.format(had))
+        assert [found.device for found in there.inventory().virtual_machines[0].disks] == [told]
+
+
 def test_what_its_kernel_does_with_a_lun_nobody_can_tell(there: Kvm) -> None:
     with pytest.raises(Refused, match=r"does not tell what its kernel does with it \(to root, on itself or over qemu\+ssh, it does\)"):
         attach.attach(there, replace(REQUEST, assume_unused=False), check_mode=False)

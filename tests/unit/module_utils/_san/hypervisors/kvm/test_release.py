@@ -10,15 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError, StepFailed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, Refused, RemoteError, StepFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import release
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.unit import libvirt
-from tests.unit.kvm_host import PORT, SAN_HOST
+from tests.unit.kvm_host import MULTIPATHD, PATHLESS, PORT, SAN_HOST
 from tests.unit.libvirt import Connect
-from tests.unit.module_utils._san.linux.machines import plant
+from tests.unit.module_utils._san.linux.machines import naa_page, plant
 from tests.unit.ports import NAME, OTHER
+
+THIRD = ScsiName.from_ontap_serial("80Lab-aaaaa7")
 
 
 @pytest.fixture
@@ -45,13 +47,56 @@ def test_every_path_is_deleted_after_multipath(host: KvmHost, tmp_path: Path, mo
 
 
 def test_a_map_that_has_lost_all_its_paths_goes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pathless = {path: content for path, content in SAN_HOST.items() if not any(part in path for part in ("7:0:0:1", "7:0:1:1", "slaves"))}
-    host = libvirt.host(Connect(), plant(tmp_path, pathless))
+    host = libvirt.host(Connect(), plant(tmp_path, PATHLESS))
     ran: list[list[str]] = []
     monkeypatch.setattr(host.access, "run", lambda command, _patience: ran.append(list(command)))
     with pytest.raises(StepFailed, match=r"Host kvm01 still has LUN .* \(/dev/mapper/mpatha\) after its devices were removed"):
         release.plan_release(host, NAME).run()
     assert ran == [["multipath", "-f", "mpatha"]]
+
+
+def renumbered(root: Path, address: str, now: ScsiName) -> None:
+    """The kernel gave the name of a device to another."""
+    (root / f"{PORT}/rport-7:0-{address.split(':')[2]}/target{address.rpartition(':')[0]}/{address}/vpd_pg83".lstrip("/")).write_bytes(
+        naa_page(now.naa)
+    )
+
+
+def test_a_device_that_is_another_lun_by_now_is_not_removed(host: KvmHost, tmp_path: Path) -> None:
+    (step,) = release.plan_release(host, OTHER).pending()
+    renumbered(tmp_path, "7:0:0:2", THIRD)
+    step.do()
+    step.verify()
+    assert not delete(tmp_path, "0/target7:0:0/7:0:0:2").exists()
+
+
+def test_what_is_left_half_removed_is_looked_for_again(host: KvmHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (step,) = release.plan_release(host, NAME).pending()
+    monkeypatch.setattr(host.access, "run", lambda *_words: (tmp_path / "sys/devices/virtual/block/dm-0/dm/uuid").write_text(""))
+    delete(tmp_path, "0/target7:0:0/7:0:0:1").mkdir()
+    with pytest.raises(OutcomeUnknown, match="/sys/block/sda/device/delete cannot be written"):
+        step.do()
+
+
+def test_a_multipath_device_that_is_open_is_a_refusal_after_which_nothing_is_looked_for(
+    host: KvmHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_command: object, _patience: float) -> None:
+        raise RemoteError("multipath -f mpatha failed: map in use")
+
+    monkeypatch.setattr(host.access, "run", refuse)
+    (step,) = release.plan_release(host, NAME).pending()
+    with pytest.raises(RemoteError, match="map in use"):
+        step.do()
+
+
+def test_an_undone_release_ends_when_a_vm_can_have_the_lun_by_its_multipath_device_again(host: KvmHost, tmp_path: Path) -> None:
+    plant(tmp_path, MULTIPATHD)
+    (step,) = release.plan_release(host, NAME).pending()
+    step.undo()
+    renumbered(tmp_path, "7:0:1:1", THIRD)
+    with pytest.raises(Refused, match="sdb, which is another LUN by now"):
+        step.undo()
 
 
 def test_a_device_that_stays_is_told_and_looked_for_again(host: KvmHost, tmp_path: Path) -> None:

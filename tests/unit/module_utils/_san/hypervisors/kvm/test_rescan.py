@@ -70,6 +70,34 @@ def test_a_multipath_device_of_the_size_of_its_paths_is_left_alone(host: KvmHost
     rescan.rescan(host, NAME)
 
 
+def resized(host: KvmHost, root: Path, monkeypatch: pytest.MonkeyPatch, **sectors: str) -> bool:
+    """Whether a rescan lets the multipath device take over a size, when its two paths and itself have these."""
+    places = {"sda": "7:0:0:1/block/sda", "sdb": "7:0:1:1/block/sdb"}
+    for block, text in sectors.items():
+        place = next(root.rglob(places[block])) if block in places else root / "sys/devices/virtual/block/dm-0"
+        (place / "size").write_text(text)
+    ran: list[object] = []
+    monkeypatch.setattr(host.access, "run", lambda command, _patience: ran.append(command))
+    rescan.rescan(host, NAME)
+    return ran == [["multipathd", "resize", "map", "mpatha"]]
+
+
+@pytest.mark.parametrize(
+    ("sda", "sdb"),
+    [("0", "0"), ("0", "4194304"), ("1048576", "1048576"), ("4194304", "2097152")],
+    ids=["unmapped", "one path unmapped", "smaller", "one path grown"],
+)
+def test_a_multipath_device_never_shrinks_nor_grows_before_its_last_path(
+    host: KvmHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sda: str, sdb: str
+) -> None:
+    assert not resized(host, tmp_path, monkeypatch, sda=sda, sdb=sdb, map="2097152")
+
+
+def test_a_path_that_is_dead_keeps_no_multipath_device_small(host: KvmHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / f"{PORT}/rport-7:0-1/target7:0:1/7:0:1:1/state".lstrip("/")).write_text("transport-offline\n")
+    assert resized(host, tmp_path, monkeypatch, sda="4194304", sdb="2097152", map="2097152")
+
+
 def test_a_path_that_does_not_answer_keeps_nobody_from_the_others(host: KvmHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     resized: list[list[str]] = []
     monkeypatch.setattr(host.access, "run", lambda command, _patience: resized.append(list(command)))

@@ -215,15 +215,15 @@ class TestForget:
 
     def test_a_host_whose_loss_another_run_has_noticed_first_drops_what_it_remembers(self) -> None:
         hosts = Hosts("none", "none")
-        hosts.system(2).fails["DeleteScsiLunState"] = refusal(vim.fault.NotFound(msg="Not in the list."))
+        hosts.system(2).fails["DeleteScsiLunState"] = refusal(vim.fault.HostConfigFault(msg="Not in the list."))
         ran = release.plan_forget(hosts.session, hosts.ids, LUN).run()
         assert [step.title for step in ran] == [f"forget LUN {LUN} on host esx01"]
         assert [hosts.system(number).calls for number in (1, 2)] == [[("DeleteScsiLunState", f"naa.{NAA}")]] * 2
 
     def test_a_host_that_refuses_to_forget_is_told(self) -> None:
         hosts = Hosts("none")
-        hosts.system(1).fails["DeleteScsiLunState"] = refusal(vim.fault.HostConfigFault(msg="Boom."))
-        with pytest.raises(StepFailed, match="could not change what it does"):
+        hosts.system(1).fails["DeleteScsiLunState"] = refusal(vim.fault.NoPermission(msg="No."))
+        with pytest.raises(StepFailed, match=f"forget LUN {LUN} on host esx01"):
             release.plan_forget(hosts.session, hosts.ids, LUN).run()
 
     def test_the_others_are_rescanned_together_and_drop_what_they_remember(self, rescanned: list[str]) -> None:
@@ -277,6 +277,13 @@ class TestForget:
         hosts.system(1).fails["DeleteScsiLunState"] = refusal(vim.fault.HostConfigFault(msg="Boom."))
         with pytest.raises(RemoteError, match="could not change what it does"):
             forget.do()
+
+    def test_a_lost_answer_counts_when_the_host_has_nothing_to_forget_any_more(self) -> None:
+        hosts = Hosts("off")
+        forget = release.plan_forget(hosts.session, hosts.ids, LUN).steps[1]
+        hosts.set("host-1", "none")
+        hosts.system(1).fails["DeleteScsiLunState"] = refusal(vim.fault.HostConfigFault(msg="Not in the list."))
+        assert forget.settled()
 
 
 class TestInService:

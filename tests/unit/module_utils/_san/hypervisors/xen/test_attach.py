@@ -25,7 +25,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xe
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Slot
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun, ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach
-from tests.unit.xapi import LUN, SIZE, Pool, failure
+from tests.unit.xapi import LOCAL, LUN, OTHER, SIZE, Pool, failure
 
 
 def request(vm: str = "app01", name: ScsiName = LUN, **wish: Any) -> attach.AttachRequest:
@@ -218,7 +218,7 @@ class TestOverIscsi:
 
     def test_a_place_that_somebody_else_takes_meanwhile_is_chosen_anew(self) -> None:
         pool = over_iscsi()
-        other = pool.add_vdi(pool.add_sr("ext", {"device": "/dev/sda3"}))
+        other = pool.add_vdi(pool.add_sr("ext", LOCAL))
 
         def taken() -> None:
             pool.add_vbd(pool.vm, other, "0")
@@ -236,7 +236,7 @@ class TestOverIscsi:
 
     def test_a_vm_without_a_place_is_refused(self) -> None:
         pool = over_iscsi()
-        sr = pool.add_sr("ext", {"device": "/dev/sda3"})
+        sr = pool.add_sr("ext", LOCAL)
         for number in range(16):
             pool.add_vbd(pool.vm, pool.add_vdi(sr), str(number))
         with pytest.raises(Refused, match="has no place left for a disk"):
@@ -331,6 +331,73 @@ class TestOverFibreChannel:
         assert "SR.create" not in pool.calls
         assert "VDI.create" not in pool.calls
         assert pool.db["VDI"][pool.vbds(pool.vm)[0]["VDI"]]["virtual_size"] == volume
+
+    @pytest.mark.parametrize("description", ["", "Backups", repositories.mark(OTHER, SIZE)])
+    def test_a_repository_on_the_lun_that_was_not_made_for_it_is_nobodys_to_take_up(self, description: str) -> None:
+        pool = over_fc()
+        pool.carried[LUN] = ["0000-of-another-pool"]
+        pool.written["0000-of-another-pool"] = ("backups", description)
+        with pytest.raises(StepFailed, match=r"0000-of-another-pool \(backups\), which this collection did not make for it"):
+            give(pool, initialize=True)
+        assert pool.changes == []
+
+    def test_a_repository_that_another_run_makes_at_the_same_time_is_left_and_taken_up(self) -> None:
+        pool = over_fc()
+        create, calls = pool._SR_create, iter(range(2))
+
+        def both(*arguments: Any) -> str:
+            if next(calls):
+                return create(*arguments)
+            theirs = [*arguments]
+            theirs[4] = repositories.mark(LUN, SIZE, "00000000-1111-4000-8000-000000000000")
+            create(*theirs)
+            raise failure("SR_DEVICE_IN_USE")
+
+        pool._SR_create = both  # type: ignore[method-assign,assignment]
+        give(pool, initialize=True)
+        assert "SR.destroy" not in pool.calls
+        (sr,) = pool.db["SR"].values()
+        assert repositories.marked_run(sr) == "00000000-1111-4000-8000-000000000000"
+
+    def test_a_volume_that_another_run_has_made_is_left_when_this_one_fails(self) -> None:
+        pool = over_fc()
+        give(pool, "app02", initialize=True)
+        take(pool, "app02")
+        pool.fail["VBD.create"] = failure("VDI_READONLY")
+        with pytest.raises(StepFailed, match="the disk is read-only"):
+            give(pool)
+        assert len(pool.db["VDI"]) == len(pool.db["SR"]) == 1
+
+    def test_a_repository_whose_one_volume_is_no_raw_one_is_not_taken_for_the_lun(self) -> None:
+        pool = over_fc()
+        give(pool, "app02", initialize=True)
+        take(pool, "app02")
+        next(iter(pool.db["VDI"].values()))["sm_config"] = {"vdi_type": "vhd"}
+        with pytest.raises(Refused, match="is used by lvmohba file system"):
+            give(pool, initialize=True)
+
+    def test_a_host_that_is_down_and_vouched_for_is_left_out(self) -> None:
+        pool = over_fc()
+        dead = pool.add_host("xen3", live=False)
+        create = pool._SR_create
+
+        def without_the_dead(*arguments: Any) -> str:
+            ref = create(*arguments)
+            next(pbd for pbd in pool.db["PBD"].values() if pbd["host"] == dead)["currently_attached"] = False
+            return ref
+
+        pool._SR_create = without_the_dead  # type: ignore[method-assign,assignment]
+        wish = attach.AttachRequest("app01", DiskWish(LUN, timeout=0.0, initialize=True), ignore_hosts=["xen3"])
+        assert attach.attach(hypervisor(pool), wish, check_mode=False).outcome.changed
+        assert not attach.attach(hypervisor(pool), wish, check_mode=False).outcome.changed
+
+    def test_a_host_that_has_come_since_is_connected(self) -> None:
+        pool = over_fc()
+        give(pool, initialize=True)
+        take(pool)
+        pool.fc_luns[pool.add_host("xen3")][LUN] = SIZE
+        give(pool)
+        assert [pbd["currently_attached"] for pbd in pool.db["PBD"].values()] == [True] * 3
 
     def test_a_repository_with_two_volumes_is_not_taken_for_the_lun(self) -> None:
         pool = over_fc()
@@ -430,6 +497,35 @@ class TestDetach:
         with pytest.raises(StepFailed, match="undone: unplug LUN"):
             take(pool)
         assert pool.vbds(pool.vm)[0]["currently_attached"]
+
+    def test_what_another_vm_has_got_meanwhile_is_not_given_back(self) -> None:
+        pool = over_iscsi()
+        give(pool)
+
+        def taken() -> None:
+            pool.add_vbd(pool.off, next(iter(pool.db["VDI"])))
+
+        pool.after["VBD.destroy"] = taken
+        with pytest.raises(StepFailed, match="is a disk of VM app02 by now"):
+            take(pool, release=True)
+        assert pool.vbds(pool.vm) == []
+
+    def test_a_device_that_somebody_has_introduced_by_hand_is_not_forgotten(self) -> None:
+        pool = Pool()
+        pool.add_raw_iscsi()
+        sr = pool.add_sr("udev", {"location": "/dev/lab"})
+        mine = pool.add_vdi(sr, location=f"/dev/mapper/{LUN.xapi}", name_label="somebody's")
+        attach.release(hypervisor(pool), request(), check_mode=False)
+        assert not attach.forget(hypervisor(pool), request(), check_mode=False).outcome.changed
+        assert mine in pool.db["VDI"]
+
+    def test_a_repository_that_the_pool_was_told_to_use_is_not_released(self) -> None:
+        pool = over_fc()
+        give(pool, initialize=True)
+        take(pool)
+        next(iter(pool.db["pool"].values()))["default_SR"] = next(iter(pool.db["SR"]))
+        with pytest.raises(Refused, match=r"pool lab .* has its SR as default SR"):
+            attach.release(hypervisor(pool), request(), check_mode=False)
 
     def test_a_suspended_vm_keeps_its_disks(self) -> None:
         pool = over_iscsi()

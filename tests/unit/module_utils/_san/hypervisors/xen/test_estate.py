@@ -22,7 +22,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArrayView
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.resources import Resources
-from tests.unit.xapi import LUN, OTHER, SIZE, TARGET, Pool
+from tests.unit.xapi import LOCAL, LUN, OTHER, SIZE, TARGET, Pool
 
 
 def inventory(pool: Pool, devices: bool = True) -> Inventory:
@@ -86,7 +86,7 @@ def test_a_vdi_of_a_repository_that_passes_luns_on_is_the_lun(kind: str, where: 
 
 def test_the_chain_of_an_image_goes_down_to_its_root() -> None:
     pool = Pool()
-    sr = pool.add_sr("ext", {"device": "/dev/sda3"})
+    sr = pool.add_sr("ext", LOCAL)
     base = pool.db["VDI"][pool.add_vdi(sr, location="base")]
     middle = pool.db["VDI"][pool.add_vdi(sr, location="middle", sm_config={"vhd-parent": base["uuid"]})]
     pool.add_vbd(pool.vm, pool.add_vdi(sr, location="leaf", sm_config={"vhd-parent": middle["uuid"]}))
@@ -97,7 +97,7 @@ def test_the_chain_of_an_image_goes_down_to_its_root() -> None:
 
 def test_a_chain_that_runs_in_a_circle_ends() -> None:
     pool = Pool()
-    sr = pool.add_sr("ext", {"device": "/dev/sda3"})
+    sr = pool.add_sr("ext", LOCAL)
     vdi = pool.add_vdi(sr, location="leaf")
     pool.db["VDI"][vdi]["sm_config"] = {"vhd-parent": pool.db["VDI"][vdi]["uuid"]}
     pool.add_vbd(pool.vm, vdi)
@@ -107,7 +107,7 @@ def test_a_chain_that_runs_in_a_circle_ends() -> None:
 
 def test_the_number_of_calls_does_not_grow_with_the_vms() -> None:
     pool = Pool()
-    sr = pool.add_sr("ext", {"device": "/dev/sda3"})
+    sr = pool.add_sr("ext", LOCAL)
     for number in range(50):
         pool.add_vbd(pool.add_vm(f"vm{number}", "Halted"), pool.add_vdi(sr))
     inventory(pool)
@@ -141,6 +141,76 @@ def test_a_repository_whose_lun_nobody_tells_may_lie_on_any() -> None:
     pool.add_sr("lvmohba", {}, name="lost", hosts=())
     (use,) = inventory(pool).uses
     assert (use.name, use.lun) == ("lost", None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [("ext", {"device": "/dev/sdc"}), ("lvm", {"device": "/dev/mapper/mpatha"}), ("ext", {"device": "/dev/disk/by-id/scsi-SNETAPP_LUN_1"})],
+)
+def test_a_repository_on_a_device_by_a_name_of_the_host_may_lie_on_any_lun(kind: str, config: dict[str, str]) -> None:
+    pool = Pool()
+    pool.add_sr(kind, config, name="odd")
+    (use,) = inventory(pool).uses
+    assert (use.name, use.lun) == ("odd", None)
+    assert config["device"] in use.how
+
+
+@pytest.mark.parametrize("device", ["/dev/disk/by-id/ata-Disk_1-part3", "/dev/nvme0n1p3", "/dev/disk/by-id/scsi-1ATA_Disk_1-part3"])
+def test_a_repository_on_a_disk_of_the_host_lies_on_no_lun(device: str) -> None:
+    pool = Pool()
+    pool.add_sr("ext", {"device": device})
+    assert inventory(pool).uses == []
+
+
+def test_a_repository_over_iscsi_of_which_only_the_target_is_told_may_lie_on_any_lun() -> None:
+    pool = Pool()
+    pool.add_sr("lvmoiscsi", TARGET, name="old")
+    (use,) = inventory(pool).uses
+    assert (use.name, use.lun) == ("old", None)
+
+
+@pytest.mark.parametrize("noted", [{"SCSIid": LUN.xapi}, {"devserial": f"scsi-{LUN.xapi}"}, {f"scsi-{LUN.xapi}": ""}])
+def test_a_repository_without_connections_lies_on_the_lun_that_the_driver_has_noted(noted: dict[str, str]) -> None:
+    pool = Pool()
+    pool.add_sr("lvmohba", {}, hosts=(), sm_config=noted)
+    seen = inventory(pool)
+    assert [store.extents for store in seen.file_systems] == [[f"/dev/disk/by-id/scsi-{LUN.xapi}"]]
+    assert seen.uses == []
+
+
+def test_a_lun_in_a_drive_for_media_is_used_too() -> None:
+    pool = Pool()
+    sr = pool.add_sr("udev", {"location": "/dev/lab"})
+    pool.add_vbd(pool.vm, pool.add_vdi(sr, location=f"/dev/mapper/{LUN.xapi}"), "3", type="CD")
+    (disk,) = next(vm for vm in inventory(pool).virtual_machines if vm.name == "app01").disks
+    assert disk.name == LUN
+
+
+def test_what_goes_while_the_pool_is_read_is_read_again() -> None:
+    pool = Pool()
+    sr = pool.add_raw_iscsi()
+    pool.map_iscsi()
+    pool.change("SR.scan", sr, timeout=1)
+
+    def gone() -> None:
+        del pool.db["SR"][sr]
+        pool.db["VDI"].clear()
+        pool.db["PBD"].clear()
+
+    pool.after["VDI.get_all_records"] = gone
+    assert inventory(pool).devices == []
+
+
+def test_a_reference_to_nothing_is_left_out_and_a_drive_of_a_vm_that_is_not_told_uses_its_lun() -> None:
+    pool = Pool()
+    sr = pool.add_raw_iscsi()
+    pool.map_iscsi()
+    pool.change("SR.scan", sr, timeout=1)
+    pool.db["SR"][sr]["VDIs"].append("OpaqueRef:gone")
+    pool.add_vbd(pool.off, pool.db["SR"][sr]["VDIs"][0])
+    del pool.db["VM"][pool.off]
+    (use,) = inventory(pool).uses
+    assert (use.kind, use.lun) == ("VBD", LUN)
 
 
 def test_a_disk_whose_lun_the_driver_does_not_tell_may_be_any_and_stays_a_disk() -> None:

@@ -23,6 +23,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, carry_out
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun, ScsiName
 from tests.lab import world
+from tests.lab.hyperv.clusters import FAILED, ONLINE
 from tests.lab.hyperv.providers.cluster import _Methods, _Part
 from tests.lab.hyperv_world import lun_path
 from tests.unit.hyperv_cluster import DISK, GROUP, VM, ClusterLab, Killed, is_change, kill, requests_of
@@ -235,6 +236,22 @@ def test_a_disk_that_a_killed_run_left_in_available_storage_is_deleted_on_the_wa
     assert there.cluster.resources[DISK].group == "Available Storage"
     there.detach()
     assert there.state() == before
+
+
+def test_a_disk_that_has_failed_in_available_storage_is_given_all_the_same(there: ClusterLab) -> None:
+    there.add_to_available_storage()
+    there.cluster.resources["Cluster Disk 7"].state = FAILED
+    there.attach(initialize=False)
+    assert (there.cluster.resources["Cluster Disk 7"].group, there.cluster.resources["Cluster Disk 7"].state) == (VM, ONLINE)
+    assert there.follows()
+
+
+def test_a_disk_that_has_failed_is_taken_away_and_nothing_is_left(there: ClusterLab) -> None:
+    before = there.state()
+    there.attach()
+    there.cluster.resources[DISK].state = FAILED
+    there.detach()
+    assert (there.state(), there.harm()) == (before, "")
 
 
 def test_a_disk_resource_that_turns_out_to_be_another_lun_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,30 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is asked together, for one decision: a host that is asked several times meanwhile need not be read as often."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+_moments: list[object | None] = [None]
+
+
+@contextlib.contextmanager
+def one() -> Iterator[None]:
+    """Let all that is asked meanwhile be as of the first look at each host, unless something was changed there after it.
+
+    Nothing may be waited for meanwhile, and nothing done that must not rest on what was seen before.
+    """
+    _moments.append(_moments[-1] or object())
+    try:
+        yield
+    finally:
+        _moments.pop()
+
+
+def now() -> object | None:
+    """The moment to which what is asked now belongs; None when each question is for itself."""
+    return _moments[-1]

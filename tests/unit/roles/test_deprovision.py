@@ -1,0 +1,64 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the guest is told of a disk that it shall let go of: its place, where the platform knows a disk by that alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+TASKS = Path(__file__).parents[3] / "roles" / "deprovision" / "tasks"
+DISK = {"guest_address": "SCSI(0:1)", "size_bytes": 1 << 30}
+GUEST = {"hostname": "win01.example.com"}
+
+Evaluate = Callable[..., Any]
+
+
+def _expression(text: object) -> str:
+    return str(text).strip().removeprefix("{{").removesuffix("}}")
+
+
+def _look(name: str) -> dict[str, Any]:
+    """A task of look.yml by its name."""
+    tasks: list[dict[str, Any]] = yaml.safe_load((TASKS / "look.yml").read_text())
+    return next(task for task in tasks if task["name"].startswith(name))
+
+
+@pytest.fixture
+def noted(evaluate: Evaluate) -> Callable[..., dict[str, Any]]:
+    """What look.yml notes, by what the question for the place was answered."""
+    facts = _look("Note that place")["ansible.builtin.set_fact"]
+    return lambda answer: {name: evaluate(_expression(text), deprovision_place=answer) for name, text in facts.items()}
+
+
+@pytest.mark.parametrize(
+    ("answer", "disk", "in_guest"),
+    [
+        ({"changed": False, "disk": DISK}, DISK, True),
+        ({"changed": False, "disk": None}, {}, False),
+        ({"changed": False, "skipped": True}, {}, True),
+    ],
+    ids=["a VM on Xen has it", "a VM on Xen does not have it", "on another platform nobody asks"],
+)
+def test_the_guest_is_asked_about_the_place_of_a_disk_that_the_vm_has(
+    noted: Callable[..., dict[str, Any]], evaluate: Evaluate, answer: dict[str, Any], disk: dict[str, Any], in_guest: bool
+) -> None:
+    found = noted(answer)
+    assert (found["deprovision_disk"], found["deprovision_in_guest"]) == (disk, in_guest)
+    block = yaml.safe_load((TASKS / "main.yml").read_text())[-1]["block"]
+    task = next(task for task in block if task["name"].startswith("Take the disk out of use"))
+    told = {name: evaluate(_expression(task["vars"][name]), **found) for name in ("guest_disk_address", "guest_disk_size_bytes")}
+    assert told == {"guest_disk_address": disk.get("guest_address", ""), "guest_disk_size_bytes": disk.get("size_bytes", 0)}
+    assert evaluate(task["when"], deprovision_guest=GUEST, **found) is in_guest
+    assert not evaluate(task["when"], deprovision_guest={}, **found)
+
+
+def test_the_place_is_asked_for_without_taking_the_disk() -> None:
+    task = _look("Learn in which place")
+    assert (task["crossvisor.san.ptd_attach"]["state"], task["check_mode"]) == ("absent", True)
