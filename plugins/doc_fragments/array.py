@@ -25,6 +25,7 @@ options:
           - V(ontap) is NetApp ONTAP 9.11.1 or later by REST.
           - V(ontap_zapi) is NetApp ONTAP 9.8 to 9.17 over ZAPI, its older interface, which needs the Python library C(netapp-lib).
             It is for releases before 9.11.1, and for accounts that may log in over ZAPI (the application C(ontapi)) alone.
+            Over it there are no snapshots.
           - V(auto) is NetApp ONTAP by REST, and over ZAPI where REST is switched off or the release is older than 9.11.1.
             A login that REST refuses is not tried over ZAPI.
           - Taken from the environment variable E(CROSSVISOR_ARRAY_TYPE), else V(auto).
@@ -84,6 +85,7 @@ options:
           - V(ontap) is NetApp ONTAP 9.11.1 or later by REST.
           - V(ontap_zapi) is NetApp ONTAP 9.8 to 9.17 over ZAPI, its older interface, which needs the Python library C(netapp-lib).
             It is for releases before 9.11.1, and for accounts that may log in over ZAPI (the application C(ontapi)) alone.
+            Over it there are no snapshots.
           - V(auto) is NetApp ONTAP by REST, and over ZAPI where REST is switched off or the release is older than 9.11.1.
             A login that REST refuses is not tried over ZAPI.
           - Taken from the environment variable E(CROSSVISOR_ARRAY_TYPE), else V(auto).

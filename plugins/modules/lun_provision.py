@@ -106,6 +106,24 @@ options:
         that somebody has written to since, is refused. This is how a run takes back what it made, and nothing else.
     type: str
     default: ""
+  clone_of:
+    description:
+      - With O(state=present), what a new LUN begins with - a LUN of the same volume as a snapshot holds it. The new LUN has the size and
+        the operating system type of that, so that O(size) is refused and O(os_type) has no effect, a serial number of its own, and a
+        mark of its origin in its comment. A LUN of this name that is not such a clone is refused.
+      - With O(state=absent), only a clone that this collection has made of that is unmapped or deleted; anything else is refused.
+    type: dict
+    suboptions:
+      snapshot:
+        description:
+          - The snapshot.
+        type: str
+        required: true
+      lun:
+        description:
+          - The name in its volume that the LUN had then.
+        type: str
+        required: true
   exclusive:
     description:
       - With O(state=present), refuse to let O(initiators) see a LUN that other initiators see already, because nobody can tell what those
@@ -171,6 +189,17 @@ EXAMPLES = r"""
     igroup_os_type: vmware
     initiators: "{{ hbas.initiators }}"
   register: lun
+
+- name: Give the hosts a LUN that holds what another one held in a snapshot
+  crossvisor.san.lun_provision:
+    array: "{{ array }}"
+    svm: svm_san
+    volume: vol_prod
+    name: app01_data_before_patch
+    clone_of:
+      lun: app01_data
+      snapshot: before_patch_2026_11
+    initiators: "{{ hbas.initiators }}"
 
 - name: Take it back, with its data
   crossvisor.san.lun_provision:
@@ -336,14 +365,14 @@ actions:
   elements: str
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime, wishes
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress, ProvisionWish, WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import CloneOrigin, LunAddress, ProvisionWish, WithdrawWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays, hypervisors
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
@@ -386,6 +415,10 @@ def main() -> None:
             "lun_id": {"type": "int"},
             "delete": {"type": "bool", "default": False},
             "made_by": {"type": "str", "default": ""},
+            "clone_of": {
+                "type": "dict",
+                "options": {"snapshot": {"type": "str", "required": True}, "lun": {"type": "str", "required": True}},
+            },
             "vm": {"type": "str", "default": ""},
             "exclusive": {"type": "bool", "default": False},
             "hypervisor": hypervisors.hypervisor_option(),
@@ -417,6 +450,7 @@ def _present(module: AnsibleModule) -> dict[str, Any]:
         thin=params["thin"],
         comment=params["comment"],
         exclusive=params["exclusive"],
+        clone_of=_origin(params),
         timeout=params["timeout"],
     )
     with closing(arrays.open_array(module, params["array"])) as array:
@@ -441,11 +475,18 @@ def _absent(module: AnsibleModule) -> dict[str, Any]:
         group=params["igroup"],
         delete=params["delete"],
         made_by=params["made_by"],
+        clone_of=_origin(params),
         timeout=params["timeout"],
     )
     with closing(arrays.open_array(module, params["array"])) as array:
         report = provision.withdraw(array, wish, _ask(module), module.check_mode, params["assume_unused"], params["vm"])
         return report.result(wish.initiators)
+
+
+def _origin(params: Mapping[str, Any]) -> CloneOrigin | None:
+    """The LUN in a snapshot of which the LUN is, or shall be, a clone."""
+    given = params["clone_of"]
+    return CloneOrigin(given["lun"], given["snapshot"]) if given else None
 
 
 def _ask(module: AnsibleModule) -> Callable[[], Hypervisor] | None:

@@ -25,6 +25,8 @@ DEFAULTS = {"array": NOBODY, "guest": NOBODY, "hypervisor": {**NOBODY, "type": "
 OTHERWISE: dict[str, dict[str, Any]] = {
     "guest_windows_volume": {"naa": "600a098038304c61622d616161616131"},
     "lun_provision": {"state": "absent", "naa": "600a098038304c61622d616161616131", "assume_unused": True},
+    "lun_snapshot": {"luns": [{"naa": "600a098038304c61622d616161616131"}], "name": "s1"},
+    "lun_snapshot_info": {"luns": [{"naa": "600a098038304c61622d616161616131"}]},
     "ptd_attach": {"vm": "app01", "naa": "600a098038304c61622d616161616131"},
 }
 """What a module wants beside its connection."""

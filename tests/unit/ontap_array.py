@@ -187,7 +187,11 @@ class ArrayInPlace:
         self.array, self.jobs = Array(WORLD), PromptJobs(clock)
         self.faults, self.log = Faults(ACTIONS), RequestLog()
         self.wire = Wire(Api(self.array, self.jobs), Zapi(self.array), self.jobs, self.faults, self.log)
-        switches: Mapping[str, Callable[[Any], None]] = {"hide_luns": self._hide_luns, "mirror": self.array.add_mirror}
+        switches: Mapping[str, Callable[[Any], None]] = {
+            "hide_luns": self._hide_luns,
+            "mirror": self.array.add_mirror,
+            "owner": lambda wanted: self.array.own_snapshot(wanted["volume"], wanted["snapshot"], wanted["owner"]),
+        }
         self._control = Control(
             self.log,
             self.faults,

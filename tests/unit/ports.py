@@ -15,6 +15,11 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base im
     LastLook,
     LunAddress,
     ProvisionWish,
+    Restoration,
+    RestoreWish,
+    SnapshotChange,
+    SnapshotRemoval,
+    SnapshotWish,
     WithdrawWish,
     nobody_to_ask,
 )
@@ -32,6 +37,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     LunMapping,
     Portal,
     ScsiDevice,
+    Snapshot,
     Target,
     Use,
     VirtualDisk,
@@ -191,6 +197,9 @@ class MemoryArray:
     mirrors: list[Use] = field(default_factory=list)
     served_by: list[Target] | None = None
     """The targets, None for one of each kind."""
+    kept: list[Snapshot] = field(default_factory=list)
+    restored: list[str] = field(default_factory=list)
+    """The snapshots whose data the LUN has got."""
 
     def about(self) -> ArrayAbout:
         self.calls.append("about")
@@ -237,6 +246,39 @@ class MemoryArray:
         steps = [Act("unmap the LUN", not leaving, unmap, map_again)]
         steps += [Act("delete the LUN", before is None, delete, final=True)] if wish.delete else []
         return Change(Plan(steps), lambda: self.lun, leaving)
+
+    def snapshots(self, luns: Sequence[LunAddress | ScsiName], name: str = "") -> list[Snapshot]:
+        self.calls.append("snapshots")
+        return [one for one in self.kept if name in ("", one.name)]
+
+    def plan_snapshot(self, wish: SnapshotWish) -> SnapshotChange:
+        def act() -> None:
+            self.kept.append(
+                Snapshot("s", wish.name, "svm1", "v1", comment=wish.comment or "", made_by="crossvisor.san:0", expires=wish.expires or "")
+            )
+
+        there = bool(self.snapshots(wish.luns, wish.name))
+        steps = [Act(f"take snapshot {wish.name}", there, act)]
+        return SnapshotChange(Plan(steps), [self._lun()], lambda: self.snapshots(wish.luns, wish.name), not wish.each)
+
+    def plan_snapshot_removal(self, wish: SnapshotRemoval) -> SnapshotChange:
+        def act() -> None:
+            self.kept = [one for one in self.kept if one.name != wish.name]
+
+        there = bool(self.snapshots(wish.luns, wish.name))
+        steps = [Act(f"delete snapshot {wish.name}", not there, act, final=True)]
+        return SnapshotChange(Plan(steps), [self._lun()], lambda: self.snapshots(wish.luns, wish.name))
+
+    def plan_restore(self, wish: RestoreWish) -> Restoration:
+        safety = Snapshot("safe", wish.safety_snapshot, "svm1", "v1")
+        taken: list[Snapshot] = []
+        keep = [Act("take the safety snapshot", False, lambda: taken.append(safety), taken.clear)] if wish.safety_snapshot else []
+        steps = [*keep, Act(f"restore the LUN from {wish.snapshot}", False, lambda: self.restored.append(wish.snapshot), final=True)]
+        return Restoration(Plan(steps), self._lun(), self._lun, lambda: taken[0] if taken else None)
+
+    def _lun(self) -> Lun:
+        assert self.lun is not None
+        return self.lun
 
     def close(self) -> None:
         self.calls.append("close")

@@ -25,7 +25,7 @@ PRIVATE = "module_utils._san."
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("ending", "progress", "deadline", "moment"),
-    ("scsi_name", "initiator_name", "entity_name"),
+    ("scsi_name", "initiator_name", "entity_name", "timestamps"),
     ("model", "connection"),
     ("plan", "wishes"),
     ("wire",),

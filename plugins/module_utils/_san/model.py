@@ -416,6 +416,31 @@ class Volume:
 
 
 @dataclass(frozen=True)
+class Snapshot:
+    """A point in time of a volume of an array, with all LUNs that it had then."""
+
+    id: str
+    name: str
+    svm: str
+    volume: str
+    created: str = ""
+    """Date, time and zone, as is `expires`."""
+    comment: str = ""
+    """For people, without the mark."""
+    made_by: str = ""
+    """The mark of the run that took it; empty for what this collection did not take."""
+    expires: str = ""
+    """Until then it cannot be deleted."""
+    label: str = ""
+    """By which a mirror chooses what it carries over."""
+    owners: Sequence[str] = ()
+    """What needs it, so that it cannot be deleted."""
+    state: str = ""
+    """The array's own word, where it has one: what is not `valid` is not whole."""
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True)
 class Target:
     """Where initiators find the LUNs of an array: an iSCSI target with its portals, or a Fibre Channel port."""
 

@@ -14,14 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from tests.lab.ontap.running import Running
 from tests.lab.world import naa_of
 
-PLAYBOOK = Path(__file__).with_name("lifecycle.yml")
+PLAYBOOK, SNAPSHOTS = (Path(__file__).with_name(name) for name in ("lifecycle.yml", "snapshots.yml"))
 MAP, INFO = "Map the LUN", "Read everything a SAN client reads"
 ZAPI_INFO = f"{INFO} over ZAPI"
 MINUTES = 60.0
+GROUP = {
+    "svm.name": "svm_san",
+    "name": "conformance",
+    "volumes": [{"name": name, "provisioning_options": {"action": "add"}} for name in ("vol_prod", "vol_dev")],
+}
 
 
 @pytest.fixture
@@ -40,10 +46,10 @@ def environment(array: Running, tmp_path: Path) -> dict[str, str]:
     }
 
 
-def play(environment: dict[str, str], **variables: Any) -> tuple[dict[str, int], dict[str, Any]]:
+def play(environment: dict[str, str], playbook: Path = PLAYBOOK, **variables: Any) -> tuple[dict[str, int], dict[str, Any]]:
     """Run the playbook; return its statistics and each task's result by name."""
-    playbook = Path(sys.executable).with_name("ansible-playbook")
-    command = [str(playbook), "-i", "localhost,", "-c", "local", "-e", json.dumps(variables), str(PLAYBOOK)]
+    program = Path(sys.executable).with_name("ansible-playbook")
+    command = [str(program), "-i", "localhost,", "-c", "local", "-e", json.dumps(variables), str(playbook)]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=10 * MINUTES, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     report = json.loads(run.stdout[run.stdout.index("{") :])
@@ -84,6 +90,16 @@ def test_the_life_of_a_lun_over_zapi(environment: dict[str, str], array: Running
     # The module that unmaps asks for the maps of a LUN that is gone, and passes on that there is none.
     assert play(environment, use_rest="never", state="absent", unmap=False)[0]["changed"] == 0
     assert {row["method"] for row in array.control("GET", "/requests")["requests"]} == {"ZAPI"}
+
+
+def test_snapshots_of_a_volume_and_of_a_group(environment: dict[str, str], array: Running) -> None:
+    groups = f"https://localhost:{array.port}/api/application/consistency-groups"
+    access: dict[str, Any] = {"auth": (array.username, array.password), "verify": str(array.authority), "timeout": MINUTES}
+    group = requests.post(f"{groups}?return_records=true", json=GROUP, **access).json()["records"][0]["uuid"]
+    assert play(environment, SNAPSHOTS)[0]["changed"] == 2
+    assert play(environment, SNAPSHOTS, comment="changed")[0]["changed"] == 1, "the comment of one, and nothing of the other"
+    assert play(environment, SNAPSHOTS, state="absent")[0]["changed"] == 2
+    assert requests.delete(f"{groups}/{group}", **access).ok
 
 
 def lun_of(tasks: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,8 @@ import pytest
 from netapp_ontap import HostConnection, NetAppRestError
 from netapp_ontap.resources import (
     Cluster,
+    ConsistencyGroup,
+    ConsistencyGroupSnapshot,
     FcInterface,
     FcpService,
     Igroup,
@@ -121,10 +123,53 @@ def test_everything_a_san_client_reads(connection: HostConnection) -> None:
 
 def test_a_snapshot_comes_and_goes(connection: HostConnection) -> None:
     (volume,) = Volume.get_collection(name="vol_prod")
-    snapshot = Snapshot(volume.uuid, name="conformance")
+    snapshot = Snapshot(volume.uuid, name="conformance", comment="mine", snapmirror_label="daily")
     snapshot.post(hydrate=True)
     assert [found.name for found in Snapshot.get_collection(volume.uuid)] == ["conformance"]
+    snapshot.comment = "yours"
+    snapshot.patch()
+    snapshot.get(fields="*")
+    assert (snapshot.comment, snapshot.snapmirror_label, snapshot.state) == ("yours", "daily", "valid")
     snapshot.delete()
+    with pytest.raises(NetAppRestError) as gone:
+        snapshot.delete()
+    assert refused(gone) == "1638600"
+
+
+def test_a_lun_comes_out_of_a_snapshot_and_goes_back_into_its_place(connection: HostConnection) -> None:
+    (volume,) = Volume.get_collection(name="vol_prod")
+    original = Lun(name="/vol/vol_prod/origin", svm={"name": "svm_san"}, os_type="linux", space={"size": GIB})
+    original.post(hydrate=True)
+    snapshot = Snapshot(volume.uuid, name="conformance")
+    snapshot.post(hydrate=True)
+    then = {"source": {"name": "/vol/vol_prod/.snapshot/conformance/origin"}}
+    clone = Lun(name="/vol/vol_prod/then", svm={"name": "svm_san"}, clone=then)
+    clone.post(hydrate=True)
+    for lun in (clone, original):
+        lun.get(fields="serial_number,space.size")
+    assert clone.space.size == original.space.size
+    assert clone.serial_number != original.serial_number
+    restored = Lun(uuid=original.uuid, clone=then)
+    restored.patch()
+    restored.get(fields="serial_number")
+    assert restored.serial_number == original.serial_number
+    for thing in (clone, original, snapshot):
+        thing.delete()
+
+
+def test_a_consistency_group_takes_snapshots_of_its_volumes(connection: HostConnection) -> None:
+    volumes = [{"name": name, "provisioning_options": {"action": "add"}} for name in ("vol_prod", "vol_dev")]
+    group = ConsistencyGroup(name="conformance", svm={"name": "svm_san"}, volumes=volumes)
+    group.post(hydrate=True)
+    taken = ConsistencyGroupSnapshot(group.uuid, name="both", consistency_type="application")
+    taken.post(hydrate=True)
+    assert [found.name for found in ConsistencyGroupSnapshot.get_collection(group.uuid)] == ["both"]
+    group.delete()
+    for name in ("vol_prod", "vol_dev"):
+        (volume,) = Volume.get_collection(name=name)
+        (part,) = Snapshot.get_collection(volume.uuid)
+        assert part.name == "both"
+        part.delete()
 
 
 def test_another_authority_is_not_trusted(array: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,14 +137,21 @@ def _switches(array: Array, plane: DataPlane | None) -> dict[str, Callable[[Any]
             except KeyError as error:
                 raise BadFault(f"a mirror has no {error}") from error
 
-    return {"hide_luns": hide_luns, "chap": chap, "mirror": mirror}
+    def owner(wanted: Any) -> None:
+        with array.lock:
+            try:
+                array.own_snapshot(wanted["volume"], wanted["snapshot"], wanted["owner"])
+            except KeyError as error:
+                raise BadFault(f"an owner needs 'volume', 'snapshot' and 'owner' of a snapshot that is there, not {error}") from error
+
+    return {"hide_luns": hide_luns, "chap": chap, "mirror": mirror, "owner": owner}
 
 
 def _serve(options: argparse.Namespace, world: dict[str, Any], credentials: Credentials, stop: threading.Event) -> None:
     jobs, log, faults = Jobs(), RequestLog(), Faults(ACTIONS)
     array = Array(world, TGT_LUN_IDS if options.data_plane == TGT else LUN_IDS)
     plane = _plane(options, array)
-    changed = plane.follow if plane else lambda: None
+    changed = plane.follow if plane else None
     api = Api(array, jobs, asynchronous=options.async_jobs, changed=changed)
     tls = tls_context(options.cert, options.key) if options.cert else None
     server = listener((options.listen, options.port), Site(api, credentials, faults, log, Zapi(array, changed)), tls)

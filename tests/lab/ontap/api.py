@@ -14,7 +14,7 @@ from typing import Any, Optional
 from urllib.parse import unquote, urlsplit
 
 from tests.lab.control import Action
-from tests.lab.ontap import operations, resources
+from tests.lab.ontap import operations, resources, snapshots
 from tests.lab.ontap.errors import Code, OntapError
 from tests.lab.ontap.jobs import Jobs
 from tests.lab.ontap.query import (
@@ -40,7 +40,9 @@ MAX_RETURN_TIMEOUT = 120
 ALLOWING = frozenset({"allow_delete_while_mapped"})
 OF_MANY = WRITE_PARAMETERS | ALLOWING | {"continue_on_failure", "serial_records"}
 """Parameters of a change of all records that a query finds; what else is there is the query."""
-SVMS_OWN = frozenset({"/api/storage/luns", "/api/protocols/san/igroups", "/api/protocols/san/lun-maps"})
+SVMS_OWN = frozenset(
+    {"/api/application/consistency-groups", "/api/storage/luns", "/api/protocols/san/igroups", "/api/protocols/san/lun-maps"}
+)
 """Collections whose records are created in an SVM."""
 TUNNEL_NAME, TUNNEL_UUID = "x-dot-svm-name", "x-dot-svm-uuid"
 
@@ -90,9 +92,9 @@ def _json(raw: bytes) -> Any:
 class Api:
     """Answers requests from the array's state."""
 
-    def __init__(self, array: Array, jobs: Jobs, *, asynchronous: bool = False, changed: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, array: Array, jobs: Jobs, *, asynchronous: bool = False, changed: Callable[[], None] | None = None) -> None:
         self._array = array
-        self._changed = changed
+        self._changed = changed or array.copies.clear
         self._jobs = jobs
         self._asynchronous = asynchronous
         self._routes = [(method, re.compile(f"/api/{pattern}"), handler) for method, pattern, handler in self._table()]
@@ -114,6 +116,7 @@ class Api:
             *self._igroup_table(),
             *self._map_table(),
             *self._snapshot_table(),
+            *self._group_table(),
         ]
 
     def _array_table(self) -> list[tuple[str, str, Handler]]:
@@ -221,12 +224,31 @@ class Api:
         ]
 
     def _snapshot_table(self) -> list[tuple[str, str, Handler]]:
-        a, r, o, path = self._array, resources, operations, f"storage/volumes{ID}/snapshots"
+        a, r, o, s, path = self._array, resources, operations, snapshots, f"storage/volumes{ID}/snapshots"
         return [
             ("GET", path, self._many(r.SNAPSHOT, lambda ids: r.snapshot_records(*o.find_volume(a, *ids)))),
             ("POST", path, self._create_snapshot),
             ("GET", path + ID, self._one(r.SNAPSHOT, self._snapshot_record)),
-            ("DELETE", path + ID, self._remove(lambda ids, mapped: o.delete_snapshot(a, *ids))),
+            ("PATCH", path + ID, self._change(r.SNAPSHOT_MODIFY, r.SNAPSHOT, lambda ids, values: s.modify(a, ids[0], ids[1], values))),
+            ("DELETE", path + ID, self._remove(lambda ids, mapped: s.delete(a, *ids))),
+        ]
+
+    def _group_table(self) -> list[tuple[str, str, Handler]]:
+        a, r, s, path = self._array, resources, snapshots, "application/consistency-groups"
+        taken = f"{path}{ID}/snapshots"
+        return [
+            ("GET", path, self._many(r.CONSISTENCY_GROUP, lambda ids: r.consistency_group_records(a))),
+            ("POST", path, self._create_group),
+            (
+                "GET",
+                path + ID,
+                self._one(r.CONSISTENCY_GROUP, lambda ids: r.consistency_group_record(*s.find_group(a, *ids))),
+            ),
+            ("DELETE", path + ID, self._remove(lambda ids, mapped: s.delete_group(a, *ids))),
+            ("GET", taken, self._many(r.GROUP_SNAPSHOT, lambda ids: r.group_snapshot_records(*s.find_group(a, *ids)))),
+            ("POST", taken, self._create_group_snapshot),
+            ("GET", taken + ID, self._one(r.GROUP_SNAPSHOT, self._group_snapshot_record)),
+            ("DELETE", taken + ID, self._remove(lambda ids, mapped: s.delete_group_snapshot(a, *ids))),
         ]
 
     def _route(self, request: Request, action: Action) -> Answer:
@@ -403,9 +425,21 @@ class Api:
 
     def _create_snapshot(self, request: Request) -> Answer:
         self._check_create(request, resources.SNAPSHOT_CREATE, resources.SNAPSHOT)
-        snapshot = operations.create_snapshot(self._array, request.ids[0], request.values)
+        snapshot = snapshots.create(self._array, request.ids[0], request.values)
         record = self._snapshot_record((request.ids[0], snapshot.uuid))
         return self._created(request, f"{request.path}/{snapshot.uuid}", record, resources.SNAPSHOT)
+
+    def _create_group(self, request: Request) -> Answer:
+        self._check_create(request, resources.CONSISTENCY_GROUP_CREATE, resources.CONSISTENCY_GROUP)
+        group = snapshots.create_group(self._array, request.values)
+        record = resources.consistency_group_record(*snapshots.find_group(self._array, group.uuid))
+        return self._created(request, f"{request.path}/{group.uuid}", record, resources.CONSISTENCY_GROUP)
+
+    def _create_group_snapshot(self, request: Request) -> Answer:
+        self._check_create(request, resources.GROUP_SNAPSHOT_CREATE, resources.GROUP_SNAPSHOT)
+        taken = snapshots.create_group_snapshot(self._array, request.ids[0], request.values)
+        record = self._group_snapshot_record((request.ids[0], taken.uuid))
+        return self._created(request, f"{request.path}/{taken.uuid}", record, resources.GROUP_SNAPSHOT)
 
     def _add_initiators(self, request: Request) -> Answer:
         self._check_create(request, ("name", "comment", "records"), resources.INITIATOR)
@@ -446,7 +480,11 @@ class Api:
 
     def _snapshot_record(self, ids: tuple[str, ...]) -> Record:
         svm, volume = operations.find_volume(self._array, ids[0])
-        return resources.snapshot_record(svm, volume, operations.find_snapshot(self._array, *ids))
+        return resources.snapshot_record(svm, volume, snapshots.find(self._array, ids[0], ids[1]))
+
+    def _group_snapshot_record(self, ids: tuple[str, ...]) -> Record:
+        svm, group = snapshots.find_group(self._array, ids[0])
+        return resources.group_snapshot_record(svm, group, snapshots.find_group_snapshot(self._array, *ids))
 
 
 def _aliased(query: Query) -> Query:

@@ -29,6 +29,10 @@ class Code(IntEnum):
     CLONE_PROPERTY = 5374868  # belief
     CLONE_ELSEWHERE = 5374869  # belief
     SNAPSHOT_EXISTS = 525059
+    SNAPSHOT_NAME = 1638477  # belief
+    SNAPSHOT_OWNED = 1638543
+    SNAPSHOT_LOCKED = 1638555
+    NO_SNAPSHOT = 1638600  # the table of DELETE; a look answers 4
     VOLUME_NOT_FOUND = 917927
     VOLUME_NOT_ONLINE = 917804  # belief: the REST tables name no code for a volume that is offline
     VOLUME_MISMATCH = 918236
@@ -86,13 +90,36 @@ class Code(IntEnum):
     MAP_IGROUP_MISSING = 5374902
     MAP_NOT_FOUND = 5374922
     UNAUTHORISED = 6691623
+    NO_GROUP = 53411842
+    GROUP_EXISTS = 53411861  # belief: that there is a code of its own
+    IN_ANOTHER_GROUP = 53411936  # belief: that there is a code of its own
 
 
 HTTP_STATUS = {
-    **dict.fromkeys((Code.DUPLICATE, Code.SNAPSHOT_EXISTS, Code.LUN_EXISTS, Code.IGROUP_EXISTS, Code.ALREADY_MAPPED), 409),
+    **dict.fromkeys(
+        (
+            Code.DUPLICATE,
+            Code.SNAPSHOT_EXISTS,
+            Code.GROUP_EXISTS,
+            Code.IN_ANOTHER_GROUP,
+            Code.LUN_EXISTS,
+            Code.IGROUP_EXISTS,
+            Code.ALREADY_MAPPED,
+        ),
+        409,
+    ),
     **dict.fromkeys((Code.INITIATOR_MEMBER, Code.LUN_MAPPED, Code.IGROUP_MAPPED, Code.MAP_CONFLICT, Code.LUN_ID_IN_GROUP), 409),
     **dict.fromkeys(
-        (Code.API_NOT_FOUND, Code.NO_ENTRY, Code.LUN_NOT_FOUND, Code.LUN_TO_CHANGE_NOT_FOUND, Code.IGROUP_NOT_FOUND, Code.MAP_NOT_FOUND),
+        (
+            Code.NO_SNAPSHOT,
+            Code.NO_GROUP,
+            Code.API_NOT_FOUND,
+            Code.NO_ENTRY,
+            Code.LUN_NOT_FOUND,
+            Code.LUN_TO_CHANGE_NOT_FOUND,
+            Code.IGROUP_NOT_FOUND,
+            Code.MAP_NOT_FOUND,
+        ),
         404,
     ),
     Code.INITIATOR_NOT_MEMBER: 404,

@@ -7,17 +7,20 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from tests.lab.ontap import names
 from tests.lab.ontap.errors import Code, OntapError
-from tests.lab.ontap.state import SPACE_ALLOCATION_BY_DEFAULT, SPACE_ALLOCATION_SINCE, Array, Igroup, Lun, LunMap, Snapshot, Svm, Volume
+from tests.lab.ontap.state import SPACE_ALLOCATION_BY_DEFAULT, SPACE_ALLOCATION_SINCE, Array, Igroup, Lun, LunMap, LunThen, Svm, Volume
 
 Values = Mapping[str, Any]
 """A request body by dotted paths."""
 
 T = TypeVar("T")
+
+_IN_SNAPSHOT = re.compile(r"/vol/(?P<volume>[^/]+)/\.snapshot/(?P<snapshot>[^/]+)/(?P<lun>.+)")
 
 
 def find_svm(array: Array, values: Values) -> Svm:
@@ -112,13 +115,15 @@ def create_lun(array: Array, values: Values) -> Lun:
             "space.scsi_thin_provisioning_support_enabled",
         ),
         comment=str(values.get("comment") or ""), auto_delete=as_bool(values.get("auto_delete", False), "auto_delete"),
-        used=source.used if source else 0, data_from=source,
+        used=source.used if source else 0,
     )  # fmt: skip
     _refuse_taken_path(svm, lun.path)
     _refuse_offline(volume)
     _refuse_lack_of_space(svm, volume, lun.size if lun.reserved else 0, lun.path)
     lun.hidden_reads, array.hide_next = array.hide_next, 0
     svm.luns.append(lun)
+    if source is not None:
+        array.copies.append((source.data, lun.uuid))
     return lun
 
 
@@ -139,11 +144,12 @@ def modify_lun(array: Array, uuid: str, values: Values) -> None:
     lun.space_allocation = as_bool(values.get(allocation, lun.space_allocation), allocation)
     lun.enabled = as_bool(values.get("enabled", lun.enabled), "enabled")
     lun.auto_delete = as_bool(values.get("auto_delete", lun.auto_delete), "auto_delete")
-    lun.comment = str(values.get("comment", lun.comment) or "")
+    lun.comment = str(values.get("comment", source.comment if source else lun.comment) or "")
     if volume is not lun.volume:
         lun.moved_from = lun.path
     if source is not None:
-        lun.used, lun.data_from = source.used, source
+        lun.used = source.used
+        array.copies.append((source.data, lun.uuid))
     lun.volume, lun.base_name, lun.size, lun.reserved = volume, base_name, size, reserved
 
 
@@ -294,31 +300,6 @@ def delete_map(array: Array, lun_uuid: str, igroup_uuid: str) -> None:
     svm.maps.remove(lun_map)
 
 
-def create_snapshot(array: Array, volume_uuid: str, values: Values) -> Snapshot:
-    """Take a snapshot of a volume and return it."""
-    _first, volume = find_volume(array, volume_uuid)
-    name = values.get("name")
-    if not isinstance(name, str) or not name:
-        raise OntapError(Code.INVALID_VALUE, 'Field "name" is required to create a snapshot.', "name")
-    if any(snapshot.name == name for snapshot in volume.snapshots):
-        raise OntapError(Code.SNAPSHOT_EXISTS, f'A snapshot with the name "{name}" already exists for volume "{volume.name}".', "name")
-    volume.snapshots.append(Snapshot(name, str(values.get("comment") or "")))
-    return volume.snapshots[-1]
-
-
-def find_snapshot(array: Array, volume_uuid: str, uuid: str) -> Snapshot:
-    """Return the snapshot of this UUID."""
-    svm, volume = find_volume(array, volume_uuid)
-    pairs = ((svm, snapshot) for snapshot in volume.snapshots)
-    return find_by_uuid(pairs, lambda snapshot: snapshot.uuid, uuid, OntapError(Code.NO_ENTRY, "entry doesn't exist", "uuid"))[1]
-
-
-def delete_snapshot(array: Array, volume_uuid: str, uuid: str) -> None:
-    """Delete a snapshot."""
-    _first, volume = find_volume(array, volume_uuid)
-    volume.snapshots.remove(find_snapshot(array, volume_uuid, uuid))
-
-
 def as_bool(value: object, target: str) -> bool:
     """Return the truth of ``true``/``false`` in any case; raises OntapError for anything else."""
     text = str(value).lower()
@@ -370,20 +351,39 @@ def _place(svm: Svm, values: Values) -> tuple[Volume, str]:
     return volume, names.lun_base_name(base_name)
 
 
-def _source(svm: Svm, volume: Volume, values: Values) -> Lun | None:
-    """Return the LUN of which another becomes a clone; None where that is not asked."""
+def _source(svm: Svm, volume: Volume, values: Values) -> LunThen | None:
+    """Return the LUN of which another becomes a clone, as it is now or in a snapshot; None where that is not asked."""
     name, uuid = values.get("clone.source.name"), values.get("clone.source.uuid")
     if name is None and uuid is None:
         return None
+    if match := _IN_SNAPSHOT.fullmatch(str(name)):
+        return _lun_in_snapshot(svm, volume, match)
     found = [lun for lun in svm.visible_luns if name in (None, lun.path) and uuid in (None, lun.uuid)]
     if not found:
         raise OntapError(Code.LUN_TO_CHANGE_NOT_FOUND, "The specified LUN was not found.", "clone.source")
     if found[0].volume is not volume:
         raise OntapError(Code.CLONE_ELSEWHERE, "A LUN clone and its source must be in the same volume.", "clone.source")
+    return lun_then(found[0], found[0].uuid)
+
+
+def _lun_in_snapshot(svm: Svm, volume: Volume, match: re.Match[str]) -> LunThen:
+    if not any(one.name == match["volume"] for one in svm.volumes):
+        raise OntapError(Code.VOLUME_NOT_FOUND, f'Volume "{match["volume"]}" was not found in SVM "{svm.name}".', "clone.source.name")
+    if match["volume"] != volume.name:
+        raise OntapError(Code.CLONE_ELSEWHERE, "A LUN clone and its source must be in the same volume.", "clone.source")
+    snapshots = [snapshot for snapshot in volume.snapshots if snapshot.name == match["snapshot"]]
+    found = [lun for snapshot in snapshots for lun in snapshot.luns if lun.base_name == match["lun"]]
+    if not found:
+        raise OntapError(Code.LUN_TO_CHANGE_NOT_FOUND, "The specified LUN was not found.", "clone.source")
     return found[0]
 
 
-def _of_clone(source: Lun, values: Values) -> Values:
+def lun_then(lun: Lun, data: str) -> LunThen:
+    """Return the LUN as it is now."""
+    return LunThen(lun.base_name, lun.size, lun.os_type, lun.used, lun.comment, data)
+
+
+def _of_clone(source: LunThen, values: Values) -> Values:
     """Return the values of a new clone, which takes size and operating system from its source and may not be given others."""
     for given in ("os_type", "space.size"):
         if given in values:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.lab.ontap import releases
 from tests.lab.ontap.query import LINKS, Record, Shape
-from tests.lab.ontap.state import Array, Igroup, Lun, LunMap, Mirror, Snapshot, Svm, Volume
+from tests.lab.ontap.state import Array, ConsistencyGroup, GroupSnapshot, Igroup, Lun, LunMap, Mirror, Snapshot, Svm, Volume
 from tests.lab.world import identity
 
 SVM = ("svm.name", "svm.uuid")
@@ -136,9 +136,26 @@ RELATIONSHIP = Shape(
 
 SNAPSHOT = Shape(
     key=("uuid",),
-    fields=("uuid", "name", *SVM, "volume.name", "volume.uuid", "create_time", "comment", "state", "size", "owners", "expiry_time"),
+    expensive=("delta", "reclaimable_space"),
+    fields=("uuid", "name", *SVM, "volume.name", "volume.uuid", "create_time", "comment", "state", "size", "owners", "expiry_time",
+            "snapmirror_label", "version_uuid", "delta.size_consumed", "reclaimable_space"),
+)  # fmt: skip
+SNAPSHOT_CREATE = (*SVM, "volume.name", "volume.uuid", "name", "comment", "expiry_time", "snapmirror_label")
+SNAPSHOT_MODIFY = ("name", "comment", "expiry_time", "snapmirror_label")
+
+CONSISTENCY_GROUP = Shape(
+    key=("uuid",),
+    expensive=("volumes", "luns", "snapshots"),
+    fields=("uuid", "name", *SVM, *_under("volumes", "name", "uuid", "provisioning_options.action"), "replicated"),
 )
-SNAPSHOT_CREATE = ("name", "comment")
+CONSISTENCY_GROUP_CREATE = (*SVM, "name", "volumes")
+
+GROUP_SNAPSHOT = Shape(
+    key=("uuid",),
+    fields=("uuid", "name", *SVM, *_under("consistency_group", "name", "uuid"), "consistency_type", "create_time", "comment",
+            "snapmirror_label", "is_partial", *_under("snapshot_volumes", "volume.name", "volume.uuid", "snapshot.name", "snapshot.uuid")),
+)  # fmt: skip
+GROUP_SNAPSHOT_CREATE = ("name", "comment", "consistency_type", "snapmirror_label")
 
 SVMS = Shape(
     key=("uuid",),
@@ -428,7 +445,46 @@ def snapshot_record(svm: Svm, volume: Volume, snapshot: Snapshot) -> Record:
         "svm": _svm_reference(svm),
         "volume": _volume_reference(volume),
         "create_time": snapshot.created,
+        "state": "valid",
+        "size": sum(lun.used for lun in snapshot.luns),
         **({"comment": snapshot.comment} if snapshot.comment else {}),
+        **({"expiry_time": snapshot.expires} if snapshot.expires else {}),
+        **({"snapmirror_label": snapshot.label} if snapshot.label else {}),
+        **({"owners": snapshot.owners} if snapshot.owners else {}),
+    }
+
+
+def consistency_group_records(array: Array) -> list[Record]:
+    """Return every consistency group."""
+    return [consistency_group_record(svm, group) for svm in array.svms for group in svm.groups]
+
+
+def consistency_group_record(svm: Svm, group: ConsistencyGroup) -> Record:
+    """Return one consistency group."""
+    volumes = [_volume_reference(volume) for volume in group.volumes]
+    return {"uuid": group.uuid, "name": group.name, "svm": _svm_reference(svm), "replicated": False, "volumes": volumes}
+
+
+def group_snapshot_records(svm: Svm, group: ConsistencyGroup) -> list[Record]:
+    """Return what a consistency group has taken."""
+    return [group_snapshot_record(svm, group, taken) for taken in group.snapshots]
+
+
+def group_snapshot_record(svm: Svm, group: ConsistencyGroup, taken: GroupSnapshot) -> Record:
+    """Return the snapshots that a consistency group took at one moment."""
+    parts = [(volume, part) for volume in group.volumes for part in volume.snapshots if part.name == taken.name]
+    rows = [{"volume": _volume_reference(volume), "snapshot": {"name": part.name, "uuid": part.uuid}} for volume, part in parts]
+    return {
+        "uuid": taken.uuid,
+        "name": taken.name,
+        "svm": _svm_reference(svm),
+        "consistency_group": {"name": group.name, "uuid": group.uuid},
+        "consistency_type": taken.kind,
+        "create_time": taken.created,
+        "is_partial": len(parts) < len(group.volumes),
+        "snapshot_volumes": rows,
+        **({"comment": taken.comment} if taken.comment else {}),
+        **({"snapmirror_label": taken.label} if taken.label else {}),
     }
 
 

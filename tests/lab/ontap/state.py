@@ -42,14 +42,33 @@ def new_uuid() -> str:
     return str(uuid.uuid4())
 
 
+@dataclass(frozen=True)
+class LunThen:
+    """A LUN as a snapshot holds it."""
+
+    base_name: str
+    size: int
+    os_type: str
+    used: int
+    comment: str
+    data: str
+    """Under which a data plane keeps what it held."""
+
+
 @dataclass(eq=False)
 class Snapshot:
-    """A point in time of a volume."""
+    """A point in time of a volume, with the LUNs that it had."""
 
     name: str
     comment: str = ""
     uuid: str = field(default_factory=new_uuid)
     created: str = field(default_factory=now)
+    expires: str = ""
+    label: str = ""
+    """Of SnapMirror."""
+    owners: list[str] = field(default_factory=list)
+    """What keeps it from being deleted, such as a clone of the volume."""
+    luns: list[LunThen] = field(default_factory=list)
 
 
 @dataclass(eq=False)
@@ -64,6 +83,29 @@ class Volume:
     state: str = "online"
     created: str = field(default_factory=now)
     snapshots: list[Snapshot] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class GroupSnapshot:
+    """The snapshots of one name that a consistency group took of its volumes at one moment."""
+
+    name: str
+    kind: str
+    """`crash` or `application`, for people to read."""
+    comment: str = ""
+    label: str = ""
+    uuid: str = field(default_factory=new_uuid)
+    created: str = field(default_factory=now)
+
+
+@dataclass(eq=False)
+class ConsistencyGroup:
+    """Volumes of which snapshots are taken at one moment."""
+
+    name: str
+    volumes: list[Volume]
+    uuid: str = field(default_factory=new_uuid)
+    snapshots: list[GroupSnapshot] = field(default_factory=list)
 
 
 @dataclass(eq=False)
@@ -83,8 +125,6 @@ class Lun:
     auto_delete: bool = False
     hidden_reads: int = 0
     moved_from: str = ""
-    data_from: Lun | None = None
-    """The LUN whose data this one, a clone, has not got yet; a data plane gives it."""
     uuid: str = field(default_factory=new_uuid)
     created: str = field(default_factory=now)
 
@@ -158,6 +198,7 @@ class Svm:
     luns: list[Lun] = field(default_factory=list)
     igroups: list[Igroup] = field(default_factory=list)
     maps: list[LunMap] = field(default_factory=list)
+    groups: list[ConsistencyGroup] = field(default_factory=list)
     running: bool = True
     iscsi_enabled: bool = True
     down: set[str] = field(default_factory=set)
@@ -225,6 +266,8 @@ class Array:
         self.svms = [_load_svm(svm) for svm in world["svms"]]
         self.mirrors: list[Mirror] = []
         self.switched_off: set[str] = set()
+        self.copies: list[tuple[str, str]] = []
+        """What a data plane has still to copy, in order: from which LUN's or snapshot's data to which, by what the data is kept under."""
         self.admit()
 
     def admit(self, svm: str = "", denied: Iterable[str] = ()) -> None:
@@ -263,6 +306,16 @@ class Array:
         with self.lock:
             self.disaggregated = disaggregated
             self.version = dict(zip(("generation", "major", "minor"), parse(release)))
+
+    @property
+    def kept(self) -> list[str]:
+        """Under what the data of snapshots is kept."""
+        return [lun.data for svm in self.svms for volume in svm.volumes for snapshot in volume.snapshots for lun in snapshot.luns]
+
+    def own_snapshot(self, volume: str, snapshot: str, owner: str) -> None:
+        """Let something need a snapshot, or nothing any more for an empty owner; raises KeyError when there is none."""
+        found = {(one.name, kept.name): kept for svm in self.svms for one in svm.volumes for kept in one.snapshots}
+        found[volume, snapshot].owners = [owner] if owner else []
 
     @property
     def revision(self) -> str:
@@ -359,6 +412,7 @@ def _canonical_svm(svm: Svm) -> dict[str, Any]:
     return {
         "name": svm.name,
         "volumes": [_canonical_volume(svm, volume) for volume in sorted(svm.volumes, key=lambda volume: volume.name)],
+        "consistency_groups": sorted(group.name for group in svm.groups),
         "igroups": [_canonical_igroup(svm, igroup) for igroup in sorted(svm.igroups, key=lambda igroup: igroup.name)],
     }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab import kvm_world, world
-from tests.lab.ontap import operations
+from tests.lab.ontap import operations, snapshots
 from tests.lab.ontap.data_plane.plane import Account
 from tests.lab.ontap.data_plane.portal import Pdu
 from tests.lab.ontap.data_plane.tgt import LUN_IDS, Parameters, Tgt
@@ -143,6 +143,36 @@ def test_a_deleted_lun_leaves_no_data(lab: Lab) -> None:
     lab.views.follow()
     assert not (lab.data / lun.uuid).exists()
     assert sorted(lab.seen) == [1]
+
+
+def test_a_snapshot_has_the_data_of_its_moment_and_gives_it_back(lab: Lab) -> None:
+    _svm, lun = next((svm, lun) for svm in lab.array.svms for lun in svm.luns if lun.path == kvm_world.lun_path("kvm_ledger"))
+    file, then = lab.data / lun.uuid, f"/vol/{lun.volume.name}/.snapshot/s1/{lun.base_name}"
+    write(file, b"then")
+    taken = snapshots.create(lab.array, lun.volume.uuid, {"name": "s1"})
+    lab.views.follow()
+    write(file, b"later")
+    clone = operations.create_lun(lab.array, {**SVM, "name": "/vol/vol_kvm/clone", "clone.source.name": then})
+    operations.modify_lun(lab.array, lun.uuid, {"clone.source.name": then})
+    before = file.stat().st_ino
+    lab.views.follow()
+    assert [read(lab.data / key) for key in (lun.uuid, clone.uuid)] == [b"then\0", b"then\0"]
+    assert (file.stat().st_ino, file.stat().st_size) == (before, lun.size)
+    snapshots.delete(lab.array, lun.volume.uuid, taken.uuid)
+    lab.views.follow()
+    assert {file.name for file in lab.data.iterdir()} == {lun.uuid for svm in lab.array.svms for lun in svm.luns}
+
+
+def write(file: Path, data: bytes) -> None:
+    with file.open("r+b") as opened:
+        opened.seek(GIB)
+        opened.write(data)
+
+
+def read(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        opened.seek(GIB)
+        return opened.read(5)
 
 
 def test_a_target_daemon_that_was_started_again_is_told_the_same(lab: Lab, tmp_path: Path) -> None:

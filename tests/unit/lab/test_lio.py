@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.ontap import operations
+from tests.lab.ontap import operations, snapshots
 from tests.lab.ontap.data_plane.lio import AgentGone, LioFailed, LioPlane, wanted
 from tests.lab.ontap.data_plane.lio_agent import Fcoe, Target, serve
 from tests.lab.ontap.state import Array, Lun
@@ -223,6 +223,20 @@ def test_a_clone_has_the_data_of_its_source_and_then_its_own(lab: Lab) -> None:
     lab.plane.follow()
     content = (lab.data / clone.uuid).read_bytes()
     assert (len(content), content[:5], content[4 * MIB :][:13]) == (8 * MIB, bytes(5), b"of the source")
+
+
+def test_a_snapshot_has_the_data_of_its_moment_and_gives_it_back(lab: Lab) -> None:
+    lun = lab.create("source", "kvm1")
+    lab.put(lun, b"then", 4 * MIB)
+    taken = snapshots.create(lab.array, lun.volume.uuid, {"name": "s1"})
+    lab.plane.follow()
+    lab.put(lun, b"later", 4 * MIB)
+    lab.modify(lun, **{"clone.source.name": f"/vol/{lun.volume.name}/.snapshot/s1/{lun.base_name}"})
+    content = (lab.data / lun.uuid).read_bytes()
+    assert (len(content), content[4 * MIB :][:5]) == (8 * MIB, b"then\0")
+    snapshots.delete(lab.array, lun.volume.uuid, taken.uuid)
+    lab.plane.follow()
+    assert [file.name for file in lab.data.iterdir()] == [lun.uuid]
 
 
 def test_unmapped_and_deleted_luns_leave_nothing(lab: Lab) -> None:

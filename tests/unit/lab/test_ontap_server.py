@@ -592,14 +592,144 @@ def test_a_new_lun_is_empty_until_a_host_writes_to_it(client: Client) -> None:
 
 # --- snapshots
 
+VOLUMES = "/api/storage/volumes"
+GROUPS = "/api/application/consistency-groups"
+FUTURE, PAST = "2090-01-01T00:00:00+00:00", "2001-01-01T00:00:00+00:00"
+
+
+def snapshots_of(client: Client, volume: str = "vol_prod") -> str:
+    return f"{VOLUMES}/{client.records(f'{VOLUMES}?name={volume}')[0]['uuid']}/snapshots"
+
 
 def test_snapshots_have_unique_names_within_their_volume(client: Client) -> None:
-    volume = client.records("/api/storage/volumes?name=vol_prod")[0]["uuid"]
-    path = f"/api/storage/volumes/{volume}/snapshots"
+    path = snapshots_of(client)
     uuid = client.create(path, {"name": "before"})["uuid"]
     assert client.refusal("POST", path, {"name": "before"}) == Code.SNAPSHOT_EXISTS
     assert client.call("DELETE", f"{path}/{uuid}").status == 200
     assert client.records(path) == []
+
+
+def test_a_snapshot_tells_what_it_was_given_and_takes_other_words(client: Client) -> None:
+    path = snapshots_of(client)
+    given = {"name": "s1", "comment": "mine", "expiry_time": FUTURE, "snapmirror_label": "daily"}
+    uuid = client.create(path, given)["uuid"]
+    assert {name: client.get(f"{path}/{uuid}?fields=*")[name] for name in given} == given
+    changed = {"name": "s2", "comment": "yours", "expiry_time": "2091-01-01T00:00:00Z", "snapmirror_label": "weekly"}
+    assert client.call("PATCH", f"{path}/{uuid}", changed).status == 200
+    assert {name: client.get(f"{path}/{uuid}?fields=*")[name] for name in given} == changed
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({}, Code.SNAPSHOT_NAME),
+        ({"name": "a/b"}, Code.SNAPSHOT_NAME),
+        ({"name": "x" * 256}, Code.SNAPSHOT_NAME),
+        ({"name": "s", "expiry_time": PAST}, Code.INVALID_VALUE),
+        ({"name": "s", "expiry_time": "soon"}, Code.INVALID_VALUE),
+        ({"name": "s", "snapmirror_label": "x" * 32}, Code.INVALID_VALUE),
+        ({"name": "s", "owners": ["me"]}, Code.FIELD_NOT_SETTABLE),
+    ],
+)
+def test_a_snapshot_that_cannot_be_is_refused(client: Client, body: dict[str, Any], code: Code) -> None:
+    assert client.refusal("POST", snapshots_of(client), body) == code
+
+
+def test_a_snapshot_that_is_needed_or_kept_is_not_deleted(client: Client) -> None:
+    path = snapshots_of(client)
+    kept = client.create(path, {"name": "kept", "expiry_time": FUTURE})["uuid"]
+    owned = client.create(path, {"name": "owned"})["uuid"]
+    client.array.own_snapshot("vol_prod", "owned", "volume_clone")
+    assert client.refusal("DELETE", f"{path}/{kept}") == Code.SNAPSHOT_LOCKED
+    assert client.refusal("DELETE", f"{path}/{owned}") == Code.SNAPSHOT_OWNED
+    assert client.refusal("DELETE", f"{path}/none") == Code.NO_SNAPSHOT
+    client.array.own_snapshot("vol_prod", "owned", "")
+    assert client.call("DELETE", f"{path}/{owned}").status == 200
+
+
+def test_a_volume_that_is_offline_has_no_snapshot_taken(client: Client) -> None:
+    client.array.svms[0].volumes[1].state = "offline"
+    assert client.refusal("POST", snapshots_of(client), {"name": "s"}) == Code.VOLUME_NOT_ONLINE
+
+
+def test_a_lun_of_a_snapshot_becomes_another_lun_of_then(client: Client) -> None:
+    record = client.create(LUNS, LUN)
+    client.array.write(world.naa_of(record["serial_number"]), 4096)
+    client.create(snapshots_of(client), {"name": "s1"})
+    client.call("PATCH", f"{LUNS}/{record['uuid']}", {"space": {"size": 2 * GIB}})
+    clone = client.create(
+        LUNS, {"svm.name": "svm_san", "name": "/vol/vol_prod/then", "clone.source.name": "/vol/vol_prod/.snapshot/s1/new"}
+    )
+    told = client.get(f"{LUNS}/{clone['uuid']}?fields=space,os_type,serial_number")
+    assert (told["space"]["size"], told["space"]["used"], told["os_type"]) == (GIB, 4096, LUN["os_type"])
+    assert told["serial_number"] != record["serial_number"]
+
+
+def test_a_lun_gets_the_data_size_and_comment_of_a_snapshot_and_keeps_the_rest(client: Client) -> None:
+    record = client.create(LUNS, {**LUN, "comment": "then"})
+    client.create(snapshots_of(client), {"name": "s1"})
+    path = f"{LUNS}/{record['uuid']}"
+    client.call("PATCH", path, {"space": {"size": 2 * GIB}, "comment": "now"})
+    client.array.copies.clear()
+    assert client.call("PATCH", path, {"clone.source.name": "/vol/vol_prod/.snapshot/s1/new"}).status == 200
+    told = client.get(f"{path}?fields=space,serial_number,comment,name")
+    assert (told["space"]["size"], told["serial_number"], told["comment"]) == (GIB, record["serial_number"], "then")
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [
+        ("/vol/vol_prod/.snapshot/none/ds_single", Code.LUN_TO_CHANGE_NOT_FOUND),
+        ("/vol/vol_prod/.snapshot/s1/none", Code.LUN_TO_CHANGE_NOT_FOUND),
+        ("/vol/vol_dev/.snapshot/s1/ds_dev", Code.CLONE_ELSEWHERE),
+        ("/vol/vol_none/.snapshot/s1/ds_dev", Code.VOLUME_NOT_FOUND),
+    ],
+)
+def test_what_no_snapshot_of_the_volume_holds_is_no_source(client: Client, source: str, code: Code) -> None:
+    client.create(snapshots_of(client), {"name": "s1"})
+    client.create(snapshots_of(client, "vol_dev"), {"name": "s1"})
+    body = {"svm.name": "svm_san", "name": "/vol/vol_prod/then", "clone.source.name": source}
+    assert client.refusal("POST", LUNS, body) == code
+
+
+def group_of(client: Client, *volumes: str, name: str = "app") -> dict[str, Any]:
+    rows = [{"name": volume, "provisioning_options": {"action": "add"}} for volume in volumes]
+    return client.create(GROUPS, {"svm.name": "svm_san", "name": name, "volumes": rows})
+
+
+def test_a_group_takes_snapshots_of_all_its_volumes_or_of_none(client: Client) -> None:
+    taken = f"{GROUPS}/{group_of(client, 'vol_prod', 'vol_dev')['uuid']}/snapshots"
+    client.create(taken, {"name": "s1", "comment": "both"})
+    one, other = (client.get(f"{snapshots_of(client, name)}?fields=*")["records"][0] for name in ("vol_prod", "vol_dev"))
+    assert one["create_time"] == other["create_time"]
+    assert "comment" not in one
+    client.create(snapshots_of(client, "vol_dev"), {"name": "s2"})
+    assert client.refusal("POST", taken, {"name": "s2"}) == Code.SNAPSHOT_EXISTS
+
+
+def test_a_volume_is_in_one_group(client: Client) -> None:
+    group_of(client, "vol_prod", "vol_dev")
+    body = {"svm.name": "svm_san", "name": "other", "volumes": [{"name": "vol_dev", "provisioning_options": {"action": "add"}}]}
+    assert client.refusal("POST", GROUPS, body) == Code.IN_ANOTHER_GROUP
+    assert client.refusal("POST", GROUPS, {**body, "name": "app"}) == Code.GROUP_EXISTS
+
+
+def test_a_group_goes_and_its_snapshots_stay_with_their_volumes(client: Client) -> None:
+    path = f"{GROUPS}/{group_of(client, 'vol_prod', 'vol_dev')['uuid']}"
+    client.create(f"{path}/snapshots", {"name": "s1"})
+    assert client.call("DELETE", path).status == 200
+    assert client.refusal("GET", path) == Code.NO_GROUP
+    assert [row["name"] for row in client.records(snapshots_of(client, "vol_dev"))] == ["s1"]
+
+
+def test_a_snapshot_of_a_group_that_lost_a_part_is_partial_and_goes_as_a_whole(client: Client) -> None:
+    path = f"{GROUPS}/{group_of(client, 'vol_prod', 'vol_dev')['uuid']}/snapshots"
+    uuid = client.create(path, {"name": "s1"})["uuid"]
+    part = client.records(snapshots_of(client, "vol_dev"))[0]["uuid"]
+    client.call("DELETE", f"{snapshots_of(client, 'vol_dev')}/{part}")
+    assert client.get(f"{path}/{uuid}?fields=is_partial")["is_partial"] is True
+    assert client.call("DELETE", f"{path}/{uuid}").status == 200
+    assert client.records(snapshots_of(client)) == []
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, LastLook, ProvisionWish, nobody_to_ask
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import (
+    Change,
+    CloneOrigin,
+    LastLook,
+    ProvisionWish,
+    WithdrawWish,
+    nobody_to_ask,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Hba, Host, VirtualDisk, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
@@ -41,6 +48,24 @@ def test_every_value_that_it_returns_is_documented() -> None:
     assert undocumented(result, LUN_PROVISION.documented_results) == []
     assert set(result) == set(LUN_PROVISION.documented_results)
     assert (result["created"], result["naa"], array.calls[-1]) == (True, NAME.naa, "close")
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_a_clone_is_told_by_its_origin(state: str) -> None:
+    seen: list[CloneOrigin | None] = []
+
+    class Noting(MemoryArray):
+        def plan_provision(self, wish: ProvisionWish, last_look: LastLook = nobody_to_ask) -> Change:
+            seen.append(wish.clone_of)
+            return super().plan_provision(wish, last_look)
+
+        def plan_withdraw(self, wish: WithdrawWish) -> Change:
+            seen.append(wish.clone_of)
+            return super().plan_withdraw(wish)
+
+    with opened(MemoryHypervisor([KNOWN_HOST]), Noting(lun(NAME))):
+        LUN_PROVISION.succeed({**CONNECTIONS, **PLACE, "state": state, "clone_of": {"lun": "l0", "snapshot": "s1"}})
+    assert seen == [CloneOrigin("l0", "s1")]
 
 
 def test_check_mode_creates_nothing() -> None:

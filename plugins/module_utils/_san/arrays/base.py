@@ -15,7 +15,15 @@ from typing import Protocol
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, LunMapping, Target, Use, Volume
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    ArrayAbout,
+    Lun,
+    LunMapping,
+    Snapshot,
+    Target,
+    Use,
+    Volume,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
@@ -30,6 +38,18 @@ class LunAddress:
 
     def __str__(self) -> str:
         return f"{self.svm}:/vol/{self.volume}/{self.lun}"
+
+
+@dataclass(frozen=True)
+class CloneOrigin:
+    """A LUN as a snapshot of its volume holds it, of which another LUN of that volume becomes a clone."""
+
+    lun: str
+    """Its name in the volume."""
+    snapshot: str
+
+    def __str__(self) -> str:
+        return f"{self.lun} in snapshot {self.snapshot}"
 
 
 @dataclass(frozen=True)
@@ -52,6 +72,8 @@ class ProvisionWish:
     comment: str = ""
     exclusive: bool = False
     """Refuse to let these initiators see a LUN that others see already: what those do with it, nobody can tell."""
+    clone_of: CloneOrigin | None = None
+    """What a new LUN begins with; it has the size and the operating system of that."""
     timeout: float = 300.0
 
     def strangers(self, lun: Lun) -> list[str]:
@@ -71,7 +93,75 @@ class WithdrawWish:
     """Also delete the LUN with its data; refused while another group maps it."""
     made_by: str = ""
     """The mark of the run that made the LUN: one that another run has made, or that somebody has written to since, is not deleted."""
+    clone_of: CloneOrigin | None = None
+    """Only a clone that this collection has made of that is taken away or deleted, whatever is named."""
     timeout: float = 300.0
+
+
+@dataclass(frozen=True)
+class SnapshotWish:
+    """A snapshot that shall hold LUNs, of all of them at one moment unless `each` of their volumes may be taken on its own."""
+
+    luns: Sequence[LunAddress | ScsiName]
+    name: str
+    old_name: str = ""
+    """A snapshot that shall have this name from now on; none is taken."""
+    comment: str | None = None
+    """None leaves what is there, as do `expires` and `label`."""
+    expires: str | None = None
+    """Date, time and zone."""
+    keep_expiry: bool = False
+    """The expiry is for a snapshot that has to be taken, not for one that is there."""
+    label: str | None = None
+    each: bool = False
+    timeout: float = 300.0
+
+
+@dataclass(frozen=True)
+class SnapshotRemoval:
+    """A snapshot of the volumes of LUNs that shall no longer exist."""
+
+    luns: Sequence[LunAddress | ScsiName]
+    name: str
+    any_owner: bool = False
+    """Also one that this collection did not take."""
+    made_by: str = ""
+    """Only what the run with this mark has taken."""
+    timeout: float = 300.0
+
+
+@dataclass(frozen=True)
+class RestoreWish:
+    """One LUN that shall have the data again that it had in a snapshot; nothing else of its volume changes."""
+
+    lun: LunAddress | ScsiName
+    snapshot: str
+    safety_snapshot: str = ""
+    """A snapshot to take first; empty for none."""
+    assume_same_lun: bool = False
+    """The user vouches that the snapshot holds this LUN, although it was made later by what the array tells."""
+    timeout: float = 300.0
+
+
+@dataclass
+class SnapshotChange:
+    """A plan for a snapshot, with the LUNs that it is about and the snapshots, one for each volume, as the steps leave them."""
+
+    plan: Plan
+    luns: Sequence[Lun]
+    snapshots: Callable[[], list[Snapshot]]
+    at_once: bool = True
+    """They are, or will be, of one moment."""
+
+
+@dataclass
+class Restoration:
+    """A plan that restores one LUN: its one final step is the point after which the old data is gone from the LUN."""
+
+    plan: Plan
+    before: Lun
+    lun: Callable[[], Lun]
+    safety_snapshot: Callable[[], Snapshot | None]
 
 
 @dataclass
@@ -130,6 +220,21 @@ class Array(Protocol):
 
     def plan_withdraw(self, wish: WithdrawWish) -> Change:
         """Unmap and, if wished, delete a LUN."""
+
+    def snapshots(self, luns: Sequence[LunAddress | ScsiName], name: str = "") -> list[Snapshot]:
+        """The snapshots of the volumes of these LUNs, of all names or of one, the oldest of each volume first.
+
+        Raises `NotFound` for a LUN that is not there.
+        """
+
+    def plan_snapshot(self, wish: SnapshotWish) -> SnapshotChange:
+        """Take, rename or change a snapshot. Raises `Refused` where LUNs of several volumes cannot be taken at one moment."""
+
+    def plan_snapshot_removal(self, wish: SnapshotRemoval) -> SnapshotChange:
+        """Delete a snapshot. Raises `Refused` for what is not this collection's, is needed or has to be kept."""
+
+    def plan_restore(self, wish: RestoreWish) -> Restoration:
+        """Restore one LUN in place, with its identity and its maps. Raises `NotFound` or `Refused` where that cannot be."""
 
     def close(self) -> None:
         """Log out. Never raises."""

@@ -11,17 +11,44 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san import wishes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays import pool
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Array
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Array, LunAddress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import ARRAY, Connection, connection, connection_option
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils._san.runtime import kept_secret
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource
 
 
 def array_option(**settings: Any) -> dict[str, Any]:
     """The argument spec of `array`, or of `arrays` with `type="list", elements="dict"`."""
     return connection_option(ARRAY, pool.TYPES, **settings)
+
+
+def luns_option() -> dict[str, Any]:
+    """The argument spec of `luns`, each by its identity or by its place."""
+    names = {"naa": {}, "serial": {}, "svm": {}, "volume": {}, "name": {"aliases": ["lun"]}}
+    return {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {name: {"type": "str", **settings} for name, settings in names.items()},
+        "required_together": [("svm", "volume", "name")],
+        "required_one_of": [("naa", "serial", "name")],
+        "mutually_exclusive": [("naa", "serial", "name")],
+    }
+
+
+def luns_named(rows: Sequence[Mapping[str, Any]]) -> list[LunAddress | ScsiName]:
+    """The LUNs that such an option names, each once. Raises `InvalidInput`."""
+    return list(dict.fromkeys(_lun_named(row) for row in rows))
+
+
+def _lun_named(row: Mapping[str, Any]) -> LunAddress | ScsiName:
+    if row.get("name"):
+        return LunAddress(row["svm"], row["volume"], row["name"])
+    return wishes.lun_name(row.get("naa"), row.get("serial"))
 
 
 def names_array(module: AnsibleModule) -> bool:

@@ -152,14 +152,13 @@ class LioPlane:
 
     def _follow(self) -> None:
         self._agent.tell(wanted(self._array, self._directory))
-        for lun in _luns(self._array):
-            lun.data_from = None
+        self._array.copies.clear()
 
     def _erase(self) -> None:
         with self._array.lock:
             want = wanted(self._array, self._directory)
             ports = [{**port, "views": {name: {} for name in port["views"]}} for port in want["ports"]]
-            self._agent.tell({**want, "luns": {}, "copies": [], "ports": ports})
+            self._agent.tell({**want, "luns": {}, "copies": [], "kept": [], "ports": ports})
             self._follow()
 
 
@@ -169,7 +168,8 @@ def wanted(array: Array, directory: Path) -> Json:
     return {
         "directory": str(directory),
         "luns": {key: _lun(array, lun) for key, lun in luns.items()},
-        "copies": [[lun.data_from.uuid, key] for key, lun in luns.items() if lun.data_from and lun.data_from.uuid in luns],
+        "copies": [list(copy) for copy in array.copies],
+        "kept": array.kept,
         "ports": [port for svm in array.svms for port in _ports(array, svm)],
     }
 

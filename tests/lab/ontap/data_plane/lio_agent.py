@@ -11,6 +11,7 @@ What is there is read from the kernel each time, so that it does not matter who 
      "luns": {"KEY": {"size": 1073741824, "serial": "0383…", "thin": false,
                       "vendor": "NETAPP", "product": "LUN C-Mode", "revision": "9161"}},
      "copies": [["KEY OF THE SOURCE", "KEY"]],
+     "kept": ["KEY OF DATA THAT IS NO LUN'S"],
      "ports": [{"fabric": "iscsi", "name": "iqn.…", "tag": 1, "address": "10.8.1.1:3260", "group": "ao", "up": true,
                 "views": {"INITIATOR": {"0": "KEY"}}},
                {"fabric": "fc", "name": "20:00:…", "tag": 1, …}]}
@@ -132,7 +133,8 @@ class Target:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._size(directory, want["luns"])
         for source, copy in want["copies"]:
-            _copy(directory / source, directory / copy)
+            if (directory / source).exists():
+                copy_data(directory / source, directory / copy)
         for key in want["luns"].keys() - set(self._fs.names(self._store)):
             self._make_lun(key, directory / key, want["luns"][key])
         wanted = {_place(self._fs.root, port) for port in want["ports"]}
@@ -145,7 +147,7 @@ class Target:
         for key in set(self._fs.names(self._store)) - want["luns"].keys():
             self._remove_lun(key)
         for file in directory.iterdir():
-            if file.name not in want["luns"]:
+            if file.name not in want["luns"] and file.name not in want["kept"]:
                 file.unlink()
 
     def _size(self, directory: Path, luns: Json) -> None:
@@ -258,8 +260,9 @@ def _groups(names: list[str]) -> list[str]:
     return [name for name in names if name.startswith("tpgt_")]
 
 
-def _copy(source: Path, copy: Path) -> None:
-    """Give a file the data of another one, with its holes, and keep the file itself, which the kernel may have open."""
+def copy_data(source: Path, copy: Path) -> None:
+    """Give a file the data of another one, with its holes, and keep the file itself, which a target may have open."""
+    copy.touch(mode=0o600)
     with source.open("rb") as old, copy.open("r+b") as new:
         size, position = os.fstat(old.fileno()).st_size, 0
         new.truncate(0)

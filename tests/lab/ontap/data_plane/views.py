@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.lab.ontap.data_plane.lio_agent import copy_data
 from tests.lab.ontap.data_plane.plane import PRODUCT, VENDOR, Account
 from tests.lab.ontap.data_plane.tgt import LUN_IDS, Parameters, Tgt
 from tests.lab.ontap.names import is_wwpn
@@ -52,6 +53,7 @@ class Views:
         """Make tgtd offer what the array now says; raises TgtFailed and OSError."""
         wanted = views(self._array)
         self._size_files()
+        self._copy()
         for key in self._targets.keys() - wanted.keys():
             self._tgt.remove_target(self._targets.pop(key).tid)
         for key, view in wanted.items():
@@ -133,8 +135,15 @@ class Views:
                 if file.tell() != lun.size:
                     file.truncate(lun.size)
 
+    def _copy(self) -> None:
+        """Give clones and snapshots their data, in the files that tgtd has open where it has them open."""
+        while self._array.copies:
+            source, copy = self._array.copies.pop(0)
+            if self._file(source).exists():
+                copy_data(self._file(source), self._file(copy))
+
     def _remove_files(self) -> None:
-        kept = {self._file(lun.uuid) for lun in self._luns()}
+        kept = {self._file(key) for key in (*(lun.uuid for lun in self._luns()), *self._array.kept)}
         for file in set(self._directory.iterdir()) - kept:
             file.unlink()
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
@@ -56,7 +56,7 @@ class Zapi:
     """Answers requests from the array's state."""
 
     array: Array
-    changed: Callable[[], None] = field(default=lambda: None)
+    changed: Callable[[], None] | None = None
 
     def answer(self, raw: bytes, action: Action) -> bytes:
         """Return the answer to the request; ``action`` may refuse it instead."""
@@ -88,7 +88,7 @@ class Zapi:
         change = CHANGES[call.api]
         done = change.do(self.array, svm, _typed(call, change))
         if not change.reads:
-            self.changed()
+            (self.changed or self.array.copies.clear)()
         return done or {}
 
     def _svm(self, call: Call) -> Svm | None:

@@ -64,7 +64,7 @@ def lun(array: Array, svm: Svm, one: Lun) -> Record:
     return {
         "class": "regular",
         "comment": one.comment or None,
-        "is-clone": one.data_from is not None,
+        "is-clone": False,
         "is-space-alloc-enabled": one.space_allocation,
         "is-space-reservation-enabled": one.reserved,
         "mapped": bool(svm.maps_of(one)),

@@ -12,14 +12,20 @@ from collections.abc import Collection, Sequence
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import (
     Change,
     LastLook,
+    LunAddress,
     ProvisionWish,
+    Restoration,
+    RestoreWish,
+    SnapshotChange,
+    SnapshotRemoval,
+    SnapshotWish,
     WithdrawWish,
     nobody_to_ask,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import mirrors, provision, withdraw
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import mirrors, provision, restore, snapshots, withdraw
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import tells_initiators, with_initiators
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.transport import Transport
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, Target, Use, Volume
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, Snapshot, Target, Use, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 
@@ -73,6 +79,22 @@ class OntapArray(ABC):
     def plan_withdraw(self, wish: WithdrawWish) -> Change:
         """Unmap and, if wished, delete a LUN."""
         return withdraw.plan_withdraw(self._transport, wish)
+
+    def snapshots(self, luns: Sequence[LunAddress | ScsiName], name: str = "") -> list[Snapshot]:
+        """The snapshots of the volumes of these LUNs."""
+        return snapshots.listing(self._transport, luns, name)
+
+    def plan_snapshot(self, wish: SnapshotWish) -> SnapshotChange:
+        """Take, rename or change a snapshot."""
+        return snapshots.plan_snapshot(self._transport, wish)
+
+    def plan_snapshot_removal(self, wish: SnapshotRemoval) -> SnapshotChange:
+        """Delete a snapshot."""
+        return snapshots.plan_removal(self._transport, wish)
+
+    def plan_restore(self, wish: RestoreWish) -> Restoration:
+        """Restore one LUN in place."""
+        return restore.plan_restore(self._transport, wish)
 
     def close(self) -> None:
         """Close the connection; ONTAP keeps no session."""

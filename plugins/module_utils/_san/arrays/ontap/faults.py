@@ -43,10 +43,21 @@ class Fault(Enum):
     """An initiator is in a group of another operating system type."""
     MAP_RACE = auto()
     """Somebody else mapped something between our look and our map."""
+    NO_SUCH_CALL = auto()
+    """This release has no such request."""
+    NO_SNAPSHOT = auto()
+    SNAPSHOT_EXISTS = auto()
+    SNAPSHOT_IS_OWNED = auto()
+    SNAPSHOT_IS_LOCKED = auto()
+    SNAPSHOT_OF_MIRROR = auto()
+    VOLUME_IS_FENCED = auto()
+    NO_CONSISTENCY_GROUP = auto()
 
 
 LUN_GONE = (Fault.NO_LUN, Fault.NO_ENTRY)
 GROUP_GONE = (Fault.NO_GROUP, Fault.NO_ENTRY)
+SNAPSHOT_GONE = (Fault.NO_SNAPSHOT, Fault.NO_ENTRY)
+CONSISTENCY_GROUP_GONE = (Fault.NO_CONSISTENCY_GROUP, Fault.NO_ENTRY)
 
 _FREE_SPACE = "enlarge the volume, choose another one, or ask for a thin LUN"
 _RUN_AGAIN = "somebody else changed it at the same moment; run the task again"
@@ -64,6 +75,11 @@ _WAYS_OUT: Mapping[Fault | None, str] = MappingProxyType(
         Fault.ROOT_VOLUME: "choose a data volume",
         Fault.LUN_EXISTS: _RUN_AGAIN,
         Fault.GROUP_EXISTS: _RUN_AGAIN,
+        Fault.SNAPSHOT_EXISTS: _RUN_AGAIN,
+        Fault.VOLUME_IS_FENCED: "a mirror or another job is at work on the volume; wait for its end, then run the task again",
+        Fault.SNAPSHOT_OF_MIRROR: "the volume is the destination of a mirror; do it at its source",
+        Fault.SNAPSHOT_IS_OWNED: "something needs the snapshot (`volume snapshot show -fields owners`); end that first",
+        Fault.SNAPSHOT_IS_LOCKED: "wait until it expires (`volume snapshot show -fields expiry-time,snaplock-expiry-time`)",
         Fault.OTHER_OS_TYPE: "give the os_type that its other igroups have, or remove it from those",
         Fault.MAP_RACE: _RUN_AGAIN,
     }

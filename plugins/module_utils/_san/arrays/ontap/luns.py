@@ -20,6 +20,8 @@ class StoredLun:
 
     lun: Lun
     comment: str
+    volume_id: str = ""
+    created: str = ""
 
 
 def lun_path(address: LunAddress) -> str:

@@ -2,18 +2,49 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whether there is a place for a LUN, and what to say when there is none."""
+"""Finding a LUN, or a place for one, and what to say when there is none."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import lun_path
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import StoredLun, lun_path
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.states import refuse_volume_unless_online
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.transport import Transport
 from ansible_collections.crossvisor.san.plugins.module_utils._san.entity_name import did_you_mean
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, MissingRight, NotFound
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    Ambiguous,
+    CrossvisorError,
+    InvalidInput,
+    MissingRight,
+    NotFound,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+
+
+def find(array: Transport, wanted: LunAddress | ScsiName) -> StoredLun | None:
+    """The LUN at this place or of this name. Raises `InvalidInput` for what is no name of an ONTAP LUN, and `Ambiguous`."""
+    if isinstance(wanted, LunAddress):
+        return array.lun_at(wanted)
+    if wanted.ontap_serial is None:
+        maker = wanted.vendor or "its maker is not known"
+        raise InvalidInput(f"{wanted} is not the name of an ONTAP LUN ({maker}): look for it on another array.")
+    found = array.luns_with_serials([wanted.ontap_serial])
+    if len(found) > 1:
+        places = ", ".join(f"{stored.lun.svm}:{stored.lun.path}" for stored in found)
+        raise Ambiguous(f"Several LUNs are named {wanted} on array {array.connection}: {places}; name one of them by SVM, volume and LUN.")
+    return found[0] if found else None
+
+
+def require(array: Transport, wanted: LunAddress | ScsiName) -> StoredLun:
+    """The same LUN. Raises `NotFound` when it is not there."""
+    stored = find(array, wanted)
+    if stored is None and isinstance(wanted, LunAddress):
+        raise no_lun(array, wanted, "correct its name")
+    if stored is None:
+        raise NotFound(f"There is no LUN {wanted} on array {array.connection}: correct its name, or ask the array that has it.")
+    return stored
 
 
 def require_place(array: Transport, address: LunAddress) -> None:

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, LastLook, ProvisionWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import states
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, CloneOrigin, LastLook, ProvisionWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import clones, states, volume_snapshots
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import (
     GROUP_GONE,
+    LUN_GONE,
     ChangeUnfinished,
     Fault,
     OntapRefusal,
@@ -25,7 +26,12 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.g
     blind_initiators,
     route,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import StoredLun, tells_initiators, with_initiators
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import (
+    StoredLun,
+    lun_path,
+    tells_initiators,
+    with_initiators,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.places import no_lun, require_place
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.site import (
     SETTLE_SECONDS,
@@ -69,6 +75,8 @@ def plan_provision(array: Transport, wish: ProvisionWish, last_look: LastLook) -
         steps: list[OntapStep] = [_creation(site, wish), *_mapping_steps(site, wish)]
     else:
         states.refuse_unless_online(lun)
+        if stored is not None and wish.clone_of is not None:
+            clones.refuse_another(stored, wish.clone_of)
         _refuse_other_os_type(wish, lun)
         steps = [*_mapping_steps(site, wish), *_growth(site, wish, lun)]
     return Change(Plan(steps, states.warnings(lun) if lun else ()), site.report, mark=site.mark)
@@ -82,6 +90,10 @@ def is_rounding(asked: int, actual: int) -> bool:
 
 
 def _check(wish: ProvisionWish) -> None:
+    if wish.clone_of is not None and wish.size_bytes is not None:
+        raise InvalidInput(f"LUN {wish.address} is to be a clone, whose size is that of LUN {wish.clone_of}: leave the size out.")
+    if wish.clone_of is not None and wish.clone_of.lun == wish.address.lun:
+        raise InvalidInput(f"LUN {wish.address} cannot be a clone of itself: give the clone another name, or restore the LUN.")
     if wish.size_bytes is not None and wish.size_bytes <= 0:
         raise InvalidInput(f"The size {wish.size_bytes} of LUN {wish.address} is not a number of bytes above zero.")
     if wish.lun_id is not None and wish.lun_id not in LUN_IDS:
@@ -89,14 +101,23 @@ def _check(wish: ProvisionWish) -> None:
 
 
 def _creation(site: Site, wish: ProvisionWish) -> CreateLun:
-    if wish.size_bytes is None:
+    if wish.size_bytes is None and wish.clone_of is None:
         raise no_lun(site.array, wish.address, "give a size to create it, or correct its name")
     require_place(site.array, wish.address)
-    step = CreateLun(site, wish, wish.size_bytes)
+    step = CreateLun(site, wish, wish.size_bytes) if wish.clone_of is None else _cloning(site, wish, wish.clone_of)
     if len(step.comment) > _LONGEST_COMMENT:
         room = _LONGEST_COMMENT - len(site.mark) - 1
         raise InvalidInput(f"The comment for LUN {wish.address} has {len(wish.comment)} characters: shorten it to {room}.")
     return step
+
+
+def _cloning(site: Site, wish: ProvisionWish, origin: CloneOrigin) -> CloneLun:
+    place = volume_snapshots.volume_named(site.array, wish.address.svm, wish.address.volume)
+    snapshot = volume_snapshots.snapshot_named(site.array, place, origin.snapshot)
+    if snapshot is None:
+        raise volume_snapshots.no_snapshot(site.array, place, origin.snapshot)
+    volume_snapshots.refuse_unfit(snapshot, place)
+    return CloneLun(site, wish, None, origin)
 
 
 def _refuse_other_os_type(wish: ProvisionWish, lun: Lun) -> None:
@@ -167,7 +188,8 @@ class CreateLun(OntapStep):
     """Create a LUN, and know it again by its comment even when the answer was lost."""
 
     wish: ProvisionWish
-    size_bytes: int
+    size_bytes: int | None
+    """None where something else than the wish says it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -181,9 +203,8 @@ class CreateLun(OntapStep):
         return f"{self.site.mark} {self.wish.comment}".rstrip()
 
     def change(self) -> None:
-        wish = self.wish
         try:
-            self.site.array.create_lun(wish.address, self.size_bytes, wish.os_type, wish.thin, self.comment, self.site.timeout)
+            self.create()
         except ChangeUnfinished:
             self._may_come = True
             raise
@@ -191,6 +212,11 @@ class CreateLun(OntapStep):
             if error.fault is not Fault.CREATED_INCOMPLETE:
                 raise
         self._told_created = True
+
+    def create(self) -> None:
+        """Ask the array for the LUN."""
+        wish, size_bytes = self.wish, self.size_bytes or 0
+        self.site.array.create_lun(wish.address, size_bytes, wish.os_type, wish.thin, self.comment, self.site.timeout)
 
     def settled(self) -> bool:
         """After a lost answer, tell whether the LUN is there and was made by this run."""
@@ -201,8 +227,11 @@ class CreateLun(OntapStep):
     def check(self) -> None:
         if not self.site.array.wait_for(self._find, self.site.timeout):
             raise TimedOut(f"LUN {self.site.title} was created but is not visible after {self.site.timeout:g} s: look for it on the array.")
-        lun = self.site.require_lun()
-        if not is_rounding(self.size_bytes, lun.size_bytes) or lun.os_type != self.wish.os_type:
+        self.check_contents(self.site.require_lun())
+
+    def check_contents(self, lun: Lun) -> None:
+        """Raise `RemoteError` when the LUN does not begin with what was asked."""
+        if not is_rounding(self.size_bytes or 0, lun.size_bytes) or lun.os_type != self.wish.os_type:
             raise RemoteError(
                 f"LUN {self.site.title} was created with {lun.size_bytes} bytes and os_type {lun.os_type}, not as asked: {_EVENTS}."
             )
@@ -215,13 +244,17 @@ class CreateLun(OntapStep):
         if stored is None or not self._is_ours(stored):
             return
         if stored.comment or known is None:
-            refuse_others_work(stored, self.site.mark)
-        refuse_written(stored)
+            refuse_others_work(stored, self.site.mark, self.held(stored))
+        refuse_written(stored, self.held(stored))
         if self.site.others_see_it:
             raise Refused(f"LUN {self.site.title} has been mapped to other initiators since it was made, and stays")
         self.site.last_look([stored.lun], made=True)
         self.site.delete_lun(stored.lun)
         self.site.lun = None
+
+    def held(self, stored: StoredLun) -> int | None:
+        """Bytes that the LUN held from the start."""
+        return 0
 
     def before(self) -> Mapping[str, Any]:
         return {self.site.title: {"exists": False}}
@@ -243,6 +276,47 @@ class CreateLun(OntapStep):
             return False
         self.site.lun = stored.lun
         return True
+
+
+@dataclass
+class CloneLun(CreateLun):
+    """Create a LUN as a clone of one in a snapshot, with a serial number of its own."""
+
+    origin: CloneOrigin
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.title = f"create LUN {self.site.title} as a clone of {self.origin}"
+
+    @property
+    def comment(self) -> str:
+        """This run's mark, what it is a clone of, then the user's text."""
+        return f"{self.site.mark} {clones.token(self.wish.address.volume, self.origin)} {self.wish.comment}".rstrip()
+
+    def create(self) -> None:
+        address = self.wish.address
+        source = clones.path_in(self.origin.snapshot, lun_path(replace(address, lun=self.origin.lun)))
+        try:
+            self.site.array.clone_lun(address, source, self.wish.thin, self.comment, self.site.timeout)
+        except OntapRefusal as error:
+            if error.fault not in LUN_GONE:
+                raise
+            raise RemoteError(
+                f"Snapshot {self.origin.snapshot} of volume {self.wish.address.svm}:{self.wish.address.volume} holds no LUN "
+                f"{self.origin.lun}: correct the name of the LUN, or choose another snapshot.",
+                error.code,
+            ) from error
+
+    def check_contents(self, lun: Lun) -> None:
+        """Note what the clone holds; its size and its operating system are its origin's."""
+        self.site.held = lun.used_bytes
+
+    def held(self, stored: StoredLun) -> int | None:
+        """What it held when it was seen first. One that was never seen is mapped nowhere, so that nobody can have written to it."""
+        return self.site.held if self.site.lun else stored.lun.used_bytes
+
+    def after(self) -> Mapping[str, Any]:
+        return {self.site.title: {"exists": True, "clone_of": str(self.origin), "thin": self.wish.thin, "comment": self.wish.comment}}
 
 
 @dataclass
@@ -440,7 +514,8 @@ class MapLun(OntapStep):
         super().__post_init__()
         self._choose(self.lun_id)
         self._sent = False
-        self._used = self.site.lun.used_bytes if self.site.lun else 0
+        self._used = self.site.lun.used_bytes if self.site.lun else None
+        self._existed = self.site.lun is not None
         self._made: CreateGroup | None = None
 
     def change(self) -> None:
@@ -486,7 +561,7 @@ class MapLun(OntapStep):
 
     def _take_back(self, lun: Lun, mapping: LunMapping) -> None:
         """Unmap what nobody uses; who has got it between the look and the unmapping gets it back."""
-        _refuse_if_written_since(self._used, lun, self.site.title)
+        _refuse_if_written_since(self._used if self._existed else self.site.held, lun, self.site.title)
         self.site.last_look([lun], self.site.made)
         self.site.unmap(mapping)
         try:

@@ -30,17 +30,17 @@ def new_mark() -> str:
     return f"crossvisor.san:{secrets.token_hex(8)}"
 
 
-def refuse_others_work(stored: StoredLun, made_by: str) -> None:
+def refuse_others_work(stored: StoredLun, made_by: str, held: int | None = 0) -> None:
     """Raise `Refused` for a LUN that is not, as it was made, the work of the run with this mark."""
     if made_by not in stored.comment:
         raise Refused(f"LUN {_title(stored)} was not made by the run {made_by} and stays: remove it by its name when nobody needs it.")
-    refuse_written(stored)
+    refuse_written(stored, held)
 
 
-def refuse_written(stored: StoredLun) -> None:
-    """Raise `Refused` for a LUN that somebody has written to, or of which the array does not tell."""
+def refuse_written(stored: StoredLun, held: int | None = 0) -> None:
+    """Raise `Refused` for a LUN that somebody has written to since it was made, when it `held` so much, or of which nobody can tell."""
     used = stored.lun.used_bytes
-    if used != 0:
+    if used is None or used != held:
         written = "an unknown number of" if used is None else str(used)
         raise Refused(
             f"LUN {_title(stored)} holds {written} bytes that were written since it was made, and stays: remove it when nobody needs them."
@@ -78,6 +78,8 @@ class Site:
     last_look: LastLook = nobody_to_ask
     made: bool = False
     """There was no LUN before this run."""
+    held: int | None = 0
+    """Bytes that a LUN which this run has made held from the start, where that was seen."""
 
     def require_lun(self) -> Lun:
         """The LUN that the steps work on. Raises `NotFound` while there is none."""

@@ -32,6 +32,12 @@ def refuse_unless_online(lun: Lun) -> None:
         raise Refused(f"LUN {lun.svm}:{lun.path} is in state {lun.state}, in which no host can see it: {way_out}.")
 
 
+def refuse_unless_container_online(lun: Lun) -> None:
+    """Raise `Refused` for a LUN whose volume or aggregate is not online; one that is offline itself may be."""
+    if lun.state.endswith("_offline"):
+        refuse_unless_online(lun)
+
+
 def refusal_of_asa_r2(what: str) -> Refused:
     """Why nothing is done on a disaggregated system: its LUNs have no volume, and are made and deleted as storage units."""
     return Refused(

@@ -9,15 +9,16 @@ Every failure is a `CrossvisorError`: a refusal is an `OntapRefusal`, a change w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import Group
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import StoredLun
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.mirrors import Mirror
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.volumes import ConsistencyGroup, Place, Taken
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping, Target, Volume
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping, Snapshot, Target, Volume
 
 
 class Transport(Protocol):
@@ -81,8 +82,29 @@ class Transport(Protocol):
     def mirrors(self) -> list[Mirror]:
         """The relationships that begin or end here."""
 
+    def volume_id(self, svm: str, volume: str) -> str | None:
+        """The UUID of a volume, None where there is no such volume."""
+
+    def snapshots_of(self, place: Place, names: Collection[str]) -> list[Snapshot]:
+        """The snapshots of a volume, of these names, or all if none is given."""
+
+    def consistency_groups(self, svm: str, name: str = "") -> list[ConsistencyGroup]:
+        """The consistency groups of an SVM, or of all where it is empty, of this name or of any, without what they have taken."""
+
+    def taken_by(self, group: ConsistencyGroup) -> list[Taken]:
+        """What a consistency group has taken."""
+
     def create_lun(self, address: LunAddress, size_bytes: int, os_type: str, thin: bool, comment: str, timeout: float) -> None:
         """Create a LUN."""
+
+    def clone_lun(self, address: LunAddress, source: str, thin: bool, comment: str, timeout: float) -> None:
+        """Create a LUN as a clone of the one at this path, which may lie in a snapshot of the volume."""
+
+    def restore_lun(self, lun: Lun, source: str, comment: str, timeout: float) -> None:
+        """Give a LUN the data of the one at this path, and this comment; what else is known of it stays."""
+
+    def comment_lun(self, lun: Lun, comment: str, timeout: float) -> None:
+        """Set the comment of a LUN."""
 
     def grow_lun(self, lun: Lun, size_bytes: int, timeout: float) -> None:
         """Make a LUN larger."""
@@ -107,6 +129,27 @@ class Transport(Protocol):
 
     def remove_initiator(self, svm: str, group: Group, name: str, timeout: float) -> None:
         """Take an initiator out of an igroup, mapped or not."""
+
+    def take_snapshot(self, place: Place, name: str, texts: Mapping[str, str], timeout: float) -> None:
+        """Take a snapshot of a volume, with `comment`, `expiry_time` and `snapmirror_label` as far as they are given."""
+
+    def change_snapshot(self, place: Place, snapshot: Snapshot, texts: Mapping[str, str], timeout: float) -> None:
+        """Change the same of a snapshot, or its `name`."""
+
+    def delete_snapshot(self, place: Place, snapshot_id: str, timeout: float) -> None:
+        """Delete a snapshot."""
+
+    def make_consistency_group(self, svm: str, name: str, volumes: Sequence[str], timeout: float) -> None:
+        """Make a consistency group of volumes that are there."""
+
+    def take_together(self, group: ConsistencyGroup, name: str, texts: Mapping[str, str], timeout: float) -> None:
+        """Take a snapshot of all volumes of a group at one moment, with `comment` and `snapmirror_label`."""
+
+    def delete_together(self, group: ConsistencyGroup, taken: Taken, timeout: float) -> None:
+        """Delete what a group has taken."""
+
+    def forget_consistency_group(self, group: ConsistencyGroup, timeout: float) -> None:
+        """Forget a group; its volumes and their snapshots stay."""
 
     def close(self) -> None:
         """Close the connection. Never raises."""

@@ -10,19 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, LunAddress, WithdrawWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import states
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, CloneOrigin, LunAddress, WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import clones, states
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import GROUP_GONE, Fault
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import Group, is_begun, is_ours
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import StoredLun, with_initiators
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.places import missing_place
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import with_initiators
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.places import find, missing_place
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.site import OntapStep, Site, fine_when, refuse_others_work
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.transport import Transport
 from ansible_collections.crossvisor.san.plugins.module_utils._san.entity_name import did_you_mean
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, InvalidInput, Refused, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
-from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 
 def plan_withdraw(array: Transport, wish: WithdrawWish) -> Change:
@@ -31,12 +30,14 @@ def plan_withdraw(array: Transport, wish: WithdrawWish) -> Change:
 
     Raises `Refused` when the LUN would be taken from initiators that the wish does not name.
     """
-    stored = _find(array, wish.lun)
+    stored = find(array, wish.lun)
     if stored is None:
         unknown = missing_place(array, wish.lun) if isinstance(wish.lun, LunAddress) else ()
         return Change(Plan(_sweep(array, wish), unknown), lambda: None)
     if wish.made_by:
         refuse_others_work(stored, wish.made_by)
+    if wish.clone_of is not None:
+        clones.refuse_another(stored, wish.clone_of)
     lun = stored.lun
     states.refuse_without_volume(lun)
     title = f"{lun.svm}:{lun.path}"
@@ -48,7 +49,7 @@ def plan_withdraw(array: Transport, wish: WithdrawWish) -> Change:
     steps += [DeleteGroup(site, group) for group in groups if _is_left_over(group, wish)]
     if wish.delete:
         _refuse_other_groups(lun, leaving)
-        steps.append(DeleteLun(site, lun, wish.made_by))
+        steps.append(DeleteLun(site, lun, wish.made_by, wish.clone_of))
     return Change(Plan(steps, _unknown_group(wish, lun, title)), site.report, leaving)
 
 
@@ -75,19 +76,6 @@ def _is_left_over(group: Group, wish: WithdrawWish) -> bool:
     """Whether we made the group for initiators of the wish, and no LUN is mapped to it: an earlier run did not get to delete it."""
     named = {name.lower() for name in wish.initiators}
     return (is_ours(group) and not group.luns and group.initiators <= named) or is_begun(group, named)
-
-
-def _find(array: Transport, wanted: LunAddress | ScsiName) -> StoredLun | None:
-    if isinstance(wanted, LunAddress):
-        return array.lun_at(wanted)
-    if wanted.ontap_serial is None:
-        maker = wanted.vendor or "its maker is not known"
-        raise InvalidInput(f"{wanted} is not the name of an ONTAP LUN ({maker}): look for it on another array.")
-    found = array.luns_with_serials([wanted.ontap_serial])
-    if len(found) > 1:
-        places = ", ".join(f"{stored.lun.svm}:{stored.lun.path}" for stored in found)
-        raise Ambiguous(f"Several LUNs are named {wanted} on array {array.connection}: {places}; name one of them by SVM, volume and LUN.")
-    return found[0] if found else None
 
 
 def _leaving(wish: WithdrawWish, lun: Lun) -> list[LunMapping]:
@@ -205,6 +193,7 @@ class DeleteLun(OntapStep):
 
     lun: Lun
     made_by: str = ""
+    clone_of: CloneOrigin | None = None
     final = True
 
     def __post_init__(self) -> None:
@@ -212,9 +201,11 @@ class DeleteLun(OntapStep):
         self.title = f"delete LUN {self.site.title} with its data"
 
     def change(self) -> None:
-        stored = self.site.array.lun_of(self.lun.id) if self.made_by else None
-        if stored is not None:
+        stored = self.site.array.lun_of(self.lun.id) if self.made_by or self.clone_of else None
+        if stored is not None and self.made_by:
             refuse_others_work(stored, self.made_by)
+        if stored is not None and self.clone_of is not None:
+            clones.refuse_another(stored, self.clone_of)
         self.site.delete_lun(self.lun)
 
     def check(self) -> None:

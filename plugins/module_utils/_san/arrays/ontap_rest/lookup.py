@@ -31,7 +31,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 _LUNS = "/storage/luns"
 _LUN_FIELDS = (
     "name", "svm.name", "svm.uuid", "serial_number", "os_type", "space.size", "space.used", "status.state", "status.container_state",
-    "status.read_only", "comment", "location.volume.name", "lun_maps",
+    "status.read_only", "comment", "create_time", "location.volume.name", "location.volume.uuid", "lun_maps",
 )  # fmt: skip
 _GROUPS = "/protocols/san/igroups"
 _MEMBER_FIELDS = ("name", "os_type", "protocol", "initiators.name")
@@ -186,7 +186,8 @@ def _stored_lun(record: Record) -> StoredLun:
         svm_id=text_at(record, "svm.uuid", ""),
         read_only=value_at(record, "status.read_only") is True,
     )
-    return StoredLun(lun, text_at(record, "comment", ""))
+    created = text_at(record, "create_time", "")
+    return StoredLun(lun, text_at(record, "comment", ""), text_at(record, "location.volume.uuid", ""), created)
 
 
 def _naa(serial: str) -> ScsiName:

@@ -9,16 +9,17 @@ Source: NetApp's ONTAP REST API reference, per call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import Group
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import StoredLun, lun_path
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.mirrors import Mirror
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import lookup, mirrors
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.volumes import ConsistencyGroup, Place, Taken
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import lookup, mirrors, snapshots
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient, segment
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping, Target, Volume
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping, Snapshot, Target, Volume
 
 _LUNS = "/storage/luns"
 _GROUPS = "/protocols/san/igroups"
@@ -91,6 +92,18 @@ class RestTransport:
     def mirrors(self) -> list[Mirror]:
         return mirrors.all_mirrors(self.client)
 
+    def volume_id(self, svm: str, volume: str) -> str | None:
+        return snapshots.volume_id(self.client, svm, volume)
+
+    def snapshots_of(self, place: Place, names: Collection[str]) -> list[Snapshot]:
+        return snapshots.snapshots_of(self.client, place, names)
+
+    def consistency_groups(self, svm: str, name: str = "") -> list[ConsistencyGroup]:
+        return snapshots.consistency_groups(self.client, svm, name)
+
+    def taken_by(self, group: ConsistencyGroup) -> list[Taken]:
+        return snapshots.taken_by(self.client, group)
+
     def create_lun(self, address: LunAddress, size_bytes: int, os_type: str, thin: bool, comment: str, timeout: float) -> None:
         body = {
             "svm": {"name": address.svm},
@@ -100,6 +113,22 @@ class RestTransport:
             "comment": comment,
         }
         self.client.post(_LUNS, body, timeout)
+
+    def clone_lun(self, address: LunAddress, source: str, thin: bool, comment: str, timeout: float) -> None:
+        body = {
+            "svm": {"name": address.svm},
+            "name": lun_path(address),
+            "comment": comment,
+            "clone": {"source": {"name": source}},
+            "space": {"guarantee": {"requested": not thin}},
+        }
+        self.client.post(_LUNS, body, timeout)
+
+    def restore_lun(self, lun: Lun, source: str, comment: str, timeout: float) -> None:
+        self.client.patch(f"{_LUNS}/{lun.id}", {"clone": {"source": {"name": source}}, "comment": comment}, timeout)
+
+    def comment_lun(self, lun: Lun, comment: str, timeout: float) -> None:
+        self.client.patch(f"{_LUNS}/{lun.id}", {"comment": comment}, timeout)
 
     def grow_lun(self, lun: Lun, size_bytes: int, timeout: float) -> None:
         self.client.patch(f"{_LUNS}/{lun.id}", {"space": {"size": size_bytes}}, timeout)
@@ -136,3 +165,25 @@ class RestTransport:
 
     def remove_initiator(self, svm: str, group: Group, name: str, timeout: float) -> None:
         self.client.delete(f"{_GROUPS}/{group.id}/initiators/{segment(name)}", timeout, allow_delete_while_mapped="true")
+
+    def take_snapshot(self, place: Place, name: str, texts: Mapping[str, str], timeout: float) -> None:
+        self.client.post(snapshots.path_of(place), {"name": name, **texts}, timeout)
+
+    def change_snapshot(self, place: Place, snapshot: Snapshot, texts: Mapping[str, str], timeout: float) -> None:
+        self.client.patch(f"{snapshots.path_of(place)}/{snapshot.id}", dict(texts), timeout)
+
+    def delete_snapshot(self, place: Place, snapshot_id: str, timeout: float) -> None:
+        self.client.delete(f"{snapshots.path_of(place)}/{snapshot_id}", timeout)
+
+    def make_consistency_group(self, svm: str, name: str, volumes: Sequence[str], timeout: float) -> None:
+        records = [{"name": volume, "provisioning_options": {"action": "add"}} for volume in volumes]
+        self.client.post(snapshots.GROUPS, {"svm": {"name": svm}, "name": name, "volumes": records}, timeout)
+
+    def take_together(self, group: ConsistencyGroup, name: str, texts: Mapping[str, str], timeout: float) -> None:
+        self.client.post(f"{snapshots.GROUPS}/{group.id}/snapshots", {"name": name, **texts}, timeout)
+
+    def delete_together(self, group: ConsistencyGroup, taken: Taken, timeout: float) -> None:
+        self.client.delete(f"{snapshots.GROUPS}/{group.id}/snapshots/{taken.id}", timeout)
+
+    def forget_consistency_group(self, group: ConsistencyGroup, timeout: float) -> None:
+        self.client.delete(f"{snapshots.GROUPS}/{group.id}", timeout)

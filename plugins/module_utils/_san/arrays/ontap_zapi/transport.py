@@ -18,12 +18,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.l
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.mirrors import Mirror
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi import codes, lookup, mirrors
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.client import ZapiClient
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.without_snapshots import WithoutSnapshots
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, OutcomeUnknown
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping, Target, Volume
 
 
-class ZapiTransport:
+class ZapiTransport(WithoutSnapshots):
     """One session. Changes are over when they are answered, so that their timeout is the request's."""
 
     keeps_remarks = False

@@ -1,0 +1,206 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One LUN gets the data of a snapshot again: it keeps its identity and maps, it does not shrink, and no other LUN is touched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.clones import path_in
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused, StepFailed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
+from tests.unit.ontap import GIB, SVM
+from tests.unit.ontap_array import BenchInPlace, fresh
+from tests.unit.ontap_provision import AS_JOB, DROPPED_AFTER, DROPPED_BEFORE
+from tests.unit.ontap_snapshots import A, names, restoration, take, volume_of
+
+
+@pytest.fixture
+def bench() -> BenchInPlace:
+    """The lab's array, by REST: over ZAPI snapshots are refused."""
+    return fresh()
+
+
+RESTORE = r"PATCH .*/storage/luns/"
+REFUSED = {"error": {"code": 5374127, "message": "The node is in takeover."}}
+
+
+def stored(bench: BenchInPlace, name: str = "ds_single") -> Any:
+    return next(lun for svm in bench.server.array.svms for lun in svm.luns if lun.base_name == name)
+
+
+@pytest.fixture
+def snapped(bench: BenchInPlace) -> BenchInPlace:
+    """The LUN has a snapshot, and was written to since."""
+    for lun in (lun for svm in bench.server.array.svms for lun in svm.luns):
+        lun.created = "2026-01-01T00:00:00+00:00"
+        lun.used = 1000
+    take(bench)
+    for lun in (lun for svm in bench.server.array.svms for lun in svm.luns):
+        lun.used = 2000
+    bench.server.array.copies.clear()
+    return bench
+
+
+def test_exactly_the_named_lun_has_the_data_of_then(snapped: BenchInPlace) -> None:
+    before = stored(snapped)
+    identity = (before.serial, before.uuid, before.size)
+    change = restoration(snapped)
+    outcome = carry_out(change.plan, False)
+    assert outcome.actions == ["restore LUN svm_san:/vol/vol_prod/ds_single from snapshot s1"]
+    assert [copy for _source, copy in [*snapped.server.array.copies, ("", before.uuid)]] == [before.uuid]
+    assert {lun.base_name: lun.used for svm in snapped.server.array.svms for lun in svm.luns if lun.used == 1000} == {"ds_single": 1000}
+    now = change.lun()
+    assert (now.serial, now.id, now.size_bytes) == identity
+    assert [mapping.group for mapping in now.mappings] == [mapping.group for mapping in change.before.mappings]
+    assert now.mappings
+
+
+def test_its_volume_is_never_restored(snapped: BenchInPlace) -> None:
+    with snapped.counted() as sent:
+        carry_out(restoration(snapped, safety_snapshot="safe").plan, False)
+    assert [one for one in sent if one.startswith("PATCH")] == [f"PATCH /api/storage/luns/{stored(snapped).uuid}"]
+
+
+def test_what_is_there_now_is_kept_first(snapped: BenchInPlace) -> None:
+    change = restoration(snapped, safety_snapshot="safe")
+    assert carry_out(change.plan, False).actions[0] == "take snapshot safe of volume svm_san:vol_prod"
+    kept = change.safety_snapshot()
+    assert kept is not None
+    assert kept.comment == f"{change.before.size_bytes} bytes of /vol/vol_prod/ds_single before it was restored from s1"
+    (held,) = [lun for one in volume_of(snapped, "vol_prod").snapshots if one.name == "safe" for lun in one.luns if lun.base_name == A.lun]
+    assert held.used == 2000
+
+
+def test_check_mode_takes_and_restores_nothing(snapped: BenchInPlace) -> None:
+    outcome = carry_out(restoration(snapped, safety_snapshot="safe").plan, True)
+    assert [action.split()[0] for action in outcome.actions] == ["take", "restore"]
+    assert (names(snapped), stored(snapped).used) == (["s1"], 2000)
+
+
+def test_a_lun_that_has_grown_since_is_grown_again(snapped: BenchInPlace) -> None:
+    small = stored(snapped).size
+    stored(snapped).size = small + GIB
+    change = restoration(snapped)
+    assert carry_out(change.plan, False).actions[1:] == [f"grow LUN svm_san:/vol/vol_prod/ds_single to the {small + GIB} bytes that it had"]
+    assert change.lun().size_bytes == small + GIB
+
+
+def test_it_keeps_its_comment(snapped: BenchInPlace) -> None:
+    stored(snapped).comment = "crossvisor.san:0123456789abcdef since then"
+    carry_out(restoration(snapped).plan, False)
+    assert stored(snapped).comment == "crossvisor.san:0123456789abcdef since then"
+
+
+def test_a_comment_that_the_array_lost_all_the_same_is_set_again(snapped: BenchInPlace) -> None:
+    stored(snapped).comment = "since then"
+    snapped.meanwhile(RESTORE, lambda: setattr(stored(snapped), "comment", ""), after=True)
+    assert carry_out(restoration(snapped).plan, False).actions[1:] == ["set the comment of LUN svm_san:/vol/vol_prod/ds_single again"]
+    assert stored(snapped).comment == "since then"
+
+
+def test_a_run_that_was_killed_before_it_grew_the_lun_again_is_ended_by_the_next_one(snapped: BenchInPlace) -> None:
+    small = stored(snapped).size
+    stored(snapped).size = small + GIB
+    plan = restoration(snapped, safety_snapshot="safe").plan
+    for step in plan.steps[:2]:
+        step.do()
+    assert stored(snapped).size == small
+    change = restoration(snapped, safety_snapshot="safe2")
+    carry_out(change.plan, False)
+    assert change.lun().size_bytes == small + GIB
+
+
+@pytest.mark.parametrize("fault", [DROPPED_AFTER, DROPPED_BEFORE, AS_JOB])
+def test_an_answer_that_is_lost_or_late_is_asked_for_again(snapped: BenchInPlace, fault: dict[str, Any]) -> None:
+    snapped.fail(RESTORE, fault)
+    carry_out(restoration(snapped).plan, False)
+    assert stored(snapped).used == 1000
+
+
+def test_a_job_that_does_not_end_is_not_begun_twice(snapped: BenchInPlace) -> None:
+    snapped.fail(RESTORE, {"job": True, "seconds": 1000})
+    with snapped.counted() as sent, pytest.raises(StepFailed, match="is still running after 60 s"):
+        carry_out(restoration(snapped).plan, False)
+    assert sum(one.startswith("PATCH") for one in sent) == 1
+
+
+def test_what_the_array_refuses_leaves_no_safety_snapshot(snapped: BenchInPlace) -> None:
+    snapped.fail(RESTORE, REFUSED)
+    with pytest.raises(StepFailed, match=r"The node is in takeover.*undone: take snapshot safe"):
+        carry_out(restoration(snapped, safety_snapshot="safe").plan, False)
+    assert (names(snapped), stored(snapped).used) == (["s1"], 2000)
+
+
+def test_the_safety_snapshot_stays_once_the_old_data_may_be_gone(snapped: BenchInPlace) -> None:
+    for _time in range(2):
+        snapped.fail(RESTORE, DROPPED_AFTER)
+    with pytest.raises(StepFailed):
+        carry_out(restoration(snapped, safety_snapshot="safe").plan, False)
+    assert names(snapped) == ["s1", "safe"]
+
+
+def test_a_snapshot_that_is_not_there_is_told_with_one_that_is_near(snapped: BenchInPlace) -> None:
+    take(snapped, name="before_patch")
+    with pytest.raises(NotFound, match=r"There is no snapshot before_ptach of volume svm_san:vol_prod .*did you mean before_patch\?"):
+        restoration(snapped, snapshot="before_ptach")
+
+
+def test_a_snapshot_that_goes_meanwhile_is_told(snapped: BenchInPlace) -> None:
+    snapped.meanwhile(RESTORE, lambda: volume_of(snapped, "vol_prod").snapshots.clear())
+    with pytest.raises(StepFailed, match=r"Snapshot s1 holds no LUN /vol/vol_prod/ds_single, or the LUN itself is not there any more"):
+        carry_out(restoration(snapped).plan, False)
+    assert stored(snapped).used == 2000
+
+
+def test_a_lun_that_is_younger_than_the_snapshot_is_another_one(snapped: BenchInPlace) -> None:
+    stored(snapped).created = "2091-01-01T00:00:00Z"
+    with pytest.raises(Refused, match=r"was created at 2091-01-01T00:00:00\+00:00, after snapshot s1 .*assume_same_lun=true"):
+        restoration(snapped)
+    change = restoration(snapped, assume_same_lun=True)
+    assert "assume_same_lun vouches for it" in change.plan.warnings[0]
+
+
+def test_a_safety_snapshot_overwrites_none(snapped: BenchInPlace) -> None:
+    with pytest.raises(Refused, match="has a snapshot s1 already"):
+        restoration(snapped, safety_snapshot="s1")
+
+
+def test_of_a_volume_that_is_not_online_nothing_is_restored(snapped: BenchInPlace) -> None:
+    volume_of(snapped, "vol_prod").state = "offline"
+    with pytest.raises(Refused, match="in state volume_offline"):
+        restoration(snapped)
+
+
+def test_a_lun_that_was_taken_offline_for_it_is_restored_and_stays_offline(snapped: BenchInPlace) -> None:
+    stored(snapped).enabled = False
+    change = restoration(snapped)
+    carry_out(change.plan, False)
+    assert change.lun().state == "offline"
+
+
+def test_a_lun_that_lost_a_map_is_told_of(snapped: BenchInPlace) -> None:
+    def unmap() -> None:
+        for svm in snapped.server.array.svms:
+            svm.maps = [one for one in svm.maps if one.lun is not stored(snapped)]
+
+    snapped.meanwhile(RESTORE, unmap, after=True)
+    with pytest.raises(StepFailed, match="has not kept its serial number and its maps"):
+        carry_out(restoration(snapped).plan, False)
+
+
+@pytest.mark.parametrize(
+    ("path", "there"),
+    [("/vol/v/lun", "/vol/v/.snapshot/s 1/lun"), ("/vol/v/qtree/lun", "/vol/v/.snapshot/s 1/qtree/lun")],
+)
+def test_a_lun_in_a_snapshot_has_a_path_of_its_own(path: str, there: str) -> None:
+    assert path_in("s 1", path) == there
+
+
+def test_a_lun_that_is_not_there_is_told(snapped: BenchInPlace) -> None:
+    with pytest.raises(NotFound, match="There is no LUN svm_san:/vol/vol_prod/none"):
+        restoration(snapped, lun=LunAddress(SVM, "vol_prod", "none"))

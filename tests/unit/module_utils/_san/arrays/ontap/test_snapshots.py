@@ -1,0 +1,220 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Snapshots of one volume: taken once, known by their mark, changed, renamed, deleted, and nobody else's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, NotFound, Refused, StepFailed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from tests.unit.ontap import SVM
+from tests.unit.ontap_array import BenchInPlace, fresh
+from tests.unit.ontap_provision import AS_JOB, DROPPED_AFTER, DROPPED_BEFORE
+from tests.unit.ontap_snapshots import BESIDE_A, LATER, A, names, remove, snapshot_wish, take, taken_by_hand, volume_of
+
+
+@pytest.fixture
+def bench() -> BenchInPlace:
+    """The lab's array, by REST: over ZAPI snapshots are refused."""
+    return fresh()
+
+
+TAKE, CHANGE, DELETE = r"POST .*/snapshots", r"PATCH .*/snapshots/", r"DELETE .*/snapshots/"
+REFUSED = {"error": {"code": 1638410, "message": "The volume is busy."}}
+
+
+def test_a_snapshot_bears_the_mark_of_its_run_and_what_it_was_given(bench: BenchInPlace) -> None:
+    outcome, (one,) = take(bench, comment="before the patch", expires=LATER, label="daily")
+    assert outcome.actions == ["take snapshot s1 of volume svm_san:vol_prod"]
+    assert (one.name, one.volume, one.comment, one.expires, one.label) == ("s1", "vol_prod", "before the patch", LATER, "daily")
+    assert one.made_by.startswith("crossvisor.san:")
+    assert volume_of(bench, "vol_prod").snapshots[0].comment == f"{one.made_by} before the patch"
+
+
+def test_the_second_run_takes_none(bench: BenchInPlace) -> None:
+    (first,) = take(bench)[1]
+    outcome, (second,) = take(bench)
+    assert (outcome.changed, second) == (False, first)
+
+
+def test_two_luns_of_one_volume_are_one_snapshot(bench: BenchInPlace) -> None:
+    assert len(take(bench, A, BESIDE_A)[1]) == 1
+    assert names(bench) == ["s1"]
+
+
+def test_a_lun_is_named_by_its_identity_too(bench: BenchInPlace) -> None:
+    stored = next(lun for svm in bench.server.array.svms for lun in svm.luns if lun.base_name == "ds_single")
+    change = bench.backend().plan_snapshot(snapshot_wish(ScsiName.from_ontap_serial(stored.serial)))  # type: ignore[arg-type]
+    assert [lun.path for lun in change.luns] == [stored.path]
+
+
+def test_check_mode_takes_none_and_tells_what_there_would_be(bench: BenchInPlace) -> None:
+    outcome, found = take(bench, check_mode=True, comment="x")
+    assert (outcome.changed, found, names(bench)) == (True, [], [])
+    assert outcome.after == {"snapshot s1 of svm_san:vol_prod": {"exists": True, "comment": "x"}}
+
+
+@pytest.mark.parametrize("fault", [DROPPED_AFTER, AS_JOB, DROPPED_BEFORE])
+def test_an_answer_that_is_lost_or_late_leaves_one_snapshot_or_none(bench: BenchInPlace, fault: dict[str, Any]) -> None:
+    bench.fail(TAKE, fault)
+    if fault is DROPPED_BEFORE:
+        with pytest.raises(StepFailed, match="Could not take snapshot s1"):
+            take(bench)
+        assert names(bench) == []
+    else:
+        assert take(bench)[0].changed
+        assert names(bench) == ["s1"]
+
+
+def test_one_of_that_name_that_somebody_takes_at_the_same_moment_stays(bench: BenchInPlace) -> None:
+    bench.meanwhile(TAKE, lambda: taken_by_hand(bench, "vol_prod"))
+    with pytest.raises(StepFailed, match=r"already exists.*run the task again"):
+        take(bench)
+    assert volume_of(bench, "vol_prod").snapshots[0].comment == ""
+
+
+def test_what_is_kept_with_it_is_changed_and_its_mark_stays(bench: BenchInPlace) -> None:
+    (first,) = take(bench, comment="old")[1]
+    outcome, (now,) = take(bench, comment="new", label="weekly", expires=LATER)
+    assert outcome.actions == ["change snapshot s1 of volume svm_san:vol_prod: set its comment, expiry_time, snapmirror_label"]
+    assert (now.comment, now.label, now.expires, now.made_by) == ("new", "weekly", LATER, first.made_by)
+    assert not take(bench)[0].changed
+
+
+def test_a_time_from_now_is_for_a_new_snapshot_alone(bench: BenchInPlace) -> None:
+    take(bench, expires=LATER)
+    outcome, (one,) = take(bench, expires="2095-01-01T00:00:00+00:00", keep_expiry=True)
+    assert (outcome.changed, one.expires) == (False, LATER)
+
+
+def test_it_is_renamed_once(bench: BenchInPlace) -> None:
+    (old,) = take(bench)[1]
+    outcome, (new,) = take(bench, name="s2", old_name="s1")
+    assert (outcome.changed, new.id, new.name) == (True, old.id, "s2")
+    assert not take(bench, name="s2", old_name="s1")[0].changed
+    assert names(bench) == ["s2"]
+
+
+def test_a_name_that_is_taken_is_given_to_no_other_one(bench: BenchInPlace) -> None:
+    take(bench)
+    take(bench, name="s2")
+    with pytest.raises(Refused, match=r"Volume svm_san:vol_prod has a snapshot s2 already, and s1 too: delete one of them"):
+        take(bench, name="s2", old_name="s1")
+
+
+def test_nothing_is_renamed_that_is_not_there_and_none_is_taken_instead(bench: BenchInPlace) -> None:
+    take(bench, name="before_patch")
+    with pytest.raises(NotFound, match=r"There is no snapshot before_pacth of volume svm_san:vol_prod .*did you mean before_patch\?"):
+        take(bench, name="s2", old_name="before_pacth")
+    assert names(bench) == ["before_patch"]
+
+
+def test_one_that_this_collection_did_not_take_is_found_but_not_changed(bench: BenchInPlace) -> None:
+    taken_by_hand(bench, "vol_prod", comment="nightly")
+    outcome, (one,) = take(bench)
+    assert (outcome.changed, one.made_by, one.comment) == (False, "", "nightly")
+    with pytest.raises(Refused, match="was not taken by this collection and stays as it is"):
+        take(bench, comment="mine")
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"name": "a/b"}, "'a/b' is not a name for a snapshot"),
+        ({"name": " "}, "is not a name for a snapshot"),
+        ({"name": "x" * 256}, "is not a name for a snapshot"),
+        ({"comment": "x" * 255}, "shorten it to 223"),
+        ({"label": "x" * 32}, "shorten it to 31"),
+    ],
+)
+def test_what_no_snapshot_can_be_given_is_refused_before_anything_is_asked(
+    bench: BenchInPlace, settings: dict[str, Any], sentence: str
+) -> None:
+    with bench.counted() as sent, pytest.raises(InvalidInput, match=sentence):
+        take(bench, **settings)
+    assert sent == []
+
+
+def test_a_lun_that_is_not_there_is_told_with_one_that_is_near(bench: BenchInPlace) -> None:
+    with pytest.raises(NotFound, match=r"There is no LUN svm_san:/vol/vol_prod/ds_singel .*did you mean ds_single\?"):
+        take(bench, LunAddress(SVM, "vol_prod", "ds_singel"))
+
+
+def test_of_a_volume_that_is_not_online_none_is_taken(bench: BenchInPlace) -> None:
+    volume_of(bench, "vol_prod").state = "offline"
+    with pytest.raises(Refused, match=r"in state volume_offline.*bring its volume online"):
+        take(bench)
+
+
+def test_it_is_deleted_once(bench: BenchInPlace) -> None:
+    take(bench)
+    assert remove(bench)[0].actions == ["delete snapshot s1 of volume svm_san:vol_prod"]
+    assert (names(bench), remove(bench)[0].changed) == ([], False)
+
+
+@pytest.mark.parametrize("fault", [DROPPED_AFTER, AS_JOB])
+def test_a_deletion_whose_answer_is_lost_or_late_is_seen(bench: BenchInPlace, fault: dict[str, Any]) -> None:
+    take(bench)
+    bench.fail(DELETE, fault)
+    assert remove(bench)[0].changed
+    assert names(bench) == []
+
+
+def test_one_of_a_schedule_is_deleted_only_on_the_users_word(bench: BenchInPlace) -> None:
+    taken_by_hand(bench, "vol_prod", "nightly.0")
+    with pytest.raises(Refused, match=r"Snapshot nightly.0 .* was not taken by this collection and stays.*any_owner=true"):
+        remove(bench, name="nightly.0")
+    assert names(bench) == ["nightly.0"]
+    assert remove(bench, name="nightly.0", any_owner=True)[0].changed
+
+
+def test_only_the_run_that_took_it_takes_it_back(bench: BenchInPlace) -> None:
+    (one,) = take(bench)[1]
+    with pytest.raises(Refused, match=r"was not taken by the run crossvisor.san:0 and stays"):
+        remove(bench, made_by="crossvisor.san:0")
+    assert remove(bench, made_by=one.made_by)[0].changed
+
+
+def test_one_that_is_needed_stays_and_tells_by_what(bench: BenchInPlace) -> None:
+    take(bench)
+    volume_of(bench, "vol_prod").snapshots[0].owners = ["volume_clone"]
+    with pytest.raises(Refused, match="is needed by volume_clone and stays: end that first"):
+        remove(bench)
+    assert names(bench) == ["s1"]
+
+
+def test_one_that_comes_to_be_needed_meanwhile_stays(bench: BenchInPlace) -> None:
+    take(bench)
+    bench.meanwhile(DELETE, lambda: bench.server.array.own_snapshot("vol_prod", "s1", "volume_clone"))
+    with pytest.raises(StepFailed, match="something needs the snapshot"):
+        remove(bench)
+    assert names(bench) == ["s1"]
+
+
+def test_one_that_has_to_be_kept_stays_and_tells_until_when(bench: BenchInPlace) -> None:
+    take(bench, expires=LATER)
+    with pytest.raises(Refused, match="is kept until 2090-01-01T00:00:00"):
+        remove(bench)
+    assert names(bench) == ["s1"]
+
+
+def test_all_snapshots_of_the_volumes_are_listed_the_oldest_first(bench: BenchInPlace) -> None:
+    for name in ("b", "a"):
+        take(bench, name=name)
+    stored = volume_of(bench, "vol_prod").snapshots
+    stored[0].created, stored[1].created = "2026-01-01T10:00:00+0100", "2026-01-01T08:00:00Z"
+    found = bench.backend().snapshots([A, BESIDE_A])
+    assert [(one.name, one.created) for one in found] == [("a", "2026-01-01T08:00:00+00:00"), ("b", "2026-01-01T09:00:00+00:00")]
+    assert [one.name for one in bench.backend().snapshots([A], "b")] == ["b"]
+
+
+def test_a_run_that_changes_nothing_asks_twice(bench: BenchInPlace) -> None:
+    take(bench)
+    with bench.counted() as sent:
+        bench.backend().plan_snapshot(snapshot_wish())
+    assert [one.split("/")[-1] for one in sent] == ["luns", "snapshots"]
