@@ -22,11 +22,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base im
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.backend import OntapZapi
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Outcome, carry_out
 from tests.lab.ontap.releases import parse
 from tests.lab.ontap.running import Running
+from tests.lab.ontap.state import REST
 from tests.unit.ontap import GIB, SVM
 
 
@@ -62,14 +64,16 @@ class Bench:
     clock: Clock = field(default_factory=Clock)
     release: str = ""
     """Of ONTAP; empty for the world's."""
+    transport: str = REST
+    """Over which our backend asks; whatever it is, others act by REST."""
 
     @classmethod
-    def of(cls, server: Running, release: str = "") -> Bench:
+    def of(cls, server: Running, release: str = "", transport: str = REST) -> Bench:
         """Start from the lab's world."""
         connection = Connection(
             "array", "ontap", "127.0.0.1", server.port, server.username, server.password, ca_path=str(server.authority), timeout=20.0
         )
-        return cls(server, connection, release=release).again()
+        return cls(server, connection, release=release, transport=transport).again()
 
     def again(self) -> Bench:
         """The array in its first state."""
@@ -80,15 +84,16 @@ class Bench:
     @property
     def luns_tell_initiators(self) -> bool:
         """Whether a LUN tells who is in its groups, so that nobody has to ask."""
-        return not self.release or parse(self.release) >= (9, 16, 1)
+        return self.transport == REST and (not self.release or parse(self.release) >= (9, 16, 1))
 
     def become(self, release: str, disaggregated: bool = False) -> None:
         """Let the array be of this release, or say to be an ASA r2."""
         if release:
             self.server.control("POST", f"/release?version={release}&disaggregated={str(disaggregated).lower()}")
 
-    def backend(self) -> OntapRest:
-        return OntapRest(self.connection, self.clock.time, self.clock.sleep)
+    def backend(self) -> OntapRest | OntapZapi:
+        kind = OntapRest if self.transport == REST else OntapZapi
+        return kind(self.connection, self.clock.time, self.clock.sleep)
 
     def client(self, page_size: int = 1000) -> OntapClient:
         return OntapClient(self.connection, self.clock.time, self.clock.sleep, page_size)

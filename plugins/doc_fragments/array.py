@@ -21,10 +21,16 @@ options:
     suboptions:
       type:
         description:
-          - Which array it is; V(auto) is NetApp ONTAP today.
+          - Which array it is, and by which of its interfaces it is asked.
+          - V(ontap) is NetApp ONTAP 9.11.1 or later by REST.
+          - V(ontap_zapi) is NetApp ONTAP 9.8 to 9.17 over ZAPI, its older interface, which needs the Python library C(netapp-lib).
+            It is for releases before 9.11.1, and for accounts that may log in over ZAPI (the application C(ontapi)) alone.
+            Over it there are no snapshots.
+          - V(auto) is NetApp ONTAP by REST, and over ZAPI where REST is switched off or the release is older than 9.11.1.
+            A login that REST refuses is not tried over ZAPI.
           - Taken from the environment variable E(CROSSVISOR_ARRAY_TYPE), else V(auto).
         type: str
-        choices: [auto, ontap]
+        choices: [auto, ontap, ontap_zapi]
       hostname:
         description:
           - Name or address of the array's management interface.
@@ -75,10 +81,16 @@ options:
     suboptions:
       type:
         description:
-          - Which array it is; V(auto) is NetApp ONTAP today.
+          - Which array it is, and by which of its interfaces it is asked.
+          - V(ontap) is NetApp ONTAP 9.11.1 or later by REST.
+          - V(ontap_zapi) is NetApp ONTAP 9.8 to 9.17 over ZAPI, its older interface, which needs the Python library C(netapp-lib).
+            It is for releases before 9.11.1, and for accounts that may log in over ZAPI (the application C(ontapi)) alone.
+            Over it there are no snapshots.
+          - V(auto) is NetApp ONTAP by REST, and over ZAPI where REST is switched off or the release is older than 9.11.1.
+            A login that REST refuses is not tried over ZAPI.
           - Taken from the environment variable E(CROSSVISOR_ARRAY_TYPE), else V(auto).
         type: str
-        choices: [auto, ontap]
+        choices: [auto, ontap, ontap_zapi]
       hostname:
         description:
           - Name or address of the array's management interface.

@@ -31,6 +31,7 @@ _UTILS = "ansible_collections.crossvisor.san.plugins.module_utils._san"
 LIBRARIES = (
     "ansible.module_utils.testing",
     f"{_UTILS}.arrays.ontap_rest.backend",
+    f"{_UTILS}.arrays.ontap_zapi.backend",
     f"{_UTILS}.hypervisors.vmware.backend",
     f"{_UTILS}.hypervisors.hyperv.backend",
     f"{_UTILS}.hypervisors.xen.backend",

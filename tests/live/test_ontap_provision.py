@@ -43,6 +43,11 @@ def bench(server: Running, request: pytest.FixtureRequest) -> Bench:
     return Bench.of(server, request.param)
 
 
+@pytest.fixture
+def by_rest(bench: Bench) -> Bench:
+    return bench
+
+
 def test_a_wrong_password_names_user_and_array(bench: Bench) -> None:
     stranger = replace(bench, connection=replace(bench.connection, password="wrong"))
     with pytest.raises(AuthenticationFailed, match=r"The array 127\.0\.0\.1:\d+ refuses user admin: check array\.username") as told:

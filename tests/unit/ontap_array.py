@@ -20,14 +20,18 @@ from requests.adapters import BaseAdapter
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.backend import OntapZapi
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.https import HttpsSession
 from tests.lab import world
 from tests.lab.control import Action, Control, Faults, Query, RequestLog
 from tests.lab.ontap.api import Answer, Api, parse_request
 from tests.lab.ontap.errors import OntapError
 from tests.lab.ontap.jobs import Job, Jobs
-from tests.lab.ontap.server import ACTIONS, forced
-from tests.lab.ontap.state import Array
+from tests.lab.ontap.server import ACTIONS, forced, zapi_answer
+from tests.lab.ontap.state import REST, Array
+from tests.lab.ontap.zapi.api import Zapi, signature_of
+from tests.lab.ontap.zapi.envelope import PATH as ZAPI_PATH
 from tests.ontap_backend import Bench, Clock
 
 WORLD = world.build()["array"]
@@ -102,6 +106,7 @@ class Wire(BaseAdapter):
     """Carries a request of `requests` to the array, with the faults that were asked for."""
 
     api: Api
+    zapi: Zapi
     jobs: PromptJobs
     faults: Faults
     log: RequestLog
@@ -113,17 +118,22 @@ class Wire(BaseAdapter):
         """Return the array's answer. Raises what `requests` raises when a connection breaks."""
         url = urlsplit(str(request.url))
         method, target = str(request.method), f"{url.path}?{url.query}" if url.query else url.path
+        if url.path == ZAPI_PATH:
+            method, target = "ZAPI", signature_of(_body(request))
         action = self.faults.take(f"{method} {target}")
         self.jobs.pass_time()
         self._let_others_act(f"{method} {target}", after=False)
         if action.get("drop") == "before":
             raise self._broken(method, target)
-        answer = forced(action) or self._answer(method, target, request, action)
+        if method == "ZAPI":
+            response = self._answer_zapi(request, action)
+        else:
+            response = _response(request, forced(action) or self._answer(method, target, request, action))
         self._let_others_act(f"{method} {target}", after=True)
         if action.get("drop") == "after":
             raise self._broken(method, target)
-        self.log.add(method, target, answer.status)
-        return _response(request, answer)
+        self.log.add(method, target, response.status_code)
+        return response
 
     def close(self) -> None:
         """There is nothing to close."""
@@ -136,10 +146,13 @@ class Wire(BaseAdapter):
             other.act()
             self.acting = False
 
+    def _answer_zapi(self, request: requests.PreparedRequest, action: Action) -> requests.Response:
+        status, payload = zapi_answer(self.zapi, _body(request), action)
+        return _with_payload(request, status, payload, {"Content-Type": "text/xml"})
+
     def _answer(self, method: str, target: str, request: requests.PreparedRequest, action: Action) -> Answer:
-        body = request.body if isinstance(request.body, bytes) else str(request.body or "").encode()
         try:
-            return self.api.answer(parse_request(method, target, dict(request.headers), body), action)
+            return self.api.answer(parse_request(method, target, dict(request.headers), _body(request)), action)
         except OntapError as error:
             return Answer(error.status, error.body())
 
@@ -148,11 +161,20 @@ class Wire(BaseAdapter):
         return requests.ConnectionError(urllib3.exceptions.ProtocolError("Connection aborted.", ConnectionResetError("reset by peer")))
 
 
+def _body(request: requests.PreparedRequest) -> bytes:
+    return request.body if isinstance(request.body, bytes) else str(request.body or "").encode()
+
+
 def _response(request: requests.PreparedRequest, answer: Answer) -> requests.Response:
+    headers = {"Content-Type": "application/hal+json", **answer.headers}
+    return _with_payload(request, answer.status, json.dumps(answer.body).encode(), headers)
+
+
+def _with_payload(request: requests.PreparedRequest, status: int, payload: bytes, headers: Mapping[str, str]) -> requests.Response:
     response = requests.Response()
-    response.status_code, response.request, response.url = answer.status, request, str(request.url)
-    response._content = json.dumps(answer.body).encode()
-    response.headers.update({"Content-Type": "application/hal+json", **answer.headers})
+    response.status_code, response.request, response.url = status, request, str(request.url)
+    response._content = payload
+    response.headers.update(headers)
     return response
 
 
@@ -164,7 +186,7 @@ class ArrayInPlace:
     def __init__(self, clock: Clock) -> None:
         self.array, self.jobs = Array(WORLD), PromptJobs(clock)
         self.faults, self.log = Faults(ACTIONS), RequestLog()
-        self.wire = Wire(Api(self.array, self.jobs), self.jobs, self.faults, self.log)
+        self.wire = Wire(Api(self.array, self.jobs), Zapi(self.array), self.jobs, self.faults, self.log)
         switches: Mapping[str, Callable[[Any], None]] = {
             "hide_luns": self._hide_luns,
             "mirror": self.array.add_mirror,
@@ -178,7 +200,7 @@ class ArrayInPlace:
             Path(),
             {},
             switches,
-            {"/release": self._become, "/account": self._admit},
+            {"/release": self._become, "/account": self._admit, "/interface": self._switch},
         )
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
@@ -199,6 +221,9 @@ class ArrayInPlace:
     def _admit(self, query: Query) -> None:
         self.array.admit("".join(query.get("svm", ())), query.get("denied", ()))
 
+    def _switch(self, query: Query) -> None:
+        self.array.switch(query["name"][0], query["state"] != ["off"])
+
     def _hide_luns(self, reads: Any) -> None:
         self.array.hide_next = int(reads)
 
@@ -210,7 +235,7 @@ class BenchInPlace(Bench):
 
     def again(self) -> BenchInPlace:
         """Another array."""
-        return fresh()
+        return fresh(self.transport)
 
     def meanwhile(self, match: str, act: Callable[[], object], after: bool = False) -> None:
         """Let somebody else act right before the array does the next request that matches, or right after."""
@@ -220,22 +245,27 @@ class BenchInPlace(Bench):
         """The LUN in the array's memory."""
         return next((lun for svm in self.server.array.svms for lun in svm.luns if lun.path == path), None)
 
-    def backend(self) -> OntapRest:
+    def backend(self) -> OntapRest | OntapZapi:
         backend = super().backend()
-        self._plug(backend._client)
+        if isinstance(backend, OntapRest):
+            self._plug(backend._client._http)
+        else:
+            self._plug(backend._client._server._session)
         return backend
 
     def client(self, page_size: int = 1000) -> OntapClient:
         client = super().client(page_size)
-        self._plug(client)
+        self._plug(client._http)
         return client
 
-    def _plug(self, client: OntapClient) -> None:
-        client._http._session.mount("https://", self.server.wire)
+    def _plug(self, session: HttpsSession) -> None:
+        session._session.mount("https://", self.server.wire)
 
 
-def fresh() -> BenchInPlace:
-    """Return an array as the lab's world describes it."""
+def fresh(transport: str = REST) -> BenchInPlace:
+    """Return an array as the lab's world describes it, which our backend asks over this transport."""
     clock = PromptClock()
     server = ArrayInPlace(clock)
-    return BenchInPlace(server, Connection("array", "ontap", "127.0.0.1", server.port, server.username, server.password), clock)
+    return BenchInPlace(
+        server, Connection("array", "ontap", "127.0.0.1", server.port, server.username, server.password), clock, transport=transport
+    )

@@ -13,6 +13,8 @@ from typing import Any
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import group_name
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun
+from tests.lab.ontap.releases import PLAYED, written
+from tests.lab.ontap.state import REST, ZAPI
 from tests.unit.ontap import GIB, HOST_A, HOST_B, SVM, wish
 from tests.unit.ontap_array import BenchInPlace
 
@@ -25,13 +27,28 @@ DROPPED_AFTER = {"drop": "after"}
 AS_JOB = {"job": True}
 NO_INTERFACE = {"error": {"code": 5374581, "message": "A node has no interface."}}
 WRITES = {
-    "create LUN": r"POST .*/storage/luns",
-    "create igroup": r"POST .*/igroups\?",
-    "add initiators": r"POST .*/initiators",
-    "map": r"POST .*/lun-maps",
-    "grow": r"PATCH .*/storage/luns",
+    "create LUN": r"POST .*/storage/luns|ZAPI lun-create",
+    "create igroup": r"POST .*/igroups\?|ZAPI igroup-create",
+    "add initiators": r"POST .*/initiators|ZAPI igroup-add",
+    "map": r"POST .*/lun-maps|ZAPI lun-map\?",
+    "grow": r"PATCH .*/storage/luns|ZAPI lun-resize",
 }
-"""The request that makes each kind of change."""
+"""The request that makes each kind of change, by REST and over ZAPI."""
+DELETIONS = {
+    "unmap": r"DELETE .*/lun-maps|ZAPI lun-unmap",
+    "delete igroup": r"DELETE .*/igroups|ZAPI igroup-destroy",
+    "delete LUN": r"DELETE .*/storage/luns|ZAPI lun-destroy",
+}
+SENT = {
+    REST: {"map": "POST /api/protocols/san/lun-maps", "unmap": "DELETE /api/protocols/san/lun-maps"},
+    ZAPI: {"map": "ZAPI lun-map", "unmap": "ZAPI lun-unmap"},
+}
+"""The same as they are counted."""
+READS_OF_A_MAPPED_LUN = r"GET .*uuid=|ZAPI lun-map-get-iter\?lun-uuid="
+ZAPI_RELEASES = ("9.8.0", "9.10.1", "9.16.1")
+EVERYWHERE = [*((REST, written(release)) for release in PLAYED), *((ZAPI, release) for release in ZAPI_RELEASES)]
+"""Every interface of every release that is played."""
+BY_REST = [pair for pair in EVERYWHERE if pair[0] == REST]
 
 
 @dataclass

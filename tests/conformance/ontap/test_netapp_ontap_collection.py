@@ -21,6 +21,7 @@ from tests.lab.world import naa_of
 
 PLAYBOOK, SNAPSHOTS = (Path(__file__).with_name(name) for name in ("lifecycle.yml", "snapshots.yml"))
 MAP, INFO = "Map the LUN", "Read everything a SAN client reads"
+ZAPI_INFO = f"{INFO} over ZAPI"
 MINUTES = 60.0
 GROUP = {
     "svm.name": "svm_san",
@@ -41,6 +42,7 @@ def environment(array: Running, tmp_path: Path) -> dict[str, str]:
         "LAB_PORT": str(array.port),
         "LAB_USERNAME": array.username,
         "REQUESTS_CA_BUNDLE": str(array.authority),
+        "SSL_CERT_FILE": str(array.authority),
     }
 
 
@@ -69,6 +71,25 @@ def test_the_life_of_a_lun(environment: dict[str, str], array: Running) -> None:
 
     assert play(environment, state="absent")[0]["changed"] == 3
     assert play(environment, state="absent")[0]["changed"] == 0
+
+
+def test_the_life_of_a_lun_over_zapi(environment: dict[str, str], array: Running) -> None:
+    assert play(environment, use_rest="never", initiators=1)[0]["changed"] == 3
+    again, tasks = play(environment, use_rest="never", initiators=1)
+    assert again["changed"] == 0
+    told = tasks[ZAPI_INFO]["ontap_info"]
+    assert tasks[MAP]["lun_naa_id"] == naa_of(told["lun_info"]["svm_san:/vol/vol_prod/collection"]["serial_number"])
+    assert presented(array, "iqn.1998-01.com.example:collection") == [7]
+
+    grown, tasks = play(environment, use_rest="never", size=3)
+    assert grown["changed"] == 2, "one more initiator and one more gibibyte"
+    assert int(tasks[ZAPI_INFO]["ontap_info"]["lun_info"]["svm_san:/vol/vol_prod/collection"]["size"]) == 3 * 1024**3
+    assert presented(array, "10:00:00:00:c9:00:00:02") == [7]
+
+    assert play(environment, use_rest="never", state="absent")[0]["changed"] == 3
+    # The module that unmaps asks for the maps of a LUN that is gone, and passes on that there is none.
+    assert play(environment, use_rest="never", state="absent", unmap=False)[0]["changed"] == 0
+    assert {row["method"] for row in array.control("GET", "/requests")["requests"]} == {"ZAPI"}
 
 
 def test_snapshots_of_a_volume_and_of_a_group(environment: dict[str, str], array: Running) -> None:

@@ -26,6 +26,7 @@ from tests.lab.ontap.data_plane.tgt_plane import TgtPlane
 from tests.lab.ontap.jobs import Jobs
 from tests.lab.ontap.server import ACTIONS, Site, listener
 from tests.lab.ontap.state import LUN_IDS, Array
+from tests.lab.ontap.zapi.api import Zapi
 from tests.lab.world import build
 
 TGT, LIO = "tgt", "lio"
@@ -107,6 +108,7 @@ def _writes(array: Array, plane: DataPlane | None) -> dict[str, Callable[[Query]
         "/data-plane": switch_data_plane,
         "/written": written,
         "/release": lambda query: array.become("".join(values(query, "version")), values(query, "disaggregated") == ["true"]),
+        "/interface": lambda query: array.switch("".join(values(query, "name")), values(query, "state") != ["off"]),
         "/account": lambda query: array.admit("".join(values(query, "svm")), values(query, "denied")),
     }
 
@@ -149,9 +151,10 @@ def _serve(options: argparse.Namespace, world: dict[str, Any], credentials: Cred
     jobs, log, faults = Jobs(), RequestLog(), Faults(ACTIONS)
     array = Array(world, TGT_LUN_IDS if options.data_plane == TGT else LUN_IDS)
     plane = _plane(options, array)
-    api = Api(array, jobs, asynchronous=options.async_jobs, changed=plane.follow if plane else None)
+    changed = plane.follow if plane else None
+    api = Api(array, jobs, asynchronous=options.async_jobs, changed=changed)
     tls = tls_context(options.cert, options.key) if options.cert else None
-    server = listener((options.listen, options.port), Site(api, credentials, faults, log), tls)
+    server = listener((options.listen, options.port), Site(api, credentials, faults, log, Zapi(array, changed)), tls)
     port = int(server.server_address[1])
 
     def reset() -> None:

@@ -30,7 +30,7 @@ from tests.lab.ontap.query import (
     parse_query,
     values_at,
 )
-from tests.lab.ontap.state import Array
+from tests.lab.ontap.state import REST, Array
 
 ID = "/([^/]+)"
 NO_ISCSI = Code.ISCSI_SERVICE_NOT_FOUND
@@ -101,6 +101,8 @@ class Api:
 
     def answer(self, request: Request, action: Action) -> Answer:
         """Return the answer to the request; ``action`` may turn a change into a job, or make that job fail."""
+        if not self._array.serves_interface(REST):
+            return Answer(404)
         try:
             return self._links(request, self._route(request, action))
         except OntapError as error:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The API port: HTTP/1.1 over TLS with basic authentication, and the faults that the lab asks for."""
+"""The API port: HTTP/1.1 over TLS with basic authentication, REST and ZAPI, and the faults that the lab asks for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ from tests.lab.control import COMMON_ACTIONS, Action, Faults, RequestLog
 from tests.lab.listener import DROPPED, Credentials, Handler, Listener
 from tests.lab.ontap.api import Answer, Api, parse_request
 from tests.lab.ontap.errors import Code, OntapError
+from tests.lab.ontap.state import ZAPI
+from tests.lab.ontap.zapi.api import Zapi, signature_of
+from tests.lab.ontap.zapi.envelope import PATH as ZAPI_PATH
 
+NOT_SERVED = 404
+"""What answers where an interface is switched off or gone: belief."""
 ACTIONS = COMMON_ACTIONS | {"job", "job_error"}
 
 
@@ -28,6 +33,7 @@ class Site:
     credentials: Credentials
     faults: Faults
     log: RequestLog
+    zapi: Zapi
 
 
 def listener(address: tuple[str, int], site: Site, tls: ssl.SSLContext | None) -> Listener:
@@ -46,6 +52,9 @@ class _Handler(Handler):
 
     def _serve(self) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.command == "POST" and self.path == ZAPI_PATH:
+            self._serve_zapi(raw)
+            return
         action = self.site.faults.take(f"{self.command} {self.path}")
         if action.get("drop") == "before":
             self._give_up()
@@ -56,6 +65,28 @@ class _Handler(Handler):
             self._give_up()
             return
         self._send(answer)
+
+    def _serve_zapi(self, raw: bytes) -> None:
+        name = signature_of(raw)
+        action = self.site.faults.take(f"ZAPI {name}")
+        if action.get("drop") == "before":
+            self._give_up(name)
+            return
+        time.sleep(float(action.get("delay", 0)))
+        admitted = self.site.credentials.admit(self.headers.get("Authorization", ""))
+        status, payload = zapi_answer(self.site.zapi, raw, action) if admitted else (401, b"")
+        if action.get("drop") == "after":
+            self._give_up(name)
+            return
+        self.site.log.add("ZAPI", name, status)
+        self.send_response(status)
+        login = {} if admitted else {"WWW-Authenticate": 'Basic realm="Administration"'}
+        kind = 'text/xml; charset="UTF-8"' if status == 200 else "text/html"
+        for header, value in {"Content-Type": kind, "Content-Length": str(len(payload)), **login}.items():
+            self.send_header(header, value)
+        self.end_headers()
+        self.wfile.write(payload)
+        self.wfile.flush()
 
     def _answer(self, raw: bytes, action: Action) -> Answer:
         if not self.site.credentials.admit(self.headers.get("Authorization", "")):
@@ -78,14 +109,23 @@ class _Handler(Handler):
             self.wfile.write(payload)
         self.wfile.flush()
 
-    def _give_up(self) -> None:
-        self.site.log.add(self.command, self.path, DROPPED)
+    def _give_up(self, name: str = "") -> None:
+        self.site.log.add("ZAPI" if name else self.command, name or self.path, DROPPED)
         self.drop()
 
 
 def _headers(own: Mapping[str, str], length: int) -> Mapping[str, str]:
     common = {"Content-Type": "application/hal+json", "Cache-Control": "no-cache,no-store,must-revalidate"}
     return {**common, "Content-Length": str(length), **own}
+
+
+def zapi_answer(zapi: Zapi, raw: bytes, action: Action) -> tuple[int, bytes]:
+    """Return the status and the body of ZAPI's answer, or of that which a fault wants instead."""
+    if "status" in action:
+        return int(action["status"]), str(action.get("body") or "").encode()
+    if not zapi.array.serves_interface(ZAPI):
+        return NOT_SERVED, b"<html><body>Not Found</body></html>"
+    return 200, zapi.answer(raw, action)
 
 
 def forced(action: Action) -> Answer | None:

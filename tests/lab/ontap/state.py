@@ -25,6 +25,9 @@ SPACE_ALLOCATION_SINCE = (9, 15, 1)
 """Since then these LUNs are created with SCSI thin provisioning enabled."""
 
 
+REST, ZAPI = "rest", "zapi"
+ZAPI_UNTIL = (9, 18, 1)
+"""Since then ZAPI cannot be switched on any more."""
 CLUSTERS_OWN = ("/api/cluster", "/api/cluster/nodes")
 """What the account of an SVM may not read."""
 
@@ -262,6 +265,7 @@ class Array:
         self.nodes: dict[str, str] = {name: identity("node", name) for name in world["nodes"]}
         self.svms = [_load_svm(svm) for svm in world["svms"]]
         self.mirrors: list[Mirror] = []
+        self.switched_off: set[str] = set()
         self.copies: list[tuple[str, str]] = []
         """What a data plane has still to copy, in order: from which LUN's or snapshot's data to which, by what the data is kept under."""
         self.admit()
@@ -271,6 +275,17 @@ class Array:
         with self.lock:
             self.account_svm = svm
             self.denied = frozenset({*denied, *(CLUSTERS_OWN if svm else ())})
+
+    def switch(self, interface: str, on: bool) -> None:
+        """Let the interface `rest` or `zapi` be served, or not, until the next reset; raises ValueError for another."""
+        if interface not in (REST, ZAPI):
+            raise ValueError(f"{interface!r} is no interface: say {REST} or {ZAPI}")
+        with self.lock:
+            (self.switched_off.discard if on else self.switched_off.add)(interface)
+
+    def serves_interface(self, interface: str) -> bool:
+        """Return whether the interface `rest` or `zapi` is there: its web service is on, and ZAPI is gone from 9.18 on."""
+        return interface not in self.switched_off and (interface == REST or self.release < ZAPI_UNTIL)
 
     @property
     def node(self) -> str:

@@ -63,14 +63,19 @@ class HttpsSession:
 
         A read that lost its connection is sent once more. Raises `ConnectionFailed` or `OutcomeUnknown`.
         """
+        return self._carry(method, path, arguments, method in _SAFE_METHODS, f"{method} {path.partition('?')[0]}")
+
+    def post(self, path: str, asked: str, reads: bool, **arguments: Any) -> requests.Response:
+        """The same for what is always posted: whether it reads, and what it asks for, in messages, is said beside it."""
+        return self._carry("POST", path, arguments, reads, asked)
+
+    def _carry(self, method: str, path: str, arguments: dict[str, Any], safe: bool, asked: str) -> requests.Response:
         try:
             return self._send(method, path, arguments)
         except OSError as error:
-            safe = method in _SAFE_METHODS
             if nothing_done(error) or (safe and not worth_repeating(error)):
                 raise connection_failure(self._connection, error) from error
             if not safe:
-                asked = f"{method} {path.partition('?')[0]}"
                 raise OutcomeUnknown(
                     f"{_broken_off(self._connection, error, asked)}; look there whether it was done, then run this task again."
                 ) from error

@@ -34,9 +34,21 @@ class OntapArray(ABC):
 
     _transport: Transport
 
-    @abstractmethod
+    def __init__(self) -> None:
+        self._about: ArrayAbout | None = None
+
     def about(self) -> ArrayAbout:
-        """Who the array is; to the account of an SVM, which may not know, its address. Raises `RemoteError` when its ONTAP is too old."""
+        """Who the array is, which is asked once; to the account of an SVM, which may not know, its address.
+
+        Raises `ReleaseTooOld`, and `Refused` when it is an ASA r2.
+        """
+        if self._about is None:
+            self._about = self._who()
+        return self._about
+
+    @abstractmethod
+    def _who(self) -> ArrayAbout:
+        """Ask who the array is."""
 
     def luns(self, names: Sequence[ScsiName]) -> list[Lun]:
         """The named LUNs, as far as they live here, with their mappings."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from enum import Enum, auto
 from types import MappingProxyType
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed, OutcomeUnknown, RemoteError
 
 
 class Fault(Enum):
@@ -93,6 +93,14 @@ class OntapRefusal(RemoteError):
     def __init__(self, message: str, code: str = "", fault: Fault | None = None) -> None:
         super().__init__(message, code)
         self.fault = fault
+
+
+class InterfaceMissing(ConnectionFailed):
+    """Nothing at the endpoint speaks this one of ONTAP's interfaces: it is switched off, gone, or not there yet."""
+
+
+class ReleaseTooOld(RemoteError):
+    """The array's ONTAP is older than what the collection needs of this interface."""
 
 
 class ChangeUnfinished(OutcomeUnknown):

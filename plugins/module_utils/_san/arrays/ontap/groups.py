@@ -42,6 +42,8 @@ class Group:
     comment: str = ""
     remarks: Mapping[str, str] = field(default_factory=dict)
     """Comments by initiator."""
+    told: bool = True
+    """Whether the array tells all who are in it."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,11 @@ def group_name(initiators: Iterable[str]) -> str:
 def is_ours(group: Group) -> bool:
     """Tell whether the group is one that we made and nobody changed."""
     return group.name == group_name(group.initiators)
+
+
+def is_begun(group: Group, initiators: Collection[str]) -> bool:
+    """Tell whether a run of ours was stopped while it put these initiators into the group that it had made for them."""
+    return group.name == group_name(initiators) and group.initiators < set(initiators) and not group.luns
 
 
 def group_os_type(os_type: str) -> str:
@@ -165,6 +172,8 @@ def _exact(wish: ProvisionWish, missing: Sequence[str], groups: Sequence[Group])
     if fitting:
         return min(fitting, key=lambda group: (group.name != own_name, group.name))
     changed = next((group for group in groups if group.name == own_name), None)
+    if changed is not None and changed.os_type == os_type and is_begun(changed, missing):
+        return changed
     if changed is not None:
         raise Refused(
             f"Igroup {wish.address.svm}:{own_name} no longer holds exactly the initiators it was made for, "

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import Group
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ def tells_initiators(lun: Lun) -> bool:
 
 def with_initiators(lun: Lun, groups: Sequence[Group]) -> Lun:
     """The LUN with the members of its groups."""
-    known = {group.id: tuple(sorted(group.initiators)) for group in groups}
-    mappings = (
-        replace(mapping, initiators=known[mapping.group_id], told=True) if mapping.group_id in known else mapping
-        for mapping in lun.mappings
-    )
-    return replace(lun, mappings=tuple(mappings))
+    known = {group.id: group for group in groups}
+    return replace(lun, mappings=tuple(_told(mapping, known.get(mapping.group_id)) for mapping in lun.mappings))
+
+
+def _told(mapping: LunMapping, group: Group | None) -> LunMapping:
+    return mapping if group is None else replace(mapping, initiators=tuple(sorted(group.initiators)), told=group.told)

@@ -355,6 +355,8 @@ class CreateGroup(OntapStep):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.title = f"create igroup {self.site.svm}:{self.group.name}"
+        self._told_made = False
+        self._made_id = ""
 
     def change(self) -> None:
         try:
@@ -362,14 +364,18 @@ class CreateGroup(OntapStep):
         except OntapRefusal as error:
             if error.fault is not Fault.GROUP_EXISTS or not self._fits(self.site.group(self.group.name)):
                 raise
+        else:
+            self._told_made = True
 
     def check(self) -> None:
-        if not self._fits(self.site.group(self.group.name)):
+        found = self.site.group(self.group.name)
+        if found is None or not self._fits(found):
             raise RemoteError(f"Igroup {self.site.svm}:{self.group.name} does not hold what it was created with: {_EVENTS}.")
+        self._made_id = found.id
 
     def undo(self) -> None:
         made = self.site.group(self.group.name)
-        if made is None or made.comment != self.site.mark:
+        if made is None or not self._is_ours(made):
             return
         if made.luns:
             raise Refused("LUNs are mapped to it")
@@ -387,6 +393,14 @@ class CreateGroup(OntapStep):
             }
         }  # fmt: skip
 
+    def _is_ours(self, found: Group) -> bool:
+        """Tell whether this run made it: by its comment or, where there is none, by what the array told and what was seen of it then."""
+        if self.site.array.keeps_remarks:
+            return found.comment == self.site.mark
+        if not self._told_made and found.initiators <= self.group.initiators:
+            raise Refused("nobody can tell whether this run made it")
+        return self._told_made and found.id == (self._made_id or found.id) and found.initiators <= self.group.initiators
+
     def _fits(self, found: Group | None) -> bool:
         return found is not None and found.initiators >= self.group.initiators and found.os_type == self.group.os_type
 
@@ -401,19 +415,21 @@ class AddInitiators(OntapStep):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.title = f"add {', '.join(self.names)} to igroup {self.site.svm}:{self.group.name}"
+        self._added: set[str] = set()
+        self._unsure: set[str] = set()
 
     def change(self) -> None:
         missing = list(self.names)
         for _attempt in range(_ATTEMPTS):
             try:
-                self.site.array.add_initiators(self.site.svm, self.group, missing, self.site.mark, self.site.timeout)
-                return
+                return self._add(missing)
             except OntapRefusal as error:
                 if error.fault is not Fault.ALREADY_A_MEMBER:
+                    self._take_back_a_part()
                     raise
                 missing = self._missing()
                 if not missing:
-                    return
+                    return None
         raise RemoteError(f"Igroup {self.site.svm}:{self.group.name} is being changed by somebody else: run the task again.")
 
     def check(self) -> None:
@@ -424,9 +440,30 @@ class AddInitiators(OntapStep):
     def undo(self) -> None:
         """Take out whom this run has added, unless they use a LUN that they have come to see, whichever of the group's it is."""
         group = self.site.group(self.group.name)
-        added = [name for name in self.names if group and group.remarks.get(name) == self.site.mark]
-        if group is None or not added:
-            return
+        added = [name for name in self.names if group and self._is_ours(group, name)]
+        if group is not None and added:
+            self._take_out(group, added)
+        self._tell_of_the_unsure(group)
+
+    def before(self) -> Mapping[str, Any]:
+        return {f"igroup {self.group.name}": {"initiators": sorted(self.group.initiators)}}
+
+    def after(self) -> Mapping[str, Any]:
+        return {f"igroup {self.group.name}": {"initiators": sorted({*self.group.initiators, *self.names})}}
+
+    def _add(self, names: Sequence[str]) -> None:
+        """All or none, or, where the array takes one at a time, one after the other."""
+        array = self.site.array
+        for portion in [names] if array.keeps_remarks else [[name] for name in names]:
+            try:
+                array.add_initiators(self.site.svm, self.group, portion, self.site.mark, self.site.timeout)
+                self._added |= set(portion)
+            except OutcomeUnknown:
+                self._unsure |= set(portion)
+                if array.keeps_remarks or set(portion) & set(self._missing()):
+                    raise
+
+    def _take_out(self, group: Group, added: Sequence[str]) -> None:
         luns = self.site.array.luns_at(self.site.svm, sorted(group.luns.values()))
         self._look(luns)
         for name in added:
@@ -438,11 +475,22 @@ class AddInitiators(OntapStep):
             self.change()
             raise
 
-    def before(self) -> Mapping[str, Any]:
-        return {f"igroup {self.group.name}": {"initiators": sorted(self.group.initiators)}}
+    def _take_back_a_part(self) -> None:
+        """Of a refusal nothing may be left, and the array may have refused one after it took another."""
+        if self._added:
+            self.undo()
 
-    def after(self) -> Mapping[str, Any]:
-        return {f"igroup {self.group.name}": {"initiators": sorted({*self.group.initiators, *self.names})}}
+    def _tell_of_the_unsure(self, group: Group | None) -> None:
+        """Raise `Refused` for members whose adding was not answered, where no comment tells who added them."""
+        left = sorted(self._unsure & group.initiators) if group and not self.site.array.keeps_remarks else []
+        if left:
+            raise Refused(f"nobody can tell whether this run added {', '.join(left)}")
+
+    def _is_ours(self, group: Group, name: str) -> bool:
+        """Tell whether this run added a member; where there are no comments, whether the array told that it did."""
+        if self.site.array.keeps_remarks:
+            return group.remarks.get(name) == self.site.mark
+        return name in group.initiators and name in self._added
 
     def _look(self, luns: Sequence[Lun]) -> None:
         if luns:

@@ -24,6 +24,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import L
 class Transport(Protocol):
     """One session with one ONTAP cluster or SVM. `timeout` is in seconds, for a change that the array goes on with after its answer."""
 
+    keeps_remarks: bool
+    """Whether igroups and their members keep a comment, by which what this run made is known again, and take several members at once."""
+
     @property
     def connection(self) -> Connection:
         """The endpoint, for messages."""

@@ -13,7 +13,7 @@ from typing import Any
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, CloneOrigin, LunAddress, WithdrawWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import clones, states
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import GROUP_GONE, Fault
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import Group, is_ours
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import Group, is_begun, is_ours
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import with_initiators
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.places import find, missing_place
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.site import OntapStep, Site, fine_when, refuse_others_work
@@ -74,7 +74,8 @@ def _sweep(array: Transport, wish: WithdrawWish) -> list[OntapStep]:
 
 def _is_left_over(group: Group, wish: WithdrawWish) -> bool:
     """Whether we made the group for initiators of the wish, and no LUN is mapped to it: an earlier run did not get to delete it."""
-    return is_ours(group) and not group.luns and group.initiators <= {name.lower() for name in wish.initiators}
+    named = {name.lower() for name in wish.initiators}
+    return (is_ours(group) and not group.luns and group.initiators <= named) or is_begun(group, named)
 
 
 def _leaving(wish: WithdrawWish, lun: Lun) -> list[LunMapping]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import states
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.backend import OntapArray
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import ReleaseTooOld
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import (
     EVERY_FIELD,
     OntapClient,
@@ -20,7 +21,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_r
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.transport import RestTransport
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import MissingRight, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import MissingRight
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout
 
 OLDEST = (9, 11, 1)
@@ -32,14 +33,11 @@ class OntapRest(OntapArray):
     def __init__(
         self, connection: Connection, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
     ) -> None:
+        super().__init__()
         self._client = OntapClient(connection, clock, sleep)
         self._transport = RestTransport(self._client)
 
-    def about(self) -> ArrayAbout:
-        """Who the array is; to the account of an SVM, which may not know, its address.
-
-        Raises `RemoteError` when its ONTAP is too old, `Refused` when it is an ASA r2.
-        """
+    def _who(self) -> ArrayAbout:
         connection = self._client.connection
         try:
             version, name, uuid, disaggregated = self._client.read_one("/cluster", (EVERY_FIELD,), _identity)
@@ -48,7 +46,10 @@ class OntapRest(OntapArray):
         text = ".".join(str(part) for part in version)
         if version < OLDEST:
             oldest = ".".join(str(part) for part in OLDEST)
-            raise RemoteError(f"The array {connection} runs ONTAP {text}, and this collection needs {oldest} or later: upgrade the array.")
+            raise ReleaseTooOld(
+                f"The array {connection} runs ONTAP {text}, and this collection needs {oldest} or later: upgrade the array, or ask it by "
+                "ZAPI (array.type=ontap_zapi)."
+            )
         if disaggregated:
             raise states.refusal_of_asa_r2(f"The array {connection}")
         return self._known_as(name, text, uuid)

@@ -10,14 +10,19 @@ Source: "Getting started with the ONTAP REST API" in NetApp's reference.
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from textwrap import shorten
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import ChangeUnfinished, OntapRefusal, way_out
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import (
+    ChangeUnfinished,
+    InterfaceMissing,
+    OntapRefusal,
+    way_out,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.query import literal
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.waiting import wait_for
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import codes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
@@ -45,15 +50,11 @@ LONGEST_QUERY_VALUE = 3000
 
 _RETURN_TIMEOUT = 2
 """Seconds for which ONTAP keeps a change's answer back, so that a quick one needs no job."""
-_OPERATORS = re.compile(r'[*|!<>"]|\.\.')
+_UNAVAILABLE = 503
+"""What an array answers also while the web service of an interface is switched off."""
 _JOB_ENDS = {"success", "failure"}
 _LONGEST_MESSAGE = 1000
 """Characters of what an array says."""
-
-
-def literal(value: str) -> str:
-    """The query value that finds at least `value`: what ONTAP would read as an operator becomes a wildcard."""
-    return _OPERATORS.sub("*", value)
 
 
 def segment(value: str) -> str:
@@ -190,7 +191,7 @@ class OntapClient:
         if status == 401:
             return AuthenticationFailed(
                 f"The array {self.connection} refuses user {self.connection.username}: check array.username and array.password, "
-                "and that the account may log in over http with a password."
+                "and that the account may log in over http with a password (array.type=ontap_zapi is for one that may over ontapi alone)."
             )
         if status == 403 or _code(error) == codes.NOT_AUTHORISED:
             return MissingRight(
@@ -237,16 +238,15 @@ class OntapClient:
 
     def _disturbance(self, status: int, method: str, request: str) -> CrossvisorError:
         if method == "GET":
-            return ConnectionFailed(
-                f"The array {self.connection} answers {request} with HTTP {status}: wait until it is in order, then try again."
-            )
+            kind = InterfaceMissing if status == _UNAVAILABLE else ConnectionFailed
+            return kind(f"The array {self.connection} answers {request} with HTTP {status}: wait until it is in order, then try again.")
         return OutcomeUnknown(
             f"The array {self.connection} answered {request} with HTTP {status}, which does not tell whether it was done: "
             "look there, then run this task again."
         )
 
-    def _stranger(self, evidence: str) -> ConnectionFailed:
-        return ConnectionFailed(
+    def _stranger(self, evidence: str) -> InterfaceMissing:
+        return InterfaceMissing(
             f"The endpoint {self.connection} does not answer as ONTAP ({evidence}): check array.hostname, array.port and array.type."
         )
 

@@ -29,6 +29,8 @@ _MAPS = "/protocols/san/lun-maps"
 class RestTransport:
     """One session; reads in as few requests as `lookup` says."""
 
+    keeps_remarks = True
+
     def __init__(self, client: OntapClient) -> None:
         self.client = client
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab.certificates import Certificates, issue
+from tests.lab.ontap.state import REST, ZAPI
 from tests.unit.ontap import Endpoint, endpoint
 from tests.unit.ontap_array import BenchInPlace, fresh
 
@@ -27,6 +28,13 @@ def array(certificates: Certificates) -> Iterator[Endpoint]:
         assert scripted.replies == [], "the client asked less than the test told"
 
 
+@pytest.fixture(params=[REST, ZAPI])
+def bench(request: pytest.FixtureRequest) -> BenchInPlace:
+    """The lab's array, which our backend asks by REST and over ZAPI."""
+    return fresh(request.param)
+
+
 @pytest.fixture
-def bench() -> BenchInPlace:
-    return fresh()
+def by_rest() -> BenchInPlace:
+    """The same by REST alone: jobs, groups of groups."""
+    return fresh(REST)

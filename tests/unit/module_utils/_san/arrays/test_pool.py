@@ -11,7 +11,9 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays import pool
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_either import open_either
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.backend import OntapZapi
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.pool import resolve
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import ARRAY, connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
@@ -24,7 +26,7 @@ def test_an_array_has_its_platforms_port(kind: str) -> None:
 
 
 def test_an_array_of_a_type_that_there_is_not_is_one_sentence() -> None:
-    with pytest.raises(InvalidInput, match=r"^array\.type is 'netapp': say one of auto, ontap\.$"):
+    with pytest.raises(InvalidInput, match=r"^array\.type is 'netapp': say one of auto, ontap, ontap_zapi\.$"):
         resolve(connection(ARRAY, {"hostname": "a"}, {"CROSSVISOR_ARRAY_TYPE": "NetApp"}), {})
 
 
@@ -50,5 +52,7 @@ def test_the_users_port_goes_before_the_platforms() -> None:
 
 
 def test_a_platform_is_loaded_when_it_is_needed() -> None:
-    found, _complete = resolve(connection(ARRAY, {"hostname": "a"}, {}), {})
-    assert found.load() is OntapRest
+    def loaded(kind: str) -> object:
+        return resolve(connection(ARRAY, {"hostname": "a", "type": kind}, {}), {})[0].load()
+
+    assert (loaded("ontap"), loaded("ontap_zapi"), loaded("auto")) == (OntapRest, OntapZapi, open_either)

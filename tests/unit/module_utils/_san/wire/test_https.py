@@ -106,6 +106,19 @@ class TestALostConnection:
             HttpsSession(at(server.port, ca_path)).request(method, "/luns?token=1")
         assert len(server.requests) == 1, "a write is never repeated"
 
+    def test_of_a_read_that_is_posted_is_made_once_more(self, serve: Serve, ca_path: str, script: Script) -> None:
+        with serve(script, answering(OK)) as server:
+            assert HttpsSession(at(server.port, ca_path)).post("/x", "lun-get-iter", reads=True).text == "ok"
+        assert len(server.requests) == 2
+
+    def test_of_what_is_posted_and_may_write_is_told_by_what_it_asks_for(self, serve: Serve, ca_path: str, script: Script) -> None:
+        with (
+            serve(script, answering(OK)) as server,
+            pytest.raises(OutcomeUnknown, match=r"was lost before the answer to lun-map came; look there"),
+        ):
+            HttpsSession(at(server.port, ca_path)).post("/x", "lun-map", reads=False)
+        assert len(server.requests) == 1, "a write is never repeated"
+
 
 class TestSilence:
     @staticmethod

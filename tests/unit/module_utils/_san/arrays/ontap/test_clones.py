@@ -14,9 +14,16 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base im
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, NotFound, Refused, StepFailed
 from tests.ontap_backend import ids
 from tests.unit.ontap import HOST_A, address, wish
-from tests.unit.ontap_array import BenchInPlace
+from tests.unit.ontap_array import BenchInPlace, fresh
 from tests.unit.ontap_provision import DROPPED_AFTER, DROPPED_BEFORE, GROUP, NEW, WRITES, Users
 from tests.unit.ontap_snapshots import A, take, volume_of
+
+
+@pytest.fixture
+def bench() -> BenchInPlace:
+    """The lab's array, by REST: over ZAPI snapshots are refused."""
+    return fresh()
+
 
 ORIGIN = CloneOrigin(A.lun, "s1")
 REFUSED = {"error": {"code": 5374581, "message": "A node has no interface."}}

@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, StepFailed
-from tests.unit.ontap_array import BenchInPlace
+from tests.unit.ontap_array import BenchInPlace, fresh
 from tests.unit.ontap_provision import AS_JOB, DROPPED_AFTER
 from tests.unit.ontap_snapshots import (
     BESIDE_A,
@@ -27,6 +27,13 @@ from tests.unit.ontap_snapshots import (
     taken_by_hand,
     volume_of,
 )
+
+
+@pytest.fixture
+def bench() -> BenchInPlace:
+    """The lab's array, by REST: over ZAPI snapshots are refused."""
+    return fresh()
+
 
 ELSEWHERE = LunAddress("svm_dr", "vol_dr", "ds_replica")
 GATHER, TAKE, DESCRIBE, FORGET = (

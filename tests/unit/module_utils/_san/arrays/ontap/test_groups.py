@@ -20,6 +20,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.g
     group_name,
     group_os_type,
     ids_seen,
+    is_begun,
     is_ours,
     route,
 )
@@ -66,6 +67,15 @@ class TestTheNameOfAGroupOfOurs:
         assert is_ours(group(group_name([A]), A))
         assert not is_ours(group(group_name([A]), A, B))
         assert not is_ours(group("esx_prod", A))
+
+    def test_is_begun_only_while_it_lacks_some_of_those_it_is_for(self) -> None:
+        name = group_name([A, B])
+        assert is_begun(group(name), [A, B])
+        assert is_begun(group(name, A), [A, B])
+        assert not is_begun(group(name, A, B), [A, B])
+        assert not is_begun(group(name, C), [A, B])
+        assert not is_begun(group(name, A), [A, B, C])
+        assert not is_begun(with_lun(group(name, A), 0), [A, B])
 
 
 def test_igroups_know_fewer_operating_systems_than_luns() -> None:
@@ -125,6 +135,22 @@ class TestWithoutAGroupName:
     def test_a_group_of_ours_that_somebody_changed_is_left_alone(self) -> None:
         with pytest.raises(Refused, match="no longer holds exactly the initiators it was made for"):
             route(wish(initiators=[A]), None, [group(group_name([A]), A, B)])
+
+    @pytest.mark.parametrize("there", [(), (A,)], ids=["empty", "half filled"])
+    def test_a_group_of_ours_that_a_killed_run_began_to_fill_is_filled(self, there: tuple[str, ...]) -> None:
+        begun = group(group_name([A, B]), *there)
+        found = route(wish(initiators=[A, B]), None, [begun])
+        assert found is not None
+        assert (found.group, found.join) == (begun, [name for name in (A, B) if name not in there])
+
+    @pytest.mark.parametrize(
+        "changed",
+        [with_lun(group(group_name([A, B]), A), 0, "/vol/vol_prod/other"), group(group_name([A, B]), A, os_type="linux")],
+        ids=["with a LUN", "of another operating system"],
+    )
+    def test_one_that_is_in_use_or_of_another_kind_was_not_just_begun(self, changed: Group) -> None:
+        with pytest.raises(Refused):
+            route(wish(initiators=[A, B]), None, [changed])
 
     def test_only_those_who_lack_the_lun_are_given_it_and_under_the_same_id(self) -> None:
         first = with_lun(group("first", A), 5)

@@ -30,12 +30,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.provision import CHANGED, NEVER, provision, withdraw
-from tests.lab.ontap.releases import PLAYED, parse, written
+from tests.lab.ontap.releases import parse
+from tests.lab.ontap.state import REST, ZAPI
 from tests.ontap_backend import Bench, ids
 from tests.unit.module_utils._san.arrays.ontap_rest.test_lookup import LUN
 from tests.unit.ontap import GIB, HOST_A, HOST_B, SVM, Endpoint, address, records, wish
 from tests.unit.ontap_array import BenchInPlace
-from tests.unit.ontap_provision import AS_JOB, BOTH, DROPPED_AFTER, DROPPED_BEFORE, GROUP, NEW, WRITES
+from tests.unit.ontap_provision import AS_JOB, BOTH, BY_REST, DROPPED_AFTER, DROPPED_BEFORE, EVERYWHERE, GROUP, NEW, WRITES
 
 MIRROR = {
     "source": "svm_san:/cg/app",
@@ -172,8 +173,9 @@ class TestALunThatAnotherArrayPresentsToo:
         bench.provision(wish())
         bench.server.control("POST", "/faults", {"mirror": {**MIRROR, **ends}})
         before = bench.state()
+        partner = "unknown" if bench.transport == ZAPI and not turned else "lab-ontap-b"  # ZAPI tells it only where a mirror ends
         refusal = (
-            r"SnapMirror relationship of svm_san:/cg/app with svm_b:/cg/app of cluster lab-ontap-b .*presents it there too and will not be"
+            rf"SnapMirror relationship of svm_san:/cg/app with svm_b:/cg/app of cluster {partner} .*presents it there too and will not be"
         )
         with pytest.raises(Refused, match=refusal):
             withdraw(bench.backend(), WithdrawWish(address(), HOST_A, delete=True), None, check_mode=False, assume_unused=True)
@@ -203,7 +205,6 @@ class TestBadInput:
                 StepFailed,
                 r"Could not create LUN svm_san:/vol/vol_small/new.*No space left.*enlarge the volume, choose another one",
             ),
-            ({"address": address("a b")}, StepFailed, r"Could not create LUN svm_san:/vol/vol_prod/a b.*choose another name for the LUN"),
             (
                 {"group": "bad group?"},
                 StepFailed,
@@ -217,6 +218,13 @@ class TestBadInput:
         before = bench.state()
         with pytest.raises(error, match=sentence):
             bench.provision(wish(**settings))
+        assert bench.state() == before
+
+    def test_a_name_that_no_lun_can_have_is_one_sentence_too(self, bench: Bench) -> None:
+        before = bench.state()
+        told = {REST: "choose another name for the LUN", ZAPI: "name can only contain characters"}[bench.transport]
+        with pytest.raises(StepFailed, match=rf"Could not create LUN svm_san:/vol/vol_prod/a b.*{told}"):
+            bench.provision(wish(address=address("a b")))
         assert bench.state() == before
 
     def test_growth_without_space_keeps_the_lun(self, bench: Bench) -> None:
@@ -233,8 +241,9 @@ class TestBadInput:
 
     def test_a_missing_right_is_named(self, bench: Bench) -> None:
         before = bench.state()
-        bench.fail("POST .*/igroups", {"error": {"code": 6, "message": "not authorized for that command"}})
-        with pytest.raises(StepFailed, match=r"User admin may not POST /api/protocols/san/igroups on array .*undone: create LUN"):
+        bench.fail(WRITES["create igroup"], {"error": {"code": 6, "message": "not authorized for that command"}})
+        asked = {REST: "POST /api/protocols/san/igroups", ZAPI: "call igroup-create"}[bench.transport]
+        with pytest.raises(StepFailed, match=rf"User admin may not {asked} on array .*undone: create LUN"):
             bench.provision(wish())
         assert bench.state() == before
 
@@ -286,7 +295,7 @@ class TestRaces:
         change = bench.backend().plan_provision(wish(initiators=BOTH, group="esx"))
         bench.post(f"/protocols/san/igroups/{igroup['uuid']}/initiators", {"records": [{"name": name} for name in added]})
         before = bench.state()
-        bench.fail("POST .*/lun-maps", {"error": {"code": 5374581, "message": "A node has no interface."}})
+        bench.fail(WRITES["map"], {"error": {"code": 5374581, "message": "A node has no interface."}})
         with pytest.raises(StepFailed, match=r"undone: add .* to igroup svm_san:esx"):
             carry_out(change.plan, False)
         assert bench.state() == before
@@ -360,11 +369,11 @@ class TestEveryChange:
 
 
 class TestAJob:
-    def test_that_never_ends_is_named_with_what_it_may_still_do(self, bench: Bench) -> None:
-        bench.fail(WRITES["create LUN"], {"job": True, "seconds": 3600})
+    def test_that_never_ends_is_named_with_what_it_may_still_do(self, by_rest: Bench) -> None:
+        by_rest.fail(WRITES["create LUN"], {"job": True, "seconds": 3600})
         sentence = r"Job \S+ of array .* is still running after 60 s.*could not be undone .* create LUN .*it may still appear on the array"
         with pytest.raises(StepFailed, match=sentence):
-            bench.provision(wish())
+            by_rest.provision(wish())
 
     def test_that_ends_soon_after_the_timeout_counts_as_done(self, bench: Bench) -> None:
         bench.clock.real_seconds = 0.2
@@ -373,9 +382,10 @@ class TestAJob:
         carry_out(change.plan, False)
         assert ids(change.lun()) == {GROUP: 0}
 
-    def test_that_fails_after_it_created_the_lun_has_created_it(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-        backend = bench.backend()
-        post = backend._client.post
+    def test_that_fails_after_it_created_the_lun_has_created_it(self, by_rest: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        client = by_rest.client()
+        post = client.post
+        backend = by_rest.backend()
 
         def incomplete(path: str, body: Any, timeout: float) -> Any:
             if path != "/storage/luns":
@@ -434,7 +444,7 @@ class TestADiff:
         assert outcome.diff()["after"]["igroup esx"] == {"initiators": sorted(BOTH)}
 
 
-@pytest.mark.parametrize("release", [written(release) for release in PLAYED])
+@pytest.mark.parametrize(("bench", "release"), EVERYWHERE, indirect=["bench"])
 class TestOnEveryRelease:
     """What a LUN tells of those who see it differs; what comes of it does not."""
 
@@ -444,14 +454,23 @@ class TestOnEveryRelease:
         report = provision(bench.backend(), wish(size_bytes=20 * GIB, initiators=()), NEVER, check_mode=False)
         assert (report.outcome.changed, report.mapped, report.first_mapped) == (True, False, False)
 
-    def test_a_lun_that_is_as_wished_costs_two_requests_at_most(self, bench: BenchInPlace, release: str) -> None:
+    def test_a_lun_that_is_as_wished_costs_two_requests_at_most_or_five_over_zapi(self, bench: BenchInPlace, release: str) -> None:
         bench.become(release)
         bench.provision(wish())
         with bench.counted() as sent:
             _first, lun = bench.provision(wish())
         assert lun is not None
         assert set(lun.mappings[0].initiators) == set(HOST_A)
-        assert sent == ["GET /api/storage/luns", "GET /api/protocols/san/igroups"][: 1 if parse(release) >= (9, 16, 1) else 2]
+        if bench.transport == ZAPI:
+            reads_of_a_lun = ["ZAPI lun-get-iter", "ZAPI lun-map-get-iter", "ZAPI volume-get-iter"]
+            assert sent == [*reads_of_a_lun, "ZAPI igroup-get-iter", "ZAPI lun-map-get-iter"]
+        else:
+            assert sent == ["GET /api/storage/luns", "GET /api/protocols/san/igroups"][: 1 if parse(release) >= (9, 16, 1) else 2]
+
+
+@pytest.mark.parametrize(("bench", "release"), BY_REST, indirect=["bench"])
+class TestNestedGroups:
+    """Only REST tells who is in them."""
 
     def test_who_sees_a_lun_is_told_when_nothing_changes(self, bench: BenchInPlace, release: str) -> None:
         bench.become(release)

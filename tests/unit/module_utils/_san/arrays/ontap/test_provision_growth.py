@@ -79,7 +79,7 @@ class TestTheSize:
     def test_is_not_grown_when_the_mapping_fails(self, bench: Bench) -> None:
         bench.provision(wish())
         before = bench.state()
-        bench.fail("POST .*/lun-maps", {"error": {"code": 5374581, "message": "A node has no interface."}})
+        bench.fail(WRITES["map"], {"error": {"code": 5374581, "message": "A node has no interface."}})
         with pytest.raises(StepFailed, match="A node has no interface"):
             bench.provision(wish(size_bytes=20 * GIB, initiators=BOTH))
         assert bench.state() == before

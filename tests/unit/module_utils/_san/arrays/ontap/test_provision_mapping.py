@@ -14,11 +14,25 @@ import pytest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import group_name
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, StepFailed
+from tests.lab.ontap.state import ZAPI
 from tests.ontap_backend import Bench, ids
 from tests.unit.module_utils._san.arrays.ontap_rest.test_lookup import LUN
 from tests.unit.ontap import GIB, HOST_A, HOST_B, Endpoint, address, records, wish
 from tests.unit.ontap_array import BenchInPlace
-from tests.unit.ontap_provision import BOTH, DROPPED_AFTER, GROUP, NEW, NO_INTERFACE, WRITES, Users, group_uuid, grow_and_map, mappings
+from tests.unit.ontap_provision import (
+    BOTH,
+    DROPPED_AFTER,
+    GROUP,
+    NEW,
+    NO_INTERFACE,
+    READS_OF_A_MAPPED_LUN,
+    SENT,
+    WRITES,
+    Users,
+    group_uuid,
+    grow_and_map,
+    mappings,
+)
 
 
 class TestInitiators:
@@ -121,7 +135,7 @@ class TestAMapOfSomebodyElse:
         bench.fail(WRITES["map"], action)
         with bench.counted() as sent, pytest.raises(StepFailed, match=action["error"]["message"].rstrip(".")):
             bench.provision(wish())
-        assert sent.count("POST /api/protocols/san/lun-maps") == 1
+        assert sent.count(SENT[bench.transport]["map"]) == 1
 
     def test_may_take_one_id_after_the_other_until_we_give_up(self, bench: BenchInPlace) -> None:
         bench.igroup("a", HOST_A)
@@ -150,7 +164,9 @@ class TestAMapOfSomebodyElse:
         bench.fail(WRITES["map"], {"error": {"code": 1254206, "message": "LUN id in use."}})
         with bench.counted() as sent, pytest.raises(StepFailed, match="LUN id in use"):
             bench.provision(wish())
-        assert sent.count("POST /api/protocols/san/lun-maps") == 2, "somebody else's and one of ours"
+        assert sent.count(SENT[bench.transport]["map"]) + (bench.transport == ZAPI) == 2, (
+            "somebody else's, who acts by REST, and one of ours"
+        )
 
 
 class TestALunThatNobodyElseShallSee:
@@ -224,7 +240,7 @@ class TestAMappingThatIsTakenBack:
         with bench.counted() as sent, pytest.raises(StepFailed, match=told):
             bench.provision(wanted, last_look=users)
         assert mappings(bench) == {GROUP: 4, group_name(HOST_B): 4}
-        assert not [request for request in sent if request.startswith("DELETE /api/protocols/san/lun-maps")]
+        assert not [request for request in sent if request.startswith(SENT[bench.transport]["unmap"])]
         assert users.asked == [(["/vol/vol_prod/new"], False)]
 
     def test_is_made_again_when_somebody_got_the_lun_in_between(self, bench: BenchInPlace) -> None:
@@ -262,7 +278,7 @@ class TestAMappingThatIsTakenBack:
     @pytest.mark.parametrize("since", [1, 2, 3], ids=["before the unmapping", "after it", "before the deletion"])
     def test_is_left_with_a_lun_of_this_run_that_somebody_uses(self, bench: BenchInPlace, since: int) -> None:
         bench.fail(WRITES["map"], DROPPED_AFTER)
-        bench.fail(r"GET .*uuid=", NO_INTERFACE)
+        bench.fail(READS_OF_A_MAPPED_LUN, NO_INTERFACE)
         users = Users(since)
         with pytest.raises(StepFailed, match=r"could not be undone .*create LUN .* \(VM app has LUN"):
             bench.provision(wish(), last_look=users)

@@ -14,9 +14,16 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.c
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused, StepFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
 from tests.unit.ontap import GIB, SVM
-from tests.unit.ontap_array import BenchInPlace
+from tests.unit.ontap_array import BenchInPlace, fresh
 from tests.unit.ontap_provision import AS_JOB, DROPPED_AFTER, DROPPED_BEFORE
 from tests.unit.ontap_snapshots import A, names, restoration, take, volume_of
+
+
+@pytest.fixture
+def bench() -> BenchInPlace:
+    """The lab's array, by REST: over ZAPI snapshots are refused."""
+    return fresh()
+
 
 RESTORE = r"PATCH .*/storage/luns/"
 REFUSED = {"error": {"code": 5374127, "message": "The node is in takeover."}}

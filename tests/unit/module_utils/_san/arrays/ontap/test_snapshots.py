@@ -13,9 +13,16 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base im
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, NotFound, Refused, StepFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.unit.ontap import SVM
-from tests.unit.ontap_array import BenchInPlace
+from tests.unit.ontap_array import BenchInPlace, fresh
 from tests.unit.ontap_provision import AS_JOB, DROPPED_AFTER, DROPPED_BEFORE
 from tests.unit.ontap_snapshots import BESIDE_A, LATER, A, names, remove, snapshot_wish, take, taken_by_hand, volume_of
+
+
+@pytest.fixture
+def bench() -> BenchInPlace:
+    """The lab's array, by REST: over ZAPI snapshots are refused."""
+    return fresh()
+
 
 TAKE, CHANGE, DELETE = r"POST .*/snapshots", r"PATCH .*/snapshots/", r"DELETE .*/snapshots/"
 REFUSED = {"error": {"code": 1638410, "message": "The volume is busy."}}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import WithdrawWish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.backend import OntapArray
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
@@ -122,7 +123,7 @@ class TestAnAsaR2:
         ],
         ids=["who it is", "provision", "withdraw"],
     )
-    def test_is_refused_before_anything_is_looked_for(self, bench: BenchInPlace, work: Callable[[OntapRest], object]) -> None:
+    def test_is_refused_before_anything_is_looked_for(self, bench: BenchInPlace, work: Callable[[OntapArray], object]) -> None:
         bench.become("9.18.1", disaggregated=True)
         with bench.counted() as sent, pytest.raises(Refused, match=rf"^The array 127\.0\.0\.1:443 {self.TOLD}$"):
             work(bench.backend())

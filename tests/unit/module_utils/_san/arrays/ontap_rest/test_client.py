@@ -17,13 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import ChangeUnfinished
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.query import literal
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import (
     OntapClient,
     Record,
     Unexpected,
     entries_at,
     in_chunks,
-    literal,
     number_at,
     segment,
     text_at,

@@ -1,0 +1,185 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What plans ask of an ONTAP, over ZAPI.
+
+ZAPI knows LUNs by their paths and igroups by their names, and both may be another's by now: each change asks right before it where the
+object with this UUID is. Igroups and their members have no comment here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import Group
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import StoredLun, lun_path
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.mirrors import Mirror
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi import codes, lookup, mirrors
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.client import ZapiClient
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.without_snapshots import WithoutSnapshots
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, OutcomeUnknown
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping, Target, Volume
+
+
+class ZapiTransport(WithoutSnapshots):
+    """One session. Changes are over when they are answered, so that their timeout is the request's."""
+
+    keeps_remarks = False
+
+    def __init__(self, client: ZapiClient) -> None:
+        self.client = client
+
+    @property
+    def connection(self) -> Connection:
+        return self.client.connection
+
+    def wait_for(self, observe: Callable[[], bool], timeout: float) -> bool:
+        return self.client.wait_for(observe, timeout)
+
+    def close(self) -> None:
+        self.client.close()
+
+    def lun_at(self, address: LunAddress) -> StoredLun | None:
+        return lookup.lun_at(self.client, address)
+
+    def lun_of(self, uuid: str) -> StoredLun | None:
+        return lookup.lun_of(self.client, uuid)
+
+    def luns_at(self, svm: str, paths: Sequence[str]) -> list[Lun]:
+        return lookup.luns_at(self.client, svm, paths)
+
+    def luns_with_serials(self, serials: Sequence[str]) -> list[StoredLun]:
+        return lookup.luns_with_serials(self.client, serials)
+
+    def groups_of(self, svm: str) -> list[Group]:
+        return lookup.groups_of(self.client, svm)
+
+    def groups_by_svm(self) -> list[tuple[str, Group]]:
+        return lookup.groups_by_svm(self.client)
+
+    def group_named(self, svm: str, name: str) -> Group | None:
+        return lookup.group_named(self.client, svm, name)
+
+    def members(self, svms: Collection[str]) -> list[Group]:
+        return lookup.members(self.client, svms)
+
+    def volume_state(self, svm: str, volume: str) -> str | None:
+        return lookup.volume_state(self.client, svm, volume)
+
+    def svm_names(self) -> list[str]:
+        return lookup.svm_names(self.client)
+
+    def volume_names(self, svm: str) -> list[str]:
+        return lookup.volume_names(self.client, svm)
+
+    def lun_paths(self, svm: str, volume: str) -> list[str]:
+        return lookup.lun_paths(self.client, svm, volume)
+
+    def exported_volumes(self) -> list[Volume]:
+        return lookup.exported_volumes(self.client)
+
+    def iscsi_targets(self, svm: str) -> list[Target]:
+        return lookup.iscsi_targets(self.client, svm)
+
+    def fc_targets(self, svm: str) -> list[Target]:
+        return lookup.fc_targets(self.client, svm)
+
+    def mirrors(self) -> list[Mirror]:
+        return mirrors.all_mirrors(self.client)
+
+    def create_lun(self, address: LunAddress, size_bytes: int, os_type: str, thin: bool, comment: str, timeout: float) -> None:
+        arguments = {
+            "path": lun_path(address),
+            "size": size_bytes,
+            "ostype": os_type,
+            "space-reservation-enabled": not thin,
+            "comment": comment,
+        }
+        self.client.change("lun-create-by-size", address.svm, arguments)
+
+    def grow_lun(self, lun: Lun, size_bytes: int, timeout: float) -> None:
+        self.client.change("lun-resize", lun.svm, {"path": self._path(lun), "size": size_bytes, "force": False})
+
+    def delete_lun(self, lun: Lun, timeout: float) -> None:
+        """ZAPI refuses a LUN that is mapped only while it is online, so that this looks itself."""
+        if lookup.is_mapped(self.client, lun.id):
+            raise self.client.refusal(f"LUN {lun.svm}:{lun.path} is mapped", codes.LUN_IS_MAPPED)
+        self.client.change("lun-destroy", lun.svm, {"path": self._path(lun), "force": False})
+
+    def map_lun(self, lun: Lun, group: str, lun_id: int | None, timeout: float) -> None:
+        self.client.change("lun-map", lun.svm, {"path": self._path(lun), "initiator-group": group, "lun-id": lun_id})
+
+    def unmap_lun(self, lun: Lun, mapping: LunMapping, timeout: float) -> None:
+        now = lookup.mapping_now(self.client, lun.id, mapping.group_id)
+        if now is None:
+            raise self.client.refusal(f"LUN {lun.svm}:{lun.path} is not mapped to igroup {mapping.group}", codes.NO_SUCH_MAP)
+        path, group = now
+        self.client.change("lun-unmap", lun.svm, {"path": path, "initiator-group": group})
+
+    def create_group(self, svm: str, group: Group, timeout: float) -> None:
+        """A group that not all initiators could be added to is deleted again; one that was left is completed by the next run.
+
+        Raises `OutcomeUnknown` also when it is there with all of them after an answer was lost: somebody else may have made it.
+        """
+        lost = self._create_empty(svm, group)
+        try:
+            for name in sorted(group.initiators):
+                self._add(svm, group.name, name)
+        except CrossvisorError:
+            if lost is None:
+                self._give_up(svm, group.name)
+            raise
+        if lost is not None:
+            raise lost
+
+    def delete_group(self, svm: str, group: Group, timeout: float) -> None:
+        self.client.change("igroup-destroy", svm, {"initiator-group-name": self._name(svm, group), "force": False})
+
+    def add_initiators(self, svm: str, group: Group, names: Sequence[str], remark: str, timeout: float) -> None:
+        for name in names:
+            self.client.change("igroup-add", svm, {"initiator-group-name": self._name(svm, group), "initiator": name})
+
+    def remove_initiator(self, svm: str, group: Group, name: str, timeout: float) -> None:
+        self.client.change("igroup-remove", svm, {"initiator-group-name": self._name(svm, group), "initiator": name, "force": True})
+
+    def _create_empty(self, svm: str, group: Group) -> OutcomeUnknown | None:
+        """Create the group without anybody in it. Return that the answer was lost, when it is there all the same."""
+        settings = {"initiator-group-name": group.name, "initiator-group-type": group.protocol, "os-type": group.os_type}
+        try:
+            self.client.change("igroup-create", svm, settings)
+        except OutcomeUnknown as lost:
+            if lookup.group_named(self.client, svm, group.name) is None:
+                raise
+            return lost
+        return None
+
+    def _add(self, svm: str, group: str, name: str) -> None:
+        """Add an initiator to a group that is being made; what the array has is what counts after a lost answer."""
+        try:
+            self.client.change("igroup-add", svm, {"initiator-group-name": group, "initiator": name})
+        except OutcomeUnknown:
+            now = lookup.group_named(self.client, svm, group)
+            if now is None or name not in now.initiators:
+                raise
+
+    def _path(self, lun: Lun) -> str:
+        path = lookup.path_of(self.client, lun.id)
+        if path is None:
+            raise self.client.refusal(f"LUN {lun.svm}:{lun.path} is not there any more", codes.NO_SUCH_LUN)
+        return path
+
+    def _name(self, svm: str, group: Group) -> str:
+        name = lookup.group_name_of(self.client, svm, group.id)
+        if name is None:
+            raise self.client.refusal(f"Igroup {svm}:{group.name} is not there any more", codes.NO_SUCH_GROUP)
+        return name
+
+    def _give_up(self, svm: str, name: str) -> None:
+        """Delete a group that was just made, unless a LUN is mapped to it by now; the reason why stays the failure that is told."""
+        try:
+            self.client.change("igroup-destroy", svm, {"initiator-group-name": name, "force": False})
+        except CrossvisorError:
+            return
