@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Hba, Host, Inventory, Lun, LunMapping
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArrayView
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.initiators import Initiators
 from tests.unit.ports import NAME, OTHER, MemoryHypervisor, lun
@@ -35,10 +36,10 @@ class Hypervisor(MemoryHypervisor):
         return self.host_list
 
 
-def under(*numbers: tuple[int, str], name: str = "") -> Lun:
+def under(*numbers: tuple[int, str], name: ScsiName = NAME) -> Lun:
     """A LUN that each of these initiators has under a number of its own."""
     mappings = [LunMapping(f"g{number}", f"id-g{number}", number, [initiator] if initiator else []) for number, initiator in numbers]
-    return replace(lun(OTHER if name else NAME), mappings=mappings)
+    return replace(lun(name), mappings=mappings)
 
 
 def view(*found: Lun, about: Sequence[ArrayAbout] = (FIRST, SECOND)) -> ArrayView:
@@ -54,7 +55,7 @@ def view(*found: Lun, about: Sequence[ArrayAbout] = (FIRST, SECOND)) -> ArrayVie
     [
         (view(under((3, A))), False, False),
         (view(under((3, A)), under((3, A))), False, True),
-        (view(under((3, A), (4, B)), under((5, A), name="other")), False, True),
+        (view(under((3, A), (4, B)), under((5, A), name=OTHER)), False, True),
         (view(under((3, A))), True, True),
         (view(under((3, ""))), True, False),
         (view(under()), True, False),
@@ -89,10 +90,16 @@ def test_the_only_number_is_everybodys_unless_the_lun_is_mirrored() -> None:
     assert mirrored.number(under((5, A)), "esx1") is None, "one and the same LUN is looked at once"
 
 
-@pytest.mark.parametrize("difference", ["svm_id", "svm", "id"])
-def test_luns_of_different_svms_are_different_although_all_else_is_the_same(difference: str) -> None:
-    first, second = replace(under((3, A)), svm_id=""), replace(under((5, A)), svm_id="")
-    first, second = (replace(one, **{difference: name}) for one, name in ((first, "one"), (second, "two")))
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (replace(under((3, A)), svm_id="one"), replace(under((5, A)), svm_id="two")),
+        (replace(under((3, A)), svm="one"), replace(under((5, A)), svm="two")),
+        (replace(under((3, A)), id="one"), replace(under((5, A)), id="two")),
+    ],
+    ids=["the SVM's id", "the SVM's name", "the LUN's id"],
+)
+def test_luns_that_differ_in_one_word_are_two(first: Lun, second: Lun) -> None:
     told = Initiators(Hypervisor(HOSTS), Inventory(), view(first), strangers=False)
     assert [told.number(one, "esx1") for one in (first, second)] == [3, 5]
 
