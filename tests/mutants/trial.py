@@ -93,6 +93,8 @@ class TestsFail(Exception):
 
 def survivors(trial: Trial, chosen: Sequence[Mutant], jobs: int) -> list[Mutant]:
     """Return which of the chosen mutants no test notices. Raises `TestsFail` when the tests fail by themselves."""
+    if not trial.tests:
+        raise TestsFail(f"no unit test of {trial.module} is known: mutants.yml may name those that specify it")
     lines = _forked_pipe(lambda write: _collect_and_try(trial, chosen, jobs, write))
     known = {number: verdict == SURVIVED for number, verdict in map(json.loads, lines)}
     if not known.pop(AS_IT_IS, False):

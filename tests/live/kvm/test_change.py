@@ -28,8 +28,8 @@ GUEST, OTHER = "lnx01", "lnx02"
 def naa(kvm: KvmLab, modules: ModuleRunner) -> str:
     """A new LUN that the host's initiator sees."""
     lun = {"svm": "svm_san", "volume": kvm_world.VOLUME, "name": "disk", "size": "64MiB", "os_type": "linux"}
-    seers = {"initiators": [kvm.initiator], "igroup": kvm_world.GROUP, "lun_id": 5}
-    found: str = modules.succeed("lun_provision", {"array": kvm.array, **lun, **seers})["naa"]
+    access = {"initiators": [kvm.initiator], "igroup": kvm_world.GROUP, "lun_id": 5}
+    found: str = modules.succeed("lun_provision", {"array": kvm.array, **lun, **access})["naa"]
     return found
 
 

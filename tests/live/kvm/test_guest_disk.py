@@ -63,8 +63,8 @@ class Guest:
 
 def provide(kvm: KvmLab, modules: ModuleRunner, size: str) -> str:
     """Let the guest have the LUN, in this size; return its name."""
-    seers = {"initiators": [kvm.initiator], "igroup": kvm_world.GROUP, "lun_id": 6}
-    naa: str = modules.succeed("lun_provision", {"array": kvm.array, **LUN, **seers, "size": size})["naa"]
+    access = {"initiators": [kvm.initiator], "igroup": kvm_world.GROUP, "lun_id": 6}
+    naa: str = modules.succeed("lun_provision", {"array": kvm.array, **LUN, **access, "size": size})["naa"]
     modules.succeed("ptd_attach", {"hypervisor": kvm.hypervisor, "vm": GUEST, "naa": naa, "timeout": 20})
     return naa
 

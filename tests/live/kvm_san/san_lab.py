@@ -54,8 +54,8 @@ class SanLab:
     def provision(self, name: str, **options: Any) -> Result:
         """What `lun_provision` returns for a LUN of the first host."""
         lun = {"svm": world.SVM, "volume": world.VOLUME, "name": name, "os_type": world.OS_TYPE, "targets": "always"}
-        seers = {"initiators": world.initiators(MACHINES[HOST]), "igroup": world.group(HOST)}
-        return self.modules.succeed("lun_provision", {"array": self.array, **lun, **seers, **options})
+        access = {"initiators": world.initiators(MACHINES[HOST]), "igroup": world.group(HOST)}
+        return self.modules.succeed("lun_provision", {"array": self.array, **lun, **access, **options})
 
     def withdraw(self, name: str) -> Result:
         """What `lun_provision` returns when it unmaps and deletes a LUN of the first host."""

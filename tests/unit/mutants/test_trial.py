@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutants import trial
+
 ROOT = Path(__file__).resolve().parents[3]
 SUBJECT = """\
 LIMIT = 5
@@ -42,6 +44,11 @@ try:
 except TestsFail as failure:
     print("do not pass" in str(failure))
 """
+
+
+def test_a_module_of_which_no_test_is_known_is_told() -> None:
+    with pytest.raises(trial.TestsFail, match="no unit test of subject is known"):
+        trial.survivors(trial.Trial("subject", ROOT / "subject.py", []), [], 1)
 
 
 def survivors(directory: Path, tests: str) -> list[str]:

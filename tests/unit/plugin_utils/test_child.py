@@ -40,6 +40,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return call
 
 
+def until(there: Path) -> str:
+    """What a module's body says to wait, a minute at most, until its parent has made a file."""
+    return f"for _look in range(6000):\n    if os.path.exists({str(there)!r}): break\n    time.sleep(0.01)\nelse:\n    sys.exit(9)"
+
+
 def test_what_it_prints_and_its_status_come_back(run: Run) -> None:
     assert run("print('out')\nprint('err', file=sys.stderr)\nsys.exit(3)") == Ended(3, b"out\n", b"err\n")
 
@@ -111,8 +116,8 @@ def test_what_it_is_at_is_heard_while_it_runs_and_is_none_of_its_output(run: Run
         if text == "wait for größe":
             was_heard.touch()
 
-    waiting = f"while not os.path.exists({str(was_heard)!r}): time.sleep(0.01)"
-    body = f"from {progress.__name__} import tell\ntell('create')\ntell('wait for größe')\n{waiting}\ntell('done')\nsys.exit(0)"
+    said = f"tell('create')\ntell('wait for größe')\n{until(was_heard)}\ntell('done')"
+    body = f"from {progress.__name__} import tell\n{said}\nsys.exit(0)"
     assert run(body, hear=hear) == Ended(0, b"", b"")
     assert "wait for größe" in heard
     assert heard[-1] == "done"
@@ -142,11 +147,18 @@ def test_what_it_writes_can_be_read_by_its_parent_alone(run: Run) -> None:
     assert run(f"{listed}\nprint(*found)\nsys.exit(0)").stdout.decode().split() == [str(number) for number in here["found"]]
 
 
-def test_without_news_it_is_heard_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_news_it_is_heard_again(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_child, "_LOOK_AGAIN", 0.01)
     heard: list[str] = []
-    run(f"from {progress.__name__} import tell\ntell('wait')\ntime.sleep(0.5)\nsys.exit(0)", hear=heard.append)
-    assert heard.count("wait") > 2
+    was_heard = tmp_path / "heard"
+
+    def hear(text: str) -> None:
+        heard.append(text)
+        if heard.count("wait") > 2:
+            was_heard.touch()
+
+    ended = run(f"from {progress.__name__} import tell\ntell('wait')\n{until(was_heard)}\nsys.exit(0)", hear=hear)
+    assert (ended.status, heard.count("wait") > 2) == (0, True)
 
 
 @pytest.mark.parametrize(("before", "there"), [(signal.SIG_IGN, "SIG_IGN"), (lambda *_: None, "SIG_DFL")])

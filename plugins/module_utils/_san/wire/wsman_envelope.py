@@ -246,11 +246,6 @@ def local_name(item: Element) -> str:
     return str(item.tag).rpartition("}")[2]
 
 
-def xml_namespace(item: Element) -> str:
-    """The namespace of an element, as it is written there; empty for none."""
-    return str(etree.QName(item).namespace or "")
-
-
 def _enveloped(*parts: Element) -> bytes:
     made = etree.Element(f"{{{SOAP}}}Envelope", nsmap=_PREFIXES)
     made.extend(parts)

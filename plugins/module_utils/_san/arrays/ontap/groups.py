@@ -192,7 +192,7 @@ def _refuse_other_os_type(group: Group, join: Sequence[str], groups: Sequence[Gr
     newcomers = set(join) if group.id else group.initiators
     for other in groups:
         shared = sorted(newcomers & other.initiators)
-        if shared and other.id != group.id and other.os_type != group.os_type:
+        if shared and other.os_type != group.os_type:
             raise Refused(
                 f"Initiator {shared[0]} is in igroup {other.name} of os_type {other.os_type} and cannot be in {group.name} of os_type "
                 f"{group.os_type} as well: give os_type {other.os_type}, or take it out of {other.name}."

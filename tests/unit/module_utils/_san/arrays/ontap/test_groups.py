@@ -170,6 +170,14 @@ class TestWithAGroupName:
         assert found is not None
         assert (found.join, found.mapped) == ([B], False)
 
+    def test_its_members_may_be_in_groups_of_another_os_type_as_long_as_none_joins_it(self) -> None:
+        elsewhere = group("lin", A, os_type="linux")
+        found = route(wish(initiators=[A, B], group="esx"), None, [group("esx", A), elsewhere])
+        assert found is not None
+        assert found.join == [B]
+        with pytest.raises(Refused, match=r":a is in igroup lin of os_type linux and cannot be in esx of os_type vmware as well"):
+            route(wish(initiators=[A, B], group="esx"), None, [group("esx", B), elsewhere])
+
     def test_it_is_extended_without_a_second_map(self) -> None:
         esx = with_lun(group("esx", A), 5)
         found = route(wish(initiators=[A, B], group="esx"), lun((esx, 5)), [esx])

@@ -78,6 +78,21 @@ def test_a_group_that_does_not_map_the_lun_is_told_when_one_of_nearly_that_name_
         assert bool(change.plan.warnings) is bool(told)
 
 
+def test_groups_of_nearly_the_same_name_are_no_mistake_where_the_lun_is_in_the_one_that_is_named(array: Endpoint) -> None:
+    assert steps(array, group("prod", A), group("prod2", B), group="prod").warnings == []
+
+
+def test_who_names_no_group_is_told_of_none(array: Endpoint) -> None:
+    assert steps(array, group("prod", A)).warnings == []
+
+
+def test_a_lun_without_a_volume_is_left_alone(array: Endpoint) -> None:
+    """An ASA r2 deletes such a LUN only as a storage unit."""
+    array.answer(records({**LUN, "name": "lun1", "lun_maps": [], "location": {}}))
+    with pytest.raises(Refused, match=r"The array of LUN svm1:lun1 is an ASA r2, whose storage units this collection does not know"):
+        OntapRest(array.connection).plan_withdraw(WithdrawWish(ScsiName.from_ontap_serial(LUN["serial_number"]), delete=True))
+
+
 def test_an_unmapped_lun_needs_nothing_unless_it_shall_go(array: Endpoint) -> None:
     assert titles(array) == []
     assert titles(array, delete=True) == ["delete LUN data"]
@@ -124,6 +139,25 @@ def test_a_group_of_ours_goes_when_another_run_has_taken_its_other_lun_meanwhile
     # unmap, what the LUN is mapped to now, the group now, deleted, gone
     array.answer(Reply(), records(mapped()), records(group(OURS, A, luns=())), Reply(), records())
     assert [step.title.split()[0] for step in plan.run()] == ["unmap", "delete"]
+    asked = len(array.asked)
+    assert all(step.done() for step in plan.steps)
+    assert len(array.asked) == asked, "what was read back is not asked for again"
+
+
+def test_a_group_of_ours_that_another_run_has_deleted_meanwhile_is_gone(array: Endpoint) -> None:
+    plan = steps(array, group(OURS, A, luns=(LUN["name"], "/vol/vol1/other")))
+    array.answer(Reply(), records(mapped()), records())
+    assert [step.title.split()[0] for step in plan.run()] == ["unmap"]
+
+
+def test_what_is_deleted_is_spared_where_it_is_mapped_by_then(array: Endpoint) -> None:
+    plan = steps(array, group(OURS, A), delete=True)
+    # unmapped, what it is mapped to, the group deleted, gone, the LUN deleted, gone
+    array.answer(Reply(), records(mapped()), Reply(), records(), Reply(), records())
+    assert [step.title.split()[1] for step in plan.run()] == ["LUN", "igroup", "LUN"]
+    assert all(step.done() for step in plan.steps)
+    deleted = {asked.path.split("/")[-2]: asked.query for asked in array.asked if asked.method == "DELETE" and "lun-maps" not in asked.path}
+    assert {name: query.get("allow_delete_while_mapped") for name, query in deleted.items()} == {"igroups": "false", "luns": "false"}
 
 
 @pytest.mark.parametrize(

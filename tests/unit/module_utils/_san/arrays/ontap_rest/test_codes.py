@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import Fault
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import Fault, way_out
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import codes
 
 
@@ -20,6 +20,31 @@ def test_a_lun_that_was_created_all_the_same_is_known(code: str) -> None:
 @pytest.mark.parametrize("code", [codes.LUN_NOT_FOUND, codes.LUN_TO_CHANGE_NOT_FOUND])
 def test_a_lun_that_is_not_there_has_two_codes(code: str) -> None:
     assert codes.meaning(code) is Fault.NO_LUN
+
+
+RUN_AGAIN = "somebody else changed it at the same moment; run the task again"
+ONE_OS_TYPE = "give the os_type that its other igroups have, or remove it from those"
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        ("28", "enlarge the volume, choose another one, or ask for a thin LUN"),
+        ("917927", "correct the name of the volume, or create it"),
+        ("5242927", "create the qtree, or give the LUN a name without a slash"),
+        ("2621462", "correct the name of the SVM"),
+        ("1254197", "unmap it from its igroups first"),
+        ("1254213", "it stays because LUNs are mapped to it"),
+        ("5374121", "choose another name for the LUN"),
+        ("5374124", "ask for a larger size"),
+        ("5374125", "ask for a smaller size"),
+        ("5374237", "choose a data volume"),
+        *((code, ONE_OS_TYPE) for code in ("5374732", "5374734")),
+        *((code, RUN_AGAIN) for code in ("5374242", "5374023", "1254193", "1254206", "1254207", "1254208", "1254324")),
+    ],
+)
+def test_a_code_of_the_reference_has_its_way_out(code: str, advice: str) -> None:
+    assert way_out(codes.meaning(code), "") == advice
 
 
 def test_an_unknown_code_means_nothing() -> None:
