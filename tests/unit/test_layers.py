@@ -26,7 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("ending", "progress", "deadline"),
     ("scsi_name", "initiator_name", "entity_name"),
-    ("model", "connection"),
+    ("model", "connection", "storage_word"),
     ("plan", "wishes"),
     ("wire",),
     ("windows", "linux"),
