@@ -87,6 +87,13 @@ options:
         description: Where the guest has mounted a file system of the disk, as far as RV(mappings[].mounts) tells that.
         type: str
         default: ""
+      storage:
+        description:
+          - What a person calls it, a LUN by its name in any spelling, its serial number, its path or the last part of that, a volume, an
+            export, an SVM or an array; with C(svm:) before a path or a volume, that of this SVM. Everything is told that may be meant.
+          - What there is not is an answer without rows, and disks that may lie there come along as unresolved rows.
+        type: str
+        default: ""
   gather:
     description:
       - Which forms of the map to make and return.

@@ -25,8 +25,7 @@ from tests.lab.inventory import connection
 from tests.lab.launch import Endpoint, running_lab
 from tests.lab.world import Size, World, naa_of
 
-LUNS = 1000
-"""The simulated array looks through all of its LUNs for each of the requests, so that five times as many take 25 times as long."""
+LUNS = 5000
 OURS, BARE = "what vm_storage_map asks of the array", "bare requests"
 BOUND = 2.5
 """What ours may cost at most, of the CPU of the bare client."""

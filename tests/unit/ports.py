@@ -300,7 +300,9 @@ def lun(name: ScsiName, number: int = 3, initiators: Sequence[str] = ("iqn.2026-
 
 def _is_wanted(vm: VirtualMachine, wanted: Wanted) -> bool:
     homes = {home for disk in vm.disks for home in (disk.file_system, *(file.file_system for file in disk.parents))}
-    return bool(homes & set(wanted.file_systems)) or (wanted.raw_disks and (not vm.disks or any(disk.name for disk in vm.disks)))
+    return bool(homes & set(wanted.file_systems)) or (
+        wanted.raw_disks and (not vm.disks or any(disk.name or disk.kind == "passthrough" for disk in vm.disks))
+    )
 
 
 ADDRESS = LunAddress("svm1", "v1", "l1")

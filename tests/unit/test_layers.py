@@ -26,7 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("ending", "progress", "deadline", "moment"),
     ("scsi_name", "initiator_name", "entity_name", "timestamps"),
-    ("model", "connection"),
+    ("model", "connection", "storage_word"),
     ("plan", "wishes"),
     ("wire",),
     ("windows", "linux"),

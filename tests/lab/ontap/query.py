@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -124,27 +125,37 @@ def values_at(record: Any, path: str) -> list[Any]:
     return values_at(record[head], tail) if head in record else []
 
 
-def matches(values: Sequence[Any], expression: str, *, ignore_case: bool = False) -> bool:
-    """Return whether the values of a field satisfy a filter such as ``a|b*``, ``!null``, ``>=10`` or ``1..5``."""
-    if expression.startswith("!"):
-        return not matches(values, expression[1:], ignore_case=ignore_case)
-    return any(_matches_one(values, alternative, ignore_case) for alternative in expression.split("|"))
+class Filter:
+    """A filter such as ``a|b*``, ``!null``, ``>=10`` or ``1..5``: read once, held against any number of records."""
+
+    def __init__(self, expression: str, *, ignore_case: bool = False) -> None:
+        bare = expression.lstrip("!")
+        self._negated = (len(expression) - len(bare)) % 2 == 1
+        alternatives = bare.split("|")
+        self._takes_nothing = "null" in alternatives
+        self._alternatives = [alternative for alternative in alternatives if alternative != "null"]
+        self._words = {word.lower() for word in self._alternatives}
+        self._literal = frozenset() if ignore_case else frozenset(word for word in self._alternatives if "*" not in word)
+        patterns = [_pattern(word) for word in self._alternatives if word not in self._literal]
+        self._pattern = re.compile("|".join(patterns), re.IGNORECASE | re.DOTALL if ignore_case else re.DOTALL) if patterns else None
+        self._number_test = cache(_number_test)
+
+    def passes(self, values: Sequence[Any]) -> bool:
+        """Return whether the values of a field satisfy it. Raises OntapError where a number is compared with what is none."""
+        found = any(map(self._takes, values)) if values else self._takes_nothing
+        return found != self._negated
+
+    def _takes(self, value: Any) -> bool:
+        if isinstance(value, bool):
+            return str(value).lower() in self._words
+        if isinstance(value, int):
+            return any(self._number_test(alternative)(value) for alternative in self._alternatives)
+        text = str(value)
+        return text in self._literal or bool(self._pattern and self._pattern.fullmatch(text))
 
 
-def _matches_one(values: Sequence[Any], expression: str, ignore_case: bool) -> bool:
-    if expression == "null":
-        return not values
-    return any(_test(expression, value, ignore_case)(value) for value in values)
-
-
-def _test(expression: str, sample: Any, ignore_case: bool) -> Callable[[Any], bool]:
-    if isinstance(sample, bool):
-        return lambda value: str(value).lower() == expression.lower()
-    if isinstance(sample, int):
-        return _number_test(expression)
-    pattern = ".*".join(re.escape(part) for part in expression.split("*"))
-    compiled = re.compile(pattern, re.IGNORECASE | re.DOTALL if ignore_case else re.DOTALL)
-    return lambda value: bool(compiled.fullmatch(str(value)))
+def _pattern(word: str) -> str:
+    return f"(?:{'.*'.join(re.escape(part) for part in word.split('*'))})"
 
 
 def _number_test(expression: str) -> Callable[[Any], bool]:
@@ -179,7 +190,8 @@ def collection(records: Sequence[Record], query: Query, shape: Shape, path: str)
     for name in filters:
         if not shape.knows(name):
             raise OntapError(Code.UNEXPECTED_ARGUMENT, f'Unexpected argument "{name}".', name)
-    chosen = [record for record in records if _passes(record, filters, shape)]
+    tests = {name: Filter(expression, ignore_case=name in shape.case_insensitive) for name, expression in filters.items()}
+    chosen = [record for record in records if all(test.passes(values_at(record, name)) for name, test in tests.items())]
     ordered = _ordered(chosen, query.get("order_by", ""), shape)
     page, following = _page(ordered, query, shape)
     wanted = {*shape.defaults, *filters, *_asked(query, shape)}
@@ -197,12 +209,6 @@ def instance(record: Record, query: Query, shape: Shape) -> Record:
     check_parameters(query, GENERIC | shape.parameters)
     asked = _asked(query, shape)
     return project(record, (asked or {"*"}) | set(shape.key), shape)
-
-
-def _passes(record: Record, filters: Query, shape: Shape) -> bool:
-    return all(
-        matches(values_at(record, name), expression, ignore_case=name in shape.case_insensitive) for name, expression in filters.items()
-    )
 
 
 def _asked(query: Query, shape: Shape) -> set[str]:

@@ -263,12 +263,15 @@ def _svm(svm: Svm) -> Record:
 
 def lun_records(array: Array) -> list[Record]:
     """Return every LUN that is visible."""
-    return [lun_record(array, svm, lun) for svm in array.svms for lun in svm.visible_luns]
+    return [_lun(array, svm, lun, maps) for svm in array.svms for lun, maps in svm.maps_of_visible_luns().items()]
 
 
 def lun_record(array: Array, svm: Svm, lun: Lun) -> Record:
     """Return one LUN with everything, expensive or not."""
-    maps = svm.maps_of(lun)
+    return _lun(array, svm, lun, svm.maps_of(lun))
+
+
+def _lun(array: Array, svm: Svm, lun: Lun, maps: Sequence[LunMap]) -> Record:
     record = {
         "uuid": lun.uuid,
         "name": lun.path,

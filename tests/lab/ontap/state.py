@@ -224,6 +224,14 @@ class Svm:
         """Return the maps of the LUN."""
         return [lun_map for lun_map in self.maps if lun_map.lun is lun]
 
+    def maps_of_visible_luns(self) -> dict[Lun, list[LunMap]]:
+        """Return the maps of every LUN that management shows, in one pass over them."""
+        found: dict[Lun, list[LunMap]] = {lun: [] for lun in self.visible_luns}
+        for lun_map in self.maps:
+            if lun_map.lun in found:
+                found[lun_map.lun].append(lun_map)
+        return found
+
     def maps_in(self, igroup: Igroup) -> list[LunMap]:
         """Return the maps of the igroup."""
         return [lun_map for lun_map in self.maps if lun_map.igroup is igroup]

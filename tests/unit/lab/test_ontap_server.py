@@ -20,7 +20,7 @@ from tests.lab.ontap import names
 from tests.lab.ontap.api import Answer, Api, parse_request
 from tests.lab.ontap.errors import Code, OntapError
 from tests.lab.ontap.jobs import Jobs
-from tests.lab.ontap.query import matches
+from tests.lab.ontap.query import Filter
 from tests.lab.ontap.state import Array
 from tests.lab.world import naa_of
 
@@ -431,15 +431,29 @@ def test_a_volume_that_is_not_online_takes_no_lun_and_keeps_its_own_from_everybo
         ([True], "True", True),
         ([1, 2, 3], "2", True),
         (["<12>"], "<12>", True),
+        ([5], "1|5", True),
+        ([5], "5|none", True),
+        ([False], "true|false", True),
+        (["null"], "null", False),
+        ([], "a|null", True),
+        (["ab", "c"], "x*|*b", True),
+        (["a.c"], "abc|a.d*", False),
     ],
 )
 def test_filters(values: list[Any], expression: str, expected: bool) -> None:
-    assert matches(values, expression) is expected
+    assert Filter(expression).passes(values) is expected
+
+
+def test_a_number_is_compared_with_numbers_only_and_names_may_differ_in_case() -> None:
+    with pytest.raises(OntapError):
+        Filter("none").passes([5])
+    assert Filter("IQN.1998*|other", ignore_case=True).passes(["iqn.1998-01.com.vmware:a"])
+    assert Filter("Other", ignore_case=True).passes(["OTHER"])
 
 
 @given(st.text(st.sampled_from(world.SERIAL_ALPHABET), min_size=12, max_size=12))
 def test_every_serial_but_a_negated_one_finds_itself(serial: str) -> None:
-    assert matches([serial], serial)
+    assert Filter(serial).passes([serial])
 
 
 @given(st.integers(names.MIN_LUN_SIZE, names.MAX_LUN_SIZE), st.sampled_from(names.LUN_OS_TYPES))

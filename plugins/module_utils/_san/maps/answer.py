@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
@@ -26,6 +26,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.document 
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.merge import incomplete
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.storage_word import meanings
 
 MOST_DISKS = 30
 MOST_NAMED = 10
@@ -75,7 +76,7 @@ def _found(document: Document, what: str) -> tuple[list[Row], bool]:
     if not word:
         raise InvalidInput("Say what to look for: a LUN's path, NAA name or serial number, a volume, an SVM or an array.")
     rows = [*rows_of(document, STORAGE_RESOURCES), *rows_of(document, MAPPINGS)]
-    for means_lun, meaning in _meanings(word):
+    for means_lun, meaning in meanings(word):
         found = [row for row in rows if meaning(row)]
         if found:
             return found, means_lun
@@ -88,24 +89,6 @@ def _not_found(document: Document, word: str) -> list[str]:
     asked = _some(text(endpoint, "name") for endpoint in endpoints_of(document) if text(endpoint, "status") != MISSING) or "nobody"
     doubts = [doubt for doubt in _doubts(document, name is not None) if doubt.startswith(_CANNOT_TELL)]
     return [f"No LUN, volume, SVM or array is called {word:.200}{read_as} among what was told by {asked}.", *doubts]
-
-
-def _meanings(word: str) -> Sequence[tuple[bool, Callable[[Row], bool]]]:
-    """What the words may mean, the surest first, and whether that is a LUN."""
-    name = ScsiName.try_parse(word)
-    svm, colon, rest = word.partition(":")
-    return (
-        (True, lambda row: name is not None and text(row, "naa") == name.naa),
-        (True, lambda row: text(row, "serial") == word or text(row, "serial").encode("utf-8", "replace").hex() == word.lower()),
-        (True, lambda row: text(row, "lun_path") == word),
-        (True, lambda row: bool(colon) and (text(row, "svm"), text(row, "lun_path")) == (svm, rest)),
-        (True, lambda row: text(row, "lun_path").rpartition("/")[2] == word),
-        (False, lambda row: text(row, "device") == word),
-        (False, lambda row: bool(colon) and (text(row, "svm"), text(row, "volume")) == (svm, rest)),
-        (False, lambda row: text(row, "volume") == word),
-        (False, lambda row: text(row, "svm") == word),
-        (False, lambda row: word in (text(row, "array"), text(row, "array_address"))),
-    )
 
 
 def _key(row: Row) -> _Key:

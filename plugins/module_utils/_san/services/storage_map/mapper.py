@@ -109,8 +109,9 @@ def storage_map(
     hosts = {host.id: host.name for host in inventory.hosts}
     rows = Rows(known_as, hosts, resources, initiators)
     nested = NestedMachines(known_as, hosts)
-    unclear = _unclear(where, whole) if where.by_storage else []
-    lost = [] if where.by_storage else list(_unreadable(machines, inventory))
+    by_storage_alone = bool(where.by_storage) and not where.tells_doubts
+    unclear = _unclear(where, whole) if by_storage_alone else []
+    lost = [] if by_storage_alone else list(_unreadable(machines, inventory))
 
     def mappings() -> Iterator[StorageMapping]:
         for vm, disks in joined:

@@ -25,10 +25,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.stora
     Resource,
     Resources,
 )
+from ansible_collections.crossvisor.san.plugins.module_utils._san.storage_word import may_be_called
 
 _HEX_SERIAL = re.compile("[0-9a-fA-F]{24}")
 _PURE = "624a9370"
 _TELLS: Mapping[str, str] = {"volume": "volume", "svm": "SVM", "array": "array", "lun_path": "LUN path", "naa": "LUN"}
+
+_ANY = "storage"
 
 
 @dataclass(frozen=True)
@@ -50,22 +53,36 @@ class Where:
     """The LUN in any spelling of its name or serial number."""
     mount: str = ""
     """Where the guest has mounted what lies on the disk."""
+    storage: str = ""
+    """What a person calls a LUN, a volume, an export, an SVM or an array: each of these that may be meant, and whatever may lie on it."""
     names: frozenset[ScsiName] = field(default=frozenset(), init=False)
-    """The LUNs that `naa` may stand for."""
+    """The LUNs that `naa`, or else `storage`, may stand for, where that is the name of a LUN."""
 
     def __post_init__(self) -> None:
         """Raises `InvalidInput` when `naa` is no spelling of a LUN's name."""
-        object.__setattr__(self, "names", lun_names(self.naa) if self.naa else frozenset())
+        object.__setattr__(self, "storage", self.storage.strip())
+        named = ScsiName.try_parse(self.storage) if self.storage else None
+        object.__setattr__(self, "names", lun_names(self.naa) if self.naa else frozenset({named} if named else ()))
 
     @property
     def is_given(self) -> bool:
         """Whether anything is asked for but everything."""
         return bool(self.by_storage or self.by_place)
 
+    @property
+    def tells_doubts(self) -> bool:
+        """Whether what may lie there comes along as rows; else a warning names it."""
+        return bool(self.storage)
+
+    @property
+    def is_one_lun(self) -> bool:
+        """Whether that is a LUN, by its name or its path; the path of an export is no less sure to be no raw disk."""
+        return bool(self.names or self.lun_path or self.storage.rpartition(":")[2].startswith("/"))
+
     @cached_property
     def by_storage(self) -> Sequence[str]:
         """Which of the words about storage are given."""
-        return [word for word in _TELLS if getattr(self, word)]
+        return [word for word in (*_TELLS, _ANY) if getattr(self, word)]
 
     @property
     def by_place(self) -> bool:
@@ -98,6 +115,7 @@ class Where:
             and (not self.array or self.array in (columns["array"], columns["array_address"]))
             and (not self.lun_path or self.lun_path in _paths(resource))
             and (not self.names or resource.name in self.names)
+            and (not self.storage or may_be_called(self.storage, columns))
         )
 
     def may_be(self, resource: Resource) -> bool:
@@ -114,13 +132,16 @@ class Where:
             return None
         if not self.by_storage:
             return found
-        files = [replace(file, kept=frozenset(resource.key for resource in file.under if self.is_under(resource))) for file in found.files]
+        files = [replace(file, kept=frozenset(resource.key for resource in file.under if self._keeps(resource))) for file in found.files]
         return replace(found, files=files) if any(file.kept for file in files) else None
+
+    def _keeps(self, resource: Resource) -> bool:
+        return self.is_under(resource) or (self.tells_doubts and self.may_be(resource))
 
     def require(self, resources: Iterable[Resource], mounts: Collection[str], answers: ArrayView) -> None:
         """Raises `NotFound` when a word stands for nothing that there is, with what is near; an array that was silent may have it."""
         there = list(resources)
-        for word in self.by_storage:
+        for word in (word for word in self.by_storage if word != _ANY):
             known = {spelled for resource in there for spelled in _spellings(resource, word) if spelled}
             if not (self.names & {resource.name for resource in there} if word == "naa" else getattr(self, word) in known):
                 silent = f", but it may be where nobody could look: {'; '.join(answers.failures)}" if answers.failures else ""
@@ -202,6 +223,5 @@ def holding(where: Where, below: Inventory, resources: Resources) -> Wanted:
     covered = {resource.key for store in on for resource in resources.on_file_system[store]}
     seen = [resource for device in below.devices for resource in resources.of_device(device) if where.is_under(resource)]
     alone = [resource for resource in seen if resource.key not in covered]
-    one_lun = bool(where.names or where.lun_path)
     unclear = {store for store, under in resources.on_file_system.items() if any(map(where.may_be, under))}
-    return Wanted(on | unclear, raw_disks=bool(alone) or not (one_lun and on))
+    return Wanted(on | unclear, raw_disks=bool(alone) or not (where.is_one_lun and on))

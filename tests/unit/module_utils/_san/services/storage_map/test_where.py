@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed, InvalidInput, NotFound
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Wanted
+from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.answer import answer
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     FileSystem,
     Host,
@@ -257,7 +258,7 @@ def failing() -> MemoryArray:
 
 
 def test_the_words_are_those_of_the_module() -> None:
-    assert set(WORDS) == {"vm", "host", "cluster", "lun_path", "volume", "svm", "array", "naa", "mount"}
+    assert set(WORDS) == {"vm", "host", "cluster", "lun_path", "volume", "svm", "array", "naa", "mount", "storage"}
 
 
 def test_a_vm_that_cannot_be_read_is_a_row_of_its_host_and_a_warning_where_storage_is_asked_for() -> None:
@@ -333,3 +334,66 @@ def test_many_disks_of_which_nobody_can_tell_are_counted() -> None:
 
 def test_where_everything_is_known_nothing_is_in_doubt() -> None:
     assert not [sentence for words in ANY_LUN_OR_VOLUME for sentence in unclear(asked(**words))]
+
+
+def said(found: StorageMap, what: str) -> Sequence[str]:
+    forms = {"mappings": found.mappings, "storage_resources": found.storage_resources}
+    rows = [{**row, "observed": "now"} for form in forms.values() for row in form]
+    told = {name: [row for row in rows if ("vm_id" in row) == (name == "mappings")] for name in forms}
+    endpoint_told = {"name": found.endpoint.name, "type": found.endpoint.type, "address": found.endpoint.address, "observed": "now"}
+    return answer({"endpoints": [{**endpoint_told, "status": "ok"}], **told}, what).lines
+
+
+GONE = VirtualDisk("2001", "Hard disk 1", "passthrough", device="vml.gone")
+DOUBTFUL = [
+    VirtualMachine("vm-7", "lost", host="h2", cluster="dev", disks=[GONE]),
+    *(VirtualMachine(f"vm-{store.id}", store.name, host="h1", disks=[image(store)]) for store in (HIDDEN, FOREIGN, ELSEWHERE)),
+]
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        str(NAME), f"3{NAME.naa}", "80Lab-aaaaa3", "/vol/v2/l2", "svm1:/vol/v2/raw", "raw", "v2", "svm1:v2", "vol_nfs", "192.0.2.21:/vm",
+        "svm1", "svm2", "lab", "nothing", " v2 ", "/vol/v2/nothing",
+    ],
+)  # fmt: skip
+def test_what_a_person_calls_it_is_answered_as_from_the_whole_map(what: str) -> None:
+    assert said(asked(storage=what), what) == said(asked(), what)
+
+
+@pytest.mark.parametrize(
+    ("what", "disks"),
+    [
+        (str(NAME), 1),  # not the raw disk, because a file system lies on that LUN; no LUN of another name; no export
+        (str(RAW), 2),
+        ("/vol/v2/l2", 2),
+        ("l2", 3),
+        ("v2", 4),
+        ("svm2", 4),
+        ("nothing", 4),
+    ],
+)
+def test_what_may_lie_there_is_counted_as_what_nobody_can_tell(what: str, disks: int) -> None:
+    there = endpoint()
+    there.machines += DOUBTFUL
+    there.file_systems += [HIDDEN, FOREIGN, ELSEWHERE]
+    found = said(asked(there, storage=what), what)
+    many = "1 disk" if disks == 1 else f"{disks} disks"
+    assert found[-1] == f"Cannot tell: {many} of hv.example.com may be on it, because nobody knows what lies under them."
+    assert found[:-1] == said(asked(there), what)[:-1], "all else is as the whole map tells it"
+
+
+def test_a_vm_that_cannot_be_read_may_have_what_a_person_calls_so() -> None:
+    there = endpoint()
+    there.machines.append(VirtualMachine("vm-9", "untold", host="h1", cluster="prod"))
+    there.uses = [Use("VM", "untold", "vm-9", "cannot be read because it is inaccessible")]
+    assert said(asked(there, storage="v2"), "v2")[-1].startswith("Cannot tell: 1 disk of hv.example.com may be on it")
+
+
+def test_of_what_is_called_so_only_the_vms_that_may_have_it_are_read() -> None:
+    there = endpoint()
+    asked(there, storage="/vol/v1/l1")
+    asked(there, storage="v2")
+    assert [wanted.raw_disks for wanted in there.wanted] == [False, True]
+    assert there.wanted[0].file_systems == {"ds-1", "ds-2"}
