@@ -30,6 +30,20 @@ def test_a_mark_is_read_back_with_its_lun_and_size(name: ScsiName, size: int) ->
     assert (repositories.marked(bare), repositories.marked_size(bare)) == (name, 0)
 
 
+RUN = "9b1d4f0e-6c38-4f0e-9a55-2f7c1f6f0a11"
+
+
+def test_each_mark_tells_its_run_and_is_none_of_the_others() -> None:
+    own = {"name_description": repositories.mark(LUN, 5, RUN)}
+    target = {"name_description": repositories.target_mark("iqn.2026-11.com.example:array", RUN)}
+    passing = {"name_description": repositories.passing_mark(RUN)}
+    assert [repositories.marked_run(record) for record in (own, target, passing)] == [RUN] * 3
+    assert [repositories.marked(record) for record in (own, target, passing)] == [LUN, None, None]
+    assert [repositories.marked_target(record) for record in (own, target, passing)] == ["", "iqn.2026-11.com.example:array", ""]
+    assert [repositories.is_passing_mark(record) for record in (own, target, passing)] == [False, False, True]
+    assert repositories.marked_run({"name_description": f"{own['name_description']} (kept)"}) == ""
+
+
 @pytest.mark.parametrize("text", ["", "LUN x, made by crossvisor.san", f"my {repositories.mark(LUN)}", f"{repositories.mark(LUN)}!"])
 def test_what_somebody_else_wrote_is_no_mark(text: str) -> None:
     assert repositories.marked({"name_description": text}) is None
