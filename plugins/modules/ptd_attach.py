@@ -158,7 +158,14 @@ options:
       - With V(sr), the only way that its vendor supports, the LUN becomes a storage repository (C(lvmohba)) of its own with one raw volume,
         so that the guest sees a disk on the LUN and not the LUN itself. A LUN that is none yet is written to only with O(initialize=true);
         one that was released before is taken up again, with its data.
-      - V(hba) and V(udev), by which a guest would get the LUN itself, are refused in this version.
+      - With V(hba) and V(udev), which the vendor does not support, the guest gets the LUN itself. What an SR of the pool lies on is refused
+        as ever. There is no way back once the hosts have begun to let go of it (O(release)).
+      - With V(hba), the driver of that name hands it on, which chooses a LUN by size alone. It is asked only where the LUN is the only one
+        of its size that nobody has, and what it took is read back and given back when it is another. The pool's repository of that type is
+        adopted, or made and taken back.
+      - With V(udev), the device of the VM's own host is introduced by its path. The VM runs on this host alone then; high availability
+        refuses it. The repository that is made for it must not be scanned by anybody, because that driver forgets what is no file of its
+        directory, also while a VM uses it.
       - Over iSCSI, a guest gets the LUN itself, and this option has no effect.
       - Without it, V(sr).
     type: str

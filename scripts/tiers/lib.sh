@@ -33,11 +33,11 @@ pytest_run() {
         --basetemp="build/tmp/$TIER-$name" "$@" || FAILED=1
 }
 
-# unit_run NAME PYTHON ARGUMENT...: the same for unit tests, which depend on nothing but themselves, in twice as many processes as there are cores here,
-# because many of them wait for a time limit to pass.
+# unit_run NAME PYTHON ARGUMENT...: the same for unit tests, which depend on nothing but themselves, in one process more than there are cores here,
+# because some of them wait for a time limit to pass.
 unit_run() {
     compile_tests "$@"
-    pytest_run "$@" --numprocesses 4 --dist worksteal
+    pytest_run "$@" --numprocesses 3 --dist worksteal
 }
 
 # compile_tests NAME PYTHON ARGUMENT...: lets one process compile the tests once, where all would otherwise do so at the same time.

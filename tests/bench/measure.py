@@ -12,7 +12,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,6 +24,7 @@ from tests.lab.launch import ROOT, Endpoint
 BUILD = ROOT / "build"
 COLLECTIONS = BUILD / "collections"
 WORK = BUILD / "bench"
+_METER = Path(__file__).with_name("meter.py")
 _TAIL_CHARACTERS = 2000
 
 
@@ -91,20 +91,19 @@ def interleaved(contenders: Mapping[str, Contender], rounds: int) -> dict[str, S
 
 def spawn(command: Sequence[str], variables: Mapping[str, str], stdin: bytes = b"", exit_code: int = 0) -> Sample:
     """Run a command to its end. Raises BenchFailed when it ends with another code than expected."""
-    with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as output:
+    with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as output, tempfile.NamedTemporaryFile() as report:
         source.write(stdin)
         source.seek(0)
-        begun = time.monotonic()
-        process = subprocess.Popen(command, stdin=source, stdout=output, stderr=output, env={**_environment(), **variables}, cwd=ROOT)
-        _pid, status, usage = os.wait4(process.pid, 0)
-        wall = time.monotonic() - begun
-        process.returncode = os.waitstatus_to_exitcode(status)
+        metered = [sys.executable, "-I", str(_METER), report.name, *command]
+        subprocess.run(metered, stdin=source, stdout=output, stderr=output, env={**_environment(), **variables}, cwd=ROOT, check=True)
+        cost = json.load(report)
         output.seek(0)
         printed = output.read()
-    if process.returncode != exit_code:
+    ended = cost.pop("exit_code")
+    if ended != exit_code:
         tail = printed[-_TAIL_CHARACTERS:].decode(errors="replace")
-        raise BenchFailed(f"{' '.join(command[:4])} ended with {process.returncode}, not {exit_code}:\n{tail}")
-    return Sample(wall, usage.ru_utime + usage.ru_stime, printed, usage.ru_maxrss / 1024)
+        raise BenchFailed(f"{' '.join(command[:4])} ended with {ended}, not {exit_code}:\n{tail}")
+    return Sample(output=printed, **cost)
 
 
 def run_module(name: str, arguments: Mapping[str, Any], variables: Mapping[str, str] | None = None) -> Sample:

@@ -76,6 +76,7 @@ class Asked:
     body: Any
     target: str
     """Path and query as they came."""
+    headers: Mapping[str, str]
 
 
 @dataclass
@@ -102,7 +103,7 @@ def endpoint(certificates: Certificates) -> Iterator[Endpoint]:
     connection = Connection("array", "ontap", "127.0.0.1", port, USERNAME, PASSWORD, ca_path=str(certificates.authority), timeout=10.0)
     scripted = Endpoint(connection)
     server.RequestHandlerClass = type("Handler", (_Handler,), {"endpoint": scripted})
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
         yield scripted
@@ -122,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         url = urlsplit(self.path)
         query = dict(parse_qsl(url.query, keep_blank_values=True))
-        self.endpoint.asked.append(Asked(self.command, url.path, query, json.loads(raw) if raw else None, self.path))
+        self.endpoint.asked.append(Asked(self.command, url.path, query, json.loads(raw) if raw else None, self.path, dict(self.headers)))
         reply = self.endpoint.replies.pop(0) if self.endpoint.replies else Reply(500, text="the test told no answer to this")
         payload = reply.payload()
         self.send_response(reply.status)

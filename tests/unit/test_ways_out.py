@@ -24,10 +24,18 @@ ADVICE = re.compile(rf"\b(?:set|say|vouch for \S+ with|in the option|(?:name|lea
 
 
 @cache
-def nodes() -> list[tuple[str, ast.Call | ast.Constant]]:
-    """The calls and constants of the sources, each with its file."""
-    trees = [(str(file.relative_to(ROOT)), ast.parse(file.read_text(encoding="utf-8"))) for file in SOURCES]
-    return [(file, node) for file, tree in trees for node in ast.walk(tree) if isinstance(node, (ast.Call, ast.Constant))]
+def written() -> tuple[frozenset[str], tuple[tuple[str, str], ...]]:
+    """The options that messages name by `option`, and every text of the sources with its file."""
+    options, texts = set(), []
+    for file in SOURCES:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append((str(file.relative_to(ROOT)), node.value))
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "option" and node.args:
+                named = node.args[0]
+                if isinstance(named, ast.Constant) and isinstance(named.value, str):
+                    options.add(named.value)
+    return frozenset(options), tuple(texts)
 
 
 def variables() -> set[str]:
@@ -39,30 +47,20 @@ def variables() -> set[str]:
     }
 
 
-def named() -> set[str]:
-    """The options that messages name by `option`."""
-    calls = (node for _file, node in nodes() if isinstance(node, ast.Call))
-    named_by = (call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "option" and call.args)
-    return {argument.value for argument in named_by if isinstance(argument, ast.Constant) and isinstance(argument.value, str)}
-
-
 def test_messages_name_options_in_this_way() -> None:
-    assert {"assume_unused", "ignore_hosts", "initialize", "datastore"} <= named()
+    options, _texts = written()
+    assert {"assume_unused", "ignore_hosts", "initialize", "datastore"} <= options
 
 
 def test_an_option_that_is_named_is_a_variable_of_a_role() -> None:
     known = variables()
-    assert {name for name in named() if not any(variable.endswith(f"_{name}") for variable in known)} == set()
+    options, _texts = written()
+    assert {name for name in options if not any(variable.endswith(f"_{name}") for variable in known)} == set()
 
 
 def test_no_message_tells_to_set_an_option_by_its_bare_name() -> None:
-    bare = [
-        (file, found[0])
-        for file, node in nodes()
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        for found in [ADVICE.search(node.value)]
-        if found
-    ]
+    _options, texts = written()
+    bare = [(file, found[0]) for file, text in texts if (found := ADVICE.search(text))]
     assert bare == []
 
 

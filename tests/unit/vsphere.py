@@ -160,7 +160,7 @@ def endpoint(certificates: Certificates) -> Iterator[Endpoint]:
     )
     served.endpoint = Endpoint(connection)
     _welcome(served.endpoint)
-    thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.05})
+    thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
         yield served.endpoint

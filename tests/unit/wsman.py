@@ -153,7 +153,7 @@ def endpoint(certificates: Certificates | None, client_authority: str | None = N
         timeout=30,
     )
     server.endpoint = Endpoint(connection)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
         yield server.endpoint

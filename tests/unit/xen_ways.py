@@ -107,14 +107,14 @@ class Bench:
         self.instead.clear()
         self.after.clear()
 
-    def go(self, verb: str, vm: str = VM, **wish: Any) -> attach.AttachReport:
+    def go(self, verb: str, vm: str = VM, ignore_hosts: Sequence[str] = (), **wish: Any) -> attach.AttachReport:
         """Give the LUN to the VM, or take it from it and from the hosts."""
         usual = {"timeout": 0.0, "initialize": True, "targets": self.targets}
-        request = attach.AttachRequest(vm, DiskWish(self.lun, **{**usual, **wish}))
+        request = attach.AttachRequest(vm, DiskWish(self.lun, **{**usual, **wish}), ignore_hosts=ignore_hosts)
         with closing(Xen(CONNECTION, InProcess(self))) as hypervisor:
             if verb in ("attach", AGAIN):
                 return attach.attach(hypervisor, request, check_mode=False, sleep=lambda _seconds: None)
-            return attach.detach(hypervisor, request, release=True, check_mode=False, sleep=lambda _seconds: None)
+            return attach.detach(hypervisor, request, release=verb != "detach_only", check_mode=False, sleep=lambda _seconds: None)
 
     def targets(self) -> list[IscsiLogin]:
         """What the array says of where it shows LUNs."""

@@ -47,9 +47,13 @@ class Step(ABC):
     def verify(self) -> None:
         """Read the result back from the system and raise a `CrossvisorError` when it is not what was asked."""
 
+    def settle(self) -> None:
+        """After a lost answer, wait until the system works on the change no more. Raises a `CrossvisorError` when that cannot be told."""
+
     def settled(self) -> bool:
-        """After a lost answer, tell by a fresh read whether the change was carried out."""
+        """After a lost answer, tell by a fresh read, once the system has come to rest, whether the change was carried out."""
         try:
+            self.settle()
             self.verify()
         except CrossvisorError:
             return False

@@ -53,12 +53,14 @@ def kept_secret(module: AnsibleModule, complete: Connection) -> Connection:
 
 @contextmanager
 def _uncollected(large: bool) -> Iterator[None]:
-    """Let nobody look for garbage in a million objects, none of which is garbage before the process ends."""
+    """Let nobody look for garbage in a million objects, none of which is garbage before the process ends, not even then."""
     if large:
         gc.disable()
     try:
         yield
     finally:
+        if large:
+            gc.freeze()
         gc.enable()
 
 
@@ -66,7 +68,7 @@ def _exit(module: AnsibleModule, result: Mapping[str, Any], large: Mapping[str, 
     """What `exit_json` does, which goes through all values several times; here one search of the text tells that none holds a secret."""
     texts = {uuid.uuid4().hex: _as_json(value) for value in large.values()}
     marks = dict(zip(large, texts))
-    if not large or _holds_secret(module, (*texts, *texts.values())):
+    if not large or _holds_secret(module, (*texts, *itertools.chain.from_iterable(texts.values()))):
         module.exit_json(**result, **{name: list(value) for name, value in large.items()})
     said = io.StringIO()
     try:
@@ -74,15 +76,16 @@ def _exit(module: AnsibleModule, result: Mapping[str, Any], large: Mapping[str, 
             module.exit_json(**result, **marks)
     except SystemExit:
         for piece in re.split(f'"({"|".join(texts)})"', said.getvalue()):
-            sys.stdout.write(texts.get(piece, piece))
+            sys.stdout.writelines(texts.get(piece, [piece]))
         raise
 
 
-def _as_json(items: Iterable[Any]) -> str:
-    """A list, of which only a part is held at a time beside its text."""
+def _as_json(items: Iterable[Any]) -> list[str]:
+    """A list in pieces, each of whole items, so that neither all items nor a second copy of their text is held."""
     rest = iter(items)
     batches = iter(lambda: list(itertools.islice(rest, _BATCH)), [])
-    return f"[{', '.join(json.dumps(batch)[1:-1] for batch in batches)}]"
+    pieces = [json.dumps(batch)[1:-1] for batch in batches]
+    return ["[", *itertools.chain.from_iterable((piece, ", ") for piece in pieces[:-1]), *pieces[-1:], "]"]
 
 
 def _holds_secret(module: AnsibleModule, texts: Iterable[str]) -> bool:

@@ -111,7 +111,11 @@ def _of_guest(db: Database, table: Table, row: Record, vm: Record) -> None:
 
 
 def _of_vdi(db: Database, table: Table, ref: str, row: Record, *, sharing: bool) -> None:
-    vdi, wanted = db.row("VDI", row["VDI"]), ("attach", "insert", "plug")
+    wanted = ("attach", "insert", "plug")
+    if not db.has("VDI", row["VDI"]):
+        table.forbid(wanted, "HANDLE_INVALID", "VDI", row["VDI"])
+        return
+    vdi = db.row("VDI", row["VDI"])
     if not vdi["managed"]:
         table.forbid(VBD_OPERATIONS, "VDI_NOT_MANAGED", ref)
     if busy := _busy(vdi):

@@ -42,6 +42,8 @@ def _slot(pool: Pool, vbd: Record) -> str:
     place = f"{vbd['userdevice']:>3}{'' if vbd['currently_attached'] else ' unplugged'}"
     if vbd["empty"]:
         return f"{place} empty"
+    if not pool.db.has("VDI", vbd["VDI"]):
+        return f"{place} forgotten"
     vdi = pool.db.row("VDI", vbd["VDI"])
     if naa := _naa(pool, vdi):
         return f"{place} raw {naa}"

@@ -487,6 +487,11 @@ class Udev(Driver):
     def create(self) -> None:
         """See Driver."""
 
+    def scan(self) -> None:
+        """See Driver: whatever is no file of its directory is forgotten, in use or not; the lab has no such files."""
+        for vdi in self.db.users("SR", self.sr, "VDIs"):
+            self.db.destroy("VDI", vdi)
+
     def vdi_introduce(self, wanted: str, location: str, sm_config: Config) -> str:
         """See Driver: any path is taken; what is not there has no size."""
         unit = self._unit(location)

@@ -102,10 +102,18 @@ def test_the_end_by_a_signal_is_its_own(run: Run) -> None:
     assert run("os.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(60)").status == -signal.SIGTERM
 
 
-def test_what_it_is_at_is_heard_while_it_runs_and_is_none_of_its_output(run: Run) -> None:
+def test_what_it_is_at_is_heard_while_it_runs_and_is_none_of_its_output(run: Run, tmp_path: Path) -> None:
     heard: list[str] = []
-    body = f"from {progress.__name__} import tell\ntell('create')\ntell('wait for größe')\ntime.sleep(0.1)\ntell('done')\nsys.exit(0)"
-    assert run(body, hear=heard.append) == Ended(0, b"", b"")
+    was_heard = tmp_path / "heard"
+
+    def hear(text: str) -> None:
+        heard.append(text)
+        if text == "wait for größe":
+            was_heard.touch()
+
+    waiting = f"while not os.path.exists({str(was_heard)!r}): time.sleep(0.01)"
+    body = f"from {progress.__name__} import tell\ntell('create')\ntell('wait for größe')\n{waiting}\ntell('done')\nsys.exit(0)"
+    assert run(body, hear=hear) == Ended(0, b"", b"")
     assert "wait for größe" in heard
     assert heard[-1] == "done"
 

@@ -14,6 +14,8 @@ import pytest
 import yaml
 
 ROLE = Path(__file__).parents[3] / "roles" / "disks"
+PROVISION = ROLE.parent / "provision"
+PLAYBOOKS = ROLE.parents[1] / "playbooks"
 DEFAULTS = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
 VARIABLES = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())
 
@@ -128,3 +130,29 @@ def test_every_field_of_a_disk_is_in_the_role_s_argument_specs(evaluate: Evaluat
     checked = evaluate("[{'name': 'data'}] | crossvisor.san.checked_disks('app01', 'linux', 'svm', 'volume')")
     assert set(options["disks_wanted"]["options"]) == set(checked["disks"][0])
     assert set(DEFAULTS) == set(options)
+
+
+def test_what_is_special_on_kvm_reaches_the_task_that_attaches() -> None:
+    attach = next(task for task in yaml.safe_load((ROLE / "tasks" / "attach.yml").read_text()) if "ansible.builtin.include_role" in task)
+    told = {name: attach["vars"][f"provision_{name}"] for name in ("single_path", "reservations")}
+    assert told == {"single_path": "{{ disks_single_path }}", "reservations": "{{ disks_disk.reservations }}"}
+    assert DEFAULTS["disks_single_path"] == "refuse"
+
+
+@pytest.mark.parametrize("playbook", ["attach_disk", "grow_disk", "move_disk", "provision_disk"])
+def test_each_playbook_that_gives_a_vm_a_lun_hands_on_what_is_special_on_kvm(playbook: str) -> None:
+    (play,) = yaml.safe_load((PLAYBOOKS / f"{playbook}.yml").read_text())
+    tasks = [inner for task in play["tasks"] for inner in (task, *task.get("block", ()), *task.get("rescue", ()))]
+    giving = [task["vars"] for task in tasks if "provision_assume_unused" in task.get("vars", {}) and "provision_look" not in task["vars"]]
+    assert giving
+    for variables in giving:
+        assert variables["provision_single_path"] == "{{ single_path | default('refuse', true) }}"
+        assert variables["provision_reservations"] == "{{ reservations | default(false) | bool }}"
+
+
+def test_a_reservation_that_nobody_wishes_is_no_wish_that_there_be_none(evaluate: Evaluate) -> None:
+    (attach,) = yaml.safe_load((PROVISION / "tasks" / "attach.yml").read_text())
+    task = attach["block"][0]["crossvisor.san.ptd_attach"]
+    expression = task["reservations"].removeprefix("{{").removesuffix("}}")
+    assert evaluate(expression, provision_reservations=False, omit="omitted") == "omitted"
+    assert evaluate(expression, provision_reservations=True, omit="omitted") is True

@@ -94,7 +94,7 @@ _TEXTS = (
     "place",
 )
 _NUMBERS = ("allocation_unit", "lun_id")
-_FLAGS = ("delete", "force")
+_FLAGS = ("delete", "force", "reservations")
 _LVM_NAMES = ("vg", "lv")
 _FIELDS = (*_TEXTS, *_NUMBERS, *_FLAGS, _LVM)
 _TYPES: Mapping[str, str] = MappingProxyType(

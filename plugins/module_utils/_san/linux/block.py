@@ -55,7 +55,7 @@ class BlockDevices:
         if block and (block in self._disks or multipath.is_map(self._tree, block)):
             names = {self._lun(leaf) for leaf in self._leaves(block)}
             return names.pop() if len(names) == 1 else None
-        return None if block else ScsiName.try_parse(path)
+        return None if block else ScsiName.try_parse(path) or multipath.bound_lun(self._tree, path)
 
     def part(self, path: str) -> FileSystem | None:
         """What a block device that is no whole LUN is a part of: its volume group, or the disks below it. None if it is not there."""

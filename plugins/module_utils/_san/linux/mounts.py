@@ -5,7 +5,8 @@
 """What a Linux machine has mounted and swaps to, by proc(5): `/proc/<pid>/mountinfo` and `/proc/swaps`.
 
 The kernel ends a field with one space and a line with one line end, and writes space, tab, line end and backslash inside a field as three
-octal digits. Everything else may stand in a name as it is, also what Unicode takes for a space or a line end; a source may be empty.
+octal digits, a newer one (fs/proc_namespace.c) a number sign too. Everything else may stand in a name as it is, also what Unicode takes for
+a space or a line end; a source may be empty.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import devices, scsi
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.scsi import Disk, value
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import PATH_DEAD
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 _KIND = "mpath-"
@@ -23,6 +24,9 @@ _DAEMON = "multipathd"
 _GROUPED = ("/dev/mapper/", "/dev/dm-", "/dev/disk/by-id/dm-")
 _TARGETS = "/sys/class/fc_remote_ports"
 _SESSIONS = "/sys/class/iscsi_session"
+_MAPPER = "/dev/mapper"
+_BINDINGS = "/etc/multipath/bindings"
+"""`mpatha 3600a…` a line (multipath.conf(5), user_friendly_names)."""
 _TARGET_ROLE = "target"
 
 
@@ -33,6 +37,8 @@ class Grouping:
     name: ScsiName
     paths: Sequence[str]
     """The kernel's names of the paths by which the LUN is seen, `sda`."""
+    alive: Sequence[str]
+    """Those of them that do I/O, or are not known to do none."""
     map: str
     """The name of the multipath device of this LUN, `mpatha`; empty without one."""
     map_block: str
@@ -87,6 +93,7 @@ def _grouping(
     return Grouping(
         name=name,
         paths=blocks,
+        alive=[disk.block for disk in own if disk.state != PATH_DEAD],
         map=value(tree, f"{devices.CLASS}/{mine[0]}/dm/name") if mine else "",
         map_block=mine[0] if mine else "",
         strangers=[slave for slave in slaves if slave in whose and whose[slave] != name],
@@ -116,6 +123,13 @@ def pathless(tree: Tree) -> dict[str, ScsiName]:
     """The multipath devices without a path, by the kernel's name, and the LUN that each is of."""
     bare = [block for block in multipath_devices(tree) if not tree.children(f"{devices.CLASS}/{block}/slaves")]
     return {block: name for block in bare if (name := lun_of(tree, block))}
+
+
+def bound_lun(tree: Tree, path: str) -> ScsiName | None:
+    """The LUN that multipath keeps a friendly name for, `/dev/mapper/mpatha`, though the machine may not have it now."""
+    directory, _slash, name = path.rpartition("/")
+    rows = (line.split() for line in (tree.text(_BINDINGS) or "").splitlines()) if directory == _MAPPER else ()
+    return next((ScsiName.try_parse(row[1]) for row in rows if len(row) == 2 and row[0] == name), None)
 
 
 def daemon_runs(tree: Tree) -> bool:

@@ -43,6 +43,7 @@ _SPEED = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*(G|M)(?:bit|bps|b/s|bit/s)
 _GBIT = {"g": 1.0, "m": 0.001}
 _NULLS = frozenset({"(null)", "<NULL>"})
 
+_NO_SIZE = "0"
 _PATH_STATES = {
     "running": PATH_ACTIVE,
     "quiesce": PATH_DISABLED,
@@ -95,6 +96,8 @@ class Disk:
     name: ScsiName | None
     state: str
     """As `LunPath.state`."""
+    empty: bool = False
+    """It runs and has no size: it was asked, and the target has no such LUN any more. So it is dead, until it is asked again."""
 
     @property
     def host(self) -> str:
@@ -185,13 +188,10 @@ def _scsi_host(tree: Tree, name: str) -> ScsiHost:
 
 
 def _disk(tree: Tree, address: str, path: str) -> Disk:
-    return Disk(
-        address=address,
-        path=path,
-        block=next(iter(tree.children(f"{path}/block")), ""),
-        name=_name(tree, path),
-        state=_state(tree, path),
-    )
+    block = next(iter(tree.children(f"{path}/block")), "")
+    state = _state(tree, path)
+    empty = state == PATH_ACTIVE and value(tree, f"{path}/block/{block}/size") == _NO_SIZE
+    return Disk(address, path, block, _name(tree, path), PATH_DEAD if empty else state, empty)
 
 
 def _name(tree: Tree, path: str) -> ScsiName | None:

@@ -14,7 +14,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.initiator_name import initiator_kind
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ONLINE, UNKNOWN, Host, Lun, Target
-from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun, ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.hbas import initiators
 
 ISCSI = "iscsi"
@@ -53,7 +53,7 @@ class Presentation:
 
     def targets(self) -> list[Target]:
         """The iSCSI targets in service of the SVM that has the LUN, where it is mapped to an iSCSI initiator. Never raises."""
-        if self._silent:
+        if self._silent or isinstance(self.name, PlannedLun):
             return []
         try:
             lun = self._lun()

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, Overtaken, RemoteError, StepFailed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, Overtaken, RemoteError, StepFailed, TimedOut
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Attempt, Guard, Plan, Step, carry_out, read_back
 
 
@@ -229,6 +229,21 @@ def test_a_step_without_an_undo_does_not_keep_those_before_it() -> None:
 def test_a_lost_answer_is_settled_by_reading_back() -> None:
     assert Put(["a"], "a").settled()
     assert not Put([], "a").settled()
+
+
+@dataclass
+class Slow(Put):
+    """A change on which the system still works when the answer is lost."""
+
+    def settle(self) -> None:
+        if self.trouble == "never at rest":
+            raise TimedOut("it is still busy")
+        self.world.append(self.word)
+
+
+def test_a_lost_answer_is_read_back_only_when_the_system_has_come_to_rest() -> None:
+    assert Slow([], "a").settled()
+    assert not Slow(["a"], "a", "never at rest").settled()
 
 
 def test_a_lost_answer_of_what_was_not_done_stops_the_plan() -> None:

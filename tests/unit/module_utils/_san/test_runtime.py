@@ -76,6 +76,12 @@ class TestALargeResult:
         assert {name: said[name] for name in ("changed", *LARGE)} == {"changed": False, **LARGE}
         assert said == self.said(capsys, "no such secret", large=())
 
+    @pytest.mark.parametrize("count", [499, 500, 501, 1200])
+    def test_of_any_length_is_told_whole(self, capsys: pytest.CaptureFixture[str], count: int) -> None:
+        with module() as there, pytest.raises(SystemExit):
+            runtime.run(there, lambda: {"changed": False, "rows": [{"vm": number} for number in range(count)]}, large=["rows"])
+        assert json.loads(capsys.readouterr().out)["rows"] == [{"vm": number} for number in range(count)]
+
     @pytest.mark.parametrize("secret", ["räum", '"1"', "</script>", "1099511627776"])
     def test_never_tells_a_secret_in_whatever_spelling(self, capsys: pytest.CaptureFixture[str], secret: str) -> None:
         said = self.said(capsys, secret)

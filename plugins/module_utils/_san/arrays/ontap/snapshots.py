@@ -191,8 +191,8 @@ def _refuse_to_delete(place: Place, one: Snapshot, wish: SnapshotRemoval) -> Non
         raise Refused(f"{title} was not taken by the run {wish.made_by} and stays: delete it by its name when nobody needs it.")
     if not one.made_by and not wish.any_owner:
         raise Refused(
-            f"{title} was not taken by this collection and stays: delete it on the array, or say with {option('any_owner', 'true')} that "
-            "it may go."
+            f"{title} was not taken by this collection and stays: delete it on the array, or let lun_snapshot take "
+            "those of others too (any_owner)."
         )
     if one.owners:
         raise Refused(f"{title} is needed by {', '.join(one.owners)} and stays: end that first.")

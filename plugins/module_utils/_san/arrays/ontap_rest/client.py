@@ -166,7 +166,7 @@ class OntapClient:
             ) from error
         if not in_time:
             raise ChangeUnfinished(
-                f"Job {uuid} of array {self.connection} ({request}) is still {job.get('state', 'unknown')} after {timeout:g} s: "
+                f"Job {uuid} of array {self.connection} ({request}) is still {job['state']} after {timeout:g} s: "
                 "follow it with `job show`, and run this task again when it has ended."
             )
         if job["state"] == "failure":

@@ -66,9 +66,9 @@ class Contents:
 
 
 def read(kernel: Kernel, disk: GuestDisk) -> Contents | None:
-    """What the disk carries, None where that cannot be told: not root, or no wipefs. Raises a `CrossvisorError`."""
+    """What the disk carries, None where that cannot be told: not root, no wipefs, no path to it. Raises a `CrossvisorError`."""
     devices = [disk.device, *(partition.device for partition in disk.partitions)]
-    if not all(map(kernel.may_read, devices)):
+    if disk.lifeless or not all(map(kernel.may_read, devices)):
         return None
     said = kernel.tool("wipefs", "--no-act", "--json", "--output", "DEVICE,TYPE", *devices)
     if said is None:

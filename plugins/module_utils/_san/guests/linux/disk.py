@@ -21,6 +21,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.devices 
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.scsi import Disk, value
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import PATH_DEAD
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName, from_vpd80
 
 _BLOCK = "/sys/class/block"
@@ -70,6 +71,11 @@ class GuestDisk:
     def map_name(self) -> str:
         """What dm-multipath's tools call its device: `mpathb`."""
         return self.multipath.rpartition("/")[2]
+
+    @property
+    def lifeless(self) -> bool:
+        """Whether none of the paths of a multipath device does I/O: who reads from it, or writes, may wait for ever."""
+        return bool(self.map) and all(path.state == PATH_DEAD for path in self.paths)
 
     @property
     def blocks(self) -> list[str]:

@@ -26,6 +26,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
+_RETRIES = "10"
+"""How often `multipath` tries, a second apart, to flush a device that somebody still waits for."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ class Rescan:
         """Let the kernel read size and identity from the LUN, which may have grown, or be another one behind the same address."""
         seen = self._find()
         for path in seen.paths if seen else ():
-            if path.state != PATH_DEAD:
+            if path.state != PATH_DEAD or path.empty:
                 self.kernel.order(f"{path.path}/rescan", "1")
         self._resize_map()
 
@@ -210,6 +212,11 @@ class Rescan:
         devices = _named(disk.paths)
         if not all(path.block for path in disk.paths):
             return TimedOut(f"LUN {name} is there as {devices}, but no disk driver took it {seconds}: load sd_mod")
+        if disk.lifeless:
+            return TimedOut(
+                f"LUN {name} is there as {devices}, but the array does not answer on any of these paths {seconds}: check that it is online "
+                "there and mapped to this machine, and see 'multipath -ll'"
+            )
         if disk.claimed and not disk.multipath:
             return TimedOut(f"dm-multipath claims {devices} of LUN {name}, but made no device of it {seconds}: see 'multipath -ll'")
         if len(disk.paths) > 1 and not disk.multipath:
@@ -241,12 +248,14 @@ class Rescan:
             )
 
     def _remove(self, disk: GuestDisk) -> None:
-        if disk.paths[0].block:
+        if disk.paths[0].block and not disk.lifeless:
             self.kernel.flush(disk.device)
         if not disk.named:
             return
+        if disk.lifeless:
+            self._tool("multipathd", "disablequeueing", "map", disk.map_name)
         if disk.map:
-            self._tool("multipath", "-f", disk.map_name)
+            self._tool("multipath", *(("-R", _RETRIES) if disk.lifeless else ()), "-f", disk.map_name)
         for path in disk.paths:
             self.kernel.remove(path.path)
         self._wait_until_gone(disk)

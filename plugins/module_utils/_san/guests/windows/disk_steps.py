@@ -378,8 +378,8 @@ class Grow(DiskStep):
     def do(self) -> None:
         partition = only_partition(self.session)
         self._size_before = only_volume(self.session).size_bytes
-        limits = {"SizeMin": "uint64", "SizeMax": "uint64"}
-        most = self.session.on_partition("GetSupportedSize", partition.object_id, outputs=limits, repeatable=True).integer("SizeMax") or 0
+        limits = self.session.on_partition("GetSupportedSize", partition.object_id, outputs={"SizeMax": "uint64"}, repeatable=True)
+        most = limits.integer("SizeMax") or 0
         if most <= partition.size_bytes:
             raise Refused(
                 f"The volume on {self.session.disk_in_words()} cannot grow although {growth(self.layout)} bytes are free behind it: "

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
-    CrossvisorError,
     Overtaken,
     Refused,
     RemoteError,
@@ -91,13 +90,9 @@ class _VmStep(Step):
 
     vm: VmChange
 
-    def settled(self) -> bool:
+    def settle(self) -> None:
         """Whatever the host still does for this VM has to end before what is read back tells anything."""
-        try:
-            self.vm.settle()
-        except CrossvisorError:
-            return False
-        return super().settled()
+        self.vm.settle()
 
 
 @dataclass

@@ -191,10 +191,12 @@ class DetachDisk(Step):
             raise RemoteError(f"VM {self.vm.name} still has LUN {self.name} after the change: look at libvirt's log.")
 
     def undo(self) -> None:
-        """Attach it again where it was: as the same source at the same address."""
+        """Attach it again where it was: as the same source at the same address, if that still is the LUN and answers."""
         pair = self.vm.pair()
         missing = self.parts & ~pair.targets_with(self._is_same)
         if missing:
+            if self.disk.source and self.disk.source.type == "block":
+                host_lun.source(self.vm.host, self.name, host_lun.ALLOW)
             self.vm.host.attach(self.vm.uuid, self.disk.xml, missing)
 
     def before(self) -> Mapping[str, Any]:

@@ -5,7 +5,9 @@
 """The files of a Linux host that tell of its adapters, disks and mounts, as one archive: a shell script that packs them, and the unpacking.
 
 Whoever has a copy sends its mark along, and gets a new one only if anything has changed since: what disks, paths and devices there are,
-how large and in which state, what is built on them, mounted or claimed.
+how large and in which state, what is built on them, mounted or claimed. A host is packed again if that has changed meanwhile: paths of a
+LUN and what lies on them come one after the other, and a multipath device that is seen above a path, and whose own files were listed
+before, would be taken for a use of the LUN.
 
 Files of sysfs say that they have 4096 bytes; GNU tar pads what is missing with zeros, which whoever reads them takes off. Those of procfs
 say that they are empty, and are copied before they are packed. Binary attributes (`vpd_pg83`) are lost; `wwid` tells the same name. Of
@@ -30,7 +32,9 @@ _ATTRIBUTES = (
     "negotiated_linkrate node_name partition persistent_address persistent_port port_name port_speed port_state proc_name protocol roles "
     "sas_address size speed state subsysnqn subsystem_vendor symbolic_name targetname transport type uuid vendor wwid"
 )
-_COPIED = "proc/self/mountinfo proc/1/mountinfo proc/swaps etc/iscsi/initiatorname.iscsi etc/os-release etc/nvme/hostnqn"
+_COPIED = (
+    "proc/self/mountinfo proc/1/mountinfo proc/swaps etc/iscsi/initiatorname.iscsi etc/multipath/bindings etc/os-release etc/nvme/hostnqn"
+)
 
 _CLAIMED = "crossvisor-claimed"
 _CLAIMS = """
@@ -47,8 +51,7 @@ for block in sorted(os.listdir("/sys/class/block")):
 """
 """Which block devices nobody can open exclusively (`linux.exclusive`), by the host's own Python: no shell can open so.
 
-Asked of disks and of what is built on them, because for a moment it keeps everybody else from claiming the device. Asked again when all
-that is copied has been listed: paths of a LUN come one after the other, and of one that is listed without a claim nobody could tell.
+Asked of disks and of what is built on them, because for a moment it keeps everybody else from claiming the device.
 """
 
 _MARK = "crossvisor-mark"
@@ -64,40 +67,49 @@ _CHANGING_FILES = (
 """By what a change is noticed, beside what is copied. A look is many times as cheap as a copy: as few processes as can be."""
 _DISCOVERIES = "etc/iscsi/send_targets var/lib/iscsi/send_targets"
 
+_ATTEMPTS = "1 2 3 4 5"
+"""How often a host is packed that does not come to rest meanwhile; the last copy is taken as it is."""
+
 _SCRIPT = f"""cd / || exit 1
 known=KNOWN
 copy=$(mktemp -d) || exit 1
-trap 'rm -rf "$copy" "$copy.list"' EXIT
-set --
-for file in {_COPIED}; do if [ -r "$file" ]; then set -- "$@" "$file"; fi; done
-cp --parents "$@" $(grep -lsx multipathd proc/[0-9]*/comm) "$copy"
-claims() {{
+trap 'rm -rf "$copy" "$copy.list" "$copy.tar"' EXIT
+look() {{
+    rm -rf "${{copy:?}}"/*
+    set --
+    for file in {_COPIED}; do if [ -r "$file" ]; then set -- "$@" "$file"; fi; done
+    cp --parents "$@" $(grep -lsx multipathd proc/[0-9]*/comm) "$copy"
     for python in python3 /usr/libexec/platform-python; do
         command -v "$python" >/dev/null 2>&1 && "$python" -IS -c '{_CLAIMS}' >"$copy/{_CLAIMED}" 2>/dev/null && break
     done
+    mark=$({{
+        cat "$copy"/proc/*/* "$copy/proc/swaps" "$copy/{_CLAIMED}"
+        find {_CHANGING_LINKS} -type l -printf '%p %l\\n'
+        grep -H . {_CHANGING_FILES}
+    }} 2>/dev/null | sha256sum)
+    mark=${{mark%% *}}
 }}
-claims
-mark=$({{
-    cat "$copy"/proc/*/* "$copy/proc/swaps" "$copy/{_CLAIMED}"
-    find {_CHANGING_LINKS} -type l -printf '%p %l\\n'
-    grep -H . {_CHANGING_FILES}
-}} 2>/dev/null | sha256sum)
-mark=${{mark%% *}}
+look
 if [ -n "$known" ] && [ "$known" = "$mark" ]; then echo {SAME.decode()}; exit; fi
-echo "$mark" >"$copy/{_MARK}"
 set -- -name size
 for name in {_ATTRIBUTES}; do set -- "$@" -o -name "$name"; done
-{{
-    for class in {_CLASSES}; do find "sys/class/$class" -mindepth 1 -maxdepth 1; done
-    find sys/block sys/dev/block sys/bus/pci/devices dev/disk dev/mapper -type l
-    find sys/devices/pci* -type f -name class
-    find dev -maxdepth 2 '(' -type b -o -type l -lname '*dm-*' ')'
-    find {_DISCOVERIES} -mindepth 1 -maxdepth 1 -type d
-    find sys/devices -type l '(' -name device -o -name driver -o -path '*/slaves/*' -o -path '*/holders/*' ')' \
-        -o -type f ! -path '*/power/*' '(' "$@" ')'
-}} 2>/dev/null >"$copy.list"
-claims
-tar -c --no-recursion --ignore-failed-read -T "$copy.list" -C "$copy" $(cd "$copy" && find . -type f) 2>/dev/null | gzip -1
+for attempt in {_ATTEMPTS}; do
+    packed=$mark
+    echo "$packed" >"$copy/{_MARK}"
+    {{
+        for class in {_CLASSES}; do find "sys/class/$class" -mindepth 1 -maxdepth 1; done
+        find sys/block sys/dev/block sys/bus/pci/devices dev/disk dev/mapper -type l
+        find sys/devices/pci* -type f -name class
+        find dev -maxdepth 2 '(' -type b -o -type l -lname '*dm-*' ')'
+        find {_DISCOVERIES} -mindepth 1 -maxdepth 1 -type d
+        find sys/devices -type l '(' -name device -o -name driver -o -path '*/slaves/*' -o -path '*/holders/*' ')' \
+            -o -type f ! -path '*/power/*' '(' "$@" ')'
+    }} 2>/dev/null >"$copy.list"
+    tar -c -f "$copy.tar" --no-recursion --ignore-failed-read -T "$copy.list" -C "$copy" $(cd "$copy" && find . -type f) 2>/dev/null
+    look
+    [ "$mark" = "$packed" ] && break
+done
+gzip -1 <"$copy.tar"
 """
 
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import deadline, progress
@@ -104,18 +104,20 @@ def _link(host: KvmHost, name: ScsiName, single_path: str, wait: Wait) -> str:
     tree = host.tree()
     if tree is None:
         return _link_untold(host, name, single_path)
-    rescan.identify(host, multipath.grouping(tree, name).paths)
     until = wait.clock() + min(deadline.left(_MAP_SECONDS, f"the multipath device of LUN {name}"), _MAP_SECONDS)
     while True:
+        rescan.identify(host, multipath.grouping(tree, name).paths)
         tree = host.tree() or tree
         found = multipath.grouping(tree, name)
         _refuse_mixed(host, found)
+        _refuse_lifeless(host, found)
         if (found.map or single_path == ALLOW or not found.expected) and found.is_linked(tree):
             return found.link
         if wait.clock() >= until:
             raise Refused(_why_not(host.name, found, single_path))
         progress.tell(f"waiting for multipathd and udev on {host.name} to make the device of LUN {name}")
         wait.sleep(_POLL_SECONDS)
+        tree = host.tree() or tree
 
 
 def _link_untold(host: KvmHost, name: ScsiName, single_path: str) -> str:
@@ -149,13 +151,25 @@ def _refuse_mixed(host: KvmHost, found: Grouping) -> None:
         )
 
 
+def _refuse_lifeless(host: KvmHost, found: Grouping) -> None:
+    """Raise `Refused` when no path does I/O: a multipath device then keeps its opener waiting, and QEMU stands with all of its VM."""
+    if not found.alive:
+        raise Refused(
+            f"Host {host.name} has LUN {found.name} by {_counted(found.paths)}, and the array answers on none: check that it is online "
+            "there and mapped to the initiators of this host (hba_info lists them), then run this task again."
+        )
+
+
+def _counted(paths: Sequence[str]) -> str:
+    return f"{len(paths)} paths ({', '.join(paths)})" if len(paths) > 1 else f"one path ({paths[0]})"
+
+
 def _why_not(host: str, found: Grouping, single_path: str) -> str:
     """Why the LUN is not given to a VM, after it was waited for."""
-    told = f"{len(found.paths)} paths ({', '.join(found.paths)})" if len(found.paths) > 1 else f"one path ({found.paths[0]})"
     if found.map or single_path == ALLOW or not found.expected:
         return f"Host {host} has LUN {found.name} and no link {found.link} to it yet: see what udev does there (udevadm settle)."
     by_word = f"or give the VM a single path with {option('single_path', ALLOW)}"
-    lacking = f"Host {host} has LUN {found.name} by {told} and no multipath device of it"
+    lacking = f"Host {host} has LUN {found.name} by {_counted(found.paths)} and no multipath device of it"
     if not found.daemon:
         return f"{lacking}, because multipathd does not run there: start it (systemctl start multipathd), {by_word}."
     if len(found.paths) > 1:

@@ -21,6 +21,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Pl
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 _PATIENCE = 60.0
+_RETRIES = "10"
+"""How often `multipath` tries, a second apart, to flush a device that is open."""
 
 
 def plan_release(host: KvmHost, name: ScsiName) -> Plan:
@@ -35,6 +37,10 @@ class Devices:
 
     paths: Sequence[str]
     map: str
+    alive: bool = True
+    """Whether any path does I/O."""
+    daemon: bool = False
+    """Whether multipathd runs."""
 
     def __str__(self) -> str:
         return ", ".join([*([f"/dev/mapper/{self.map}"] if self.map else []), *(f"/dev/{path}" for path in self.paths)])
@@ -47,7 +53,7 @@ def _found(host: KvmHost, name: ScsiName) -> Devices | None:
         device = host.storage(()).device_of(name)
         return Devices(host_lun.paths(device), "") if device else None
     found = multipath.grouping(tree, name)
-    return Devices(found.paths, found.map) if found.paths or found.map else None
+    return Devices(found.paths, found.map, bool(found.alive), found.daemon) if found.paths or found.map else None
 
 
 @dataclass
@@ -97,6 +103,24 @@ class RemoveDevice(Step):
 
     def _remove(self, found: Devices | None) -> None:
         if found and found.map:
-            self.host.access.run(["multipath", "-f", found.map], _PATIENCE)
+            self._flush(found)
         if found and found.paths:
             self.host.access.write([(f"/sys/block/{path}/device/delete", "1") for path in found.paths])
+
+    def _flush(self, found: Devices) -> None:
+        """End the multipath device. One without a path that does I/O keeps whoever reads it waiting, such as udev, and so stays open."""
+        run = self.host.access.run
+        if found.alive:
+            run(["multipath", "-f", found.map], _PATIENCE)
+            return
+        run(_queueing(found, "disablequeueing", "fail_if_no_path"), _PATIENCE)
+        try:
+            run(["multipath", "-R", _RETRIES, "-f", found.map], _PATIENCE)
+        except RemoteError:
+            run(_queueing(found, "restorequeueing", "queue_if_no_path"), _PATIENCE)
+            raise
+
+
+def _queueing(found: Devices, command: str, message: str) -> list[str]:
+    """How multipath is told what to do with requests for which there is no path (multipathd(8), the kernel's dm-mpath.c)."""
+    return ["multipathd", command, "map", found.map] if found.daemon else ["dmsetup", "message", found.map, "0", message]

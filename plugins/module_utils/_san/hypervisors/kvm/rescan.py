@@ -15,7 +15,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kv
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import devices, multipath, scsi
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.multipath import Grouping
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import PATH_ACTIVE, PATH_DEAD
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import PATH_ACTIVE
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import libvirt_session
 
@@ -27,8 +27,8 @@ _RESIZE_SECONDS = 60.0
 def rescan(host: KvmHost, name: ScsiName) -> None:
     """Let every SAN adapter of the host look for LUNs, and the host read this one's size anew: every path's, then the multipath device's.
 
-    Where the host does not find it, every path that does I/O is asked which LUN it is: the array may have given the number of another LUN
-    to this one, of which Linux takes no notice. Targets of iscsi-direct pools are asked anew at each look.
+    Where the host does not find it, every path whose target answers is asked which LUN it is: the array may have given another
+    LUN's number to this one, of which Linux takes no notice. Targets of iscsi-direct pools are asked anew at each look.
 
     Raises why a target did not answer when the host has no other way to the LUN, because then no rescan can help; and `Refused` where the
     adapters are out of reach and QEMU's own initiator knows no target either.
@@ -68,7 +68,7 @@ def _read_again(host: KvmHost, name: ScsiName) -> None:
     tree = host.tree()
     found = multipath.grouping(tree, name) if tree else None
     if tree and found and not found.paths:
-        identify(host, _doing_io(tree))
+        identify(host, _answering(tree))
     elif tree and found and found.map and _has_grown(tree, found):
         host.access.run(["multipathd", "resize", "map", found.map], _RESIZE_SECONDS)
 
@@ -78,16 +78,20 @@ def _ask_again(path: str) -> Order:
 
 
 def _has_grown(tree: Tree, found: Grouping) -> bool:
-    """Whether every path that is alive is larger than the multipath device, which takes over the size of one of them, be it smaller."""
-    dead = {disk.block for disk in scsi.disks(tree) if disk.state == PATH_DEAD}
-    sizes = [devices.device_size(tree, path) for path in found.paths if path not in dead]
-    return min(sizes, default=0) > devices.device_size(tree, found.map_block)
+    """Whether a multipath device may take over the size of its paths, which is that of any of them, be it smaller.
+
+    One that is out of reach may know an old size; one without size is there and would be the new one.
+    """
+    sizes = {path: devices.device_size(tree, path) for path in found.paths}
+    told = [size for path, size in sizes.items() if path in found.alive or not size]
+    return min(told, default=0) > devices.device_size(tree, found.map_block)
 
 
-def _doing_io(tree: Tree) -> list[str]:
-    """The paths to LUNs over SAN adapters that do I/O."""
+def _answering(tree: Tree) -> list[str]:
+    """The paths over SAN adapters whose target answers, be it that it has no such LUN any more."""
     ports = {port.removeprefix("host") for port in _san_ports(tree)}
-    return [disk.block for disk in scsi.disks(tree) if disk.block and disk.state == PATH_ACTIVE and disk.address.split(":")[0] in ports]
+    paths = (disk for disk in scsi.disks(tree) if disk.block and disk.address.split(":")[0] in ports)
+    return [disk.block for disk in paths if disk.state == PATH_ACTIVE or disk.empty]
 
 
 def _san_ports(tree: Tree) -> list[str]:

@@ -43,7 +43,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
-from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import PAGE_SIZE, VimSession
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import moid_in
 
 
@@ -119,21 +119,28 @@ class VMware:
         self._session.close()
 
     def _estate_on(self, paths: properties.Paths, only: Homes) -> Estate:
-        """First what VMs lie on, then only those that are wanted: two reads, whatever the number of VMs.
+        """First what VMs lie on, then only those that are wanted: two or three reads, whatever the number of VMs.
 
-        Nothing but a VM's hardware tells whether it has a raw disk, and no query selects by it: all are asked for, and few understood.
+        Nothing but a VM's hardware tells whether it has a raw disk, and no query selects by it: all are asked for it, and few understood.
         """
         of_vms = {properties.VIRTUAL_MACHINE: paths[properties.VIRTUAL_MACHINE]}
         below = {kind: wanted for kind, wanted in paths.items() if kind not in of_vms}
         below[properties.DATASTORE] = (*paths[properties.DATASTORE], properties.VMS_OF_DATASTORE)
         estate = Estate(self._session.retrieve(below))
         wanted = only(Inventory(hosts=estate.hosts, file_systems=estate.file_systems, devices=estate.devices))
-        listed = estate.machines_on(wanted.file_systems)
+        listed = set(estate.machines_on(wanted.file_systems))
+        if wanted.raw_disks and len(listed) > PAGE_SIZE:
+            estate.take(self._session.retrieve(of_vms, trim=partial(_if_wanted, listed)))
+            return estate
         if wanted.raw_disks:
-            estate.take(self._session.retrieve(of_vms, trim=partial(_if_wanted, frozenset(listed))))
-        else:
-            estate.take(self._session.retrieve(of_vms, {properties.VIRTUAL_MACHINE: listed}, trim=machines.trimmed))
+            listed |= self._with_raw_disks()
+        estate.take(self._session.retrieve(of_vms, {properties.VIRTUAL_MACHINE: sorted(listed)}, trim=machines.trimmed))
         return estate
+
+    def _with_raw_disks(self) -> set[str]:
+        """The ids of the VMs that may have a raw disk, by nothing but their hardware."""
+        hardware = {properties.VIRTUAL_MACHINE: [properties.DEVICES_OF_VM]}
+        return {record.moid for record in self._session.retrieve(hardware, trim=machines.if_raw_disk)}
 
     def _devices(self, hosts: Iterable[str]) -> list[ScsiDevice]:
         read = self._session.retrieve({properties.HOST: [properties.LUNS]}, {properties.HOST: list(hosts)})

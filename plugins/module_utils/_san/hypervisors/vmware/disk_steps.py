@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
-    CrossvisorError,
     Overtaken,
     Refused,
     RemoteError,
@@ -37,13 +36,9 @@ class _VmStep(Step):
     vm: VmChange
     name: ScsiName
 
-    def settled(self) -> bool:
+    def settle(self) -> None:
         """Whatever the endpoint still does for this VM has to end before what is read back tells anything."""
-        try:
-            self.vm.settle()
-        except CrossvisorError:
-            return False
-        return super().settled()
+        self.vm.settle()
 
 
 @dataclass

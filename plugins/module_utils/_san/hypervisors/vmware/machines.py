@@ -75,6 +75,7 @@ _RAW_DISK = b"RawDisk"
 """In the names of all types of backings that are devices (VirtualDiskRawDisk…BackingInfo)."""
 _TOLD = f"<name>{properties.DEVICES_OF_VM}</name>".encode()
 _NOT_TOLD = b"<missingSet"
+_END_OF_PROPERTY, _END_OF_ID = b"</propSet>", b"</obj>"
 _POWER_STATES: Mapping[str, str] = {"poweredOn": POWERED_ON, "poweredOff": POWERED_OFF, "suspended": SUSPENDED}
 _BUS_SHARING: Mapping[str, str] = {"physicalSharing": PHYSICAL, "virtualSharing": VIRTUAL}
 _MODES: Mapping[str, str] = {word: mode for mode, word in COMPATIBILITY.items()}
@@ -113,8 +114,17 @@ def unreadable(record: ObjectRecord) -> Use | None:
 
 
 def may_have_raw_disk(record: bytes) -> bool:
-    """Whether a VM may have a LUN as a disk, by its record as it came: also one whose hardware was not told, or not all of it."""
-    return _RAW_DISK in record or _TOLD not in record or _NOT_TOLD in record
+    """Whether a VM may have a LUN as a disk, by its record as it came: also one whose hardware was not told, or not all of it.
+
+    What is missing stands behind all that was told (ObjectContent), which spares most records from being searched for it.
+    """
+    all_told = _TOLD in record and (record.endswith(_END_OF_PROPERTY) or _NOT_TOLD not in record)
+    return not all_told or _RAW_DISK in record
+
+
+def if_raw_disk(record: bytes) -> bytes:
+    """Of the record of a VM that may have a LUN as a disk, as it came, only the id; nothing of any other."""
+    return record.partition(_END_OF_ID)[0] + _END_OF_ID if may_have_raw_disk(record) else b""
 
 
 def trimmed(record: bytes) -> bytes:

@@ -15,6 +15,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.ba
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import (
     host_lun,
     machines,
+    passing_steps,
     places,
     probing,
     repositories,
@@ -63,12 +64,13 @@ def plan_attach(session: XapiSession, vm: VirtualMachine, wish: DiskWish) -> Pla
         return _plan_rest(change, now, has[0][1], wish)
     *_ahead, place = places.choose_each(now.units(change.offered(now.ref), wish.leaving), wish.slots)
     by_adapter = _over_fibre_channel(session, now, wish)
-    _refuse_other_mode(wish, by_adapter)
-    provided = _repository_of_its_own(change, now, wish) if by_adapter else _by_target(change, now, wish.name)
+    on_it = by_adapter and (wish.fc_method or SR) == SR
+    _refuse_other_mode(wish, on_it)
+    provided = _by_adapter(change, now, wish) if by_adapter else _by_target(change, now, wish.name)
     shared = wish.sharing == MULTI_WRITER
     sharing = [ShareDisk(change, wish.name)] if shared and not by_adapter and not _is_sharable(now, wish.name) else []
     plug = [PlugDisk(change, wish.name)] if now.running else []
-    return Plan([*provided, *sharing, ConnectDisk(change, wish.name, place, shared), *plug], _remarks(now, wish.name, by_adapter))
+    return Plan([*provided, *sharing, ConnectDisk(change, wish.name, place, shared), *plug], _remarks(now, wish, by_adapter))
 
 
 def plan_detach(session: XapiSession, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
@@ -100,37 +102,56 @@ def _over_fibre_channel(session: XapiSession, now: Observed, wish: DiskWish) -> 
     made anew.
     """
     name = wish.name
+    listed = {now.estate.sr[vdi["SR"]]["type"] for _ref, vdi in now.estate.vdis_of(name)}
+    if listed:
+        return repositories.ISCSI not in listed
     if now.estate.own_repository(name):
         return True
-    if now.estate.vdis_of(name):
-        return False
     if host_lun.shown_by_adapter(session, now.estate.master, name):
         return True
     return not now.estate.repositories_of(repositories.ISCSI) and not target_steps.unknown_targets(now.estate, wish)
 
 
-def _refuse_other_mode(wish: DiskWish, by_adapter: bool) -> None:
-    """Raise `Refused` for a mode that the LUN cannot have the way that it is reached."""
-    mode = VIRTUAL if by_adapter else PHYSICAL
+def _refuse_other_mode(wish: DiskWish, on_it: bool) -> None:
+    """Raise `Refused` for a mode that the LUN cannot have the way that it is handed on."""
+    mode = VIRTUAL if on_it else PHYSICAL
     if wish.mode not in (None, mode):
-        protocol = "Fibre Channel, by which the guest gets a disk on it" if by_adapter else "iSCSI, by which the guest gets the LUN itself"
-        raise Refused(f"LUN {wish.name} cannot be attached in mode {wish.mode}: the pool reaches it over {protocol}; leave mode out.")
+        way = "over Fibre Channel as an SR, by which the guest gets a disk on it" if on_it else "so that the guest gets the LUN itself"
+        raise Refused(f"LUN {wish.name} cannot be attached in mode {wish.mode}: the pool hands it on {way}; leave mode out.")
 
 
 def _by_target(change: VmChange, now: Observed, name: ScsiName) -> list[Step]:
     return [] if now.estate.vdis_of(name) else [FindDisk(change, name)]
 
 
+def _by_adapter(change: VmChange, now: Observed, wish: DiskWish) -> list[Step]:
+    """The steps that hand on a LUN over Fibre Channel the way that was asked for. Raises `Refused` where it is handed on otherwise."""
+    method = wish.fc_method or SR
+    own = now.estate.own_repository(wish.name)
+    if method == SR:
+        return _repository_of_its_own(change, now, wish)
+    if own:
+        raise Refused(f"LUN {wish.name} is an SR of its own, which fc_method {method} would bypass: leave fc_method out.")
+    if method == UDEV:
+        passing_steps.home(now)
+    managed = [(now.estate.sr[vdi["SR"]], vdi) for _ref, vdi in now.estate.vdis_of(wish.name) if vdi["managed"]]
+    for sr, vdi in managed:
+        if sr["type"] != method or repositories.marked(vdi) != wish.name:
+            raise Refused(
+                f"LUN {wish.name} is the VDI {vdi['name_label'] or vdi['uuid']} of SR {sr['name_label']} already, which somebody else has "
+                "made: forget it there first, or ask for the fc_method by which it was made."
+            )
+    step = passing_steps.ChooseDisk if method == HBA else passing_steps.IntroduceDevice
+    return [] if managed else [step(change, wish.name, wish.sharing == MULTI_WRITER)]
+
+
 def _repository_of_its_own(change: VmChange, now: Observed, wish: DiskWish) -> list[Step]:
     """The steps that make a LUN over Fibre Channel a repository with one volume, as far as they are not done.
 
-    Raises `Refused` for the ways that bypass the vendor's support, and for a pool that does not offer the type.
+    Raises `Refused` for a pool that does not offer the type, and for a LUN that is handed on otherwise.
     """
-    method = wish.fc_method or SR
-    if method != SR:
-        raise Refused(
-            f"fc_method {method} is not available in this version: leave it out for {SR}, which makes LUN {wish.name} an SR of its own."
-        )
+    if any(vdi["managed"] and now.estate.sr[vdi["SR"]]["type"] in repositories.PASSING for _ref, vdi in now.estate.vdis_of(wish.name)):
+        raise Refused(f"LUN {wish.name} is handed on as it is by an SR of the pool: ask for the fc_method ({HBA}, {UDEV}) that did it.")
     offered = change.session.read("SR.get_supported_types")
     if probing.LVM_FC not in offered:
         raise Refused(
@@ -158,8 +179,13 @@ def _is_sharable(now: Observed, name: ScsiName) -> bool:
     return any(vdi["sharable"] for _ref, vdi in now.estate.vdis_of(name))
 
 
-def _remarks(now: Observed, name: ScsiName, by_adapter: bool) -> list[str]:
-    if by_adapter:
-        vm = now.vm["name_label"]
+def _remarks(now: Observed, wish: DiskWish, by_adapter: bool) -> list[str]:
+    vm, name, method = now.vm["name_label"], wish.name, wish.fc_method or SR
+    if not by_adapter:
+        return []
+    if method == SR:
         return [f"The guest of VM {vm} sees a disk on LUN {name}, not the LUN itself: over Fibre Channel, XAPI supports nothing else."]
-    return []
+    bound = (
+        f", VM {vm} runs on this host alone, and its SR must not be scanned, which would make it forget the LUN" if method == UDEV else ""
+    )
+    return [f"LUN {name} is handed on by fc_method {method}, which the vendor does not support{bound}."]

@@ -32,6 +32,12 @@ class Observed:
         """Whether a change has to reach the guest, too."""
         return str(self.vm["power_state"]) == machines.RUNNING
 
+    def homeless(self, sr: Record) -> list[str]:
+        """The name of the VM's own host, if a repository of one host is not plugged in there."""
+        homes = [ref for ref in (self.vm["resident_on"], self.vm["affinity"]) if ref in self.estate.host][:1]
+        attached = self.estate.attached_hosts(sr)
+        return [self.estate.host[ref]["name_label"] for ref in homes if self.estate.host[ref]["uuid"] not in attached]
+
     def vbds_of(self, name: ScsiName) -> list[tuple[str, Record]]:
         """The VBDs by which the VM has the LUN, with their references."""
         drives = ((ref, self.estate.vbd[ref]) for ref in self.vm["VBDs"] if ref in self.estate.vbd)

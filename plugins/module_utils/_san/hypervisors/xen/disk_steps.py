@@ -11,12 +11,19 @@ from __future__ import annotations
 
 import uuid as uuids
 import xmlrpc.client
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Overtaken, Refused, RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import host_lun, machines, probing, repositories, rescan
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import (
+    host_lun,
+    machines,
+    passing_steps,
+    probing,
+    repositories,
+    rescan,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.changing import Observed, VmChange
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.faults import explained
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.places import Place
@@ -39,8 +46,9 @@ class _VmStep(Step):
         return self._found(now)[1]
 
     def _found(self, now: Observed) -> tuple[str, Record]:
-        """The one VDI that is the LUN, with its reference."""
-        found = now.estate.vdis_of(self.name)
+        """The one VDI that is the LUN, with its reference; one that its driver only lists counts where there is no other."""
+        listed = now.estate.vdis_of(self.name)
+        found = [(ref, vdi) for ref, vdi in listed if vdi.get("managed", True)] or listed
         if not found:
             raise NotFound(
                 f"No SR of the pool lists LUN {self.name} any more: check that the array maps it to all hosts, then run this task again."
@@ -200,7 +208,7 @@ class ConnectDisk(_VmStep):
         others = now.estate.users(vdi)
         if others and not self.sharing:
             raise Refused(f"The VDI of LUN {self.name} is a disk of VM {', '.join(others)} by now: detach it there first.")
-        unplugged = now.estate.without(sr)
+        unplugged = now.estate.without(sr) if sr["shared"] else now.homeless(sr)
         if unplugged:
             raise Refused(
                 f"SR {sr['name_label']}, which has LUN {self.name}, is not plugged in on {', '.join(unplugged)}, where VM {self.vm.name} "
@@ -208,6 +216,22 @@ class ConnectDisk(_VmStep):
             )
         if sr["type"] == repositories.ISCSI:
             self._refuse_unless_shown(now, vdi, sr)
+        elif sr["type"] in repositories.PASSING:
+            self._refuse_unless_seen(now, vdi, sr)
+
+    def _refuse_unless_seen(self, now: Observed, vdi: Record, sr: Record) -> None:
+        """The same of a LUN that adapters for Fibre Channel show."""
+        host = now.estate.master if sr["shared"] else passing_steps.home(now)
+        shown = host_lun.shown_by_adapter(self.vm.session, host, self.name)
+        if shown is None:
+            raise NotFound(f"No adapter for Fibre Channel shows LUN {self.name} any more: map it to all hosts of the pool.")
+        if shown.size_bytes != machines.number(vdi["virtual_size"]):
+            raise Refused(
+                f"SR {sr['name_label']} has LUN {self.name} with {vdi['virtual_size']} bytes and the adapter shows {shown.size_bytes}: "
+                "let the hosts go of it (state=released), then run this task again."
+            )
+        there = probing.repositories_on(self.vm.session, host, probing.LVM_FC, {}, self.name)
+        self._refuse_carried(there)
 
     def _refuse_unless_shown(self, now: Observed, vdi: Record, sr: Record) -> None:
         """Raise `Refused` when the target shows the LUN with another size, or when the LUN carries a storage repository of anybody's."""
@@ -225,7 +249,11 @@ class ConnectDisk(_VmStep):
                 f"SR {sr['name_label']} has LUN {self.name} with {vdi['virtual_size']} bytes and the target shows {lun.size_bytes}: "
                 "scan the SR, then run this task again."
             )
-        there = probing.repositories_on(self.vm.session, now.estate.master, probing.LVM_ISCSI, target.device_config, self.name)
+        self._refuse_carried(
+            probing.repositories_on(self.vm.session, now.estate.master, probing.LVM_ISCSI, target.device_config, self.name)
+        )
+
+    def _refuse_carried(self, there: Sequence[probing.CarriedRepository]) -> None:
         if there:
             raise Refused(
                 f"LUN {self.name} carries the storage repository {', '.join(map(str, there))} of another pool, or a forgotten one, and "

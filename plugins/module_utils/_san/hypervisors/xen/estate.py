@@ -143,6 +143,10 @@ class Estate:
         attached = self.attached_hosts(sr)
         return [host.name for host in self.hosts if host.state != UNREACHABLE and host.id not in attached]
 
+    def can_be_unplugged(self, sr: Record) -> bool:
+        """Whether every host that has a repository plugged in is live; one that is down keeps the pool from forgetting it."""
+        return all(self.is_live(pbd["host"]) for pbd in self.pbds(sr) if pbd["currently_attached"])
+
     def is_live(self, ref: str) -> bool:
         """Whether a host (reference) is there and answers."""
         return ref in self.host and self._state(self.host[ref]) != UNREACHABLE
@@ -299,7 +303,10 @@ class Estate:
         """VMs with a disk that is a LUN of which the driver does not tell which."""
         for ref, vm in self.vm.items():
             for vbd in self.disks_of(ref) if machines.is_machine(vm) else ():
-                if vbd["VDI"] in self.vdi:
+                if vbd["VDI"] not in self.vdi and vbd["currently_attached"]:
+                    how = f"has the disk SCSI({machines.BUS}:{vbd['userdevice']}), whose VDI the pool has forgotten"
+                    yield Use("VM", vm["name_label"], vm["uuid"], how)
+                elif vbd["VDI"] in self.vdi:
                     vdi, sr, name = self.behind(vbd)
                     if sr["type"] in PASSING and name is None:
                         how = f"has the disk {vdi['name_label'] or vdi['uuid']} of SR {sr['name_label']}, which does not tell its LUN"

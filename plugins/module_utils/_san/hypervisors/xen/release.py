@@ -19,7 +19,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xe
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import host_lun, rescan, target_steps
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.estate import Estate
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.faults import explained
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.repositories import LISTING
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.repositories import (
+    ISCSI,
+    LISTING,
+    PASSING,
+    is_passing_mark,
+    marked,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import UNREACHABLE, Use
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Attempt, Plan, Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
@@ -37,8 +43,9 @@ def plan_release(session: XapiSession, name: ScsiName) -> Plan:
     seen = estates.read(session)
     own = seen.own_repository(name)
     repository: list[Step] = [ForgetRepository(session, name, own[1])] if own else []
-    disks = [ForgetDisk(session, name, vdi) for _ref, vdi in _passed_on(seen, name)]
-    return Plan([*repository, *disks]) + target_steps.plan_take_back(session, seen, name)
+    disks = [ForgetDisk(session, name, vdi, seen.sr[vdi["SR"]]["type"] != ISCSI) for _ref, vdi in _forgettable(seen, name)]
+    empty = [ForgetPassing(session, name, sr) for _ref, sr in _for_nothing_else(seen, name) if seen.can_be_unplugged(sr)]
+    return Plan([*repository, *disks, *empty]) + target_steps.plan_take_back(session, seen, name)
 
 
 def plan_forget(session: XapiSession, name: ScsiName) -> Plan:
@@ -47,7 +54,7 @@ def plan_forget(session: XapiSession, name: ScsiName) -> Plan:
     Every host looks then.
     """
     seen = estates.read(session)
-    return Plan([NoticeLoss(session, name, _passed_on(seen, name)), LookAgain(session, name)])
+    return Plan([NoticeLoss(session, name, _listed(seen, name)), LookAgain(session, name)])
 
 
 def in_service(session: XapiSession, hosts: Sequence[str], name: ScsiName) -> list[Use]:
@@ -59,9 +66,69 @@ def in_service(session: XapiSession, hosts: Sequence[str], name: ScsiName) -> li
     return [Use("host", names[host], host, "has it in service as an SR", name, way_out=_LET_GO) for host in hosts if host in attached]
 
 
-def _passed_on(seen: Estate, name: ScsiName) -> list[tuple[str, Record]]:
-    """The VDIs of the LUN that the driver lists by itself; what somebody has introduced by hand is left to them."""
+def _listed(seen: Estate, name: ScsiName) -> Found:
+    """The VDIs of the LUN that a driver lists by itself, and drops by itself when the LUN is gone."""
     return [(ref, vdi) for ref, vdi in seen.vdis_of(name) if seen.sr[vdi["SR"]]["type"] in LISTING]
+
+
+def _forgettable(seen: Estate, name: ScsiName) -> Found:
+    """The VDIs of the LUN that a scan of `iscsi` brings back, or that this collection made; what others have made is left to them."""
+    found = [(ref, vdi, seen.sr[vdi["SR"]]["type"]) for ref, vdi in seen.vdis_of(name)]
+    return [(ref, vdi) for ref, vdi, kind in found if kind == ISCSI or (kind in PASSING and marked(vdi) == name)]
+
+
+def _for_nothing_else(seen: Estate, name: ScsiName) -> Found:
+    """The repositories that this collection made to hand on LUNs over Fibre Channel, and that hand on no other."""
+    made = [(ref, sr) for ref, sr in seen.sr.items() if sr["type"] in PASSING and is_passing_mark(sr)]
+    return [(ref, sr) for ref, sr in made if all(seen.lun(vdi) == name for vdi in map(seen.vdi.get, sr["VDIs"]) if vdi and vdi["managed"])]
+
+
+@dataclass
+class ForgetPassing(Step):
+    """Unplug and forget a repository that hands on nothing any more; one that does by now stays."""
+
+    session: XapiSession
+    name: ScsiName
+    sr: Record
+
+    def __post_init__(self) -> None:
+        self.title = f"unplug and forget SR {self.sr['name_label']} of type {self.sr['type']}, on which nothing else is"
+
+    def done(self) -> bool:
+        return False
+
+    def do(self) -> None:
+        seen = estates.read(self.session)
+        try:
+            for ref, sr in self._still(seen):
+                for pbd in sr["PBDs"]:
+                    if seen.pbd[pbd]["currently_attached"]:
+                        self._change("PBD.unplug", pbd)
+                self._change("SR.forget", ref)
+        except OutcomeUnknown:
+            raise
+        except CrossvisorError:
+            self.undo()
+            raise
+
+    def settled(self) -> bool:
+        return not self._still(estates.read(self.session))
+
+    def undo(self) -> None:
+        """Plug it in again where it is still there."""
+        seen = estates.read(self.session)
+        for _ref, sr in self._still(seen):
+            for pbd in sr["PBDs"]:
+                if not seen.pbd[pbd]["currently_attached"] and seen.is_live(seen.pbd[pbd]["host"]):
+                    self._change("PBD.plug", pbd)
+
+    def _still(self, seen: Estate) -> Found:
+        same = [(ref, sr) for ref, sr in _for_nothing_else(seen, self.name) if sr["uuid"] == self.sr["uuid"]]
+        return [(ref, sr) for ref, sr in same if not any(seen.users(seen.vdi[vdi]) for vdi in sr["VDIs"])]
+
+    def _change(self, method: str, ref: str) -> None:
+        with explained(f"SR {self.sr['name_label']} was not let go of by {method}"):
+            self.session.change(method, ref, timeout=self.session.connection.timeout)
 
 
 @dataclass
@@ -123,21 +190,23 @@ class ForgetRepository(Step):
 
 @dataclass
 class ForgetDisk(Step):
-    """Drop the record of the LUN's VDI. Undone by a scan."""
+    """Drop the record of the LUN's VDI. Undone by a scan; in a repository of another type than `iscsi` there is no way back."""
 
     session: XapiSession
     name: ScsiName
     vdi: Record
+    lasting: bool = False
 
     def __post_init__(self) -> None:
         self.title = f"forget the VDI of LUN {self.name}"
+        self.final = self.lasting
 
     def done(self) -> bool:
         return False
 
     def do(self) -> None:
         seen = estates.read(self.session)
-        for ref, vdi in _passed_on(seen, self.name):
+        for ref, vdi in _forgettable(seen, self.name):
             if any(vbd in seen.vbd for vbd in vdi["VBDs"]):
                 raise Refused(f"A VM has got LUN {self.name} as a disk in the meantime: detach it there first.")
             with explained(f"The VDI of LUN {self.name} was not forgotten"):
@@ -147,7 +216,7 @@ class ForgetDisk(Step):
         """Nothing: a scan of somebody else's may have listed it again, as long as the array shows it."""
 
     def settled(self) -> bool:
-        return not _passed_on(estates.read(self.session), self.name)
+        return not _forgettable(estates.read(self.session), self.name)
 
     def undo(self) -> None:
         rescan.rescan(self.session)
@@ -175,11 +244,11 @@ class NoticeLoss(Step):
 
     def do(self) -> None:
         seen = estates.read(self.session)
-        there = {vdi["SR"] for _ref, vdi in _passed_on(seen, self.name)}
+        there = {vdi["SR"] for _ref, vdi in _listed(seen, self.name)}
         rescan.scan(self.session, [(ref, seen.sr[ref]) for ref in sorted(there)], self.session.connection.timeout)
 
     def verify(self) -> None:
-        if _passed_on(estates.read(self.session), self.name):
+        if _listed(estates.read(self.session), self.name):
             raise Refused(f"LUN {self.name} is still presented by the array to the pool: unmap it there first.")
 
 

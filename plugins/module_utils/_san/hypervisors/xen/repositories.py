@@ -28,6 +28,7 @@ RUN = "crossvisor.san"
 """The key in `other_config` under which an object bears the mark of the run that made it."""
 _MARK = re.compile(r"LUN (?P<lun>naa\.[0-9a-f]+)(?:, (?P<size>[0-9]+) bytes)?, made by crossvisor\.san(?: in run (?P<run>[0-9a-f-]+))?")
 _TARGET_MARK = re.compile(r"LUNs of the target (?P<iqn>\S+), made by crossvisor\.san in run (?P<run>[0-9a-f-]+)")
+_PASSING_MARK = re.compile(r"LUNs over Fibre Channel, made by crossvisor\.san in run (?P<run>[0-9a-f-]+)")
 _DISK_OF_THE_HOST = re.compile(r"/dev/disk/by-id/(?:(?!scsi-|wwn-|dm-)|scsi-[01S]ATA)|/dev/nvme")
 
 
@@ -42,6 +43,16 @@ def target_mark(iqn: str, run: str) -> str:
     return f"LUNs of the target {iqn}, made by crossvisor.san in run {run}"
 
 
+def passing_mark(run: str) -> str:
+    """The description of a repository that this collection makes to hand on LUNs over Fibre Channel as they are."""
+    return f"LUNs over Fibre Channel, made by crossvisor.san in run {run}"
+
+
+def is_passing_mark(record: Record) -> bool:
+    """Whether this collection made the repository for that."""
+    return bool(_PASSING_MARK.fullmatch(str(record.get("name_description", ""))))
+
+
 def marked_target(record: Record) -> str:
     """The target for which this collection made the repository; empty for anybody else's."""
     found = _TARGET_MARK.fullmatch(str(record.get("name_description", "")))
@@ -51,7 +62,7 @@ def marked_target(record: Record) -> str:
 def marked_run(record: Record) -> str:
     """The run that made the object, by its description; empty where it is not told."""
     text = str(record.get("name_description", ""))
-    found = _MARK.fullmatch(text) or _TARGET_MARK.fullmatch(text)
+    found = _MARK.fullmatch(text) or _TARGET_MARK.fullmatch(text) or _PASSING_MARK.fullmatch(text)
     return (found["run"] or "") if found else ""
 
 

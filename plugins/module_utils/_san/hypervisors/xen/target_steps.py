@@ -52,8 +52,11 @@ def unknown_targets(seen: Estate, wish: DiskWish) -> list[IscsiLogin]:
 
 
 def plan_take_back(session: XapiSession, seen: Estate, name: ScsiName) -> Plan:
-    """The steps that take back the repositories of targets that this collection made and that list nothing but the LUN, or nothing."""
-    return Plan([ForgetTarget(session, name, sr) for _ref, sr in _lasting_for(seen, name)])
+    """The steps that take back the repositories of targets that this collection made and that list nothing but the LUN, or nothing.
+
+    One that a host which is down has plugged in stays for a later run: no LUN needs that it goes.
+    """
+    return Plan([ForgetTarget(session, name, sr) for _ref, sr in _lasting_for(seen, name) if seen.can_be_unplugged(sr)])
 
 
 def _lasting_for(seen: Estate, name: ScsiName) -> Iterator[tuple[str, Record]]:

@@ -55,6 +55,7 @@ def test_a_disk_gets_what_is_usual_on_linux() -> None:
         "lun_id": 0,
         "delete": False,
         "force": False,
+        "reservations": False,
         "lvm": {},
     }
 

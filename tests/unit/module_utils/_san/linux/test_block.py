@@ -62,6 +62,14 @@ def test_what_lies_on_a_multipath_device_without_paths_still_lies_on_its_lun(tmp
     assert list(found["/data"].extents) == list(found["vg:vg-b"].extents) == by_id(NAME.naa)
 
 
+@pytest.mark.parametrize(("path", "name"), [("/dev/mapper/mpathc", OTHER), ("/dev/mapper/mpathd", None), ("/srv/mpathc", None)])
+def test_a_friendly_name_that_the_host_does_not_have_now_names_the_lun_that_multipath_keeps_it_for(
+    tmp_path: Path, path: str, name: ScsiName | None
+) -> None:
+    kept = {"/etc/multipath/bindings": f"# Multipath bindings, Version : 1.0\nmpathb {NAME.wwid}\nmpathc {OTHER.wwid}"}
+    assert BlockDevices(Tree(plant(tmp_path, SAN_HOST, kept)), "h1").whole(path) == name
+
+
 def test_a_logical_volume_is_a_part_of_its_group(blocks: BlockDevices) -> None:
     assert blocks.part("/dev/vg-a/data") == FileSystem("vg:vg-a", "vg-a", "lvm", ["h1"], by_id(GROUPED))
 

@@ -32,19 +32,20 @@ _MOUNTS = st.builds(
 )
 
 
-def escaped(text: str) -> str:
-    """A field as the kernel writes it: fs/proc_namespace.c escapes space, tab, line end and backslash, and nothing else."""
-    return "".join(f"\\{ord(letter):03o}" if letter in " \t\n\\" else letter for letter in text)
+def escaped(text: str, marks: str) -> str:
+    """A field as a kernel writes it that escapes these characters (fs/proc_namespace.c)."""
+    return "".join(f"\\{ord(letter):03o}" if letter in marks else letter for letter in text)
 
 
-def line(mount: Mount, root: str, optional: list[str]) -> str:
-    after = f"- {escaped(mount.kind)} {escaped(mount.source)} rw,seclabel"
-    return " ".join(["36", "25", mount.device, escaped(root), escaped(mount.place), "rw,relatime", *optional, after])
+def line(mount: Mount, root: str, optional: list[str], marks: str) -> str:
+    kind, source, root, place = (escaped(text, marks) for text in (mount.kind, mount.source, root, mount.place))
+    return " ".join(["36", "25", mount.device, root, place, "rw,relatime", *optional, f"- {kind} {source} rw,seclabel"])
 
 
+@pytest.mark.parametrize("marks", [" \t\n\\", " \t\n\\#"], ids=["older kernels", "newer ones"])
 @given(st.lists(st.tuples(_MOUNTS, _TEXT.map("/{}".format), _OPTIONAL), max_size=4))
-def test_every_table_that_the_kernel_writes_is_read_as_it_was_meant(rows: list[tuple[Mount, str, list[str]]]) -> None:
-    text = "".join(f"{line(*row)}\n" for row in rows)
+def test_every_table_that_the_kernel_writes_is_read_as_it_was_meant(marks: str, rows: list[tuple[Mount, str, list[str]]]) -> None:
+    text = "".join(f"{line(*row, marks)}\n" for row in rows)
     assert parse_mounts(text) == [mount for mount, _root, _optional in rows]
 
 

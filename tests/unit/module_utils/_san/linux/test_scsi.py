@@ -56,6 +56,13 @@ def test_a_lun_is_lost_when_its_last_path_is(tmp_path: Path) -> None:
     assert (device.state, device.paths_live, device.paths_dead) == ("lost", 0, 2)
 
 
+@pytest.mark.parametrize(("access", "state"), [("active/optimized", "lost"), ("active/non-optimized", "lost"), ("standby", "ok")])
+def test_a_path_that_runs_and_has_no_size_leads_to_no_lun_any_more_unless_it_stands_by(tmp_path: Path, access: str, state: str) -> None:
+    unmapped = {f"{FIRST_TARGET}/7:0:0:1/block/sdb/size": "0", f"{FIRST_TARGET}/7:0:0:1/access_state": access}
+    (device,) = scsi_devices(Tree(plant(tmp_path, TWO_PATHS, unmapped)), "db01")
+    assert device.state == state
+
+
 def test_disks_without_a_name_are_not_taken_for_one(tmp_path: Path) -> None:
     disks = {**scsi_disk("0:0:0:0", "sda", FIRST_TARGET), **scsi_disk("0:0:1:0", "sdb", SECOND_TARGET)}
     assert [(device.device, device.name) for device in scsi_devices(Tree(plant(tmp_path, disks)), "db01")] == [

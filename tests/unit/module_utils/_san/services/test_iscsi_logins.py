@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import IscsiLogin
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Portal, Target
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.iscsi_logins import logins
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.presentation import Presentation
 from tests.unit.ports import NAME, OTHER, MemoryArray, MemoryHypervisor, lun
@@ -67,6 +68,12 @@ def test_an_array_that_does_not_have_the_lun_or_does_not_answer_tells_none(array
     assert logins(None, asking(array))() == ()
     array.error = "It says no."
     assert logins(None, asking(array))() == ()
+
+
+def test_of_a_lun_that_does_not_exist_yet_nobody_is_asked(array: MemoryArray) -> None:
+    planned = Presentation(lambda: array, MemoryHypervisor([]), PlannedLun("svm:/vol/v/l"))
+    assert logins(None, planned)() == ()
+    assert array.calls == []
 
 
 def test_a_target_that_is_not_in_service_is_none(array: MemoryArray) -> None:

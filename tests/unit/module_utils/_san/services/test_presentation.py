@@ -52,6 +52,7 @@ def test_hosts_none_of_whose_initiators_sees_the_lun_wait_in_vain(presentation: 
     )
     array.lun = replace(array.lun, mappings=())
     assert "no initiator of esx1, esx2 on array" in presentation.in_vain(HOSTS)
+    assert not presentation.mapped
 
 
 @pytest.mark.parametrize("state", ["offline", "space_error"])

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from socket import create_server, socket
+from socket import SHUT_RDWR, create_server, socket
 
 Script = Callable[[socket], None]
 _LENGTH = re.compile(r"(?i)\r\ncontent-length: (\d+)")
@@ -73,7 +73,6 @@ def serving(scripts: Sequence[Script], tls: ssl.SSLContext | None) -> Iterator[S
     """Serve one connection after the other, the last script again and again, until the block ends."""
     server = Server()
     with create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(0.05)
         server.port = listener.getsockname()[1]
         thread = threading.Thread(target=_accept, args=(listener, list(scripts), tls, server))
         thread.start()
@@ -81,6 +80,7 @@ def serving(scripts: Sequence[Script], tls: ssl.SSLContext | None) -> Iterator[S
             yield server
         finally:
             server.stop.set()
+            listener.shutdown(SHUT_RDWR)  # wakes who waits for a connection
             thread.join()
 
 

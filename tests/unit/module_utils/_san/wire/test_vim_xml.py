@@ -115,7 +115,7 @@ def test_a_reply_that_declares_entities_is_none() -> None:
         records(hostile)
 
 
-def test_memory_of_an_object_is_given_back_before_the_next() -> None:
+def test_memory_of_an_object_is_given_back_when_the_next_one_is_there() -> None:
     objects = [vsphere.contents("VirtualMachine", f"vm-{number}", {"name": "n"}) for number in range(50)]
     stream = ReplyStream(io.BytesIO(vsphere.page(objects)))
     *_others, last = stream

@@ -112,7 +112,7 @@ def serving(certificates: Certificates) -> Iterator[Server]:
         )
     )
     there.answers["session.login_with_password"] = "OpaqueRef:session"
-    thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.05})
+    thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
         yield there

@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import WithdrawWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.backend import OntapArray
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
     AuthenticationFailed,
     ConnectionFailed,
@@ -43,6 +44,13 @@ def cluster(generation: int, major: int, minor: int) -> Reply:
 
 def test_nothing_is_sent_before_something_is_asked(backend: OntapRest, array: Endpoint) -> None:
     assert array.asked == []
+
+
+def test_whoever_closes_it_closes_its_connection(backend: OntapRest, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[object] = []
+    monkeypatch.setattr(OntapClient, "close", lambda client: closed.append(client))
+    backend.close()
+    assert closed == [backend._client]
 
 
 class TestWhoTheArrayIs:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -34,8 +35,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     OutcomeUnknown,
     RemoteError,
 )
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.https import HttpsSession
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.limits import MOST_EMPTY_PAGES
-from tests.unit.ontap import PASSWORD, Endpoint, Reply, error, job, records
+from tests.unit.ontap import PASSWORD, USERNAME, Endpoint, Reply, error, job, records
 
 SERIALS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=12, max_size=12)
 DEEP = '{"records": ' + "[" * 200_000 + "]" * 200_000 + "}"
@@ -57,6 +59,22 @@ class Clock:
 def client(array: Endpoint) -> OntapClient:
     clock = Clock()
     return OntapClient(array.connection, clock.time, clock.sleep, page_size=2)
+
+
+def test_a_request_logs_in_and_asks_for_json(client: OntapClient, array: Endpoint) -> None:
+    array.answer(Reply(body={"version": {}}))
+    client.get("/cluster", ("version",))
+    (asked,) = array.asked
+    assert asked.headers["Accept"] == "application/json"
+    assert asked.headers["Authorization"] == f"Basic {b64encode(f'{USERNAME}:{PASSWORD}'.encode()).decode()}"
+    assert (asked.body, asked.headers.get("Content-Type")) == (None, None)
+
+
+def test_a_client_that_is_closed_keeps_no_connection(client: OntapClient, array: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[object] = []
+    monkeypatch.setattr(HttpsSession, "close", lambda session: closed.append(session))
+    client.close()
+    assert closed == [client._http]
 
 
 class TestAQueryValue:
@@ -81,6 +99,12 @@ class TestAQueryValue:
         assert [serial for chunk in chunks for serial in chunk] == serials
         assert all(len(quote("|".join(map(literal, chunk)), safe="")) <= 3000 for chunk in chunks)
 
+    def test_of_many_is_cut_into_as_few_chunks_as_hold_them(self) -> None:
+        assert in_chunks(["a/"] * 3, limit=14) == [["a/", "a/"], ["a/"]], "a slash and what parts two values are three octets each"
+        assert in_chunks(["a/"] * 2, limit=13) == [["a/"], ["a/"]]
+        assert in_chunks(["", ""]) == [["", ""]]
+        assert [len(chunk) for chunk in in_chunks(["a"] * 1501)] == [750, 750, 1]
+
     def test_of_a_few_is_one_chunk(self) -> None:
         assert in_chunks(["a", "b"]) == [["a", "b"]]
         assert in_chunks([]) == []
@@ -102,6 +126,12 @@ class TestRecords:
         wanted = {"serial_number": "a*bcdefghijk", "name": "wanted"}
         array.answer(records(wanted, {"serial_number": "axbcdefghijk", "name": "stranger"}, {"name": "without"}))
         assert client.records("/storage/luns", ("name",), {"serial_number": ["a*bcdefghijk"]}) == [wanted]
+
+    def test_come_in_pages_of_a_thousand_unless_it_is_said_otherwise(self, array: Endpoint) -> None:
+        array.answer(records())
+        OntapClient(array.connection).records("/storage/luns", (), {"name": ["/vol/a b"]})
+        (asked,) = array.asked
+        assert asked.target == "/api/storage/luns?name=%2Fvol%2Fa%20b&fields=&max_records=1000"
 
     def test_match_by_any_item_of_a_list(self, client: OntapClient, array: Endpoint) -> None:
         lif = {"services": ["data_core", "data_nfs"]}
@@ -156,16 +186,51 @@ class TestTheWrongProduct:
             Reply(400, {"error": "bad request"}),
             Reply(200, {"records": ["a", "b"]}),
             Reply(200, {"records": {}}),
+            Reply(300, {"records": []}),
             Reply(text=DEEP),
             Reply(400, text=DEEP),
         ],
-        ids=["page", "no such page", "other error", "other object", "list", "other refusal", "texts", "no list", "deep", "deep refusal"],
+        ids=[
+            "page",
+            "no such page",
+            "other error",
+            "other object",
+            "list",
+            "other refusal",
+            "texts",
+            "no list",
+            "not done",
+            "deep",
+            "deep refusal",
+        ],
     )
     def test_is_told_from_ontap(self, client: OntapClient, array: Endpoint, reply: Reply) -> None:
         array.answer(reply)
         with pytest.raises(ConnectionFailed, match=r"The endpoint 127\.0\.0\.1:\d+ does not answer as ONTAP \(.+\): check array\.hostname"):
             client.records("/storage/luns", (), {})
         assert len(array.asked) == 1
+
+    def test_is_told_by_what_it_sends(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(Reply(404, text="<html/>", headers={"Content-Type": "text/html"}))
+        with pytest.raises(ConnectionFailed, match=r"\(GET /api/cluster gave HTTP 404 with text/html\)"):
+            client.get("/cluster", ("version",))
+
+    def test_is_told_by_a_missing_field(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(*[Reply(200, {"name": "x", "uuid": "y"})] * 3)
+        with pytest.raises(ConnectionFailed, match=r"\(GET /api/cluster gave no version\)"):
+            client.get("/cluster", ("version", "name"))
+        assert client.get("/cluster", ("name", "version"))["uuid"] == "y"
+        assert client.get("/cluster", ("*",))["uuid"] == "y"
+
+    def test_is_told_by_records_that_cannot_be_read(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(records({"size": "x"}))
+        with pytest.raises(ConnectionFailed, match=r"as ONTAP \(GET /api/storage/luns gave a record whose size is 'x'\)"):
+            client.read("/storage/luns", ("size",), {}, lambda record: number_at(record, "size"))
+
+    def test_is_told_by_an_object_that_cannot_be_read(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(Reply(body={"size": "x"}))
+        with pytest.raises(ConnectionFailed, match=r"as ONTAP \(GET /api/storage/luns/1 gave a record whose size is 'x'\)"):
+            client.read_one("/storage/luns/1", ("size",), lambda record: number_at(record, "size"))
 
     def test_is_no_refusal_of_a_write_that_it_says_was_done(self, client: OntapClient, array: Endpoint) -> None:
         array.answer(Reply(text=DEEP))
@@ -182,6 +247,22 @@ class TestARefusal:
         assert str(told.value) == (
             f"The specified volume was not found (array {array.connection}, error 917927): correct the name of the volume, or create it."
         )
+
+    @pytest.mark.parametrize(
+        ("said", "told"),
+        [
+            ("No room..", "No room (array"),
+            ("", "no reason given (array"),
+            (f"{'a ' * 499}bcd", f"{'a ' * 499}… (array"),
+            (f"{'a ' * 499}bc", f"{'a ' * 499}bc (array"),
+        ],
+        ids=["full stops", "nothing", "more than a thousand characters", "a thousand characters"],
+    )
+    def test_is_told_in_one_sentence(self, client: OntapClient, array: Endpoint, said: str, told: str) -> None:
+        array.answer(error(400, "1", said))
+        with pytest.raises(RemoteError) as raised:
+            client.post("/storage/luns", {}, 10)
+        assert str(raised.value) == f"{told} {array.connection}, error 1)."
 
     def test_goes_by_the_code_and_not_by_the_status(self, client: OntapClient, array: Endpoint) -> None:
         array.answer(error(500, "5374242", "A LUN already exists."))
@@ -247,6 +328,22 @@ class TestAJob:
             client.post("/storage/luns", {}, 60)
         assert told.value.code == "28"
 
+    def test_is_looked_at_less_and_less_often_until_its_time_is_over(self, array: Endpoint) -> None:
+        clock, pauses = Clock(), list[float]()
+
+        def sleep(seconds: float) -> None:
+            pauses.append(seconds)
+            clock.sleep(seconds)
+
+        client = OntapClient(array.connection, clock.time, sleep)
+        assert not client.wait_for(lambda: False, 17.7)
+        assert pauses == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0])
+
+    def test_is_not_waited_for_once_its_time_is_over(self, array: Endpoint) -> None:
+        client = OntapClient(array.connection, lambda: 0.0, lambda _seconds: pytest.fail("it waits"))
+        assert not client.wait_for(lambda: False, 0.0)
+        assert client.wait_for(lambda: True, 0.0)
+
     def test_that_does_not_end_is_named(self, client: OntapClient, array: Endpoint) -> None:
         array.answer(JOB, *[job("running")] * 6)
         with pytest.raises(ChangeUnfinished, match=r"Job job-1 of array .* \(POST /api/storage/luns\) is still running after 3 s"):
@@ -265,13 +362,16 @@ class TestAJob:
 
 
 class TestAValue:
-    record: Record = MappingProxyType({"name": "x", "size": 1, "yes": True, "list": [{"n": 1}], "deep": [[[]]], "null": None})
+    record: Record = MappingProxyType(
+        {"name": "x", "size": 1, "yes": True, "list": [{"n": 1}], "deep": [[[]]], "mixed": [{}, 1], "null": None}
+    )
 
     def test_is_of_its_type(self) -> None:
         assert (text_at(self.record, "name"), number_at(self.record, "size")) == ("x", 1)
         assert entries_at(self.record, "list") == [{"n": 1}]
 
     def test_may_have_a_default(self) -> None:
+        assert number_at(self.record, "size", 0) == 1
         assert (text_at(self.record, "null", ""), number_at(self.record, "name.size", 0), entries_at(self.record, "none")) == ("", 0, [])
 
     @pytest.mark.parametrize(
@@ -285,6 +385,7 @@ class TestAValue:
             (number_at, "yes", "a record whose yes is True"),
             (entries_at, "name", "a record whose name is 'x'"),
             (entries_at, "deep", "a record whose deep is a list"),
+            (entries_at, "mixed", "a record whose mixed is a list"),
         ],
     )
     def test_of_another_type_is_told(self, read: Callable[[Record, str], object], path: str, text: str) -> None:

@@ -245,6 +245,42 @@ def test_what_a_lost_lun_has_left_stays_while_it_is_used(tmp_path: Path) -> None
     assert kernel.orders == []
 
 
+def lifeless(kernel: PlayedKernel) -> None:
+    """A multipath device none of whose paths does I/O."""
+    lost(kernel, LUN)
+    kernel.show(SECOND)
+    next((kernel.root / SECOND.directory[1:]).glob("block/*/size")).write_text("0\n")
+    kernel.multipath(LUN, SECOND)
+
+
+def test_a_multipath_device_without_a_path_that_answers_is_told_and_never_read(tmp_path: Path) -> None:
+    kernel = PlayedKernel(tmp_path)
+    lifeless(kernel)
+    with pytest.raises(
+        TimedOut, match=r"is there as /dev/sdb \(2:0:0:1\), /dev/sdc .*, but the array does not answer on any of these paths"
+    ):
+        work(kernel).present(check_mode=False)
+    assert work(kernel).gathered().result()["disk"]["content"] is None
+    assert kernel.flushed == []
+
+
+def test_who_waits_for_a_multipath_device_without_paths_is_let_go_before_it_goes(tmp_path: Path) -> None:
+    kernel = PlayedKernel(tmp_path)
+    lifeless(kernel)
+    kernel.says.update(multipathd="ok", multipath="")
+    work(kernel).absent(check_mode=False)
+    assert kernel.flushed == []
+    assert kernel.calls == [("multipathd", "disablequeueing", "map", "mpathb"), ("multipath", "-R", "10", "-f", "mpathb")]
+
+
+def test_a_path_without_a_lun_is_asked_again_and_one_that_is_out_of_reach_is_not(tmp_path: Path) -> None:
+    kernel = PlayedKernel(tmp_path)
+    lifeless(kernel)
+    with pytest.raises(TimedOut):
+        work(kernel).present(check_mode=False)
+    assert [path for path, _words in kernel.orders if path.endswith("/rescan")] == [f"{SECOND.directory}/rescan"]
+
+
 def test_a_disk_that_nobody_uses_is_flushed_and_forgotten(tmp_path: Path) -> None:
     kernel = PlayedKernel(tmp_path)
     kernel.show(LUN)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -30,17 +31,23 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows
     only_volume,
     refuse_other_content,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.layout import Layout, Partition
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.layout import Layout, Partition, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.session import Session
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.wish import VolumeWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import GPT, MBR, HostDisk
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim_types import CimInstance
 from tests.lab.hyperv.media import RAW
 from tests.unit.windows_guest import GIB, Bench
 
 MAKING: tuple[Callable[[Session, VolumeWish], Step], ...] = (Initialise, MakePartition, Format)
 Making = Callable[[Session, VolumeWish], Step]
 TIB = 1024**4
+MIB = 1024**2
+FORMATTED = Partition("id", 1, MIB, GIB, volume_path="\\\\?\\Volume{1}\\")
+UNFORMATTED = Partition("id", 1, MIB, GIB, volume_path="\\\\?\\Volume{2}\\")
+WITHOUT_VOLUME = Partition("id", 1, MIB, GIB)
+VOLUMES = (Volume("id", "\\\\?\\Volume{1}\\", file_system="NTFS"), Volume("id", "\\\\?\\Volume{2}\\"))
 
 
 @pytest.fixture
@@ -65,6 +72,33 @@ def made(bench: Bench, *kinds: Making) -> tuple[Session, list[Step]]:
     carry_out(*steps)
     assert all(step.done() for step in steps)
     return session, steps
+
+
+def awaited(monkeypatch: pytest.MonkeyPatch, session: Session, step: Step) -> Callable[[Layout], bool]:
+    """What the step waits for before it judges what Windows has made of it."""
+    found: list[Callable[[Layout], bool]] = []
+
+    def await_volume(ready: Callable[[Layout], bool]) -> Layout:
+        found.append(ready)
+        return session.layout
+
+    monkeypatch.setattr(session, "await_volume", await_volume)
+    step.verify()
+    (ready,) = found
+    return ready
+
+
+def calls(monkeypatch: pytest.MonkeyPatch, session: Session, target: str, *answers: CimInstance) -> list[tuple[str, Any]]:
+    """The calls of the disk's, a partition's or a volume's methods, which do not reach it, with what each is given last."""
+    made: list[tuple[str, Any]] = []
+    waiting = list(answers)
+
+    def call(method: str, *arguments: Any, **_how: Any) -> CimInstance | None:
+        made.append((method, arguments[-1]))
+        return waiting.pop(0) if waiting else None
+
+    monkeypatch.setattr(session, f"on_{target}", call)
+    return made
 
 
 def test_each_step_takes_itself_back_and_only_once(bench: Bench) -> None:
@@ -114,6 +148,75 @@ def test_differences_tell_before_and_after(bench: Bench) -> None:
         "make a partition over the whole of": ({"partitions": 0}, {"partitions": 1}),
         "make the file system NTFS on": ({"file_system": "", "label": ""}, {"file_system": "NTFS", "label": "data"}),
     }
+
+
+@pytest.mark.parametrize(("style", "told"), [(RAW, "RAW"), (MBR, "MBR"), (GPT, "GPT"), (7, "unknown")])
+def test_a_partition_table_is_told_by_its_name(bench: Bench, monkeypatch: pytest.MonkeyPatch, style: int, told: str) -> None:
+    session = bench.session()
+    step = Initialise(session, bench.wish())
+    monkeypatch.setattr(Session, "layout", Layout(HostDisk(1, bench.name, GIB, "id", style=style)))
+    assert step.before() == {"partition_style": told}
+
+
+@pytest.mark.parametrize(
+    ("partitions", "ready"),
+    [((), True), ((WITHOUT_VOLUME,), False), ((UNFORMATTED,), False), ((FORMATTED,), True)],
+    ids=["no partition", "no volume", "no file system", "a file system"],
+)
+def test_a_disk_that_comes_online_is_waited_for_until_its_file_system_is_mounted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, partitions: tuple[Partition, ...], ready: bool
+) -> None:
+    session = bench.session()
+    carry_out(BringOnline(session))
+    is_ready = awaited(monkeypatch, session, BringOnline(session))
+    assert is_ready(Layout(HostDisk(1, bench.name, GIB, "id", style=GPT), partitions, VOLUMES)) is ready
+
+
+@pytest.mark.parametrize(
+    ("partitions", "ready"),
+    [((), True), ((WITHOUT_VOLUME,), False), ((UNFORMATTED,), True)],
+    ids=["no partition", "no volume", "a volume"],
+)
+def test_a_new_partition_is_waited_for_until_it_has_a_volume(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, partitions: tuple[Partition, ...], ready: bool
+) -> None:
+    session, steps = made(bench, *MAKING)
+    is_ready = awaited(monkeypatch, session, steps[1])
+    assert is_ready(Layout(HostDisk(1, bench.name, GIB, "id", style=GPT), partitions, VOLUMES)) is ready
+
+
+def test_erasing_takes_hidden_partitions_along(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    session, _steps = made(bench, *MAKING)
+    asked = calls(monkeypatch, session, "disk")
+    Erase(session, bench.wish(file_system="ReFS", force=True)).do()
+    assert asked == [("Clear", {"RemoveData": True, "RemoveOEM": True})]
+
+
+def test_a_partition_table_is_taken_back_so_that_windows_spares_what_came_meanwhile(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    session, (step,) = made(bench, Initialise)
+    asked = calls(monkeypatch, session, "disk")
+    step.undo()
+    assert asked == [("Clear", {"RemoveData": False, "RemoveOEM": False})]
+
+
+@pytest.mark.parametrize(
+    ("wished", "sent"),
+    [
+        ({}, {"FileSystem": "NTFS", "FileSystemLabel": "", "Full": False}),
+        (
+            {"file_system": "ReFS", "label": "data", "allocation_unit_bytes": 65536},
+            {"FileSystem": "ReFS", "FileSystemLabel": "data", "AllocationUnitSize": 65536, "Full": False},
+        ),
+    ],
+    ids=["nothing but a file system", "everything"],
+)
+def test_a_format_is_quick_and_leaves_to_windows_what_is_not_wished(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, wished: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    session, _steps = made(bench, *MAKING)
+    asked = calls(monkeypatch, session, "volume")
+    Format(session, bench.wish(**wished)).do()
+    assert asked == [("Format", sent)]
 
 
 def test_a_new_label_is_taken_back(bench: Bench) -> None:
@@ -232,6 +335,16 @@ def test_the_label_of_before_comes_back(bench: Bench) -> None:
     assert bench.medium.partitions[-1].label == "old"
 
 
+def test_a_label_that_somebody_else_has_set_back_is_not_set_again(bench: Bench) -> None:
+    bench.present("E:", label="old")
+    step = SetLabel(bench.session(), bench.wish(label="new"))
+    carry_out(step)
+    bench.medium.partitions[-1].label = "old"
+    before = bench.wire.count("SetFileSystemLabel")
+    step.undo()
+    assert bench.wire.count("SetFileSystemLabel") == before
+
+
 def test_erasing_is_read_back(bench: Bench) -> None:
     session, _steps = made(bench, *MAKING)
     step = Erase(session, bench.wish(file_system="ReFS", force=True))
@@ -312,3 +425,39 @@ class TestGrowth:
         session, _steps = made(bench, *MAKING)
         with pytest.raises(Refused, match="cannot grow although 4294967296 bytes are free behind it"):
             Grow(session, bench.wish()).do()
+
+    @pytest.mark.parametrize(("behind", "grows"), [(16 * MIB - 1, False), (16 * MIB, True)])
+    def test_of_less_than_16_mebibytes_is_a_rounding(self, bench: Bench, monkeypatch: pytest.MonkeyPatch, behind: int, grows: bool) -> None:
+        session, _steps = made(bench, *MAKING)
+        monkeypatch.setattr(disk_steps, "growth", lambda layout: behind)
+        step = Grow(session, bench.wish())
+        assert step.done() is not grows
+        if grows:
+            with pytest.raises(RemoteError, match="did not give its partition all of its size"):
+                step.verify()
+
+    def test_that_was_there_before_anything_was_asked_is_no_fault(self, bench: Bench) -> None:
+        session, _steps = made(bench, *MAKING)
+        step = Grow(session, bench.wish())
+        step.verify()
+        assert step.done()
+
+    def test_is_not_asked_for_where_windows_names_no_limit(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        session, _steps = made(bench, *MAKING)
+        asked = calls(monkeypatch, session, "partition", CimInstance("MSFT_Partition"))
+        with pytest.raises(Refused, match="see in the guest's disk management what keeps it"):
+            Grow(session, bench.wish()).do()
+        assert [method for method, _parameters in asked] == ["GetSupportedSize"]
+
+    def test_may_ask_again_for_the_limit_when_the_answer_was_lost(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        session, _steps = made(bench, *MAKING)
+        how: dict[str, Any] = {}
+
+        def on_partition(_method: str, _object_id: str, **keywords: Any) -> CimInstance:
+            how.update(keywords)
+            return CimInstance("MSFT_Partition")
+
+        monkeypatch.setattr(session, "on_partition", on_partition)
+        with pytest.raises(Refused):
+            Grow(session, bench.wish()).do()
+        assert how["repeatable"] is True

@@ -57,7 +57,7 @@ VM = VirtualMachine(uuid_of("app"), "app")
 
 
 def wish(**settings: object) -> DiskWish:
-    return DiskWish(**{"name": NAME, "timeout": 0.5, **settings})  # type: ignore[arg-type]
+    return DiskWish(**{"name": NAME, "timeout": 30.0, **settings})  # type: ignore[arg-type]
 
 
 def disks(xml: str) -> list[Disk]:

@@ -21,7 +21,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import V
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import CONFIG, LIVE
 from tests.unit import libvirt
 from tests.unit.iscsi_target import IscsiTarget, listening
+from tests.unit.kvm_host import SAN_HOST
 from tests.unit.libvirt import VIRTIO_SCSI, Connect, Domain, LibvirtError, domain_xml, uuid_of
+from tests.unit.module_utils._san.linux.machines import plant
 from tests.unit.ports import NAME, OTHER
 
 EMPTY = domain_xml("app", "")
@@ -229,6 +231,21 @@ def test_a_detach_is_undone_only_where_the_disk_was_and_is_not(given: tuple[Doma
     assert app.calls == []
     DetachDisk(step.vm, NAME, disk, LIVE | CONFIG).undo()
     assert app.calls == [f"attach disk {CONFIG}"]
+
+
+def test_a_lun_that_answers_on_no_path_is_not_given_back(vm: VmChange, app: Domain, tmp_path: Path) -> None:
+    app.live = app.config = WITH_SCSI
+    plant(tmp_path, SAN_HOST)
+    given = AttachDisk(vm, NAME, Place(0, 0, "virtio-scsi", add=True), LIVE | CONFIG, shareable=False)
+    given.do()
+    (disk,) = domain.parse(app.live).disks
+    step = DetachDisk(vm, NAME, disk, LIVE | CONFIG)
+    step.do()
+    for path in ("7:0:0:1", "7:0:1:1"):
+        next(tmp_path.rglob(f"{path}/block/*/size")).write_text("0")
+    with pytest.raises(Refused, match=r"LUN .* is lost on host kvm01"):
+        step.undo()
+    assert domain.parse(app.live).disks == []
 
 
 def test_a_controller_that_somebody_added_meanwhile_is_seen_before_libvirt_is_asked(

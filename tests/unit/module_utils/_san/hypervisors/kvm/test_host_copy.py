@@ -97,21 +97,40 @@ def test_the_copy_tells_the_classes_of_pci_functions(copied: Path) -> None:
     assert {address: copy.text(f"/sys/bus/pci/devices/{address}/class") for address in functions} == classes
 
 
-def test_a_path_that_comes_while_others_are_listed_is_copied_with_its_claim(tmp_path: Path) -> None:
-    programs, devices = tmp_path / "bin", tmp_path / "devices"
+def _packed_while(directory: Path, program: str, does: str) -> Path:
+    """A copy of a host with one disk, on which something happens whenever a program is started to list or to pack; which disks are held its
+    Python tells by files."""
+    programs, devices = directory / "bin", directory / "devices"
     programs.mkdir()
     devices.mkdir()
     (devices / "sda").touch()
     for name, text in (
         ("python3", 'for disk in "$DEVICES"/*; do echo "${disk##*/} 0"; done'),
-        ("find", 'touch "$DEVICES/sdb"; exec /usr/bin/find "$@"'),
+        (program, f'echo >>"$DEVICES"/../started; {does}; exec /usr/bin/{program} "$@"'),
     ):
         (programs / name).write_text(f"#!/bin/sh\n{text}\n")
         (programs / name).chmod(0o755)
     environment = {"PATH": f"{programs}:/usr/bin:/bin", "DEVICES": str(devices)}
     packed = subprocess.run(["sh", "-c", host_copy.script()], check=True, capture_output=True, env=environment)
-    assert host_copy.unpack(packed.stdout, tmp_path / "copy")
-    assert host_copy.claimed(tmp_path / "copy") == {"sda": False, "sdb": False}
+    assert host_copy.unpack(packed.stdout, directory / "copy")
+    return directory / "copy"
+
+
+def test_a_path_that_comes_while_others_are_listed_is_copied_with_its_claim(tmp_path: Path) -> None:
+    copy = _packed_while(tmp_path, "find", 'touch "$DEVICES/sdb"')
+    assert host_copy.claimed(copy) == {"sda": False, "sdb": False}
+
+
+def test_a_device_that_comes_while_the_host_is_packed_is_packed_as_a_whole(tmp_path: Path) -> None:
+    copy = _packed_while(tmp_path, "tar", 'touch "$DEVICES/dm-0"')
+    assert host_copy.claimed(copy) == {"dm-0": False, "sda": False}
+    assert len((tmp_path / "started").read_text()) == 2
+
+
+def test_a_host_that_does_not_come_to_rest_is_copied_all_the_same(tmp_path: Path) -> None:
+    copy = _packed_while(tmp_path, "tar", 'touch "$DEVICES/sd$$"')
+    assert host_copy.mark(copy)
+    assert len((tmp_path / "started").read_text()) == 5
 
 
 def test_the_script_leaves_nothing_behind(tmp_path: Path) -> None:

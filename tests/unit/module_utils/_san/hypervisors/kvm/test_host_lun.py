@@ -140,6 +140,32 @@ def test_every_path_is_asked_which_lun_it_is_before_it_is_given(host: KvmHost, t
     assert wrote == [("/sys/class/block/sdc/device/rescan", "1")]
 
 
+def unmapped(root: Path, *addresses: str) -> None:
+    """The kernel asked these paths anew, and there is no LUN any more; what they were known as stays."""
+    for address in addresses:
+        next(root.rglob(f"{address}/block/*/size")).write_text("0\n")
+
+
+def test_a_map_none_of_whose_paths_answers_would_hang_its_vm_and_is_not_given(
+    host: KvmHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host.access, "write", lambda _orders: unmapped(tmp_path, "7:0:0:1", "7:0:1:1"))
+    with pytest.raises(Refused, match=r"Host kvm01 has LUN .* by 2 paths \(sda, sdb\), and the array answers on none: check"):
+        later(host, NAME)
+
+
+def test_paths_are_asked_again_after_the_map_was_waited_for(host: KvmHost, tmp_path: Path) -> None:
+    plant(tmp_path, MULTIPATHD, SECOND_PATH)
+
+    def comes_and_nobody_was_asked() -> None:
+        plant(tmp_path, MAP, LINK)
+        for asked in tmp_path.rglob("7:0:*:2/rescan"):
+            asked.unlink()
+
+    assert later(host, OTHER, comes_and_nobody_was_asked).path.startswith("/dev/disk/by-id/dm-uuid-mpath-")
+    assert {asked.parent.name for asked in tmp_path.rglob("rescan")} == {"7:0:0:2", "7:0:1:2"}
+
+
 def test_a_map_with_a_path_to_another_lun_is_not_given(host: KvmHost, tmp_path: Path) -> None:
     renumbered(tmp_path, "7:0:1:1", THIRD)
     with pytest.raises(

@@ -52,7 +52,27 @@ def test_a_map_that_has_lost_all_its_paths_goes_too(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(host.access, "run", lambda command, _patience: ran.append(list(command)))
     with pytest.raises(StepFailed, match=r"Host kvm01 still has LUN .* \(/dev/mapper/mpatha\) after its devices were removed"):
         release.plan_release(host, NAME).run()
-    assert ran == [["multipath", "-f", "mpatha"]]
+    assert ran == [["dmsetup", "message", "mpatha", "0", "fail_if_no_path"], ["multipath", "-R", "10", "-f", "mpatha"]]
+
+
+def test_who_waits_for_a_map_without_paths_is_let_go_and_waits_again_if_it_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = libvirt.host(Connect(), plant(tmp_path, PATHLESS, MULTIPATHD))
+    ran: list[list[str]] = []
+
+    def run(command: list[str], _patience: float) -> None:
+        ran.append(command)
+        if command[0] == "multipath":
+            raise RemoteError("map in use")
+
+    monkeypatch.setattr(host.access, "run", run)
+    (step,) = release.plan_release(host, NAME).pending()
+    with pytest.raises(RemoteError, match="map in use"):
+        step.do()
+    assert ran == [
+        ["multipathd", "disablequeueing", "map", "mpatha"],
+        ["multipath", "-R", "10", "-f", "mpatha"],
+        ["multipathd", "restorequeueing", "map", "mpatha"],
+    ]
 
 
 def renumbered(root: Path, address: str, now: ScsiName) -> None:

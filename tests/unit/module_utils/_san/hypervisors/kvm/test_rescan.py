@@ -65,6 +65,12 @@ def test_a_lun_that_is_not_found_may_be_behind_the_number_of_another(host: KvmHo
     assert asked == {"7:0:0:1", "7:0:1:1", "7:0:0:3", "7:0:0:4"}
 
 
+def test_a_lun_may_be_behind_the_number_of_one_that_was_unmapped(host: KvmHost, tmp_path: Path) -> None:
+    (tmp_path / f"{PORT}/rport-7:0-0/target7:0:0/7:0:0:2/block/sdc/size".lstrip("/")).write_text("0\n")
+    rescan.rescan(host, THIRD)
+    assert "7:0:0:2" in {file.parent.name for file in tmp_path.rglob("rescan")}
+
+
 def test_a_multipath_device_of_the_size_of_its_paths_is_left_alone(host: KvmHost, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host.access, "run", lambda command, _patience: pytest.fail(f"{command} was run"))
     rescan.rescan(host, NAME)

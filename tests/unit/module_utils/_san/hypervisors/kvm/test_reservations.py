@@ -46,7 +46,7 @@ def host(app: Domain, tmp_path: Path) -> KvmHost:
 
 
 def wish(reservations: bool | None = True, **settings: object) -> DiskWish:
-    return DiskWish(**{"name": NAME, "timeout": 0.5, "reservations": reservations, **settings})  # type: ignore[arg-type]
+    return DiskWish(**{"name": NAME, "timeout": 30.0, "reservations": reservations, **settings})  # type: ignore[arg-type]
 
 
 def disk_of(host: KvmHost) -> VirtualDisk:

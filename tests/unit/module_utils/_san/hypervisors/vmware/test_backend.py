@@ -14,6 +14,7 @@ from pyVmomi import vim
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import AuthenticationFailed, Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor, Wanted
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import backend
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.backend import VMware
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Attachment, Inventory, Use, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
@@ -116,27 +117,49 @@ def machine(moid: str, **properties: Any) -> Any:
     return vsphere.contents("VirtualMachine", moid, {"name": moid, **properties})
 
 
-def test_where_a_raw_disk_may_be_meant_every_vm_is_asked_for_and_those_without_one_are_not_understood(
+def hardware(moid: str, device: Any) -> Any:
+    return vsphere.contents("VirtualMachine", moid, {"config.hardware.device": vsphere.array("VirtualDevice", [device])})
+
+
+NO_DISK = DEVICE.VirtualKeyboard(key=1)
+RAW_DISK = DEVICE.VirtualDisk(key=2000, backing=DEVICE.VirtualDisk.RawDiskMappingVer1BackingInfo(deviceName=VML, diskMode="persistent"))
+
+
+def test_where_a_raw_disk_may_be_meant_every_vm_is_asked_for_its_hardware_and_only_those_that_may_have_one_are_read(
     vmware: VMware, endpoint: Endpoint
 ) -> None:
-    there = {"config.hardware.device": vsphere.array("VirtualDevice", [DEVICE.VirtualKeyboard(key=1)])}
-    silent = vsphere.contents("VirtualMachine", "vm-3", {"name": "vm-3", **there}, {"config.uuid": "Permission was denied."})
+    silent = vsphere.contents("VirtualMachine", "vm-3", {}, {"config.hardware.device": "Permission was denied."})
     below = vsphere.page([host(1, lun()), CLUSTER, datastore()])
-    pages = vsphere.page([machine("vm-1", **there), machine("vm-2"), vm(VML)], token="1"), vsphere.page([silent, machine("vm-5", **there)])
-    endpoint.answer("RetrievePropertiesEx", below, pages[0])
+    pages = (
+        vsphere.page([hardware("vm-1", NO_DISK), hardware("vm-42", RAW_DISK)], token="1"),
+        vsphere.page([silent, hardware("vm-5", NO_DISK)]),
+    )
+    endpoint.answer("RetrievePropertiesEx", below, pages[0], vsphere.page([vm(VML), machine("vm-3")]))
     endpoint.answer("ContinueRetrievePropertiesEx", pages[1])
     found = vmware.inventory(only=lambda _below: Wanted([], raw_disks=True))
-    assert [it.id for it in found.virtual_machines] == ["vm-2", "vm-42", "vm-3"], "without hardware, with a raw disk, not told in full"
-    assert endpoint.calls == [*VIEW, *VIEW[:-1], "ContinueRetrievePropertiesEx", VIEW[-1]]
+    assert [it.id for it in found.virtual_machines] == ["vm-42", "vm-3"], "with a raw disk, not told"
+    assert endpoint.calls == [*VIEW, *VIEW[:-1], "ContinueRetrievePropertiesEx", VIEW[-1], "RetrievePropertiesEx"]
+    assert (b"config.uuid" in endpoint.bodies[-4], b"config.uuid" in endpoint.bodies[-1]) == (False, True)
+    assert [moid in endpoint.bodies[-1] for moid in (b">vm-1<", b">vm-3<", b">vm-42<", b">vm-5<")] == [False, True, True, False]
 
 
 def test_a_vm_on_a_file_system_that_is_meant_is_read_beside_those_with_raw_disks(vmware: VMware, endpoint: Endpoint) -> None:
-    there = {"config.hardware.device": vsphere.array("VirtualDevice", [DEVICE.VirtualKeyboard(key=1)])}
-    endpoint.answer(
-        "RetrievePropertiesEx", vsphere.page([datastore()]), vsphere.page([machine("vm-42", **there), machine("vm-4", **there)])
-    )
+    pages = vsphere.page([datastore()]), vsphere.page([hardware("vm-4", NO_DISK), hardware("vm-7", RAW_DISK)])
+    endpoint.answer("RetrievePropertiesEx", *pages, vsphere.page([machine("vm-42"), machine("vm-7")]))
+    vmware.inventory(only=lambda _below: Wanted(["datastore-5"], raw_disks=True))
+    assert [moid in endpoint.bodies[-1] for moid in (b">vm-4<", b">vm-42<", b">vm-7<")] == [False, True, True]
+
+
+def test_of_very_many_vms_that_are_meant_and_those_with_raw_disks_the_hardware_is_read_once(
+    vmware: VMware, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend, "PAGE_SIZE", 0)
+    there = {"config.hardware.device": vsphere.array("VirtualDevice", [NO_DISK])}
+    everybody = vsphere.page([machine("vm-42", **there), machine("vm-4", **there), machine("vm-5")])
+    endpoint.answer("RetrievePropertiesEx", vsphere.page([datastore()]), everybody)
     found = vmware.inventory(only=lambda _below: Wanted(["datastore-5"], raw_disks=True))
-    assert [it.id for it in found.virtual_machines] == ["vm-42"]
+    assert [it.id for it in found.virtual_machines] == ["vm-42", "vm-5"]
+    assert endpoint.calls == [*VIEW, *VIEW]
 
 
 def test_a_vm_that_was_deleted_between_the_two_reads_is_left_out(vmware: VMware, endpoint: Endpoint) -> None:

@@ -406,11 +406,30 @@ class TestOverFibreChannel:
         with pytest.raises(Refused, match="is used by lvmohba file system"):
             give(pool, "app02", initialize=True)
 
-    @pytest.mark.parametrize("method", ["hba", "udev"])
-    def test_other_ways_are_refused(self, method: str) -> None:
+    def test_a_host_without_a_path_is_named_and_nothing_is_written(self) -> None:
         pool = over_fc()
-        with pytest.raises(Refused, match=f"fc_method {method} is not available in this version"):
-            give(pool, fc_method=method)
+        pool.fc_luns[pool.second].clear()
+        with pytest.raises(StepFailed, match=r"is not visible on xen2 after 0 s"):
+            give(pool, initialize=True)
+        assert pool.changes == []
+
+    def test_a_host_that_goes_down_keeps_the_lun_and_so_does_the_vm(self) -> None:
+        pool = over_fc()
+        give(pool, initialize=True)
+        before = left(pool)
+        unplug = pool._PBD_unplug
+
+        def down(ref: str) -> None:
+            if pool.db["PBD"][ref]["host"] == pool.second:
+                raise failure("HOST_OFFLINE", pool.second)
+            unplug(ref)
+
+        pool._PBD_unplug = down  # type: ignore[method-assign]
+        with pytest.raises(StepFailed, match="a host of the pool is down"):
+            take(pool, release=True)
+        assert [pbd["currently_attached"] for pbd in pool.db["PBD"].values()] == [True, True]
+        assert [vbd["currently_attached"] for vbd in pool.vbds(pool.vm)] == [True]
+        assert left(pool)["SR"] == before["SR"]
 
     def test_a_pool_that_does_not_offer_the_type_is_told(self) -> None:
         pool = over_fc()

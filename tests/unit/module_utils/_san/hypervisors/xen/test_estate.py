@@ -222,6 +222,13 @@ def test_a_disk_whose_lun_the_driver_does_not_tell_may_be_any_and_stays_a_disk()
     assert [(use.kind, use.name, use.lun) for use in seen.uses] == [("VM", "app01", None)]
 
 
+def test_a_disk_that_a_vm_uses_and_whose_vdi_is_forgotten_may_be_any_lun() -> None:
+    pool = Pool()
+    pool.add_vbd(pool.vm, "OpaqueRef:gone", "4", attached=True)
+    pool.add_vbd(pool.off, "OpaqueRef:gone-too", "4")
+    assert [(use.kind, use.name, use.lun) for use in inventory(pool).uses] == [("VM", "app01", None)]
+
+
 def test_what_this_collection_made_for_a_lun_stands_for_the_lun() -> None:
     pool = Pool()
     sr = pool.add_sr("lvmohba", {"SCSIid": LUN.xapi}, name_description=repositories.mark(LUN, 5 * SIZE))

@@ -99,6 +99,29 @@ def test_it_is_taken_back_with_the_last_lun_alone(bench: Bench, taken: bool) -> 
     assert made(bench) == ([] if taken else [FAR])
 
 
+def test_one_that_a_host_which_is_down_has_plugged_in_stays_until_it_is_up(bench: Bench) -> None:
+    bench.go("attach")
+    _down(bench)
+    bench.go("detach", ignore_hosts=["xen03.lab"])
+    assert made(bench) == [FAR]
+    _down(bench, up=True)
+    bench.go("detach")
+    assert made(bench) == []
+
+
+def test_a_host_that_is_down_and_vouched_for_is_left_out(bench: Bench) -> None:
+    _down(bench)
+    assert bench.go("attach", ignore_hosts=["xen03.lab"]).outcome.changed
+    assert len(connections(bench)) == 2
+    assert not bench.go("attach", ignore_hosts=["xen03.lab"]).outcome.changed
+
+
+def _down(bench: Bench, *, up: bool = False) -> None:
+    pool = bench.lab.pool
+    pool.hosts["xen03.lab"].up = up
+    pool.db.set("host_metrics", pool.db.get("host", bench.lab.host("xen03.lab"), "metrics"), live=up)
+
+
 def test_one_whose_mark_somebody_has_changed_is_theirs(bench: Bench) -> None:
     bench.go("attach")
     (sr,) = bench.lab.pool.db.find("SR", name_label=FAR)
