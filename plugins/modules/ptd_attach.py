@@ -131,6 +131,9 @@ options:
         O(sharing=multi_writer).
       - The disk is put on a V(virtio-scsi) controller. Reservations are sent by QEMU's C(qemu-pr-helper), which libvirt starts and which
         has to be installed on the host. A LUN that VMs reach over QEMU's own iSCSI initiator needs none of this, and is refused with it.
+      - For a LUN that the host has by multipath, that helper has to be one that was built with C(libmpathpersist), and C(multipath.conf)
+        needs a C(reservation_key). Debian 12's is built without, and registers a guest's key on one path alone, so that the array refuses
+        what the guest writes over the others. This module does not look.
       - On VMware, O(sharing=physical_bus) includes it; on Hyper-V, a disk that is passed through has no such setting. Both refuse it.
       - Without it, not for a new disk, and an existing one is left as it is.
     type: bool

@@ -4,6 +4,7 @@
 
 """Start, suspend and stop the lab: ``python -m tests.lab.kvm_san start``; prints what there is to know of it as JSON.
 
+``prepare`` makes what the first ``start`` would have to make.
 The array is started with the machines; ``endpoints.json`` tells how it is reached. After ``restore`` it needs a ``start``.
 """
 
@@ -17,10 +18,12 @@ from pathlib import Path
 
 from tests.lab.built import CannotPrepare
 from tests.lab.kvm_san import array
+from tests.lab.kvm_san.image import ROOT, refuse_elsewhere
 from tests.lab.kvm_san.lab import DEFAULT_DIRECTORY, KvmSan
 from tests.lab.kvm_san.monitor import MonitorFailed
 from tests.lab.kvm_san.shell import CommandFailed
 from tests.lab.processes import ServerFailed
+from tests.lab.servers import prepare_by
 
 
 def _start(lab: KvmSan) -> None:
@@ -28,7 +31,14 @@ def _start(lab: KvmSan) -> None:
     array.start(lab.directory)
 
 
+def _prepare(lab: KvmSan) -> None:
+    refuse_elsewhere()
+    prepare_by([ROOT / "scripts" / "kvm-host"])
+    lab.prepare()
+
+
 COMMANDS: Mapping[str, Callable[[KvmSan], None]] = {
+    "prepare": _prepare,
     "start": _start,
     "status": lambda _lab: None,
     "suspend": lambda lab: lab.suspend(_saved(lab)),

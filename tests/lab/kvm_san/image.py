@@ -9,10 +9,12 @@ Nothing in it tells where it lies: a copy of the directory is as good in another
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.lab.built import digest, once, output, recipe, run
+from tests.lab.built import CannotPrepare, digest, once, output, recipe, run
 from tests.lab.locking import locked
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -21,6 +23,20 @@ CACHE = ROOT / "build" / "kvm-san"
 RECIPE = HERE / "guest"
 COMMON_FILES = HERE.parent / "kvm" / "guest" / "files"
 SETUP = HERE / "setup"
+MEMORY_MIB = 3072
+"""What the three machines take of this one's: their own memory, and what QEMU translates."""
+
+
+def refuse_elsewhere(user: int | None = None, memory: Path = Path("/proc/meminfo")) -> None:
+    """Raise CannotPrepare where the machines cannot be made or have no room, with the way out."""
+    if os.geteuid() if user is None else user:
+        raise CannotPrepare("the image of its machines is a root file system, which only root makes: run it as root")
+    available = re.search(r"^MemAvailable: +(\d+) kB$", memory.read_text(), re.MULTILINE)
+    free = int(available[1]) // 1024 if available else 0
+    if free < MEMORY_MIB:
+        raise CannotPrepare(
+            f"its three machines take {MEMORY_MIB} MiB of memory, and {free} are free: end something, or take a larger machine"
+        )
 
 
 def image() -> Path:

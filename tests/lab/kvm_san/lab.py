@@ -50,6 +50,10 @@ class KvmSan:
         if not self.running():
             self.restore(image.suspended(self._boot_and_suspend))
 
+    def prepare(self) -> None:
+        """Have what the machines go on from, made now unless it was made before, which takes minutes; raises what ``start`` does."""
+        image.suspended(self._boot_and_suspend)
+
     def restore(self, saved: Path | None = None) -> None:
         """Go on with all machines as they were suspended in ``saved``, or as they are set up; those that run are stopped before."""
         saved = saved or image.suspended(self._boot_and_suspend)
