@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import requests
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
 from tests.unit.ontap_array import BenchInPlace, fresh
-from tests.unit.ontap_snapshots import LATER, A, B, carry_out, groups, names, remove, restoration, take
+from tests.unit.ontap_snapshots import LATER, A, B, groups, names, remove, restoration, take
 
 
 class Killed(BaseException):

@@ -24,7 +24,8 @@ OTHER, BESIDE = "lnx02", "/srv/then"
 LUN = {"svm": "svm_san", "volume": kvm_world.VOLUME, "lun": "ledger"}
 NAMES = {**LUN, "snapshot": "s1"}
 CONNECTIONS = {"target": KVM, "provision_timeout": 60, "deprovision_timeout": 60}
-HERE, THERE = ({"vm": name, "guest": {"host": name}} for name in (GUEST, OTHER))
+HERE: dict[str, Any] = {"vm": GUEST, "guest": {"host": GUEST}}
+THERE: dict[str, Any] = {"vm": OTHER, "guest": {"host": OTHER}}
 SUM = f"sha256sum < {MOUNT}/file"
 WRITER = f"""\
 nohup sh -c 'while [ ! -e /run/enough ]; do date +%s%N >> {MOUNT}/log; sync {MOUNT}/log; done' >/dev/null 2>&1 &
@@ -59,10 +60,10 @@ class Journey:
         guest(f"head -c 4M /dev/urandom | dd of={MOUNT}/file conv=notrunc status=none; sync; sleep 1; rm /run/enough")
         self.seen["spoiled"] = guest(SUM)
 
-        verified = {"mount_point": BESIDE, "verify_command": f"sha256sum < {BESIDE}/file"}
+        verified: dict[str, Any] = {"mount_point": BESIDE, "verify_command": f"sha256sum < {BESIDE}/file"}
         self.play("verify_snapshot", **NAMES, **THERE, **verified)
         self.seen["refused"] = self.user.play("crossvisor.san.connect_snapshot", **CONNECTIONS, **NAMES, **HERE, mount_point=BESIDE).output
-        same = {**NAMES, **HERE, "mount_point": BESIDE, "allow_same_guest": True}
+        same: dict[str, Any] = {**NAMES, **HERE, "mount_point": BESIDE, "allow_same_guest": True}
         self.play("connect_snapshot", **same, provision_lun_id=8)
         self.seen["beside"] = guest(f"sha256sum < {BESIDE}/file")
         self.seen["uuids"] = [guest(f"findmnt --noheadings --output UUID {place}") for place in (MOUNT, BESIDE)]
