@@ -19,7 +19,7 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 NOTE = "/run/crossvisor.san.frozen"
 _FIFREEZE, _FITHAW = 0xC0045877, 0xC0045878
 _PAUSE = 0.05
+_TOO_LATE = "let go by itself"
 _UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOTTY})
 _ALWAYS_WRITTEN = ("/", "/root", "/run", "/tmp", "/var", "/var/log", "/var/tmp")
 """Where Linux, sshd or Ansible write: what is frozen there could not be let go of by them."""
@@ -158,7 +159,7 @@ class Freezer:
         if not chosen:
             return []
         token = secrets.token_hex(8)
-        self._write(token, chosen)
+        self._write({"token": token, "mounts": [one.mount for one in chosen]})
         self._ice.apart(lambda: self._let_go_later(token, thaw_after))
         frozen: list[FileSystem] = []
         try:
@@ -174,10 +175,10 @@ class Freezer:
 
     def thaw(self) -> tuple[list[str], bool]:
         """Let go of all that a run has frozen; where it was mounted, and whether everything was still frozen until now."""
-        noted = self._noted()
+        noted, in_time = self._noted(), not self._read().get(_TOO_LATE)
         held = [self._thaw(mount) for mount in noted]
         self._note.unlink(missing_ok=True)
-        return noted, all(held)
+        return noted, in_time and all(held)
 
     def _refuse_needed(self, one: FileSystem) -> None:
         number = self._ice.number(one.mount)
@@ -217,10 +218,13 @@ class Freezer:
         return True
 
     def _let_go_later(self, token: str, seconds: float) -> None:
-        """What the process does that was begun: nothing, where somebody else has let go meanwhile."""
+        """What the process does that was begun: nothing, where somebody else has let go meanwhile. Who comes later is told by the note."""
         self._ice.sleep(seconds)
-        if self._read().get("token") == token:
-            self.thaw()
+        if self._read().get("token") != token:
+            return
+        for mount in self._noted():
+            self._thaw(mount)
+        self._write({_TOO_LATE: True})
 
     def _noted(self) -> list[str]:
         mounts = self._read().get("mounts", [])
@@ -233,11 +237,10 @@ class Freezer:
             return {}
         return told if isinstance(told, dict) else {}
 
-    def _write(self, token: str, chosen: Sequence[FileSystem]) -> None:
-        text = json.dumps({"token": token, "mounts": [one.mount for one in chosen]})
+    def _write(self, told: Mapping[str, Any]) -> None:
         try:
             note = os.open(self._note, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise CrossvisorError(f"{self._note} cannot be written, which must be before anything is frozen: {error.strerror}") from None
         with os.fdopen(note, "w", encoding="utf-8") as opened:
-            opened.write(text)
+            opened.write(json.dumps(told))

@@ -104,10 +104,18 @@ def test_what_was_let_go_before_is_told(freezer: Freezer, ice: PlayedIce) -> Non
     assert freezer.thaw() == (["/srv/data"], False)
 
 
-def test_a_run_that_was_killed_leaves_nothing_frozen_for_long(freezer: Freezer, ice: PlayedIce, tmp_path: Path) -> None:
+def test_a_run_that_was_killed_leaves_nothing_frozen_for_long(freezer: Freezer, ice: PlayedIce) -> None:
     freezer.freeze([NAME, OTHER], 30, 5)
     ice.later[0]()
-    assert (ice.told[3], ice.frozen, (tmp_path / "note").exists()) == ("sleep 30", [], False)
+    assert (ice.told[3], ice.frozen) == ("sleep 30", [])
+
+
+def test_who_comes_after_the_guest_let_go_by_itself_is_told_and_touches_nothing(freezer: Freezer, ice: PlayedIce, tmp_path: Path) -> None:
+    freezer.freeze([NAME], 30, 5)
+    ice.later[0]()
+    ice.frozen.append("/srv/data")  # by somebody else
+    assert freezer.thaw() == ([], False)
+    assert (ice.frozen, (tmp_path / "note").exists(), freezer.thaw()) == (["/srv/data"], False, ([], True))
 
 
 def test_the_process_of_an_earlier_run_thaws_nothing_of_a_later_one(freezer: Freezer, ice: PlayedIce) -> None:
