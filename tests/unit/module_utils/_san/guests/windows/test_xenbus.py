@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, InvalidInput, NotFound, Refused
-from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.xenbus import NOWHERE, Place
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.xenbus import NOWHERE, Place, on_xen
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Slot
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import guest_volume
+from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import HostDisk
 from tests.lab.hyperv.machines import Unit
 from tests.lab.hyperv.vms import Attachment
 from tests.unit.windows_guest import GIB, Bench
@@ -123,6 +124,16 @@ def test_without_a_place_nothing_is_waited_for_or_taken_for_gone(bench: XenBench
     bench.see()
     with pytest.raises(Refused, match="give its address and size_bytes, as ptd_attach returns them"):
         bench.present() if verb == "present" else bench.absent()
+
+
+@pytest.mark.parametrize(("slot", "known"), [(Slot(0, 3), True), (Slot(0), False), (Slot(1, 3), False), (Slot(), False)])
+def test_only_a_place_on_the_one_bus_is_one(slot: Slot, known: bool) -> None:
+    assert Place(slot, SIZE).known is known
+
+
+def test_one_disk_of_xens_drivers_is_enough_to_be_on_xen() -> None:
+    emulated, own = HostDisk(0, None, SIZE, "a", vendor="QEMU"), HostDisk(1, None, SIZE, "b", vendor="XENSRC")
+    assert (on_xen([emulated, own]), on_xen([emulated])) == (True, False)
 
 
 def test_a_guest_that_is_told_names_does_not_look_at_places(monkeypatch: pytest.MonkeyPatch) -> None:
