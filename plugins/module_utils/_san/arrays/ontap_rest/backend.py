@@ -30,6 +30,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import A
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 OLDEST = (9, 11, 1)
+_TELLS_ASA_R2 = (9, 16, 1)
 
 
 class OntapRest:
@@ -48,6 +49,8 @@ class OntapRest:
         connection = self._client.connection
         try:
             version, name, uuid, disaggregated = self._client.read_one("/cluster", (EVERY_FIELD,), _identity)
+            if disaggregated is None and version >= _TELLS_ASA_R2:
+                disaggregated = _is_disaggregated(self._client.get("/cluster", ("version", "disaggregated")))
         except MissingRight:
             return _known_as(connection)
         text = ".".join(str(part) for part in version)
@@ -99,7 +102,12 @@ def _known_as(connection: Connection, name: str = "", version: str = "", uuid: s
     return ArrayAbout(type=connection.type, name=name or address, address=address, version=version, uuid=uuid)
 
 
-def _identity(cluster: Record) -> tuple[tuple[int, ...], str, str, bool]:
-    """Version, name and UUID, and whether it is an ASA r2, which ONTAP tells from 9.16.1 on."""
+def _identity(cluster: Record) -> tuple[tuple[int, ...], str, str, bool | None]:
+    """Version, name and UUID, and whether it is an ASA r2, which ONTAP tells from 9.16.1 on; the account of an SVM only by that name."""
     version = tuple(number_at(cluster, f"version.{part}") for part in ("generation", "major", "minor"))
-    return version, text_at(cluster, "name", ""), text_at(cluster, "uuid", ""), cluster.get("disaggregated") is True
+    return version, text_at(cluster, "name", ""), text_at(cluster, "uuid", ""), _is_disaggregated(cluster)
+
+
+def _is_disaggregated(cluster: Record) -> bool | None:
+    told = cluster.get("disaggregated")
+    return told if isinstance(told, bool) else None

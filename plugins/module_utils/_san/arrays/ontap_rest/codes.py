@@ -4,8 +4,9 @@
 
 """ONTAP's error codes that mean something to us, and the way out of those that a user can meet.
 
-Source: the tables of error codes in NetApp's ONTAP REST API reference, per call. `NO_SPACE` and `LUN_ID_TAKEN_IN_GROUP` are in none
-of them: they are ZAPI's 28 and 9022 as REST writes those of its neighbours, and nothing but a message and one more try depends on them.
+Source: the tables of error codes in NetApp's ONTAP REST API reference, per call. `NO_SPACE`, `LUN_ID_TAKEN_IN_GROUP` and
+`INITIATOR_HAS_LUN` are in none of them: they are ZAPI's ENOSPC, INITGROUP_HAS_LUN (9024) and INITIATOR_HAS_VDISK (9039) as REST writes
+those of its neighbours, and nothing but a message and one more try depends on them.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ NO_SPACE = "28"
 VOLUME_NOT_FOUND = "917927"
 INITIATOR_SEES_LUN = "1254193"
 LUN_IS_MAPPED = "1254197"
-LUN_ID_TAKEN_IN_GROUP = "1254206"
 ALREADY_MAPPED = "1254207"
-MAP_CONFLICT = "1254208"
+LUN_ID_TAKEN_IN_GROUP = "1254208"
 GROUP_IS_MAPPED = "1254213"
+INITIATOR_HAS_LUN = "1254223"
 SAME_SIZE = "1254226"
 LUN_ID_TAKEN_FOR_INITIATOR = "1254324"
 SVM_NOT_FOUND = "2621462"
@@ -34,12 +35,16 @@ SIZE_TOO_SMALL = "5374124"
 SIZE_TOO_LARGE = "5374125"
 LUN_ON_ROOT_VOLUME = "5374237"
 LUN_EXISTS = "5374242"
+LUN_OF_APPLICATION = "5374705"
 OS_TYPE_OF_NEW_GROUP = "5374732"
 OS_TYPE_OF_MEMBER = "5374734"
 GROUP_NOT_FOUND = "5374852"
 CREATED_WITHOUT_PROPERTIES = "5374863"
+AGGREGATE_OFFLINE = "5374865"
+VOLUME_OFFLINE = "5374866"
 LUN_NOT_FOUND = "5374875"
 LUN_TO_CHANGE_NOT_FOUND = "5374876"
+GROUP_OF_MAP_NOT_FOUND = "5374878"
 CREATED_BUT_UNREADABLE = "5374886"
 MAP_NOT_FOUND = "5374922"
 
@@ -49,7 +54,10 @@ NO_LUN = (LUN_NOT_FOUND, LUN_TO_CHANGE_NOT_FOUND, ENTRY_NOT_FOUND)
 CREATED_INCOMPLETE = frozenset({CREATED_WITHOUT_PROPERTIES, CREATED_BUT_UNREADABLE})
 """The LUN was created; what failed came after that."""
 
-MAP_RACES = frozenset({INITIATOR_SEES_LUN, LUN_ID_TAKEN_IN_GROUP, ALREADY_MAPPED, MAP_CONFLICT, LUN_ID_TAKEN_FOR_INITIATOR})
+NO_GROUP = (GROUP_NOT_FOUND, GROUP_OF_MAP_NOT_FOUND)
+"""There is no such igroup: the reference has a code of its own where it stands beside a LUN."""
+
+MAP_RACES = frozenset({INITIATOR_SEES_LUN, ALREADY_MAPPED, LUN_ID_TAKEN_IN_GROUP, INITIATOR_HAS_LUN, LUN_ID_TAKEN_FOR_INITIATOR})
 """Somebody else mapped something between our look and our map."""
 
 _FREE_SPACE = "enlarge the volume, choose another one, or ask for a thin LUN"
@@ -68,6 +76,9 @@ _WAYS_OUT = {
     SIZE_TOO_LARGE: "ask for a smaller size",
     LUN_ON_ROOT_VOLUME: "choose a data volume",
     LUN_EXISTS: _RUN_AGAIN,
+    LUN_OF_APPLICATION: "delete it where its application is managed",
+    AGGREGATE_OFFLINE: "bring the aggregate of its volume online",
+    VOLUME_OFFLINE: "bring its volume online",
     GROUP_EXISTS: _RUN_AGAIN,
     OS_TYPE_OF_NEW_GROUP: _ONE_OS_TYPE,
     OS_TYPE_OF_MEMBER: _ONE_OS_TYPE,

@@ -415,7 +415,7 @@ class MapLun(OntapStep):
             try:
                 return self._map()
             except RemoteError as error:
-                gone = error.code == codes.GROUP_NOT_FOUND
+                gone = error.code in codes.NO_GROUP
                 if not gone and error.code not in codes.MAP_RACES:
                     raise
                 way = self._look_again()
@@ -466,7 +466,7 @@ class MapLun(OntapStep):
         try:
             self.site.map_again(self.lun_id, self.group)
         except RemoteError as error:
-            if error.code != codes.GROUP_NOT_FOUND:
+            if error.code not in codes.NO_GROUP:
                 raise
             self.change()
 

@@ -116,7 +116,7 @@ class Site:
     def unmap(self, group_id: str) -> None:
         """Unmap the LUN from an igroup; fine when it is not mapped."""
         path = f"/protocols/san/lun-maps/{self.require_lun().id}/{group_id}"
-        self.delete(path, absent=(codes.MAP_NOT_FOUND, *codes.NO_LUN))
+        self.delete(path, absent=(codes.MAP_NOT_FOUND, codes.GROUP_OF_MAP_NOT_FOUND, *codes.NO_LUN))
 
     def delete(self, path: str, absent: tuple[str, ...], **parameters: str) -> None:
         """Delete an object; fine when it is gone, which these codes tell."""

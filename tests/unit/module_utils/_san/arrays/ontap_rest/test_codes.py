@@ -26,3 +26,7 @@ def test_a_code_goes_before_the_words() -> None:
 
 def test_an_unknown_error_promises_nothing() -> None:
     assert way_out("393271", "The node is in takeover; no such spaceship") == ""
+
+
+def test_a_lun_of_a_volume_that_is_offline_says_what_to_do() -> None:
+    assert way_out("5374866", "The LUN's volume is offline.") == "bring its volume online"
