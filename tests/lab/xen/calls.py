@@ -233,7 +233,9 @@ def vdi_resize(pool: Pool, given: Arguments) -> None:
     allowed.vdi(pool, ref).want("resize")
     if size < row["virtual_size"]:
         raise sm_failure("VDISize", "shrinking not allowed")
-    if size - row["virtual_size"] > _worker(pool, row["SR"]).free():
+    worker = _worker(pool, row["SR"])
+    worker.refuse_size(size)
+    if size - row["virtual_size"] > worker.free():
         raise sm_failure("SRNoSpace")
     pool.db.set("VDI", ref, virtual_size=size, physical_utilisation=size)
 
@@ -358,7 +360,7 @@ def sr_probe(pool: Pool, given: Arguments) -> str:
     """Tell what a host could make a repository of; for LUNs, the answer is part of a refusal."""
     host, kind = _up(pool, given["host"]), given["type"].lower()
     if kind not in OFFERED:
-        raise Failure("INTERNAL_ERROR", 'Unix.Unix_error(Unix.ENOENT, "connect", "")')
+        raise Failure("SR_UNKNOWN_DRIVER", kind)
     return driver(pool, kind, host, given["device_config"]).probe()
 
 
