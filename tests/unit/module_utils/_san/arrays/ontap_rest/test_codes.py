@@ -24,3 +24,7 @@ def test_a_lun_that_is_not_there_has_two_codes(code: str) -> None:
 
 def test_an_unknown_code_means_nothing() -> None:
     assert codes.meaning("393271") is None
+
+
+def test_an_igroup_that_is_not_there_has_a_code_of_its_own_beside_a_lun() -> None:
+    assert codes.meaning("5374878") is codes.meaning(codes.GROUP_NOT_FOUND) is Fault.NO_GROUP
