@@ -67,7 +67,7 @@ def _environment() -> Environment:
     environment.context_class = _Lazy
     environment.filters.update({name: _listed(environment.filters[name]) for name in _GENERATORS})
     environment.filters.update(regex_replace=regex_replace, bool=boolean, dict2items=dict_to_list_of_dict_key_value_elements, zip=zip)
-    environment.tests.update(truthy=tests.truthy, falsy=tests.falsy, changed=tests.changed)
+    environment.tests.update(truthy=tests.truthy, falsy=tests.falsy, changed=tests.changed, skipped=tests.skipped)
     return environment
 
 

@@ -99,6 +99,10 @@ class Port:
                 host = self.endpoint.host(device.host)
                 self.change(f"attach device {_short(name)} on {host.name}", partial(self.estate.serve_again, host, name.naa))
 
+    def plan_reach(self, vm: VirtualMachine, wish: Any) -> Plan:
+        """Nothing: a host reaches what the array shows it."""
+        return Plan()
+
     def plan_attach(self, *arguments: Any) -> Plan:
         """One step. Takes a VM and a wish, or only the wish of before there was a `DiskWish`, which names the VM."""
         vm, wish = arguments if len(arguments) == 2 else (arguments[0].vm, arguments[0])
