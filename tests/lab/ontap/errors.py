@@ -5,7 +5,8 @@
 """The errors that ONTAP's REST interface gives, by the codes of its reference documentation.
 
 A code is 65536 times the number of the part of ONTAP that refuses, plus that part's own number: 19 is the LUN layer that ZAPI
-exposed (1254207 = 19 * 65536 + 9023, ZAPI's errno 9023), 82 is REST's SAN layer. Codes marked *belief* are in no public table.
+exposed (1254207 = 19 * 65536 + 9023, ZAPI's errno 9023, whose names are in NaErrno of NetApp's SDK), 82 is REST's SAN layer. The tables
+of each call are also in NetApp's Trident, whose client is generated from them. Codes marked *belief* are in no public table.
 """
 
 from __future__ import annotations
@@ -25,26 +26,25 @@ class Code(IntEnum):
     INVALID_VALUE = 262197
     FIELD_NOT_SETTABLE = 262196
     INVALID_JSON = 262254  # belief
-    QUERY_MISSING = 262186  # belief
-    CLONE_PROPERTY = 5374868  # belief
-    CLONE_ELSEWHERE = 5374869  # belief
+    QUERY_MISSING = 262186  # belief; the tables have it for fields that do not go together
+    CLONE_PROPERTY = 5374883
+    CLONE_ELSEWHERE = 1260121
     SNAPSHOT_EXISTS = 525059
     SNAPSHOT_NAME = 1638477  # belief
     SNAPSHOT_OWNED = 1638543
     SNAPSHOT_LOCKED = 1638555
     NO_SNAPSHOT = 1638600  # the table of DELETE; a look answers 4
     VOLUME_NOT_FOUND = 917927
-    VOLUME_NOT_ONLINE = 917804  # belief: the REST tables name no code for a volume that is offline
+    VOLUME_NOT_ONLINE = 5374866  # of a change or deletion; for a new LUN the table names no code: belief
     VOLUME_MISMATCH = 918236
-    MAPPED_TWICE_BY_INITIATOR = 1254193
+    MAPPED_TWICE_BY_INITIATOR = 1254193  # LUN_MAPPING_CONFLICT; that a new map is refused by it too, as a new member is: belief
     LUN_MAPPED = 1254197
     MAP_LUN_NOT_FOUND = 1254201
-    LUN_ID_IN_GROUP = 1254206  # belief: ZAPI's errno 9022
     ALREADY_MAPPED = 1254207
-    MAP_CONFLICT = 1254208  # ZAPI's errno 9024
+    LUN_ID_IN_GROUP = 1254208  # INITGROUP_HAS_LUN: Trident's tests meet it so over ZAPI; the table of REST does not name it
     IGROUP_MAPPED = 1254213
     SAME_SIZE = 1254226
-    LUN_ID_OF_INITIATOR = 1254324
+    LUN_ID_OF_INITIATOR = 1254324  # VIRTUAL_LUN_MAPPING_CONFLICT; of a new map: belief
     SVM_NOT_FOUND = 2621462
     SVM_MISMATCH = 2621706
     SVM_MISSING = 2621707
@@ -63,6 +63,7 @@ class Code(IntEnum):
     INITIATOR_MEMBER = 5374035
     WWPN_INVALID = 5374038
     ISCSI_NAME_INVALID = 5374039
+    INITIATORS_AND_IGROUPS = 5374040  # of a new group; that an addition is refused by it too: belief
     ISCSI_SERVICE_NOT_FOUND = 5374078
     LUN_NAME_CHARACTERS = 5374121
     SIZE_NEGATIVE = 5374123
@@ -76,8 +77,8 @@ class Code(IntEnum):
     CREATE_OS_TYPE_CONFLICT = 5374732
     MODIFY_OS_TYPE_CONFLICT = 5374733
     ADD_OS_TYPE_CONFLICT = 5374734
-    INITIATORS_AND_IGROUPS = 5374739  # belief: the tables name no code that we found
     IGROUP_NOT_FOUND = 5374852
+    IGROUP_OF_MAP_NOT_FOUND = 5374878
     LUN_VOLUME_MISMATCH = 5374858
     LUN_VOLUME_MISSING = 5374859
     LUN_BASE_NAME_MISMATCH = 5374861
@@ -108,7 +109,7 @@ HTTP_STATUS = {
         ),
         409,
     ),
-    **dict.fromkeys((Code.INITIATOR_MEMBER, Code.LUN_MAPPED, Code.IGROUP_MAPPED, Code.MAP_CONFLICT, Code.LUN_ID_IN_GROUP), 409),
+    **dict.fromkeys((Code.INITIATOR_MEMBER, Code.LUN_MAPPED, Code.IGROUP_MAPPED, Code.LUN_ID_IN_GROUP), 409),
     **dict.fromkeys(
         (
             Code.NO_SNAPSHOT,

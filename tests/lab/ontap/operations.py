@@ -130,6 +130,7 @@ def create_lun(array: Array, values: Values) -> Lun:
 def modify_lun(array: Array, uuid: str, values: Values) -> None:
     """Rename, move, grow, overwrite or otherwise change a LUN: everything or, when a part is refused, nothing."""
     svm, lun = _lun_to_change(array, uuid)
+    _refuse_offline(lun.volume)
     volume, base_name = _place(svm, {"name": lun.path, **values}) if "name" in values else (lun.volume, lun.base_name)
     size = _grown(lun, values)
     reserved = as_bool(values.get("space.guarantee.requested", lun.reserved), "space.guarantee.requested")
@@ -156,6 +157,7 @@ def modify_lun(array: Array, uuid: str, values: Values) -> None:
 def delete_lun(array: Array, uuid: str, *, while_mapped: bool) -> None:
     """Delete a LUN, with its maps only if ``while_mapped``."""
     svm, lun = _lun_to_change(array, uuid)
+    _refuse_offline(lun.volume)
     if svm.maps_of(lun) and not while_mapped:
         raise OntapError(Code.LUN_MAPPED, f'LUN "{lun.path}" is mapped; specify "allow_delete_while_mapped" to delete it.', "uuid")
     svm.maps = [lun_map for lun_map in svm.maps if lun_map.lun is not lun]
@@ -278,7 +280,7 @@ def create_map(array: Array, values: Values) -> LunMap:
     for other in seen:
         if other.lun is lun:
             message = f'LUN "{lun.path}" is already mapped to an initiator of "{igroup.name}" through "{other.igroup.name}".'
-            raise OntapError(Code.MAP_CONFLICT, message, "igroup")
+            raise OntapError(Code.MAPPED_TWICE_BY_INITIATOR, message, "igroup")
     number = _number(array.lun_ids, svm, igroup, seen, values.get("logical_unit_number"))
     lun_map = LunMap(lun, igroup, number)
     svm.maps.append(lun_map)
@@ -291,6 +293,9 @@ def find_map(array: Array, lun_uuid: str, igroup_uuid: str) -> tuple[Svm, LunMap
         for lun_map in svm.maps:
             if (lun_map.lun.uuid, lun_map.igroup.uuid) == (lun_uuid, igroup_uuid):
                 return svm, lun_map
+    find_lun(array, lun_uuid)
+    if not any(igroup.uuid == igroup_uuid for svm in array.svms for igroup in svm.igroups):
+        raise OntapError(Code.IGROUP_OF_MAP_NOT_FOUND, "The specified initiator group does not exist.", "igroup.uuid")
     raise OntapError(Code.MAP_NOT_FOUND, "The specified LUN map was not found.", "lun.uuid")
 
 
@@ -528,5 +533,5 @@ def _number(allowed: range, svm: Svm, igroup: Igroup, seen: list[LunMap], asked:
     if int(asked) in taken:
         other = next(lun_map for lun_map in seen if lun_map.number == int(asked))
         message = f'LUN ID {asked} is already in use by an initiator of "{igroup.name}" in initiator group "{other.igroup.name}".'
-        raise OntapError(Code.MAP_CONFLICT, message, field)
+        raise OntapError(Code.LUN_ID_OF_INITIATOR, message, field)
     return int(asked)

@@ -26,6 +26,10 @@ MULTIPATHABLE = {"multipathable": "true"}
 HEADER = 20 * 1024**2
 """About what LVM writes to a LUN that becomes a volume group."""
 MIB = 1024**2
+LARGEST = 2040 * 1024**3
+"""Of every VDI on LVM, a raw one too."""
+MANAGEMENT = 4 * MIB
+"""The volume in which a repository on LVM keeps what it knows of its VDIs."""
 FILES = ("ext", "nfs", "file")
 
 
@@ -74,6 +78,9 @@ class Driver:
     def vdi_create(self, wish: Wish) -> str:
         """Make a VDI and return it."""
         raise Failure("SR_OPERATION_NOT_SUPPORTED", self.sr)
+
+    def refuse_size(self, size: int) -> None:
+        """Refuse a size that no VDI of the repository can have."""
 
     def vdi_destroy(self, vdi: str) -> None:
         """Remove a VDI."""
@@ -346,7 +353,7 @@ class Lvm(Driver):
         if unit is None:
             raise sm_failure("InvalidDev", f"Device /dev/disk/by-id/scsi-{wanted} does not exist")
         self.pool.volume_groups[wanted] = self.db.get("SR", self.sr, "uuid")
-        self.db.set("SR", self.sr, physical_size=unit.size - VG_ROOM)
+        self.db.set("SR", self.sr, physical_size=unit.size - VG_ROOM, physical_utilisation=MANAGEMENT)
         self.configure(use_vhd="true", devserial=f"scsi-{wanted}")
         self.pool.fabric.write(unit.naa, HEADER)
 
@@ -378,7 +385,8 @@ class Lvm(Driver):
             raise sm_failure("SRUnavailable", "no such volume group")
         self._find_volumes()
         used = sum(self.db.row("VDI", vdi)["virtual_size"] for vdi in self.db.users("SR", self.sr, "VDIs"))
-        self.db.set("SR", self.sr, physical_size=unit.size - VG_ROOM, physical_utilisation=used, virtual_allocation=used)
+        taken = used + MANAGEMENT
+        self.db.set("SR", self.sr, physical_size=unit.size - VG_ROOM, physical_utilisation=taken, virtual_allocation=used)
 
     def probe(self, sm_config: Config) -> str:
         """See Driver: the repository that is on the LUN, with its names if ``metadata`` asks for them."""
@@ -392,11 +400,21 @@ class Lvm(Driver):
             _children(document, root, "SR", {"UUID": found, "Devlist": device, "size": unit.size - VG_ROOM, **told})
         return document.toprettyxml()
 
+    def free(self) -> int:
+        """See Driver."""
+        return super().free() - MANAGEMENT
+
+    def refuse_size(self, size: int) -> None:
+        """See Driver."""
+        if size > LARGEST:
+            raise sm_failure("VDISize", f"VDI size must be between 1 MB and {LARGEST // MIB} MB")
+
     def vdi_create(self, wish: Wish) -> str:
         """See Driver: a raw logical volume where ``type`` asks for one, else a VHD."""
         kind = wish.sm_config.get("type", "vhd")
         if kind not in ("raw", "vhd"):
             raise sm_failure("VDICreate", "bad type")
+        self.refuse_size(wish.size)
         extents = -(-wish.size // (4 * MIB)) * 4 * MIB
         made = self.add(extents if kind == "raw" else wish.size, {**wish.sm_config, "vdi_type": "aio" if kind == "raw" else "vhd"})
         row = self.db.row("VDI", made)

@@ -340,8 +340,8 @@ def test_a_map_that_cannot_be_is_refused(client: Client, body: dict[str, Any], c
 def test_an_initiator_sees_neither_a_lun_twice_nor_two_luns_under_one_number(client: Client) -> None:
     member = client.get(f"{IGROUPS}/{igroup_uuid(client, 'esx_prod')}")["initiators"][0]
     shared = client.create(IGROUPS, {**IGROUP, "initiators": [member]})["uuid"]
-    assert client.refusal("POST", MAPS, mapping("/vol/vol_prod/ds_single", "group")) == Code.MAP_CONFLICT
-    assert client.refusal("POST", MAPS, mapping("/vol/vol_dev/spare", "group", logical_unit_number=0)) == Code.MAP_CONFLICT
+    assert client.refusal("POST", MAPS, mapping("/vol/vol_prod/ds_single", "group")) == Code.MAPPED_TWICE_BY_INITIATOR
+    assert client.refusal("POST", MAPS, mapping("/vol/vol_dev/spare", "group", logical_unit_number=0)) == Code.LUN_ID_OF_INITIATOR
     client.create(IGROUPS, {**IGROUP, "name": "lonely"})
     client.create(MAPS, mapping("/vol/vol_dev/spare", "lonely", logical_unit_number=0))
     lonely = igroup_uuid(client, "lonely")
@@ -349,6 +349,7 @@ def test_an_initiator_sees_neither_a_lun_twice_nor_two_luns_under_one_number(cli
     client.create(MAPS, mapping("/vol/vol_dev/spare", "group", logical_unit_number=5))
     assert client.call("DELETE", f"{MAPS}/{lun_uuid(client, '/vol/vol_dev/spare')}/{lonely}").status == 200
     assert client.refusal("DELETE", f"{MAPS}/{lun_uuid(client, '/vol/vol_dev/spare')}/{lonely}") == Code.MAP_NOT_FOUND
+    assert client.refusal("DELETE", f"{MAPS}/{lun_uuid(client, '/vol/vol_dev/spare')}/none") == Code.IGROUP_OF_MAP_NOT_FOUND
     assert client.get(f"{IGROUPS}/{shared}?fields=lun_maps")["lun_maps"][0]["logical_unit_number"] == 5
 
 
@@ -406,6 +407,8 @@ def test_a_volume_that_is_not_online_takes_no_lun_and_keeps_its_own_from_everybo
     assert client.refusal("POST", LUNS, LUN) == Code.VOLUME_NOT_ONLINE
     (record,) = client.records(f"{LUNS}?name=/vol/vol_prod/ds_single&fields=status")
     assert (record["status"]["state"], record["status"]["container_state"]) == ("offline", "volume_offline")
+    lun = f"{LUNS}/{lun_uuid(client, '/vol/vol_prod/ds_single')}"
+    assert client.refusal("PATCH", lun, {"comment": "x"}) == client.refusal("DELETE", lun) == Code.VOLUME_NOT_ONLINE
 
 
 # --- the query language
@@ -513,7 +516,7 @@ def test_an_unknown_svm_finds_nothing(client: Client) -> None:
         (f"{LUNS}?name=a&name=b", 262188),
         (f"{LUNS}/none", Code.LUN_NOT_FOUND),
         (f"{IGROUPS}/none", Code.IGROUP_NOT_FOUND),
-        (f"{MAPS}/none/none", Code.MAP_NOT_FOUND),
+        (f"{MAPS}/none/none", Code.LUN_NOT_FOUND),
         ("/api/svm/svms/none", Code.NO_ENTRY),
         ("/api/protocols/san/iscsi/services/none", Code.ISCSI_SERVICE_NOT_FOUND),
     ],

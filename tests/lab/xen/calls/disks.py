@@ -72,7 +72,9 @@ def vdi_resize(pool: Pool, given: Arguments) -> None:
     allowed.vdi(pool, ref).want("resize")
     if size < row["virtual_size"]:
         raise sm_failure("VDISize", "shrinking not allowed")
-    if size - row["virtual_size"] > worker_of(pool, row["SR"]).free():
+    worker = worker_of(pool, row["SR"])
+    worker.refuse_size(size)
+    if size - row["virtual_size"] > worker.free():
         raise sm_failure("SRNoSpace")
     pool.db.set("VDI", ref, virtual_size=size, physical_utilisation=size)
 

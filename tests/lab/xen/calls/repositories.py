@@ -90,7 +90,7 @@ def sr_probe(pool: Pool, given: Arguments) -> str:
     """Tell what a host could make a repository of; for LUNs, the answer is part of a refusal."""
     host, kind = up(pool, given["host"]), given["type"].lower()
     if kind not in OFFERED:
-        raise Failure("INTERNAL_ERROR", 'Unix.Unix_error(Unix.ENOENT, "connect", "")')
+        raise Failure("SR_UNKNOWN_DRIVER", kind)
     return driver(pool, kind, host, given["device_config"]).probe(given["sm_config"])
 
 

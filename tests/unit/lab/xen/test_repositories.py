@@ -13,6 +13,7 @@ import pytest
 
 from tests.lab import world, xen_world
 from tests.lab.xen.running import Lab
+from tests.lab.xen.storage import LARGEST, MANAGEMENT
 
 SPARE_SIZE = 5 * xen_world.GIB
 MIB = 1024**2
@@ -235,11 +236,29 @@ class TestLvm:
     def test_an_iscsi_lun_that_does_not_appear_is_one_error(self, lab: Lab) -> None:
         assert refused(lab, "lvmoiscsi", {**LOGIN, "SCSIid": "3600a0980000000000000000000000000"})[0] == "SR_BACKEND_FAILURE_47"
 
+    def test_a_volume_of_more_than_2040_gib_is_refused_a_raw_one_too(self, lab: Lab) -> None:
+        wanted = wish(lab.sr("san-fc"), LARGEST + MIB, sm_config={"type": "raw"})
+        assert lab.refused("VDI.create", wanted)[0] == "SR_BACKEND_FAILURE_79"
+        made = lab.call("VDI.create", wish(lab.sr("san-fc"), 8 * MIB, sm_config={"type": "raw"}))
+        assert lab.refused("VDI.resize", made, LARGEST + MIB)[0] == "SR_BACKEND_FAILURE_79"
+
+    def test_a_new_repository_keeps_an_extent_for_itself(self, lab: Lab) -> None:
+        naa = lab.map_lun("xen_fc")
+        lab.refused("SR.probe", lab.host(MASTER), {}, "lvmohba", {})
+        row = lab.row("SR", made := make(lab, "lvmohba", {"SCSIid": f"3{naa}"}))
+        assert row["physical_utilisation"] == MANAGEMENT
+        whole = wish(made, row["physical_size"], sm_config={"type": "raw"})
+        assert lab.refused("VDI.create", whole)[0] == "SR_BACKEND_FAILURE_44"
+        lab.call("VDI.create", {**whole, "virtual_size": row["physical_size"] - MANAGEMENT})
+
+    def test_a_probe_of_a_type_that_the_pool_does_not_have_names_it(self, lab: Lab) -> None:
+        assert lab.refused("SR.probe", lab.host(MASTER), {}, "cephfs", {}) == ["SR_UNKNOWN_DRIVER", "cephfs"]
+
     def test_a_raw_volume_is_thick_and_whole_extents(self, lab: Lab) -> None:
         made = lab.call("VDI.create", wish(lab.sr("san-fc"), 5 * MIB, sm_config={"type": "raw"}))
         assert (lab.row("VDI", made)["virtual_size"], lab.row("VDI", made)["sm_config"]) == (8 * MIB, {"type": "raw", "vdi_type": "aio"})
         assert lab.refused("VDI.create", wish(lab.sr("san-fc"), MIB, sm_config={"type": "x"}))[0] == "SR_BACKEND_FAILURE_78"
-        assert lab.refused("VDI.create", wish(lab.sr("san-fc"), 1 << 50))[0] == "SR_BACKEND_FAILURE_44"
+        assert lab.refused("VDI.create", wish(lab.sr("san-fc"), LARGEST))[0] == "SR_BACKEND_FAILURE_44"
 
     def test_a_vhd_has_a_base_below_it_after_a_snapshot(self, lab: Lab) -> None:
         made = lab.call("VDI.create", wish(lab.sr("san-fc"), MIB))
@@ -252,7 +271,7 @@ class TestLvm:
         made = lab.call("VDI.create", wish(lab.sr("san-fc"), 8 * MIB))
         lab.call("VDI.resize", made, 16 * MIB)
         assert lab.refused("VDI.resize", made, 8 * MIB)[0] == "SR_BACKEND_FAILURE_79"
-        assert lab.refused("VDI.resize", made, 1 << 50)[0] == "SR_BACKEND_FAILURE_44"
+        assert lab.refused("VDI.resize", made, LARGEST)[0] == "SR_BACKEND_FAILURE_44"
 
 
 class TestUdev:

@@ -35,6 +35,10 @@ class Fault(Enum):
     SIZE_TOO_LARGE = auto()
     SAME_SIZE = auto()
     ROOT_VOLUME = auto()
+    LUN_OF_APPLICATION = auto()
+    """An application that ONTAP manages owns the LUN."""
+    AGGREGATE_OFFLINE = auto()
+    VOLUME_OFFLINE = auto()
     GROUP_EXISTS = auto()
     GROUP_IS_MAPPED = auto()
     ALREADY_A_MEMBER = auto()
@@ -73,6 +77,9 @@ _WAYS_OUT: Mapping[Fault | None, str] = MappingProxyType(
         Fault.SIZE_TOO_SMALL: "ask for a larger size",
         Fault.SIZE_TOO_LARGE: "ask for a smaller size",
         Fault.ROOT_VOLUME: "choose a data volume",
+        Fault.LUN_OF_APPLICATION: "delete it where its application is managed",
+        Fault.AGGREGATE_OFFLINE: "bring the aggregate of its volume online",
+        Fault.VOLUME_OFFLINE: "bring its volume online",
         Fault.LUN_EXISTS: _RUN_AGAIN,
         Fault.GROUP_EXISTS: _RUN_AGAIN,
         Fault.SNAPSHOT_EXISTS: _RUN_AGAIN,

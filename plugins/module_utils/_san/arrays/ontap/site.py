@@ -128,7 +128,7 @@ class Site:
 
     def unmap(self, mapping: LunMapping) -> None:
         """Unmap the LUN from an igroup; fine when it is not mapped."""
-        with fine_when(Fault.NO_MAP, *LUN_GONE):
+        with fine_when(Fault.NO_MAP, Fault.NO_GROUP, *LUN_GONE):
             self.array.unmap_lun(self.require_lun(), mapping, self.timeout)
 
     def delete_lun(self, lun: Lun) -> None:

@@ -25,6 +25,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout
 
 OLDEST = (9, 11, 1)
+_TELLS_ASA_R2 = (9, 16, 1)
 
 
 class OntapRest(OntapArray):
@@ -41,6 +42,8 @@ class OntapRest(OntapArray):
         connection = self._client.connection
         try:
             version, name, uuid, disaggregated = self._client.read_one("/cluster", (EVERY_FIELD,), _identity)
+            if disaggregated is None and version >= _TELLS_ASA_R2:
+                disaggregated = _is_disaggregated(self._client.get("/cluster", ("version", "disaggregated")))
         except MissingRight:
             return self._known_as()
         text = ".".join(str(part) for part in version)
@@ -55,7 +58,12 @@ class OntapRest(OntapArray):
         return self._known_as(name, text, uuid)
 
 
-def _identity(cluster: Record) -> tuple[tuple[int, ...], str, str, bool]:
-    """Version, name and UUID, and whether it is an ASA r2, which ONTAP tells from 9.16.1 on."""
+def _identity(cluster: Record) -> tuple[tuple[int, ...], str, str, bool | None]:
+    """Version, name and UUID, and whether it is an ASA r2, which ONTAP tells from 9.16.1 on; the account of an SVM only by that name."""
     version = tuple(number_at(cluster, f"version.{part}") for part in ("generation", "major", "minor"))
-    return version, text_at(cluster, "name", ""), text_at(cluster, "uuid", ""), cluster.get("disaggregated") is True
+    return version, text_at(cluster, "name", ""), text_at(cluster, "uuid", ""), _is_disaggregated(cluster)
+
+
+def _is_disaggregated(cluster: Record) -> bool | None:
+    told = cluster.get("disaggregated")
+    return told if isinstance(told, bool) else None

@@ -4,7 +4,7 @@
 
 """What XAPI's errors mean for a disk, and the way out of each.
 
-The codes are of xen-api (ocaml/idl/datamodel_errors.ml) and, for SR_BACKEND_FAILURE_n, of sm (drivers/XE_SR_ERRORCODES.xml).
+The codes are of xen-api (ocaml/idl/datamodel_errors.ml) and, for SR_BACKEND_FAILURE_n, of sm (XE_SR_ERRORCODES.xml).
 """
 
 from __future__ import annotations
@@ -63,6 +63,10 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
     f"{_BACKEND}67": ("the LUN's device did not appear on the host", "check zoning and paths, then run this task again"),
     f"{_BACKEND}68": ("the target refuses the login", "check that it allows the initiator of every host, and its CHAP secrets"),
     f"{_BACKEND}70": ("the host could not set its initiator name", "see the host's iSCSI configuration"),
+    f"{_BACKEND}79": (
+        "the pool's storage manager makes no volume of that size on LVM (2040 GiB are its most)",
+        "use a smaller LUN, or one over iSCSI, which is given as it is",
+    ),
     f"{_BACKEND}83": ("the target did not answer the discovery", "check the portal's address and firewalls"),
     f"{_BACKEND}141": ("the target cannot be reached", "check the portal's address and firewalls"),
 }

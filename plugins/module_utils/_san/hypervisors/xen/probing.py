@@ -4,7 +4,7 @@
 
 """What the storage drivers of one host see, by `SR.probe`: they answer with an error that carries XML.
 
-Facts are of the sources of sm (drivers/devscan.py, BaseISCSI.py, LVHDoHBASR.py, LVHDoISCSISR.py): a probe without SCSIid rescans the
+Facts are of the sources of sm (devscan.py, BaseISCSI.py, LVHDoHBASR.py, LVHDoISCSISR.py): a probe without SCSIid rescans the
 adapters, or logs in to the target, and ends with SR_BACKEND_FAILURE_107, whose third detail lists the LUNs; it leaves out every LUN that a
 PBD of the pool names. With SCSIid it returns the storage repositories that the LUN carries.
 """

@@ -25,3 +25,7 @@ def test_a_meaning_goes_before_the_words() -> None:
 
 def test_an_unknown_refusal_promises_nothing() -> None:
     assert way_out(None, "The node is in takeover; no such spaceship") == ""
+
+
+def test_a_lun_of_a_volume_that_is_offline_says_what_to_do() -> None:
+    assert way_out(Fault.VOLUME_OFFLINE, "The LUN's volume is offline.") == "bring its volume online"

@@ -129,7 +129,7 @@ class TestAMapOfSomebodyElse:
         assert "could not be undone" not in str(told.value)
 
     @pytest.mark.parametrize(
-        "action", [NO_INTERFACE, {"error": {"code": 1254206, "message": "LUN id in use."}}], ids=["refusal", "no race"]
+        "action", [NO_INTERFACE, {"error": {"code": 1254208, "message": "LUN id in use."}}], ids=["refusal", "no race"]
     )
     def test_is_tried_once_when_nobody_took_the_id(self, bench: BenchInPlace, action: dict[str, Any]) -> None:
         bench.fail(WRITES["map"], action)
@@ -161,7 +161,7 @@ class TestAMapOfSomebodyElse:
             bench.map("/vol/vol_prod/faster", "other", 0)
 
         bench.meanwhile(WRITES["map"], exchanged)
-        bench.fail(WRITES["map"], {"error": {"code": 1254206, "message": "LUN id in use."}})
+        bench.fail(WRITES["map"], {"error": {"code": 1254208, "message": "LUN id in use."}})
         with bench.counted() as sent, pytest.raises(StepFailed, match="LUN id in use"):
             bench.provision(wish())
         assert sent.count(SENT[bench.transport]["map"]) + (bench.transport == ZAPI) == 2, (

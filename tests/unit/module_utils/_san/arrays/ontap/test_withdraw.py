@@ -454,7 +454,15 @@ def test_a_lun_whose_number_was_given_away_is_mapped_again_under_another_and_tha
     array.answer(Reply(), records({**LUN, "lun_maps": []}))
     step.do()
     step.verify()
-    array.answer(records({**LUN, "lun_maps": []}), error(409, "1254206", "LUN id 0 is taken"), Reply(201, {"num_records": 1}))
+    array.answer(records({**LUN, "lun_maps": []}), error(409, "1254208", "LUN id 0 is taken"), Reply(201, {"num_records": 1}))
     with pytest.raises(RemoteError, match=r"LUN id 0 was given to another LUN meanwhile, so that it is mapped again under another id"):
         step.undo()
     assert [asked.body.get("logical_unit_number") for asked in array.asked if asked.method == "POST"] == [0, None]
+
+
+@pytest.mark.parametrize("code", ["5374922", "5374878", "5374875"], ids=["map", "igroup", "LUN"])
+def test_what_somebody_else_has_deleted_meanwhile_needs_no_unmapping(array: Endpoint, code: str) -> None:
+    (step,) = steps(array, group("esx", A)).steps
+    array.answer(error(404, code, "does not exist"), records({**LUN, "lun_maps": []}))
+    step.do()
+    step.verify()

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 
 import pytest
 
@@ -39,7 +40,8 @@ def backend(array: Endpoint) -> Iterator[OntapRest]:
 
 
 def cluster(generation: int, major: int, minor: int) -> Reply:
-    return Reply(body={"name": "c1", "uuid": "u1", "version": {"generation": generation, "major": major, "minor": minor, "full": "…"}})
+    version = {"generation": generation, "major": major, "minor": minor, "full": "…"}
+    return Reply(body={"name": "c1", "uuid": "u1", "version": version, "disaggregated": False})
 
 
 def test_nothing_is_sent_before_something_is_asked(backend: OntapRest, array: Endpoint) -> None:
@@ -67,7 +69,7 @@ class TestWhoTheArrayIs:
             backend.about()
 
     def test_is_its_address_where_an_svm_is_all_that_answers(self, backend: OntapRest, array: Endpoint) -> None:
-        array.answer(Reply(body={"version": {"generation": 9, "major": 16, "minor": 1}}))
+        array.answer(Reply(body={"version": {"generation": 9, "major": 15, "minor": 1}}))
         assert backend.about().name == "127.0.0.1"
 
     def test_is_not_another_products_answer(self, backend: OntapRest, array: Endpoint) -> None:
@@ -128,6 +130,17 @@ class TestAnAsaR2:
         with bench.counted() as sent, pytest.raises(Refused, match=rf"^The array 127\.0\.0\.1:443 {self.TOLD}$"):
             work(bench.backend())
         assert sent == ["GET /api/cluster"]
+
+    @pytest.mark.parametrize(("told", "refused"), [({"disaggregated": True}, True), ({"disaggregated": False}, False), ({}, False)])
+    def test_is_asked_for_by_name_where_a_look_at_everything_leaves_it_out(
+        self, backend: OntapRest, array: Endpoint, told: dict[str, bool], refused: bool
+    ) -> None:
+        """As ONTAP does with the predefined role of an SVM's account, vsadmin."""
+        version = {"version": {"generation": 9, "major": 16, "minor": 1}}
+        array.answer(Reply(body=version), Reply(body={**version, **told}))
+        with pytest.raises(Refused, match=self.TOLD) if refused else nullcontext():
+            backend.about()
+        assert [asked.query["fields"] for asked in array.asked] == ["*", "version,disaggregated"]
 
     def test_is_told_for_each_row_of_a_map(self, bench: BenchInPlace) -> None:
         bench.become("9.18.1", disaggregated=True)

@@ -40,7 +40,7 @@ ONE_OS_TYPE = "give the os_type that its other igroups have, or remove it from t
         ("5374125", "ask for a smaller size"),
         ("5374237", "choose a data volume"),
         *((code, ONE_OS_TYPE) for code in ("5374732", "5374734")),
-        *((code, RUN_AGAIN) for code in ("5374242", "5374023", "1254193", "1254206", "1254207", "1254208", "1254324")),
+        *((code, RUN_AGAIN) for code in ("5374242", "5374023", "1254193", "1254207", "1254208", "1254223", "1254324")),
     ],
 )
 def test_a_code_of_the_reference_has_its_way_out(code: str, advice: str) -> None:
@@ -49,3 +49,7 @@ def test_a_code_of_the_reference_has_its_way_out(code: str, advice: str) -> None
 
 def test_an_unknown_code_means_nothing() -> None:
     assert codes.meaning("393271") is None
+
+
+def test_an_igroup_that_is_not_there_has_a_code_of_its_own_beside_a_lun() -> None:
+    assert codes.meaning("5374878") is codes.meaning(codes.GROUP_NOT_FOUND) is Fault.NO_GROUP

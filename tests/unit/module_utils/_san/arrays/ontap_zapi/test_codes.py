@@ -25,7 +25,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_z
         (codes.NO_SUCH_MAP, rest.MAP_NOT_FOUND),
         (codes.NO_SUCH_LUN, rest.LUN_NOT_FOUND),
         (codes.ALREADY_MAPPED, rest.ALREADY_MAPPED),
-        (codes.LUN_ID_TAKEN, rest.MAP_CONFLICT),
+        (codes.LUN_ID_TAKEN_IN_GROUP, rest.LUN_ID_TAKEN_IN_GROUP),
         (codes.GROUP_IS_MAPPED, rest.GROUP_IS_MAPPED),
         (codes.NO_SUCH_VOLUME, rest.VOLUME_NOT_FOUND),
         (codes.SIZE_TOO_SMALL, rest.SIZE_TOO_SMALL),
