@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -569,10 +570,14 @@ def finished(client: Client, href: str) -> dict[str, Any]:
     pytest.fail("the job never ends")
 
 
-def test_a_slow_change_is_a_job_that_acts_at_its_end(client: Client) -> None:
-    answer = client.call("POST", LUNS, LUN, action={"job": True, "seconds": 0.05})
+def test_a_slow_change_is_a_job_that_acts_at_its_end(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[threading.Timer] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Timer, "start", lambda timer: held.append(timer))
+        answer = client.call("POST", LUNS, LUN, action={"job": True, "seconds": 0.05})
     assert answer.status == 202
     assert client.records(f"{LUNS}?name={LUN['name']}") == []
+    held[0].run()
     answer_again = client.call(
         "POST", f"{LUNS}?return_timeout=15", {**LUN, "name": "/vol/vol_prod/second"}, action={"job": True, "seconds": 0.05}
     )
