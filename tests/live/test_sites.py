@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,14 @@ def test_who_uses_a_volume_is_asked_of_the_hypervisor_itself(lab: Lab, tmp_path:
 def test_a_run_that_fails_before_its_last_file_is_written_leaves_all_files_of_the_one_before(tmp_path: Path) -> None:
     document = {"schema": 1, "generated": LONG_AGO, "endpoints": [], "mappings": [], "virtual_machines": [], "storage_resources": []}
     (tmp_path / "storage_map.json").write_text(json.dumps(document))
+    left = [tmp_path / "report" / f".ansible_tmpx1y2{name}" for name in ("storage_map.json.new", "storage_map.prom.new", "other.new")]
+    left[0].parent.mkdir()
+    for path in left:
+        path.touch()
+        os.utime(path, (0, 0))
     merge(tmp_path, tmp_path / "storage_map.json")
+    assert [path.exists() for path in left] == [False, False, True], "what a killed run has left goes, what is somebody else's stays"
+    left[2].unlink()
     before = files(tmp_path / "report")
     assert set(before) == {"report.html", "storage_map.csv", "storage_map.json", "storage_map.prom"}
     later: dict[str, Any] = {"maps": [str(tmp_path / "storage_map.json")], "directory": str(tmp_path / "report"), "expected": ["another"]}
