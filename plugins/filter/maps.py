@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible.utils.display import Display
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.answer import answer
 from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.document import checked, moment
-from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.merge import merged, of_results
+from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.merge import asked_twice, merged, of_results
 from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.table import csv_lines
 
 
@@ -25,7 +26,7 @@ def merged_maps(documents: object, expected: Sequence[str] = (), max_age: float 
         if not isinstance(documents, Sequence) or isinstance(documents, str):
             raise InvalidInput("merged_maps takes a list of storage maps.")
         now = time.time()
-        one = merged([checked(document) for document in documents], expected, float(max_age), now)
+        one = _warned(merged([checked(document) for document in documents], expected, float(max_age), now))
         return {**one, "generated": one["generated"] or moment(now)}
     except InvalidInput as error:
         raise AnsibleFilterError(str(error)) from None
@@ -36,9 +37,15 @@ def map_of_endpoints(results: object) -> dict[str, Any]:
     try:
         if not isinstance(results, Mapping) or not all(isinstance(result, Mapping) for result in results.values()):
             raise InvalidInput("map_of_endpoints takes a dictionary from the name of an endpoint to what vm_storage_map returned.")
-        return of_results({str(name): checked(result) for name, result in results.items()}, time.time())
+        return _warned(of_results({str(name): checked(result) for name, result in results.items()}, time.time()))
     except InvalidInput as error:
         raise AnsibleFilterError(str(error)) from None
+
+
+def _warned(document: dict[str, Any]) -> dict[str, Any]:
+    for sentence in asked_twice(document):
+        Display().warning(sentence)
+    return document
 
 
 def who_uses(document: object, what: str) -> dict[str, Any]:

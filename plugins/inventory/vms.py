@@ -223,7 +223,21 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         self.templar.available_variables = self._vars or {}
         return self.templar.template(self.get_option(name))
 
-    def _populate(self, answers: Sequence[_Answer]) -> None:
+    def _each_once(self, answers: Sequence[_Answer]) -> list[_Answer]:
+        """The answers without those of an endpoint that gave one under another name before, which a warning names."""
+        first: dict[tuple[str, str], str] = {}
+        kept = []
+        for answer in answers:
+            itself = str(answer.document.get("type", "")), str(answer.document.get("identity", ""))
+            other = first.setdefault(itself, answer.endpoint) if itself[1] else answer.endpoint
+            if other == answer.endpoint:
+                kept.append(answer)
+            else:
+                self._warn(f"Endpoint {other} was asked as {answer.endpoint} too, and its VMs are there once: name it once in endpoints.")
+        return kept
+
+    def _populate(self, given: Sequence[_Answer]) -> None:
+        answers = self._each_once(given)
         found = [machine for answer in answers if not answer.failure for machine in machines(answer.endpoint, answer.document)]
         for warning in [warning for answer in answers for warning in answer.document.get("warnings", ())]:
             self._warn(warning)
@@ -294,7 +308,7 @@ def _ask(endpoint: _Endpoint) -> _Answer:
         asked = arrays.sources(endpoint.arrays, lambda params: arrays.open_given(params, lambda complete: complete))
         with closing(hypervisors.open_given(endpoint.hypervisor, lambda complete: complete)) as hypervisor:
             found = storage_map(hypervisor, asked, endpoint=endpoint.name, gather=(MAPPINGS, VIRTUAL_MACHINES))
-            about = {"type": hypervisor.type, "address": hypervisor.address}
+            about = {"type": hypervisor.type, "address": hypervisor.address, "identity": found.endpoint.identity}
         parts = {MAPPINGS: [dict(row) for row in found.mappings], VIRTUAL_MACHINES: found.virtual_machines, "warnings": found.warnings}
         return _Answer(endpoint.name, {**about, **parts})
     except CrossvisorError as error:

@@ -170,6 +170,12 @@ endpoint:
       description: When it was read, ISO 8601 in UTC.
       returned: success
       type: str
+    identity:
+      description:
+        - Who it is by its own word, the instance UUID of a vCenter, the UUID of a pool, the name of a failover cluster with its domain,
+          or UUID and name of a host. The same under whatever name it is asked; empty where it does not tell.
+      returned: success
+      type: str
     warnings:
       description: What is missing because a host or an array could not be asked, one sentence each.
       returned: success

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,16 @@ def vms(document: dict[str, Any], endpoint: str) -> set[str]:
     return {row["vm_id"] for row in document["mappings"] if row["endpoint"] == endpoint}
 
 
+def of_another_vcenter(site: Site) -> None:
+    """The lab has one vCenter, which would count once: let the map of a site say that it is of another."""
+    (partial,) = site.returned.rglob("storage_map.json")
+    document = json.loads(partial.read_text())
+    partial.write_text(json.dumps({**document, "endpoints": [{**told, "identity": WEST} for told in document["endpoints"]]}))
+
+
 def test_two_sites_become_one_map_and_a_worker_that_was_killed_is_named(lab: Lab, east: Site, west: Site, tmp_path: Path) -> None:
     assert west.run(MAP, VARIABLES) == 0
+    of_another_vcenter(west)
     east.run(MAP, VARIABLES, until="TASK [crossvisor.san.storage_report : Map the VMs]")
     assert list(east.returned.rglob("storage_map.json")) == []
 
@@ -119,7 +128,14 @@ def test_who_uses_a_volume_is_asked_of_the_hypervisor_itself(lab: Lab, tmp_path:
 def test_a_run_that_fails_before_its_last_file_is_written_leaves_all_files_of_the_one_before(tmp_path: Path) -> None:
     document = {"schema": 1, "generated": LONG_AGO, "endpoints": [], "mappings": [], "virtual_machines": [], "storage_resources": []}
     (tmp_path / "storage_map.json").write_text(json.dumps(document))
+    left = [tmp_path / "report" / f".ansible_tmpx1y2{name}" for name in ("storage_map.json.new", "storage_map.prom.new", "other.new")]
+    left[0].parent.mkdir()
+    for path in left:
+        path.touch()
+        os.utime(path, (0, 0))
     merge(tmp_path, tmp_path / "storage_map.json")
+    assert [path.exists() for path in left] == [False, False, True], "what a killed run has left goes, what is somebody else's stays"
+    left[2].unlink()
     before = files(tmp_path / "report")
     assert set(before) == {"report.html", "storage_map.csv", "storage_map.json", "storage_map.prom"}
     later: dict[str, Any] = {"maps": [str(tmp_path / "storage_map.json")], "directory": str(tmp_path / "report"), "expected": ["another"]}

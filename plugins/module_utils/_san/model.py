@@ -318,6 +318,8 @@ class Inventory:
     """Whatever else has a LUN, and whatever could not be looked into."""
     warnings: Sequence[str] = ()
     """What is missing because a host could not be asked, one sentence each."""
+    identity: str = ""
+    """What a vCenter, a pool or a cluster calls itself, under whatever name it was asked; empty where it does not tell, and for a host."""
     silent: Sequence[str] = ()
     """Endpoints that did not answer, of several: what VMs they have is not known."""
 

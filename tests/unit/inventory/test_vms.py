@@ -155,6 +155,14 @@ def test_vms_of_one_name_stay_apart_and_are_named(estate: Estate, parse: Parse, 
     assert warned == ["Several VMs have one name, and are hosts by longer ones: app_vc01, app_vc02"]
 
 
+def test_one_endpoint_under_two_names_gives_its_vms_once_and_is_named(estate: Estate, parse: Parse, warned: list[str]) -> None:
+    for name in ("vc01", "vc02"):
+        estate.has(name, machine("app", "vm-1")).host_list = [Host("h1", "esx1", uuid="4213")]
+    inventory = parse(vcenter("vc01"), vcenter("vc02"))
+    assert (hosts(inventory), hosts(inventory, "endpoint_vc01")) == (["app"], ["app"])
+    assert warned == ["Endpoint vc01 was asked as vc02 too, and its VMs are there once: name it once in endpoints."]
+
+
 def test_a_vm_is_called_as_the_expression_says(estate: Estate, parse: Parse) -> None:
     estate.has("vc01", machine("app", "vm-1"))
     assert hosts(parse(vcenter("vc01"), hostname="crossvisor_vm_name ~ '-' ~ crossvisor_vm_id")) == ["app-vm-1"]

@@ -5,7 +5,8 @@
 """Several partial storage maps as one: what sites, job slices or workers wrote, in whatever order and however often it arrives.
 
 The merge is a set union by endpoint, in which the newest map of an endpoint counts: it is idempotent, commutative and associative. An
-endpoint is known by its name in the inventory, its type and its address, because several may stand behind one address.
+endpoint is known by its name in the inventory, its type and its address, because several may stand behind one address. One that says of
+itself who it is counts once under however many names it was asked, and keeps these as `also`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
@@ -44,17 +45,51 @@ class _Part:
 
     endpoint: Row
     rows: Mapping[str, Sequence[Row]]
+    also: frozenset[str] = frozenset()
+    """The other names under which it was asked."""
+
+    @property
+    def name(self) -> str:
+        return text(self.endpoint, "name")
+
+    @property
+    def itself(self) -> tuple[str, str]:
+        """Who it is by its own word; its place in the map where it does not tell."""
+        return text(self.endpoint, "type"), text(self.endpoint, "identity") if self.rank[0] else ""
+
+    @property
+    def told(self) -> Row:
+        """The endpoint as the map tells it."""
+        endpoint = {"identity": "", **self.endpoint}
+        if not self.also:
+            return endpoint
+        also = sorted(self.also)
+        return {**endpoint, "also": also, "warnings": [*self.endpoint.get("warnings", ()), _told_once(self.name, also)]}
+
+    def or_better(self, other: _Part) -> _Part:
+        """The better of the two, under the names of both."""
+        best, worse = (self, other) if self.goes_before(other) else (other, self)
+        known = [text(part.endpoint, "identity") for part in (best, worse)]
+        if all(known) and known[0] != known[1]:
+            return best
+        also = (best.also | worse.also | {worse.name}) - {best.name}
+        return replace(best, endpoint={**best.endpoint, "identity": known[0] or known[1]} if any(known) else best.endpoint, also=also)
 
     @property
     def rank(self) -> tuple[bool, str]:
         """By which the best of several is chosen: one that is there, the newest."""
         return text(self.endpoint, "status") != MISSING, text(self.endpoint, "observed")
 
+    @property
+    def _canonical(self) -> str:
+        told = {column: value for column, value in self.endpoint.items() if column != "identity"}
+        return json.dumps([told, self.rows], sort_keys=True, default=str)
+
     def goes_before(self, other: _Part) -> bool:
         """Whether this is the better one; of two that are as good, it is always the same."""
         if self.rank != other.rank:
             return self.rank > other.rank
-        return _canonical([self.endpoint, self.rows]) > _canonical([other.endpoint, other.rows])
+        return self._canonical > other._canonical
 
 
 def merged(documents: Iterable[Document], expected: Iterable[str] = (), max_age: float = 0, now: float | None = None) -> dict[str, Any]:
@@ -65,7 +100,7 @@ def merged(documents: Iterable[Document], expected: Iterable[str] = (), max_age:
     """
     given = list(documents)
     parts = _best(part for document in given for part in _parts(_of_this_schema(document)))
-    there = {name for name, _type, _address in parts}
+    there = {name for part in parts.values() for name in (part.name, *part.also)}
     for name in expected:
         if name not in there:
             parts[(name, "", "")] = _Part(_missing(name), {})
@@ -73,7 +108,7 @@ def merged(documents: Iterable[Document], expected: Iterable[str] = (), max_age:
     return {
         "schema": SCHEMA,
         "generated": max((text(document, "generated") for document in given), default=""),
-        ENDPOINTS: [_judged(part.endpoint, max_age, now) for part in ordered],
+        ENDPOINTS: [_judged(part.told, max_age, now) for part in ordered],
         **{name: [row for part in ordered for row in part.rows.get(name, ())] for name in PARTS},
     }
 
@@ -118,6 +153,15 @@ def incomplete(document: Document) -> list[str]:
     ]
 
 
+def asked_twice(document: Document) -> list[str]:
+    """The endpoints that were asked under several names, in one sentence each."""
+    return [_told_once(text(endpoint, "name"), endpoint["also"]) for endpoint in endpoints_of(document) if endpoint.get("also")]
+
+
+def _told_once(name: str, also: Sequence[str]) -> str:
+    return f"Endpoint {name} was asked as {', '.join(also)} too, and is told once, as it was read last: name it once in the inventory."
+
+
 def _of_this_schema(document: Document) -> Document:
     if document.get("schema", SCHEMA) != SCHEMA:
         raise InvalidInput(
@@ -132,20 +176,43 @@ def _parts(document: Document) -> list[tuple[Identity, _Part]]:
         for row in rows_of(document, name):
             rows[identity_of(row), name].append(row)
     return [
-        (identity, _Part(endpoint, {name: rows[identity, name] for name in PARTS}))
+        (identity, _part(endpoint, {name: rows[identity, name] for name in PARTS}))
         for endpoint in endpoints_of(document)
-        for identity in [(text(endpoint, "name"), text(endpoint, "type"), text(endpoint, "address"))]
+        for identity in [_place(endpoint)]
     ]
+
+
+def _part(endpoint: Row, rows: Mapping[str, Sequence[Row]]) -> _Part:
+    """What a map tells of an endpoint, which may be a merged one."""
+    also = [str(name) for name in endpoint.get("also", ())]
+    if not also:
+        return _Part(endpoint, rows)
+    own = {column: value for column, value in endpoint.items() if column != "also"}
+    own["warnings"] = [sentence for sentence in endpoint.get("warnings", ()) if sentence != _told_once(text(endpoint, "name"), also)]
+    return _Part(own, rows, frozenset(also))
 
 
 def _best(parts: Iterable[tuple[Identity, _Part]]) -> dict[Identity, _Part]:
     """The best of each endpoint. One that is missing may have only its name, and is not missing where another map has it."""
     found: dict[Identity, _Part] = {}
     for identity, part in parts:
-        if identity not in found or part.goes_before(found[identity]):
-            found[identity] = part
-    there = {name for (name, _type, _address), part in found.items() if part.rank[0]}
+        found[identity] = part.or_better(found[identity]) if identity in found else part
+    found = _each_once(found)
+    there = {name for part in found.values() if part.rank[0] for name in (part.name, *part.also)}
     return {identity: part for identity, part in found.items() if part.rank[0] or (identity[0] not in there and _fullest(identity, found))}
+
+
+def _each_once(parts: Mapping[Identity, _Part]) -> dict[Identity, _Part]:
+    """Of those that are one and the same by their own word, the best."""
+    found: dict[tuple[str, ...], _Part] = {}
+    for identity, part in parts.items():
+        key = part.itself if part.itself[1] else identity
+        found[key] = part.or_better(found[key]) if key in found else part
+    return {_place(part.endpoint): part for part in found.values()}
+
+
+def _place(endpoint: Row) -> Identity:
+    return text(endpoint, "name"), text(endpoint, "type"), text(endpoint, "address")
 
 
 def _fullest(identity: Identity, found: Mapping[Identity, _Part]) -> bool:
@@ -163,7 +230,3 @@ def _judged(endpoint: Row, max_age: float, now: float | None) -> dict[str, Any]:
         return dict(endpoint)
     old = observed is None or now - observed > max_age
     return {**endpoint, "status": STALE if old else OK}
-
-
-def _canonical(value: object) -> str:
-    return json.dumps(value, sort_keys=True, default=str)

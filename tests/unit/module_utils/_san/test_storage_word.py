@@ -11,9 +11,15 @@ import pytest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.storage_word import may_be_called, meanings
 
 LUN = {
-    "naa": "600a098038304c61622d616161616131", "serial": "80Lab-aaaaa1", "lun_path": "/vol/vol_prod/ds1", "svm": "svm1", "volume": "vol_prod",
-    "device": "naa.600a098038304c61622d616161616131", "array": "lab", "array_address": "ontap.example.com",
-}  # fmt: skip
+    "naa": "600a098038304c61622d616161616131",
+    "serial": "80Lab-aaaaa1",
+    "lun_path": "/vol/vol_prod/ds1",
+    "svm": "svm1",
+    "volume": "vol_prod",
+    "device": "naa.600a098038304c61622d616161616131",
+    "array": "lab",
+    "array_address": "ontap.example.com",
+}
 EXPORT = {"naa": "", "serial": "", "lun_path": "", "svm": "svm2", "volume": "vol_nfs", "device": "192.0.2.21:/vol_nfs", "array": None}
 
 

@@ -73,6 +73,7 @@ def inventory(nodes: Nodes, devices: bool, images: bool, at_once: bool = False) 
     readers = _readers(nodes, read) if images else {}
     virtual_machines = [estate.with_homes(vm, readers.get(vm.host)) for vm in estate.virtual_machines()]
     return Inventory(
+        identity=_identity(nodes),
         hosts=read,
         virtual_machines=virtual_machines,
         file_systems=estate.file_systems,
@@ -228,3 +229,8 @@ def _shown_twice(view: HostView) -> list[str]:
     names = [disk.name for disk in view.disks if disk.name]
     twice = sorted({name for name in names if names.count(name) > 1})
     return [f"Host {view.host.name} shows LUN {name} as several disks: let MPIO claim the array's disks there." for name in twice]
+
+
+def _identity(nodes: Nodes) -> str:
+    """The cluster with the domain of its nodes, in which its name is that of one computer account."""
+    return f"{nodes.cluster}.{nodes.entry.name.partition('.')[2]}".casefold() if nodes.cluster else ""

@@ -80,6 +80,7 @@ class VMware:
             devices=estate.devices,
             uses=[*estate.uses, *unknown],
             warnings=estate.missing,
+            identity=str(self._session.content.about.instanceUuid or ""),
         )
 
     def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:

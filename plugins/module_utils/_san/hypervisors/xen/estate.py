@@ -345,6 +345,7 @@ def inventory(session: XapiSession, devices: bool) -> Inventory:
     """Everything that the pool has."""
     estate = read(session)
     return Inventory(
+        identity=estate.pool["uuid"],
         hosts=estate.hosts,
         virtual_machines=estate.virtual_machines,
         file_systems=estate.file_systems(),

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -129,7 +129,7 @@ def storage_map(
         STORAGE_RESOURCES: Form(by_resource),
     }
     return StorageMap(
-        known_as,
+        replace(known_as, identity=_identity(inventory)),
         {name: form for name, form in forms.items() if name in gather},
         warnings=[*inventory.warnings, *answers.failures, *answers.warnings(), *initiators.warnings, *unclear],
     )
@@ -191,6 +191,12 @@ def _unclear(where: Where, whole: Joined) -> list[str]:
         "A map without 'where' tells why, and the way out."
     )
     return [sentence]
+
+
+def _identity(inventory: Inventory) -> str:
+    """Who the endpoint is by its own word; of a host alone its name too, because makers give many boards one UUID."""
+    host = inventory.hosts[0] if len(inventory.hosts) == 1 else None
+    return inventory.identity or (f"{host.uuid} {host.name}".casefold() if host and host.uuid else "")
 
 
 def _now() -> str:

@@ -27,6 +27,8 @@ class Endpoint:
     """What the user calls it."""
     observed: str
     """When it was read, ISO 8601 in UTC."""
+    identity: str = ""
+    """What it says of itself who it is, whoever asks under whatever name; empty where it does not tell."""
 
     @property
     def columns(self) -> dict[str, Any]:

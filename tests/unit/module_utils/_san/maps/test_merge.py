@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.document import seconds
-from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.merge import incomplete, merged, of_results
+from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.merge import asked_twice, incomplete, merged, of_results
 
 MORNING = "2026-11-28T06:00:00Z"
 EVENING = "2026-11-28T18:00:00Z"
@@ -77,6 +77,42 @@ def test_endpoints_behind_one_address_stay_apart() -> None:
     assert vms(merged(there)) == [("vc01", "app"), ("vc02", "app")]
 
 
+def known_as(identity: str, document: Map) -> Map:
+    """The map of an endpoint that says who it is."""
+    return {**document, "endpoints": [{**told, "identity": identity} for told in document["endpoints"]]}
+
+
+def test_one_vcenter_under_two_names_counts_once_as_it_was_read_last_and_is_named() -> None:
+    old, new = known_as("4213", site("10.0.0.1", "app", "db")), known_as("4213", site("vc01", "app", observed=EVENING))
+    for order in ([old, new], [new, old]):
+        one = merged(order, expected=["10.0.0.1", "vc01"])
+        assert (vms(one), states(one)) == ([("vc01", "app")], {"vc01": "ok"})
+        sentence = "Endpoint vc01 was asked as 10.0.0.1 too, and is told once, as it was read last: name it once in the inventory."
+        assert (asked_twice(one), one["endpoints"][0]["warnings"]) == ([sentence], [sentence])
+
+
+def test_a_name_that_did_not_answer_is_not_missing_when_the_same_vcenter_did_under_another() -> None:
+    twice = merged([known_as("4213", site("vc01", "app")), known_as("4213", site("vc02", "app"))])
+    other = "vc02" if "vc01" in states(twice) else "vc01"
+    assert states(merged([twice, lost(other)])) == states(twice)
+
+
+@pytest.mark.parametrize(("one", "two"), [("4213", "4214"), ("", ""), ("4213", "")])
+def test_what_does_not_say_that_it_is_the_same_stays_apart(one: str, two: str) -> None:
+    there = [known_as(one, site("vc01", "app")), known_as(two, site("vc02", "app"))]
+    assert vms(merged(there)) == [("vc01", "app"), ("vc02", "app")]
+
+
+def test_endpoints_of_two_types_are_never_the_same() -> None:
+    other = {"endpoints": [endpoint("hv01", type="hyperv", identity="4213")]}
+    assert set(states(merged([known_as("4213", site("vc01", "app")), other]))) == {"vc01", "hv01"}
+
+
+def test_a_name_behind_which_another_vcenter_is_by_now_has_no_other_names() -> None:
+    replaced = merged([known_as("4213", site("vc01", "old")), known_as("4214", site("vc01", "new", observed=EVENING))])
+    assert (vms(replaced), asked_twice(replaced)) == ([("vc01", "new")], [])
+
+
 def test_all_three_forms_are_joined() -> None:
     given = {"virtual_machines": [row("vc01")], "storage_resources": [row("vc01")], "mappings": []}
     one = merged([given, site("vc02", "db")])
@@ -127,16 +163,17 @@ def test_what_the_module_told_of_each_endpoint_becomes_one_map() -> None:
         {"vc01": told, "vc02": failed, "vc03": {}, "vc04": {"mappings": []}, "vc05": {"endpoint": observed, "mappings": []}}, NOON or 0
     )
     endpoints = {each["name"]: each for each in one["endpoints"]}
-    assert endpoints["vc01"] == endpoint("vc01", warnings=["an array was silent"])
+    assert endpoints["vc01"] == endpoint("vc01", warnings=["an array was silent"], identity="")
     assert incomplete(one) == ["Endpoint vc02 is missing: It cannot be reached.", "Endpoint vc03 is missing: no map of it was given."]
     assert (endpoints["vc04"]["status"], endpoints["vc04"]["observed"]) == ("ok", "2026-11-28T12:00:00Z")
-    assert endpoints["vc05"] == {**observed, "status": "ok", "reason": ""}
+    assert endpoints["vc05"] == {**observed, "identity": "", "status": "ok", "reason": ""}
     assert one["generated"] == "2026-11-28T12:00:00Z"
 
 
 NAMES = st.sampled_from(["vc01", "vc02", "hv01"])
+IDENTITIES = {"vc01": "4213", "vc02": "4213", "hv01": ""}
 SITES = st.builds(
-    lambda name, machines, observed: site(name, *machines, observed=observed),
+    lambda name, machines, observed: known_as(IDENTITIES[name], site(name, *machines, observed=observed)),
     NAMES,
     st.lists(st.sampled_from(["a", "b", "c"]), max_size=2),
     st.sampled_from([MORNING, EVENING]),
@@ -167,5 +204,5 @@ def test_it_does_not_matter_what_is_joined_first(one: Sequence[Map], two: Sequen
 
 @given(MAPS)
 def test_no_endpoint_is_lost_and_none_is_there_twice(maps: Sequence[Map]) -> None:
-    told = [each["name"] for each in merged(maps)["endpoints"]]
+    told = [name for each in merged(maps)["endpoints"] for name in (each["name"], *each.get("also", ()))]
     assert sorted(told) == sorted({each["name"] for given in maps for each in given["endpoints"]})

@@ -198,3 +198,8 @@ def _available(lab: Lab) -> ScsiName:
     lab.clients["hvc1n2.lab"].invoke(CLUSTER, "MSCluster_AvailableDisk", "AddToCluster", {"Id": medium.guid}, ResourceName="Spare")
     lab.estate.timeline.settle(everything=True)
     return lun
+
+
+def test_a_cluster_is_one_and_the_same_by_whichever_node_it_is_asked_and_a_host_is_none() -> None:
+    told = {entry: inventory(Lab(), entry, devices=False).identity for entry in ("hvc1n1.lab", "hvc1n2.lab", "hv01.lab")}
+    assert told == {"hvc1n1.lab": "hvc1.lab", "hvc1n2.lab": "hvc1.lab", "hv01.lab": ""}

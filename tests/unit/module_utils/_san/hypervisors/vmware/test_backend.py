@@ -73,6 +73,7 @@ def test_the_inventory_is_one_read(vmware: VMware, endpoint: Endpoint, devices: 
     found = vmware.inventory(devices)
     assert [(it.name, it.cluster, [disk.name for disk in it.disks]) for it in found.virtual_machines] == [("db01", "prod", [NAME])]
     assert [device.name for device in found.devices] == [NAME]
+    assert found.identity == "dbed6e0c-bd88-4ef6-b594-21283e1c677f", "the vCenter's own, under whatever name it was asked"
     assert endpoint.calls == VIEW
     assert (b"config.storageDevice.scsiLun" in endpoint.bodies[-2]) == devices
 

@@ -279,3 +279,8 @@ def test_an_endpoint_without_a_pool_is_told() -> None:
     pool.db["pool"].clear()
     with pytest.raises(RemoteError, match="tells of no pool"):
         inventory(pool)
+
+
+def test_a_pool_is_known_by_its_uuid() -> None:
+    pool = Pool()
+    assert inventory(pool).identity == estate.read(pool).pool["uuid"] != ""  # type: ignore[arg-type]

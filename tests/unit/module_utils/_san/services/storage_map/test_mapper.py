@@ -430,3 +430,17 @@ def test_a_lun_of_which_snapshots_were_taken_has_a_row_for_what_was_written_sinc
         ("passthrough", "[gold] vm/vm-000001.vmdk", NAME.naa),
         ("passthrough", "[gold] vm/vm.vmdk", OTHER.naa),
     ]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "identity"),
+    [
+        ([Host("h1", "KVM1.lab", uuid="4C4C-AB")], "4c4c-ab kvm1.lab"),  # not the UUID alone, which makers give to many boards
+        ([Host("h1", "kvm1.lab")], ""),
+        ([Host("h1", "a", uuid="1"), Host("h2", "b", uuid="2")], ""),
+    ],
+)
+def test_a_host_alone_is_known_by_its_uuid_and_its_name_and_several_only_by_what_their_manager_says(
+    hosts: list[Host], identity: str
+) -> None:
+    assert storage_map(hypervisor(host_list=hosts), [], endpoint="any").endpoint.identity == identity

@@ -337,7 +337,7 @@ def test_where_everything_is_known_nothing_is_in_doubt() -> None:
 
 
 def said(found: StorageMap, what: str) -> Sequence[str]:
-    forms = {"mappings": found.mappings, "storage_resources": found.storage_resources}
+    forms: dict[str, Sequence[Any]] = {"mappings": found.mappings, "storage_resources": found.storage_resources}
     rows = [{**row, "observed": "now"} for form in forms.values() for row in form]
     told = {name: [row for row in rows if ("vm_id" in row) == (name == "mappings")] for name in forms}
     endpoint_told = {"name": found.endpoint.name, "type": found.endpoint.type, "address": found.endpoint.address, "observed": "now"}
@@ -395,5 +395,4 @@ def test_of_what_is_called_so_only_the_vms_that_may_have_it_are_read() -> None:
     there = endpoint()
     asked(there, storage="/vol/v1/l1")
     asked(there, storage="v2")
-    assert [wanted.raw_disks for wanted in there.wanted] == [False, True]
-    assert there.wanted[0].file_systems == {"ds-1", "ds-2"}
+    assert there.wanted == [Wanted({"ds-1", "ds-2"}, raw_disks=False), Wanted({"ds-2", "ds-4"}, raw_disks=True)]
