@@ -14,9 +14,10 @@ _moments: list[object | None] = [None]
 
 @contextlib.contextmanager
 def one() -> Iterator[None]:
-    """Let all that is asked meanwhile be as of the first look at each host, unless something was changed there after it.
+    """Let all that is asked meanwhile be as of a first look at each host, taken then, unless something was changed there after it.
 
-    Nothing may be waited for meanwhile, and nothing done that must not rest on what was seen before.
+    Every last look is one of its own, so that it rests on nothing that was seen before. Nothing may be waited for meanwhile, and nothing
+    done that must not rest on what was seen first.
     """
     _moments.append(_moments[-1] or object())
     try:

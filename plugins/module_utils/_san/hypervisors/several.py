@@ -265,7 +265,8 @@ def _refuse_hidden(kept: Iterable[Inventory], again: Iterable[tuple[Hypervisor, 
             host = inventory.hosts[0]
             raise Refused(
                 f"Endpoint {hypervisor.address} says to be host {host.name} ({host.id}), as another endpoint does, and has "
-                f"{' '.join(more)}, which that does not have: name the host once, or give each KVM host an identifier of its own (host_uuid in libvirtd.conf)."
+                f"{' '.join(more)}, which that does not have: name the host once, or give each KVM host an identifier of its own "
+                "(host_uuid in libvirtd.conf)."
             )
 
 
