@@ -186,7 +186,7 @@ options:
         type: str
       port:
         description:
-          - Its port; without it, 3260.
+          - The port of O(iscsi.address); without it, 3260.
         type: int
       target:
         description:
