@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from contextvars import ContextVar
 
-_moments: list[object | None] = [None]
+_moment: ContextVar[object | None] = ContextVar("moment", default=None)
 
 
 @contextlib.contextmanager
@@ -19,13 +20,13 @@ def one() -> Iterator[None]:
     Every last look is one of its own, so that it rests on nothing that was seen before. Nothing may be waited for meanwhile, and nothing
     done that must not rest on what was seen first.
     """
-    _moments.append(_moments[-1] or object())
+    before = _moment.set(_moment.get() or object())
     try:
         yield
     finally:
-        _moments.pop()
+        _moment.reset(before)
 
 
 def now() -> object | None:
-    """The moment to which what is asked now belongs; None when each question is for itself."""
-    return _moments[-1]
+    """The moment to which what is asked now belongs, by the thread that asks; None when each question is for itself."""
+    return _moment.get()
