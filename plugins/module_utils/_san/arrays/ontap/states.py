@@ -31,7 +31,7 @@ _OF_ITS_CONTAINER = "_offline"
 def refuse_unless_online(lun: Lun) -> None:
     """Raise `Refused` for a LUN that no host can see, whoever it is mapped to; nothing is brought online by itself."""
     if lun.state not in (ONLINE, UNKNOWN):
-        raise _refusal(lun, "no host can see it")
+        raise Refused(f"LUN {lun.svm}:{lun.path} is in state {lun.state}, in which no host can see it: {_way_out(lun)}.")
 
 
 def refuse_unless_container_online(lun: Lun) -> None:
@@ -43,7 +43,7 @@ def refuse_unless_container_online(lun: Lun) -> None:
 def refuse_unless_deletable(lun: Lun) -> None:
     """Raise `Refused` for a LUN that ONTAP does not delete, because its volume or aggregate is not online."""
     if lun.state.endswith(_OF_ITS_CONTAINER):
-        raise _refusal(lun, "the array does not delete it")
+        raise Refused(f"LUN {lun.svm}:{lun.path} is in state {lun.state}, in which the array does not delete it: {_way_out(lun)}.")
 
 
 def refusal_of_asa_r2(what: str) -> Refused:
@@ -75,6 +75,5 @@ def warnings(lun: Lun) -> list[str]:
     return [f"LUN {lun.svm}:{lun.path} is read-only on its array, as the destination of a mirror is: nobody can write to it."]
 
 
-def _refusal(lun: Lun, trouble: str) -> Refused:
-    way_out = _WAYS_OUT.get(lun.state, _OTHERWISE).format(svm=lun.svm, volume=lun.volume, path=lun.path)
-    return Refused(f"LUN {lun.svm}:{lun.path} is in state {lun.state}, in which {trouble}: {way_out}.")
+def _way_out(lun: Lun) -> str:
+    return _WAYS_OUT.get(lun.state, _OTHERWISE).format(svm=lun.svm, volume=lun.volume, path=lun.path)
