@@ -133,7 +133,7 @@ options:
         has to be installed on the host. A LUN that VMs reach over QEMU's own iSCSI initiator needs none of this, and is refused with it.
       - For a LUN that the host has by multipath, that helper has to be one that was built with C(libmpathpersist), and C(multipath.conf)
         needs a C(reservation_key). Debian 12's is built without, and registers a guest's key on one path alone, so that the array refuses
-        what the guest writes over the others. This module does not look.
+        what the guest writes over the others. Where the helper is another, or cannot be looked at, there is a warning.
       - On VMware, O(sharing=physical_bus) includes it; on Hyper-V, a disk that is passed through has no such setting. Both refuse it.
       - Without it, not for a new disk, and an existing one is left as it is.
     type: bool
@@ -186,7 +186,7 @@ options:
         type: str
       port:
         description:
-          - Its port; without it, 3260.
+          - The port of O(iscsi.address); without it, 3260.
         type: int
       target:
         description:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san import moment
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import (
     Change,
     LastLook,
@@ -93,12 +94,19 @@ class MemoryHypervisor:
     uses: list[Use] = field(default_factory=list)
     serving: list[Use] = field(default_factory=list)
     """The hosts that would lose the LUN's paths, by `Host.id`."""
+    moments: list[object | None] = field(default_factory=list)
+    """For each inventory, the decision for which it was read."""
     wanted: list[Wanted | None] = field(default_factory=list)
     """For each inventory, the VMs that alone were wanted."""
     device_reads: int = 0
     """How often the whole inventory of SCSI devices was read, which is dear."""
     meanwhile: dict[int, Callable[[], None]] = field(default_factory=dict)
     """What somebody else does right before the n-th inventory is read."""
+
+    @property
+    def decisions(self) -> int:
+        """For how many decisions inventories were read; one that was read for none counts nothing."""
+        return len({id(found) for found in self.moments if found})
 
     def about(self) -> About:
         self.calls.append("about")
@@ -110,6 +118,7 @@ class MemoryHypervisor:
 
     def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None, at_once: bool = False) -> Inventory:
         self.calls.append("inventory with images" if images else "inventory")
+        self.moments.append(moment.now())
         self.meanwhile.get(sum(call.startswith("inventory") for call in self.calls), lambda: None)()
         self.device_reads += devices
         seen = self.seen if devices else ()

@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from contextvars import ContextVar
 
-_moments: list[object | None] = [None]
+_moment: ContextVar[object | None] = ContextVar("moment", default=None)
 
 
 @contextlib.contextmanager
 def one() -> Iterator[None]:
-    """Let all that is asked meanwhile be as of the first look at each host, unless something was changed there after it.
+    """Let all that is asked meanwhile be as of a first look at each host, taken then, unless something was changed there after it.
 
-    Nothing may be waited for meanwhile, and nothing done that must not rest on what was seen before.
+    Every last look is one of its own, so that it rests on nothing that was seen before. Nothing may be waited for meanwhile, and nothing
+    done that must not rest on what was seen first.
     """
-    _moments.append(_moments[-1] or object())
+    before = _moment.set(_moment.get() or object())
     try:
         yield
     finally:
-        _moments.pop()
+        _moment.reset(before)
 
 
 def now() -> object | None:
-    """The moment to which what is asked now belongs; None when each question is for itself."""
-    return _moments[-1]
+    """The moment to which what is asked now belongs, by the thread that asks; None when each question is for itself."""
+    return _moment.get()

@@ -139,8 +139,15 @@ def test_what_is_special_on_kvm_reaches_the_task_that_attaches() -> None:
     assert DEFAULTS["disks_single_path"] == "refuse"
 
 
+def test_what_is_special_on_xen_reaches_the_task_that_attaches() -> None:
+    attach = next(task for task in yaml.safe_load((ROLE / "tasks" / "attach.yml").read_text()) if "ansible.builtin.include_role" in task)
+    told = {name: attach["vars"][f"provision_{name}"] for name in ("iscsi", "fc_method")}
+    assert told == {"iscsi": "{{ disks_iscsi }}", "fc_method": "{{ disks_fc_method }}"}
+    assert (DEFAULTS["disks_iscsi"], DEFAULTS["disks_fc_method"]) == ({}, "")
+
+
 @pytest.mark.parametrize("playbook", ["attach_disk", "grow_disk", "move_disk", "provision_disk"])
-def test_each_playbook_that_gives_a_vm_a_lun_hands_on_what_is_special_on_kvm(playbook: str) -> None:
+def test_each_playbook_that_gives_a_vm_a_lun_hands_on_what_is_special_on_one_platform(playbook: str) -> None:
     (play,) = yaml.safe_load((PLAYBOOKS / f"{playbook}.yml").read_text())
     tasks = [inner for task in play["tasks"] for inner in (task, *task.get("block", ()), *task.get("rescue", ()))]
     giving = [task["vars"] for task in tasks if "provision_assume_unused" in task.get("vars", {}) and "provision_look" not in task["vars"]]
@@ -148,6 +155,8 @@ def test_each_playbook_that_gives_a_vm_a_lun_hands_on_what_is_special_on_kvm(pla
     for variables in giving:
         assert variables["provision_single_path"] == "{{ single_path | default('refuse', true) }}"
         assert variables["provision_reservations"] == "{{ reservations | default(false) | bool }}"
+        assert variables["provision_iscsi"] == "{{ iscsi | default({}, true) }}"
+        assert variables["provision_fc_method"] == "{{ fc_method | default('', true) }}"
 
 
 def test_a_reservation_that_nobody_wishes_is_no_wish_that_there_be_none(evaluate: Evaluate) -> None:

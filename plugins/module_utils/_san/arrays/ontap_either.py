@@ -11,14 +11,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.f
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.backend import OntapZapi
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, MissingLibrary
 
 
 def open_either(connection: Connection) -> Array:
     """REST where it is served by a release that has what the collection needs, else ZAPI; who the array is is asked only once.
 
     A login that REST refuses is not tried elsewhere, because an account is locked after some. Raises what REST said where ZAPI is no way
-    out either.
+    out either, and beside it where ZAPI's library is missing.
     """
     rest = OntapRest(connection)
     try:
@@ -33,7 +33,10 @@ def open_either(connection: Connection) -> Array:
 
 
 def _by_zapi(connection: Connection, missing: CrossvisorError) -> Array:
-    zapi = OntapZapi(connection)
+    try:
+        zapi = OntapZapi(connection)
+    except MissingLibrary as error:
+        raise MissingLibrary(f"{str(missing).rstrip('.')}; over ZAPI it was not asked: {error}") from missing
     try:
         zapi.about()
     except CrossvisorError as error:

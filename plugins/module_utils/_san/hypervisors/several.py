@@ -108,6 +108,8 @@ class Several:
         self._members = _members([(hypervisor, inventory.hosts) for hypervisor, inventory in found])
         kept = {id(member.hypervisor) for member in self._members}
         read = [(hypervisor, inventory) for hypervisor, inventory in found if id(hypervisor) in kept]
+        again = [(hypervisor, inventory) for hypervisor, inventory in found if id(hypervisor) not in kept]
+        _refuse_hidden([inventory for _hypervisor, inventory in read], again)
         self._homes = _homes(read)
         parts = [inventory for _hypervisor, inventory in read]
         return Inventory(
@@ -120,6 +122,7 @@ class Several:
             warnings=[
                 *chain.from_iterable(part.warnings for part in parts),
                 *chain.from_iterable(host.warnings for host in self._unreachable()),
+                *(_told_again(hypervisor, inventory.hosts) for hypervisor, inventory in again),
             ],
             silent=list(self._silent),
         )
@@ -227,19 +230,57 @@ def _members(found: Iterable[tuple[Hypervisor, Sequence[Host]]]) -> list[_Member
     Raises `Refused` when different hosts go by one identifier, because nobody could tell them apart.
     """
     members: list[_Member] = []
-    known: dict[str, str] = {}
+    known: dict[str, Host] = {}
     for hypervisor, hosts in found:
-        unlike = next((host for host in hosts if known.get(host.id, host.name) != host.name), None)
-        if unlike:
-            raise Refused(
-                f"Host {unlike.name} and host {known[unlike.id]} have the same identifier, {unlike.id}: give each KVM host one of its own "
-                "(host_uuid in libvirtd.conf), or name these endpoints in tasks of their own."
-            )
+        for host in hosts:
+            if host.id in known and _is_another(host, known[host.id]):
+                raise _same_identifier(known[host.id], host)
         if hosts and all(host.id in known for host in hosts):
             continue
-        known.update({host.id: host.name for host in hosts})
+        known.update({host.id: host for host in hosts})
         members.append(_Member(hypervisor, hosts))
     return members
+
+
+def _is_another(host: Host, known: Host) -> bool:
+    """Whether a host is not the one that it says to be: by its name, or by its initiators, where both tell any."""
+    own, others = ({hba.initiator.lower() for hba in one.hbas if hba.initiator} for one in (host, known))
+    return host.name != known.name or bool(own and others and not own & others)
+
+
+def _same_identifier(known: Host, host: Host) -> Refused:
+    other = f"another host {known.name}" if host.name == known.name else f"host {known.name}"
+    return Refused(
+        f"Host {host.name} and {other} have the same identifier, {host.id}: give each KVM host one of its own (host_uuid in "
+        "libvirtd.conf), or name these endpoints in tasks of their own."
+    )
+
+
+def _refuse_hidden(kept: Iterable[Inventory], again: Iterable[tuple[Hypervisor, Inventory]]) -> None:
+    """Raise `Refused` when an endpoint that only seems to show again what another shows has something that no other has."""
+    told = {evidence for inventory in kept for evidence in _evidence(inventory)}
+    for hypervisor, inventory in again:
+        more = next((evidence for evidence in _evidence(inventory) if evidence not in told), None)
+        if more:
+            host = inventory.hosts[0]
+            raise Refused(
+                f"Endpoint {hypervisor.address} says to be host {host.name} ({host.id}), as another endpoint does, and has "
+                f"{' '.join(more)}, which that does not have: name the host once, or give each KVM host an identifier of its own "
+                "(host_uuid in libvirtd.conf)."
+            )
+
+
+def _evidence(inventory: Inventory) -> list[tuple[str, str]]:
+    """What an endpoint has by which LUNs are in use, each as a kind and a name."""
+    machines = [("VM", vm.name) for vm in inventory.virtual_machines]
+    luns = [("LUN", str(disk.name)) for vm in inventory.virtual_machines for disk in vm.disks if disk.name]
+    used = [("LUN", str(use.lun)) for use in inventory.uses if use.lun]
+    return [*machines, *luns, *used, *(("device", extent) for store in inventory.file_systems for extent in store.extents)]
+
+
+def _told_again(hypervisor: Hypervisor, hosts: Sequence[Host]) -> str:
+    names = ", ".join(host.name for host in hosts)
+    return f"Endpoint {hypervisor.address} shows host {names}, which another endpoint shows already, and is left out: name it once."
 
 
 def _homes(read: Iterable[tuple[Hypervisor, Inventory]]) -> dict[str, list[_Home]]:

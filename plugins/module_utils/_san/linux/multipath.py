@@ -28,6 +28,10 @@ _MAPPER = "/dev/mapper"
 _BINDINGS = "/etc/multipath/bindings"
 """`mpatha 3600a…` a line (multipath.conf(5), user_friendly_names)."""
 _TARGET_ROLE = "target"
+RESERVATION_HELPERS = ("/usr/bin/qemu-pr-helper", "/usr/libexec/qemu-pr-helper")
+"""Where libvirt looks for the program that sends the persistent reservations of guests (its `qemu.conf`, `pr_helper`)."""
+RESERVATION_LIBRARY = "libmpathpersist"
+"""By which that program registers a key on all paths of a multipath device, where QEMU was built with it (its `scsi/qemu-pr-helper.c`)."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,13 @@ def bound_lun(tree: Tree, path: str) -> ScsiName | None:
     directory, _slash, name = path.rpartition("/")
     rows = (line.split() for line in (tree.text(_BINDINGS) or "").splitlines()) if directory == _MAPPER else ()
     return next((ScsiName.try_parse(row[1]) for row in rows if len(row) == 2 and row[0] == name), None)
+
+
+def helper_knows_multipath(tree: Tree) -> bool | None:
+    """Whether QEMU's helper for reservations was built with multipath's library, which it names then; None where it cannot be read."""
+    found = (tree.content(path) for path in RESERVATION_HELPERS)
+    helper = next((content for content in found if content is not None), None)
+    return None if helper is None else RESERVATION_LIBRARY.encode() in helper
 
 
 def daemon_runs(tree: Tree) -> bool:

@@ -82,8 +82,9 @@ class _Part:
 
     @property
     def _canonical(self) -> str:
+        """By what is told first; who it says that it is decides where all else is the same."""
         told = {column: value for column, value in self.endpoint.items() if column != "identity"}
-        return json.dumps([told, self.rows], sort_keys=True, default=str)
+        return json.dumps([told, self.rows, text(self.endpoint, "identity")], sort_keys=True, default=str)
 
     def goes_before(self, other: _Part) -> bool:
         """Whether this is the better one; of two that are as good, it is always the same."""

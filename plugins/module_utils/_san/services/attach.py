@@ -249,7 +249,8 @@ class StillFree(Guard):
         self.title = f"give LUN {self.request.wish.name} to VM {self.vm.name}"
 
     def look(self) -> None:
-        _refuse_strangers(self.vm, self.request, self.hypervisor.inventory(devices=False))
+        with moment.one():
+            _refuse_strangers(self.vm, self.request, self.hypervisor.inventory(devices=False))
 
 
 @dataclass
@@ -278,7 +279,8 @@ class Unused(Guard):
         self.title = f"let the hosts go of LUN {self.request.wish.name}"
 
     def look(self) -> None:
-        _refuse_users(self.request, self.hypervisor.inventory(devices=False), self.purpose)
+        with moment.one():
+            _refuse_users(self.request, self.hypervisor.inventory(devices=False), self.purpose)
 
 
 @dataclass

@@ -27,6 +27,10 @@ def logins(given: Mapping[str, Any] | None, presentation: Presentation | None) -
         raise InvalidInput("iscsi.mutual_chap_username was given without iscsi.chap_username: CHAP proves the initiator first; give both.")
     if wish.get("port", _PORTS[0]) not in _PORTS:
         raise InvalidInput(f"iscsi.port {wish['port']} does not exist: give a number from {_PORTS[0]} to {_PORTS[-1]}, mostly 3260.")
+    if "port" in wish and "address" not in wish:
+        raise InvalidInput(
+            "iscsi.port was given without iscsi.address, so that nobody can tell of which portal it is: give both, or neither."
+        )
     if "address" in wish:
         named = _login(wish, Portal(wish["address"], wish.get("port", Portal("").port)), wish.get("target", ""))
         return lambda: (named,)

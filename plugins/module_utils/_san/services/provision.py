@@ -133,11 +133,12 @@ def _refuse_to_take_back(asked: Asked, assume_unused: bool, luns: Sequence[Lun],
     """The last look of an undo."""
     hypervisor = asked.hypervisor()
     if hypervisor is not None:
-        inventory = hypervisor.inventory(devices=False)
-        for lun in luns:
-            refuse_unless_free(lun.name, claims(lun.name, inventory), "taken back", _DETACH_FIRST, assume_unused or made)
-            if not lun.mappings:
-                _refuse_known(lun, hypervisor, inventory.hosts)
+        with moment.one():
+            inventory = hypervisor.inventory(devices=False)
+            for lun in luns:
+                refuse_unless_free(lun.name, claims(lun.name, inventory), "taken back", _DETACH_FIRST, assume_unused or made)
+                if not lun.mappings:
+                    _refuse_known(lun, hypervisor, inventory.hosts)
     elif not assume_unused:
         nobody_to_ask(luns, made)
 

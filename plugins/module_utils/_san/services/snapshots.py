@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san import timestamps
+from ansible_collections.crossvisor.san.plugins.module_utils._san import moment, timestamps
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import (
     Array,
     LunAddress,
@@ -182,11 +182,13 @@ class Users:
             return elsewhere
         if self._hypervisor is None:
             self._hypervisor = self.open()
-        inventory = self._hypervisor.inventory(devices=False)
+        with moment.one():
+            inventory = self._hypervisor.inventory(devices=False)
+            hosts = self._hypervisor.hosts()
         found = claims(lun.name, inventory)
         if self.unused_by_vm:
             found = without(pick_vm(inventory.virtual_machines, self.unused_by_vm, inventory.silent).id, found)
-        known = [hba.initiator for host in self._hypervisor.hosts() for hba in host.hbas if hba.initiator]
+        known = [hba.initiator for host in hosts for hba in host.hbas if hba.initiator]
         return [*elsewhere, *found, *claims_of_strangers(lun.mappings, known)]
 
     def close(self) -> None:

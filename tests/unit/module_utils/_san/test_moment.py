@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import moment
@@ -34,3 +36,8 @@ def test_a_decision_ends_when_it_fails() -> None:
     with pytest.raises(ValueError, match="no"), moment.one():
         raise ValueError("no")
     assert moment.now() is None
+
+
+def test_what_another_thread_asks_meanwhile_belongs_to_no_decision_of_this_one() -> None:
+    with moment.one(), ThreadPoolExecutor() as beside:
+        assert beside.submit(moment.now).result() is None

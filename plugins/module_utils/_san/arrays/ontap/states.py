@@ -4,7 +4,8 @@
 
 """The states in which ONTAP keeps a LUN from its hosts, and the way out of each.
 
-Source: `status.state` and `status.container_state` of LUNs, `state` of volumes, in NetApp's ONTAP REST API reference.
+Source: `status.state` and `status.container_state` of LUNs, `state` of volumes, and codes 5374865 and 5374866 of the deletion of a LUN, in
+NetApp's ONTAP REST API reference.
 """
 
 from __future__ import annotations
@@ -24,18 +25,25 @@ _WAYS_OUT = {
 }
 _OTHERWISE = "look at it on the array (`lun show -vserver {svm} -path {path}`)"
 
+_OF_ITS_CONTAINER = "_offline"
+
 
 def refuse_unless_online(lun: Lun) -> None:
     """Raise `Refused` for a LUN that no host can see, whoever it is mapped to; nothing is brought online by itself."""
     if lun.state not in (ONLINE, UNKNOWN):
-        way_out = _WAYS_OUT.get(lun.state, _OTHERWISE).format(svm=lun.svm, volume=lun.volume, path=lun.path)
-        raise Refused(f"LUN {lun.svm}:{lun.path} is in state {lun.state}, in which no host can see it: {way_out}.")
+        raise Refused(f"LUN {lun.svm}:{lun.path} is in state {lun.state}, in which no host can see it: {_way_out(lun)}.")
 
 
 def refuse_unless_container_online(lun: Lun) -> None:
     """Raise `Refused` for a LUN whose volume or aggregate is not online; one that is offline itself may be."""
-    if lun.state.endswith("_offline"):
+    if lun.state.endswith(_OF_ITS_CONTAINER):
         refuse_unless_online(lun)
+
+
+def refuse_unless_deletable(lun: Lun) -> None:
+    """Raise `Refused` for a LUN that ONTAP does not delete, because its volume or aggregate is not online."""
+    if lun.state.endswith(_OF_ITS_CONTAINER):
+        raise Refused(f"LUN {lun.svm}:{lun.path} is in state {lun.state}, in which the array does not delete it: {_way_out(lun)}.")
 
 
 def refusal_of_asa_r2(what: str) -> Refused:
@@ -65,3 +73,7 @@ def warnings(lun: Lun) -> list[str]:
     if not lun.read_only:
         return []
     return [f"LUN {lun.svm}:{lun.path} is read-only on its array, as the destination of a mirror is: nobody can write to it."]
+
+
+def _way_out(lun: Lun) -> str:
+    return _WAYS_OUT.get(lun.state, _OTHERWISE).format(svm=lun.svm, volume=lun.volume, path=lun.path)

@@ -28,7 +28,7 @@ def plan_withdraw(array: Transport, wish: WithdrawWish) -> Change:
     """The steps to the wish; of a LUN that does not exist, only what an earlier run left of its groups. At most two requests, and three for
     such a LUN; more where its SVM or volume does not exist. Of one that is known by its name alone, igroups of all SVMs are read.
 
-    Raises `Refused` when the LUN would be taken from initiators that the wish does not name.
+    Raises `Refused` when the LUN would be taken from initiators that the wish does not name, and when it shall be deleted and cannot be.
     """
     stored = find(array, wish.lun)
     if stored is None:
@@ -49,6 +49,7 @@ def plan_withdraw(array: Transport, wish: WithdrawWish) -> Change:
     steps += [DeleteGroup(site, group) for group in groups if _is_left_over(group, wish)]
     if wish.delete:
         _refuse_other_groups(lun, leaving)
+        states.refuse_unless_deletable(lun)
         steps.append(DeleteLun(site, lun, wish.made_by, wish.clone_of))
     return Change(Plan(steps, _unknown_group(wish, lun, title)), site.report, leaving)
 

@@ -32,7 +32,11 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 NOTE = "/run/crossvisor.san.frozen"
 _FIFREEZE, _FITHAW = 0xC0045877, 0xC0045878
 _PAUSE = 0.05
+_AGAIN = 5.0
+"""Seconds until what still hangs is tried again."""
 _TOO_LATE = "let go by itself"
+_CHILD = "child"
+"""In the note, as long as a file system is being frozen: the process that does it, 0 before it is known."""
 _UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOTTY})
 _ALWAYS_WRITTEN = ("/", "/root", "/run", "/tmp", "/var", "/var/log", "/var/tmp")
 """Where Linux, sshd or Ansible write: what is frozen there could not be let go of by them."""
@@ -86,10 +90,10 @@ class Ice:
         finally:
             os._exit(0)
 
-    def in_time(self, work: Callable[[], object], seconds: float) -> str:
+    def in_time(self, work: Callable[[], object], seconds: float, begun: Callable[[int], object] = lambda _child: None) -> str:
         """Do something in a child that is left behind when it takes longer; what it failed with, empty when it did not.
 
-        Raises `TimeoutError`.
+        Its id is told by `begun`. Raises `TimeoutError`.
         """
         reading, writing = os.pipe()
         child = os.fork()
@@ -104,6 +108,7 @@ class Ice:
                 os._exit(0)
         os.close(writing)
         try:
+            begun(child)
             deadline = time.monotonic() + seconds
             while os.waitpid(child, os.WNOHANG) == (0, 0):
                 if time.monotonic() > deadline:
@@ -113,6 +118,10 @@ class Ice:
             return os.read(reading, 4096).decode()
         finally:
             os.close(reading)
+
+    def lives(self, process: int) -> bool:
+        """Whether there is a process with this id."""
+        return process > 0 and Path(f"/proc/{process}").exists()
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
@@ -169,15 +178,25 @@ class Freezer:
         except BaseException:
             for one in reversed(frozen):
                 self._thaw(one.mount)
-            self._note.unlink(missing_ok=True)
+            self._leave_what_hangs(chosen[len(frozen)].mount)
             raise
         return chosen
+
+    def _leave_what_hangs(self, mount: str) -> None:
+        """Leave a file system that may yet be frozen to the process that was begun before; without one, nothing is left."""
+        noted = self._read()
+        if _CHILD in noted:
+            self._write({**noted, "mounts": [mount]})
+        else:
+            self._note.unlink(missing_ok=True)
 
     def thaw(self) -> tuple[list[str], bool]:
         """Let go of all that a run has frozen; where it was mounted, and whether everything was still frozen until now."""
         noted, in_time = self._noted(), not self._read().get(_TOO_LATE)
+        hangs = self._hangs()
         held = [self._thaw(mount) for mount in noted]
-        self._note.unlink(missing_ok=True)
+        if not hangs:
+            self._note.unlink(missing_ok=True)
         return noted, in_time and all(held)
 
     def _refuse_needed(self, one: FileSystem) -> None:
@@ -192,9 +211,9 @@ class Freezer:
     def _hold(self, one: FileSystem, timeout: float) -> None:
         title = f"The file system at {one.mount} ({one.device})"
         try:
-            told = self._ice.in_time(lambda: self._ice.freeze(one.mount), timeout)
+            told = self._frozen_in_time(one.mount, timeout)
         except TimeoutError:
-            # A freeze that hangs ends when what it waits for does, and is then let go by the process that was begun before it.
+            # What hangs is frozen when what it waits for ends, killed or not, and let go then by the process that was begun before.
             raise TimedOut(f"{title} was not frozen within {timeout:g} s, because something still writes to it or its LUN hangs") from None
         number, _space, text = told.partition(" ")
         if not number:
@@ -209,6 +228,18 @@ class Freezer:
             raise CrossvisorError(f"Only root may freeze {one.mount}: run the task with become: true")
         raise CrossvisorError(f"{title} could not be frozen: {text}")
 
+    def _frozen_in_time(self, mount: str, timeout: float) -> str:
+        """Freeze, with a note of the process that does it for as long as nobody knows what became of it."""
+        noted = self._read()
+        self._write({**noted, _CHILD: 0})
+        told = self._ice.in_time(lambda: self._ice.freeze(mount), timeout, lambda child: self._write({**noted, _CHILD: child}))
+        self._write(noted)
+        return told
+
+    def _hangs(self) -> bool:
+        """Whether something is still being frozen."""
+        return self._ice.lives(int(self._read().get(_CHILD, 0)))
+
     def _thaw(self, mount: str) -> bool:
         """Let go of one file system; whether it was frozen until now."""
         try:
@@ -218,13 +249,19 @@ class Freezer:
         return True
 
     def _let_go_later(self, token: str, seconds: float) -> None:
-        """What the process does that was begun: nothing, where somebody else has let go meanwhile. Who comes later is told by the note."""
+        """What the process does that was begun: nothing, where somebody else has let go meanwhile. Who comes later is told by the note.
+
+        What still hangs is tried again until it does no more, because it would be frozen then for good.
+        """
         self._ice.sleep(seconds)
-        if self._read().get("token") != token:
-            return
-        for mount in self._noted():
-            self._thaw(mount)
-        self._write({_TOO_LATE: True})
+        while self._read().get("token") == token:
+            hangs = self._hangs()
+            for mount in self._noted():
+                self._thaw(mount)
+            if not hangs:
+                self._write({_TOO_LATE: True})
+                return
+            self._ice.sleep(_AGAIN)
 
     def _noted(self) -> list[str]:
         mounts = self._read().get("mounts", [])

@@ -232,5 +232,6 @@ def _shown_twice(view: HostView) -> list[str]:
 
 
 def _identity(nodes: Nodes) -> str:
-    """The cluster with the domain of its nodes, in which its name is that of one computer account."""
-    return f"{nodes.cluster}.{nodes.entry.name.partition('.')[2]}".casefold() if nodes.cluster else ""
+    """The cluster with the domain of its nodes, in which its name is that of one computer account; one of a workgroup tells none."""
+    domain = nodes.entry.name.partition(".")[2] if nodes.cluster else ""
+    return f"{nodes.cluster}.{domain}".casefold() if domain else ""

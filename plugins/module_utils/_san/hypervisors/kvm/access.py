@@ -120,12 +120,13 @@ class OverSsh:
     def root(self) -> Path | None:
         """A copy of what matters, which lasts as long as this object; None where the host gives none.
 
-        It is made anew when anything there has changed, which is asked unless nothing was ordered since it was asked last, and that was
-        in the last second or for the same decision (`moment`). Raises `RemoteError` or `TimedOut` when a host that has given one gives no
-        other.
+        It is made anew when anything there has changed, which is asked at the first question of each decision (`moment`), and of a question
+        that is for itself unless it was asked in the last second; and whenever something was ordered since. Raises `RemoteError` or
+        `TimedOut` when a host that has given one gives no other.
         """
         now = moment.now()
-        if self._clock() >= self._stands_until and (now is None or now is not self._moment):
+        stands = self._clock() < self._stands_until if now is None else now is self._moment
+        if not stands:
             self._look_again()
             self._stands_until = self._clock() + _MOMENT
         self._moment = now

@@ -61,7 +61,8 @@ def plan_attach(host: KvmHost, vm: VirtualMachine, wish: DiskWish) -> Plan:
         _controller(change, pair, other, pair.record.targets)
     shareable, reservations = wish.sharing == MULTI_WRITER, bool(wish.reservations)
     attach = AttachDisk(change, wish.name, place, pair.record.targets, shareable, reservations=reservations, single_path=wish.single_path)
-    return Plan([*_controller(change, pair, place, pair.record.targets), attach])
+    warnings = host_lun.told_of_reservations(host, wish.name) if reservations else []
+    return Plan([*_controller(change, pair, place, pair.record.targets), attach], warnings)
 
 
 def _controller_type(wish: DiskWish) -> str | None:
@@ -111,9 +112,10 @@ def _plan_rest(change: VmChange, observed: Observed, disk: Disk, wish: DiskWish)
     attach_rules.refuse_change(change.name, wish.name, [*attach_rules.other_place(wish.slot, bus, unit), *otherwise])
     place = Place(bus, unit, kind, add=True) if bus is not None and unit is not None and kind in places.MODELS else None
     path = disk.source.path if disk.source and disk.source.type == "block" else ""
+    reserved = host_lun.told_of_reservations(change.host, wish.name) if path and disk.reservations else []
     if wish.single_path != host_lun.ALLOW and host_lun.by_one_path(change.host, [(wish.name, path)]):
         if wish.single_path == host_lun.MEND:
-            return _plan_mend(change, pair, disk, place, wish)
+            return _plan_mend(change, pair, disk, place, wish) + Plan(warnings=reserved)
         warnings = [host_lun.told_of_one_path(change.name, wish.name, path)]
     else:
         warnings = []
@@ -122,7 +124,7 @@ def _plan_rest(change: VmChange, observed: Observed, disk: Disk, wish: DiskWish)
     if missing and place:
         attach = AttachDisk(change, wish.name, place, missing, disk.shareable, disk.target, disk.reservations, wish.single_path)
         steps = [*_controller(change, pair, place, missing), attach, *steps]
-    return Plan(steps, warnings)
+    return Plan(steps, [*warnings, *reserved])
 
 
 def _plan_mend(change: VmChange, pair: DomainPair, disk: Disk, place: Place | None, wish: DiskWish) -> Plan:

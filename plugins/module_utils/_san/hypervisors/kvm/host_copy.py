@@ -4,6 +4,8 @@
 
 """The files of a Linux host that tell of its adapters, disks and mounts, as one archive: a shell script that packs them, and the unpacking.
 
+Of QEMU's helper for reservations, the copy holds no more than the name of the library by which it knows multipath, if that is in it.
+
 Whoever has a copy sends its mark along, and gets a new one only if anything has changed since: what disks, paths and devices there are,
 how large and in which state, what is built on them, mounted or claimed. A host is packed again if that has changed meanwhile: paths of a
 LUN and what lies on them come one after the other, and a multipath device that is seen above a path, and whose own files were listed
@@ -22,6 +24,7 @@ import shlex
 import tarfile
 from pathlib import Path, PurePosixPath
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import multipath
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 
 _CLASSES = (
@@ -35,6 +38,8 @@ _ATTRIBUTES = (
 _COPIED = (
     "proc/self/mountinfo proc/1/mountinfo proc/swaps etc/iscsi/initiatorname.iscsi etc/multipath/bindings etc/os-release etc/nvme/hostnqn"
 )
+
+_HELPERS = " ".join(path.lstrip("/") for path in multipath.RESERVATION_HELPERS)
 
 _CLAIMED = "crossvisor-claimed"
 _CLAIMS = """
@@ -96,6 +101,9 @@ for name in {_ATTRIBUTES}; do set -- "$@" -o -name "$name"; done
 for attempt in {_ATTEMPTS}; do
     packed=$mark
     echo "$packed" >"$copy/{_MARK}"
+    for helper in {_HELPERS}; do
+        [ -r "$helper" ] && mkdir -p "$copy/${{helper%/*}}" && grep -ao '{multipath.RESERVATION_LIBRARY}' "$helper" >"$copy/$helper"
+    done
     {{
         for class in {_CLASSES}; do find "sys/class/$class" -mindepth 1 -maxdepth 1; done
         find sys/block sys/dev/block sys/bus/pci/devices dev/disk dev/mapper -type l

@@ -94,6 +94,22 @@ def told_of_one_path(vm: str, name: ScsiName, path: str) -> str:
     )
 
 
+def told_of_reservations(host: KvmHost, name: ScsiName) -> list[str]:
+    """What somebody should know who has a guest reserve a LUN that the host has by multipath, or is going to have so."""
+    tree = host.tree()
+    knows = multipath.helper_knows_multipath(tree) if tree else None
+    found = multipath.grouping(tree, name) if tree else None
+    if knows or found is None or not (found.map or found.daemon):
+        return []
+    helper = "nobody can tell whether it was" if knows is None else "it was not"
+    sentence = (
+        f"The reservations of LUN {name} may reach the array on one path alone, because host {host.name} has it by multipath, of which "
+        f"QEMU's qemu-pr-helper knows only if built with {multipath.RESERVATION_LIBRARY}, and {helper}: use one that is, or the array "
+        "refuses what guests write over the other paths."
+    )
+    return [sentence]
+
+
 def paths(device: ScsiDevice) -> list[str]:
     """The kernel's names of the LUN's paths, such as `sda`."""
     return [alias[len("/dev/") :] for alias in device.aliases if alias.startswith(_PATHS)]

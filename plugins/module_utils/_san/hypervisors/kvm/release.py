@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san import moment
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import host_lun, rescan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
@@ -74,7 +75,8 @@ class RemoveDevice(Step):
         return False
 
     def do(self) -> None:
-        now = _found(self.host, self.name)
+        with moment.one():
+            now = _found(self.host, self.name)
         try:
             self._remove(now)
         except RemoteError as error:

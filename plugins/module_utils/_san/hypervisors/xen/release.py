@@ -174,7 +174,7 @@ class ForgetRepository(Step):
         seen = estates.read(self.session)
         own = seen.own_repository(self.name)
         for pbd in own[1]["PBDs"] if own else ():
-            if not seen.pbd[pbd]["currently_attached"]:
+            if not seen.pbd[pbd]["currently_attached"] and seen.is_live(seen.pbd[pbd]["host"]):
                 self._change("PBD.plug", pbd)
 
     def before(self) -> Mapping[str, Any]:

@@ -29,7 +29,8 @@ RUN = "crossvisor.san"
 _MARK = re.compile(r"LUN (?P<lun>naa\.[0-9a-f]+)(?:, (?P<size>[0-9]+) bytes)?, made by crossvisor\.san(?: in run (?P<run>[0-9a-f-]+))?")
 _TARGET_MARK = re.compile(r"LUNs of the target (?P<iqn>\S+), made by crossvisor\.san in run (?P<run>[0-9a-f-]+)")
 _PASSING_MARK = re.compile(r"LUNs over Fibre Channel, made by crossvisor\.san in run (?P<run>[0-9a-f-]+)")
-_DISK_OF_THE_HOST = re.compile(r"/dev/disk/by-id/(?:(?!scsi-|wwn-|dm-)|scsi-[01S]ATA)|/dev/nvme")
+_DISK_OF_THE_HOST = re.compile(r"/dev/disk/by-id/(?:ata|cciss|ieee1394|mmc|nvme|usb|virtio)-|/dev/disk/by-id/scsi-[01S]ATA|/dev/nvme")
+"""udev's links by transport; others, such as `md-uuid-` and `lvm-pv-uuid-`, are of what may lie on a LUN."""
 
 
 def mark(name: ScsiName, size_bytes: int | None = None, run: str = "") -> str:

@@ -40,6 +40,7 @@ MAPPINGS, VIRTUAL_MACHINES, STORAGE_RESOURCES = "mappings", "virtual_machines", 
 FORMS = (MAPPINGS, VIRTUAL_MACHINES, STORAGE_RESOURCES)
 """What the map is told as."""
 _MOST_NAMED = 10
+_UNNAMED = frozenset({"", "localhost"})
 
 
 @dataclass(frozen=True)
@@ -194,9 +195,13 @@ def _unclear(where: Where, whole: Joined) -> list[str]:
 
 
 def _identity(inventory: Inventory) -> str:
-    """Who the endpoint is by its own word; of a host alone its name too, because makers give many boards one UUID."""
+    """Who the endpoint is by its own word; of a host alone its name too, because makers give many boards one UUID.
+
+    A host that nobody has named does not tell who it is.
+    """
     host = inventory.hosts[0] if len(inventory.hosts) == 1 else None
-    return inventory.identity or (f"{host.uuid} {host.name}".casefold() if host and host.uuid else "")
+    named = host is not None and host.name.partition(".")[0].casefold() not in _UNNAMED
+    return inventory.identity or (f"{host.uuid} {host.name}".casefold() if host and host.uuid and named else "")
 
 
 def _now() -> str:

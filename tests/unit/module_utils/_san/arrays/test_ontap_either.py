@@ -15,6 +15,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Array
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_either import open_either
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi import server
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.backend import OntapZapi
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
     AuthenticationFailed,
@@ -93,7 +94,17 @@ def test_where_zapi_would_do_and_its_library_is_missing_that_is_told(bench: Benc
 
     bench.become("9.10.1")
     monkeypatch.setattr(ontap_either, "OntapZapi", without_library)
-    with pytest.raises(MissingLibrary, match="netapp-lib"):
+    with pytest.raises(MissingLibrary, match=r"runs ONTAP 9\.10\.1, .*; over ZAPI it was not asked: .*netapp-lib"):
+        opened(bench)
+
+
+def test_what_rest_said_is_told_beside_the_missing_library_because_an_endpoint_may_be_no_array_at_all(
+    bench: BenchInPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.server.control("POST", f"/interface?name={REST}&state=off")
+    monkeypatch.setattr(server, "NETAPP_LIB_IMPORT_ERROR", "no module")
+    rest, zapi = r"does not answer as ONTAP .*: check array\.hostname.*", "The Python library 'netapp-lib'.*pip install netapp-lib"
+    with pytest.raises(MissingLibrary, match=rf"{rest}; over ZAPI it was not asked: {zapi}\.$"):
         opened(bench)
 
 

@@ -19,6 +19,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Homes, Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.several import Endpoint, Several
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    FileSystem,
     Hba,
     Host,
     Inventory,
@@ -102,6 +103,38 @@ class TestWhatAllHave:
         again.address = "192.0.2.1"
         seen = several(kvm(1, db01()), again).inventory()
         assert (len(seen.hosts), len(seen.virtual_machines), len(seen.devices)) == (1, 1, 1)
+        assert seen.warnings == ["Endpoint 192.0.2.1 shows host kvm1, which another endpoint shows already, and is left out: name it once."]
+
+    def test_another_host_of_the_same_identifier_and_name_is_known_by_its_initiators(self) -> None:
+        clone = kvm(1)
+        clone.host_list = [replace(clone.host_list[0], hbas=[Hba("host7", "fc", "online", port_wwn="21:00:00:00:00:00:00:99")])]
+        clone.address = "clone.example.com"
+        there = several(kvm(1), clone)
+        for look in (there.hosts, there.inventory):
+            with pytest.raises(Refused, match="Host kvm1 and another host kvm1 have the same identifier, h1: give each KVM host"):
+                look()
+
+    @pytest.mark.parametrize(
+        ("more", "told"),
+        [
+            ({"machines": [VirtualMachine("b", "app", uuid="b")]}, "VM app"),
+            ({"machines": [db01("on", disk())]}, f"LUN {NAME}"),
+            ({"uses": [Use("host", "kvm1", "h1", "has it in RAID md0", NAME)]}, f"LUN {NAME}"),
+            (
+                {"file_systems": [FileSystem("f", "data", "xfs", ["h1"], extents=["/dev/disk/by-id/wwn-0x1"])]},
+                "device /dev/disk/by-id/wwn-0x1",
+            ),
+        ],
+    )
+    def test_what_a_host_has_that_seems_to_be_another_once_more_is_not_left_out(self, more: dict[str, object], told: str) -> None:
+        clone = kvm(1, db01())
+        clone.address = "clone.example.com"
+        for attribute, value in more.items():
+            setattr(clone, attribute, value)
+        with pytest.raises(
+            Refused, match=rf"^Endpoint clone.example.com says to be host kvm1 \(h1\), as another .* has {told}, which that"
+        ):
+            several(kvm(1, db01()), clone).inventory()
 
     def test_two_hosts_with_one_identifier_cannot_be_told_apart(self) -> None:
         other = kvm(1)

@@ -170,6 +170,11 @@ def test_what_the_module_told_of_each_endpoint_becomes_one_map() -> None:
     assert one["generated"] == "2026-11-28T12:00:00Z"
 
 
+def test_of_two_that_differ_in_nothing_but_who_they_say_to_be_it_is_always_the_same_one() -> None:
+    one, other = known_as("4213", site("vc01", "app")), known_as("4214", site("vc01", "app"))
+    assert merged([one, other]) == merged([other, one])
+
+
 NAMES = st.sampled_from(["vc01", "vc02", "hv01"])
 IDENTITIES = {"vc01": "4213", "vc02": "4213", "hv01": ""}
 SITES = st.builds(

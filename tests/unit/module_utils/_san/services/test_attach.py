@@ -262,6 +262,15 @@ def test_somebody_who_got_the_lun_while_it_was_waited_for_is_seen_right_before_i
     assert hypervisor.attachment(hypervisor.machines[0], NAME) is None
 
 
+def test_every_last_look_rests_on_nothing_that_was_seen_before(hypervisor: MemoryHypervisor) -> None:
+    attach.attach(hypervisor, REQUEST, check_mode=False)
+    assert hypervisor.decisions == len(hypervisor.moments) == 3
+    attach.detach(hypervisor, REQUEST, release=True, check_mode=False)
+    assert hypervisor.decisions == len(hypervisor.moments) == 5
+    attach.release(visible_on(hypervisor, "h1"), REQUEST, check_mode=False)
+    assert hypervisor.decisions == len(hypervisor.moments) == 7
+
+
 def test_of_two_who_got_a_lun_at_once_this_run_steps_back(hypervisor: MemoryHypervisor) -> None:
     hypervisor.meanwhile[3] = lambda: hypervisor.give("db", NAME)
     with pytest.raises(StepFailed, match=r"is used by VM db .*; undone: attach LUN"):

@@ -89,6 +89,7 @@ def test_a_target_that_is_not_in_service_is_none(array: MemoryArray) -> None:
         ({**CHAP, "mutual_chap_password": "secret"}, "Only one of iscsi.mutual_chap_username"),
         ({"mutual_chap_username": "array", "mutual_chap_password": "secret"}, "without iscsi.chap_username"),
         ({"address": "192.0.2.99", "port": 65536}, "iscsi.port 65536 does not exist"),
+        ({"port": 3261, **CHAP}, "iscsi.port was given without iscsi.address"),
     ],
 )
 def test_half_a_login_is_one_sentence_without_the_secret(given: dict[str, Any], told: str) -> None:

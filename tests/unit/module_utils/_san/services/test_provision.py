@@ -271,6 +271,7 @@ class TestWhatIsTakenBackWhenAStepFails:
         hypervisor = a_host()
         assert "undone: map the LUN" in self.run(Failing(lun(NAME)), lambda: hypervisor)
         assert hypervisor.calls == ["inventory", "close"]
+        assert hypervisor.decisions == 1
 
     @pytest.mark.parametrize("made", [False, True])
     @pytest.mark.parametrize("assume_unused", [False, True])

@@ -38,6 +38,7 @@ def test_a_lun_that_nobody_uses_is_restored_after_a_snapshot_of_what_it_held() -
     assert (array.restored, result["actions"]) == (["s1"], ["take the safety snapshot", "restore the LUN from s1"])
     assert (result["safety_snapshot"]["name"], result["restored"]["naa"], result["restored"]["resized"]) == ("safe", NAME.naa, False)
     assert asked.calls == ["inventory", "hosts", "inventory", "hosts", "close"]
+    assert asked.decisions == 2
 
 
 def test_a_lun_that_a_vm_has_is_not_restored_and_the_way_out_is_told() -> None:

@@ -316,6 +316,18 @@ class TestWithdrawing:
             bench.withdraw(WithdrawWish(address(), initiators=HOST_A, delete=True))
         assert bench.state() == before
 
+    @pytest.mark.parametrize("state", ["offline", "restricted"])
+    def test_that_the_array_would_not_delete_leaves_it_mapped(self, bench: Bench, state: str) -> None:
+        bench.provision(wish())
+        (volume,) = bench.client().records("/storage/volumes", ("uuid",), {"name": ["vol_prod"]})
+        bench.client().patch(f"/storage/volumes/{volume['uuid']}", {"state": state}, 10)
+        before, told = bench.state(), r"volume_offline, in which the array does not delete it: bring its volume online with `volume online"
+        with pytest.raises(Refused, match=told):
+            bench.withdraw(WithdrawWish(address(), HOST_A, delete=True))
+        assert bench.state() == before
+        bench.withdraw(WithdrawWish(address(), HOST_A))
+        assert bench.state() != before
+
     def test_does_not_delete_what_somebody_mapped_meanwhile(self, bench: Bench) -> None:
         bench.provision(wish())
         change = bench.backend().plan_withdraw(WithdrawWish(address(), delete=True))

@@ -33,6 +33,11 @@ class PlayedIce(Ice):
     told: list[str] = field(default_factory=list)
     refusals: dict[str, int] = field(default_factory=dict)
     hanging: str = ""
+    """What is frozen only after somebody has ceased to wait for it."""
+    cut: BaseException = field(default_factory=TimeoutError)
+    """By what the wait for it ends."""
+    living: int = 0
+    """For how many more looks the child lives that freezes it."""
     later: list[Callable[[], object]] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=lambda: {"/": 1, "/srv/data": 16, "/srv/again": 16, "/srv/log": 32})
 
@@ -56,15 +61,23 @@ class PlayedIce(Ice):
         self.later.append(work)
         return 1
 
-    def in_time(self, work: Callable[[], object], seconds: float) -> str:
+    def in_time(self, work: Callable[[], object], seconds: float, begun: Callable[[int], object] = lambda _child: None) -> str:
+        begun(77)
         try:
             work()
         except OSError as error:
             return f"{error.errno} {error.strerror}"
         if self.hanging and self.told[-1] == f"freeze {self.hanging}":
             self.frozen.remove(self.hanging)
-            raise TimeoutError
+            raise self.cut
         return ""
+
+    def lives(self, process: int) -> bool:
+        assert process in (0, 77)
+        self.living -= 1
+        if self.living == 0:
+            self.frozen.append(self.hanging)
+        return process == 77 and self.living > 0
 
     def sleep(self, seconds: float) -> None:
         self.told.append(f"sleep {seconds:g}")
@@ -160,6 +173,23 @@ def test_a_freeze_that_hangs_is_told_and_the_rest_is_let_go(freezer: Freezer, ic
     with pytest.raises(TimedOut, match=r"at /srv/log \(/dev/sdc\) was not frozen within 5 s"):
         freezer.freeze([NAME, OTHER], 30, 5)
     assert ice.frozen == []
+
+
+@pytest.mark.parametrize("cut", [TimeoutError(), KeyboardInterrupt()])
+def test_one_whose_freezing_ends_only_after_nobody_waits_for_it_is_let_go_then(
+    freezer: Freezer, ice: PlayedIce, cut: BaseException, tmp_path: Path
+) -> None:
+    ice.hanging, ice.cut = "/srv/log", cut
+    with pytest.raises((TimedOut, KeyboardInterrupt)):
+        freezer.freeze([NAME, OTHER], 30, 5)
+    assert json.loads((tmp_path / "note").read_text())["mounts"] == ["/srv/log"], "the other is let go already"
+    ice.living = 3
+    assert freezer.thaw() == (["/srv/log"], False)
+    assert (tmp_path / "note").exists(), "it may yet be frozen"
+    ice.later[0]()
+    assert (ice.frozen, ice.told[-3:]) == ([], ["thaw /srv/log", "sleep 5", "thaw /srv/log"])
+    assert freezer.thaw() == ([], False)
+    assert not (tmp_path / "note").exists()
 
 
 def test_a_file_system_that_linux_writes_to_is_not_frozen_from_within(freezer: Freezer, ice: PlayedIce) -> None:

@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import estate
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Node
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ImageFile, Inventory, VirtualDisk
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import CANNOT_TELL, claims
@@ -203,3 +206,9 @@ def _available(lab: Lab) -> ScsiName:
 def test_a_cluster_is_one_and_the_same_by_whichever_node_it_is_asked_and_a_host_is_none() -> None:
     told = {entry: inventory(Lab(), entry, devices=False).identity for entry in ("hvc1n1.lab", "hvc1n2.lab", "hv01.lab")}
     assert told == {"hvc1n1.lab": "hvc1.lab", "hvc1n2.lab": "hvc1.lab", "hv01.lab": ""}
+
+
+@pytest.mark.parametrize(("node", "identity"), [("hvc1n1", ""), ("hvc1n1.site1.lab", "hvc1.site1.lab")])
+def test_a_cluster_of_a_workgroup_may_be_called_as_that_of_another_site_and_is_known_by_nothing(node: str, identity: str) -> None:
+    asked = SimpleNamespace(cluster="HVC1", entry=Node("HVC1N1", node, "up"))
+    assert estate._identity(asked) == identity  # type: ignore[arg-type]

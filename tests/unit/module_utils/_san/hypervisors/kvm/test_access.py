@@ -176,6 +176,14 @@ def test_for_one_decision_the_host_is_asked_once_however_long_that_takes(planted
     assert planted.counts() == {LOGIN: 1, COPY: 1, LOOK: 1}
 
 
+def test_a_decision_rests_on_nothing_that_was_seen_before_be_it_only_just(planted: FakeSsh, over_san: OverSsh) -> None:
+    over_san.root()
+    for _decision in range(2):
+        with moment.one():
+            over_san.root()
+    assert planted.counts() == {LOGIN: 1, COPY: 1, LOOK: 2}
+
+
 def test_what_was_changed_meanwhile_is_seen_in_the_same_decision(planted: FakeSsh, over_san: OverSsh) -> None:
     with moment.one():
         over_san.root()

@@ -16,7 +16,7 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import host_copy
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.access import ThisMachine
-from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import hbas, scsi
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import hbas, multipath, scsi
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.block import BlockDevices
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 
@@ -95,6 +95,18 @@ def test_the_copy_tells_the_classes_of_pci_functions(copied: Path) -> None:
     functions = here.children("/sys/bus/pci/devices")
     classes = {address: here.text(f"/sys/bus/pci/devices/{address}/class") for address in functions}
     assert {address: copy.text(f"/sys/bus/pci/devices/{address}/class") for address in functions} == classes
+
+
+@pytest.mark.parametrize("built", ["libc.so.6", "libmpathpersist.so.0"])
+def test_the_copy_tells_of_qemus_helper_for_reservations_only_what_it_was_built_with(tmp_path: Path, built: str) -> None:
+    (tmp_path / "usr/libexec").mkdir(parents=True)
+    (tmp_path / "usr/libexec/qemu-pr-helper").write_bytes(f"\x7fELF\0{built}\0".encode() + bytes(1 << 16))
+    script = host_copy.script().replace("cd / ", f"cd {tmp_path} ", 1)
+    copy = tmp_path / "copy"
+    assert host_copy.unpack(subprocess.run(["sh", "-c", script], check=True, capture_output=True).stdout, copy)
+    assert multipath.helper_knows_multipath(Tree(copy)) is multipath.helper_knows_multipath(Tree(tmp_path)) is (built != "libc.so.6")
+    assert (copy / "usr/libexec/qemu-pr-helper").stat().st_size < 64
+    assert multipath.helper_knows_multipath(Tree(copy / "sys")) is None
 
 
 def _packed_while(directory: Path, program: str, does: str) -> Path:

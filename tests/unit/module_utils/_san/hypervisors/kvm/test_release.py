@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san import moment
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, Refused, RemoteError, StepFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import release
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
@@ -44,6 +45,20 @@ def test_every_path_is_deleted_after_multipath(host: KvmHost, tmp_path: Path, mo
     step.do()
     assert ran == [["multipath", "-f", "mpatha"]]
     assert [delete(tmp_path, path).read_text() for path in ("0/target7:0:0/7:0:0:1", "1/target7:0:1/7:0:1:1")] == ["1", "1"]
+
+
+def test_what_is_deleted_rests_on_nothing_that_was_seen_before(host: KvmHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (step,) = release.plan_release(host, NAME).pending()
+    looks: list[object | None] = []
+
+    def root() -> Path:
+        looks.append(moment.now())
+        return tmp_path
+
+    monkeypatch.setattr(host.access, "run", lambda _command, _patience: None)
+    monkeypatch.setattr(host.access, "root", root)
+    step.do()
+    assert looks[0] is not None
 
 
 def test_a_map_that_has_lost_all_its_paths_goes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

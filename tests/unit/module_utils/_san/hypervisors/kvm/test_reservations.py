@@ -20,9 +20,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import S
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.unit import libvirt
 from tests.unit.iscsi_target import IscsiTarget, listening
-from tests.unit.kvm_host import SAN_HOST
+from tests.unit.kvm_host import MULTIPATHD, SAN_HOST
 from tests.unit.libvirt import ROOT_PORT, VIRTIO_SCSI, Connect, Domain, domain_xml, uuid_of
-from tests.unit.module_utils._san.linux.machines import plant
+from tests.unit.module_utils._san.linux.machines import Machine, plant
 from tests.unit.ports import NAME
 
 VM = VirtualMachine(uuid_of("app"), "app")
@@ -142,6 +142,43 @@ def test_qemus_own_initiator_needs_no_helper(app: Domain, tmp_path: Path) -> Non
             attach.plan_attach(host, VM, wish(name=ELSEWHERE)).run()
         attach.plan_attach(host, VM, wish(None, name=ELSEWHERE)).run()
     assert len(domain.parse(app.live).disks) == 1
+
+
+class TestAHelperThatMayKnowNoMultipath:
+    """Of QEMU's `qemu-pr-helper`, Debian's is built without the library by which it registers a key on every path."""
+
+    @pytest.mark.parametrize(
+        ("helper", "told"),
+        [
+            ({"/usr/bin/qemu-pr-helper": b"\x7fELF\0libc.so.6\0"}, "and it was not: use one that is"),
+            ({}, "and nobody can tell whether it was: use one that is"),
+            ({"/usr/bin/qemu-pr-helper": b"\x7fELF\0libmpathpersist.so.0\0"}, ""),
+            ({"/usr/libexec/qemu-pr-helper": b"\x7fELF\0libmpathpersist.so.0\0"}, ""),
+        ],
+    )
+    def test_is_told_in_one_sentence_when_the_disk_comes_and_while_it_is_there(
+        self, host: KvmHost, tmp_path: Path, helper: Machine, told: str
+    ) -> None:
+        plant(tmp_path, helper)
+        coming = attach.plan_attach(host, VM, wish())
+        coming.run()
+        for plan in (coming, attach.plan_attach(host, VM, wish(None))):
+            assert len(plan.warnings) == bool(told)
+            assert all(told in sentence and "on one path alone" in sentence for sentence in plan.warnings)
+
+    def test_is_not_told_of_a_disk_without_reservations(self, host: KvmHost) -> None:
+        plan = attach.plan_attach(host, VM, wish(None))
+        plan.run()
+        assert [*plan.warnings, *attach.plan_attach(host, VM, wish(None)).warnings] == []
+
+    def test_is_not_told_where_nobody_groups_paths(self, app: Domain, tmp_path: Path) -> None:
+        host = libvirt.host(Connect([app]), plant(tmp_path, {"/proc/1/comm": "init"}))
+        assert attach.plan_attach(host, VM, wish()).warnings == []
+
+    def test_is_told_of_a_lun_that_is_still_to_come_where_multipathd_waits_for_it(self, app: Domain, tmp_path: Path) -> None:
+        host = libvirt.host(Connect([app]), plant(tmp_path, MULTIPATHD))
+        (told,) = attach.plan_attach(host, VM, wish()).warnings
+        assert f"The reservations of LUN {NAME} may reach the array on one path alone, because host kvm01 has it by multipath" in told
 
 
 def test_a_setting_that_libvirt_dropped_is_told(host: KvmHost, app: Domain, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -537,6 +538,19 @@ class TestDetach:
         attach.release(hypervisor(pool), request(), check_mode=False)
         assert not attach.forget(hypervisor(pool), request(), check_mode=False).outcome.changed
         assert mine in pool.db["VDI"]
+
+    def test_a_repository_that_cannot_be_forgotten_is_plugged_in_again_on_the_hosts_that_are_live(self) -> None:
+        pool = over_fc()
+        dead = pool.add_host("xen3")
+        pool.fc_luns[dead][LUN] = SIZE
+        give(pool, initialize=True)
+        take(pool)
+        pool.db["host_metrics"][pool.db["host"][dead]["metrics"]]["live"] = False
+        next(pbd for pbd in pool.db["PBD"].values() if pbd["host"] == dead)["currently_attached"] = False
+        pool.fail["SR.forget"] = failure("OPERATION_NOT_ALLOWED", "locked")
+        with pytest.raises(StepFailed, match=r"was not let go of by SR\.forget"):
+            attach.release(hypervisor(pool), replace(request(), ignore_hosts=["xen3"]), check_mode=False)
+        assert {pbd["host"] for pbd in pool.db["PBD"].values() if pbd["currently_attached"]} == set(pool.db["host"]) - {dead}
 
     def test_a_repository_that_the_pool_was_told_to_use_is_not_released(self) -> None:
         pool = over_fc()

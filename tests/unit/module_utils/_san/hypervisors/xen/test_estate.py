@@ -145,7 +145,14 @@ def test_a_repository_whose_lun_nobody_tells_may_lie_on_any() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "config"),
-    [("ext", {"device": "/dev/sdc"}), ("lvm", {"device": "/dev/mapper/mpatha"}), ("ext", {"device": "/dev/disk/by-id/scsi-SNETAPP_LUN_1"})],
+    [
+        ("ext", {"device": "/dev/sdc"}),
+        ("lvm", {"device": "/dev/mapper/mpatha"}),
+        ("ext", {"device": "/dev/disk/by-id/scsi-SNETAPP_LUN_1"}),
+        ("lvm", {"device": "/dev/disk/by-id/lvm-pv-uuid-0Lab1"}),
+        ("ext", {"device": "/dev/disk/by-id/md-uuid-0a:1b"}),
+        ("ext", {"device": "/dev/disk/by-id/dm-name-mpatha"}),
+    ],
 )
 def test_a_repository_on_a_device_by_a_name_of_the_host_may_lie_on_any_lun(kind: str, config: dict[str, str]) -> None:
     pool = Pool()

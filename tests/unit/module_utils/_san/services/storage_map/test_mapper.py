@@ -437,6 +437,7 @@ def test_a_lun_of_which_snapshots_were_taken_has_a_row_for_what_was_written_sinc
     [
         ([Host("h1", "KVM1.lab", uuid="4C4C-AB")], "4c4c-ab kvm1.lab"),  # not the UUID alone, which makers give to many boards
         ([Host("h1", "kvm1.lab")], ""),
+        ([Host("h1", "localhost.localdomain", uuid="4C4C-AB")], ""),
         ([Host("h1", "a", uuid="1"), Host("h2", "b", uuid="2")], ""),
     ],
 )
