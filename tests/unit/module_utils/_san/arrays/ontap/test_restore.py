@@ -115,6 +115,18 @@ def test_a_run_that_was_killed_before_it_grew_the_lun_again_is_ended_by_the_next
     assert change.lun().size_bytes == small + GIB
 
 
+def test_the_size_is_found_again_however_long_the_names_are(snapped: BenchInPlace) -> None:
+    small, long = stored(snapped).size, "s" * 200
+    take(snapped, name=long)
+    stored(snapped).size = small + GIB
+    plan = restoration(snapped, snapshot=long, safety_snapshot="safe").plan
+    for step in plan.steps[:2]:
+        step.do()
+    change = restoration(snapped, snapshot=long, safety_snapshot="safe2")
+    carry_out(change.plan, False)
+    assert (change.before.size_bytes, change.lun().size_bytes) == (small, small + GIB)
+
+
 @pytest.mark.parametrize("fault", [DROPPED_AFTER, DROPPED_BEFORE, AS_JOB])
 def test_an_answer_that_is_lost_or_late_is_asked_for_again(snapped: BenchInPlace, fault: dict[str, Any]) -> None:
     snapped.fail(RESTORE, fault)
@@ -142,6 +154,14 @@ def test_the_safety_snapshot_stays_once_the_old_data_may_be_gone(snapped: BenchI
     with pytest.raises(StepFailed):
         carry_out(restoration(snapped, safety_snapshot="safe").plan, False)
     assert names(snapped) == ["s1", "safe"]
+
+
+def test_the_safety_snapshot_stays_where_the_second_request_is_refused_after_an_answer_was_lost(snapped: BenchInPlace) -> None:
+    snapped.fail(RESTORE, DROPPED_AFTER)
+    snapped.fail(RESTORE, REFUSED)
+    with pytest.raises(StepFailed, match=r"nobody can tell whether LUN .* was restored.*The node is in takeover.*run the task again"):
+        carry_out(restoration(snapped, safety_snapshot="safe").plan, False)
+    assert (stored(snapped).used, names(snapped)) == (1000, ["s1", "safe"])
 
 
 def test_a_snapshot_that_is_not_there_is_told_with_one_that_is_near(snapped: BenchInPlace) -> None:
