@@ -146,6 +146,9 @@ attributes:
   idempotent:
     support: partial
     details: With O(state=restored), the LUN is restored in each run.
+notes:
+  - Where it fails and nobody can tell whether the array has done what it was asked for last, or is still at it, the result has
+    C(outcome_unknown=true).
 seealso:
   - module: crossvisor.san.lun_snapshot_info
   - module: crossvisor.san.lun_provision

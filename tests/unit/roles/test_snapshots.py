@@ -1,0 +1,171 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the roles and playbooks of snapshots refuse, leave alone, and say: never a disk restored below a mount, nothing of others taken."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+TOP = Path(__file__).parents[3]
+RESTORE, CONNECT, SNAPSHOT = (TOP / "roles" / name / "tasks" for name in ("restore_snapshot", "connect_snapshot", "snapshot"))
+VERIFY = TOP / "playbooks" / "verify_snapshot.yml"
+NAA = "600a098038304c61622d616161616131"
+
+Evaluate = Callable[..., Any]
+Render = Callable[..., str]
+
+
+def walk(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The tasks of a file in order, those of blocks too."""
+    for task in tasks:
+        yield task
+        for part in ("block", "always"):
+            yield from walk(task.get(part, []))
+
+
+def task(file: Path, name: str) -> dict[str, Any]:
+    """A task by the beginning of its name."""
+    return next(one for one in walk(yaml.safe_load(file.read_text())) if one["name"].startswith(name))
+
+
+def positions(file: Path, *names: str) -> list[int]:
+    there = [one["name"] for one in walk(yaml.safe_load(file.read_text()))]
+    return [next(place for place, one in enumerate(there) if one.startswith(name)) for name in names]
+
+
+def expression(text: object) -> str:
+    return str(text).strip().removeprefix("{{").removesuffix("}}")
+
+
+def known_to(evaluate: Evaluate, one: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """What a task knows: its variables, too."""
+    here = dict(known)
+    for name, text in one.get("vars", {}).items():
+        here[name] = evaluate(expression(text), **here)
+    return here
+
+
+def refusal(evaluate: Evaluate, render: Render, one: dict[str, Any], **known: Any) -> str:
+    """The sentence with which an assertion stops the role; empty if it does not."""
+    here = known_to(evaluate, one, known)
+    stated = one["ansible.builtin.assert"]
+    return "" if evaluate(stated["that"], **here) else " ".join(render(stated["fail_msg"], **here).split())
+
+
+RESTORING = {"restore_snapshot_look": {"restored": {"naa": NAA}}, "restore_snapshot_guest": {"host": "app01"}}
+
+
+class TestARestoration:
+    @pytest.mark.parametrize("disk", [None, {}])
+    def test_is_refused_where_the_guest_does_not_show_the_lun(self, evaluate: Evaluate, render: Render, disk: Any) -> None:
+        one = task(RESTORE / "linux_release.yml", "Stop if this guest cannot tell")
+        told = refusal(evaluate, render, one, restore_snapshot_seen={"disk": disk, "used_by": []}, **RESTORING)
+        assert told.startswith(f"Guest app01 shows no LUN {NAA}, so that nobody knows that it is unmounted, and it was not restored")
+        assert "restore_snapshot_unused=true" in told
+        assert refusal(evaluate, render, one, restore_snapshot_seen={"disk": {"path": "/dev/sdb"}}, **RESTORING) == ""
+
+    @pytest.mark.parametrize(
+        ("rows", "told"),
+        [
+            ([{"target": "/srv/data", "fstype": "xfs", "fsroot": "/"}], ""),
+            ([{"target": "/srv/data", "fstype": "btrfs", "fsroot": "/@data"}], ""),
+            ([{"target": "/srv/again", "fstype": "xfs", "fsroot": "/part"}], "only a part of its file system is mounted at /srv/again"),
+        ],
+    )
+    def test_is_refused_where_a_mount_could_not_be_had_again(
+        self, evaluate: Evaluate, render: Render, rows: list[dict[str, str]], told: str
+    ) -> None:
+        one = task(RESTORE / "linux_release.yml", "Stop if a part of it is mounted")
+        mounts = {"results": [{"stdout": json.dumps({"filesystems": rows})}]}
+        said = refusal(evaluate, render, one, restore_snapshot_mounts=mounts, **RESTORING)
+        assert told in said
+        assert bool(said) == bool(told)
+
+    def test_refuses_before_anything_is_unmounted(self) -> None:
+        order = positions(RESTORE / "linux_release.yml", "Stop if this guest", "Stop if it is in use", "Stop if a part", "Unmount it")
+        assert order == sorted(order)
+
+    @pytest.mark.parametrize(
+        ("done", "left"),
+        [
+            ({}, False),
+            ({"changed": True}, False),
+            ({"failed": True, "msg": "Refused."}, False),
+            ({"failed": True, "msg": "Still running.", "outcome_unknown": True}, True),
+            ({"failed": True, "msg": "MODULE FAILURE", "module_stdout": ""}, True),
+        ],
+    )
+    def test_leaves_the_disk_unmounted_while_the_array_may_be_at_work_on_it(
+        self, evaluate: Evaluate, done: dict[str, Any], left: bool
+    ) -> None:
+        assert evaluate(task(RESTORE / "linux_return.yml", "Leave it unmounted")["when"], restore_snapshot_done=done) is left
+        order = positions(RESTORE / "linux_return.yml", "Leave it unmounted", "Mount it as it was", "Mount what is mounted")
+        assert order == sorted(order)
+
+    @pytest.mark.parametrize(("done", "forgotten"), [({}, False), ({"changed": True}, True), ({"failed": True, "msg": "Not grown."}, True)])
+    def test_forgets_what_the_kernel_remembers_wherever_the_data_may_be_another(
+        self, evaluate: Evaluate, done: dict[str, Any], forgotten: bool
+    ) -> None:
+        assert evaluate(task(RESTORE / "linux_return.yml", "Let the guest see the disk")["when"], restore_snapshot_done=done) is forgotten
+
+    def test_mounts_nothing_that_is_not_mounted_at_boot(self) -> None:
+        script = task(RESTORE / "linux_return.yml", "Mount what is mounted")["ansible.builtin.shell"]["cmd"]
+        assert "--options nonoauto --types noswap" in script
+
+
+def test_a_disk_from_a_snapshot_has_no_label_by_which_fstab_could_take_it_for_the_original() -> None:
+    given = {
+        name: task(CONNECT / "linux_identity.yml", f"Give {name} another")["ansible.builtin.command"]["argv"][1:3]
+        for name in ("xfs", "ext4", "swap space")
+    }
+    assert given == {"xfs": ["-L", "--"], "ext4": ["-L", ""], "swap space": ["--label", ""]}
+
+
+def test_what_is_broken_in_a_snapshot_is_not_mended_behind_the_back_of_who_verifies_it() -> None:
+    assert task(CONNECT / "linux_identity.yml", "Play back the journal of ext4")["ansible.builtin.command"]["argv"][:3] == [
+        "e2fsck",
+        "-f",
+        "-p",
+    ]
+
+
+class TestAVerification:
+    def test_has_a_clone_of_its_own_and_takes_only_that_away(self, render: Render) -> None:
+        (play,) = yaml.safe_load(VERIFY.read_text())
+        named = render(play["vars"]["verify_snapshot_clone"], lun="data", snapshot="s 1")
+        default = yaml.safe_load((CONNECT.parent / "defaults" / "main.yml").read_text())["connect_snapshot_clone"]
+        assert named == "data_s_1_verify"
+        assert named != render(default, connect_snapshot_lun="data", connect_snapshot_name="s 1")
+        used = [
+            text
+            for one in walk(play["tasks"])
+            for name, text in one.get("vars", {}).items()
+            if name in ("connect_snapshot_clone", "disconnect_snapshot_clone")
+        ]
+        assert used == ["{{ verify_snapshot_clone }}"] * 2
+
+    @pytest.mark.parametrize(
+        ("said", "told"),
+        [
+            ({"rc": 0, "stdout": "fine"}, ""),
+            ({"rc": 2, "stdout": "bad", "stderr": "sum"}, "was not verified, the command ended with 2: bad sum"),
+            ({"unreachable": True, "msg": "No route."}, "was not verified, because its command did not run: No route."),
+        ],
+    )
+    def test_tells_the_verdict_or_why_there_is_none(self, evaluate: Evaluate, render: Render, said: dict[str, Any], told: str) -> None:
+        (play,) = yaml.safe_load(VERIFY.read_text())
+        one = next(one for one in walk(play["tasks"]) if one["name"] == "Tell the verdict")
+        known = {"verify_snapshot_said": said, "verify_snapshot_output": said.get("stdout", ""), "snapshot": "s1", "lun": "data"}
+        assert refusal(evaluate, render, one, **known).removeprefix("Snapshot s1 of LUN data ").strip() == told
+
+    def test_disconnects_although_the_guest_went_away(self) -> None:
+        (play,) = yaml.safe_load(VERIFY.read_text())
+        assert next(one for one in walk(play["tasks"]) if one["name"] == "Run the command in the guest")["ignore_unreachable"] is True
