@@ -67,7 +67,7 @@ def plan_restore(array: Transport, wish: RestoreWish) -> Restoration:
     site.lun = site.completed(lun)
     size = max([lun.size_bytes, *_sizes_before(there.values(), lun, wish.snapshot)])
     safety = _safety(array, place, wish, lun, there)
-    restoration = RestoreLun(site, snapshot, stored.comment)
+    restoration = RestoreLun(site, place, snapshot, stored.comment)
     kept = [KeepComment(site, restoration, stored.comment), KeepSize(site, size)]
     steps: list[OntapStep] = [*([safety] if safety else []), restoration, *kept]
     return Restoration(Plan(steps, warnings), site.require_lun(), site.require_lun, lambda: safety.taken if safety else None)
@@ -110,6 +110,7 @@ def _refuse_if_made_later(stored: StoredLun, snapshot: Snapshot, title: str, ass
 class RestoreLun(OntapStep):
     """Give a LUN the data that it had in a snapshot. What it held is then only in later snapshots."""
 
+    place: Place
     snapshot: Snapshot
     comment: str
     """Of the LUN: it is not among what the reference says that a restoration keeps, unless it is said with it."""
@@ -160,6 +161,7 @@ class RestoreLun(OntapStep):
             ) from lost
 
     def _ask(self) -> None:
+        self._look()
         source = path_in(self.snapshot.name, self._known.path)
         try:
             self.site.array.restore_lun(self._known, source, self.comment, self.site.timeout)
@@ -171,6 +173,21 @@ class RestoreLun(OntapStep):
                 "snapshot.",
                 error.code,
             ) from error
+
+    def _look(self) -> None:
+        """Raise `Refused` where LUN or snapshot are no more what they were when it was asked who uses the LUN."""
+        known, place = self._known, self.place
+        now = self.site.read()
+        if now is None or (now.path, _maps(now)) != (known.path, _maps(known)):
+            raise Refused(
+                f"LUN {self.site.title} was renamed, mapped, unmapped or deleted since it was looked at, and its data stays: run the task "
+                "again"
+            )
+        if self.snapshot.id not in [one.id for one in snapshots_of(self.site.array, place, self.snapshot.name)]:
+            raise Refused(
+                f"snapshot {self.snapshot.name} of volume {place} is not there any more, or is another one than was looked at: look at the "
+                "snapshots (lun_snapshot_info), and run the task again"
+            )
 
 
 @dataclass
