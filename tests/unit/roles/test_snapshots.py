@@ -169,3 +169,105 @@ class TestAVerification:
     def test_disconnects_although_the_guest_went_away(self) -> None:
         (play,) = yaml.safe_load(VERIFY.read_text())
         assert next(one for one in walk(play["tasks"]) if one["name"] == "Run the command in the guest")["ignore_unreachable"] is True
+
+
+def taken(*volumes: str) -> list[dict[str, str]]:
+    return [dict(zip(("svm", "volume"), one.split(":"), strict=True)) for one in volumes]
+
+
+class TestASnapshot:
+    LUNS = tuple({"naa": f"naa-{one}", **row} for one, row in zip("abc", taken("svm1:v", "svm2:v", "svm2:w"), strict=True))
+
+    def volumes(self, evaluate: Evaluate, look: dict[str, Any]) -> list[str]:
+        found: list[str] = evaluate(expression(task(SNAPSHOT / "main.yml", "Take it")["vars"]["snapshot_volumes"]), snapshot_look=look)
+        return found
+
+    @pytest.mark.parametrize(
+        ("there", "wanted"),
+        [((), True), (("svm1:v", "svm2:w"), True), (("svm1:v", "svm2:v", "svm2:w"), False)],
+        ids=["none", "some", "all"],
+    )
+    def test_is_taken_while_a_volume_has_none_also_where_two_svms_have_volumes_of_one_name(
+        self, evaluate: Evaluate, there: tuple[str, ...], wanted: bool
+    ) -> None:
+        look = {"luns": self.LUNS, "snapshots": taken(*there)}
+        known = {"snapshot_look": look, "snapshot_volumes": self.volumes(evaluate, look)}
+        assert evaluate(task(SNAPSHOT / "main.yml", "Take it")["when"], **known) is wanted
+
+    @pytest.mark.parametrize(
+        ("there", "changed", "fresh"),
+        [
+            ((), True, ["naa-a", "naa-b", "naa-c"]),
+            (("svm1:v",), True, ["naa-b", "naa-c"]),
+            ((), False, []),
+        ],
+        ids=["all by this run", "the first by an earlier run", "by another run meanwhile"],
+    )
+    def test_is_taken_back_only_where_this_run_has_taken_it(
+        self, evaluate: Evaluate, there: tuple[str, ...], changed: bool, fresh: list[str]
+    ) -> None:
+        look = {"luns": self.LUNS, "snapshots": taken(*there)}
+        one = task(SNAPSHOT / "judge.yml", "Note of which LUNs")
+        known = {"snapshot_look": look, "snapshot_volumes": self.volumes(evaluate, look), "snapshot_taken": {"changed": changed}}
+        here = known_to(evaluate, one, known)
+        assert evaluate(expression(one["ansible.builtin.set_fact"]["snapshot_fresh"]), **here) == [{"naa": naa} for naa in fresh]
+        deletion = task(SNAPSHOT / "judge.yml", "Delete what this run has taken")
+        assert deletion["crossvisor.san.lun_snapshot"]["luns"] == "{{ snapshot_fresh }}"
+        assert evaluate(deletion["when"], snapshot_fresh=fresh) is bool(fresh)
+
+    def test_says_and_keeps_nothing_before_it_is_known_that_it_stays(self) -> None:
+        taking = task(SNAPSHOT / "main.yml", "Take the snapshot")["crossvisor.san.lun_snapshot"]
+        assert ("expires" in taking, taking["comment"]) == (False, "{{ snapshot_comment }}")
+        order = positions(SNAPSHOT / "main.yml", "Judge what the snapshot holds", "Let it expire only then", "Hand on what is there")
+        assert order == sorted(order)
+
+    @pytest.mark.parametrize(
+        ("verdict", "fresh", "said"), [("", [{"naa": "a"}], True), ("it does not answer", [{"naa": "a"}], False), ("", [], False)]
+    )
+    def test_is_said_to_be_of_file_systems_held_still_where_this_run_has_seen_that(
+        self, evaluate: Evaluate, verdict: str, fresh: list[dict[str, str]], said: bool
+    ) -> None:
+        one = task(SNAPSHOT / "judge.yml", "Say in its comment")
+        assert evaluate(one["when"], snapshot_verdict=verdict, snapshot_fresh=fresh) is said
+
+    def test_of_which_a_part_is_said_to_be_so_is_shown_whole(self, evaluate: Evaluate) -> None:
+        one = task(SNAPSHOT / "judge.yml", "Show the comment as it is now")
+        there = [{"uuid": "old", "comment": "x"}, {"uuid": "new", "comment": ""}]
+        known = {"snapshot_taken": {"snapshots": there}, "snapshot_corrected": {"snapshots": [{"uuid": "new", "comment": "said"}]}}
+        shown = evaluate(expression(one["ansible.builtin.set_fact"]["snapshot_taken"]), **known_to(evaluate, one, known))
+        assert {row["uuid"]: row["comment"] for row in shown["snapshots"]} == {"old": "x", "new": "said"}
+
+    @pytest.mark.parametrize(
+        ("quiesce", "consistency", "snapshots", "stopped"),
+        [
+            ("required", "crash", [{}], True),
+            ("required", "file_system", [{}], False),
+            ("required", "crash", [], False),
+            ("auto", "crash", [{}], False),
+        ],
+    )
+    def test_of_an_earlier_run_is_not_taken_for_what_is_required(
+        self, evaluate: Evaluate, render: Render, quiesce: str, consistency: str, snapshots: list[Any], stopped: bool
+    ) -> None:
+        known = {
+            "snapshot_quiesce": quiesce,
+            "snapshot_result": {"consistency": consistency, "snapshots": snapshots},
+            "snapshot_name": "s1",
+        }
+        told = refusal(evaluate, render, task(SNAPSHOT / "main.yml", "Stop if an earlier snapshot"), **known)
+        assert told.startswith("Snapshot s1 is there, but its comment does not say") is stopped
+
+    @pytest.mark.parametrize(
+        ("expires", "snapshots", "wanted"),
+        [("7d", [{"expires": None}], True), ("7d", [{"expires": "2090"}], False), ("", [{"expires": None}], False), ("7d", [], False)],
+    )
+    def test_that_a_killed_run_left_without_its_expiry_gets_it(
+        self, evaluate: Evaluate, expires: str, snapshots: list[dict[str, Any]], wanted: bool
+    ) -> None:
+        one = task(SNAPSHOT / "main.yml", "Let it expire only then")
+        here = known_to(evaluate, one, {"snapshot_taken": {}, "snapshot_look": {"snapshots": snapshots}, "snapshot_expires": expires})
+        assert evaluate(one["when"], **here) is wanted
+
+    def test_lets_go_only_of_what_this_run_holds(self) -> None:
+        given = task(SNAPSHOT / "thaw.yml", "Let the file systems go")["crossvisor.san.guest_freeze"]
+        assert given == {"state": "thawed", "made_by": "{{ snapshot_frozen.made_by | default('') }}"}

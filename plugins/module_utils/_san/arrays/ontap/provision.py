@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san import timestamps
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Change, CloneOrigin, LastLook, ProvisionWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import clones, states, volume_snapshots
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import (
@@ -77,6 +78,7 @@ def plan_provision(array: Transport, wish: ProvisionWish, last_look: LastLook) -
         states.refuse_unless_online(lun)
         if stored is not None and wish.clone_of is not None:
             clones.refuse_another(stored, wish.clone_of)
+            _refuse_older(array, stored, wish.clone_of)
         _refuse_other_os_type(wish, lun)
         steps = [*_mapping_steps(site, wish), *_growth(site, wish, lun)]
     return Change(Plan(steps, states.warnings(lun) if lun else ()), site.report, mark=site.mark)
@@ -118,6 +120,20 @@ def _cloning(site: Site, wish: ProvisionWish, origin: CloneOrigin) -> CloneLun:
         raise volume_snapshots.no_snapshot(site.array, place, origin.snapshot)
     volume_snapshots.refuse_unfit(snapshot, place)
     return CloneLun(site, wish, None, origin)
+
+
+def _refuse_older(array: Transport, stored: StoredLun, origin: CloneOrigin) -> None:
+    """Raise `Refused` for a clone that is older than the snapshot, and so is one of an earlier snapshot of that name."""
+    if not stored.created:
+        return
+    snapshot = volume_snapshots.snapshot_named(array, volume_snapshots.places_of([stored])[0], origin.snapshot)
+    if snapshot is None or not snapshot.created:
+        return
+    if timestamps.parse(stored.created) < timestamps.parse(snapshot.created):
+        raise Refused(
+            f"LUN {stored.lun.svm}:{stored.lun.path} is a clone of an earlier snapshot {origin.snapshot}, and there is another since "
+            f"{snapshot.created}: take the clone away first when nobody needs it, or choose another name for the new one."
+        )
 
 
 def _refuse_other_os_type(wish: ProvisionWish, lun: Lun) -> None:

@@ -84,6 +84,15 @@ def test_a_name_that_another_lun_has_is_refused(snapped: BenchInPlace) -> None:
         snapped.provision(clone())
 
 
+def test_a_clone_of_an_earlier_snapshot_of_that_name_holds_other_data_and_is_refused(snapped: BenchInPlace) -> None:
+    snapped.provision(clone())
+    snapped.stored_lun().created = "2026-01-01T00:00:00Z"
+    with pytest.raises(Refused, match=r"/new is a clone of an earlier snapshot s1, and there is another since .*take the clone"):
+        snapped.provision(clone())
+    volume_of(snapped, "vol_prod").snapshots.clear()
+    assert not snapped.provision(clone())[0].changed
+
+
 def test_a_clone_of_another_snapshot_is_another_lun(snapped: BenchInPlace) -> None:
     take(snapped, name="s2")
     snapped.provision(clone())
