@@ -116,9 +116,19 @@ class TestARestoration:
     ) -> None:
         assert evaluate(task(RESTORE / "linux_return.yml", "Let the guest see the disk")["when"], restore_snapshot_done=done) is forgotten
 
+    @pytest.mark.parametrize(("multipath", "order"), [(None, "blockdev --rereadpt"), ("/dev/mapper/mpatha", "kpartx -u")])
+    def test_reads_the_partitions_of_a_multipath_device_too(self, evaluate: Evaluate, multipath: str | None, order: str) -> None:
+        given = expression(task(RESTORE / "linux_return.yml", "Read its partitions again")["vars"]["restore_snapshot_reread"])
+        assert evaluate(given, restore_snapshot_seen={"disk": {"multipath": multipath}}) == order
+
     def test_mounts_nothing_that_is_not_mounted_at_boot(self) -> None:
         script = task(RESTORE / "linux_return.yml", "Mount what is mounted")["ansible.builtin.shell"]["cmd"]
         assert "--options nonoauto --types noswap" in script
+
+
+def test_a_disk_from_a_snapshot_is_for_the_hosts_of_its_vm_alone_whatever_the_inventory_says_of_others() -> None:
+    given = task(CONNECT / "main.yml", "Make a LUN of the snapshot")["vars"]
+    assert (given["provision_sharing"], given["provision_assume_unused"], given["provision_lvm"]) == ("none", False, {})
 
 
 def test_a_disk_from_a_snapshot_has_no_label_by_which_fstab_could_take_it_for_the_original() -> None:
