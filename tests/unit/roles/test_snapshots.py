@@ -15,7 +15,9 @@ import pytest
 import yaml
 
 TOP = Path(__file__).parents[3]
-RESTORE, CONNECT, SNAPSHOT = (TOP / "roles" / name / "tasks" for name in ("restore_snapshot", "connect_snapshot", "snapshot"))
+RESTORE, CONNECT, SNAPSHOT, PROVISION = (
+    TOP / "roles" / name / "tasks" for name in ("restore_snapshot", "connect_snapshot", "snapshot", "provision")
+)
 VERIFY = TOP / "playbooks" / "verify_snapshot.yml"
 NAA = "600a098038304c61622d616161616131"
 
@@ -129,6 +131,22 @@ class TestARestoration:
 def test_a_disk_from_a_snapshot_is_for_the_hosts_of_its_vm_alone_whatever_the_inventory_says_of_others() -> None:
     given = task(CONNECT / "main.yml", "Make a LUN of the snapshot")["vars"]
     assert (given["provision_sharing"], given["provision_assume_unused"], given["provision_lvm"]) == ("none", False, {})
+
+
+@pytest.mark.parametrize("clone_of", [{}, {"lun": "data", "snapshot": "s1"}])
+@pytest.mark.parametrize("used_bytes", [0, None])
+def test_a_disk_from_a_snapshot_is_new_and_yet_never_taken_for_an_empty_one(
+    evaluate: Evaluate, clone_of: dict[str, str], used_bytes: int | None
+) -> None:
+    known = {
+        "provision_clone_of": clone_of,
+        "provision_lun_result": {"created": True, "used_bytes": used_bytes},
+        "provision_lun_is_new": True,
+        "provision_initialize": False,
+    }
+    attached = task(PROVISION / "attach.yml", "Attach the LUN to the VM")["crossvisor.san.ptd_attach"]["initialize"]
+    in_guest = task(PROVISION / "main.yml", "Bring the disk into use")["vars"]["guest_disk_blank"]
+    assert [evaluate(expression(text), **known) for text in (attached, in_guest)] == [not clone_of] * 2
 
 
 def test_a_disk_from_a_snapshot_has_no_label_by_which_fstab_could_take_it_for_the_original() -> None:
