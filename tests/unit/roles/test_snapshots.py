@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -95,6 +97,36 @@ class TestARestoration:
         order = positions(RESTORE / "linux_release.yml", "Stop if this guest", "Stop if it is in use", "Stop if a part", "Unmount it")
         assert order == sorted(order)
 
+    def test_looks_into_every_mount_namespace_once_it_is_unmounted(self, render: Render, tmp_path: Path) -> None:
+        script = render(
+            task(RESTORE / "linux_release.yml", "Look whether it is still mounted")["ansible.builtin.shell"]["cmd"],
+            restore_snapshot_seen={"disk": {"path": "/dev/sdb"}},
+        )
+
+        def found(number: str) -> list[str]:
+            tool = tmp_path / "lsblk"
+            tool.write_text(f"#!/bin/sh\necho {number}\n")
+            tool.chmod(0o755)
+            done = subprocess.run(
+                ["/bin/sh", "-c", script], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=True
+            )
+            return done.stdout.split()
+
+        mounted = Path("/proc/self/mountinfo").read_text().split()[2]
+        assert f"/proc/{os.getpid()}/mountinfo" in found(mounted)
+        assert found("4095:1048575") == []
+        order = positions(RESTORE / "linux_release.yml", "Unmount it", "Look whether it is still mounted", "Stop if it is")
+        assert order[0] < order[1]
+
+    @pytest.mark.parametrize(
+        ("lines", "told"), [([], ""), (["/proc/47/mountinfo", "/proc/11/mountinfo"], "namespace of process 47, 11, as in")]
+    )
+    def test_is_refused_where_a_container_has_it_mounted(self, evaluate: Evaluate, render: Render, lines: list[str], told: str) -> None:
+        one = next(one for one in walk(yaml.safe_load((RESTORE / "linux_release.yml").read_text())) if one["name"] == "Stop if it is")
+        said = refusal(evaluate, render, one, restore_snapshot_hidden={"stdout_lines": lines}, **RESTORING)
+        assert told in said
+        assert bool(said) == bool(told)
+
     @pytest.mark.parametrize(
         ("done", "left"),
         [
@@ -147,6 +179,24 @@ def test_a_disk_from_a_snapshot_is_new_and_yet_never_taken_for_an_empty_one(
     attached = task(PROVISION / "attach.yml", "Attach the LUN to the VM")["crossvisor.san.ptd_attach"]["initialize"]
     in_guest = task(PROVISION / "main.yml", "Bring the disk into use")["vars"]["guest_disk_blank"]
     assert [evaluate(expression(text), **known) for text in (attached, in_guest)] == [not clone_of] * 2
+
+
+@pytest.mark.parametrize(
+    ("uuid", "used_by", "stopped"),
+    [("wanted", ["/dev/sdc"], False), ("original's", [], False), ("original's", ["/dev/sdb"], False), ("original's", ["/dev/sdc"], True)],
+)
+def test_a_disk_from_a_snapshot_that_a_killed_run_left_mounted_is_not_used_under_its_originals_identity(
+    evaluate: Evaluate, render: Render, uuid: str, used_by: list[str], stopped: bool
+) -> None:
+    one = task(CONNECT / "linux_identity.yml", "Stop if it is in use under the identity")
+    part = {"device": "/dev/sdc", "number": 1}
+    known = {"connect_snapshot_part": part, "provision_result": {"lun": {"naa": NAA}}, "connect_snapshot_guest": {"host": "app01"}}
+    wanted = known_to(evaluate, one, known)["connect_snapshot_wanted"]
+    seen = {"used_by": [{"device": device} for device in used_by]}
+    given = {"stdout": wanted if uuid == "wanted" else uuid}
+    told = refusal(evaluate, render, one, connect_snapshot_seen=seen, connect_snapshot_uuid=given, **known)
+    assert ("/dev/sdc is in use in guest app01 under the identity of its original" in told) is stopped
+    assert "when" not in task(CONNECT / "linux.yml", "Give each file system an identity")
 
 
 def test_a_disk_from_a_snapshot_has_no_label_by_which_fstab_could_take_it_for_the_original() -> None:
