@@ -28,6 +28,7 @@ from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, NotFound, Refused, TimedOut
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux import disk, usage
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import mounts
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
@@ -185,6 +186,7 @@ class Freezer:
         """
         chosen = self.file_systems(names)
         for one in chosen:
+            self._refuse_covered(one)
             self._refuse_needed(one)
         if self._noted():
             raise Refused(f"File systems of this machine are frozen by an earlier run ({self._note}): thaw them first.")
@@ -226,6 +228,17 @@ class Freezer:
             raise TimedOut(
                 f"File systems of this guest were let go before the one at {one.mount} ({one.device}) was frozen, by another run or after "
                 f"{thaw_after:g} s: run the task again alone, or give it more time (thaw_after)"
+            )
+
+    def _refuse_covered(self, one: FileSystem) -> None:
+        """Raise `Refused` where what is found at the place is another file system, which would be frozen instead."""
+        names = {one.device, self._tree.real(one.device)}
+        there = [mount for mount in mounts.mounts(self._tree) if mount.place == one.mount]
+        own = {mount.device for mount in there if names & {mount.source, mounts.named_device(self._tree, mount)}}
+        if own and there[-1].device not in own:
+            raise Refused(
+                f"The file system at {one.mount} ({one.device}, LUN {one.naa}) is covered by another one ({there[-1].source}), so that it "
+                "cannot be frozen: take the snapshot unfrozen, or unmount what covers it."
             )
 
     def _refuse_needed(self, one: FileSystem) -> None:

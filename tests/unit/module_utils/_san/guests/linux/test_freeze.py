@@ -229,6 +229,14 @@ def test_a_file_system_that_linux_writes_to_is_not_frozen_from_within(freezer: F
     assert ice.told == []
 
 
+def test_what_another_file_system_covers_is_not_frozen_and_neither_is_that(freezer: Freezer, ice: PlayedIce, tmp_path: Path) -> None:
+    covered = MOUNTS + "34 33 0:40 / /srv/log rw - tmpfs tmpfs rw\n"
+    plant(tmp_path / "guest", {"/proc/self/mountinfo": covered, "/proc/1/mountinfo": covered})
+    with pytest.raises(Refused, match=r"at /srv/log \(/dev/sdc, LUN .*\) is covered by another one \(tmpfs\)"):
+        freezer.freeze([NAME, OTHER], 30, 5)
+    assert ice.told == []
+
+
 def test_a_lun_that_is_not_there_is_told_before_anything_is_frozen(tmp_path: Path, ice: PlayedIce) -> None:
     kernel = PlayedKernel(tmp_path / "guest")
     with pytest.raises(NotFound, match="This machine does not see LUN"):
