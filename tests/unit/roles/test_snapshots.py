@@ -155,9 +155,26 @@ class TestARestoration:
         given = expression(task(RESTORE / "linux_return.yml", "Read its partitions again")["vars"]["restore_snapshot_reread"])
         assert evaluate(given, restore_snapshot_seen={"disk": {"multipath": multipath}}) == order
 
-    def test_mounts_nothing_that_is_not_mounted_at_boot(self) -> None:
-        script = task(RESTORE / "linux_return.yml", "Mount what is mounted")["ansible.builtin.shell"]["cmd"]
-        assert "--options nonoauto --types noswap" in script
+    def test_mounts_what_is_mounted_at_boot_and_nothing_else(self, render: Render, tmp_path: Path) -> None:
+        script = render(task(RESTORE / "linux_return.yml", "Mount what is mounted")["ansible.builtin.shell"]["cmd"], item="/dev/sdb")
+        (tmp_path / "fstab").write_text(
+            f"/dev/sdb {tmp_path}/boot xfs defaults 0 0\n/dev/sdb {tmp_path}/hand xfs noauto 0 0\n/dev/sdb none swap sw 0 0\n"
+            f"/dev/sdc {tmp_path}/other xfs defaults 0 0\n"
+        )
+        findmnt = f'shift; exec /usr/bin/findmnt --tab-file {tmp_path}/fstab "$@"'
+        for name, body in (("findmnt", findmnt), ("mount", f"echo $1 >> {tmp_path}/told")):
+            (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+            (tmp_path / name).chmod(0o755)
+        done = subprocess.run(
+            ["/bin/sh", "-c", script], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=True
+        )
+        assert (done.stdout, (tmp_path / "told").read_text()) == (f"{tmp_path}/boot\n",) * 2
+
+    @pytest.mark.parametrize(("done", "mounted"), [({}, False), ({"changed": True}, True), ({"failed": True, "msg": "Refused."}, False)])
+    def test_mounts_what_a_killed_run_left_only_once_the_data_is_there(
+        self, evaluate: Evaluate, done: dict[str, Any], mounted: bool
+    ) -> None:
+        assert evaluate(task(RESTORE / "linux_return.yml", "Mount what is mounted")["when"], restore_snapshot_done=done) is mounted
 
 
 def test_a_disk_from_a_snapshot_is_for_the_hosts_of_its_vm_alone_whatever_the_inventory_says_of_others() -> None:
