@@ -38,6 +38,12 @@ options:
       - Seconds after which everything is let go, if nobody has done it before.
     type: int
     default: 60
+  made_by:
+    description:
+      - With O(state=thawed), let go only of what was frozen by the run with this mark, RV(made_by). Without it, of whatever any run has
+        frozen.
+    type: str
+    default: ""
   timeout:
     description:
       - Seconds that freezing one file system may take.
@@ -71,10 +77,12 @@ EXAMPLES = r"""
     naas: ["600a098038304c61622d616161616131"]
     thaw_after: 30
   become: true
+  register: frozen
 
 - name: Let it go
   crossvisor.san.guest_freeze:
     state: thawed
+    made_by: "{{ frozen.made_by }}"
   become: true
   register: thawed
 
@@ -108,9 +116,15 @@ mounts:
   type: list
   elements: str
 held:
-  description: With O(state=thawed), whether everything had stayed frozen until now; V(true) also where nothing was.
+  description:
+    - With O(state=thawed), whether everything had stayed frozen until now.
+    - V(true) also where nothing was frozen, unless O(made_by) says that something had been.
   returned: success
   type: bool
+made_by:
+  description: With O(state=frozen), the mark of this run, by which it is let go; empty where nothing was frozen.
+  returned: success
+  type: str
 """
 
 from typing import Any
@@ -131,6 +145,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["frozen", "thawed"], "required": True},
             "naas": {"type": "list", "elements": "str", "default": []},
             "thaw_after": {"type": "int", "default": 60},
+            "made_by": {"type": "str", "default": ""},
             "timeout": {"type": "float", "default": 15.0},
         },
         supports_check_mode=True,
@@ -151,12 +166,12 @@ def _frozen(module: AnsibleModule) -> dict[str, Any]:
     names = [wishes.lun_name(naa, None) for naa in params["naas"]]
     freezer = _freezer(module)
     there = freezer.file_systems(names) if module.check_mode else freezer.freeze(names, params["thaw_after"], params["timeout"])
-    return {"changed": bool(there), "file_systems": [one.result() for one in there], "mounts": [], "held": True}
+    return {"changed": bool(there), "file_systems": [one.result() for one in there], "mounts": [], "held": True, "made_by": freezer.mark}
 
 
 def _thawed(module: AnsibleModule) -> dict[str, Any]:
-    mounts, held = ([], True) if module.check_mode else _freezer(module).thaw()
-    return {"changed": bool(mounts), "file_systems": [], "mounts": mounts, "held": held}
+    mounts, held = ([], True) if module.check_mode else _freezer(module).thaw(module.params["made_by"])
+    return {"changed": bool(mounts), "file_systems": [], "mounts": mounts, "held": held, "made_by": ""}
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ options:
   expires:
     description:
       - Until when the snapshot cannot be deleted, by anybody - date, time and zone such as V(2027-01-31T18:00:00+00:00), or a time from now
-        such as V(12h), V(7d) or V(4w), which is for a new snapshot alone.
+        such as V(12h), V(7d) or V(4w), which is for a snapshot that has none yet.
     type: str
   snapmirror_label:
     description:
@@ -146,6 +146,9 @@ attributes:
   idempotent:
     support: partial
     details: With O(state=restored), the LUN is restored in each run.
+notes:
+  - Where it fails and nobody can tell whether the array has done what it was asked for last, or is still at it, the result has
+    C(outcome_unknown=true).
 seealso:
   - module: crossvisor.san.lun_snapshot_info
   - module: crossvisor.san.lun_provision

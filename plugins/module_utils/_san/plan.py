@@ -160,13 +160,21 @@ class Plan:
 
 
 def _do(step: Step, ran: list[Step]) -> None:
-    """Do one step and note that it ran; a lost answer counts as done when a fresh read says so."""
+    """Do one step and note that it ran; a lost answer counts as done when a fresh read says so.
+
+    A defect of ours tells nothing of what the system did, so that what a final step needs stays.
+    """
     try:
         step.do()
     except OutcomeUnknown:
         ran.append(step)
         if not step.settled():
             raise
+    except CrossvisorError:
+        raise
+    except Exception:
+        ran += [step] if step.final else []
+        raise
     else:
         ran.append(step)
 

@@ -21,7 +21,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import ending
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, OutcomeUnknown
 
 _BATCH = 500
 
@@ -39,9 +39,11 @@ def run(module: AnsibleModule, action: Callable[[], Mapping[str, Any]], large: C
                 module.warn(warning)
             _exit(module, result, {name: result.pop(name) for name in large if name in result})
     except CrossvisorError as error:
-        module.fail_json(msg=f"{str(error).rstrip('.')}.")
+        unknown = isinstance(error, OutcomeUnknown) or isinstance(error.__cause__, OutcomeUnknown)
+        module.fail_json(msg=f"{str(error).rstrip('.')}.", **({"outcome_unknown": True} if unknown else {}))
     except ending.Ended as end:
-        module.fail_json(msg=f"This task was ended by {end} and has logged out everywhere: run it again, which finishes what it had begun.")
+        told = f"This task was ended by {end} and has logged out everywhere: run it again, which finishes what it had begun."
+        module.fail_json(msg=told, outcome_unknown=True)
 
 
 def kept_secret(module: AnsibleModule, complete: Connection) -> Connection:

@@ -58,6 +58,13 @@ def test_a_second_thaw_changes_nothing(ice: PlayedIce) -> None:
     assert not FREEZE.run({"state": "thawed"})["changed"]
 
 
+def test_what_another_run_has_let_go_was_not_held(ice: PlayedIce) -> None:
+    mark = FREEZE.run({"state": "frozen", "naas": [NAME.naa]})["made_by"]
+    FREEZE.run({"state": "thawed"})
+    assert not FREEZE.run({"state": "thawed", "made_by": mark})["held"]
+    assert FREEZE.run({"state": "thawed"})["held"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

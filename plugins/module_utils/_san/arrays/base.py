@@ -111,7 +111,7 @@ class SnapshotWish:
     expires: str | None = None
     """Date, time and zone."""
     keep_expiry: bool = False
-    """The expiry is for a snapshot that has to be taken, not for one that is there."""
+    """The expiry is for a snapshot that has none yet."""
     label: str | None = None
     each: bool = False
     timeout: float = 300.0

@@ -22,12 +22,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base im
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, Snapshot
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Inventory, Lun, Snapshot
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Guard, Outcome, Plan, carry_out, read_back
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.plain import plain
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import pick_vm
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import (
+    USED,
+    VIRTUAL_MACHINE,
     Claim,
     claims,
     claims_of_strangers,
@@ -37,6 +39,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage
 )
 
 _RESTORED = "restored"
+_REMOVE_SNAPSHOTS = "remove the snapshots of the VM first, which writes what they hold to the LUN"
 _TAKE_OUT_OF_USE = (
     "unmount it in its guest and say so with unused_by_vm, detach it there first (ptd_attach with state=absent), or use the role "
     "restore_snapshot, which does it"
@@ -188,6 +191,7 @@ class Users:
         found = claims(lun.name, inventory)
         if self.unused_by_vm:
             found = without(pick_vm(inventory.virtual_machines, self.unused_by_vm, inventory.silent).id, found)
+        found = [*found, *_written_apart(lun.name, inventory)]
         known = [hba.initiator for host in hosts for hba in host.hbas if hba.initiator]
         return [*elsewhere, *found, *claims_of_strangers(lun.mappings, known)]
 
@@ -215,6 +219,15 @@ class StillUnused(Guard):
 def safety_name(snapshot: str) -> str:
     """A name for the snapshot that is taken before a restoration, of which there is one each second."""
     return f"crossvisor_before_{snapshot[:180]}_{timestamps.now():%Y%m%dT%H%M%SZ}"
+
+
+def _written_apart(name: ScsiName, inventory: Inventory) -> list[Claim]:
+    """The VMs whose snapshots hold what was written to the LUN since: over other data than before, nothing of that would make sense."""
+    return [
+        Claim(USED, VIRTUAL_MACHINE, vm.name, vm.id, "whose own snapshots hold what was written since they were taken", _REMOVE_SNAPSHOTS)
+        for vm in inventory.virtual_machines
+        if any(disk.name == name and disk.parents for disk in vm.disks)
+    ]
 
 
 def _some(luns: Sequence[LunAddress | ScsiName]) -> Sequence[LunAddress | ScsiName]:

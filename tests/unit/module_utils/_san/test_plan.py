@@ -179,6 +179,15 @@ def test_where_nothing_was_done_an_unreadable_result_is_an_error_like_any_other(
         read_back(outcome, check_mode, unreadable)
 
 
+def test_a_defect_in_a_final_step_keeps_what_was_done_for_it() -> None:
+    world: list[str] = []
+    plan = plan_of(world, ("kept", ""), ("gone", "defect"))
+    plan.steps[1].final = True
+    with pytest.raises(KeyError):
+        plan.run()
+    assert world == ["kept", "gone"]
+
+
 def test_a_defect_keeps_its_traceback_but_leaves_nothing_behind() -> None:
     world: list[str] = []
     with pytest.raises(KeyError):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, RemoteError, StepFailed
 from tests.unit.endpoint_module import module, told
 
 
@@ -33,6 +33,20 @@ class TestTheEnd:
         assert (said["failed"], said["msg"]) == (True, "LUN x is in use: detach it.")
         assert "exception" not in said
 
+    @pytest.mark.parametrize(("cause", "unknown"), [(OutcomeUnknown("lost"), True), (RemoteError("refused"), False)])
+    def test_tells_whether_the_system_may_still_be_at_work(
+        self, capsys: pytest.CaptureFixture[str], cause: Exception, unknown: bool
+    ) -> None:
+        def fail() -> Mapping[str, Any]:
+            raise StepFailed("Could not restore it: lost.") from cause
+
+        def fail_at_once() -> Mapping[str, Any]:
+            raise cause
+
+        with module() as there:
+            assert told(capsys, there, fail).get("outcome_unknown", False) is unknown
+            assert told(capsys, there, fail_at_once).get("outcome_unknown", False) is unknown
+
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
     def test_by_a_signal_is_told(self, capsys: pytest.CaptureFixture[str], number: signal.Signals) -> None:
         def be_ended() -> Mapping[str, Any]:
@@ -45,6 +59,7 @@ class TestTheEnd:
                 said = told(capsys, there, be_ended)
         finally:
             signal.signal(number, before)
+        assert said["outcome_unknown"] is True
         assert said["msg"] == (
             f"This task was ended by {number.name} and has logged out everywhere: run it again, which finishes what it had begun."
         )

@@ -51,7 +51,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     TimedOut,
     option,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping, Snapshot
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 
 CYLINDER = 255 * 63 * 512
@@ -77,6 +77,7 @@ def plan_provision(array: Transport, wish: ProvisionWish, last_look: LastLook) -
         states.refuse_unless_online(lun)
         if stored is not None and wish.clone_of is not None:
             clones.refuse_another(stored, wish.clone_of)
+            _refuse_of_another_snapshot(array, stored, wish.clone_of)
         _refuse_other_os_type(wish, lun)
         steps = [*_mapping_steps(site, wish), *_growth(site, wish, lun)]
     return Change(Plan(steps, states.warnings(lun) if lun else ()), site.report, mark=site.mark)
@@ -106,7 +107,7 @@ def _creation(site: Site, wish: ProvisionWish) -> CreateLun:
     require_place(site.array, wish.address)
     step = CreateLun(site, wish, wish.size_bytes) if wish.clone_of is None else _cloning(site, wish, wish.clone_of)
     if len(step.comment) > _LONGEST_COMMENT:
-        room = _LONGEST_COMMENT - len(site.mark) - 1
+        room = _LONGEST_COMMENT - (len(step.comment) - len(wish.comment))
         raise InvalidInput(f"The comment for LUN {wish.address} has {len(wish.comment)} characters: shorten it to {room}.")
     return step
 
@@ -117,7 +118,14 @@ def _cloning(site: Site, wish: ProvisionWish, origin: CloneOrigin) -> CloneLun:
     if snapshot is None:
         raise volume_snapshots.no_snapshot(site.array, place, origin.snapshot)
     volume_snapshots.refuse_unfit(snapshot, place)
-    return CloneLun(site, wish, None, origin)
+    return CloneLun(site, wish, None, origin, snapshot)
+
+
+def _refuse_of_another_snapshot(array: Transport, stored: StoredLun, origin: CloneOrigin) -> None:
+    """Raise `Refused` for a clone of an earlier snapshot of that name; where there is no such snapshot any more, it is what it was."""
+    snapshot = volume_snapshots.snapshot_named(array, volume_snapshots.places_of([stored])[0], origin.snapshot)
+    if snapshot is not None:
+        clones.refuse_of_another_snapshot(stored, snapshot)
 
 
 def _refuse_other_os_type(wish: ProvisionWish, lun: Lun) -> None:
@@ -283,6 +291,7 @@ class CloneLun(CreateLun):
     """Create a LUN as a clone of one in a snapshot, with a serial number of its own."""
 
     origin: CloneOrigin
+    snapshot: Snapshot
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -291,7 +300,8 @@ class CloneLun(CreateLun):
     @property
     def comment(self) -> str:
         """This run's mark, what it is a clone of, then the user's text."""
-        return f"{self.site.mark} {clones.token(self.wish.address.volume, self.origin)} {self.wish.comment}".rstrip()
+        tokens = (clones.token(self.wish.address.volume, self.origin), clones.snapshot_token(self.snapshot))
+        return " ".join((self.site.mark, *tokens, self.wish.comment)).rstrip()
 
     def create(self) -> None:
         address = self.wish.address

@@ -35,6 +35,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.v
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.volumes import Place
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    CrossvisorError,
     OutcomeUnknown,
     Refused,
     RemoteError,
@@ -44,6 +45,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import L
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 
 _LONGEST_REMARK = 220
+_SIZE = re.compile(r"([0-9]{1,20}) bytes of ")
 
 
 def plan_restore(array: Transport, wish: RestoreWish) -> Restoration:
@@ -65,7 +67,7 @@ def plan_restore(array: Transport, wish: RestoreWish) -> Restoration:
     site.lun = site.completed(lun)
     size = max([lun.size_bytes, *_sizes_before(there.values(), lun, wish.snapshot)])
     safety = _safety(array, place, wish, lun, there)
-    restoration = RestoreLun(site, snapshot, stored.comment)
+    restoration = RestoreLun(site, place, snapshot, stored.comment)
     kept = [KeepComment(site, restoration, stored.comment), KeepSize(site, size)]
     steps: list[OntapStep] = [*([safety] if safety else []), restoration, *kept]
     return Restoration(Plan(steps, warnings), site.require_lun(), site.require_lun, lambda: safety.taken if safety else None)
@@ -76,19 +78,18 @@ def _safety(array: Transport, place: Place, wish: RestoreWish, lun: Lun, there: 
         return None
     if wish.safety_snapshot in there:
         raise Refused(f"Volume {place} has a snapshot {wish.safety_snapshot} already: give the safety snapshot another name.")
-    comment = _remark(str(lun.size_bytes), lun.path, wish.snapshot)[:_LONGEST_REMARK]
+    comment = _remark(lun.size_bytes, lun.path, wish.snapshot)
     return TakeSnapshot(site_of(array, place, wish.timeout), place, wish.safety_snapshot, comment)
 
 
-def _remark(size: str, path: str, snapshot: str) -> str:
-    return f"{size} bytes of {path} before it was restored from {snapshot}"
+def _remark(size: int, path: str, snapshot: str) -> str:
+    return f"{size} bytes of {path} before it was restored from {snapshot}"[:_LONGEST_REMARK].rstrip()
 
 
 def _sizes_before(there: Iterable[Snapshot], lun: Lun, snapshot: str) -> list[int]:
     """The sizes that the LUN had before earlier runs restored it from that snapshot, of which one may have been killed on its way back."""
-    remark = re.compile(_remark(r"(\d+)", re.escape(lun.path), re.escape(snapshot)))
-    found = [remark.fullmatch(one.comment) for one in there if one.made_by]
-    return [int(match[1]) for match in found if match]
+    told = [(one.comment, _SIZE.match(one.comment)) for one in there if one.made_by]
+    return [int(size[1]) for comment, size in told if size and comment == _remark(int(size[1]), lun.path, snapshot)]
 
 
 def _refuse_if_made_later(stored: StoredLun, snapshot: Snapshot, title: str, assume_same_lun: bool) -> list[str]:
@@ -109,6 +110,7 @@ def _refuse_if_made_later(stored: StoredLun, snapshot: Snapshot, title: str, ass
 class RestoreLun(OntapStep):
     """Give a LUN the data that it had in a snapshot. What it held is then only in later snapshots."""
 
+    place: Place
     snapshot: Snapshot
     comment: str
     """Of the LUN: it is not among what the reference says that a restoration keeps, unless it is said with it."""
@@ -125,8 +127,8 @@ class RestoreLun(OntapStep):
             self._ask()
         except ChangeUnfinished:
             raise
-        except OutcomeUnknown:
-            self._ask()
+        except OutcomeUnknown as lost:
+            self._ask_again(lost)
 
     def settled(self) -> bool:
         """Nothing that the array tells would show whether it was done."""
@@ -145,7 +147,21 @@ class RestoreLun(OntapStep):
     def after(self) -> Mapping[str, Any]:
         return {self.site.title: {"data": f"as in snapshot {self.snapshot.name} ({self.snapshot.created})"}}
 
+    def _ask_again(self, lost: OutcomeUnknown) -> None:
+        """Whatever is said to the second request, the first may have been carried out: what was kept for that stays."""
+        try:
+            self._ask()
+        except OutcomeUnknown:
+            raise
+        except CrossvisorError as error:
+            told = str(error).rstrip(".")
+            raise OutcomeUnknown(
+                f"nobody can tell whether LUN {self.site.title} was restored, because the first answer was lost and the second was "
+                f"'{told}': look at its data, or run the task again"
+            ) from lost
+
     def _ask(self) -> None:
+        self._look()
         source = path_in(self.snapshot.name, self._known.path)
         try:
             self.site.array.restore_lun(self._known, source, self.comment, self.site.timeout)
@@ -157,6 +173,21 @@ class RestoreLun(OntapStep):
                 "snapshot.",
                 error.code,
             ) from error
+
+    def _look(self) -> None:
+        """Raise `Refused` where LUN or snapshot are no more what they were when it was asked who uses the LUN."""
+        known, place = self._known, self.place
+        now = self.site.read()
+        if now is None or (now.path, _maps(now)) != (known.path, _maps(known)):
+            raise Refused(
+                f"LUN {self.site.title} was renamed, mapped, unmapped or deleted since it was looked at, and its data stays: run the task "
+                "again"
+            )
+        if self.snapshot.id not in [one.id for one in snapshots_of(self.site.array, place, self.snapshot.name)]:
+            raise Refused(
+                f"snapshot {self.snapshot.name} of volume {place} is not there any more, or is another one than was looked at: look at the "
+                "snapshots (lun_snapshot_info), and run the task again"
+            )
 
 
 @dataclass

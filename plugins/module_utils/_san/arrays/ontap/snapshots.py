@@ -136,7 +136,7 @@ def _wanted(wish: SnapshotWish, one: Snapshot, mark: str) -> dict[str, str]:
     wanted = {"name": wish.name} if one.name != wish.name else {}
     if comment != text_of(one.made_by, one.comment):
         wanted["comment"] = comment
-    if wish.expires is not None and not wish.keep_expiry and wish.expires != one.expires:
+    if wish.expires is not None and wish.expires != one.expires and not (wish.keep_expiry and one.expires):
         wanted["expiry_time"] = wish.expires
     if wish.label is not None and wish.label != one.label:
         wanted["snapmirror_label"] = wish.label

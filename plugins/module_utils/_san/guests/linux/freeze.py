@@ -12,12 +12,14 @@ Source: ioctl_fsfreeze of Linux (FIFREEZE, FITHAW of linux/fs.h); EBUSY of a fil
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
 import os
 import secrets
 import signal
+import socket
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,19 +28,19 @@ from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, NotFound, Refused, TimedOut
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux import disk, usage
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import mounts
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 NOTE = "/run/crossvisor.san.frozen"
 _FIFREEZE, _FITHAW = 0xC0045877, 0xC0045878
-_PAUSE = 0.05
-_AGAIN = 5.0
-"""Seconds until what still hangs is tried again."""
-_TOO_LATE = "let go by itself"
-_CHILD = "child"
-"""In the note, as long as a file system is being frozen: the process that does it, 0 before it is known."""
+_SHORTEST, _LONGEST = 0.05, 4096
+_TAKEN = b"+"
+_ROOT_GROUPS = (Path("/sys/fs/cgroup/cgroup.procs"), Path("/sys/fs/cgroup/systemd/cgroup.procs"))
+"""Of systemd's control groups: who is in the outermost one does not end with the session of whoever logs out (KillUserProcesses)."""
+_MARK, _MOUNTS, _TOO_LATE = "token", "mounts", "let go by itself"
 _UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOTTY})
-_ALWAYS_WRITTEN = ("/", "/root", "/run", "/tmp", "/var", "/var/log", "/var/tmp")
+_ALWAYS_WRITTEN = ("/", "/root", "/run", "/tmp", "/var", "/var/log", "/var/log/audit", "/var/log/journal", "/var/tmp")
 """Where Linux, sshd or Ansible write: what is frozen there could not be let go of by them."""
 
 
@@ -79,53 +81,73 @@ class Ice:
         if child:
             return child
         try:
-            os.setsid()
-            for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-                signal.signal(name, signal.SIG_IGN)
-            nothing = os.open(os.devnull, os.O_RDWR)
-            for number in range(3):
-                os.dup2(nothing, number)
-            os.closerange(3, 4096)
+            _detach()
             work()
         finally:
             os._exit(0)
 
-    def in_time(self, work: Callable[[], object], seconds: float, begun: Callable[[int], object] = lambda _child: None) -> str:
-        """Do something in a child that is left behind when it takes longer; what it failed with, empty when it did not.
+    def in_time(self, work: Callable[[], object], undo: Callable[[], object], seconds: float) -> str:
+        """Do something in a process of its own; what it failed with, empty when it did not.
 
-        Its id is told by `begun`. Raises `TimeoutError`.
+        What is done when nobody waits for it any more is undone by that process, however late that is. Raises `TimeoutError`, and
+        `ChildProcessError` when the process ended without a word.
         """
-        reading, writing = os.pipe()
+        ours, theirs = socket.socketpair()
         child = os.fork()
         if not child:
-            told = ""
             try:
-                work()
-            except OSError as error:
-                told = f"{error.errno or 0} {error.strerror}"
+                _detach(theirs.fileno())
+                _work_for(theirs, work, undo)
             finally:
-                os.write(writing, told.encode())
                 os._exit(0)
-        os.close(writing)
-        try:
-            begun(child)
-            deadline = time.monotonic() + seconds
-            while os.waitpid(child, os.WNOHANG) == (0, 0):
-                if time.monotonic() > deadline:
-                    os.kill(child, signal.SIGKILL)
-                    raise TimeoutError
-                time.sleep(_PAUSE)
-            return os.read(reading, 4096).decode()
-        finally:
-            os.close(reading)
-
-    def lives(self, process: int) -> bool:
-        """Whether there is a process with this id."""
-        return process > 0 and Path(f"/proc/{process}").exists()
+        theirs.close()
+        with ours:
+            ours.settimeout(max(seconds, _SHORTEST))
+            try:
+                told = ours.recv(_LONGEST)
+            except socket.timeout:
+                raise TimeoutError from None
+            with contextlib.suppress(OSError):
+                ours.sendall(_TAKEN)
+        os.waitpid(child, 0)
+        if not told:
+            raise ChildProcessError
+        return told.decode().strip()
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
         time.sleep(seconds)
+
+
+def _detach(kept: int = 3) -> None:
+    """Let go of whoever began this process: of the terminal, the session, the files that are open, all but one."""
+    os.setsid()
+    for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(name, signal.SIG_IGN)
+    for processes in _ROOT_GROUPS:
+        with contextlib.suppress(OSError):
+            processes.write_text("0")
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(nothing, number)
+    os.closerange(3, kept)
+    os.closerange(kept + 1, 4096)
+
+
+def _work_for(waiting: socket.socket, work: Callable[[], object], undo: Callable[[], object]) -> None:
+    """Do something, say so, and undo it unless whoever waits has taken note."""
+    told = ""
+    try:
+        work()
+    except OSError as error:
+        told = f"{error.errno or 0} {error.strerror}"
+    try:
+        waiting.sendall(f"{told}\n".encode())
+        taken = waiting.recv(1) == _TAKEN
+    except OSError:
+        taken = False
+    if not told and not taken:
+        undo()
 
 
 def _order(mount: str, order: int) -> None:
@@ -142,6 +164,8 @@ class Freezer:
     def __init__(self, tree: Tree, ice: Ice, note: Path = Path(NOTE), written: Collection[str] = ()) -> None:
         self._tree, self._ice, self._note = tree, ice, note
         self._written = (*_ALWAYS_WRITTEN, *written)
+        self.mark = ""
+        """Of what this run has frozen."""
 
     def file_systems(self, names: Sequence[ScsiName]) -> list[FileSystem]:
         """The file systems that are mounted from these LUNs, each once. Raises `NotFound` for a LUN that is not there."""
@@ -162,42 +186,60 @@ class Freezer:
         """
         chosen = self.file_systems(names)
         for one in chosen:
+            self._refuse_covered(one)
             self._refuse_needed(one)
         if self._noted():
             raise Refused(f"File systems of this machine are frozen by an earlier run ({self._note}): thaw them first.")
         if not chosen:
             return []
-        token = secrets.token_hex(8)
-        self._write({"token": token, "mounts": [one.mount for one in chosen]})
-        self._ice.apart(lambda: self._let_go_later(token, thaw_after))
+        mark = secrets.token_hex(8)
+        self._write({_MARK: mark, _MOUNTS: [one.mount for one in chosen]})
+        self._ice.apart(lambda: self._let_go_later(mark, thaw_after))
         frozen: list[FileSystem] = []
         try:
             for one in chosen:
                 self._hold(one, timeout)
                 frozen.append(one)
+                self._refuse_if_let_go(mark, one, thaw_after)
         except BaseException:
             for one in reversed(frozen):
                 self._thaw(one.mount)
-            self._leave_what_hangs(chosen[len(frozen)].mount)
+            if self._read().get(_MARK, mark) == mark:
+                self._note.unlink(missing_ok=True)
             raise
+        self.mark = mark
         return chosen
 
-    def _leave_what_hangs(self, mount: str) -> None:
-        """Leave a file system that may yet be frozen to the process that was begun before; without one, nothing is left."""
-        noted = self._read()
-        if _CHILD in noted:
-            self._write({**noted, "mounts": [mount]})
-        else:
-            self._note.unlink(missing_ok=True)
-
-    def thaw(self) -> tuple[list[str], bool]:
-        """Let go of all that a run has frozen; where it was mounted, and whether everything was still frozen until now."""
-        noted, in_time = self._noted(), not self._read().get(_TOO_LATE)
-        hangs = self._hangs()
+    def thaw(self, mark: str = "") -> tuple[list[str], bool]:
+        """Let go of all that a run has frozen, or only of what the run with this mark has; where it was mounted, and whether everything
+        was still frozen until now."""
+        told = self._read()
+        if mark and told.get(_MARK, mark) != mark:
+            return [], False
+        noted, in_time = self._noted(), not told.get(_TOO_LATE)
         held = [self._thaw(mount) for mount in noted]
-        if not hangs:
-            self._note.unlink(missing_ok=True)
-        return noted, in_time and all(held)
+        self._note.unlink(missing_ok=True)
+        return noted, in_time and all(held) and bool(noted or not mark)
+
+    def _refuse_if_let_go(self, mark: str, one: FileSystem, thaw_after: float) -> None:
+        """Raise `TimedOut` where the process that was begun has let go already, and so will not let go of this one."""
+        told = self._read()
+        if told.get(_MARK) != mark or told.get(_TOO_LATE):
+            raise TimedOut(
+                f"File systems of this guest were let go before the one at {one.mount} ({one.device}) was frozen, by another run or after "
+                f"{thaw_after:g} s: run the task again alone, or give it more time (thaw_after)"
+            )
+
+    def _refuse_covered(self, one: FileSystem) -> None:
+        """Raise `Refused` where what is found at the place is another file system, which would be frozen instead."""
+        names = {one.device, self._tree.real(one.device)}
+        there = [mount for mount in mounts.mounts(self._tree) if mount.place == one.mount]
+        own = {mount.device for mount in there if names & {mount.source, mounts.named_device(self._tree, mount)}}
+        if own and there[-1].device not in own:
+            raise Refused(
+                f"The file system at {one.mount} ({one.device}, LUN {one.naa}) is covered by another one ({there[-1].source}), so that it "
+                "cannot be frozen: take the snapshot unfrozen, or unmount what covers it."
+            )
 
     def _refuse_needed(self, one: FileSystem) -> None:
         number = self._ice.number(one.mount)
@@ -211,10 +253,13 @@ class Freezer:
     def _hold(self, one: FileSystem, timeout: float) -> None:
         title = f"The file system at {one.mount} ({one.device})"
         try:
-            told = self._frozen_in_time(one.mount, timeout)
+            told = self._ice.in_time(lambda: self._ice.freeze(one.mount), lambda: self._ice.thaw(one.mount), timeout)
         except TimeoutError:
-            # What hangs is frozen when what it waits for ends, killed or not, and let go then by the process that was begun before.
+            # A freeze that hangs cannot be ended. It ends when what it waits for does, and the process that asked for it lets go then.
             raise TimedOut(f"{title} was not frozen within {timeout:g} s, because something still writes to it or its LUN hangs") from None
+        except ChildProcessError:
+            self._thaw(one.mount)
+            raise CrossvisorError(f"{title} was not frozen, because the process for it was ended: run the task again") from None
         number, _space, text = told.partition(" ")
         if not number:
             return
@@ -228,18 +273,6 @@ class Freezer:
             raise CrossvisorError(f"Only root may freeze {one.mount}: run the task with become: true")
         raise CrossvisorError(f"{title} could not be frozen: {text}")
 
-    def _frozen_in_time(self, mount: str, timeout: float) -> str:
-        """Freeze, with a note of the process that does it for as long as nobody knows what became of it."""
-        noted = self._read()
-        self._write({**noted, _CHILD: 0})
-        told = self._ice.in_time(lambda: self._ice.freeze(mount), timeout, lambda child: self._write({**noted, _CHILD: child}))
-        self._write(noted)
-        return told
-
-    def _hangs(self) -> bool:
-        """Whether something is still being frozen."""
-        return self._ice.lives(int(self._read().get(_CHILD, 0)))
-
     def _thaw(self, mount: str) -> bool:
         """Let go of one file system; whether it was frozen until now."""
         try:
@@ -248,23 +281,22 @@ class Freezer:
             return False
         return True
 
-    def _let_go_later(self, token: str, seconds: float) -> None:
+    def _let_go_later(self, mark: str, seconds: float) -> None:
         """What the process does that was begun: nothing, where somebody else has let go meanwhile. Who comes later is told by the note.
 
-        What still hangs is tried again until it does no more, because it would be frozen then for good.
+        The note says so before the first is let go, because whoever is still freezing lets go of what comes after.
         """
         self._ice.sleep(seconds)
-        while self._read().get("token") == token:
-            hangs = self._hangs()
-            for mount in self._noted():
-                self._thaw(mount)
-            if not hangs:
-                self._write({_TOO_LATE: True})
-                return
-            self._ice.sleep(_AGAIN)
+        told = self._read()
+        if told.get(_MARK) != mark:
+            return
+        self._write({**told, _TOO_LATE: True})
+        for mount in self._noted():
+            self._thaw(mount)
+        self._write({_TOO_LATE: True})
 
     def _noted(self) -> list[str]:
-        mounts = self._read().get("mounts", [])
+        mounts = self._read().get(_MOUNTS, [])
         return [str(mount) for mount in mounts]
 
     def _read(self) -> dict[str, Any]:

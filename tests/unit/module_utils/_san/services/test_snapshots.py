@@ -12,7 +12,15 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Restoration, RestoreWish, SnapshotRemoval, SnapshotWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, NotFound, Refused, StepFailed
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FileSystem, Hba, Host, Use, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    FileSystem,
+    Hba,
+    Host,
+    ImageFile,
+    Use,
+    VirtualDisk,
+    VirtualMachine,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import snapshots
 from tests.unit.ports import NAME, MemoryArray, MemoryHypervisor, lun
 
@@ -54,6 +62,17 @@ def test_the_vm_whose_guest_has_unmounted_it_is_no_reason_to_refuse_and_any_othe
         restored(MemoryArray(lun(NAME)), hypervisor("app", "db"), unused_by_vm="app")
     with pytest.raises(NotFound, match="There is no VM 'ap'"):
         restored(MemoryArray(lun(NAME)), hypervisor("app"), unused_by_vm="ap")
+
+
+def test_a_lun_below_snapshots_of_its_vm_is_not_restored_whatever_is_vouched() -> None:
+    asked = hypervisor("app")
+    (machine, other) = asked.machines
+    disk = replace(machine.disks[0], parents=[ImageFile("[ds] app/app_1.vmdk")])
+    asked.machines = [replace(machine, disks=[disk]), other]
+    array = MemoryArray(lun(NAME))
+    with pytest.raises(Refused, match=r"VM app \(vm-app\) whose own snapshots hold what was written.*: remove the snapshots of the VM"):
+        restored(array, asked, unused_by_vm="app", assume_unused=True)
+    assert array.restored == []
 
 
 def test_a_datastore_is_not_restored_under_its_vms_whatever_is_vouched() -> None:

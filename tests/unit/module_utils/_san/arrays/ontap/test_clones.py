@@ -57,8 +57,9 @@ def test_it_is_a_lun_of_its_own_with_the_data_of_then(snapped: BenchInPlace) -> 
     assert (lun.size_bytes, lun.os_type, lun.used_bytes) == (original(snapped).size, original(snapped).os_type, 1000)
     assert lun.serial != original(snapped).serial
     assert ids(lun) == {GROUP: 0}
-    mark, token, *text = snapped.stored_lun().comment.split()
-    assert (mark[:14], token[:21], text) == ("crossvisor.san", "crossvisor.san-clone:", ["for", "tests"])
+    mark, token, of, *text = snapped.stored_lun().comment.split()
+    assert (mark[:14], token[:21], of[:18]) == ("crossvisor.san", "crossvisor.san-clone:", "crossvisor.san-of:")
+    assert text == ["for", "tests"]
     assert original(snapped).used == 2000
 
 
@@ -82,6 +83,24 @@ def test_a_name_that_another_lun_has_is_refused(snapped: BenchInPlace) -> None:
     snapped.lun(NEW)
     with pytest.raises(Refused, match=r"/new is no clone that this collection has made of LUN ds_single in snapshot s1.*another name"):
         snapped.provision(clone())
+
+
+def test_a_clone_of_an_earlier_snapshot_of_that_name_holds_other_data_and_is_refused(snapped: BenchInPlace) -> None:
+    snapped.provision(clone())
+    volume_of(snapped, "vol_prod").snapshots.clear()
+    assert not snapped.provision(clone())[0].changed
+    take(snapped)
+    with pytest.raises(Refused, match=r"/new is a clone of an earlier snapshot s1, and there is another since .*take the clone away"):
+        snapped.provision(clone())
+    assert snapped.withdraw(withdrawal())[0].changed
+
+
+def test_a_comment_that_is_too_long_beside_the_origin_is_told_how_long_it_may_be(snapped: BenchInPlace) -> None:
+    with pytest.raises(InvalidInput, match="shorten it to") as told:
+        snapped.provision(clone(comment="x" * 254))
+    room = int(str(told.value).rpartition(" ")[2].rstrip("."))
+    assert snapped.provision(clone(comment="x" * room))[0].changed
+    assert len(snapped.stored_lun().comment) == 254
 
 
 def test_a_clone_of_another_snapshot_is_another_lun(snapped: BenchInPlace) -> None:

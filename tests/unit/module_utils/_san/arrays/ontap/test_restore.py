@@ -16,7 +16,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import ca
 from tests.unit.ontap import GIB, SVM
 from tests.unit.ontap_array import BenchInPlace, fresh
 from tests.unit.ontap_provision import AS_JOB, DROPPED_AFTER, DROPPED_BEFORE
-from tests.unit.ontap_snapshots import A, names, restoration, take, volume_of
+from tests.unit.ontap_snapshots import A, names, restoration, take, taken_by_hand, volume_of
 
 
 @pytest.fixture
@@ -26,11 +26,17 @@ def bench() -> BenchInPlace:
 
 
 RESTORE = r"PATCH .*/storage/luns/"
+TAKE = r"POST .*/snapshots"
 REFUSED = {"error": {"code": 5374127, "message": "The node is in takeover."}}
 
 
 def stored(bench: BenchInPlace, name: str = "ds_single") -> Any:
     return next(lun for svm in bench.server.array.svms for lun in svm.luns if lun.base_name == name)
+
+
+def unmapped(bench: BenchInPlace) -> None:
+    for svm in bench.server.array.svms:
+        svm.maps = [one for one in svm.maps if one.lun is not stored(bench)]
 
 
 @pytest.fixture
@@ -115,6 +121,18 @@ def test_a_run_that_was_killed_before_it_grew_the_lun_again_is_ended_by_the_next
     assert change.lun().size_bytes == small + GIB
 
 
+def test_the_size_is_found_again_however_long_the_names_are(snapped: BenchInPlace) -> None:
+    small, long = stored(snapped).size, "s" * 200
+    take(snapped, name=long)
+    stored(snapped).size = small + GIB
+    plan = restoration(snapped, snapshot=long, safety_snapshot="safe").plan
+    for step in plan.steps[:2]:
+        step.do()
+    change = restoration(snapped, snapshot=long, safety_snapshot="safe2")
+    carry_out(change.plan, False)
+    assert (change.before.size_bytes, change.lun().size_bytes) == (small, small + GIB)
+
+
 @pytest.mark.parametrize("fault", [DROPPED_AFTER, DROPPED_BEFORE, AS_JOB])
 def test_an_answer_that_is_lost_or_late_is_asked_for_again(snapped: BenchInPlace, fault: dict[str, Any]) -> None:
     snapped.fail(RESTORE, fault)
@@ -144,6 +162,14 @@ def test_the_safety_snapshot_stays_once_the_old_data_may_be_gone(snapped: BenchI
     assert names(snapped) == ["s1", "safe"]
 
 
+def test_the_safety_snapshot_stays_where_the_second_request_is_refused_after_an_answer_was_lost(snapped: BenchInPlace) -> None:
+    snapped.fail(RESTORE, DROPPED_AFTER)
+    snapped.fail(RESTORE, REFUSED)
+    with pytest.raises(StepFailed, match=r"nobody can tell whether LUN .* was restored.*The node is in takeover.*run the task again"):
+        carry_out(restoration(snapped, safety_snapshot="safe").plan, False)
+    assert (stored(snapped).used, names(snapped)) == (1000, ["s1", "safe"])
+
+
 def test_a_snapshot_that_is_not_there_is_told_with_one_that_is_near(snapped: BenchInPlace) -> None:
     take(snapped, name="before_patch")
     with pytest.raises(NotFound, match=r"There is no snapshot before_ptach of volume svm_san:vol_prod .*did you mean before_patch\?"):
@@ -154,6 +180,32 @@ def test_a_snapshot_that_goes_meanwhile_is_told(snapped: BenchInPlace) -> None:
     snapped.meanwhile(RESTORE, lambda: volume_of(snapped, "vol_prod").snapshots.clear())
     with pytest.raises(StepFailed, match=r"Snapshot s1 holds no LUN /vol/vol_prod/ds_single, or the LUN itself is not there any more"):
         carry_out(restoration(snapped).plan, False)
+    assert stored(snapped).used == 2000
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda bench: setattr(stored(bench), "base_name", "renamed"),
+        lambda bench: unmapped(bench),
+    ],
+)
+def test_a_lun_that_is_no_more_what_it_was_when_its_users_were_asked_keeps_its_data(snapped: BenchInPlace, act: Any) -> None:
+    lun = stored(snapped)
+    snapped.meanwhile(TAKE, lambda: act(snapped), after=True)
+    with pytest.raises(StepFailed, match=r"was renamed, mapped, unmapped or deleted since it was looked at.*undone: take snapshot safe"):
+        carry_out(restoration(snapped, safety_snapshot="safe").plan, False)
+    assert lun.used == 2000
+
+
+def test_another_snapshot_of_that_name_is_not_the_one_that_was_looked_at(snapped: BenchInPlace) -> None:
+    def replaced() -> None:
+        volume_of(snapped, "vol_prod").snapshots.pop(0)
+        taken_by_hand(snapped, "vol_prod")
+
+    snapped.meanwhile(TAKE, replaced, after=True)
+    with pytest.raises(StepFailed, match=r"snapshot s1 of volume svm_san:vol_prod is not there any more, or is another one"):
+        carry_out(restoration(snapped, safety_snapshot="safe").plan, False)
     assert stored(snapped).used == 2000
 
 
@@ -184,11 +236,7 @@ def test_a_lun_that_was_taken_offline_for_it_is_restored_and_stays_offline(snapp
 
 
 def test_a_lun_that_lost_a_map_is_told_of(snapped: BenchInPlace) -> None:
-    def unmap() -> None:
-        for svm in snapped.server.array.svms:
-            svm.maps = [one for one in svm.maps if one.lun is not stored(snapped)]
-
-    snapped.meanwhile(RESTORE, unmap, after=True)
+    snapped.meanwhile(RESTORE, lambda: unmapped(snapped), after=True)
     with pytest.raises(StepFailed, match="has not kept its serial number and its maps"):
         carry_out(restoration(snapped).plan, False)
 

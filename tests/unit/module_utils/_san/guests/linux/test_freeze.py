@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, NotFound, Refused, TimedOut
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux import freeze
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.freeze import Freezer, Ice
 from tests.unit.module_utils._san.guests.linux.guest import NAME, OTHER, Attached, PlayedKernel
 from tests.unit.module_utils._san.linux.machines import plant
@@ -33,11 +35,9 @@ class PlayedIce(Ice):
     told: list[str] = field(default_factory=list)
     refusals: dict[str, int] = field(default_factory=dict)
     hanging: str = ""
-    """What is frozen only after somebody has ceased to wait for it."""
-    cut: BaseException = field(default_factory=TimeoutError)
-    """By what the wait for it ends."""
-    living: int = 0
-    """For how many more looks the child lives that freezes it."""
+    ended: str = ""
+    meanwhile: Callable[[], object] = lambda: None
+    """What happens after the first was frozen, and before the second is."""
     later: list[Callable[[], object]] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=lambda: {"/": 1, "/srv/data": 16, "/srv/again": 16, "/srv/log": 32})
 
@@ -61,23 +61,20 @@ class PlayedIce(Ice):
         self.later.append(work)
         return 1
 
-    def in_time(self, work: Callable[[], object], seconds: float, begun: Callable[[int], object] = lambda _child: None) -> str:
-        begun(77)
+    def in_time(self, work: Callable[[], object], undo: Callable[[], object], seconds: float) -> str:
+        if self.frozen:
+            self.meanwhile()
         try:
             work()
         except OSError as error:
             return f"{error.errno} {error.strerror}"
-        if self.hanging and self.told[-1] == f"freeze {self.hanging}":
-            self.frozen.remove(self.hanging)
-            raise self.cut
+        mount = self.frozen[-1]
+        if mount == self.ended:
+            raise ChildProcessError
+        if mount == self.hanging:
+            undo()
+            raise TimeoutError
         return ""
-
-    def lives(self, process: int) -> bool:
-        assert process in (0, 77)
-        self.living -= 1
-        if self.living == 0:
-            self.frozen.append(self.hanging)
-        return process == 77 and self.living > 0
 
     def sleep(self, seconds: float) -> None:
         self.told.append(f"sleep {seconds:g}")
@@ -175,26 +172,67 @@ def test_a_freeze_that_hangs_is_told_and_the_rest_is_let_go(freezer: Freezer, ic
     assert ice.frozen == []
 
 
-@pytest.mark.parametrize("cut", [TimeoutError(), KeyboardInterrupt()])
-def test_one_whose_freezing_ends_only_after_nobody_waits_for_it_is_let_go_then(
-    freezer: Freezer, ice: PlayedIce, cut: BaseException, tmp_path: Path
-) -> None:
-    ice.hanging, ice.cut = "/srv/log", cut
-    with pytest.raises((TimedOut, KeyboardInterrupt)):
+def test_one_whose_process_was_ended_may_be_frozen_and_is_let_go(freezer: Freezer, ice: PlayedIce) -> None:
+    ice.ended = "/srv/log"
+    with pytest.raises(CrossvisorError, match=r"at /srv/log \(/dev/sdc\) was not frozen, because the process for it was ended"):
         freezer.freeze([NAME, OTHER], 30, 5)
-    assert json.loads((tmp_path / "note").read_text())["mounts"] == ["/srv/log"], "the other is let go already"
-    ice.living = 3
-    assert freezer.thaw() == (["/srv/log"], False)
-    assert (tmp_path / "note").exists(), "it may yet be frozen"
+    assert ice.frozen == []
+
+
+def test_what_is_frozen_after_the_guest_let_go_by_itself_is_let_go_too(freezer: Freezer, ice: PlayedIce) -> None:
+    ice.meanwhile = lambda: ice.later[0]()
+    with pytest.raises(TimedOut, match=r"were let go before the one at /srv/log \(/dev/sdc\) was frozen, .* after 30 s"):
+        freezer.freeze([NAME, OTHER], 30, 5)
+    assert ice.frozen == []
+
+
+def test_the_guest_notes_that_it_lets_go_before_it_does(
+    freezer: Freezer, ice: PlayedIce, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[bool] = []
+    note = tmp_path / "note"
+    monkeypatch.setattr(ice, "thaw", lambda _mount: noted.append("let go by itself" in json.loads(note.read_text())))
+    freezer.freeze([NAME, OTHER], 30, 5)
     ice.later[0]()
-    assert (ice.frozen, ice.told[-3:]) == ([], ["thaw /srv/log", "sleep 5", "thaw /srv/log"])
-    assert freezer.thaw() == ([], False)
-    assert not (tmp_path / "note").exists()
+    assert noted == [True, True]
+
+
+def test_who_freezes_is_let_go_by_another_run_and_told(freezer: Freezer, ice: PlayedIce) -> None:
+    ice.meanwhile = freezer.thaw
+    with pytest.raises(TimedOut, match="by another run"):
+        freezer.freeze([NAME, OTHER], 30, 5)
+    assert ice.frozen == []
+
+
+def test_a_run_lets_go_of_nothing_that_another_one_holds(freezer: Freezer, ice: PlayedIce) -> None:
+    freezer.freeze([NAME], 30, 5)
+    first = freezer.mark
+    freezer.thaw()
+    assert freezer.thaw(first) == ([], False)
+    freezer.freeze([OTHER], 30, 5)
+    assert freezer.thaw(first) == ([], False)
+    assert ice.frozen == ["/srv/log"]
+    assert freezer.thaw(freezer.mark) == (["/srv/log"], True)
+
+
+@pytest.mark.parametrize("place", ["/var/log/audit", "/var/log/journal"])
+def test_where_linux_notes_who_logs_in_nothing_is_frozen(freezer: Freezer, ice: PlayedIce, place: str) -> None:
+    ice.numbers[place] = 32
+    with pytest.raises(Refused, match=f"holds {place}"):
+        freezer.freeze([OTHER], 30, 5)
 
 
 def test_a_file_system_that_linux_writes_to_is_not_frozen_from_within(freezer: Freezer, ice: PlayedIce) -> None:
     ice.numbers["/tmp"] = 32
     with pytest.raises(Refused, match=r"at /srv/log \(/dev/sdc, LUN .*\) holds /tmp, to which Linux or Ansible writes"):
+        freezer.freeze([NAME, OTHER], 30, 5)
+    assert ice.told == []
+
+
+def test_what_another_file_system_covers_is_not_frozen_and_neither_is_that(freezer: Freezer, ice: PlayedIce, tmp_path: Path) -> None:
+    covered = MOUNTS + "34 33 0:40 / /srv/log rw - tmpfs tmpfs rw\n"
+    plant(tmp_path / "guest", {"/proc/self/mountinfo": covered, "/proc/1/mountinfo": covered})
+    with pytest.raises(Refused, match=r"at /srv/log \(/dev/sdc, LUN .*\) is covered by another one \(tmpfs\)"):
         freezer.freeze([NAME, OTHER], 30, 5)
     assert ice.told == []
 
@@ -226,19 +264,35 @@ def test_a_note_that_is_none_lets_go_of_nothing(tmp_path: Path, freezer: Freezer
 
 
 class TestAProcessOfItsOwn:
-    def test_tells_what_it_failed_with_or_nothing(self) -> None:
+    def test_tells_what_it_failed_with_or_nothing(self, tmp_path: Path) -> None:
         def fail() -> None:
             raise OSError(errno.EBUSY, "busy")
 
-        assert Ice().in_time(fail, 10) == f"{errno.EBUSY} busy"
-        assert Ice().in_time(lambda: None, 10) == ""
+        assert Ice().in_time(fail, (tmp_path / "undone").touch, 10) == f"{errno.EBUSY} busy"
+        assert Ice().in_time(lambda: None, (tmp_path / "undone").touch, 10) == ""
+        assert not (tmp_path / "undone").exists()
 
-    def test_is_left_behind_when_it_takes_too_long(self) -> None:
-        reading, writing = os.pipe()
+    def test_undoes_what_it_has_done_when_nobody_waits_for_it_any_more(self, tmp_path: Path) -> None:
+        waiting, undone = tmp_path / "waiting", tmp_path / "undone"
+        os.mkfifo(waiting)
+        os.mkfifo(undone)
         with pytest.raises(TimeoutError):
-            Ice().in_time(lambda: os.read(reading, 1), 0)
-        os.close(reading)
-        os.close(writing)
+            Ice().in_time(waiting.read_text, lambda: undone.write_text("thawed"), 0)
+        told = os.open(undone, os.O_RDONLY | os.O_NONBLOCK)
+        waiting.write_text("what it waited for has come to its end")
+        assert select.select([told], [], [], 10)[0] == [told]
+        os.close(told)
+
+    def test_is_known_to_have_ended_without_a_word(self) -> None:
+        with pytest.raises(ChildProcessError):
+            Ice().in_time(lambda: os._exit(9), lambda: None, 10)
+
+    def test_does_not_end_with_the_session_of_whoever_began_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        root = tmp_path / "cgroup.procs"
+        monkeypatch.setattr(freeze, "_ROOT_GROUPS", (tmp_path / "none" / "cgroup.procs", root))
+        os.waitpid(Ice().apart(lambda: (tmp_path / "session").write_text(str(os.getsid(0)))), 0)
+        assert root.read_text() == "0"
+        assert (tmp_path / "session").read_text() != str(os.getsid(0))
 
     def test_goes_on_when_nobody_waits(self, tmp_path: Path) -> None:
         child = Ice().apart(lambda: (tmp_path / "done").touch())

@@ -1,0 +1,367 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the roles and playbooks of snapshots refuse, leave alone, and say: never a disk restored below a mount, nothing of others taken."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+TOP = Path(__file__).parents[3]
+RESTORE, CONNECT, SNAPSHOT, PROVISION = (
+    TOP / "roles" / name / "tasks" for name in ("restore_snapshot", "connect_snapshot", "snapshot", "provision")
+)
+VERIFY = TOP / "playbooks" / "verify_snapshot.yml"
+NAA = "600a098038304c61622d616161616131"
+
+Evaluate = Callable[..., Any]
+Render = Callable[..., str]
+
+
+def walk(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The tasks of a file in order, those of blocks too."""
+    for task in tasks:
+        yield task
+        for part in ("block", "always"):
+            yield from walk(task.get(part, []))
+
+
+def task(file: Path, name: str) -> dict[str, Any]:
+    """A task by the beginning of its name."""
+    return next(one for one in walk(yaml.safe_load(file.read_text())) if one["name"].startswith(name))
+
+
+def positions(file: Path, *names: str) -> list[int]:
+    there = [one["name"] for one in walk(yaml.safe_load(file.read_text()))]
+    return [next(place for place, one in enumerate(there) if one.startswith(name)) for name in names]
+
+
+def expression(text: object) -> str:
+    return str(text).strip().removeprefix("{{").removesuffix("}}")
+
+
+def known_to(evaluate: Evaluate, one: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """What a task knows: its variables, too."""
+    here = dict(known)
+    for name, text in one.get("vars", {}).items():
+        here[name] = evaluate(expression(text), **here)
+    return here
+
+
+def refusal(evaluate: Evaluate, render: Render, one: dict[str, Any], **known: Any) -> str:
+    """The sentence with which an assertion stops the role; empty if it does not."""
+    here = known_to(evaluate, one, known)
+    stated = one["ansible.builtin.assert"]
+    return "" if evaluate(stated["that"], **here) else " ".join(render(stated["fail_msg"], **here).split())
+
+
+RESTORING = {"restore_snapshot_look": {"restored": {"naa": NAA}}, "restore_snapshot_guest": {"host": "app01"}}
+
+
+class TestARestoration:
+    @pytest.mark.parametrize("disk", [None, {}])
+    def test_is_refused_where_the_guest_does_not_show_the_lun(self, evaluate: Evaluate, render: Render, disk: Any) -> None:
+        one = task(RESTORE / "linux_release.yml", "Stop if this guest cannot tell")
+        told = refusal(evaluate, render, one, restore_snapshot_seen={"disk": disk, "used_by": []}, **RESTORING)
+        assert told.startswith(f"Guest app01 shows no LUN {NAA}, so that nobody knows that it is unmounted, and it was not restored")
+        assert "restore_snapshot_unused=true" in told
+        assert refusal(evaluate, render, one, restore_snapshot_seen={"disk": {"path": "/dev/sdb"}}, **RESTORING) == ""
+
+    @pytest.mark.parametrize(
+        ("rows", "told"),
+        [
+            ([{"target": "/srv/data", "fstype": "xfs", "fsroot": "/"}], ""),
+            ([{"target": "/srv/data", "fstype": "btrfs", "fsroot": "/@data"}], ""),
+            ([{"target": "/srv/again", "fstype": "xfs", "fsroot": "/part"}], "only a part of its file system is mounted at /srv/again"),
+        ],
+    )
+    def test_is_refused_where_a_mount_could_not_be_had_again(
+        self, evaluate: Evaluate, render: Render, rows: list[dict[str, str]], told: str
+    ) -> None:
+        one = task(RESTORE / "linux_release.yml", "Stop if a part of it is mounted")
+        mounts = {"results": [{"stdout": json.dumps({"filesystems": rows})}]}
+        said = refusal(evaluate, render, one, restore_snapshot_mounts=mounts, **RESTORING)
+        assert told in said
+        assert bool(said) == bool(told)
+
+    def test_refuses_before_anything_is_unmounted(self) -> None:
+        order = positions(RESTORE / "linux_release.yml", "Stop if this guest", "Stop if it is in use", "Stop if a part", "Unmount it")
+        assert order == sorted(order)
+
+    def test_looks_into_every_mount_namespace_once_it_is_unmounted(self, render: Render, tmp_path: Path) -> None:
+        script = render(
+            task(RESTORE / "linux_release.yml", "Look whether it is still mounted")["ansible.builtin.shell"]["cmd"],
+            restore_snapshot_seen={"disk": {"path": "/dev/sdb"}},
+        )
+
+        def found(number: str) -> list[str]:
+            tool = tmp_path / "lsblk"
+            tool.write_text(f"#!/bin/sh\necho {number}\n")
+            tool.chmod(0o755)
+            done = subprocess.run(
+                ["/bin/sh", "-c", script], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=True
+            )
+            return done.stdout.split()
+
+        mounted = Path("/proc/self/mountinfo").read_text().split()[2]
+        assert f"/proc/{os.getpid()}/mountinfo" in found(mounted)
+        assert found("4095:1048575") == []
+        order = positions(RESTORE / "linux_release.yml", "Unmount it", "Look whether it is still mounted", "Stop if it is")
+        assert order[0] < order[1]
+
+    @pytest.mark.parametrize(
+        ("lines", "told"), [([], ""), (["/proc/47/mountinfo", "/proc/11/mountinfo"], "namespace of process 47, 11, as in")]
+    )
+    def test_is_refused_where_a_container_has_it_mounted(self, evaluate: Evaluate, render: Render, lines: list[str], told: str) -> None:
+        one = next(one for one in walk(yaml.safe_load((RESTORE / "linux_release.yml").read_text())) if one["name"] == "Stop if it is")
+        said = refusal(evaluate, render, one, restore_snapshot_hidden={"stdout_lines": lines}, **RESTORING)
+        assert told in said
+        assert bool(said) == bool(told)
+
+    @pytest.mark.parametrize(
+        ("done", "left"),
+        [
+            ({}, False),
+            ({"changed": True}, False),
+            ({"failed": True, "msg": "Refused."}, False),
+            ({"failed": True, "msg": "Still running.", "outcome_unknown": True}, True),
+            ({"failed": True, "msg": "MODULE FAILURE", "module_stdout": ""}, True),
+        ],
+    )
+    def test_leaves_the_disk_unmounted_while_the_array_may_be_at_work_on_it(
+        self, evaluate: Evaluate, done: dict[str, Any], left: bool
+    ) -> None:
+        assert evaluate(task(RESTORE / "linux_return.yml", "Leave it unmounted")["when"], restore_snapshot_done=done) is left
+        order = positions(RESTORE / "linux_return.yml", "Leave it unmounted", "Mount it as it was", "Mount what is mounted")
+        assert order == sorted(order)
+
+    @pytest.mark.parametrize(("done", "forgotten"), [({}, False), ({"changed": True}, True), ({"failed": True, "msg": "Not grown."}, True)])
+    def test_forgets_what_the_kernel_remembers_wherever_the_data_may_be_another(
+        self, evaluate: Evaluate, done: dict[str, Any], forgotten: bool
+    ) -> None:
+        assert evaluate(task(RESTORE / "linux_return.yml", "Let the guest see the disk")["when"], restore_snapshot_done=done) is forgotten
+
+    @pytest.mark.parametrize(("multipath", "order"), [(None, "blockdev --rereadpt"), ("/dev/mapper/mpatha", "kpartx -u")])
+    def test_reads_the_partitions_of_a_multipath_device_too(self, evaluate: Evaluate, multipath: str | None, order: str) -> None:
+        given = expression(task(RESTORE / "linux_return.yml", "Read its partitions again")["vars"]["restore_snapshot_reread"])
+        assert evaluate(given, restore_snapshot_seen={"disk": {"multipath": multipath}}) == order
+
+    def test_mounts_what_is_mounted_at_boot_and_nothing_else(self, render: Render, tmp_path: Path) -> None:
+        script = render(task(RESTORE / "linux_return.yml", "Mount what is mounted")["ansible.builtin.shell"]["cmd"], item="/dev/sdb")
+        (tmp_path / "fstab").write_text(
+            f"/dev/sdb {tmp_path}/boot xfs defaults 0 0\n/dev/sdb {tmp_path}/hand xfs noauto 0 0\n/dev/sdb none swap sw 0 0\n"
+            f"/dev/sdc {tmp_path}/other xfs defaults 0 0\n"
+        )
+        findmnt = f'shift; exec /usr/bin/findmnt --tab-file {tmp_path}/fstab "$@"'
+        for name, body in (("findmnt", findmnt), ("mount", f"echo $1 >> {tmp_path}/told")):
+            (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+            (tmp_path / name).chmod(0o755)
+        done = subprocess.run(
+            ["/bin/sh", "-c", script], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=True
+        )
+        assert (done.stdout, (tmp_path / "told").read_text()) == (f"{tmp_path}/boot\n",) * 2
+
+    @pytest.mark.parametrize(("done", "mounted"), [({}, False), ({"changed": True}, True), ({"failed": True, "msg": "Refused."}, False)])
+    def test_mounts_what_a_killed_run_left_only_once_the_data_is_there(
+        self, evaluate: Evaluate, done: dict[str, Any], mounted: bool
+    ) -> None:
+        assert evaluate(task(RESTORE / "linux_return.yml", "Mount what is mounted")["when"], restore_snapshot_done=done) is mounted
+
+
+def test_a_disk_from_a_snapshot_is_for_the_hosts_of_its_vm_alone_whatever_the_inventory_says_of_others() -> None:
+    given = task(CONNECT / "main.yml", "Make a LUN of the snapshot")["vars"]
+    assert (given["provision_sharing"], given["provision_assume_unused"], given["provision_lvm"]) == ("none", False, {})
+
+
+@pytest.mark.parametrize("clone_of", [{}, {"lun": "data", "snapshot": "s1"}])
+@pytest.mark.parametrize("used_bytes", [0, None])
+def test_a_disk_from_a_snapshot_is_new_and_yet_never_taken_for_an_empty_one(
+    evaluate: Evaluate, clone_of: dict[str, str], used_bytes: int | None
+) -> None:
+    known = {
+        "provision_clone_of": clone_of,
+        "provision_lun_result": {"created": True, "used_bytes": used_bytes},
+        "provision_lun_is_new": True,
+        "provision_initialize": False,
+    }
+    attached = task(PROVISION / "attach.yml", "Attach the LUN to the VM")["crossvisor.san.ptd_attach"]["initialize"]
+    in_guest = task(PROVISION / "main.yml", "Bring the disk into use")["vars"]["guest_disk_blank"]
+    assert [evaluate(expression(text), **known) for text in (attached, in_guest)] == [not clone_of] * 2
+
+
+@pytest.mark.parametrize(
+    ("uuid", "used_by", "stopped"),
+    [("wanted", ["/dev/sdc"], False), ("original's", [], False), ("original's", ["/dev/sdb"], False), ("original's", ["/dev/sdc"], True)],
+)
+def test_a_disk_from_a_snapshot_that_a_killed_run_left_mounted_is_not_used_under_its_originals_identity(
+    evaluate: Evaluate, render: Render, uuid: str, used_by: list[str], stopped: bool
+) -> None:
+    one = task(CONNECT / "linux_identity.yml", "Stop if it is in use under the identity")
+    part = {"device": "/dev/sdc", "number": 1}
+    known = {"connect_snapshot_part": part, "provision_result": {"lun": {"naa": NAA}}, "connect_snapshot_guest": {"host": "app01"}}
+    wanted = known_to(evaluate, one, known)["connect_snapshot_wanted"]
+    seen = {"used_by": [{"device": device} for device in used_by]}
+    given = {"stdout": wanted if uuid == "wanted" else uuid}
+    told = refusal(evaluate, render, one, connect_snapshot_seen=seen, connect_snapshot_uuid=given, **known)
+    assert ("/dev/sdc is in use in guest app01 under the identity of its original" in told) is stopped
+    assert "when" not in task(CONNECT / "linux.yml", "Give each file system an identity")
+
+
+def test_a_disk_from_a_snapshot_has_no_label_by_which_fstab_could_take_it_for_the_original() -> None:
+    given = {
+        name: task(CONNECT / "linux_identity.yml", f"Give {name} another")["ansible.builtin.command"]["argv"][1:3]
+        for name in ("xfs", "ext4", "swap space")
+    }
+    assert given == {"xfs": ["-L", "--"], "ext4": ["-L", ""], "swap space": ["--label", ""]}
+
+
+def test_what_is_broken_in_a_snapshot_is_not_mended_behind_the_back_of_who_verifies_it() -> None:
+    assert task(CONNECT / "linux_identity.yml", "Play back the journal of ext4")["ansible.builtin.command"]["argv"][:3] == [
+        "e2fsck",
+        "-f",
+        "-p",
+    ]
+
+
+class TestAVerification:
+    def test_has_a_clone_of_its_own_and_takes_only_that_away(self, render: Render) -> None:
+        (play,) = yaml.safe_load(VERIFY.read_text())
+        named = render(play["vars"]["verify_snapshot_clone"], lun="data", snapshot="s 1")
+        default = yaml.safe_load((CONNECT.parent / "defaults" / "main.yml").read_text())["connect_snapshot_clone"]
+        assert named == "data_s_1_verify"
+        assert named != render(default, connect_snapshot_lun="data", connect_snapshot_name="s 1")
+        used = [
+            text
+            for one in walk(play["tasks"])
+            for name, text in one.get("vars", {}).items()
+            if name in ("connect_snapshot_clone", "disconnect_snapshot_clone")
+        ]
+        assert used == ["{{ verify_snapshot_clone }}"] * 2
+
+    @pytest.mark.parametrize(
+        ("said", "told"),
+        [
+            ({"rc": 0, "stdout": "fine"}, ""),
+            ({"rc": 2, "stdout": "bad", "stderr": "sum"}, "was not verified, the command ended with 2: bad sum"),
+            ({"unreachable": True, "msg": "No route."}, "was not verified, because its command did not run: No route."),
+        ],
+    )
+    def test_tells_the_verdict_or_why_there_is_none(self, evaluate: Evaluate, render: Render, said: dict[str, Any], told: str) -> None:
+        (play,) = yaml.safe_load(VERIFY.read_text())
+        one = next(one for one in walk(play["tasks"]) if one["name"] == "Tell the verdict")
+        known = {"verify_snapshot_said": said, "verify_snapshot_output": said.get("stdout", ""), "snapshot": "s1", "lun": "data"}
+        assert refusal(evaluate, render, one, **known).removeprefix("Snapshot s1 of LUN data ").strip() == told
+
+    def test_disconnects_although_the_guest_went_away(self) -> None:
+        (play,) = yaml.safe_load(VERIFY.read_text())
+        assert next(one for one in walk(play["tasks"]) if one["name"] == "Run the command in the guest")["ignore_unreachable"] is True
+
+
+def taken(*volumes: str) -> list[dict[str, str]]:
+    return [dict(zip(("svm", "volume"), one.split(":"), strict=True)) for one in volumes]
+
+
+class TestASnapshot:
+    LUNS = tuple({"naa": f"naa-{one}", **row} for one, row in zip("abc", taken("svm1:v", "svm2:v", "svm2:w"), strict=True))
+
+    def volumes(self, evaluate: Evaluate, look: dict[str, Any]) -> list[str]:
+        found: list[str] = evaluate(expression(task(SNAPSHOT / "main.yml", "Take it")["vars"]["snapshot_volumes"]), snapshot_look=look)
+        return found
+
+    @pytest.mark.parametrize(
+        ("there", "wanted"),
+        [((), True), (("svm1:v", "svm2:w"), True), (("svm1:v", "svm2:v", "svm2:w"), False)],
+        ids=["none", "some", "all"],
+    )
+    def test_is_taken_while_a_volume_has_none_also_where_two_svms_have_volumes_of_one_name(
+        self, evaluate: Evaluate, there: tuple[str, ...], wanted: bool
+    ) -> None:
+        look = {"luns": self.LUNS, "snapshots": taken(*there)}
+        known = {"snapshot_look": look, "snapshot_volumes": self.volumes(evaluate, look)}
+        assert evaluate(task(SNAPSHOT / "main.yml", "Take it")["when"], **known) is wanted
+
+    @pytest.mark.parametrize(
+        ("there", "changed", "fresh"),
+        [
+            ((), True, ["naa-a", "naa-b", "naa-c"]),
+            (("svm1:v",), True, ["naa-b", "naa-c"]),
+            ((), False, []),
+        ],
+        ids=["all by this run", "the first by an earlier run", "by another run meanwhile"],
+    )
+    def test_is_taken_back_only_where_this_run_has_taken_it(
+        self, evaluate: Evaluate, there: tuple[str, ...], changed: bool, fresh: list[str]
+    ) -> None:
+        look = {"luns": self.LUNS, "snapshots": taken(*there)}
+        one = task(SNAPSHOT / "judge.yml", "Note of which LUNs")
+        known = {"snapshot_look": look, "snapshot_volumes": self.volumes(evaluate, look), "snapshot_taken": {"changed": changed}}
+        here = known_to(evaluate, one, known)
+        assert evaluate(expression(one["ansible.builtin.set_fact"]["snapshot_fresh"]), **here) == [{"naa": naa} for naa in fresh]
+        deletion = task(SNAPSHOT / "judge.yml", "Delete what this run has taken")
+        assert evaluate(deletion["when"], snapshot_fresh=fresh) is bool(fresh)
+
+    def test_says_and_keeps_nothing_before_it_is_known_that_it_stays(self) -> None:
+        taking = task(SNAPSHOT / "main.yml", "Take the snapshot")["crossvisor.san.lun_snapshot"]
+        assert ("expires" in taking, taking["comment"]) == (False, "{{ snapshot_comment }}")
+        order = positions(SNAPSHOT / "main.yml", "Judge what the snapshot holds", "Let it expire only then", "Hand on what is there")
+        assert order == sorted(order)
+
+    @pytest.mark.parametrize(
+        ("verdict", "fresh", "said"), [("", [{"naa": "a"}], True), ("it does not answer", [{"naa": "a"}], False), ("", [], False)]
+    )
+    def test_is_said_to_be_of_file_systems_held_still_where_this_run_has_seen_that(
+        self, evaluate: Evaluate, verdict: str, fresh: list[dict[str, str]], said: bool
+    ) -> None:
+        one = task(SNAPSHOT / "judge.yml", "Say in its comment")
+        assert evaluate(one["when"], snapshot_verdict=verdict, snapshot_fresh=fresh) is said
+
+    def test_of_which_a_part_is_said_to_be_so_is_shown_whole(self, evaluate: Evaluate) -> None:
+        one = task(SNAPSHOT / "judge.yml", "Show the comment as it is now")
+        there = [{"uuid": "old", "comment": "x"}, {"uuid": "new", "comment": ""}]
+        known = {"snapshot_taken": {"snapshots": there}, "snapshot_corrected": {"snapshots": [{"uuid": "new", "comment": "said"}]}}
+        shown = evaluate(expression(one["ansible.builtin.set_fact"]["snapshot_taken"]), **known_to(evaluate, one, known))
+        assert {row["uuid"]: row["comment"] for row in shown["snapshots"]} == {"old": "x", "new": "said"}
+
+    @pytest.mark.parametrize(
+        ("quiesce", "consistency", "snapshots", "stopped"),
+        [
+            ("required", "crash", [{}], True),
+            ("required", "file_system", [{}], False),
+            ("required", "crash", [], False),
+            ("auto", "crash", [{}], False),
+        ],
+    )
+    def test_of_an_earlier_run_is_not_taken_for_what_is_required(
+        self, evaluate: Evaluate, render: Render, quiesce: str, consistency: str, snapshots: list[Any], stopped: bool
+    ) -> None:
+        known = {
+            "snapshot_quiesce": quiesce,
+            "snapshot_result": {"consistency": consistency, "snapshots": snapshots},
+            "snapshot_name": "s1",
+        }
+        told = refusal(evaluate, render, task(SNAPSHOT / "main.yml", "Stop if an earlier snapshot"), **known)
+        assert told.startswith("Snapshot s1 is there, but its comment does not say") is stopped
+
+    @pytest.mark.parametrize(
+        ("expires", "snapshots", "wanted"),
+        [("7d", [{"expires": None}], True), ("7d", [{"expires": "2090"}], False), ("", [{"expires": None}], False), ("7d", [], False)],
+    )
+    def test_that_a_killed_run_left_without_its_expiry_gets_it(
+        self, evaluate: Evaluate, expires: str, snapshots: list[dict[str, Any]], wanted: bool
+    ) -> None:
+        one = task(SNAPSHOT / "main.yml", "Let it expire only then")
+        here = known_to(evaluate, one, {"snapshot_taken": {}, "snapshot_look": {"snapshots": snapshots}, "snapshot_expires": expires})
+        assert evaluate(one["when"], **here) is wanted
+
+    def test_lets_go_only_of_what_this_run_holds(self) -> None:
+        given = task(SNAPSHOT / "thaw.yml", "Let the file systems go")["crossvisor.san.guest_freeze"]
+        assert given == {"state": "thawed", "made_by": "{{ snapshot_frozen.made_by | default('') }}"}
