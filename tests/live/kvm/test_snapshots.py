@@ -61,7 +61,7 @@ class Journey:
         self.seen["spoiled"] = guest(SUM)
 
         verified: dict[str, Any] = {"mount_point": BESIDE, "verify_command": f"sha256sum < {BESIDE}/file"}
-        self.play("verify_snapshot", **NAMES, **THERE, **verified)
+        self.play("verify_snapshot", **NAMES, **THERE, **verified, provision_lun_id=8)
         same: dict[str, Any] = {**NAMES, **HERE, "mount_point": BESIDE, "allow_same_guest": True}
         self.play("connect_snapshot", **same, provision_lun_id=8)
         self.seen["beside"] = guest(f"sha256sum < {BESIDE}/file")
