@@ -572,8 +572,12 @@ def finished(client: Client, href: str) -> dict[str, Any]:
 
 def test_a_slow_change_is_a_job_that_acts_at_its_end(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     held: list[threading.Timer] = []
+
+    def hold(timer: threading.Timer) -> None:
+        held.append(timer)
+
     with monkeypatch.context() as patched:
-        patched.setattr(threading.Timer, "start", lambda timer: held.append(timer))
+        patched.setattr(threading.Timer, "start", hold)
         answer = client.call("POST", LUNS, LUN, action={"job": True, "seconds": 0.05})
     assert answer.status == 202
     assert client.records(f"{LUNS}?name={LUN['name']}") == []

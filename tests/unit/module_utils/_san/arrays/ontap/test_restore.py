@@ -177,7 +177,7 @@ def test_a_snapshot_that_is_not_there_is_told_with_one_that_is_near(snapped: Ben
 
 
 def test_a_snapshot_that_goes_meanwhile_is_told(snapped: BenchInPlace) -> None:
-    snapped.meanwhile(RESTORE, lambda: volume_of(snapped, "vol_prod").snapshots.clear())
+    snapped.meanwhile(RESTORE, volume_of(snapped, "vol_prod").snapshots.clear)
     with pytest.raises(StepFailed, match=r"Snapshot s1 holds no LUN /vol/vol_prod/ds_single, or the LUN itself is not there any more"):
         carry_out(restoration(snapped).plan, False)
     assert stored(snapped).used == 2000

@@ -50,7 +50,11 @@ def test_nothing_is_sent_before_something_is_asked(backend: OntapRest, array: En
 
 def test_whoever_closes_it_closes_its_connection(backend: OntapRest, monkeypatch: pytest.MonkeyPatch) -> None:
     closed: list[object] = []
-    monkeypatch.setattr(OntapClient, "close", lambda client: closed.append(client))
+
+    def close(client: OntapClient) -> None:
+        closed.append(client)
+
+    monkeypatch.setattr(OntapClient, "close", close)
     backend.close()
     assert closed == [backend._client]
 

@@ -72,7 +72,11 @@ def test_a_request_logs_in_and_asks_for_json(client: OntapClient, array: Endpoin
 
 def test_a_client_that_is_closed_keeps_no_connection(client: OntapClient, array: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     closed: list[object] = []
-    monkeypatch.setattr(HttpsSession, "close", lambda session: closed.append(session))
+
+    def close(session: HttpsSession) -> None:
+        closed.append(session)
+
+    monkeypatch.setattr(HttpsSession, "close", close)
     client.close()
     assert closed == [client._http]
 

@@ -295,6 +295,6 @@ class TestAProcessOfItsOwn:
         assert (tmp_path / "session").read_text() != str(os.getsid(0))
 
     def test_goes_on_when_nobody_waits(self, tmp_path: Path) -> None:
-        child = Ice().apart(lambda: (tmp_path / "done").touch())
+        child = Ice().apart((tmp_path / "done").touch)
         os.waitpid(child, 0)
         assert (tmp_path / "done").exists()
