@@ -187,7 +187,7 @@ def test_a_snapshot_that_goes_meanwhile_is_told(snapped: BenchInPlace) -> None:
     "act",
     [
         lambda bench: setattr(stored(bench), "base_name", "renamed"),
-        lambda bench: unmapped(bench),
+        unmapped,
     ],
 )
 def test_a_lun_that_is_no_more_what_it_was_when_its_users_were_asked_keeps_its_data(snapped: BenchInPlace, act: Any) -> None:

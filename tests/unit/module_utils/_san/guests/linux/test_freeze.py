@@ -180,7 +180,10 @@ def test_one_whose_process_was_ended_may_be_frozen_and_is_let_go(freezer: Freeze
 
 
 def test_what_is_frozen_after_the_guest_let_go_by_itself_is_let_go_too(freezer: Freezer, ice: PlayedIce) -> None:
-    ice.meanwhile = lambda: ice.later[0]()
+    def let_go() -> None:
+        ice.later[0]()
+
+    ice.meanwhile = let_go
     with pytest.raises(TimedOut, match=r"were let go before the one at /srv/log \(/dev/sdc\) was frozen, .* after 30 s"):
         freezer.freeze([NAME, OTHER], 30, 5)
     assert ice.frozen == []
