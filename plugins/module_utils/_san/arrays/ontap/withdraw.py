@@ -14,7 +14,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base im
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import clones, states
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import GROUP_GONE, Fault
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import Group, is_begun, is_ours
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import with_initiators
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import StoredLun, with_initiators
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.places import find, missing_place
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.site import OntapStep, Site, fine_when, refuse_others_work
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.transport import Transport
@@ -34,10 +34,7 @@ def plan_withdraw(array: Transport, wish: WithdrawWish) -> Change:
     if stored is None:
         unknown = missing_place(array, wish.lun) if isinstance(wish.lun, LunAddress) else ()
         return Change(Plan(_sweep(array, wish), unknown), lambda: None)
-    if wish.made_by:
-        refuse_others_work(stored, wish.made_by)
-    if wish.clone_of is not None:
-        clones.refuse_another(stored, wish.clone_of)
+    _refuse_another(stored, wish.made_by, wish.clone_of)
     lun = stored.lun
     states.refuse_without_volume(lun)
     title = f"{lun.svm}:{lun.path}"
@@ -52,6 +49,17 @@ def plan_withdraw(array: Transport, wish: WithdrawWish) -> Change:
         states.refuse_unless_deletable(lun)
         steps.append(DeleteLun(site, lun, wish.made_by, wish.clone_of))
     return Change(Plan(steps, _unknown_group(wish, lun, title)), site.report, leaving)
+
+
+def _refuse_another(stored: StoredLun, made_by: str, clone_of: CloneOrigin | None) -> None:
+    """Raise `Refused` for a LUN that is not of that run, or no clone of that origin, as far as either is said.
+
+    What a clone holds is its origin's, so that it need not be empty to be as it was made; how much it holds has to be told all the same.
+    """
+    if made_by:
+        refuse_others_work(stored, made_by, stored.lun.used_bytes if clone_of else 0)
+    if clone_of is not None:
+        clones.refuse_another(stored, clone_of)
 
 
 def _unknown_group(wish: WithdrawWish, lun: Lun, title: str) -> list[str]:
@@ -203,10 +211,8 @@ class DeleteLun(OntapStep):
 
     def change(self) -> None:
         stored = self.site.array.lun_of(self.lun.id) if self.made_by or self.clone_of else None
-        if stored is not None and self.made_by:
-            refuse_others_work(stored, self.made_by)
-        if stored is not None and self.clone_of is not None:
-            clones.refuse_another(stored, self.clone_of)
+        if stored is not None:
+            _refuse_another(stored, self.made_by, self.clone_of)
         self.site.delete_lun(self.lun)
 
     def check(self) -> None:

@@ -184,6 +184,16 @@ def test_a_lun_that_is_no_clone_any_more_when_its_turn_comes_stays(snapped: Benc
     assert snapped.stored_lun() is not None
 
 
+def test_a_run_takes_back_only_the_clone_that_it_has_made_itself(snapped: BenchInPlace) -> None:
+    snapped.provision(clone())
+    mark = snapped.stored_lun().comment.split()[0]
+    with pytest.raises(Refused, match=r"was not made by the run crossvisor\.san:0000000000000000 and stays"):
+        snapped.withdraw(withdrawal(made_by="crossvisor.san:0000000000000000"))
+    assert snapped.stored_lun() is not None
+    assert snapped.withdraw(withdrawal(made_by=mark))[0].changed
+    assert snapped.stored_lun() is None
+
+
 def test_a_volume_whose_snapshot_is_gone_still_lets_its_clone_go(snapped: BenchInPlace) -> None:
     snapped.provision(clone())
     volume_of(snapped, "vol_prod").snapshots.clear()
