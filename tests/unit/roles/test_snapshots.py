@@ -365,3 +365,21 @@ class TestASnapshot:
     def test_lets_go_only_of_what_this_run_holds(self) -> None:
         given = task(SNAPSHOT / "thaw.yml", "Let the file systems go")["crossvisor.san.guest_freeze"]
         assert given == {"state": "thawed", "made_by": "{{ snapshot_frozen.made_by | default('') }}"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "same_guest", "goes_on"),
+    [
+        ([{"kind": "image", "naa": None, "reason": ""}, {"kind": "passthrough", "naa": NAA, "reason": ""}], False, True),
+        ([{"kind": "passthrough", "naa": None, "reason": "the host does not see it"}], False, False),
+        ([{"kind": "", "naa": None, "reason": "the VM is inaccessible"}], False, False),
+        ([{"kind": "passthrough", "naa": None, "reason": "the host does not see it"}], True, True),
+    ],
+    ids=["all told", "a pass-through disk of no name", "no disk told", "new identities are given"],
+)
+def test_a_vm_of_which_nobody_can_tell_whether_it_has_the_original_gets_no_disk_of_its_snapshot(
+    evaluate: Evaluate, rows: list[dict[str, Any]], same_guest: bool, goes_on: bool
+) -> None:
+    one = task(CONNECT / "main.yml", "Stop if nobody can tell")
+    known = {"connect_snapshot_has": {"mappings": rows}, "connect_snapshot_allow_same_guest": same_guest}
+    assert evaluate(one["ansible.builtin.assert"]["that"], **known_to(evaluate, one, known)) is goes_on
