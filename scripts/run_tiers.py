@@ -19,8 +19,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,8 @@ NOT_OFFERED = 78
 MUST_RUN = os.environ.get("CI") == "true"
 TIMEOUT_SECONDS = 60 * 60
 GRACE_SECONDS = 20
+LOOK_SECONDS = 1.0
+"""After which a signal is noticed that came just before a wait."""
 LOG_TAIL_LINES = 60
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
@@ -198,6 +200,14 @@ def _in_turn(tiers: Sequence[str]) -> list[str]:
     return sorted(tiers, key=lambda tier: LONGEST_FIRST.index(tier) if tier in LONGEST_FIRST else len(LONGEST_FIRST))
 
 
+def _as_they_end(futures: Iterable[Future[Outcome]]) -> Iterator[Future[Outcome]]:
+    """Each one when it has ended. A signal that comes right before a wait is noticed only after it, so that no wait is without an end."""
+    pending = set(futures)
+    while pending:
+        ended, pending = wait(pending, LOOK_SECONDS, FIRST_COMPLETED)
+        yield from ended
+
+
 def run(tiers: Sequence[str]) -> list[Outcome]:
     """Run the tiers and report each as it ends."""
     runner = Runner()
@@ -205,7 +215,7 @@ def run(tiers: Sequence[str]) -> list[Outcome]:
         outcomes = []
         try:
             futures = [pool.submit(runner.run, tier) for tier in _in_turn(tiers)]
-            for future in as_completed(futures):
+            for future in _as_they_end(futures):
                 outcomes.append(future.result())
                 _report(outcomes[-1])
         except BaseException:
