@@ -95,6 +95,16 @@ def test_a_clone_of_an_earlier_snapshot_of_that_name_holds_other_data_and_is_ref
     assert snapped.withdraw(withdrawal())[0].changed
 
 
+def test_a_clone_that_does_not_tell_of_which_snapshot_it_is_and_what_people_write_beside_it_are_no_reason_to_refuse_it(
+    snapped: BenchInPlace,
+) -> None:
+    snapped.provision(clone(comment="for tests"))
+    assert not snapped.provision(clone())[0].changed
+    lun = snapped.stored_lun()
+    lun.comment = " ".join(word for word in lun.comment.split() if not word.startswith("crossvisor.san-of:"))
+    assert not snapped.provision(clone())[0].changed
+
+
 def test_a_comment_that_is_too_long_beside_the_origin_is_told_how_long_it_may_be(snapped: BenchInPlace) -> None:
     with pytest.raises(InvalidInput, match="shorten it to") as told:
         snapped.provision(clone(comment="x" * 254))

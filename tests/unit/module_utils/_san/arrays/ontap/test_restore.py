@@ -5,14 +5,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import restore, volume_snapshots
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.clones import path_in
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import StoredLun
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused, StepFailed
-from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, carry_out
 from tests.unit.ontap import GIB, SVM
 from tests.unit.ontap_array import BenchInPlace, fresh
 from tests.unit.ontap_provision import AS_JOB, DROPPED_AFTER, DROPPED_BEFORE
@@ -32,6 +36,25 @@ REFUSED = {"error": {"code": 5374127, "message": "The node is in takeover."}}
 
 def stored(bench: BenchInPlace, name: str = "ds_single") -> Any:
     return next(lun for svm in bench.server.array.svms for lun in svm.luns if lun.base_name == name)
+
+
+def deleted(bench: BenchInPlace) -> None:
+    unmapped(bench)
+    for svm in bench.server.array.svms:
+        svm.luns = [lun for lun in svm.luns if lun.base_name != A.lun]
+
+
+def told_otherwise(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> None:
+    """Let the array tell this of the LUN when it is looked at first."""
+    known, find = StoredLun.__dataclass_fields__, volume_snapshots.require_luns
+
+    def otherwise(*asked: Any) -> Sequence[StoredLun]:
+        stored = find(*asked)[0]
+        beside = {name: value for name, value in fields.items() if name in known}
+        lun = replace(stored.lun, **{name: value for name, value in fields.items() if name not in known})
+        return [replace(stored, lun=lun, **beside)]
+
+    monkeypatch.setattr(restore, "require_luns", otherwise)
 
 
 def unmapped(bench: BenchInPlace) -> None:
@@ -252,3 +275,105 @@ def test_a_lun_in_a_snapshot_has_a_path_of_its_own(path: str, there: str) -> Non
 def test_a_lun_that_is_not_there_is_told(snapped: BenchInPlace) -> None:
     with pytest.raises(NotFound, match="There is no LUN svm_san:/vol/vol_prod/none"):
         restoration(snapped, lun=LunAddress(SVM, "vol_prod", "none"))
+
+
+def test_what_a_mirror_writes_to_is_not_restored(snapped: BenchInPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    told_otherwise(monkeypatch, read_only=True)
+    with pytest.raises(Refused, match="is read-only on its array, as the destination of a mirror is: restore it at its source"):
+        restoration(snapped)
+
+
+@pytest.mark.parametrize("state", ["partial", "invalid"])
+def test_from_a_snapshot_that_is_not_whole_nothing_is_restored(snapped: BenchInPlace, state: str) -> None:
+    snapped.fail(r"GET .*/snapshots", {"status": 200, "body": {"records": [{"uuid": "u", "name": "s1", "state": state}]}})
+    with pytest.raises(Refused, match=f"Snapshot s1 of volume svm_san:vol_prod is {state}, from which nothing can be had"):
+        restoration(snapped)
+
+
+def test_who_sees_the_lun_is_known_also_of_an_array_that_does_not_tell_it_with_the_lun(
+    snapped: BenchInPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = restoration(snapped).before.mappings
+    told_otherwise(monkeypatch, mappings=tuple(replace(one, initiators=(), told=False) for one in known))
+    assert [(one.told, one.initiators) for one in restoration(snapped).before.mappings] == [(True, one.initiators) for one in known]
+
+
+@pytest.mark.parametrize(
+    ("comment", "ours"),
+    [
+        ("{size} bytes of /vol/vol_prod/ds_single before it was restored from s1", False),
+        ("{size} bytes of /vol/vol_prod/shared_rdm before it was restored from s1", True),
+        ("{size} bytes of /vol/vol_prod/ds_single before it was restored from s2", True),
+        ("{size} bytes", True),
+    ],
+    ids=["of somebody else", "of another LUN", "of another snapshot", "of something else"],
+)
+def test_no_other_remark_tells_the_size_that_the_lun_had(snapped: BenchInPlace, comment: str, ours: bool) -> None:
+    size = stored(snapped).size
+    mark = "crossvisor.san:0123456789abcdef " if ours else ""
+    taken_by_hand(snapped, "vol_prod", "x", comment=mark + comment.format(size=size + GIB))
+    change = restoration(snapped)
+    carry_out(change.plan, False)
+    assert change.lun().size_bytes == size
+
+
+def test_the_remark_has_room_in_a_comment_beside_the_mark(snapped: BenchInPlace) -> None:
+    take(snapped, name="s" * 250)
+    carry_out(restoration(snapped, snapshot="s" * 250, safety_snapshot="safe").plan, False)
+    (safe,) = [one for one in volume_of(snapped, "vol_prod").snapshots if one.name == "safe"]
+    assert len(safe.comment) == len("crossvisor.san:0123456789abcdef ") + 220
+
+
+@pytest.mark.parametrize("created", ["", "the snapshot's"], ids=["not told", "in the same second"])
+def test_a_lun_that_is_not_told_to_be_younger_is_restored_without_a_word(
+    snapped: BenchInPlace, monkeypatch: pytest.MonkeyPatch, created: str
+) -> None:
+    (snapshot,) = snapped.backend().snapshots([A], "s1")
+    told_otherwise(monkeypatch, created=created and snapshot.created)
+    assert list(restoration(snapped).plan.warnings) == []
+
+
+def test_a_snapshot_of_which_no_time_is_told_is_not_older_than_the_lun(snapped: BenchInPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = volume_snapshots.snapshots_of
+    monkeypatch.setattr(restore, "snapshots_of", lambda *asked: [replace(one, created="") for one in look(*asked)])
+    assert list(restoration(snapped).plan.warnings) == []
+
+
+def test_a_lun_that_is_deleted_meanwhile_is_told(snapped: BenchInPlace) -> None:
+    snapped.meanwhile(TAKE, lambda: deleted(snapped), after=True)
+    with pytest.raises(StepFailed, match=r"was renamed, mapped, unmapped or deleted since it was looked at.*undone: take snapshot safe"):
+        carry_out(restoration(snapped, safety_snapshot="safe").plan, False)
+
+
+def test_a_lun_that_is_deleted_right_after_it_is_told(snapped: BenchInPlace) -> None:
+    snapped.meanwhile(RESTORE, lambda: deleted(snapped), after=True)
+    with pytest.raises(StepFailed, match="has not kept its serial number and its maps"):
+        carry_out(restoration(snapped).plan, False)
+
+
+def test_a_comment_that_does_not_come_back_is_told(snapped: BenchInPlace) -> None:
+    stored(snapped).comment = "since then"
+    for _request in range(2):
+        snapped.meanwhile(RESTORE, lambda: setattr(stored(snapped), "comment", ""), after=True)
+    with pytest.raises(StepFailed, match=r"did not take its comment again: set it on the array \(since then\)"):
+        carry_out(restoration(snapped).plan, False)
+
+
+@pytest.mark.parametrize("act", [lambda bench: setattr(stored(bench), "size", GIB), deleted], ids=["shrunk", "deleted"])
+def test_a_lun_that_does_not_grow_again_is_told(snapped: BenchInPlace, act: Any) -> None:
+    stored(snapped).size += GIB
+    plan = restoration(snapped).plan
+    plan.steps[0].do()
+    plan.steps[0].verify()
+    snapped.meanwhile(RESTORE, lambda: act(snapped), after=True)
+    with pytest.raises(StepFailed, match=r"is smaller than it was: grow it to \d+ bytes before a host uses it"):
+        carry_out(Plan(plan.steps[2:]), False)
+
+
+def test_it_says_what_becomes_of_the_data_and_that_nothing_was_kept_where_nothing_was_asked_for(snapped: BenchInPlace) -> None:
+    change = restoration(snapped)
+    outcome = carry_out(change.plan, False)
+    (snapshot,) = snapped.backend().snapshots([A], "s1")
+    lun = "svm_san:/vol/vol_prod/ds_single"
+    assert (outcome.before[lun], outcome.after[lun]) == ({"data": "as it is now"}, {"data": f"as in snapshot s1 ({snapshot.created})"})
+    assert change.safety_snapshot() is None
