@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress, SnapshotRemoval
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import places, snapshots, volume_snapshots
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, NotFound, Refused, StepFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.unit.ontap import SVM
@@ -26,6 +28,10 @@ def bench() -> BenchInPlace:
 
 TAKE, CHANGE, DELETE = r"POST .*/snapshots", r"PATCH .*/snapshots/", r"DELETE .*/snapshots/"
 REFUSED = {"error": {"code": 1638410, "message": "The volume is busy."}}
+
+
+def removal_wish() -> SnapshotRemoval:
+    return SnapshotRemoval(luns=(A,), name="s1", timeout=60.0)
 
 
 def test_a_snapshot_bears_the_mark_of_its_run_and_what_it_was_given(bench: BenchInPlace) -> None:
@@ -219,3 +225,119 @@ def test_a_run_that_changes_nothing_asks_twice(bench: BenchInPlace) -> None:
     with bench.counted() as sent:
         bench.backend().plan_snapshot(snapshot_wish())
     assert [one.split("/")[-1] for one in sent] == ["luns", "snapshots"]
+
+
+def test_an_undo_takes_none_back_that_somebody_else_took_under_its_name(bench: BenchInPlace) -> None:
+    bench.meanwhile(TAKE, lambda: taken_by_hand(bench, "vol_prod", comment="theirs"))
+    bench.fail(TAKE, DROPPED_BEFORE)
+    with pytest.raises(StepFailed, match="Could not take snapshot s1"):
+        take(bench)
+    assert [one.comment for one in volume_of(bench, "vol_prod").snapshots] == ["theirs"]
+
+
+def test_one_that_goes_before_it_was_seen_is_told(bench: BenchInPlace) -> None:
+    bench.meanwhile(TAKE, lambda: volume_of(bench, "vol_prod").snapshots.clear(), after=True)
+    with pytest.raises(StepFailed, match="Snapshot s1 of volume svm_san:vol_prod is not there although it was taken"):
+        take(bench)
+
+
+def test_what_is_to_become_of_it_is_told_with_all_that_it_is_given(bench: BenchInPlace) -> None:
+    outcome = take(bench, comment="x", label="daily", expires=LATER)[0]
+    one = "snapshot s1 of svm_san:vol_prod"
+    assert outcome.before == {one: {"exists": False}}
+    assert outcome.after == {one: {"exists": True, "comment": "x", "expires": LATER, "snapmirror_label": "daily"}}
+    with bench.counted() as sent:
+        take(bench, name="s2")
+    assert sum(request.startswith("POST") for request in sent) == 1
+    assert (volume_of(bench, "vol_prod").snapshots[1].label, volume_of(bench, "vol_prod").snapshots[1].expires) in [("", ""), (None, None)]
+
+
+def test_a_change_is_told_by_what_it_was_and_what_it_becomes(bench: BenchInPlace) -> None:
+    (one,) = take(bench, comment="old", label="daily", expires="2089-01-01T00:00:00+00:00")[1]
+    outcome = take(bench, name="s2", old_name="s1", comment="new", label="weekly", expires=LATER)[0]
+    assert outcome.actions == [
+        "change snapshot s1 of volume svm_san:vol_prod: name it s2 and set its comment, expiry_time, snapmirror_label"
+    ]
+    before = {"name": "s1", "comment": f"{one.made_by} old", "expiry_time": "2089-01-01T00:00:00+00:00", "snapmirror_label": "daily"}
+    after = {"name": "s2", "comment": f"{one.made_by} new", "expiry_time": LATER, "snapmirror_label": "weekly"}
+    assert outcome.before == {"snapshot s1 of svm_san:vol_prod": before}
+    assert outcome.after == {"snapshot s1 of svm_san:vol_prod": after}
+    assert take(bench, name="s3", old_name="s2")[0].actions == ["change snapshot s2 of volume svm_san:vol_prod: name it s3"]
+
+
+def test_what_it_does_not_take_is_told(bench: BenchInPlace) -> None:
+    take(bench)
+    bench.meanwhile(CHANGE, lambda: setattr(volume_of(bench, "vol_prod").snapshots[0], "label", "other"), after=True)
+    with pytest.raises(StepFailed, match="Snapshot s1 of volume svm_san:vol_prod did not take its snapmirror_label"):
+        take(bench, label="daily")
+
+
+def test_one_that_goes_while_it_is_changed_is_told_whatever_else_there_is(bench: BenchInPlace) -> None:
+    take(bench)
+    taken_by_hand(bench, "vol_prod", "nightly.0")
+    bench.meanwhile(CHANGE, lambda: volume_of(bench, "vol_prod").snapshots.pop(0), after=True)
+    with pytest.raises(StepFailed, match="Snapshot s1 of volume svm_san:vol_prod is not there any more"):
+        take(bench, label="daily")
+
+
+def test_a_deletion_is_told_and_has_no_way_back(bench: BenchInPlace) -> None:
+    (one,) = take(bench)[1]
+    change = bench.backend().plan_snapshot_removal(removal_wish())
+    assert [step.final for step in change.plan.steps] == [True]
+    outcome = remove(bench)[0]
+    title = "snapshot s1 of svm_san:vol_prod"
+    assert (outcome.before, outcome.after) == ({title: {"exists": True, "created": one.created}}, {title: {"exists": False}})
+
+
+def test_one_that_is_still_there_after_its_deletion_is_told(bench: BenchInPlace) -> None:
+    take(bench)
+    kept = volume_of(bench, "vol_prod").snapshots[0]
+    bench.meanwhile(DELETE, lambda: volume_of(bench, "vol_prod").snapshots.append(kept), after=True)
+    with pytest.raises(StepFailed, match="Snapshot s1 of volume svm_san:vol_prod is still there"):
+        remove(bench)
+
+
+def test_another_one_of_that_name_that_comes_after_the_deletion_is_none_of_ours(bench: BenchInPlace) -> None:
+    take(bench)
+    bench.meanwhile(DELETE, lambda: taken_by_hand(bench, "vol_prod"), after=True)
+    assert remove(bench)[0].changed
+    assert names(bench) == ["s1"]
+
+
+def test_one_whose_time_is_over_is_deleted(bench: BenchInPlace) -> None:
+    take(bench)
+    volume_of(bench, "vol_prod").snapshots[0].expires = "2026-01-01T00:00:00+00:00"
+    assert remove(bench)[0].changed
+
+
+@pytest.mark.parametrize("settings", [{"name": "x" * 255}, {"comment": "x" * 223}, {"label": "x" * 31}])
+def test_the_longest_that_a_snapshot_can_be_given_is_given(bench: BenchInPlace, settings: dict[str, Any]) -> None:
+    assert take(bench, **settings)[0].changed
+
+
+def test_of_what_a_mirror_writes_to_none_is_taken(bench: BenchInPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = volume_snapshots.require_luns
+    monkeypatch.setattr(
+        snapshots, "require_luns", lambda *asked: [replace(one, lun=replace(one.lun, read_only=True)) for one in look(*asked)]
+    )
+    with pytest.raises(Refused, match="is read-only on its array, as the destination of a mirror is: take the snapshot at its source"):
+        take(bench)
+
+
+def test_of_a_lun_in_no_volume_none_is_taken(bench: BenchInPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = places.require
+    monkeypatch.setattr(volume_snapshots, "require", lambda *asked: replace(look(*asked), lun=replace(look(*asked).lun, path="lun1")))
+    with pytest.raises(Refused, match="is an ASA r2, whose storage units this collection does not know"):
+        take(bench)
+
+
+def test_a_clone_in_a_volume_that_is_not_there_is_told(bench: BenchInPlace) -> None:
+    with pytest.raises(NotFound, match="There is no volume none in SVM svm_san of array"):
+        volume_snapshots.volume_named(bench.backend()._transport, SVM, "none")
+
+
+def test_a_snapshot_that_was_renamed_meanwhile_is_found_under_either_name(bench: BenchInPlace) -> None:
+    (old,) = take(bench)[1]
+    change = bench.backend().plan_snapshot(snapshot_wish(name="s2", old_name="s1"))
+    assert [one.id for one in change.snapshots()] == [old.id]
+    assert bench.backend().plan_snapshot(snapshot_wish(name="s2")).snapshots() == []
