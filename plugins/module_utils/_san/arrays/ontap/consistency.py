@@ -192,9 +192,11 @@ class TakeTogether(OntapStep):
             self.parts[place] = part
 
     def undo(self) -> None:
-        """Delete what was taken: all that this run has seen, and what the group says to have its mark."""
-        if not self.parts and self._is_ours():
-            self.check()
+        """Delete what was taken: the parts that this run has seen or, where it has not seen all, what the group says to have its mark."""
+        taken = None if len(self.parts) == len(self.places) else self._found()
+        if taken is not None:
+            _delete(self.site, self._group(), taken)
+            return
         for place, part in self.parts.items():
             volume_snapshots.delete(self.site, place, part)
 
@@ -260,8 +262,7 @@ class DeleteTogether(OntapStep):
         self.title = f"delete snapshot {self.taken.name} of consistency group {self.group.name}"
 
     def change(self) -> None:
-        with fine_when(*SNAPSHOT_GONE, *CONSISTENCY_GROUP_GONE):
-            self.site.array.delete_together(self.group, self.taken, self.site.timeout)
+        _delete(self.site, self.group, self.taken)
 
     def check(self) -> None:
         if any(one.id == self.taken.id for one in self.site.array.taken_by(self.group)):
@@ -277,6 +278,12 @@ class DeleteTogether(OntapStep):
 def _named(site: Site, name: str) -> ConsistencyGroup | None:
     found = site.array.consistency_groups(site.svm, name)
     return found[0] if found else None
+
+
+def _delete(site: Site, group: ConsistencyGroup, taken: Taken) -> None:
+    """Delete what a group has taken; fine when it is gone."""
+    with fine_when(*SNAPSHOT_GONE, *CONSISTENCY_GROUP_GONE):
+        site.array.delete_together(group, taken, site.timeout)
 
 
 def _forget(site: Site, name: str) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress, SnapshotRemoval
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import OntapRefusal
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, StepFailed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
 from tests.unit.ontap_array import BenchInPlace, fresh
-from tests.unit.ontap_provision import AS_JOB, DROPPED_AFTER
+from tests.unit.ontap_provision import AS_JOB, DROPPED_AFTER, DROPPED_BEFORE
 from tests.unit.ontap_snapshots import (
     BESIDE_A,
     GROUPS,
@@ -23,6 +25,7 @@ from tests.unit.ontap_snapshots import (
     groups,
     names,
     remove,
+    snapshot_wish,
     take,
     taken_by_hand,
     volume_of,
@@ -202,3 +205,146 @@ def test_one_of_somebody_elses_keeps_both(bench: BenchInPlace) -> None:
     with pytest.raises(Refused, match="of volume svm_san:vol_dev was not taken by this collection"):
         remove(bench, A, B)
     assert both(bench) == (["s1"], ["s1"])
+
+
+def group_named(bench: BenchInPlace, name: str = "app") -> Any:
+    """The group in the array's memory."""
+    return next(group for svm in bench.server.array.svms for group in svm.groups if group.name == name)
+
+
+def without_groups(bench: BenchInPlace) -> None:
+    for svm in bench.server.array.svms:
+        svm.groups.clear()
+
+
+def test_a_group_of_none_of_these_volumes_is_none_of_our_business(bench: BenchInPlace) -> None:
+    gathered_by_hand(bench, "app", "vol_nfs")
+    assert take(bench, A, B)[0].changed
+    assert (both(bench), groups(bench)) == ((["s1"], ["s1"]), ["app"])
+
+
+def test_of_a_group_in_which_one_volume_is_that_volume_is_named(bench: BenchInPlace) -> None:
+    gathered_by_hand(bench, "app", "vol_dev", "vol_nfs")
+    with pytest.raises(Refused, match=r"^Volume vol_dev is in consistency group app, which has vol_nfs too"):
+        take(bench, A, B)
+
+
+def test_what_a_group_has_taken_under_another_name_is_left_alone(bench: BenchInPlace) -> None:
+    group = gathered_by_hand(bench, "app", "vol_prod", "vol_dev")
+    bench.post(f"{GROUPS}/{group['uuid']}/snapshots", {"name": "other"})
+    take(bench, A, B, each=True)
+    assert remove(bench, A, B)[0].actions == [
+        "delete snapshot s1 of volume svm_san:vol_prod",
+        "delete snapshot s1 of volume svm_san:vol_dev",
+    ]
+    assert both(bench) == (["other"], ["other"])
+
+
+def test_what_a_group_that_a_killed_run_has_left_took_goes_by_volume_and_the_group_after_it(bench: BenchInPlace) -> None:
+    def kill() -> None:
+        bench.server.wire.acting = False
+        raise Killed
+
+    bench.meanwhile(FORGET, kill)
+    with pytest.raises(Killed):
+        take(bench, A, B)
+    (group,) = groups(bench)
+    volumes = [f"delete snapshot s1 of volume svm_san:{name}" for name in ("vol_prod", "vol_dev")]
+    assert remove(bench, A, B)[0].actions == [*volumes, f"forget consistency group {group}"]
+    assert (both(bench), groups(bench)) == (([], []), [])
+
+
+def test_a_group_is_deleted_as_a_whole_without_a_way_back_and_says_so(bench: BenchInPlace) -> None:
+    gathered_by_hand(bench, "app", "vol_prod", "vol_dev")
+    take(bench, A, B)
+    outcome = remove(bench, A, B)[0]
+    title = "snapshot s1 of consistency group app"
+    assert (outcome.before, outcome.after) == ({title: {"exists": True}}, {title: {"exists": False}})
+    take(bench, A, B)
+    change = bench.backend().plan_snapshot_removal(SnapshotRemoval(luns=(A, B), name="s1", timeout=60.0))
+    assert [step.final for step in change.plan.steps] == [True]
+
+
+def test_what_is_still_there_after_it_was_deleted_as_a_whole_is_told(bench: BenchInPlace) -> None:
+    gathered_by_hand(bench, "app", "vol_prod", "vol_dev")
+    take(bench, A, B)
+    group = group_named(bench)
+    kept = list(group.snapshots)
+    bench.meanwhile(r"DELETE .*/consistency-groups/.*/snapshots/", lambda: group.snapshots.extend(kept), after=True)
+    with pytest.raises(StepFailed, match="Snapshot s1 of consistency group app is still there"):
+        remove(bench, A, B)
+
+
+def test_both_are_renamed_whoever_s_group_took_them(bench: BenchInPlace) -> None:
+    group = gathered_by_hand(bench, "app", "vol_prod", "vol_dev")
+    bench.post(f"{GROUPS}/{group['uuid']}/snapshots", {"name": "s1", "comment": "crossvisor.san:0123456789abcdef"})
+    take(bench, A, B, name="s2", old_name="s1")
+    assert both(bench) == (["s2"], ["s2"])
+    assert {one.made_by for one in take(bench, A, B, name="s2", each=True)[1]} == {"crossvisor.san:0123456789abcdef"}
+
+
+def test_the_way_out_of_parts_that_were_taken_apart_is_named(bench: BenchInPlace) -> None:
+    take(bench, A, B, each=True)
+    with pytest.raises(Refused, match=r"choose another name, or say so with each=true"):
+        take(bench, A, B)
+
+
+def test_what_a_group_is_to_take_is_told_and_it_bears_the_label(bench: BenchInPlace) -> None:
+    gathered_by_hand(bench, "app", "vol_prod", "vol_dev")
+    titles = ("snapshot s1 of svm_san:vol_prod", "snapshot s1 of svm_san:vol_dev")
+    step = bench.backend().plan_snapshot(snapshot_wish(A, B)).plan.steps[0]
+    assert (step.before(), step.after()) == ({title: {"exists": False} for title in titles}, {title: {"exists": True} for title in titles})
+    take(bench, A, B, label="daily")
+    assert group_named(bench).snapshots[0].label == "daily"
+
+
+def test_a_group_that_goes_right_after_it_was_made_is_told(bench: BenchInPlace) -> None:
+    bench.meanwhile(GATHER, lambda: without_groups(bench), after=True)
+    with pytest.raises(StepFailed, match=r"Consistency group crossvisor_[0-9a-f]{16} is not there although it was made"):
+        take(bench, A, B)
+    assert both(bench) == ([], [])
+
+
+def test_a_group_that_goes_before_it_has_taken_anything_is_told(bench: BenchInPlace) -> None:
+    gathered_by_hand(bench, "app", "vol_prod", "vol_dev")
+    change = bench.backend().plan_snapshot(snapshot_wish(A, B))
+    without_groups(bench)
+    with pytest.raises(StepFailed, match=r"Consistency group app of array .* is not there any more: run the task again"):
+        carry_out(change.plan, False)
+    assert both(bench) == ([], [])
+
+
+def test_what_a_group_has_taken_of_some_volumes_only_is_taken_back(bench: BenchInPlace) -> None:
+    gathered_by_hand(bench, "app", "vol_prod", "vol_dev")
+    bench.meanwhile(TAKE, lambda: volume_of(bench, "vol_dev").snapshots.clear(), after=True)
+    with pytest.raises(StepFailed, match=r"Consistency group app has not taken snapshot s1 of all its volumes.*undone: take snapshot s1"):
+        take(bench, A, B)
+    assert (both(bench), group_named(bench).snapshots) == (([], []), [])
+
+
+def test_what_somebody_else_had_a_group_take_at_the_same_moment_stays(bench: BenchInPlace) -> None:
+    group = gathered_by_hand(bench, "app", "vol_prod", "vol_dev")
+    bench.meanwhile(TAKE, lambda: bench.post(f"{GROUPS}/{group['uuid']}/snapshots", {"name": "s1", "comment": "theirs"}))
+    bench.fail(TAKE, DROPPED_BEFORE)
+    with pytest.raises(StepFailed, match="Could not take snapshot s1"):
+        take(bench, A, B)
+    assert both(bench) == (["s1"], ["s1"])
+    assert [one.comment for one in group_named(bench).snapshots] == ["theirs"]
+
+
+def test_a_group_that_is_still_there_after_it_was_forgotten_is_told(bench: BenchInPlace) -> None:
+    def again() -> None:
+        for svm, held in kept:
+            svm.groups.extend(held)
+
+    kept: list[tuple[Any, list[Any]]] = []
+    bench.meanwhile(FORGET, lambda: kept.extend((svm, list(svm.groups)) for svm in bench.server.array.svms))
+    bench.meanwhile(FORGET, again, after=True)
+    with pytest.raises(StepFailed, match=r"Consistency group crossvisor_[0-9a-f]{16} is still there"):
+        take(bench, A, B)
+
+
+def test_an_array_that_fails_otherwise_than_by_lacking_groups_is_told_as_it_says(bench: BenchInPlace) -> None:
+    bench.fail(r"GET .*/consistency-groups", REFUSED)
+    with pytest.raises(OntapRefusal, match="The cluster is busy"):
+        take(bench, A, B)
