@@ -377,6 +377,7 @@ class TestTable:
         dialog = page.get_by_role("dialog")
         for told in ("app01: Hard disk 1", "RLIta+DhqCVk", "/srv/data, /srv/log", "Because of it", "Do that", "SCSI 0 : 1", "4 GiB"):
             expect(dialog).to_contain_text(told)
+        expect(dialog.get_by_role("button", name="Close")).to_be_focused()
         page.keyboard.press("Escape")
         expect(dialog).to_be_hidden()
 

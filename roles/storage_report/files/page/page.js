@@ -214,6 +214,7 @@ function openRow(row) {
     byId("drawing").scrollIntoView();
   };
   byId("row").showModal();
+  byId("rowclose").focus();
 }
 
 /** What is asked for is part of the address, so that it can be sent to somebody; browsers want it no more often than people pause. */

@@ -316,7 +316,7 @@ def test_a_group_that_goes_before_it_has_taken_anything_is_told(bench: BenchInPl
 
 def test_what_a_group_has_taken_of_some_volumes_only_is_taken_back(bench: BenchInPlace) -> None:
     gathered_by_hand(bench, "app", "vol_prod", "vol_dev")
-    bench.meanwhile(TAKE, lambda: volume_of(bench, "vol_dev").snapshots.clear(), after=True)
+    bench.meanwhile(TAKE, volume_of(bench, "vol_dev").snapshots.clear, after=True)
     with pytest.raises(StepFailed, match=r"Consistency group app has not taken snapshot s1 of all its volumes.*undone: take snapshot s1"):
         take(bench, A, B)
     assert (both(bench), group_named(bench).snapshots) == (([], []), [])

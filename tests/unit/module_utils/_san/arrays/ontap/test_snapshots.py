@@ -236,7 +236,7 @@ def test_an_undo_takes_none_back_that_somebody_else_took_under_its_name(bench: B
 
 
 def test_one_that_goes_before_it_was_seen_is_told(bench: BenchInPlace) -> None:
-    bench.meanwhile(TAKE, lambda: volume_of(bench, "vol_prod").snapshots.clear(), after=True)
+    bench.meanwhile(TAKE, volume_of(bench, "vol_prod").snapshots.clear, after=True)
     with pytest.raises(StepFailed, match="Snapshot s1 of volume svm_san:vol_prod is not there although it was taken"):
         take(bench)
 
