@@ -16,6 +16,7 @@ from pathlib import Path
 
 from lxml import etree
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.access import OnlyLibvirt, ThisMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import libvirt_uri
@@ -279,6 +280,13 @@ class Machine(ThisMachine):
     def __init__(self, root: Path, claimed: Collection[str], untold: Collection[str]) -> None:
         super().__init__(5, root)
         self._taken, self._untold = claimed, untold
+        self.multipath_status: str | None = None
+        """What `dmsetup status` prints there; None where it does not run."""
+
+    def told(self, command: Sequence[str], patience: float) -> str:
+        if command[:4] != ["dmsetup", "status", "--target", "multipath"] or self.multipath_status is None:
+            raise RemoteError(f"{' '.join(command)} on the KVM host could not be run")
+        return self.multipath_status
 
     def claimed(self, blocks: Sequence[str]) -> Mapping[str, bool]:
         return {block: block in self._taken for block in blocks if block not in self._untold}

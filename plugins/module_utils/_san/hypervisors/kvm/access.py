@@ -59,6 +59,9 @@ class HostAccess(Protocol):
     def run(self, command: Sequence[str], patience: float) -> None:
         """Run a command on the host. Raises `RemoteError` or `Refused`."""
 
+    def told(self, command: Sequence[str], patience: float) -> str:
+        """What a command prints on the host that changes nothing there. Raises `RemoteError` or `Refused`."""
+
     def close(self) -> None:
         """Leave nothing behind. Never raises."""
 
@@ -98,7 +101,10 @@ class ThisMachine:
             raise failures[0]
 
     def run(self, command: Sequence[str], patience: float) -> None:
-        output(command, patience, f"{' '.join(command)} on the KVM host")
+        self.told(command, patience)
+
+    def told(self, command: Sequence[str], patience: float) -> str:
+        return output(command, patience, f"{' '.join(command)} on the KVM host").decode("utf-8", "replace")
 
     def close(self) -> None:
         pass
@@ -146,6 +152,9 @@ class OverSsh:
 
     def run(self, command: Sequence[str], patience: float) -> None:
         self._order(shlex.join(command), " ".join(command), patience)
+
+    def told(self, command: Sequence[str], patience: float) -> str:
+        return self._ssh.run(shlex.join(command), " ".join(command), patience).decode("utf-8", "replace")
 
     def close(self) -> None:
         for copy in self._copies:
@@ -214,6 +223,9 @@ class OnlyLibvirt:
         raise self._refused()
 
     def run(self, command: Sequence[str], patience: float) -> None:
+        raise self._refused()
+
+    def told(self, command: Sequence[str], patience: float) -> str:
         raise self._refused()
 
     def close(self) -> None:
