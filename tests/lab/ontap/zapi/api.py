@@ -371,7 +371,7 @@ LISTINGS: Mapping[str, Listing] = {
     "fcp-interface-get-iter": Listing("fcp-interface-info", records.FCP_INTERFACE_INFO, records.fcp_interfaces),
     "net-interface-get-iter": Listing("net-interface-info", records.NET_INTERFACE_INFO, records.net_interfaces),
     "snapshot-get-iter": Listing(
-        "snapshot-info", snapshots.SNAPSHOT_INFO, lambda _a, svm: snapshots.rows(svm), snapshots.unread, frozenset({"vserver"})
+        "snapshot-info", records.SNAPSHOT_INFO, lambda _a, svm: snapshots.rows(svm), snapshots.unread, frozenset({"vserver"})
     ),
     "snapmirror-get-iter": Listing(
         "snapmirror-info",

@@ -166,16 +166,17 @@ class ZapiTransport(WithoutGroups):
         snapshots.take(self.client, place, name, texts)
 
     def change_snapshot(self, place: Place, snapshot: Snapshot, texts: Mapping[str, str], timeout: float) -> None:
-        """Set what is kept with it, then its name: two requests, of which the first is taken back where the second is refused."""
+        """Set what is kept with it, then its name: of these two requests the first is taken back where the name stays what it was."""
         kept = {name: text for name, text in texts.items() if name != "name"}
-        if kept:
-            snapshots.describe(self.client, place, snapshot.id, kept)
-        if "name" in texts:
-            try:
+        try:
+            if kept:
+                snapshots.describe(self.client, place, snapshot.id, kept)
+            if "name" in texts:
                 snapshots.rename(self.client, place, snapshot.id, texts["name"])
-            except CrossvisorError:
+        except CrossvisorError:
+            if "name" in texts:
                 self._describe_again(place, snapshot, kept)
-                raise
+            raise
 
     def delete_snapshot(self, place: Place, snapshot_id: str, timeout: float) -> None:
         snapshots.delete(self.client, place, snapshot_id)

@@ -27,7 +27,7 @@ TAKE, CHANGE, DELETE = (
 REFUSED = {"error": {"code": 1638410, "message": "The volume is busy."}}
 
 
-def until(bench: BenchInPlace, expires: str = LATER) -> dict[str, str]:
+def until(bench: BenchInPlace, expires: str = LATER) -> dict[str, Any]:
     """Until when a snapshot is to be kept, where the array can be told."""
     return {"expires": expires} if bench.transport == REST else {}
 
