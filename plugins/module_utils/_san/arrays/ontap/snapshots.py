@@ -169,7 +169,7 @@ def _check(array: Transport, wish: SnapshotWish) -> None:
     if wish.expires and not array.keeps_expiry:
         raise Refused(
             f"Array {array.connection} is asked over ZAPI, by which no snapshot is told until when to be kept: leave the expiry of {name} "
-            f"out, or ask the array by REST ({option('array.type', 'ontap')}), which needs ONTAP 9.11.1 or later."
+            f"out, or ask the array by REST (array.type=ontap), which needs ONTAP 9.11.1 or later."
         )
 
 
