@@ -69,6 +69,7 @@ class Snapshot:
     owners: list[str] = field(default_factory=list)
     """What keeps it from being deleted, such as a clone of the volume."""
     luns: list[LunThen] = field(default_factory=list)
+    state: str = "valid"
 
 
 @dataclass(eq=False)
