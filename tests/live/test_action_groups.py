@@ -28,6 +28,7 @@ OTHERWISE: dict[str, dict[str, Any]] = {
     "lun_snapshot": {"luns": [{"naa": "600a098038304c61622d616161616131"}], "name": "s1"},
     "lun_snapshot_info": {"luns": [{"naa": "600a098038304c61622d616161616131"}]},
     "ptd_attach": {"vm": "app01", "naa": "600a098038304c61622d616161616131"},
+    "vm_freeze": {"vm": "app01", "state": "thawed"},
 }
 """What a module wants beside its connection."""
 

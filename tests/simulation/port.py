@@ -24,7 +24,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     Refused,
     RemoteError,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Homes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import GuestAgent, Homes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     About,
     Attachment,
@@ -138,6 +138,10 @@ class Port:
         listed = [self.endpoint.host(host) for host in hosts if host in found]
         in_service = [host.name for host in listed if found[host.id] == DEVICE_OK]
         return Plan([NoticeLoss(self, listed, in_service, name), *(ForgetDevice(self, self.endpoint.host(host), name) for host in hosts)])
+
+    def agent(self, vm: VirtualMachine) -> GuestAgent:
+        """Not simulated."""
+        raise Refused(f"VM {vm.name} has no agent")
 
     def close(self) -> None:
         """Log out; nobody waits for it."""

@@ -24,8 +24,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base im
     WithdrawWish,
     nobody_to_ask,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Homes, Wanted
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, GuestAgent, Homes, Wanted
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     About,
     ArrayAbout,
@@ -100,6 +100,7 @@ class MemoryHypervisor:
     """For each inventory, the VMs that alone were wanted."""
     device_reads: int = 0
     """How often the whole inventory of SCSI devices was read, which is dear."""
+    guest_agent: GuestAgent | None = None
     meanwhile: dict[int, Callable[[], None]] = field(default_factory=dict)
     """What somebody else does right before the n-th inventory is read."""
 
@@ -174,6 +175,11 @@ class MemoryHypervisor:
 
     def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         return self._drop("forget", hosts, name)
+
+    def agent(self, vm: VirtualMachine) -> GuestAgent:
+        if self.guest_agent is None:
+            raise Refused(f"VM {vm.name} has no agent.")
+        return self.guest_agent
 
     def close(self) -> None:
         self.calls.append("close")

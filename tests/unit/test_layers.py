@@ -24,7 +24,7 @@ PRIVATE = "module_utils._san."
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("ending", "progress", "deadline", "moment"),
+    ("ending", "progress", "deadline", "moment", "apart"),
     ("scsi_name", "initiator_name", "entity_name", "timestamps"),
     ("model", "connection", "storage_word"),
     ("plan", "wishes"),

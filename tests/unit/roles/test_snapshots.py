@@ -270,6 +270,158 @@ def taken(*volumes: str) -> list[dict[str, str]]:
     return [dict(zip(("svm", "volume"), one.split(":"), strict=True)) for one in volumes]
 
 
+ROLE = {name: text for name, text in yaml.safe_load((SNAPSHOT.parent / "vars" / "main.yml").read_text()).items() if name.endswith("_words")}
+NOTHING: dict[str, Any] = {
+    "snapshot_guest": {},
+    "snapshot_vm": "",
+    "snapshot_method": "auto",
+    "snapshot_quiesce": "auto",
+    "ansible_check_mode": False,
+    **{f"snapshot_{name}": {} for name in ("left", "frozen", "thawed", "flushed", "agent_left", "agent_frozen", "agent_thawed")},
+    "snapshot_taken": {"changed": True},
+}
+"""What the role knows when nobody was asked for anything."""
+HOST, WINDOWS = {"host": "app01"}, {"hostname": "win01"}
+SKIPPED = {"skipped": True, "changed": False}
+SILENT = {"unreachable": True, "msg": "No route to host"}
+ROW = {"naa": "naa-a", "device": "sda1", "mount": "/srv"}
+FROZEN = {"file_systems": [ROW], "made_by": "0123456789abcdef"}
+
+
+def refused(told: str) -> dict[str, Any]:
+    return {"failed": True, "msg": told}
+
+
+def role(evaluate: Evaluate, known: dict[str, Any]) -> dict[str, Any]:
+    """What the variables of the role tell of what it knows."""
+    here = {**NOTHING, **known}
+    for name, text in yaml.safe_load((SNAPSHOT.parent / "vars" / "main.yml").read_text()).items():
+        here[name] = evaluate(expression(text), **here) if "{{" in text else text
+    return here
+
+
+class TestWhoHoldsTheGuestStill:
+    @pytest.mark.parametrize(
+        ("known", "asked"),
+        [
+            ({}, []),
+            ({"snapshot_guest": HOST}, ["host"]),
+            ({"snapshot_guest": HOST, "snapshot_vm": "app01"}, ["host", "agent"]),
+            ({"snapshot_guest": HOST, "snapshot_vm": "app01", "snapshot_method": "agent"}, ["agent"]),
+            ({"snapshot_guest": HOST, "snapshot_vm": "app01", "snapshot_method": "fsfreeze"}, ["host"]),
+            ({"snapshot_vm": "app01"}, ["agent"]),
+            ({"snapshot_guest": WINDOWS}, ["flush"]),
+            ({"snapshot_guest": WINDOWS, "snapshot_vm": "win01"}, ["agent", "flush"]),
+            ({"snapshot_guest": WINDOWS, "snapshot_vm": "win01", "snapshot_method": "flush"}, ["flush"]),
+        ],
+    )
+    def test_is_asked_in_this_order(self, evaluate: Evaluate, known: dict[str, Any], asked: list[str]) -> None:
+        here = role(evaluate, known)
+        assert [who for who in ("host", "agent", "flush") if here[f"snapshot_by_{who}"]] == asked
+
+    @pytest.mark.parametrize(
+        ("known", "verdict", "method"),
+        [
+            ({}, "no guest was named", "none"),
+            ({"snapshot_guest": HOST, "snapshot_quiesce": "none"}, "the guest was not to be quiesced", "none"),
+            ({"snapshot_guest": HOST, "ansible_check_mode": True}, "check mode freezes nothing", "none"),
+            (
+                {"snapshot_guest": HOST, "snapshot_frozen": FROZEN, "snapshot_thawed": {"held": True, "mounts": ["/srv"]}},
+                "",
+                "fsfreeze",
+            ),
+            (
+                {"snapshot_guest": HOST, "snapshot_frozen": FROZEN, "snapshot_thawed": {"held": True, "mounts": []}},
+                "the guest let go before the snapshot was there",
+                "fsfreeze",
+            ),
+            (
+                {"snapshot_guest": HOST, "snapshot_frozen": FROZEN, "snapshot_thawed": SILENT},
+                "nobody can tell whether the guest was still until the snapshot was there",
+                "fsfreeze",
+            ),
+            ({"snapshot_guest": HOST, "snapshot_left": SILENT, "snapshot_frozen": SKIPPED}, "the guest app01 does not answer", "none"),
+            (
+                {
+                    "snapshot_guest": HOST,
+                    "snapshot_vm": "app01",
+                    "snapshot_left": SILENT,
+                    "snapshot_frozen": SKIPPED,
+                    "snapshot_agent_frozen": FROZEN,
+                    "snapshot_agent_thawed": {"held": True},
+                },
+                "",
+                "agent",
+            ),
+            (
+                {"snapshot_vm": "app01", "snapshot_agent_frozen": FROZEN, "snapshot_agent_thawed": {"held": False}},
+                "the guest let go before the snapshot was there",
+                "agent",
+            ),
+            (
+                {"snapshot_vm": "app01", "snapshot_agent_frozen": {"file_systems": []}, "snapshot_agent_thawed": {"held": True}},
+                "the guest has no file system mounted from these LUNs",
+                "agent",
+            ),
+            (
+                {
+                    "snapshot_guest": HOST,
+                    "snapshot_vm": "app01",
+                    "snapshot_left": SILENT,
+                    "snapshot_frozen": SKIPPED,
+                    "snapshot_agent_frozen": refused("No guest agent answers."),
+                },
+                "the guest app01 does not answer; No guest agent answers",
+                "none",
+            ),
+            (
+                {"snapshot_vm": "app01", "snapshot_agent_left": refused("No login."), "snapshot_agent_frozen": SKIPPED},
+                "No login",
+                "none",
+            ),
+            (
+                {"snapshot_guest": WINDOWS, "snapshot_flushed": {"results": [{}]}},
+                "Windows has written what it had, and nothing holds it still around a snapshot of the array",
+                "flush",
+            ),
+            (
+                {"snapshot_guest": WINDOWS, "snapshot_flushed": {"failed": True, "results": [{}, refused("It is offline.")]}},
+                "It is offline",
+                "none",
+            ),
+        ],
+    )
+    def test_is_told_with_the_reason_why_it_was_not(self, evaluate: Evaluate, known: dict[str, Any], verdict: str, method: str) -> None:
+        one = task(SNAPSHOT / "judge.yml", "Note why the file systems")
+        here = role(evaluate, known)
+        assert evaluate(expression(one["ansible.builtin.set_fact"]["snapshot_verdict"]), **known_to(evaluate, one, here)) == verdict
+        assert here["snapshot_method_used"] == method
+
+    @pytest.mark.parametrize(
+        ("known", "stopped"),
+        [
+            ({"snapshot_vm": "app01", "snapshot_agent_frozen": refused("No agent.")}, "Snapshot s1 was not taken: No agent."),
+            ({"snapshot_guest": WINDOWS, "snapshot_vm": "w", "snapshot_flushed": {"results": []}}, "was not taken: Windows has written"),
+            ({"snapshot_vm": "app01", "snapshot_agent_frozen": FROZEN}, ""),
+            ({"snapshot_vm": "app01", "snapshot_agent_frozen": refused("No."), "snapshot_quiesce": "auto"}, ""),
+        ],
+    )
+    def test_stops_the_role_where_it_has_to_be(self, evaluate: Evaluate, render: Render, known: dict[str, Any], stopped: str) -> None:
+        one = task(SNAPSHOT / "main.yml", "Stop if they have to be held still")
+        here = role(evaluate, {"snapshot_quiesce": "required", **known})
+        told = refusal(evaluate, render, one, snapshot_name="s1", **here)
+        assert stopped in told
+        assert bool(told) == bool(stopped)
+
+    def test_is_let_go_first_whoever_is_slower_to_answer(self) -> None:
+        order = positions(SNAPSHOT / "main.yml", "Take the snapshot", "Have the guest agent let go", "Let the file systems of the guest go")
+        assert order == sorted(order)
+
+    def test_lets_go_only_of_what_this_run_holds(self) -> None:
+        given = task(SNAPSHOT / "agent_thaw.yml", "Have the guest agent let")["crossvisor.san.vm_freeze"]
+        assert (given["state"], given["made_by"]) == ("thawed", "{{ snapshot_agent_frozen.made_by | default('') }}")
+
+
 class TestASnapshot:
     LUNS = tuple({"naa": f"naa-{one}", **row} for one, row in zip("abc", taken("svm1:v", "svm2:v", "svm2:w"), strict=True))
 
@@ -316,13 +468,22 @@ class TestASnapshot:
         assert order == sorted(order)
 
     @pytest.mark.parametrize(
-        ("verdict", "fresh", "said"), [("", [{"naa": "a"}], True), ("it does not answer", [{"naa": "a"}], False), ("", [], False)]
+        ("verdict", "flushed", "fresh", "said"),
+        [
+            ("", False, [{"naa": "a"}], "mine (file systems held still)"),
+            ("it does not answer", False, [{"naa": "a"}], ""),
+            ("", False, [], ""),
+            ("nothing holds it still", True, [{"naa": "a"}], "mine (file systems flushed)"),
+            ("nothing holds it still", True, [], ""),
+        ],
     )
     def test_is_said_to_be_of_file_systems_held_still_where_this_run_has_seen_that(
-        self, evaluate: Evaluate, verdict: str, fresh: list[dict[str, str]], said: bool
+        self, evaluate: Evaluate, render: Render, verdict: str, flushed: bool, fresh: list[dict[str, str]], said: str
     ) -> None:
         one = task(SNAPSHOT / "judge.yml", "Say in its comment")
-        assert evaluate(one["when"], snapshot_verdict=verdict, snapshot_fresh=fresh) is said
+        known = {"snapshot_is_flushed": flushed, "snapshot_is_frozen": not verdict, "snapshot_comment": "mine", **ROLE}
+        assert evaluate(one["when"], snapshot_verdict=verdict, snapshot_fresh=fresh, **known) is bool(said)
+        assert not said or render(one["crossvisor.san.lun_snapshot"]["comment"], snapshot_verdict=verdict, **known) == said
 
     def test_of_which_a_part_is_said_to_be_so_is_shown_whole(self, evaluate: Evaluate) -> None:
         one = task(SNAPSHOT / "judge.yml", "Show the comment as it is now")

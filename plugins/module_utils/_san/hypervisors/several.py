@@ -17,7 +17,7 @@ from itertools import chain
 from typing import TypeVar
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed, Refused
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Homes, Hypervisor
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, GuestAgent, Homes, Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     POWERED_OFF,
     UNREACHABLE,
@@ -171,6 +171,11 @@ class Several:
 
     def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         return _sum(member.plan_forget(own, name) for member, own in self._having(hosts))
+
+    def agent(self, vm: VirtualMachine) -> GuestAgent:
+        """That of the guest where it runs."""
+        first = self._homes[vm.id][0]
+        return first.hypervisor.agent(first.vm)
 
     def close(self) -> None:
         for hypervisor in self._opened.values():

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Homes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, GuestAgent, Homes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import attach, estate, hosts, machines, release, rescan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Nodes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
@@ -80,6 +81,12 @@ class HyperV:
 
     def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         return release.plan_forget(self._nodes, hosts, name)
+
+    def agent(self, vm: VirtualMachine) -> GuestAgent:
+        raise Refused(
+            f"VM {vm.name} cannot be held still by Hyper-V, which does so only for a checkpoint of the VM, and takes none of pass-through "
+            "disks: hold the file systems still from within its guest, or take the snapshot unfrozen."
+        )
 
     def close(self) -> None:
         self._nodes.close()

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Homes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, GuestAgent, Homes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import (
     attach,
     changing,
@@ -26,6 +26,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kv
     rescan,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.access import access_to
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.agent import KvmAgent
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     About,
@@ -101,6 +102,9 @@ class Kvm:
     def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         """As a release: once its devices are gone, Linux remembers nothing of a LUN, and what came back before it was unmapped goes too."""
         return self.plan_release(hosts, name)
+
+    def agent(self, vm: VirtualMachine) -> GuestAgent:
+        return KvmAgent(self._host, vm)
 
     def close(self) -> None:
         self._host.access.close()

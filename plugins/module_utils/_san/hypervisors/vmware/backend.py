@@ -13,8 +13,9 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Homes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, GuestAgent, Homes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import (
     attach,
     host_lun,
@@ -115,6 +116,12 @@ class VMware:
 
     def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         return release.plan_forget(self._session, hosts, name)
+
+    def agent(self, vm: VirtualMachine) -> GuestAgent:
+        raise Refused(
+            f"VM {vm.name} cannot be held still by vSphere, which does so only for a snapshot of the VM itself, and takes none of raw "
+            "disks in physical mode: hold the file systems still from within its guest, or take the snapshot unfrozen."
+        )
 
     def close(self) -> None:
         self._session.close()
