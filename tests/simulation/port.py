@@ -139,6 +139,14 @@ class Port:
         in_service = [host.name for host in listed if found[host.id] == DEVICE_OK]
         return Plan([NoticeLoss(self, listed, in_service, name), *(ForgetDevice(self, self.endpoint.host(host), name) for host in hosts)])
 
+    def disk_blocks(self, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[Any]:
+        """Not simulated: nothing that changes a LUN asks."""
+        raise NotImplementedError
+
+    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[Any]) -> list[str]:
+        """Not simulated: nothing that changes a LUN asks."""
+        raise NotImplementedError
+
     def close(self) -> None:
         """Log out; nobody waits for it."""
 

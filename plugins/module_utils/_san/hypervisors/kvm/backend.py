@@ -17,6 +17,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.at
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Homes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import (
     attach,
+    blocks,
     changing,
     estate,
     host_lun,
@@ -30,11 +31,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kv
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     About,
     Attachment,
+    BlockExtent,
     Controller,
+    DiskBlocks,
     Host,
     Inventory,
     ScsiDevice,
     Use,
+    VirtualDisk,
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
@@ -101,6 +105,12 @@ class Kvm:
     def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         """As a release: once its devices are gone, Linux remembers nothing of a LUN, and what came back before it was unmapped goes too."""
         return self.plan_release(hosts, name)
+
+    def disk_blocks(self, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[DiskBlocks]:
+        return blocks.disk_blocks(self._host, wanted)
+
+    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
+        return blocks.verify_blocks(self._host, vm, disk, extents)
 
     def close(self) -> None:
         self._host.access.close()
