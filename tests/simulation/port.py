@@ -143,6 +143,14 @@ class Port:
         """Not simulated."""
         raise Refused(f"VM {vm.name} has no agent")
 
+    def disk_blocks(self, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[Any]:
+        """Not simulated: nothing that changes a LUN asks."""
+        raise NotImplementedError
+
+    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[Any]) -> list[str]:
+        """Not simulated: nothing that changes a LUN asks."""
+        raise NotImplementedError
+
     def close(self) -> None:
         """Log out; nobody waits for it."""
 

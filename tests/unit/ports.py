@@ -24,13 +24,16 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base im
     WithdrawWish,
     nobody_to_ask,
 )
+from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses import passthrough
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, GuestAgent, Homes, Wanted
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     About,
     ArrayAbout,
     Attachment,
+    BlockExtent,
     Controller,
+    DiskBlocks,
     FileSystem,
     Host,
     Inventory,
@@ -103,6 +106,12 @@ class MemoryHypervisor:
     guest_agent: GuestAgent | None = None
     meanwhile: dict[int, Callable[[], None]] = field(default_factory=dict)
     """What somebody else does right before the n-th inventory is read."""
+    blocks: dict[tuple[str, str], DiskBlocks] = field(default_factory=dict)
+    """Names of a VM and its disk → where that lies; a LUN passed through is itself."""
+    blockless: str = "nobody knows where images lie"
+    same: str = "yes"
+    """What is told of each range that is compared."""
+    compared: list[BlockExtent] = field(default_factory=list)
 
     @property
     def decisions(self) -> int:
@@ -180,6 +189,14 @@ class MemoryHypervisor:
         if self.guest_agent is None:
             raise Refused(f"VM {vm.name} has no agent.")
         return self.guest_agent
+
+    def disk_blocks(self, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[DiskBlocks]:
+        self.calls.append(f"disk_blocks of {len(wanted)}")
+        return [self.blocks.get((vm.name, disk.label)) or passthrough.identity_or(disk, self.blockless) for vm, disk in wanted]
+
+    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
+        self.compared.extend(extents)
+        return [self.same] * len(extents)
 
     def close(self) -> None:
         self.calls.append("close")

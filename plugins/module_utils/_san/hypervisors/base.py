@@ -18,11 +18,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.connection imp
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     About,
     Attachment,
+    BlockExtent,
+    DiskBlocks,
     Host,
     Inventory,
     ScsiDevice,
     Slot,
     Use,
+    VirtualDisk,
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
@@ -221,6 +224,12 @@ class Hypervisor(Protocol):
 
     def agent(self, vm: VirtualMachine) -> GuestAgent:
         """Who holds the guest's file systems still. Raises `Refused`, with the reason, on a platform where nobody does for a LUN."""
+
+    def disk_blocks(self, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[DiskBlocks]:
+        """Where the bytes of each of these disks are on LUNs and host devices; what nobody can tell is a range with the reason."""
+
+    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
+        """Whether disk and device hold the same bytes in each of these ranges, both read now: `yes`, `no`, or why nobody can tell."""
 
     def close(self) -> None:
         """Log out. Never raises."""

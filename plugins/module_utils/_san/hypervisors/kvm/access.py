@@ -10,6 +10,7 @@ import contextlib
 import shlex
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +34,13 @@ _TARGET_SECONDS = 10.0
 """An iSCSI target that does not answer for so long is taken for gone."""
 _MOMENT = 1.0
 """Seconds for which what a host told of itself is taken for so, unless something was changed since."""
+
+
+_QUESTION = "a look at where files lie"
+_BY_PYTHON = (
+    "for python in python3 /usr/libexec/platform-python; do "
+    'command -v "$python" >/dev/null 2>&1 && exec "$python" -IS -c {}; done; echo there is no Python >&2; exit 1'
+)
 
 
 class HostAccess(Protocol):
@@ -61,6 +69,9 @@ class HostAccess(Protocol):
 
     def told(self, command: Sequence[str], patience: float) -> str:
         """What a command prints on the host that changes nothing there. Raises `RemoteError` or `Refused`."""
+
+    def ask(self, program: str, question: bytes, patience: float) -> bytes:
+        """What a program of Python's standard library prints there, run by the host's own Python. Raises `RemoteError` or `Refused`."""
 
     def close(self) -> None:
         """Leave nothing behind. Never raises."""
@@ -105,6 +116,9 @@ class ThisMachine:
 
     def told(self, command: Sequence[str], patience: float) -> str:
         return output(command, patience, f"{' '.join(command)} on the KVM host").decode("utf-8", "replace")
+
+    def ask(self, program: str, question: bytes, patience: float) -> bytes:
+        return output([sys.executable, "-IS", "-c", program], patience, f"{_QUESTION} on the KVM host", question)
 
     def close(self) -> None:
         pass
@@ -155,6 +169,9 @@ class OverSsh:
 
     def told(self, command: Sequence[str], patience: float) -> str:
         return self._ssh.run(shlex.join(command), " ".join(command), patience).decode("utf-8", "replace")
+
+    def ask(self, program: str, question: bytes, patience: float) -> bytes:
+        return self._ssh.run(_BY_PYTHON.format(shlex.quote(program)), _QUESTION, patience, question)
 
     def close(self) -> None:
         for copy in self._copies:
@@ -227,6 +244,12 @@ class OnlyLibvirt:
 
     def told(self, command: Sequence[str], patience: float) -> str:
         raise self._refused()
+
+    def ask(self, program: str, question: bytes, patience: float) -> bytes:
+        raise Refused(
+            f"Where files lie, the KVM host behind {self._uri.text} does not tell libvirt: reach it by qemu+ssh://, or run the task on the "
+            "host itself with hypervisor.uri=qemu:///system."
+        )
 
     def close(self) -> None:
         pass

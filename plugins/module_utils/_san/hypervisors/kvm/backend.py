@@ -17,6 +17,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.at
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, GuestAgent, Homes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import (
     attach,
+    blocks,
     changing,
     estate,
     host_lun,
@@ -31,11 +32,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kv
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     About,
     Attachment,
+    BlockExtent,
     Controller,
+    DiskBlocks,
     Host,
     Inventory,
     ScsiDevice,
     Use,
+    VirtualDisk,
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
@@ -105,6 +109,12 @@ class Kvm:
 
     def agent(self, vm: VirtualMachine) -> GuestAgent:
         return KvmAgent(self._host, vm)
+
+    def disk_blocks(self, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[DiskBlocks]:
+        return blocks.disk_blocks(self._host, wanted)
+
+    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
+        return blocks.verify_blocks(self._host, vm, disk, extents)
 
     def close(self) -> None:
         self._host.access.close()

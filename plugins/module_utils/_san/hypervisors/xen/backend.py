@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses import passthrough
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name
@@ -27,17 +28,23 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xe
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.changing import VmChange
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    PHYSICAL,
     About,
     Attachment,
+    BlockExtent,
+    DiskBlocks,
     Host,
     Inventory,
     ScsiDevice,
     Use,
+    VirtualDisk,
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.xapi import XapiSession
+
+_NO_BLOCKS = "where in its storage repository a disk lies XAPI does not tell; of a LUN that a repository hands on as it is, it is known"
 
 
 class Xen:
@@ -101,6 +108,16 @@ class Xen:
             f"VM {vm.name} cannot be held still by its pool, because XAPI has no such order: hold the file systems still from within its "
             "guest, or take the snapshot unfrozen."
         )
+
+    def disk_blocks(self, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[DiskBlocks]:
+        """A disk that is the one volume of a repository begins after what the repository keeps of itself."""
+        return [
+            passthrough.identity_or(disk, _NO_BLOCKS) if disk.mode == PHYSICAL else passthrough.untold(disk, _NO_BLOCKS)
+            for _vm, disk in wanted
+        ]
+
+    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
+        return [passthrough.NOTHING_TO_COMPARE] * len(extents)
 
     def close(self) -> None:
         self._session.close()
