@@ -47,7 +47,12 @@ def first(lab: SanLab) -> str:
     lab.host.run(STOP_MULTIPATHD)
     with ThreadPoolExecutor(1) as pool:
         attaching = pool.submit(lab.modules.succeed, "ptd_attach", lab.disk(naa))
-        eventually(lambda: len(host_view.ports(lab.host)) == len(ALIVE) or attaching.done(), SECONDS, "the host has not found four paths")
+        eventually(
+            lambda: host_view.disks(lab.host) == len(ALIVE) or attaching.done(),
+            SECONDS,
+            "the host has not found four paths",
+            host_view.PAUSE_SECONDS,
+        )
         assert not attaching.done(), attaching.result()
         lab.machines.pull(HOST, "b")
         lab.host.run(START_MULTIPATHD)
@@ -165,4 +170,5 @@ def _states(lab: SanLab, naa: str) -> list[str]:
 
 
 def _wait_for_paths(lab: SanLab, naa: str, states: list[str]) -> None:
-    eventually(lambda: _states(lab, naa) == states, PATHS_SECONDS, f"the paths of LUN {naa} on {HOST} are not {states}")
+    complaint = f"the paths of LUN {naa} on {HOST} are not {states}"
+    eventually(lambda: _states(lab, naa) == states, PATHS_SECONDS, complaint, host_view.PAUSE_SECONDS)
