@@ -213,10 +213,14 @@ class KvmSan:
 
     def _wait_for_ssh(self, names: Iterable[str], seconds: float) -> None:
         """Return when the machines answer by ssh, and know the time."""
-        for name in names:
+
+        def wait(name: str) -> None:
             shell = self.machine(name)
             eventually(shell.answers, seconds, f"ssh of {name} does not answer (see {self.directory / name}.console)")
             shell.run(["hwclock", "--hctosys", "--utc"])
+
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(wait, names))
 
     def _wait_for_status(self, name: str, status: str, seconds: float) -> None:
         def has_it() -> bool:

@@ -34,7 +34,12 @@ def test_a_vm_gets_its_lun_once_the_san_that_lost_its_power_meanwhile_is_back(kv
     host.run("systemctl stop multipathd.socket multipathd.service")
     with ThreadPoolExecutor(1) as pool:
         attaching = pool.submit(modules.succeed, "ptd_attach", _asked(kvm_san))
-        eventually(lambda: len(host_view.ports(host)) == 4 or attaching.done(), FOUND_SECONDS, "the host has not found four paths")
+        eventually(
+            lambda: host_view.disks(host) == 4 or attaching.done(),
+            FOUND_SECONDS,
+            "the host has not found four paths",
+            host_view.PAUSE_SECONDS,
+        )
         assert not attaching.done(), attaching.result()
         kvm_san.kill(SAN.name)
         kvm_san.boot(SAN.name)
@@ -43,7 +48,7 @@ def test_a_vm_gets_its_lun_once_the_san_that_lost_its_power_meanwhile_is_back(kv
         assert attaching.result()["changed"]
 
     assert _sources(host) == _sources(host, "--inactive") == [MAP]
-    eventually(lambda: _states(host) == ["active"] * 4, PATHS_SECONDS, f"the paths of {HOST.name} are not back")
+    eventually(lambda: _states(host) == ["active"] * 4, PATHS_SECONDS, f"the paths of {HOST.name} are not back", host_view.PAUSE_SECONDS)
     assert "paused" in host.run(f"timeout 60 virsh qemu-monitor-command {VM} --hmp 'info status'")
 
 

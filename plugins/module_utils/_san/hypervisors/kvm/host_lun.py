@@ -42,6 +42,18 @@ class Wait:
 _BY_THE_CLOCK = Wait()
 
 
+@dataclass(frozen=True)
+class _Obstacle:
+    """What keeps a LUN from being given to a VM for now."""
+
+    why: str
+    """The refusal, when it does not end."""
+    awaited: str
+    """Who is waited for, in a few words before the name of the LUN."""
+    seconds: float
+    """How long."""
+
+
 def devices(host: KvmHost, name: ScsiName) -> list[ScsiDevice]:
     """The LUN as the host sees it, and as the targets of its iscsi-direct pools show it; none of them raises because a target is silent."""
     own = host.storage(()).device_of(name)
@@ -125,36 +137,46 @@ def _link(host: KvmHost, name: ScsiName, single_path: str, wait: Wait) -> str:
     tree = host.tree()
     if tree is None:
         return _link_untold(host, name, single_path)
-    begun = since = wait.clock()
-    until = begun + deadline.left(max(wait.seconds, _MAP_SECONDS), f"a device of LUN {name}")
-    why = ""
-    try:
-        while True:
+    until = wait.clock() + deadline.left(max(wait.seconds, _MAP_SECONDS), f"a device of LUN {name}")
+    last, since = None, 0.0
+    while True:
+        try:
             tree, found = _asked(host, tree, name)
-            states = path_states.look(host, tree, found)
-            if not states.silent and (found.map or single_path == ALLOW or not found.expected) and found.is_linked(tree):
-                return found.link
-            why = states.why() if states.silent else _why_not(host.name, found, single_path)
-            since = wait.clock() if states.silent else since
-            if wait.clock() >= min(until, begun + wait.seconds if states.silent else since + _MAP_SECONDS):
-                raise Refused(why)
-            awaited = "have a path that does I/O to" if states.silent else "make, by multipathd and udev, the device of"
-            progress.tell(f"waiting for {host.name} to {awaited} LUN {name}")
-            wait.sleep(_POLL_SECONDS)
-            tree = host.tree() or tree
-    except TimedOut as over:
-        if why:
-            raise Refused(why) from over
-        raise
+            now = _obstacle(host, tree, found, single_path, wait.seconds)
+        except TimedOut as over:
+            if last is None:
+                raise
+            raise Refused(last.why) from over
+        if now is None:
+            return found.link
+        since = since if last and last.awaited == now.awaited else wait.clock()
+        if wait.clock() >= min(until, since + now.seconds):
+            raise Refused(now.why)
+        last = now
+        progress.tell(f"waiting for {now.awaited} LUN {name} on {host.name}")
+        wait.sleep(_POLL_SECONDS)
+
+
+def _obstacle(host: KvmHost, tree: Tree, found: Grouping, single_path: str, seconds: float) -> _Obstacle | None:
+    """Why a VM cannot be given the LUN right now, if it cannot; a path that does I/O may take so many seconds to come."""
+    mixed = _mixed(host.name, found)
+    if mixed:
+        return _Obstacle(mixed, "multipathd to part another LUN from", _MAP_SECONDS if found.daemon else 0)
+    states = path_states.look(host, tree, found)
+    if states.silent:
+        return _Obstacle(states.why(), "a path that does I/O to", seconds)
+    if (found.map or single_path == ALLOW or not found.expected) and found.is_linked(tree):
+        return None
+    return _Obstacle(_why_not(host.name, found, single_path), "multipathd and udev to make the device of", _MAP_SECONDS)
 
 
 def _asked(host: KvmHost, tree: Tree, name: ScsiName) -> tuple[Tree, Grouping]:
-    """How the host has the LUN, after each path that can answer was asked which LUN it is. Raises `Refused` when they are not one LUN."""
-    before = multipath.grouping(tree, name)
+    """How the host has the LUN, after each path that can answer was asked which LUN it is. Raises `Refused` when it is no more."""
+    before = multipath.grouping(host.tree() or tree, name)
     rescan.identify(host, [path for path in before.paths if path in before.alive or path in before.empty])
     tree = host.tree() or tree
     found = multipath.grouping(tree, name)
-    _refuse_mixed(host, found, [path for path in before.paths if tree.exists(f"{linux_devices.CLASS}/{path}")])
+    _refuse_given_away(host, tree, before, found)
     _refuse_unmapped(host, found)
     return tree, found
 
@@ -170,24 +192,29 @@ def _link_untold(host: KvmHost, name: ScsiName, single_path: str) -> str:
     return f"/dev/disk/by-id/{name.wwn}"
 
 
-def _refuse_mixed(host: KvmHost, found: Grouping, known: Sequence[str]) -> None:
-    """Raise `Refused` when the LUN is not behind the paths that it was known by, or paths of two LUNs are taken for one."""
-    name, where = found.name, host.name
-    if known and not found.paths:
+def _refuse_given_away(host: KvmHost, tree: Tree, before: Grouping, found: Grouping) -> None:
+    """Raise `Refused` when the paths by which the LUN was known are there, and none of them is the LUN."""
+    if not found.paths and any(tree.exists(f"{linux_devices.CLASS}/{path}") for path in before.paths):
         raise Refused(
-            f"The paths by which host {where} knew LUN {name} lead to another LUN by now, or do not answer, because its number was given "
-            "away on the array: map it to this host again, then run this task again."
+            f"The paths by which host {host.name} knew LUN {found.name} lead to another LUN by now, or do not answer, because its number "
+            "was given away on the array: map it to this host again, then run this task again."
         )
+
+
+def _mixed(where: str, found: Grouping) -> str:
+    """What is wrong where paths of two LUNs are taken for one, which multipathd may be about to sort out; empty where nothing is."""
+    name = found.name
     if found.strangers:
-        raise Refused(
+        return (
             f"Multipath device {found.map} of LUN {name} on host {where} has {', '.join(found.strangers)}, which is another LUN by now: "
             f"take it out there (multipathd del path {found.strangers[0]}), because writes to {found.map} would reach both."
         )
     if found.elsewhere:
-        raise Refused(
+        return (
             f"Host {where} has LUN {name} as a path of multipath device {found.elsewhere[0]}, which is of another LUN: the array has given "
             f"its number to this one, so let the host forget it first (multipath -f {found.elsewhere[0]}, and delete its paths)."
         )
+    return ""
 
 
 def _refuse_unmapped(host: KvmHost, found: Grouping) -> None:

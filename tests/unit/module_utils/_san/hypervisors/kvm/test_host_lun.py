@@ -176,6 +176,19 @@ def test_a_map_with_a_path_to_another_lun_is_not_given(host: KvmHost, tmp_path: 
         later(host, THIRD)
 
 
+def test_multipathd_has_time_to_part_two_luns_and_nobody_is_waited_for_who_does_not_run(host: KvmHost, tmp_path: Path) -> None:
+    renumbered(tmp_path, "7:0:1:1", THIRD)
+    plant(tmp_path, MULTIPATHD)
+
+    def parted() -> None:
+        (tmp_path / "sys/devices/virtual/block/dm-0/slaves/sdb").unlink()
+
+    assert later(host, NAME, lambda: None, parted).path == f"/dev/disk/by-id/dm-uuid-mpath-{NAME.wwid}"
+    (tmp_path / "proc/77/comm").unlink()
+    with pytest.raises(Refused, match=r"as a path of multipath device mpatha"):
+        later(host, THIRD, lambda: pytest.fail("nobody comes"))
+
+
 def test_where_nobody_can_tell_one_path_is_given_only_by_the_users_word() -> None:
     about = f"<block>/dev/sdc</block><drive_type>disk</drive_type><serial>{OTHER.wwid}</serial>"
     disk = f"<device><parent>scsi_7_0_0_2</parent><capability type='storage'>{about}</capability></device>"
