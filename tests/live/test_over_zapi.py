@@ -77,7 +77,6 @@ def test_all_modules_that_ask_an_array_ask_it_over_zapi(old: Lab, modules: Modul
 
 
 SPARE = {"naa": world.naa_at("/vol/vol_dev/spare")}
-SHARED = {"naa": world.naa_at("/vol/vol_prod/shared_rdm")}
 CLONE = {"svm": "svm_san", "volume": "vol_dev", "os_type": "vmware", "initiators": ["iqn.1998-01.com.example:none"]}
 TAKE = {"luns": [SPARE], "name": "s1"}
 
@@ -88,7 +87,6 @@ TAKE = {"luns": [SPARE], "name": "s1"}
         ("lun_snapshot_info", {"luns": [SPARE], "array": {"password": "wrong"}}, ("refuses user admin", "over ontapi")),
         ("lun_snapshot_info", {"luns": [SPARE], "array": {"ca_path": None}}, ("certificate of 127.0.0.1:", "is not trusted")),
         ("lun_snapshot", {**TAKE, "expires": "7d"}, ("is asked over ZAPI", "leave the expiry of s1 out", "array.type=ontap")),
-        ("lun_snapshot", {"luns": [SPARE, SHARED], "name": "s1"}, ("offers no consistency groups", "each=true")),
         ("lun_snapshot", {**TAKE, "name": "s2", "from_name": "none"}, ("There is no snapshot none of volume svm_san:vol_dev",)),
         ("lun_snapshot", {**TAKE, "name": "busy", "state": "absent"}, ("Snapshot busy of volume", "is needed by volume_clone")),
         ("lun_snapshot", {**TAKE, "name": "none", "state": "restored"}, ("There is no snapshot none of volume svm_san:vol_dev",)),
