@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.lab import world
 from tests.live.lab import ARRAY, HYPERVISOR, Lab
 from tests.live.modules import ModuleRunner
 from tests.live.test_playbooks import DISK, PROVISION, REMOVE, commands, play
@@ -73,6 +74,51 @@ def test_all_modules_that_ask_an_array_ask_it_over_zapi(old: Lab, modules: Modul
     assert modules.succeed("ptd_attach", {**attach, "state": "forgotten"})["changed"]
     assert old.state() == before
     assert interfaces(old) == {"ZAPI"}
+
+
+SPARE = {"naa": world.naa_at("/vol/vol_dev/spare")}
+CLONE = {"svm": "svm_san", "volume": "vol_dev", "os_type": "vmware", "initiators": ["iqn.1998-01.com.example:none"]}
+TAKE = {"luns": [SPARE], "name": "s1"}
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "says"),
+    [
+        ("lun_snapshot_info", {"luns": [SPARE], "array": {"password": "wrong"}}, ("refuses user admin", "over ontapi")),
+        ("lun_snapshot_info", {"luns": [SPARE], "array": {"ca_path": None}}, ("certificate of 127.0.0.1:", "is not trusted")),
+        ("lun_snapshot", {**TAKE, "expires": "7d"}, ("is asked over ZAPI", "leave the expiry of s1 out", "array.type=ontap")),
+        ("lun_snapshot", {**TAKE, "name": "s2", "from_name": "none"}, ("There is no snapshot none of volume svm_san:vol_dev",)),
+        ("lun_snapshot", {**TAKE, "name": "busy", "state": "absent"}, ("Snapshot busy of volume", "is needed by volume_clone")),
+        ("lun_snapshot", {**TAKE, "name": "none", "state": "restored"}, ("There is no snapshot none of volume svm_san:vol_dev",)),
+        ("lun_provision", {**CLONE, "name": "new", "clone_of": {"lun": "none", "snapshot": "busy"}}, ("holds no LUN none",)),
+        ("lun_provision", {**CLONE, "name": "spare", "clone_of": {"lun": "other", "snapshot": "busy"}}, ("is no clone that",)),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_told_in_one_sentence_and_changes_nothing(
+    old: Lab, modules: ModuleRunner, module: str, options: dict[str, Any], says: tuple[str, ...]
+) -> None:
+    array = {**old.array, "type": "ontap_zapi"}
+    modules.succeed("lun_snapshot", {"array": array, "luns": [SPARE], "name": "busy"})
+    old._ask(ARRAY, "POST", "/faults", {"owner": {"volume": "vol_dev", "snapshot": "busy", "owner": "volume_clone"}})
+    before = old.state()
+    asked = {"array": {**array, **options.get("array", {})}, "hypervisor": old.hypervisor}
+    given = {name: value for name, value in asked.items() if name == "array" or module != "lun_snapshot_info"}
+    said = modules.fail(module, {**options, **given})
+    assert all(part in said for part in says), said
+    assert old.state() == before
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("/interface?name=zapi&state=off", ("does not serve ZAPI", "vserver services web modify -name ontapi -enabled true")),
+        ("/account?denied=snapshot-create", ("may not call snapshot-create", "security login role")),
+    ],
+)
+def test_what_the_array_does_not_let_do_is_told_with_the_way_out(old: Lab, modules: ModuleRunner, path: str, says: tuple[str, ...]) -> None:
+    old._ask(ARRAY, "POST", path)
+    said = modules.fail("lun_snapshot", {**TAKE, "array": {**old.array, "type": "ontap_zapi"}, "hypervisor": old.hypervisor})
+    assert all(part in said for part in says), said
 
 
 def test_a_disk_comes_and_goes_by_the_playbooks(old: Lab, tmp_path: Path) -> None:

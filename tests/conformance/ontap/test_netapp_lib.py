@@ -123,6 +123,21 @@ def test_a_lun_that_is_made_of_one_in_a_snapshot(server: NaServer) -> None:
         call(server, "lun-destroy", path=path)
 
 
+def test_snapshots_of_two_volumes_at_one_moment(server: NaServer) -> None:
+    start = NaElement.create_node_with_children("cg-start", snapshot="both", timeout="relaxed")
+    volumes = NaElement("volumes")
+    for name in ("vol_prod", "vol_dev"):
+        volumes.add_new_child("volume-name", name)
+    start.add_child_elem(volumes)
+    number = server.invoke_successfully(start, enable_tunneling=True).get_child_content("cg-id")
+    call(server, "cg-commit", cg_id=number)
+    assert refused(server, "cg-commit", cg_id=number) == "13115"
+    first, second = records(server, "snapshot-get-iter", query={"snapshot-info": {"name": "both"}})
+    assert first["access-time"] == second["access-time"]
+    for name in ("vol_prod", "vol_dev"):
+        call(server, "snapshot-delete", volume=name, snapshot="both")
+
+
 def test_pages_are_followed(server: NaServer, array: Running) -> None:
     luns = next(svm for svm in world.build()["array"]["svms"] if svm["name"] == "svm_san")
     element = NaElement("lun-get-iter")

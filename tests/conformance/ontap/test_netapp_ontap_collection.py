@@ -103,6 +103,7 @@ def test_snapshots_of_a_volume_and_of_a_group(environment: dict[str, str], array
 
 
 def test_snapshots_of_a_volume_over_zapi(environment: dict[str, str], array: Running) -> None:
+    """Its module for several volumes refuses itself over ZAPI, for an option that it sets by default."""
     assert play(environment, SNAPSHOTS, use_rest="never")[0]["changed"] == 1
     assert play(environment, SNAPSHOTS, use_rest="never")[0]["changed"] == 0
     stats, tasks = play(environment, SNAPSHOTS, use_rest="never", snapshot="renamed", from_name="conformance", comment="changed")

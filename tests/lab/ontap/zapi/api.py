@@ -424,6 +424,12 @@ CHANGES: Mapping[str, Change] = {
         frozenset({"query", "attributes"}),
         snapshots.modify,
     ),
+    "cg-start": Change(
+        {"snapshot": str, "timeout": str, "user-timeout": int, "volumes": ElementTree.Element, "snapmirror-label": str},
+        frozenset({"snapshot", "volumes"}),
+        snapshots.start_together,
+    ),
+    "cg-commit": Change({"cg-id": int}, frozenset({"cg-id"}), snapshots.commit_together),
     "snapshot-restore-file": Change(
         {
             **_LUN_PATH, "snapshot": str, "volume": str, "restore-path": str, **_FORCE, "space-efficient-split-disabled": bool,

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 from tests.lab.ontap import operations, snapshots
 from tests.lab.ontap.errors import OntapError
-from tests.lab.ontap.state import Array, Lun, Snapshot, Svm, Volume
+from tests.lab.ontap.state import Array, Lun, Snapshot, Svm, Volume, now
 from tests.lab.ontap.zapi.envelope import local
 from tests.lab.ontap.zapi.errors import (
     CLONE_EXISTS,
@@ -26,6 +26,7 @@ from tests.lab.ontap.zapi.errors import (
     NO_SUCH_SNAPSHOT,
     NO_SUCH_VOLUME,
     SNAPSHOT_BUSY,
+    SNAPSHOT_EXISTS,
     VOLUME_OFFLINE,
     ZapiError,
 )
@@ -34,6 +35,7 @@ from tests.lab.ontap.zapi.records import SNAPSHOT_INFO, moment
 Values = Mapping[str, Any]
 Record = Mapping[str, Any]
 
+FENCES = ("urgent", "medium", "relaxed")
 _KEYS = frozenset({"name", "vserver", "volume", "snapshot-instance-uuid"})
 _MODIFIABLE = frozenset({"comment", "snapmirror-label"})
 """The text of the schema names the label alone; NetApp's PowerShell Toolkit (Set-NcSnapshot) and `netapp.ontap` set the comment too."""
@@ -99,6 +101,34 @@ def delete(array: Array, svm: Svm, values: Values) -> None:
             f'Snapshot copy "{one.name}" of volume "{volume.name}" on Vserver "{svm.name}" has not expired or is locked. Use the "snapshot '
             'show -fields owners, expiry-time" command to view the expiry and lock status of the Snapshot copy.',
         ) from error
+
+
+def start_together(array: Array, svm: Svm, values: Values) -> Record:
+    """Hold the writes to volumes back, to take snapshots of them under one name by `commit_together`; that there is none of it: belief."""
+    if values.get("timeout", "medium") not in FENCES or {"timeout", "user-timeout"} <= set(values):
+        raise ZapiError(INVALID_INPUT, "A fence is urgent, medium or relaxed, or has a user-timeout.")
+    names = [child.text or "" for child in values["volumes"] if local(child) == "volume-name"]
+    if not names or len(names) != len(values["volumes"]):
+        raise ZapiError(INVALID_INPUT, '"volumes" of "cg-start" is a list of "volume-name".')
+    volumes = [_volume(svm, {"volume": name}) for name in names]
+    for volume in volumes:
+        if any(one.name == values["snapshot"] for one in volume.snapshots):
+            raise ZapiError(SNAPSHOT_EXISTS, f'Snapshot copy "{values["snapshot"]}" of volume "{volume.name}" already exists')
+    array.fences.append((volumes, values["snapshot"], values.get("snapmirror-label", "")))
+    return {"cg-id": len(array.fences)}
+
+
+def commit_together(array: Array, _svm: Svm, values: Values) -> None:
+    """Take the snapshots of a fence, once."""
+    number = values["cg-id"] - 1
+    fence = array.fences[number] if 0 <= number < len(array.fences) else None
+    if fence is None:
+        raise ZapiError(INVALID_INPUT, f"There is no consistency group operation {values['cg-id']}.")
+    volumes, name, label = fence
+    array.fences[number] = None
+    moment = now()
+    for volume in volumes:
+        snapshots.create(array, volume.uuid, {"name": name, "snapmirror_label": label}).created = moment
 
 
 def modify(array: Array, svm: Svm, values: Values) -> Record:

@@ -105,8 +105,8 @@ def _groups(array: Transport, svm: str) -> list[ConsistencyGroup]:
         if error.fault is not Fault.NO_SUCH_CALL:
             raise
         raise Refused(
-            f"Array {array.connection} offers no consistency groups, which ONTAP has by REST from 9.10.1 on, so that no snapshot of "
-            f"several volumes can be taken at one moment: {_each()}."
+            f"Array {array.connection} has no consistency groups, which ONTAP has from 9.10.1 on, so that no snapshot of several volumes "
+            f"can be taken at one moment: {_each()}."
         ) from error
 
 

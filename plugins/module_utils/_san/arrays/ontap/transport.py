@@ -94,7 +94,7 @@ class Transport(Protocol):
     def consistency_groups(self, svm: str, name: str = "") -> list[ConsistencyGroup]:
         """The consistency groups of an SVM, or of all where it is empty, of this name or of any, without what they have taken.
 
-        Raises `OntapRefusal` with `NO_SUCH_CALL` where array or interface has none, as do all calls that are about groups.
+        Where the interface keeps none, those that this session has made.
         """
 
     def taken_by(self, group: ConsistencyGroup) -> list[Taken]:

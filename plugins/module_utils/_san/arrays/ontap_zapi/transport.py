@@ -17,16 +17,16 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base im
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import Group
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import StoredLun, lun_path
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.mirrors import Mirror
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.volumes import Place, text_of
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.volumes import ConsistencyGroup, Place, Taken, text_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi import clones, codes, lookup, mirrors, snapshots
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.client import ZapiClient
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.without_groups import WithoutGroups
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.consistency import Groups
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, OutcomeUnknown
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping, Snapshot, Target, Volume
 
 
-class ZapiTransport(WithoutGroups):
+class ZapiTransport:
     """One session. Changes are over when they are answered, so that their timeout is the request's."""
 
     keeps_remarks = False
@@ -34,6 +34,7 @@ class ZapiTransport(WithoutGroups):
 
     def __init__(self, client: ZapiClient) -> None:
         self.client = client
+        self._groups = Groups(client)
 
     @property
     def connection(self) -> Connection:
@@ -180,6 +181,25 @@ class ZapiTransport(WithoutGroups):
 
     def delete_snapshot(self, place: Place, snapshot_id: str, timeout: float) -> None:
         snapshots.delete(self.client, place, snapshot_id)
+
+    def consistency_groups(self, svm: str, name: str = "") -> list[ConsistencyGroup]:
+        """Those that this session has made: ZAPI tells none."""
+        return self._groups.known(svm, name)
+
+    def taken_by(self, group: ConsistencyGroup) -> list[Taken]:
+        return self._groups.taken_by(group)
+
+    def make_consistency_group(self, svm: str, name: str, volumes: Sequence[str], timeout: float) -> None:
+        self._groups.make(svm, name, volumes)
+
+    def take_together(self, group: ConsistencyGroup, name: str, texts: Mapping[str, str], timeout: float) -> None:
+        self._groups.take(group, name, texts)
+
+    def delete_together(self, group: ConsistencyGroup, taken: Taken, timeout: float) -> None:
+        self._groups.delete(group, taken)
+
+    def forget_consistency_group(self, group: ConsistencyGroup, timeout: float) -> None:
+        self._groups.forget(group)
 
     def _describe_again(self, place: Place, snapshot: Snapshot, kept: Collection[str]) -> None:
         """Set what was kept with a snapshot that has still its name; why it could not be renamed stays the failure that is told."""

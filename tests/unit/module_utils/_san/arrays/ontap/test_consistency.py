@@ -90,7 +90,7 @@ def test_luns_of_several_svms_are_of_no_one_moment(bench: BenchInPlace) -> None:
 
 def test_an_array_without_groups_takes_only_each_on_its_own(bench: BenchInPlace) -> None:
     bench.fail(r"GET .*/consistency-groups", {"error": {"code": 3, "message": "API not found"}})
-    with pytest.raises(Refused, match=r"offers no consistency groups, which ONTAP has by REST from 9.10.1 on.*each=true"):
+    with pytest.raises(Refused, match=r"has no consistency groups, which ONTAP has from 9.10.1 on.*each=true"):
         take(bench, A, B)
     outcome, found = take(bench, A, B, each=True)
     assert outcome.actions == ["take snapshot s1 of volume svm_san:vol_prod", "take snapshot s1 of volume svm_san:vol_dev"]

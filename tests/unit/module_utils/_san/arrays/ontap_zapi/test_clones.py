@@ -89,6 +89,27 @@ def test_what_somebody_has_mapped_stays_whatever_its_name_is(snapped: BenchInPla
     assert paths(snapped) == [LEFT]
 
 
+def test_what_somebody_maps_at_that_moment_stays_too(snapped: BenchInPlace) -> None:
+    snapped.lun(LEFT)
+    snapped.igroup("theirs", ("iqn.1998-01.com.example:theirs",))
+    snapped.meanwhile("ZAPI lun-destroy", lambda: snapped.map(LEFT, "theirs", 0))
+    with pytest.raises(StepFailed, match="is mapped"):
+        snapped.provision(clone())
+    assert paths(snapped) == [LEFT]
+
+
+def test_one_that_never_shows_is_told_and_goes_with_the_next_run(snapped: BenchInPlace) -> None:
+    snapped.server.control("POST", "/faults", {"hide_luns": 1000})
+    with pytest.raises(StepFailed, match=r"\.crossvisor_[0-9a-f]{16} was made and is not there: look at the array's event log"):
+        snapped.provision(clone())
+
+
+def test_one_whose_making_was_not_answered_and_that_is_not_there_is_told_by_that(snapped: BenchInPlace) -> None:
+    snapped.fail(STEPS[0], DROPPED_BEFORE)
+    with pytest.raises(StepFailed, match="was lost before the answer to clone-create came"):
+        snapped.provision(clone())
+
+
 def test_one_that_cannot_be_taken_back_is_not_the_failure_that_is_told(snapped: BenchInPlace) -> None:
     snapped.fail("ZAPI lun-move", NO_INTERFACE)
     snapped.fail("ZAPI lun-destroy", {"status": 404})

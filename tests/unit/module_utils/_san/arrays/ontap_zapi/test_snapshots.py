@@ -61,6 +61,13 @@ class TestALook:
         (one,) = bench.backend().snapshots([A])
         assert one.owners == owners
 
+    def test_tells_what_little_the_array_says(self, bench: BenchInPlace) -> None:
+        bench.fail("ZAPI snapshot-get-iter", listed(""))
+        (one,) = bench.backend().snapshots([A])
+        assert (one.state, one.size_bytes, one.created, one.expires, one.owners) == ("", 0, "", "", ())
+        bench.fail("ZAPI snapshot-get-iter", listed("<state>partial</state>"))
+        assert [found.state for found in bench.backend().snapshots([A])] == ["partial"]
+
     def test_tells_times_as_they_are_written_elsewhere(self, bench: BenchInPlace) -> None:
         bench.fail(
             "ZAPI snapshot-get-iter", listed("<access-time>1767225600</access-time><expiry-time>3786912000</expiry-time><total>2</total>")
@@ -120,7 +127,7 @@ class TestAChange:
         [
             (
                 f"<num-succeeded>0</num-succeeded><failure-list>{FAILURE}</failure-list>",
-                r"The volume moves \(array .*, error 13001\)",
+                r": The volume moves \(array .*, error 13001\)\.",
             ),
             ("<num-succeeded>0</num-succeeded>", "The snapshot of volume svm_san:vol_prod is not there any more"),
             ("", "The snapshot of volume svm_san:vol_prod is not there any more"),
