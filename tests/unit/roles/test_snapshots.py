@@ -41,7 +41,11 @@ def task(file: Path, name: str) -> dict[str, Any]:
 
 
 def positions(file: Path, *names: str) -> list[int]:
-    there = [one["name"] for one in walk(yaml.safe_load(file.read_text()))]
+    return positions_of(yaml.safe_load(file.read_text()), *names)
+
+
+def positions_of(tasks: list[dict[str, Any]], *names: str) -> list[int]:
+    there = [one["name"] for one in walk(tasks)]
     return [next(place for place, one in enumerate(there) if one.startswith(name)) for name in names]
 
 
@@ -253,13 +257,29 @@ class TestAVerification:
             ({"rc": 0, "stdout": "fine"}, ""),
             ({"rc": 2, "stdout": "bad", "stderr": "sum"}, "was not verified, the command ended with 2: bad sum"),
             ({"unreachable": True, "msg": "No route."}, "was not verified, because its command did not run: No route."),
+            ({"skipped": True}, ""),
         ],
     )
     def test_tells_the_verdict_or_why_there_is_none(self, evaluate: Evaluate, render: Render, said: dict[str, Any], told: str) -> None:
         (play,) = yaml.safe_load(VERIFY.read_text())
         one = next(one for one in walk(play["tasks"]) if one["name"] == "Tell the verdict")
         known = {"verify_snapshot_said": said, "verify_snapshot_output": said.get("stdout", ""), "snapshot": "s1", "lun": "data"}
+        known["verify_command"] = "" if "skipped" in said else "fsck"
+        known["verify_snapshot_rc"] = evaluate(expression(play["vars"]["verify_snapshot_rc"]), **known)
         assert refusal(evaluate, render, one, **known).removeprefix("Snapshot s1 of LUN data ").strip() == told
+
+    @pytest.mark.parametrize(
+        ("given", "goes_on"),
+        [({}, False), ({"verify_command": "fsck"}, True), ({"verify_tasks": "/t.yml"}, True), ({"verify_tasks": ""}, False)],
+    )
+    def test_wants_a_command_or_a_file_of_tasks_before_anything_is_connected(
+        self, evaluate: Evaluate, given: dict[str, str], goes_on: bool
+    ) -> None:
+        (play,) = yaml.safe_load(VERIFY.read_text())
+        one = next(one for one in walk(play["tasks"]) if one["name"] == "Stop if nobody has said how to verify it")
+        assert evaluate(one["ansible.builtin.assert"]["that"], **given) is goes_on
+        order = positions_of(play["tasks"], "Stop if nobody", "Connect the snapshot", "Run the tasks", "Run the command", "Disconnect")
+        assert order == sorted(order)
 
     def test_disconnects_although_the_guest_went_away(self) -> None:
         (play,) = yaml.safe_load(VERIFY.read_text())
