@@ -710,7 +710,7 @@ class TestAVolumeGroupOfASnapshot:
         self, evaluate: Evaluate, render: Render, volumes: list[tuple[str, str]], lv: str, told: str
     ) -> None:
         parts = [{"number": 0, "device": "/dev/sdc", "signatures": ["LVM2_member"]}]
-        parts += [{"number": name, "device": f"/dev/data/{name}", "signatures": [kind]} for name, kind in volumes]  # type: ignore[misc]
+        parts += [{"number": name, "device": f"/dev/data/{name}", "signatures": [kind]} for name, kind in volumes]
         known = connecting(
             evaluate,
             provision_result={"lun": {"naa": NAA}},
