@@ -262,3 +262,62 @@ def test_a_hypervisor_that_does_not_answer_leaves_the_process_trying(scene: Scen
 
     Stillness(log_in, "app", 15, sleep=lambda _seconds: None)._let_go_later("mark", 30)
     assert len(tried) == 60
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+@dataclass
+class Mortal(PlayedAgent):
+    """An agent that sees whoever asks it die right before its n-th order is carried out, or right after."""
+
+    orders: int = 0
+    last: int = 0
+    after: bool = False
+
+    def _carried_out(self, order: Callable[[], int | None]) -> int:
+        self.orders += 1
+        if self.orders == self.last and not self.after:
+            raise Killed
+        count = order()
+        if self.orders == self.last:
+            raise Killed
+        return count or 0
+
+    def freeze(self, mounts: Sequence[str], seconds: float) -> int:
+        return self._carried_out(lambda: super(Mortal, self).freeze(mounts, seconds))
+
+    def thaw(self, seconds: float) -> int:
+        return self._carried_out(lambda: super(Mortal, self).thaw(seconds))
+
+    def note(self, note: FreezeNote) -> None:
+        self._carried_out(lambda: super(Mortal, self).note(note))
+
+    def forget(self) -> None:
+        self._carried_out(super().forget)
+
+
+def held_and_released(stillness: Stillness) -> Released:
+    return stillness.thaw(stillness.freeze([NAME], 30).mark)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before it is done", "after it was done"])
+@pytest.mark.parametrize("last", range(1, 6))
+@pytest.mark.parametrize("who", ["the next run", "the process that thaws"])
+def test_a_run_that_is_killed_at_any_order_leaves_nothing_frozen(last: int, after: bool, who: str) -> None:
+    scene = Scene(Mortal(last=last, after=after))
+    with pytest.raises(Killed):
+        held_and_released(scene.stillness)
+    for work in scene.later if who == "the process that thaws" else [scene.stillness.thaw]:
+        work()
+    assert scene.agent.frozen == []
+    scene.stillness.thaw()
+    assert held_and_released(scene.stillness) == Released(changed=True, held=True)
+    assert (scene.agent.frozen, scene.agent.kept) == ([], None)
+
+
+def test_a_run_gives_no_more_orders_than_these() -> None:
+    agent = Mortal()
+    held_and_released(Scene(agent).stillness)
+    assert agent.orders == 5
