@@ -74,6 +74,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+lines:
+  description: The same for people, a sentence for each of RV(owners).
+  returned: success
+  type: list
+  elements: str
 owners:
   description: A row for each owner of each block, and one for a block that has none.
   returned: success
@@ -184,7 +189,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime
 from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays, hypervisors
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_owners import Question, owners
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_owners import Question, in_words, owners
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.where import Where
 
 
@@ -206,7 +211,7 @@ def main() -> None:
         question = Question(Where(naa=asked["naa"], lun_path=asked["lun_path"]), asked["lbas"], asked["block_size"] or 0)
         with closing(hypervisors.open_hypervisor(module)) as hypervisor:
             found = owners(hypervisor, arrays.array_sources(module), question)
-        return {"owners": found.rows, "warnings": found.warnings}
+        return {"owners": found.rows, "lines": [in_words(row) for row in found.rows], "warnings": found.warnings}
 
     runtime.run(module, read, large=["owners"])
 

@@ -27,6 +27,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.stora
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.where import Where
 
 OWNED, IN_IMAGE, NOBODY, CANNOT_TELL = "owned", "in_image", "nobody", "cannot_tell"
+_VERDICTS = {NOBODY: "is nobody's", CANNOT_TELL: "may be anybody's"}
 _NOT_OF_THE_DISK = "in the image's file, but in no block of the disk as it is now: the image's own data, a snapshot, or free space"
 _MOST_NAMED = 10
 _HEAD = 65536
@@ -82,6 +83,21 @@ def owners(hypervisor: Hypervisor, arrays: Sequence[ArraySource], question: Ques
     return Found(rows, list(dict.fromkeys(warnings)))
 
 
+def in_words(row: Row) -> str:
+    """A row as a sentence for people."""
+    place = f" ({row['svm']}:{row['lun_path']})" if row["lun_path"] else ""
+    block = f"Block {row['lba']} of LUN naa.{row['naa']}{place}"
+    reason = f": {row['reason']}" if row["reason"] else ""
+    if row["status"] not in (OWNED, IN_IMAGE):
+        return f"{block} {_VERDICTS[row['status']]}{reason}."
+    file = f", in {row['file']} at byte {row['file_offset']}" if row["file"] else ""
+    disk = f"disk {row['disk']} of VM {row['vm_name']}"
+    if row["status"] == IN_IMAGE:
+        return f"{block} belongs to {disk}{file}{reason}."
+    partition = f", partition {row['partition']} at byte {row['partition_offset']}" if row["partition"] else ""
+    return f"{block} is byte {row['virtual_offset']} of {disk} ({row['state']}){partition}{file}{reason}."
+
+
 def _lun(inventory: Inventory, arrays: Sequence[ArraySource], where: Where) -> tuple[Resources, ArrayView, Resource]:
     """The LUN that was named, as one array has it. Raises `NotFound` or `Ambiguous`."""
     if not where.by_storage:
@@ -131,10 +147,7 @@ def _of_block(hypervisor: Hypervisor, found: Sequence[_Candidate], name: ScsiNam
         owned = {extent.file for extent, _ahead in parts}
         for extent, ahead in _meeting(one.told.files, name, start, length):
             if extent.file not in owned:
-                reason = (
-                    "in the file of the image, but in no block of the disk as it is now: the image's own data, a snapshot, or free space"
-                )
-                yield {**_of_disk(one), "status": IN_IMAGE, **_in_file(extent, ahead), "reason": reason}
+                yield {**_of_disk(one), "status": IN_IMAGE, **_in_file(extent, ahead), "reason": _NOT_OF_THE_DISK}
 
 
 def _meeting(extents: Sequence[BlockExtent], name: ScsiName, start: int, length: int) -> Iterator[tuple[BlockExtent, int]]:

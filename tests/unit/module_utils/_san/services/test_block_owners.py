@@ -27,7 +27,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_owners import Question, owners
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_owners import Question, in_words, owners
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.where import Where
 from tests.unit.module_utils._san.block_addresses.test_partitions import mbr
 from tests.unit.ports import NAME, OTHER, MemoryArray, MemoryHypervisor, lun
@@ -188,3 +188,14 @@ def test_a_warning_of_a_map_is_one_of_the_answer() -> None:
     told = {("app", "vda"): replace(MAP, warnings=["VM app runs."])}
     sources = [ArraySource("ontap.example.com", lambda: MemoryArray(lun(NAME)))]
     assert owners(there(IMAGE, blocks=told), sources, Question(Where(naa=str(NAME)), [0])).warnings == ["VM app runs."]
+
+
+def test_a_row_is_a_sentence_for_people() -> None:
+    told = there(IMAGE, blocks={("app", "vda"): MAP}, written={("app", "vda"): mbr((0x83, 1024, 8192))})
+    block_of = f"of LUN {NAME} (svm1:{lun(NAME).path})"
+    owned, in_image, nobodys = (in_words(row) for row in of(told, block(9 * MIB), block(7 * MIB), block(100 * MIB)))
+    assert owned == (
+        f"Block 18432 {block_of} is byte 1048576 of disk vda of VM app (data), partition 1 at byte 524288, in /srv/a at byte 2097152."
+    )
+    assert in_image.startswith(f"Block 14336 {block_of} belongs to disk vda of VM app, in /srv/a at byte 0: in the image's file, but")
+    assert nobodys.startswith(f"Block 204800 {block_of} is nobody's: in the image of no VM; the LUN holds /srv")
