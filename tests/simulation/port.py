@@ -151,6 +151,10 @@ class Port:
         """Not simulated: nothing that changes a LUN asks."""
         raise NotImplementedError
 
+    def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
+        """Not simulated: nothing that changes a LUN asks."""
+        raise NotImplementedError
+
     def close(self) -> None:
         """Log out; nobody waits for it."""
 

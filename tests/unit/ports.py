@@ -108,6 +108,8 @@ class MemoryHypervisor:
     """What somebody else does right before the n-th inventory is read."""
     blocks: dict[tuple[str, str], DiskBlocks] = field(default_factory=dict)
     """Names of a VM and its disk → where that lies; a LUN passed through is itself."""
+    written: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    """Names of a VM and its disk → what the guest has written there."""
     blockless: str = "nobody knows where images lie"
     same: str = "yes"
     """What is told of each range that is compared."""
@@ -197,6 +199,10 @@ class MemoryHypervisor:
     def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
         self.compared.extend(extents)
         return [self.same] * len(extents)
+
+    def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
+        self.calls.append("read_disk")
+        return self.written.get((vm.name, disk.label), b"")[offset : offset + length]
 
     def close(self) -> None:
         self.calls.append("close")

@@ -231,6 +231,9 @@ class Hypervisor(Protocol):
     def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
         """Whether disk and device hold the same bytes in each of these ranges, both read now: `yes`, `no`, or why nobody can tell."""
 
+    def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
+        """What the guest has written on a few sectors of its disk, such as its partition table; nothing where nobody can read that."""
+
     def close(self) -> None:
         """Log out. Never raises."""
 

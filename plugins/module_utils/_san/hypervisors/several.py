@@ -192,6 +192,9 @@ class Several:
     def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
         return self._homes[vm.id][0].hypervisor.verify_blocks(vm, disk, extents)
 
+    def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
+        return self._homes[vm.id][0].hypervisor.read_disk(vm, disk, offset, length)
+
     def close(self) -> None:
         for hypervisor in self._opened.values():
             hypervisor.close()

@@ -38,8 +38,8 @@ _ALIGNED = 4096
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
-    """What is known of `images` (path and format each), of `files`, and whether `reads` (image and device side) hold the same bytes."""
-    facts: dict[str, Any] = {"images": {}, "files": {}, "devices": {}, "same": []}
+    """What is known of `images` (path and format each) and `files`, whether `reads` (image, device) hold the same bytes, and `sectors`."""
+    facts: dict[str, Any] = {"images": {}, "files": {}, "devices": {}, "same": [], "sectors": []}
     for path, kind in question.get("images", []):
         facts["images"][path] = _image(path, kind)
     files = [*question.get("files", []), *(name for image in facts["images"].values() for name in _files_of(image))]
@@ -48,6 +48,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     for told in facts["files"].values():
         told["changed"] = _stamp(told["path"]) != told["stamp"]
     facts["same"] = [_same(*read) for read in question.get("reads", [])]
+    facts["sectors"] = [_sectors(*place) for place in question.get("sectors", [])]
     return facts
 
 
@@ -226,12 +227,21 @@ def _bytes(path: str) -> bytes:
 def _same(path: str, kind: str, start: int, length: int, device: str, offset: int) -> str:
     """Whether an image and a device hold the same bytes: `yes`, `no`, or why nobody can tell. No byte leaves the host."""
     try:
-        return "yes" if _of_image(path, kind, start, length) == _of_device(device, offset, length) else "no"
+        read = hashlib.sha256(_of_image(path, kind, start, length)).hexdigest()
+        return "yes" if read == _of_device(device, offset, length) else "no"
     except OSError as error:
         return error.strerror or str(error)
 
 
-def _of_image(path: str, kind: str, start: int, length: int) -> str:
+def _sectors(path: str, kind: str, start: int, length: int) -> str:
+    """A few sectors of an image in hexadecimal; empty where they cannot be read."""
+    try:
+        return _of_image(path, kind, start, length).hex()
+    except OSError:
+        return ""
+
+
+def _of_image(path: str, kind: str, start: int, length: int) -> bytes:
     step = 512
     while step < 1 << 20 and start % (2 * step) == 0 and length % (2 * step) == 0:
         step *= 2
@@ -241,7 +251,7 @@ def _of_image(path: str, kind: str, start: int, length: int) -> str:
             *("qemu-img", "dd", "-U", "-f", kind, "-O", "raw", f"bs={step}", f"skip={start // step}"),
             *(f"count={(start + length) // step}", f"if={path}", f"of={out}"),
         )
-        return hashlib.sha256(_bytes(out)).hexdigest()
+        return _bytes(out)
 
 
 def _of_device(name: str, offset: int, length: int) -> str:

@@ -100,5 +100,8 @@ class HyperV:
     def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
         return [passthrough.NOTHING_TO_COMPARE] * len(extents)
 
+    def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
+        return b""
+
     def close(self) -> None:
         self._nodes.close()

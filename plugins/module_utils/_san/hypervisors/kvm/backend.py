@@ -116,6 +116,9 @@ class Kvm:
     def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
         return blocks.verify_blocks(self._host, vm, disk, extents)
 
+    def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
+        return blocks.read_disk(self._host, vm, disk, offset, length)
+
     def close(self) -> None:
         self._host.access.close()
         self._host.session.close()
