@@ -139,7 +139,7 @@ def test_one_that_this_collection_did_not_take_is_found_but_not_changed(bench: B
         ({"name": "a/b"}, "'a/b' is not a name for a snapshot"),
         ({"name": " "}, "is not a name for a snapshot"),
         ({"name": "x" * 256}, "is not a name for a snapshot"),
-        ({"comment": "x" * 255}, "shorten it to 223"),
+        ({"comment": "x" * 255}, "has 255 characters: shorten it to 223"),
         ({"label": "x" * 32}, "shorten it to 31"),
     ],
 )
@@ -358,3 +358,8 @@ def test_a_snapshot_that_was_renamed_meanwhile_is_found_under_either_name(bench:
     change = bench.backend().plan_snapshot(snapshot_wish(name="s2", old_name="s1"))
     assert [one.id for one in change.snapshots()] == [old.id]
     assert bench.backend().plan_snapshot(snapshot_wish(name="s2")).snapshots() == []
+
+
+def test_what_is_as_wished_is_nobody_s_to_change(bench: BenchInPlace) -> None:
+    taken_by_hand(bench, "vol_prod", expiry_time=LATER, snapmirror_label="daily")
+    assert not take(bench, expires=LATER, label="daily")[0].changed
