@@ -196,8 +196,8 @@ XEN_PV_GUEST: Machine = {
     "/proc/1/cgroup": "",
     "/proc/sys/kernel/osrelease": "6.1.0-57-amd64",
     "/proc/cpuinfo": "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 15\nmodel\t\t: 107\n"
-    "model name\t: QEMU Virtual CPU version 2.5+\nflags\t\t: fpu de tsc msr pae mce cx8 apic mca cmov pat clflush mmx fxsr sse sse2 syscall "
-    "nx lm rep_good nopl cpuid extd_apicid tsc_known_freq pni cx16 hypervisor lahf_lm 3dnowprefetch vmmcall\n"
+    "model name\t: QEMU Virtual CPU version 2.5+\nflags\t\t: fpu de tsc msr pae mce cx8 apic mca cmov pat clflush mmx fxsr sse sse2 "
+    "syscall nx lm rep_good nopl cpuid extd_apicid tsc_known_freq pni cx16 hypervisor lahf_lm 3dnowprefetch vmmcall\n"
     "bugs\t\t: fxsave_leak null_seg swapgs_fence amd_e400 spectre_v1 spectre_v2\npower management:",
     "/dev/cpu/0/cpuid": Registers({0x40000000: bytes.fromhex("0500004058656e564d4d58656e564d4d"), 0x40000100: bytes(16)}),
     "/sys/bus/xen/devices/vbd-51712": Link("../../../devices/vbd-51712"),
@@ -209,9 +209,11 @@ XEN_PV_GUEST: Machine = {
     "/sys/block/xvda": Link("../devices/vbd-51712/block/xvda"),
     "/sys/class/block/xvda": Link("../../devices/vbd-51712/block/xvda"),
 }
-"""Recorded in a guest of Debian's Xen 4.17.7 as root, by reading each of these files (`os.read`, of the processor not every line is kept) and
-`/dev/cpu/0/cpuid` at these offsets (`os.pread`). Xen ran in QEMU 7.2 without KVM; the guest (`type="pv"`, Linux 6.1.192-3) had one disk,
-`phy:/dev/disk/by-id/wwn-0x600a0980800000f1,xvda,w`. There is no `/sys/class/dmi` and no `/sys/bus/virtio`.
+"""Recorded in a guest of Debian's Xen 4.17.7 as root.
+
+Each file was read by `os.read` (of the processor not every line is kept), `/dev/cpu/0/cpuid` at these offsets by `os.pread`. Xen ran in QEMU
+7.2 without KVM; the guest (`type="pv"`, Linux 6.1.192-3) had one disk, `phy:/dev/disk/by-id/wwn-0x600a0980800000f1,xvda,w`. There is no
+`/sys/class/dmi` and no `/sys/bus/virtio`.
 """
 
 XEN_DOM0: Machine = {
