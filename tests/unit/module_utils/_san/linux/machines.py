@@ -211,9 +211,9 @@ XEN_PV_GUEST: Machine = {
 }
 """Recorded in a guest of Debian's Xen 4.17.7 as root.
 
-Each file was read by `os.read` (of the processor not every line is kept), `/dev/cpu/0/cpuid` at these offsets by `os.pread`. Xen ran in
-QEMU 7.2 without KVM; the guest (`type="pv"`, Linux 6.1.192-3) had one disk, `phy:/dev/disk/by-id/wwn-0x600a0980800000f1,xvda,w`. There is no
-`/sys/class/dmi` and no `/sys/bus/virtio`.
+Each file was read by `os.read` (of the processor not every line is kept), `/dev/cpu/0/cpuid` at these offsets by `os.pread`.
+Xen ran in QEMU 7.2 without KVM; the guest (`type="pv"`, Linux 6.1.192-3) had one disk,
+`phy:/dev/disk/by-id/wwn-0x600a0980800000f1,xvda,w`. There is no `/sys/class/dmi` and no `/sys/bus/virtio`.
 """
 
 XEN_DOM0: Machine = {
