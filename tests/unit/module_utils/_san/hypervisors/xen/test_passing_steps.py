@@ -130,6 +130,18 @@ def test_a_disk_that_cannot_be_attached_leaves_nothing(bench: Bench, method: str
     assert bench.state() == before
 
 
+def test_a_scan_that_does_not_end_is_told_and_nothing_is_left(bench: Bench) -> None:
+    before, start = bench.state(), bench.kept()
+    bench.forget()
+    bench.go("attach", **HBA)
+    number = bench.asked.index("SR.scan")
+    bench.restore(start)
+    bench.before[number] = lost
+    with pytest.raises(StepFailed, match=rf"The scan of SR {MADE} did not end within 60 s: look for a dead path or target"):
+        bench.go("attach", **HBA)
+    assert bench.state() == before
+
+
 def test_a_repository_that_a_host_does_not_let_go_of_leaves_the_disk_with_the_vm(bench: Bench) -> None:
     bench.go("attach", **HBA)
     before, start = bench.state(), bench.kept()
