@@ -182,6 +182,35 @@ def test_a_device_is_introduced_by_multipaths_name_where_the_host_has_multipath(
     assert locations == [f"/dev/mapper/{bench.lun.xapi}"]
 
 
+@METHODS
+def test_a_vdi_of_another_size_than_the_lun_is_refused(bench: Bench, method: str) -> None:
+    bench.go("attach", fc_method=method)
+    bench.go("detach_only")
+    lun = next(lun for volume in bench.lab.world["array"]["svms"][0]["volumes"] for lun in volume["luns"] if lun["name"] == "spare")
+    was, lun["size"] = lun["size"], 2 * lun["size"]
+    before = bench.state()
+    with pytest.raises(StepFailed, match=rf"has LUN {bench.lun} with {was} bytes and the adapter shows {lun['size']}: let the hosts go of it"):
+        bench.go("attach", fc_method=method)
+    assert bench.state() == before
+
+
+def test_a_device_that_is_not_the_whole_lun_is_given_back(bench: Bench) -> None:
+    before, start = bench.state(), bench.kept()
+    bench.forget()
+    bench.go("attach", **UDEV)
+    number = bench.asked.index("VDI.introduce")
+    bench.restore(start)
+
+    def no_device() -> None:
+        (made,) = [ref for ref, row in bench.lab.pool.db.rows("VDI") if bench.lun.xapi in row["location"]]
+        bench.lab.pool.db.set("VDI", made, virtual_size=0)
+
+    bench.after[number] = no_device
+    with pytest.raises(StepFailed, match=rf"The device /dev/\S+ has 0 bytes and LUN {bench.lun} [0-9]+: look at the host's multipathing"):
+        bench.go("attach", **UDEV)
+    assert bench.state() == before
+
+
 def test_a_scan_that_forgets_the_device_of_a_vm_does_not_make_the_lun_free(bench: Bench) -> None:
     bench.go("attach", **UDEV)
     bench.lab.call("SR.scan", bench.lab.sr(xen_world.UDEV_SR))
