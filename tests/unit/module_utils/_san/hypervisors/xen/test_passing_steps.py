@@ -189,7 +189,7 @@ def test_a_vdi_of_another_size_than_the_lun_is_refused(bench: Bench, method: str
     lun = next(lun for volume in bench.lab.world["array"]["svms"][0]["volumes"] for lun in volume["luns"] if lun["name"] == "spare")
     was, lun["size"] = lun["size"], 2 * lun["size"]
     before = bench.state()
-    with pytest.raises(StepFailed, match=rf"has LUN {bench.lun} with {was} bytes and the adapter shows {lun['size']}: let the hosts go of it"):
+    with pytest.raises(StepFailed, match=rf"has LUN {bench.lun} with {was} bytes and the adapter shows {lun['size']}: let the hosts go"):
         bench.go("attach", fc_method=method)
     assert bench.state() == before
 
