@@ -94,6 +94,15 @@ def test_a_guest_that_holds_the_disk_keeps_it(over_iscsi: XenWay) -> None:
     assert _vms(over_iscsi.state()) == _vms(before)
 
 
+def test_a_scan_that_does_not_end_is_one_sentence_and_leaves_nothing(over_iscsi: XenWay) -> None:
+    over_iscsi.map_spare()
+    before = over_iscsi.state()
+    over_iscsi.xen.fail(XEN, {"delay": 2}, match="^SR.scan ")
+    said = over_iscsi.refuse("xenapp01", hypervisor={**over_iscsi.xen.hypervisor, "timeout": 1}, timeout=0.5)
+    assert "The scan of SR luns did not end within 1 s: look for a dead path or target" in said
+    assert _vms(over_iscsi.state()) == _vms(before)
+
+
 def test_a_host_of_the_pool_to_which_the_lun_is_not_mapped_is_named(over_iscsi: XenWay) -> None:
     two = [hba["iqn"] for host in xen_world.HOSTS[:2] for hba in xen_world.hbas(host) if "iqn" in hba]
     over_iscsi.modules.succeed("lun_provision", over_iscsi.provision(initiators=two))
