@@ -78,7 +78,7 @@ def test_a_commit_that_was_not_answered_counts_when_all_are_there(bench: BenchIn
 @pytest.mark.parametrize("fault", [DROPPED_BEFORE, DROPPED_AFTER])
 def test_a_commit_that_was_not_answered_and_has_not_taken_all_is_taken_back(bench: BenchInPlace, fault: dict[str, Any]) -> None:
     bench.fail("ZAPI cg-commit", fault)
-    bench.meanwhile("ZAPI cg-commit", lambda: volume_of(bench, "vol_dev").snapshots.clear(), after=True)
+    bench.meanwhile("ZAPI cg-commit", volume_of(bench, "vol_dev").snapshots.clear, after=True)
     with pytest.raises(StepFailed, match="was lost before the answer to cg-commit came"):
         take(bench, A, B)
     assert both(bench) == ([], [])
