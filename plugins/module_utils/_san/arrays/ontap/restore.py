@@ -174,7 +174,7 @@ class RestoreLun(OntapStep):
                 raise
             raise RemoteError(
                 f"Snapshot {self.snapshot.name} holds no LUN {self._known.path}, or the LUN itself is not there any more: choose another "
-                "snapshot.",
+                "snapshot, or, where the LUN was renamed since, give it the name that it had then.",
                 error.code,
             ) from error
 

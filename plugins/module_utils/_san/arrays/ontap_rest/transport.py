@@ -175,7 +175,7 @@ class RestTransport:
         self.client.post(snapshots.path_of(place), {"name": name, **texts}, timeout)
 
     def change_snapshot(self, place: Place, snapshot: Snapshot, texts: Mapping[str, str], timeout: float) -> None:
-        self.client.patch(f"{snapshots.path_of(place)}/{snapshot.id}", dict(texts), timeout)
+        self.client.patch(f"{snapshots.path_of(place)}/{snapshot.id}", snapshots.changes(texts), timeout)
 
     def delete_snapshot(self, place: Place, snapshot_id: str, timeout: float) -> None:
         self.client.delete(f"{snapshots.path_of(place)}/{snapshot_id}", timeout)

@@ -272,6 +272,16 @@ def test_a_change_is_told_by_what_it_was_and_what_it_becomes(bench: BenchInPlace
     assert take(bench, name="s3", old_name="s2")[0].actions == ["change snapshot s2 of volume svm_san:vol_prod: name it s3"]
 
 
+def test_a_change_that_is_undone_leaves_no_expiry_and_no_label_where_there_was_none(bench: BenchInPlace) -> None:
+    take(bench)
+    one = volume_of(bench, "vol_prod").snapshots[0]
+    (step,) = bench.backend().plan_snapshot(snapshot_wish(expires=LATER, label="daily")).plan.steps
+    step.do()
+    assert (one.expires, one.label) == (LATER, "daily")
+    step.undo()
+    assert (one.expires, one.label) == ("", "")
+
+
 def test_what_it_does_not_take_is_told(bench: BenchInPlace) -> None:
     take(bench)
     bench.meanwhile(CHANGE, lambda: setattr(volume_of(bench, "vol_prod").snapshots[0], "label", "other"), after=True)
