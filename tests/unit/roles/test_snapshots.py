@@ -624,6 +624,37 @@ class TestAVmThatMayHaveTheOriginal:
             assert evaluate(given, connect_snapshot_has={"failed": True, "msg": told}) is fails
 
 
+class TestAVolumeGroupThatIsTakenAway:
+    FILE = TOP / "roles" / "disconnect_snapshot" / "tasks" / "linux_lvm.yml"
+
+    def known(self, evaluate: Evaluate, *processes: dict[str, Any]) -> dict[str, Any]:
+        block = task(self.FILE, "Let go of the volume group")
+        rows = [{"vg_name": f"data_{NAA[-12:]}", "lv_path": f"/dev/x/{name}"} for name in ("files", "log")]
+        known = {
+            "disconnect_snapshot_naa": NAA,
+            "disconnect_snapshot_guest": {"host": "app01"},
+            "disconnect_snapshot_lvs": {"stdout": json.dumps({"report": [{"lv": rows}]})},
+            "disconnect_snapshot_seen": {"used_by": [{"kind": "mount", "name": "/mnt", "processes": processes}]},
+        }
+        return known_to(evaluate, block, known)
+
+    def test_is_known_by_the_name_of_the_lun(self, evaluate: Evaluate, render: Render) -> None:
+        known = self.known(evaluate)
+        assert known["disconnect_snapshot_groups"] == [f"data_{NAA[-12:]}"]
+        argv = task(self.FILE, "Read which volume groups")["ansible.builtin.command"]["argv"]
+        assert render(argv[-1], **known) == f"vg_name=~_{NAA[-12:]}$"
+
+    @pytest.mark.parametrize(
+        ("processes", "told"), [([], ""), ([{"pid": 7, "command": "postgres"}], "postgres with process id 7; stop that")]
+    )
+    def test_stays_while_somebody_works_in_it(self, evaluate: Evaluate, render: Render, processes: list[dict[str, Any]], told: str) -> None:
+        said = refusal(evaluate, render, task(self.FILE, "Stop if somebody works"), **self.known(evaluate, *processes))
+        assert told in said
+        assert bool(said) == bool(told)
+        order = positions(self.FILE, "Stop if somebody works", "Unmount what", "Let go of it")
+        assert order == sorted(order)
+
+
 class TestAVolumeGroupOfASnapshot:
     SUFFIX = f"_{NAA[-12:]}"
 
