@@ -624,6 +624,30 @@ class TestAVmThatMayHaveTheOriginal:
             assert evaluate(given, connect_snapshot_has={"failed": True, "msg": told}) is fails
 
 
+class TestADiskFromASnapshotInAWindowsGuest:
+    def test_is_never_taken_for_an_empty_one(self) -> None:
+        given = task(CONNECT / "main.yml", "Bring it online in the Windows guest")["crossvisor.san.guest_windows_volume"]
+        assert not {"blank", "force", "label", "allocation_unit"} & set(given)
+
+    @pytest.mark.parametrize(
+        ("guest", "read_only", "fits"),
+        [({}, True, True), (HOST, True, True), (WINDOWS, False, True), (WINDOWS, True, False)],
+    )
+    def test_is_refused_where_it_would_have_to_be_read_alone(
+        self, evaluate: Evaluate, guest: dict[str, str], read_only: bool, fits: bool
+    ) -> None:
+        one = task(CONNECT / "main.yml", "Stop if what is asked cannot be")["loop"][0]
+        assert evaluate(expression(one["fits"]), connect_snapshot_guest=guest, connect_snapshot_read_only=read_only) is fits
+
+    @pytest.mark.parametrize(("guest", "way"), [({}, ""), (HOST, "Give it new identities"), (WINDOWS, "Bring it online")])
+    def test_is_brought_into_use_in_the_way_of_its_system(self, evaluate: Evaluate, guest: dict[str, str], way: str) -> None:
+        known = {"connect_snapshot_guest": guest, "provision_result": {"disk": {"label": "sda"}}}
+        ways = [
+            name for name in ("Give it new identities", "Bring it online") if evaluate(task(CONNECT / "main.yml", name)["when"], **known)
+        ]
+        assert ways == ([way] if way else [])
+
+
 class TestAVolumeGroupThatIsTakenAway:
     FILE = TOP / "roles" / "disconnect_snapshot" / "tasks" / "linux_lvm.yml"
 
