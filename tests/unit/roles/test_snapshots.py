@@ -653,14 +653,40 @@ class TestAVolumeGroupThatIsTakenAway:
 
     def known(self, evaluate: Evaluate, *processes: dict[str, Any]) -> dict[str, Any]:
         block = task(self.FILE, "Let go of the volume group")
-        rows = [{"vg_name": f"data_{NAA[-12:]}", "lv_path": f"/dev/x/{name}"} for name in ("files", "log")]
+        rows = [{"vg_name": f"data_{NAA[-12:]}"}]
         known = {
             "disconnect_snapshot_naa": NAA,
             "disconnect_snapshot_guest": {"host": "app01"},
-            "disconnect_snapshot_lvs": {"stdout": json.dumps({"report": [{"lv": rows}]})},
-            "disconnect_snapshot_seen": {"used_by": [{"kind": "mount", "name": "/mnt", "processes": processes}]},
+            "disconnect_snapshot_vgs": {"stdout": json.dumps({"report": [{"vg": rows}]})},
+            "disconnect_snapshot_seen": {
+                "disk": {"partitions": [], "content": {"signatures": ["LVM2_member"]}},
+                "used_by": [{"kind": "mount", "name": "/mnt", "processes": processes}],
+            },
         }
         return known_to(evaluate, block, known)
+
+    @pytest.mark.parametrize(
+        ("disk", "looked_at"),
+        [
+            ({"partitions": [{"signatures": ["LVM2_member"]}], "content": {"signatures": []}}, True),
+            ({"partitions": [], "content": {"signatures": ["LVM2_member"]}}, True),
+            ({"partitions": [{"signatures": ["xfs"]}, {}], "content": None}, False),
+            (None, False),
+        ],
+    )
+    def test_is_looked_for_also_where_a_killed_run_has_let_go_of_it(
+        self, evaluate: Evaluate, disk: dict[str, Any] | None, looked_at: bool
+    ) -> None:
+        block = task(self.FILE, "Let go of the volume group")
+        known = {"disconnect_snapshot_seen": {"disk": disk, "used_by": []}}
+        for name in ("disconnect_snapshot_disk", "disconnect_snapshot_signatures"):
+            known[name] = evaluate(expression(block["vars"][name]), **known)
+        assert evaluate(block["when"], **known) is looked_at
+
+    @pytest.mark.parametrize(("let_go", "looks"), [(False, True), (True, False)])
+    def test_may_have_several_volumes_once_it_was_let_go_of(self, evaluate: Evaluate, let_go: bool, looks: bool) -> None:
+        one = task(TOP / "roles" / "guest_disk" / "tasks" / "linux_absent.yml", "See that the volume group is the disk")
+        assert evaluate(one["when"], guest_disk_lvm_members=["/dev/sdb"], guest_disk_lvm_let_go=let_go) is looks
 
     def test_is_known_by_the_name_of_the_lun(self, evaluate: Evaluate, render: Render) -> None:
         known = self.known(evaluate)
