@@ -83,14 +83,19 @@ class Groups:
         return self._places.get(group.name, [])
 
     def _take(self, svm: str, places: Sequence[Place], name: str) -> None:
-        """Take the snapshots; after a lost answer they are taken if all are there."""
+        """Take the snapshots; they are taken if all are there, whatever was answered."""
         volumes = [{"volume-name": place.volume} for place in places]
         started = self._client.change("cg-start", svm, {"snapshot": name, "timeout": _FENCE, "volumes": volumes})
+        lost: OutcomeUnknown | None = None
         try:
             self._client.change("cg-commit", svm, {"cg-id": text_at(started, "cg-id", "")})
-        except OutcomeUnknown:
-            if not self._client.wait_for(lambda: self._is_whole(places, name), SETTLE_SECONDS):
-                raise
+        except OutcomeUnknown as error:
+            lost = error
+        if not self._client.wait_for(lambda: self._is_whole(places, name), SETTLE_SECONDS):
+            raise lost or OutcomeUnknown(
+                f"the snapshots of volumes {', '.join(map(str, places))} were taken and are not all there: look at the array's event log, "
+                "then run this task again"
+            )
 
     def _is_whole(self, places: Iterable[Place], name: str) -> bool:
         return all(snapshots.snapshots_of(self._client, place, [name]) for place in places)
@@ -105,8 +110,8 @@ class Groups:
 
     def _take_back(self, places: Iterable[Place], begun: str, ids: Mapping[Place, str]) -> None:
         """Delete what was taken, under its first name or its last; why it could not be ended stays the failure that is told."""
-        with contextlib.suppress(CrossvisorError):
-            for place in places:
+        for place in places:
+            with contextlib.suppress(CrossvisorError):
                 for one in snapshots.snapshots_of(self._client, place, ()):
                     if one.name == begun or one.id == ids.get(place):
                         snapshots.delete(self._client, place, one.id)

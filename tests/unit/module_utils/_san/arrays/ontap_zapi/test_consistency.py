@@ -108,6 +108,21 @@ def test_what_cannot_be_taken_back_is_not_the_failure_that_is_told(bench: BenchI
     assert both(bench) == (["s1"], ["s1"])
 
 
+def test_of_what_cannot_all_be_taken_back_the_rest_is(bench: BenchInPlace) -> None:
+    bench.fail("ZAPI snapshot-rename", NO_INTERFACE)
+    bench.fail("ZAPI snapshot-delete", NO_INTERFACE)
+    with pytest.raises(StepFailed, match="A node has no interface"):
+        take(bench, A, B)
+    assert sorted(map(len, both(bench))) == [0, 1]
+
+
+def test_one_that_is_missing_after_the_commit_takes_the_other_back(bench: BenchInPlace) -> None:
+    bench.meanwhile("ZAPI cg-commit", lambda: volume_of(bench, "vol_dev").snapshots.clear(), after=True)
+    with pytest.raises(StepFailed, match="were taken and are not all there"):
+        take(bench, A, B)
+    assert both(bench) == ([], [])
+
+
 def test_the_undo_of_a_later_step_takes_both_back(bench: BenchInPlace) -> None:
     bench.meanwhile("ZAPI snapshot-rename.*vol_dev", lambda: bench.fail("ZAPI snapshot-modify-iter", NO_INTERFACE), after=True)
     with pytest.raises(StepFailed, match="undone: take snapshot s1 of volumes"):
