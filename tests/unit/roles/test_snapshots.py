@@ -678,7 +678,7 @@ class TestAVolumeGroupThatIsTakenAway:
         self, evaluate: Evaluate, disk: dict[str, Any] | None, looked_at: bool
     ) -> None:
         block = task(self.FILE, "Let go of the volume group")
-        known = {"disconnect_snapshot_seen": {"disk": disk, "used_by": []}}
+        known: dict[str, Any] = {"disconnect_snapshot_seen": {"disk": disk, "used_by": []}}
         for name in ("disconnect_snapshot_disk", "disconnect_snapshot_signatures"):
             known[name] = evaluate(expression(block["vars"][name]), **known)
         assert evaluate(block["when"], **known) is looked_at

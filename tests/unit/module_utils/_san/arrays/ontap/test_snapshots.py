@@ -362,4 +362,4 @@ def test_a_snapshot_that_was_renamed_meanwhile_is_found_under_either_name(bench:
 
 def test_what_is_as_wished_is_nobody_s_to_change(bench: BenchInPlace) -> None:
     taken_by_hand(bench, "vol_prod", expiry_time=LATER, snapmirror_label="daily")
-    assert not take(bench, expires=LATER, label="daily")[0].changed
+    assert not take(bench, label="daily", **until(bench))[0].changed

@@ -153,7 +153,7 @@ def test_what_is_compared_is_asked_by_image_and_by_device(tmp_path: Path) -> Non
 
 def test_sectors_and_owners_are_asked_of_the_image(tmp_path: Path) -> None:
     host, asked, vm, disk = look(tmp_path, QCOW2.format(inside="", beside=""), facts())
-    asked.told = {"sectors": ["55aa"], "owners": [{"file_system": "xfs", "block": 7, "files": ["/a"], "reason": ""}]}
+    asked.answers = {"sectors": ["55aa"], "owners": [{"file_system": "xfs", "block": 7, "files": ["/a"], "reason": ""}]}
     assert blocks.read_disk(host, vm, disk, 510, 2) == b"\x55\xaa"
     assert blocks.guest_block(host, vm, disk, (4096, 8192), 512) == GuestBlock("xfs", 7, ["/a"])
     assert asked.questions == [
