@@ -128,7 +128,8 @@ FILES = st.builds(
     st.sampled_from(STORES),
     st.lists(st.sampled_from(STORES), max_size=1),
 )
-RAW_DISKS = st.sampled_from([NAME, OTHER, RAW, LOST]).map(lambda name: VirtualDisk("2001", "Hard disk 9", "passthrough", name=name))
+RAW_DISKS = st.sampled_from([RAW, LOST]).map(lambda name: VirtualDisk("2001", "Hard disk 9", "passthrough", name=name))
+"""No LUN that a file system lies on, which is no VM's own disk."""
 ESTATES = st.lists(st.lists(st.one_of(FILES, RAW_DISKS), max_size=3), max_size=4).map(
     lambda all_disks: [VirtualMachine(f"vm-{n}", f"vm{n}", host="h1", disks=disks) for n, disks in enumerate(all_disks)]
 )
