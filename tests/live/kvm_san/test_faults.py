@@ -57,6 +57,8 @@ def first(lab: SanLab) -> str:
         lab.machines.pull(HOST, "b")
         lab.host.run(START_MULTIPATHD)
         attaching.result()
+    lab.machines.plug(HOST, "b")
+    _wait_for_paths(lab, naa, ALIVE)
     return naa
 
 
@@ -74,8 +76,7 @@ def second(lab: SanLab, first: str) -> str:
 
 def test_a_vm_has_the_map_though_a_cable_was_pulled_before_it_was_made(lab: SanLab, first: str) -> None:
     assert lab.sources() == lab.sources("--inactive") == [_map(first)]
-    lab.machines.plug(HOST, "b")
-    _wait_for_paths(lab, first, ALIVE)
+    assert _states(lab, first) == ALIVE
 
 
 def test_a_vm_keeps_its_lun_and_is_told_of_while_all_paths_are_gone_and_when_they_are_back(lab: SanLab, first: str) -> None:
