@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 TOP = Path(__file__).parents[3]
-RESTORE, CONNECT, SNAPSHOT, PROVISION = (
-    TOP / "roles" / name / "tasks" for name in ("restore_snapshot", "connect_snapshot", "snapshot", "provision")
+RESTORE, CONNECT, DISCONNECT, SNAPSHOT, PROVISION = (
+    TOP / "roles" / name / "tasks" for name in ("restore_snapshot", "connect_snapshot", "disconnect_snapshot", "snapshot", "provision")
 )
 VERIFY = TOP / "playbooks" / "verify_snapshot.yml"
 NAA = "600a098038304c61622d616161616131"
@@ -689,6 +689,28 @@ class TestAVolumeGroupOfASnapshot:
         )
         assert told in said
         assert bool(said) == bool(told)
+
+    @pytest.mark.parametrize(
+        ("rows", "devices"),
+        [("", []), ('{"report": [{"pv": []}]}', []), ('{"report": [{"pv": [{"pv_name": "/dev/sdc1"}]}]}', ["/dev/sdc1"])],
+        ids=["a guest without LVM", "one that has let go of it", "one that has it"],
+    )
+    def test_leaves_no_entry_in_the_file_of_devices(self, evaluate: Evaluate, rows: str, devices: list[str]) -> None:
+        one = task(DISCONNECT / "linux_lvm.yml", "Take them out")
+        assert evaluate(expression(one["loop"]), **known_to(evaluate, one, {"disconnect_snapshot_pvs": {"stdout": rows}})) == devices
+
+    @pytest.mark.parametrize(
+        ("rc", "said", "fails"),
+        [
+            (0, "", False),
+            (5, "  Devices file not enabled.", False),
+            (5, "  No devices file entry for /dev/sdc1.", False),
+            (5, "  Failed to write devices file.", True),
+        ],
+    )
+    def test_takes_it_that_there_may_be_no_such_file(self, evaluate: Evaluate, rc: int, said: str, fails: bool) -> None:
+        given = task(DISCONNECT / "linux_lvm.yml", "Take them out")["failed_when"]
+        assert evaluate(given, disconnect_snapshot_deldev={"rc": rc, "stderr": said}) is fails
 
     def test_refuses_before_anything_is_written(self) -> None:
         order = positions(
