@@ -663,6 +663,25 @@ class TestAVolumeGroupOfASnapshot:
         known = self.known(evaluate, {"pv_name": "/dev/sdc1", "vg_name": "data"}, connect_snapshot_seen={"used_by": used_by})
         assert evaluate(expression(one["loop"]), **known_to(evaluate, one, known)) == let_go
 
+    @pytest.mark.parametrize(
+        ("answer", "told"),
+        [
+            ({"rc": 0, "stdout": "{}", "stderr": "  WARNING: old."}, ""),
+            (
+                {"rc": 3, "stderr": "pvs: unrecognized option '--devices'\n"},
+                "does not tell (pvs: unrecognized option '--devices'): install an lvm2",
+            ),
+            ({"rc": 2, "msg": "[Errno 2] No such file: b'pvs'"}, "does not tell ([Errno 2] No such file: b'pvs'): install an lvm2"),
+        ],
+        ids=["LVM", "an older LVM", "no LVM"],
+    )
+    def test_is_not_guessed_where_lvm_does_not_tell(self, evaluate: Evaluate, render: Render, answer: dict[str, Any], told: str) -> None:
+        one = task(CONNECT / "linux_lvm.yml", "Stop if LVM cannot be asked")
+        known = {"provision_result": {"lun": {"naa": NAA}}, "connect_snapshot_guest": {"host": "app01"}, "connect_snapshot_pvs": answer}
+        said = refusal(evaluate, render, one, **known)
+        assert told in said
+        assert bool(said) == bool(told)
+
     @pytest.mark.parametrize(("missing", "told"), [("0", ""), ("1", "volume group data has physical volumes on other LUNs too")])
     def test_that_lies_on_other_luns_too_is_refused(self, evaluate: Evaluate, render: Render, missing: str, told: str) -> None:
         one = task(CONNECT / "linux_lvm.yml", "Stop where its volume group")
