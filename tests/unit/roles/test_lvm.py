@@ -208,6 +208,7 @@ def test_a_disk_that_goes_takes_only_a_volume_of_this_role_along(
     mount = {"kind": "mount", "device": volume["name"], "name": "/srv/data"}
     partition = {"device": OURS, "name": name, "signatures": signatures, "uuid": ""}
     known: dict[str, Any] = {
+        "guest_disk_lvm_let_go": VARIABLES["guest_disk_lvm_let_go"],
         "guest_disk_linux_partition_name": VARIABLES["guest_disk_linux_partition_name"],
         "guest_disk_is_single": single,
         "guest_disk_copy": False,
@@ -229,6 +230,7 @@ def test_a_copy_that_goes_takes_nothing_along_that_could_be_its_originals(
         "guest_disk_linux_partition_name": "crossvisor.san",
         "guest_disk_is_single": True,
         "guest_disk_copy": copy,
+        "guest_disk_lvm_let_go": False,
         "guest_disk_lvm_members": [OURS],
         "guest_disk_seen": {"disk": {"partitions": [partition]}, "used_by": [volume]},
     }

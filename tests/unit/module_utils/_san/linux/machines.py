@@ -7,8 +7,10 @@
 A machine is a mapping of path → content; `plant` writes it below a directory, with links and modes as the kernel has them.
 """
 
+# ruff: noqa: PTH103, PTH211 - pathlib takes three times as long
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,32 +46,45 @@ Machine = Mapping[str, Any]
 
 
 def plant(root: Path, *machines: Machine) -> Path:
-    """Write machines, the later over the earlier, below `root`, and return it."""
+    """Write machines, the later over the earlier, below `root`, and return it.
+
+    Some hundred files for a test, and there are hundreds of tests: each costs the system calls that it needs, and no more.
+    """
+    made: set[str] = set()
     for path, content in {key: value for machine in machines for key, value in machine.items()}.items():
-        place = root / path.lstrip("/")
-        place.parent.mkdir(parents=True, exist_ok=True)
+        place = f"{root}/{path.lstrip('/')}"
+        parent = place.rpartition("/")[0]
+        if parent not in made:
+            os.makedirs(parent, exist_ok=True)
+            made.add(parent)
         _write(place, content)
     return root
 
 
-def _write(place: Path, content: Any) -> None:
+def _write(place: str, content: Any) -> None:
     if isinstance(content, Link):
-        place.symlink_to(content.target)
+        os.symlink(content.target, place)
     elif isinstance(content, Directory):
-        place.mkdir(parents=True, exist_ok=True)
+        os.makedirs(place, exist_ok=True)
     elif isinstance(content, Registers):
         _write_registers(place, content.at)
     elif isinstance(content, Secret):
-        place.write_text(content.text + "\n", encoding="utf-8")
-        place.chmod(0o400)
-    elif isinstance(content, bytes):
-        place.write_bytes(content)
+        _write_bytes(place, f"{content.text}\n".encode())
+        Path(place).chmod(0o400)
     else:
-        place.write_text(content + "\n", encoding="utf-8")
+        _write_bytes(place, content if isinstance(content, bytes) else f"{content}\n".encode())
 
 
-def _write_registers(place: Path, at: Mapping[int, bytes]) -> None:
-    with place.open("wb") as stream:
+def _write_bytes(place: str, content: bytes) -> None:
+    descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    try:
+        os.write(descriptor, content)
+    finally:
+        os.close(descriptor)
+
+
+def _write_registers(place: str, at: Mapping[int, bytes]) -> None:
+    with Path(place).open("wb") as stream:
         for offset, content in at.items():
             stream.seek(offset)
             stream.write(content)
@@ -179,12 +194,42 @@ XEN_HVM_GUEST: Machine = {
 }
 
 XEN_PV_GUEST: Machine = {
-    **_XEN_KERNEL,
-    **x86(hypervisor=True),
+    "/sys/hypervisor/type": "xen",
+    "/sys/hypervisor/guest_type": "PV",
+    "/sys/hypervisor/uuid": "5b1d9f6e-2c44-4a36-9d0c-1f6e8b7a9c15",
+    "/sys/hypervisor/version/major": "4",
+    "/sys/hypervisor/version/minor": "17",
+    "/sys/hypervisor/version/extra": ".7",
+    "/sys/hypervisor/compilation/compiled_by": "pkg-xen-devel",
+    "/sys/hypervisor/properties/buildid": "<denied>",
+    "/sys/hypervisor/properties/capabilities": "xen-3.0-x86_64 hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 ",
+    "/sys/hypervisor/properties/changeset": "",
+    "/sys/hypervisor/properties/features": "000220f0",
+    "/sys/hypervisor/properties/pagesize": "1000",
+    "/sys/hypervisor/properties/virtual_start": "ffff800000000000",
     "/proc/xen/capabilities": "",
-    "/sys/hypervisor/uuid": "4f0d6f2c-8a15-4f0e-b6f5-2f2f7e0c9a10",
-    "/sys/hypervisor/properties/features": "000001cb",
+    "/proc/1/cgroup": "",
+    "/proc/sys/kernel/osrelease": "6.1.0-57-amd64",
+    "/proc/cpuinfo": "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 15\nmodel\t\t: 107\n"
+    "model name\t: QEMU Virtual CPU version 2.5+\nflags\t\t: fpu de tsc msr pae mce cx8 apic mca cmov pat clflush mmx fxsr sse sse2 "
+    "syscall nx lm rep_good nopl cpuid extd_apicid tsc_known_freq pni cx16 hypervisor lahf_lm 3dnowprefetch vmmcall\n"
+    "bugs\t\t: fxsave_leak null_seg swapgs_fence amd_e400 spectre_v1 spectre_v2\npower management:",
+    "/dev/cpu/0/cpuid": Registers({0x40000000: bytes.fromhex("0500004058656e564d4d58656e564d4d"), 0x40000100: bytes(16)}),
+    "/sys/bus/xen/devices/vbd-51712": Link("../../../devices/vbd-51712"),
+    "/sys/devices/vbd-51712/devtype": "vbd",
+    "/sys/devices/vbd-51712/modalias": "xen:vbd",
+    "/sys/devices/vbd-51712/nodename": "device/vbd/51712",
+    "/sys/devices/vbd-51712/block/xvda/dev": "202:0",
+    "/sys/devices/vbd-51712/block/xvda/size": "6291456",
+    "/sys/block/xvda": Link("../devices/vbd-51712/block/xvda"),
+    "/sys/class/block/xvda": Link("../../devices/vbd-51712/block/xvda"),
 }
+"""Recorded in a guest of Debian's Xen 4.17.7 as root.
+
+Each file was read by `os.read` (of the processor not every line is kept), `/dev/cpu/0/cpuid` at these offsets by `os.pread`.
+Xen ran in QEMU 7.2 without KVM; the guest (`type="pv"`, Linux 6.1.192-3) had one disk,
+`phy:/dev/disk/by-id/wwn-0x600a0980800000f1,xvda,w`. There is no `/sys/class/dmi` and no `/sys/bus/virtio`.
+"""
 
 XEN_DOM0: Machine = {
     **_XEN_KERNEL,

@@ -83,7 +83,7 @@ def test_a_group_of_other_volumes_is_refused_with_the_way_out(bench: BenchInPlac
 
 
 def test_luns_of_several_svms_are_of_no_one_moment(bench: BenchInPlace) -> None:
-    with pytest.raises(Refused, match=r"The LUNs are in several SVMs \(svm_dr, svm_san\).*each=true"):
+    with pytest.raises(Refused, match=r"The LUNs are in several SVMs \(svm_dr, svm_san\).* with each=true"):
         take(bench, A, ELSEWHERE)
     assert len(take(bench, A, ELSEWHERE, each=True)[1]) == 2
 
@@ -115,7 +115,7 @@ def test_each_on_its_own_is_completed(bench: BenchInPlace) -> None:
 
 def test_one_of_two_is_no_half_of_one_moment(bench: BenchInPlace) -> None:
     take(bench, A)
-    with pytest.raises(Refused, match=r"Snapshot s1 exists of volume svm_san:vol_prod but not of svm_san:vol_dev"):
+    with pytest.raises(Refused, match=r"Snapshot s1 exists of volume svm_san:vol_prod but not of svm_san:vol_dev.* with each=true"):
         take(bench, A, B)
     assert both(bench) == (["s1"], [])
 
@@ -326,8 +326,9 @@ def test_what_somebody_else_had_a_group_take_at_the_same_moment_stays(bench: Ben
     group = gathered_by_hand(bench, "app", "vol_prod", "vol_dev")
     bench.meanwhile(TAKE, lambda: bench.post(f"{GROUPS}/{group['uuid']}/snapshots", {"name": "s1", "comment": "theirs"}))
     bench.fail(TAKE, DROPPED_BEFORE)
-    with pytest.raises(StepFailed, match="Could not take snapshot s1"):
+    with pytest.raises(StepFailed, match="Could not take snapshot s1") as caught:
         take(bench, A, B)
+    assert "has not taken" not in str(caught.value), "the answer was lost, and the group has taken one"
     assert both(bench) == (["s1"], ["s1"])
     assert [one.comment for one in group_named(bench).snapshots] == ["theirs"]
 
@@ -348,3 +349,66 @@ def test_an_array_that_fails_otherwise_than_by_lacking_groups_is_told_as_it_says
     bench.fail(r"GET .*/consistency-groups", REFUSED)
     with pytest.raises(OntapRefusal, match="The cluster is busy"):
         take(bench, A, B)
+
+
+def test_what_a_group_has_taken_with_one_part_of_our_mark_gets_that_mark_as_a_whole(bench: BenchInPlace) -> None:
+    mark = "crossvisor.san:0123456789abcdef"
+    group = gathered_by_hand(bench, "app", "vol_prod", "vol_dev")
+    bench.post(f"{GROUPS}/{group['uuid']}/snapshots", {"name": "s1"})
+    volume_of(bench, "vol_prod").snapshots[0].comment = mark
+    _outcome, found = take(bench, A, B, comment="both")
+    assert [(one.made_by, one.comment) for one in found] == [(mark, "both")] * 2
+
+
+def test_what_is_gone_right_after_a_group_took_it_is_told(bench: BenchInPlace) -> None:
+    def delete() -> None:
+        group_named(bench).snapshots.clear()
+        for name in ("vol_prod", "vol_dev"):
+            volume_of(bench, name).snapshots.clear()
+
+    gathered_by_hand(bench, "app", "vol_prod", "vol_dev")
+    bench.meanwhile(TAKE, delete, after=True)
+    with pytest.raises(StepFailed, match=r"Consistency group app has not taken snapshot s1 of all its volumes"):
+        take(bench, A, B)
+
+
+def test_a_part_that_goes_while_it_is_looked_for_is_told(bench: BenchInPlace) -> None:
+    def watch() -> None:
+        bench.meanwhile(rf"GET .*{volume_of(bench, 'vol_dev').uuid}/snapshots", volume_of(bench, "vol_dev").snapshots.clear)
+
+    gathered_by_hand(bench, "app", "vol_prod", "vol_dev")
+    bench.meanwhile(TAKE, watch, after=True)
+    with pytest.raises(StepFailed, match=r"Snapshot s1 of volume svm_san:vol_dev is not there although it was taken"):
+        take(bench, A, B)
+    assert both(bench) == ([], [])
+
+
+def test_a_group_that_goes_after_it_has_taken_them_has_not_taken_them(bench: BenchInPlace) -> None:
+    gathered_by_hand(bench, "app", "vol_prod", "vol_dev")
+    bench.meanwhile(TAKE, lambda: without_groups(bench), after=True)
+    with pytest.raises(StepFailed, match=r"Consistency group app has not taken snapshot s1 of all its volumes"):
+        take(bench, A, B)
+
+
+def test_each_on_its_own_a_second_run_changes_nothing_and_asks_for_no_one_moment(bench: BenchInPlace) -> None:
+    take(bench, A, B, each=True)
+    assert not take(bench, A, B, each=True)[0].changed
+
+
+def test_one_volume_is_of_one_moment_however_it_is_asked_for(bench: BenchInPlace) -> None:
+    plan = bench.backend().plan_snapshot
+    assert [plan(snapshot_wish(*luns, each=True)).at_once for luns in ((A, BESIDE_A), (A, B))] == [True, False]
+
+
+def test_of_one_volume_only_its_own_snapshot_is_deleted(bench: BenchInPlace) -> None:
+    group = gathered_by_hand(bench, "app", "vol_prod")
+    bench.post(f"{GROUPS}/{group['uuid']}/snapshots", {"name": "s1", "comment": "crossvisor.san:0123456789abcdef"})
+    assert remove(bench, A, any_owner=True)[0].actions == ["delete snapshot s1 of volume svm_san:vol_prod"]
+
+
+def test_what_only_a_group_still_tells_of_is_gone(bench: BenchInPlace) -> None:
+    gathered_by_hand(bench, "app", "vol_prod", "vol_dev")
+    take(bench, A, B)
+    for name in ("vol_prod", "vol_dev"):
+        volume_of(bench, name).snapshots.clear()
+    assert not remove(bench, A, B)[0].changed

@@ -139,7 +139,7 @@ def test_one_that_this_collection_did_not_take_is_found_but_not_changed(bench: B
         ({"name": "a/b"}, "'a/b' is not a name for a snapshot"),
         ({"name": " "}, "is not a name for a snapshot"),
         ({"name": "x" * 256}, "is not a name for a snapshot"),
-        ({"comment": "x" * 255}, "shorten it to 223"),
+        ({"comment": "x" * 255}, "has 255 characters: shorten it to 223"),
         ({"label": "x" * 32}, "shorten it to 31"),
     ],
 )
@@ -275,9 +275,9 @@ def test_a_change_is_told_by_what_it_was_and_what_it_becomes(bench: BenchInPlace
 def test_a_change_that_is_undone_leaves_no_expiry_and_no_label_where_there_was_none(bench: BenchInPlace) -> None:
     take(bench)
     one = volume_of(bench, "vol_prod").snapshots[0]
-    (step,) = bench.backend().plan_snapshot(snapshot_wish(expires=LATER, label="daily")).plan.steps
+    (step,) = bench.backend().plan_snapshot(snapshot_wish(label="daily", **until(bench))).plan.steps
     step.do()
-    assert (one.expires, one.label) == (LATER, "daily")
+    assert (one.expires, one.label) == (until(bench).get("expires", ""), "daily")
     step.undo()
     assert (one.expires, one.label) == ("", "")
 
@@ -358,3 +358,8 @@ def test_a_snapshot_that_was_renamed_meanwhile_is_found_under_either_name(bench:
     change = bench.backend().plan_snapshot(snapshot_wish(name="s2", old_name="s1"))
     assert [one.id for one in change.snapshots()] == [old.id]
     assert bench.backend().plan_snapshot(snapshot_wish(name="s2")).snapshots() == []
+
+
+def test_what_is_as_wished_is_nobody_s_to_change(bench: BenchInPlace) -> None:
+    taken_by_hand(bench, "vol_prod", expiry_time=LATER, snapmirror_label="daily")
+    assert not take(bench, label="daily", **until(bench))[0].changed
