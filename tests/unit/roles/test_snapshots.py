@@ -686,7 +686,7 @@ class TestAVolumeGroupThatIsTakenAway:
     @pytest.mark.parametrize(("let_go", "looks"), [(False, True), (True, False)])
     def test_may_have_several_volumes_once_it_was_let_go_of(self, evaluate: Evaluate, let_go: bool, looks: bool) -> None:
         one = task(TOP / "roles" / "guest_disk" / "tasks" / "linux_absent.yml", "See that the volume group is the disk")
-        assert evaluate(one["when"], guest_disk_lvm_members=["/dev/sdb"], guest_disk_lvm_let_go=let_go) is looks
+        assert evaluate(one["when"], guest_disk_lvm_members=["/dev/sdb"], guest_disk_copy=False, guest_disk_lvm_let_go=let_go) is looks
 
     def test_is_known_by_the_name_of_the_lun(self, evaluate: Evaluate, render: Render) -> None:
         known = self.known(evaluate)
