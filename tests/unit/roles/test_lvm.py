@@ -211,11 +211,45 @@ def test_a_disk_that_goes_takes_only_a_volume_of_this_role_along(
         "guest_disk_lvm_let_go": VARIABLES["guest_disk_lvm_let_go"],
         "guest_disk_linux_partition_name": VARIABLES["guest_disk_linux_partition_name"],
         "guest_disk_is_single": single,
+        "guest_disk_copy": False,
         "guest_disk_seen": {"disk": {"partitions": [partition]}, "used_by": [volume, mount]},
     }
     for variable in ("guest_disk_own_pvs", "guest_disk_own_lvs", "guest_disk_sources"):
         known[variable] = evaluate(expression(block["vars"][variable]), **known)
     assert known["guest_disk_sources"] == ([volume["name"]] if let_go else [])
+
+
+@pytest.mark.parametrize(("copy", "gone", "looked_at"), [(False, ["UUID=the-originals", "/dev/mapper/vg-lv"], True), (True, [], False)])
+def test_a_copy_that_goes_takes_nothing_along_that_could_be_its_originals(
+    evaluate: Evaluate, copy: bool, gone: list[str], looked_at: bool
+) -> None:
+    block = yaml.safe_load((ROLE / "tasks" / "linux_absent.yml").read_text())[1]
+    partition = {"device": OURS, "name": "crossvisor.san", "signatures": ["LVM2_member"], "uuid": "the-originals"}
+    volume = {"kind": "logical volume", "device": OURS, "name": "/dev/mapper/vg-lv"}
+    known: dict[str, Any] = {
+        "guest_disk_linux_partition_name": "crossvisor.san",
+        "guest_disk_is_single": True,
+        "guest_disk_copy": copy,
+        "guest_disk_lvm_let_go": False,
+        "guest_disk_lvm_members": [OURS],
+        "guest_disk_seen": {"disk": {"partitions": [partition]}, "used_by": [volume]},
+    }
+    for variable in ("guest_disk_own_pvs", "guest_disk_own_lvs", "guest_disk_sources"):
+        known[variable] = evaluate(expression(block["vars"][variable]), **known)
+    assert known["guest_disk_sources"] == gone
+    (look,) = [task for task in block["block"] if task["name"].startswith("See that the volume group")]
+    assert evaluate(look["when"], **known) is looked_at
+
+
+@pytest.mark.parametrize("file", ["main.yml", "wrong_guest.yml"])
+def test_what_is_disconnected_from_a_snapshot_goes_as_a_copy(file: str) -> None:
+    """Its original may be in the same guest, under the same identities where the copy was given none."""
+    disconnect = yaml.safe_load((ROLE.parent / "disconnect_snapshot" / "tasks" / "main.yml").read_text())
+    assert disconnect[-1]["vars"]["deprovision_copy"] is True
+    tasks_ = yaml.safe_load((ROLE.parent / "deprovision" / "tasks" / file).read_text())
+    flat = [*tasks_, *(inner for task in tasks_ for inner in task.get("block", []))]
+    given = [task["vars"]["guest_disk_copy"] for task in flat if task.get("ansible.builtin.include_role")]
+    assert given == ["{{ deprovision_copy }}"]
 
 
 @pytest.mark.parametrize(("lvm", "foreign"), [(WISH, False), ({"vg": "vg_data", "lv": "other"}, True), ({}, True)])

@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 TOP = Path(__file__).parents[3]
-RESTORE, CONNECT, SNAPSHOT, PROVISION = (
-    TOP / "roles" / name / "tasks" for name in ("restore_snapshot", "connect_snapshot", "snapshot", "provision")
+RESTORE, CONNECT, DISCONNECT, SNAPSHOT, PROVISION = (
+    TOP / "roles" / name / "tasks" for name in ("restore_snapshot", "connect_snapshot", "disconnect_snapshot", "snapshot", "provision")
 )
 VERIFY = TOP / "playbooks" / "verify_snapshot.yml"
 NAA = "600a098038304c61622d616161616131"
@@ -686,7 +686,7 @@ class TestAVolumeGroupThatIsTakenAway:
     @pytest.mark.parametrize(("let_go", "looks"), [(False, True), (True, False)])
     def test_may_have_several_volumes_once_it_was_let_go_of(self, evaluate: Evaluate, let_go: bool, looks: bool) -> None:
         one = task(TOP / "roles" / "guest_disk" / "tasks" / "linux_absent.yml", "See that the volume group is the disk")
-        assert evaluate(one["when"], guest_disk_lvm_members=["/dev/sdb"], guest_disk_lvm_let_go=let_go) is looks
+        assert evaluate(one["when"], guest_disk_lvm_members=["/dev/sdb"], guest_disk_copy=False, guest_disk_lvm_let_go=let_go) is looks
 
     def test_is_known_by_the_name_of_the_lun(self, evaluate: Evaluate, render: Render) -> None:
         known = self.known(evaluate)
@@ -744,6 +744,25 @@ class TestAVolumeGroupOfASnapshot:
         known = self.known(evaluate, {"pv_name": "/dev/sdc1", "vg_name": "data"}, connect_snapshot_seen={"used_by": used_by})
         assert evaluate(expression(one["loop"]), **known_to(evaluate, one, known)) == let_go
 
+    @pytest.mark.parametrize(
+        ("answer", "told"),
+        [
+            ({"rc": 0, "stdout": "{}", "stderr": "  WARNING: old."}, ""),
+            (
+                {"rc": 3, "stderr": "pvs: unrecognized option '--devices'\n"},
+                "does not tell (pvs: unrecognized option '--devices'): install an lvm2",
+            ),
+            ({"rc": 2, "msg": "[Errno 2] No such file: b'pvs'"}, "does not tell ([Errno 2] No such file: b'pvs'): install an lvm2"),
+        ],
+        ids=["LVM", "an older LVM", "no LVM"],
+    )
+    def test_is_not_guessed_where_lvm_does_not_tell(self, evaluate: Evaluate, render: Render, answer: dict[str, Any], told: str) -> None:
+        one = task(CONNECT / "linux_lvm.yml", "Stop if LVM cannot be asked")
+        known = {"provision_result": {"lun": {"naa": NAA}}, "connect_snapshot_guest": {"host": "app01"}, "connect_snapshot_pvs": answer}
+        said = refusal(evaluate, render, one, **known)
+        assert told in said
+        assert bool(said) == bool(told)
+
     @pytest.mark.parametrize(("missing", "told"), [("0", ""), ("1", "volume group data has physical volumes on other LUNs too")])
     def test_that_lies_on_other_luns_too_is_refused(self, evaluate: Evaluate, render: Render, missing: str, told: str) -> None:
         one = task(CONNECT / "linux_lvm.yml", "Stop where its volume group")
@@ -770,6 +789,28 @@ class TestAVolumeGroupOfASnapshot:
         )
         assert told in said
         assert bool(said) == bool(told)
+
+    @pytest.mark.parametrize(
+        ("rows", "devices"),
+        [("", []), ('{"report": [{"pv": []}]}', []), ('{"report": [{"pv": [{"pv_name": "/dev/sdc1"}]}]}', ["/dev/sdc1"])],
+        ids=["a guest without LVM", "one that has let go of it", "one that has it"],
+    )
+    def test_leaves_no_entry_in_the_file_of_devices(self, evaluate: Evaluate, rows: str, devices: list[str]) -> None:
+        one = task(DISCONNECT / "linux_lvm.yml", "Take them out")
+        assert evaluate(expression(one["loop"]), **known_to(evaluate, one, {"disconnect_snapshot_pvs": {"stdout": rows}})) == devices
+
+    @pytest.mark.parametrize(
+        ("rc", "said", "fails"),
+        [
+            (0, "", False),
+            (5, "  Devices file not enabled.", False),
+            (5, "  No devices file entry for /dev/sdc1.", False),
+            (5, "  Failed to write devices file.", True),
+        ],
+    )
+    def test_takes_it_that_there_may_be_no_such_file(self, evaluate: Evaluate, rc: int, said: str, fails: bool) -> None:
+        given = task(DISCONNECT / "linux_lvm.yml", "Take them out")["failed_when"]
+        assert evaluate(given, disconnect_snapshot_deldev={"rc": rc, "stderr": said}) is fails
 
     def test_refuses_before_anything_is_written(self) -> None:
         order = positions(
