@@ -75,8 +75,10 @@ options:
       - With V(present), the LUN is a volume.
       - With V(absent), it has neither drive letter nor mount point, and its disk is offline in the guest, ready to be detached from the VM.
         The data on the LUN stays, and so do the directories of mount points.
+      - With V(flushed), Windows writes to the LUN what programs have written and it has kept in memory (C(Write-VolumeCache)). Nothing is
+        held still, and nothing changes, so that this is no more than a better moment for a snapshot.
     type: str
-    choices: [present, absent]
+    choices: [present, absent, flushed]
     default: present
   mount:
     description:
@@ -296,7 +298,7 @@ def main() -> None:
                 },
                 "required_if": [("state", "absent", ["naa"])],
             },
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "absent", "flushed"], "default": "present"},
             "mount": {"type": "str"},
             "file_system": {"type": "str", "choices": ["NTFS", "ReFS"], "default": "NTFS"},
             "label": {"type": "str"},
@@ -333,6 +335,8 @@ def _reach(module: AnsibleModule) -> dict[str, Any]:
     with closing(guests.open_guest(module)) as guest:
         if params["state"] == "present":
             report = guest_volume.present(guest, wish, module.check_mode, beside)
+        elif params["state"] == "flushed":
+            report = guest_volume.flushed(guest, name, wish.timeout, module.check_mode, wish.place)
         else:
             report = guest_volume.absent(guest, name, wish.timeout, module.check_mode, wish.place)
     return report.result()

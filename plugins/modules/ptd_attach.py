@@ -259,7 +259,7 @@ options:
     default: []
   timeout:
     description:
-      - Seconds to wait until all hosts see the LUN, and for each change of the VM.
+      - Seconds to wait until all hosts see the LUN, and for each change of the VM; on KVM also until a path of the LUN does I/O.
     type: float
     default: 300
   hypervisor:

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 import requests
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import CloneOrigin, WithdrawWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
+from tests.unit.ontap import HOST_A, address, wish
 from tests.unit.ontap_array import BenchInPlace, fresh
 from tests.unit.ontap_snapshots import LATER, A, B, groups, names, remove, restoration, take
 
@@ -126,3 +128,54 @@ def test_a_restoration_is_whole_after_the_next_run(after: bool) -> None:
 
 def volume(bench: BenchInPlace) -> Any:
     return next(one for svm in bench.server.array.svms for one in svm.volumes if one.name == A.volume)
+
+
+def with_data(bench: BenchInPlace) -> object:
+    """The LUN has 1000 bytes in the snapshot, and was written to since."""
+    lun = bench.stored_lun("/vol/vol_prod/ds_single")
+    lun.used = 1000
+    taken = take(bench)
+    lun.used = 2000
+    return taken
+
+
+def connected(bench: BenchInPlace) -> object:
+    return bench.provision(wish(size_bytes=None, clone_of=CloneOrigin(A.lun, "s1")))
+
+
+def connected_before(bench: BenchInPlace) -> object:
+    return with_data(bench), connected(bench)
+
+
+def disconnected(bench: BenchInPlace) -> object:
+    return bench.withdraw(WithdrawWish(lun=address(), initiators=HOST_A, delete=True, clone_of=CloneOrigin(A.lun, "s1")))
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_lun_from_a_snapshot_is_whole_after_the_next_run(after: bool) -> None:
+    for number in range(1, requests_of(connected, with_data) + 1):
+        bench = fresh()
+        with_data(bench)
+        with killed_at(bench, number, after), pytest.raises(Killed):
+            connected(bench)
+        connected(bench)
+        made, original = bench.stored_lun(), bench.stored_lun("/vol/vol_prod/ds_single")
+        assert made is not None, number
+        assert (made.used, original.used) == (1000, 2000), number
+        assert [lun.base_name for svm in bench.server.array.svms for lun in svm.luns].count("new") == 1, number
+        state = bench.state()
+        connected(bench)
+        assert bench.state() == state, number
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_lun_from_a_snapshot_is_gone_without_a_trace_after_the_next_run(after: bool) -> None:
+    for number in range(1, requests_of(disconnected, connected_before) + 1):
+        bench = fresh()
+        with_data(bench)
+        state = bench.state()
+        connected(bench)
+        with killed_at(bench, number, after), pytest.raises(Killed):
+            disconnected(bench)
+        disconnected(bench)
+        assert bench.state() == state, number

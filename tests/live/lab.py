@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -202,6 +203,12 @@ class KvmLab(Lab):
     def agent(self, guest: str, state: str) -> None:
         """Let a guest's agent be `running`, `stopped` or `hung`."""
         self._ask(KVM, "POST", f"/agent?guest={guest}&state={state}")
+
+    def frozen(self, guest: str) -> bool:
+        """Whether a guest's agent holds its file systems still, by its own word."""
+        asked = ["qemu-agent-command", guest, json.dumps({"execute": "guest-fsfreeze-status"})]
+        done = subprocess.run(["virsh", "--connect", self.endpoints[KVM].uri, *asked], capture_output=True, text=True, check=True)
+        return bool(json.loads(done.stdout)["return"] == "frozen")
 
     def require_chap(self, username: str = "", password: str = "") -> None:
         """Let the array's iSCSI target ask the host for a CHAP login, or without a user no more."""

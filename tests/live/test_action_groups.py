@@ -24,10 +24,13 @@ NOBODY = {"hostname": "127.0.0.1", "port": 1, "username": "somebody", "password"
 DEFAULTS = {"array": NOBODY, "guest": NOBODY, "hypervisor": {**NOBODY, "type": "vmware"}}
 OTHERWISE: dict[str, dict[str, Any]] = {
     "guest_windows_volume": {"naa": "600a098038304c61622d616161616131"},
+    "lun_block_owner": {"naa": "600a098038304c61622d616161616131", "lbas": [0]},
     "lun_provision": {"state": "absent", "naa": "600a098038304c61622d616161616131", "assume_unused": True},
     "lun_snapshot": {"luns": [{"naa": "600a098038304c61622d616161616131"}], "name": "s1"},
     "lun_snapshot_info": {"luns": [{"naa": "600a098038304c61622d616161616131"}]},
     "ptd_attach": {"vm": "app01", "naa": "600a098038304c61622d616161616131"},
+    "virtual_block_address": {"vm": "app01"},
+    "vm_freeze": {"vm": "app01", "state": "thawed"},
 }
 """What a module wants beside its connection."""
 

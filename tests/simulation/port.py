@@ -24,7 +24,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     Refused,
     RemoteError,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Homes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import GuestAgent, Homes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     About,
     Attachment,
@@ -138,6 +138,22 @@ class Port:
         listed = [self.endpoint.host(host) for host in hosts if host in found]
         in_service = [host.name for host in listed if found[host.id] == DEVICE_OK]
         return Plan([NoticeLoss(self, listed, in_service, name), *(ForgetDevice(self, self.endpoint.host(host), name) for host in hosts)])
+
+    def agent(self, vm: VirtualMachine) -> GuestAgent:
+        """Not simulated."""
+        raise Refused(f"VM {vm.name} has no agent")
+
+    def disk_blocks(self, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[Any]:
+        """Not simulated: nothing that changes a LUN asks."""
+        raise NotImplementedError
+
+    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[Any]) -> list[str]:
+        """Not simulated: nothing that changes a LUN asks."""
+        raise NotImplementedError
+
+    def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
+        """Not simulated: nothing that changes a LUN asks."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """Log out; nobody waits for it."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from lxml import etree
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.access import OnlyLibvirt, ThisMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import libvirt_uri
@@ -73,6 +74,14 @@ class Domain:
     """Target → how large QEMU takes it to be."""
     calls: list[str] = field(default_factory=list)
     agent_seconds: int = -2
+    frozen: set[str] = field(default_factory=set)
+    """The devices whose file systems the agent holds still; it answers little else meanwhile."""
+    frozen_by_others: set[str] = field(default_factory=set)
+    """Those that were frozen in the guest, of which the agent does not know."""
+    hanging: str = ""
+    """That the agent does not say that it has frozen them: `once`, or `for good`."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """URI → metadata of what runs."""
 
     def UUIDString(self) -> str:  # noqa: N802
         return uuid_of(self.name_)
@@ -100,11 +109,49 @@ class Domain:
         return 0
 
     def fsInfo(self) -> list[tuple[str, str, str, list[str]]]:  # noqa: N802
+        self._ask_agent("guest-get-fsinfo")
+        return self.mounted or []
+
+    def fsFreeze(self, places: list[str] | None, _flags: int) -> int:  # noqa: N802
+        """As qemu-ga's guest-fsfreeze-freeze-list: what is frozen already it passes over, and says so by its count alone."""
+        self._ask_agent("guest-fsfreeze-freeze-list")
+        mounted = {place: device for place, device, _kind, _targets in self.mounted or ()}
+        held = {mounted[place] for place in places or mounted if place in mounted} - self.frozen - self.frozen_by_others
+        self.frozen |= held
+        if self.hanging:
+            raise LibvirtError(
+                "Guest agent is not responding: guest agent didn't respond to command within '5' seconds", AGENT_UNRESPONSIVE
+            )
+        return len(held)
+
+    def fsThaw(self, places: None, _flags: int) -> int:  # noqa: N802
+        if places is not None:
+            raise LibvirtError("argument unsupported: specifying mountpoints is not supported", 74)
+        if self.mounted is None or self.hanging == "for good":
+            raise LibvirtError("Guest agent is not responding: QEMU guest agent is not connected", AGENT_UNRESPONSIVE)
+        count = len(self.frozen | self.frozen_by_others)
+        self.frozen, self.frozen_by_others = set(), set()
+        return count
+
+    def metadata(self, _kind: int, uri: str, flags: int) -> str:
+        assert flags == LIVE
+        if uri not in self.notes:
+            raise LibvirtError("metadata not found: Requested metadata element is not present", 80)
+        return self.notes[uri]
+
+    def setMetadata(self, _kind: int, xml: str | None, key: str, uri: str, flags: int) -> int:  # noqa: N802
+        assert (flags, bool(key)) == (LIVE, True)
+        self.notes = {**self.notes, uri: xml} if xml else {known: text for known, text in self.notes.items() if known != uri}
+        return 0
+
+    def _ask_agent(self, command: str) -> None:
         if self.agent_seconds < 0:
             raise AssertionError("libvirt would wait for a hung agent for ever")
         if self.mounted is None:
             raise LibvirtError("Guest agent is not responding: QEMU guest agent is not connected", AGENT_UNRESPONSIVE)
-        return self.mounted
+        if self.frozen:
+            told = f"Command {command} has been disabled: the agent is in frozen state"
+            raise LibvirtError(f"internal error: unable to execute QEMU agent command '{command}': {told}", 1)
 
     def attachDeviceFlags(self, xml: str, flags: int) -> int:  # noqa: N802
         device = etree.fromstring(xml)
@@ -279,6 +326,13 @@ class Machine(ThisMachine):
     def __init__(self, root: Path, claimed: Collection[str], untold: Collection[str]) -> None:
         super().__init__(5, root)
         self._taken, self._untold = claimed, untold
+        self.multipath_status: str | None = None
+        """What `dmsetup status` prints there; None where it does not run."""
+
+    def told(self, command: Sequence[str], patience: float) -> str:
+        if command[:4] != ["dmsetup", "status", "--target", "multipath"] or self.multipath_status is None:
+            raise RemoteError(f"{' '.join(command)} on the KVM host could not be run")
+        return self.multipath_status
 
     def claimed(self, blocks: Sequence[str]) -> Mapping[str, bool]:
         return {block: block in self._taken for block in blocks if block not in self._untold}

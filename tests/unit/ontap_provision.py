@@ -27,7 +27,7 @@ DROPPED_AFTER = {"drop": "after"}
 AS_JOB = {"job": True}
 NO_INTERFACE = {"error": {"code": 5374581, "message": "A node has no interface."}}
 WRITES = {
-    "create LUN": r"POST .*/storage/luns|ZAPI lun-create",
+    "create LUN": r"POST .*/storage/luns|ZAPI (lun-create|clone-create)",
     "create igroup": r"POST .*/igroups\?|ZAPI igroup-create",
     "add initiators": r"POST .*/initiators|ZAPI igroup-add",
     "map": r"POST .*/lun-maps|ZAPI lun-map\?",

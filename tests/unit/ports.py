@@ -24,13 +24,16 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base im
     WithdrawWish,
     nobody_to_ask,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Homes, Wanted
+from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses import passthrough
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, GuestAgent, Homes, Wanted
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     About,
     ArrayAbout,
     Attachment,
+    BlockExtent,
     Controller,
+    DiskBlocks,
     FileSystem,
     Host,
     Inventory,
@@ -100,8 +103,17 @@ class MemoryHypervisor:
     """For each inventory, the VMs that alone were wanted."""
     device_reads: int = 0
     """How often the whole inventory of SCSI devices was read, which is dear."""
+    guest_agent: GuestAgent | None = None
     meanwhile: dict[int, Callable[[], None]] = field(default_factory=dict)
     """What somebody else does right before the n-th inventory is read."""
+    blocks: dict[tuple[str, str], DiskBlocks] = field(default_factory=dict)
+    """Names of a VM and its disk → where that lies; a LUN passed through is itself."""
+    written: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    """Names of a VM and its disk → what the guest has written there."""
+    blockless: str = "nobody knows where images lie"
+    same: str = "yes"
+    """What is told of each range that is compared."""
+    compared: list[BlockExtent] = field(default_factory=list)
 
     @property
     def decisions(self) -> int:
@@ -174,6 +186,23 @@ class MemoryHypervisor:
 
     def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         return self._drop("forget", hosts, name)
+
+    def agent(self, vm: VirtualMachine) -> GuestAgent:
+        if self.guest_agent is None:
+            raise Refused(f"VM {vm.name} has no agent.")
+        return self.guest_agent
+
+    def disk_blocks(self, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[DiskBlocks]:
+        self.calls.append(f"disk_blocks of {len(wanted)}")
+        return [self.blocks.get((vm.name, disk.label)) or passthrough.identity_or(disk, self.blockless) for vm, disk in wanted]
+
+    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
+        self.compared.extend(extents)
+        return [self.same] * len(extents)
+
+    def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
+        self.calls.append("read_disk")
+        return self.written.get((vm.name, disk.label), b"")[offset : offset + length]
 
     def close(self) -> None:
         self.calls.append("close")

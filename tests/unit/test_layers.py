@@ -24,12 +24,12 @@ PRIVATE = "module_utils._san."
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("ending", "progress", "deadline", "moment"),
+    ("ending", "progress", "deadline", "moment", "apart"),
     ("scsi_name", "initiator_name", "entity_name", "timestamps"),
     ("model", "connection", "storage_word"),
     ("plan", "wishes"),
     ("wire",),
-    ("windows", "linux"),
+    ("windows", "linux", "block_addresses"),
     ("detection",),
     ("hypervisors.base", "arrays.base"),
     ("hypervisors.attach_rules", "hypervisors.several", "arrays.ontap"),

@@ -490,6 +490,54 @@ class Attachment:
     """How the guest finds the disk: `SCSI(bus:unit)` and, where it is known, the guest's H:C:T:L pattern."""
 
 
+DATA = "data"
+UNWRITTEN = "unwritten"
+SHARED = "shared"
+HOLE = "hole"
+NO_ADDRESS = "no_address"
+"""What a range of a virtual disk is on the LUN: its bytes; a place that is reserved and reads as zeros, where the LUN holds old bytes;
+bytes that others have too, so that the next write goes elsewhere; nothing; or what nobody can tell."""
+
+
+@dataclass(frozen=True)
+class BlockExtent:
+    """A range of a virtual disk, or of a file that it lies in, and where that is. In bytes."""
+
+    start: int
+    length: int
+    state: str
+    reason: str = ""
+    file: str = ""
+    """The image file that holds it; empty for a LUN passed through."""
+    file_offset: int | None = None
+    device: str = ""
+    """The host's device at the bottom."""
+    name: ScsiName | None = None
+    """The LUN that this device is."""
+    offset: int | None = None
+    """On that device; None for what has no address."""
+    block_size: int = 0
+    """Bytes of a logical block of the device; 0 where the host does not tell."""
+    number: str = ""
+    """How the host's kernel calls the device to itself; empty where nobody asked it."""
+
+    @property
+    def end(self) -> int:
+        return self.start + self.length
+
+
+@dataclass(frozen=True)
+class DiskBlocks:
+    """Where a virtual disk lies, as it was observed."""
+
+    extents: Sequence[BlockExtent]
+    """The whole disk, in order, without gaps."""
+    files: Sequence[BlockExtent] = ()
+    """The files that hold it, as a whole, `start` counted in the file: also what of them is no part of the disk as it is now."""
+    warnings: Sequence[str] = ()
+    format: str = "raw"
+
+
 class StorageMapping(TypedDict):
     """One row of the storage map: a virtual disk on one LUN, exported volume or local device.
 

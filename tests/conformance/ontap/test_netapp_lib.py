@@ -95,6 +95,49 @@ def test_the_life_of_a_lun(server: NaServer) -> None:
     assert records(server, "lun-get-iter", query={"lun-info": {"path": LUN}}) == []
 
 
+def test_a_lun_that_is_made_of_one_in_a_snapshot(server: NaServer) -> None:
+    call(server, "lun-create-by-size", path=LUN, size=str(GIB), ostype="vmware")
+    call(server, "snapshot-create", volume="vol_prod", snapshot="library", comment="by hand", snapmirror_label="daily")
+    (one,) = records(server, "snapshot-get-iter", query={"snapshot-info": {"volume": "vol_prod"}})
+    assert (one["name"], one["comment"], one["snapmirror-label"], one["busy"]) == ("library", "by hand", "daily", "false")
+    assert refused(server, "snapshot-create", volume="vol_prod", snapshot="library") == "13020"
+    assert refused(server, "snapshot-rename", volume="vol_prod", current_name="none", new_name="other") == "13021"
+
+    copy = {"volume": "vol_prod", "snapshot_name": "library", "destination_path": "copy"}
+    call(server, "clone-create", source_path="library", space_reserve="false", **copy)
+    assert refused(server, "clone-create", source_path="library", **copy) == "14952"
+    assert refused(server, "clone-create", source_path="none", **{**copy, "destination_path": "other"}) == "14935"
+    call(server, "lun-set-comment", path="/vol/vol_prod/copy", comment="a clone")
+    call(server, "lun-move", path="/vol/vol_prod/copy", new_path="/vol/vol_prod/moved")
+    (moved,) = records(server, "lun-get-iter", query={"lun-info": {"path": "/vol/vol_prod/moved"}})
+    assert (moved["size"], moved["comment"]) == (str(GIB), "a clone")
+
+    call(server, "lun-resize", path=LUN, size=str(2 * GIB))
+    call(server, "snapshot-restore-file", path=LUN, snapshot="library", snapshot_instance_uuid=one["snapshot-instance-uuid"])
+    (restored,) = records(server, "lun-get-iter", query={"lun-info": {"path": LUN}})
+    assert restored["size"] == str(GIB)
+
+    call(server, "snapshot-delete", volume="vol_prod", snapshot="library")
+    assert refused(server, "snapshot-delete", volume="vol_prod", snapshot="library") == "13021"
+    for path in (LUN, "/vol/vol_prod/moved"):
+        call(server, "lun-destroy", path=path)
+
+
+def test_snapshots_of_two_volumes_at_one_moment(server: NaServer) -> None:
+    start = NaElement.create_node_with_children("cg-start", snapshot="both", timeout="relaxed")
+    volumes = NaElement("volumes")
+    for name in ("vol_prod", "vol_dev"):
+        volumes.add_new_child("volume-name", name)
+    start.add_child_elem(volumes)
+    number = server.invoke_successfully(start, enable_tunneling=True).get_child_content("cg-id")
+    call(server, "cg-commit", cg_id=number)
+    assert refused(server, "cg-commit", cg_id=number) == "13115"
+    first, second = records(server, "snapshot-get-iter", query={"snapshot-info": {"name": "both"}})
+    assert first["access-time"] == second["access-time"]
+    for name in ("vol_prod", "vol_dev"):
+        call(server, "snapshot-delete", volume=name, snapshot="both")
+
+
 def test_pages_are_followed(server: NaServer, array: Running) -> None:
     luns = next(svm for svm in world.build()["array"]["svms"] if svm["name"] == "svm_san")
     element = NaElement("lun-get-iter")
@@ -136,6 +179,8 @@ def test_everything_a_san_client_reads(server: NaServer) -> None:
         ("lun-create-by-size", {"path": LUN, "size": "1", "ostype": "linux"}, "9041"),
         ("lun-create-by-size", {"path": LUN, "size": "1", "ostype": "leenux"}, "13115"),
         ("igroup-destroy", {"initiator_group_name": "none"}, "9003"),
+        ("snapshot-create", {"volume": "vol_none", "snapshot": "s"}, "13040"),
+        ("snapshot-create", {"volume": "vol_prod", "snapshot": "s", "expiry_time": "1"}, "13115"),
     ],
 )
 def test_what_is_wrong_has_its_number(server: NaServer, api: str, arguments: dict[str, str], number: str) -> None:

@@ -102,6 +102,18 @@ def test_snapshots_of_a_volume_and_of_a_group(environment: dict[str, str], array
     assert requests.delete(f"{groups}/{group}", **access).ok
 
 
+def test_snapshots_of_a_volume_over_zapi(environment: dict[str, str], array: Running) -> None:
+    """Its module for several volumes refuses itself over ZAPI, for an option that it sets by default."""
+    assert play(environment, SNAPSHOTS, use_rest="never")[0]["changed"] == 1
+    assert play(environment, SNAPSHOTS, use_rest="never")[0]["changed"] == 0
+    stats, tasks = play(environment, SNAPSHOTS, use_rest="never", snapshot="renamed", from_name="conformance", comment="changed")
+    assert stats["changed"] == 1
+    (told,) = tasks["Read the snapshots over ZAPI"]["ontap_info"]["snapshot_info"].values()
+    assert (told["name"], told["comment"], told["snapmirror_label"], told["busy"]) == ("renamed", "changed", "daily", "false")
+    assert play(environment, SNAPSHOTS, use_rest="never", snapshot="renamed", state="absent")[0]["changed"] == 1
+    assert {row["method"] for row in array.control("GET", "/requests")["requests"]} == {"ZAPI"}
+
+
 def lun_of(tasks: dict[str, Any]) -> dict[str, Any]:
     rows = tasks[INFO]["ontap_info"]["storage/luns"]["records"]
     row: dict[str, Any] = next(row for row in rows if row["name"] == "/vol/vol_prod/collection")

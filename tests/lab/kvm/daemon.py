@@ -100,10 +100,10 @@ class Libvirt:
         return self.socket.exists() and self.succeeds("uri")
 
 
-def eventually(condition: Callable[[], bool], seconds: float, complaint: str) -> None:
+def eventually(condition: Callable[[], bool], seconds: float, complaint: str, pause: float = POLL_SECONDS) -> None:
     """Wait until the condition holds; raises TimeoutError with the complaint after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{complaint} after {seconds:.0f} s")
-        time.sleep(POLL_SECONDS)
+        time.sleep(pause)

@@ -28,6 +28,9 @@ from tests.lab.processes import Process, spawn
 
 DEFAULT_DIRECTORY = image.ROOT / "build" / "lab" / "kvm-san"
 STATE = "kvm-san.json"
+LUNS = "luns"
+"""The arguments of each ``make_lun``, a line each."""
+_LUN = image.HERE / "lun.sh"
 BOOT_SECONDS = 300.0
 RESTORE_SECONDS = 60.0
 SUSPEND_SECONDS = 60.0
@@ -109,8 +112,10 @@ class KvmSan:
 
     def make_lun(self, name: str, serial: str, size: int, unit: int, hosts: Iterable[Machine] = HOSTS) -> None:
         """Make a LUN without an array: with a serial number of 12 characters, ``size`` bytes, and this LUN id for the hosts."""
-        arguments = [name, serial, str(size), str(unit), *_initiators(hosts)]
-        self.machine(SAN.name).run(f"bash -s -- {shlex.join(arguments)}", (image.HERE / "lun.sh").read_text())
+        arguments = shlex.join([name, serial, str(size), str(unit), *_initiators(hosts)])
+        self.machine(SAN.name).run(f"bash -s -- {arguments}", _LUN.read_text())
+        with (self.directory / LUNS).open("a") as known:
+            known.write(f"{arguments}\n")
 
     def pull(self, name: str, fabric: str) -> None:
         """Pull the cable of a machine out of a fabric."""
@@ -133,7 +138,7 @@ class KvmSan:
         os.kill(_process(self._state()[name]).pid, 9)
 
     def boot(self, name: str) -> None:
-        """Boot a machine that was killed, on the disk that it left, and set it up as at its first start: a SAN without LUNs."""
+        """Boot a machine that was killed, on the disk that it left, and set it up as it was: a SAN with the LUNs of ``make_lun``."""
         machine = MACHINES[name]
         self.machine(name).disconnect()
         _process(self._state()[name]).stop()
@@ -208,10 +213,14 @@ class KvmSan:
 
     def _wait_for_ssh(self, names: Iterable[str], seconds: float) -> None:
         """Return when the machines answer by ssh, and know the time."""
-        for name in names:
+
+        def wait(name: str) -> None:
             shell = self.machine(name)
             eventually(shell.answers, seconds, f"ssh of {name} does not answer (see {self.directory / name}.console)")
             shell.run(["hwclock", "--hctosys", "--utc"])
+
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(wait, names))
 
     def _wait_for_status(self, name: str, status: str, seconds: float) -> None:
         def has_it() -> bool:
@@ -226,8 +235,14 @@ class KvmSan:
         """Make a machine what it is in the lab."""
         script, *arguments = set_up(machine)
         domain = (image.SETUP / "domain.xml").read_text()
-        command = f"DOMAIN={shlex.quote(domain)} bash -s -- {shlex.join(arguments)}"
+        command = f"DOMAIN={shlex.quote(domain)} LUNS={shlex.quote(self._luns())} bash -s -- {shlex.join(arguments)}"
         self.machine(machine.name).run(command, (image.SETUP / script).read_text(), SETUP_SECONDS)
+
+    def _luns(self) -> str:
+        """What makes the LUNs of ``make_lun`` in the SAN again, in the words of its shell."""
+        known = self.directory / LUNS
+        lines = known.read_text().splitlines() if known.exists() else []
+        return "\n".join(f"bash -c {shlex.quote(_LUN.read_text())} {_LUN.name} {line}" for line in lines)
 
     def _save(self, name: str, saved: Path) -> None:
         """Write the memory of a machine that stands, and end it."""

@@ -448,7 +448,7 @@ def snapshot_record(svm: Svm, volume: Volume, snapshot: Snapshot) -> Record:
         "svm": _svm_reference(svm),
         "volume": _volume_reference(volume),
         "create_time": snapshot.created,
-        "state": "valid",
+        "state": snapshot.state,
         "size": sum(lun.used for lun in snapshot.luns),
         **({"comment": snapshot.comment} if snapshot.comment else {}),
         **({"expiry_time": snapshot.expires} if snapshot.expires else {}),

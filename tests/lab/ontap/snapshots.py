@@ -15,6 +15,8 @@ from tests.lab.ontap.state import Array, ConsistencyGroup, GroupSnapshot, Snapsh
 
 LONGEST_NAME, LONGEST_LABEL = 255, 31
 CONSISTENCY = ("crash", "application")
+NO_EXPIRY = "0"
+"""As an expiry, it takes the one away that there is."""
 
 
 def create(array: Array, volume_uuid: str, values: Values) -> Snapshot:
@@ -150,7 +152,7 @@ def _label(values: Values) -> str:
 
 def _expiry(values: Values) -> str:
     text = values.get("expiry_time")
-    if not text:
+    if text is None or text == NO_EXPIRY:
         return ""
     if not _is_after_now(str(text)):
         raise OntapError(Code.INVALID_VALUE, f'The value "{text}" is invalid for field "expiry_time"', "expiry_time")

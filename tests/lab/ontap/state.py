@@ -69,6 +69,7 @@ class Snapshot:
     owners: list[str] = field(default_factory=list)
     """What keeps it from being deleted, such as a clone of the volume."""
     luns: list[LunThen] = field(default_factory=list)
+    state: str = "valid"
 
 
 @dataclass(eq=False)
@@ -274,6 +275,8 @@ class Array:
         self.svms = [_load_svm(svm) for svm in world["svms"]]
         self.mirrors: list[Mirror] = []
         self.switched_off: set[str] = set()
+        self.fences: list[tuple[list[Volume], str, str] | None] = []
+        """Snapshots of several volumes that were begun over ZAPI: the volumes, the name and the label; None once they are taken."""
         self.copies: list[tuple[str, str]] = []
         """What a data plane has still to copy, in order: from which LUN's or snapshot's data to which, by what the data is kept under."""
         self.admit()

@@ -57,6 +57,11 @@ class Journey:
         self.play("snapshot", **NAMES, **HERE, quiesce="required")
         self.seen["writes on"] = guest(f"wc -l < {MOUNT}/log; sleep 2; wc -l < {MOUNT}/log; touch /run/enough")
         self.play("snapshot", "snapshot again", **NAMES, **HERE)
+        by_agent: dict[str, Any] = {**LUN, "snapshot": "s2", "vm": GUEST, "quiesce": "required"}
+        self.user.kill("crossvisor.san.snapshot : Take the snapshot", "crossvisor.san.snapshot", **CONNECTIONS, **by_agent)
+        self.seen["frozen by a killed run"] = lab.frozen(GUEST)
+        self.play("snapshot", "by the agent", **by_agent)
+        self.seen["frozen at last"] = lab.frozen(GUEST)
         guest(f"head -c 4M /dev/urandom | dd of={MOUNT}/file conv=notrunc status=none; sync; sleep 1; rm /run/enough")
         self.seen["spoiled"] = guest(SUM)
 
@@ -89,6 +94,11 @@ def test_the_guest_was_held_still_and_went_on_writing(journey: Journey) -> None:
     assert "consistent by file system" in " ".join(journey.runs["snapshot"].output.split())
     before, after = map(int, journey.seen["writes on"].split())
     assert after > before
+
+
+def test_the_agent_holds_the_guest_still_where_nobody_logs_in_and_a_killed_run_is_thawed_by_the_next(journey: Journey) -> None:
+    assert "Snapshot s2 is there, consistent by file system." in " ".join(journey.runs["by the agent"].output.split())
+    assert (journey.seen["frozen by a killed run"], journey.seen["frozen at last"]) == (True, False)
 
 
 def test_the_second_run_freezes_nothing_and_changes_nothing(journey: Journey) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from tests.lab.kvm_san.shell import Shell
 
+PAUSE_SECONDS = 1.0
+"""Between two looks at a host: each takes its one emulated processor from what is waited for."""
 _HEAD = r"^(?:mpath[a-z]+ \()?(?=3[0-9a-f]{32}\)? dm-)"
 """How a map begins, by its WWID or by a friendly name before it."""
 _MAP = re.compile(_HEAD + r"(?P<wwid>3[0-9a-f]{32})\)? (?P<device>dm-\d+) (?P<vendor>[^,]*),(?P<product>.*)$")
@@ -68,6 +70,11 @@ def _paths(block: str) -> Iterator[Path]:
 def ports(machine: Shell) -> Mapping[str, str]:
     """Return the target port of every disk by its SCSI address, as ``lsscsi -t`` tells of it."""
     return {row["address"]: row["port"] for row in _LSSCSI.finditer(machine.run(["lsscsi", "-t"]))}
+
+
+def disks(machine: Shell) -> int:
+    """Return how many SCSI disks the kernel has: a path each, and the cheapest that can be asked while a module is at work there."""
+    return len(machine.run("ls /sys/class/scsi_disk").split())
 
 
 def kernel(machine: Shell, attribute: str) -> Mapping[str, str]:

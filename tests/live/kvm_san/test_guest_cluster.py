@@ -30,6 +30,7 @@ VMS = {KVM1.name: "app01", KVM2.name: "app02"}
 KEYS = {KVM1.name: "a1", KVM2.name: "b2"}
 HELPER = Path(__file__).with_name("pr_helper.py")
 GOOD, CONFLICT = 0x00, 0x18
+ON_ONE_PATH = "may reach the array on one path alone"
 REGISTERED = 1
 """On how many of four paths a key is registered: Debian 12 builds the helper without libmpathpersist, so that it knows no multipath."""
 
@@ -60,7 +61,8 @@ def test_a_lun_that_a_vm_of_the_other_host_has_is_neither_unmapped_nor_deleted(l
 
 
 def test_the_reservations_of_each_vm_reach_the_array_by_a_helper_of_its_own(lab: SanLab, naa: str) -> None:
-    lab.modules.succeed("ptd_attach", _shared(lab, naa, KVM1.name))
+    warnings = lab.modules.succeed("ptd_attach", _shared(lab, naa, KVM1.name))["warnings"]
+    assert [f"host {KVM1.name} has it by multipath" in str(told) for told in warnings if ON_ONE_PATH in str(told)] == [True]
     for host in HOSTS:
         shell, vm = lab.machines.machine(host.name), VMS[host.name]
         managers = json.loads(shell.run(["virsh", "qemu-monitor-command", vm, '{"execute": "query-pr-managers"}']))["return"]

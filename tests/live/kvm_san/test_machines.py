@@ -49,7 +49,7 @@ def _states(lab: KvmSan, host: Machine) -> list[str]:
 
 
 def _wait_for_paths(lab: KvmSan, host: Machine, states: list[str]) -> None:
-    eventually(lambda: _states(lab, host) == states, PATH_SECONDS, f"the paths of {host.name} are not {states}")
+    eventually(lambda: _states(lab, host) == states, PATH_SECONDS, f"the paths of {host.name} are not {states}", host_view.PAUSE_SECONDS)
 
 
 def test_every_host_has_an_adapter_on_each_fabric_which_sees_the_san_as_a_target(machines: KvmSan) -> None:

@@ -136,3 +136,11 @@ def test_what_is_only_planned_is_asked_about_and_never_done(bench: Bench, option
     with opened(bench):
         assert f"{option} only tells in check mode" in VOLUME.run(options, check=check)["msg"]
     assert bench.wire.asked == []
+
+
+def test_a_flush_changes_nothing_and_returns_what_is_there(bench: Bench) -> None:
+    with opened(bench):
+        there = VOLUME.succeed(disk(bench, mount="E:"))
+        flushed = VOLUME.run(disk(bench, state="flushed"))
+    assert (flushed["changed"], flushed["actions"], flushed["volume"]) == (False, [], there["volume"])
+    assert bench.wire.count("Flush") == 1

@@ -30,6 +30,51 @@ def _look(name: str) -> dict[str, Any]:
     return next(task for task in tasks if task["name"].startswith(name))
 
 
+class TestAGuestThatDoesNotShowTheLun:
+    @pytest.mark.parametrize(
+        ("guest", "known", "looked_at"),
+        [
+            ({"host": "app01"}, {"guest_disk_seen": {"disk": None}}, True),
+            ({"host": "app01"}, {"guest_disk_seen": {"disk": {"path": "/dev/sdb"}}}, False),
+            (GUEST, {"guest_disk_result": {"disk_number": None}}, True),
+            (GUEST, {"guest_disk_result": {"disk_number": 0}}, False),
+            ({}, {}, False),
+        ],
+    )
+    def test_is_asked_whether_it_is_the_guest_of_that_vm(
+        self, evaluate: Evaluate, guest: dict[str, str], known: dict[str, Any], looked_at: bool
+    ) -> None:
+        block = yaml.safe_load((TASKS / "main.yml").read_text())[-1]["block"]
+        task = next(task for task in block if task["name"].startswith("See that it is the guest"))
+        here = {"deprovision_guest": guest, "deprovision_in_guest": True, "ansible_check_mode": False, **known}
+        if guest:
+            here["deprovision_is_unshown"] = evaluate(_expression(task["vars"]["deprovision_is_unshown"]), **here)
+        assert evaluate(task["when"], **here) is looked_at
+
+    @pytest.mark.parametrize(
+        ("unshown", "looked", "goes_on"),
+        [
+            (None, {"skipped": True}, True),
+            (DISK, {"disk": {"path": "/dev/sdb"}}, True),
+            (DISK, {"failed": True, "msg": "It does not show it."}, False),
+            (DISK, {"skipped": True}, False),
+        ],
+        ids=["the VM has let go of it", "it had forgotten it", "it is another VM's", "a Windows guest shows all that it has"],
+    )
+    def test_is_refused_where_the_vm_has_it_and_a_look_does_not_help(
+        self, evaluate: Evaluate, unshown: dict[str, Any] | None, looked: dict[str, Any], goes_on: bool
+    ) -> None:
+        tasks = yaml.safe_load((TASKS / "wrong_guest.yml").read_text())
+        task = next(task for task in tasks if task["name"].startswith("Stop if"))
+        known = {"deprovision_unshown": {"disk": unshown}, "deprovision_looked": looked}
+        assert evaluate(task["ansible.builtin.assert"]["that"], **known) is goes_on
+
+    def test_is_looked_at_before_anything_is_taken(self) -> None:
+        block = yaml.safe_load((TASKS / "main.yml").read_text())[-1]["block"]
+        names = [task["name"] for task in block]
+        assert names.index("See that it is the guest of this VM") < names.index("Take it from VM, hosts and array")
+
+
 @pytest.fixture
 def noted(evaluate: Evaluate) -> Callable[..., dict[str, Any]]:
     """What look.yml notes, by what the question for the place was answered."""

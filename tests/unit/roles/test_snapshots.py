@@ -41,7 +41,11 @@ def task(file: Path, name: str) -> dict[str, Any]:
 
 
 def positions(file: Path, *names: str) -> list[int]:
-    there = [one["name"] for one in walk(yaml.safe_load(file.read_text()))]
+    return positions_of(yaml.safe_load(file.read_text()), *names)
+
+
+def positions_of(tasks: list[dict[str, Any]], *names: str) -> list[int]:
+    there = [one["name"] for one in walk(tasks)]
     return [next(place for place, one in enumerate(there) if one.startswith(name)) for name in names]
 
 
@@ -253,13 +257,29 @@ class TestAVerification:
             ({"rc": 0, "stdout": "fine"}, ""),
             ({"rc": 2, "stdout": "bad", "stderr": "sum"}, "was not verified, the command ended with 2: bad sum"),
             ({"unreachable": True, "msg": "No route."}, "was not verified, because its command did not run: No route."),
+            ({"skipped": True}, ""),
         ],
     )
     def test_tells_the_verdict_or_why_there_is_none(self, evaluate: Evaluate, render: Render, said: dict[str, Any], told: str) -> None:
         (play,) = yaml.safe_load(VERIFY.read_text())
         one = next(one for one in walk(play["tasks"]) if one["name"] == "Tell the verdict")
         known = {"verify_snapshot_said": said, "verify_snapshot_output": said.get("stdout", ""), "snapshot": "s1", "lun": "data"}
+        known["verify_command"] = "" if "skipped" in said else "fsck"
+        known["verify_snapshot_rc"] = evaluate(expression(play["vars"]["verify_snapshot_rc"]), **known)
         assert refusal(evaluate, render, one, **known).removeprefix("Snapshot s1 of LUN data ").strip() == told
+
+    @pytest.mark.parametrize(
+        ("given", "goes_on"),
+        [({}, False), ({"verify_command": "fsck"}, True), ({"verify_tasks": "/t.yml"}, True), ({"verify_tasks": ""}, False)],
+    )
+    def test_wants_a_command_or_a_file_of_tasks_before_anything_is_connected(
+        self, evaluate: Evaluate, given: dict[str, str], goes_on: bool
+    ) -> None:
+        (play,) = yaml.safe_load(VERIFY.read_text())
+        one = next(one for one in walk(play["tasks"]) if one["name"] == "Stop if nobody has said how to verify it")
+        assert evaluate(one["ansible.builtin.assert"]["that"], **given) is goes_on
+        order = positions_of(play["tasks"], "Stop if nobody", "Connect the snapshot", "Run the tasks", "Run the command", "Disconnect")
+        assert order == sorted(order)
 
     def test_disconnects_although_the_guest_went_away(self) -> None:
         (play,) = yaml.safe_load(VERIFY.read_text())
@@ -268,6 +288,158 @@ class TestAVerification:
 
 def taken(*volumes: str) -> list[dict[str, str]]:
     return [dict(zip(("svm", "volume"), one.split(":"), strict=True)) for one in volumes]
+
+
+ROLE = {name: text for name, text in yaml.safe_load((SNAPSHOT.parent / "vars" / "main.yml").read_text()).items() if name.endswith("_words")}
+NOTHING: dict[str, Any] = {
+    "snapshot_guest": {},
+    "snapshot_vm": "",
+    "snapshot_method": "auto",
+    "snapshot_quiesce": "auto",
+    "ansible_check_mode": False,
+    **{f"snapshot_{name}": {} for name in ("left", "frozen", "thawed", "flushed", "agent_left", "agent_frozen", "agent_thawed")},
+    "snapshot_taken": {"changed": True},
+}
+"""What the role knows when nobody was asked for anything."""
+HOST, WINDOWS = {"host": "app01"}, {"hostname": "win01"}
+SKIPPED = {"skipped": True, "changed": False}
+SILENT = {"unreachable": True, "msg": "No route to host"}
+ROW = {"naa": "naa-a", "device": "sda1", "mount": "/srv"}
+FROZEN = {"file_systems": [ROW], "made_by": "0123456789abcdef"}
+
+
+def refused(told: str) -> dict[str, Any]:
+    return {"failed": True, "msg": told}
+
+
+def role(evaluate: Evaluate, known: dict[str, Any]) -> dict[str, Any]:
+    """What the variables of the role tell of what it knows."""
+    here = {**NOTHING, **known}
+    for name, text in yaml.safe_load((SNAPSHOT.parent / "vars" / "main.yml").read_text()).items():
+        here[name] = evaluate(expression(text), **here) if "{{" in text else text
+    return here
+
+
+class TestWhoHoldsTheGuestStill:
+    @pytest.mark.parametrize(
+        ("known", "asked"),
+        [
+            ({}, []),
+            ({"snapshot_guest": HOST}, ["host"]),
+            ({"snapshot_guest": HOST, "snapshot_vm": "app01"}, ["host", "agent"]),
+            ({"snapshot_guest": HOST, "snapshot_vm": "app01", "snapshot_method": "agent"}, ["agent"]),
+            ({"snapshot_guest": HOST, "snapshot_vm": "app01", "snapshot_method": "fsfreeze"}, ["host"]),
+            ({"snapshot_vm": "app01"}, ["agent"]),
+            ({"snapshot_guest": WINDOWS}, ["flush"]),
+            ({"snapshot_guest": WINDOWS, "snapshot_vm": "win01"}, ["agent", "flush"]),
+            ({"snapshot_guest": WINDOWS, "snapshot_vm": "win01", "snapshot_method": "flush"}, ["flush"]),
+        ],
+    )
+    def test_is_asked_in_this_order(self, evaluate: Evaluate, known: dict[str, Any], asked: list[str]) -> None:
+        here = role(evaluate, known)
+        assert [who for who in ("host", "agent", "flush") if here[f"snapshot_by_{who}"]] == asked
+
+    @pytest.mark.parametrize(
+        ("known", "verdict", "method"),
+        [
+            ({}, "no guest was named", "none"),
+            ({"snapshot_guest": HOST, "snapshot_quiesce": "none"}, "the guest was not to be quiesced", "none"),
+            ({"snapshot_guest": HOST, "ansible_check_mode": True}, "check mode freezes nothing", "none"),
+            (
+                {"snapshot_guest": HOST, "snapshot_frozen": FROZEN, "snapshot_thawed": {"held": True, "mounts": ["/srv"]}},
+                "",
+                "fsfreeze",
+            ),
+            (
+                {"snapshot_guest": HOST, "snapshot_frozen": FROZEN, "snapshot_thawed": {"held": True, "mounts": []}},
+                "the guest let go before the snapshot was there",
+                "fsfreeze",
+            ),
+            (
+                {"snapshot_guest": HOST, "snapshot_frozen": FROZEN, "snapshot_thawed": SILENT},
+                "nobody can tell whether the guest was still until the snapshot was there",
+                "fsfreeze",
+            ),
+            ({"snapshot_guest": HOST, "snapshot_left": SILENT, "snapshot_frozen": SKIPPED}, "the guest app01 does not answer", "none"),
+            (
+                {
+                    "snapshot_guest": HOST,
+                    "snapshot_vm": "app01",
+                    "snapshot_left": SILENT,
+                    "snapshot_frozen": SKIPPED,
+                    "snapshot_agent_frozen": FROZEN,
+                    "snapshot_agent_thawed": {"held": True},
+                },
+                "",
+                "agent",
+            ),
+            (
+                {"snapshot_vm": "app01", "snapshot_agent_frozen": FROZEN, "snapshot_agent_thawed": {"held": False}},
+                "the guest let go before the snapshot was there",
+                "agent",
+            ),
+            (
+                {"snapshot_vm": "app01", "snapshot_agent_frozen": {"file_systems": []}, "snapshot_agent_thawed": {"held": True}},
+                "the guest has no file system mounted from these LUNs",
+                "agent",
+            ),
+            (
+                {
+                    "snapshot_guest": HOST,
+                    "snapshot_vm": "app01",
+                    "snapshot_left": SILENT,
+                    "snapshot_frozen": SKIPPED,
+                    "snapshot_agent_frozen": refused("No guest agent answers."),
+                },
+                "the guest app01 does not answer; No guest agent answers",
+                "none",
+            ),
+            (
+                {"snapshot_vm": "app01", "snapshot_agent_left": refused("No login."), "snapshot_agent_frozen": SKIPPED},
+                "No login",
+                "none",
+            ),
+            (
+                {"snapshot_guest": WINDOWS, "snapshot_flushed": {"results": [{}]}},
+                "Windows has written what it had, and nothing holds it still around a snapshot of the array",
+                "flush",
+            ),
+            (
+                {"snapshot_guest": WINDOWS, "snapshot_flushed": {"failed": True, "results": [{}, refused("It is offline.")]}},
+                "It is offline",
+                "none",
+            ),
+        ],
+    )
+    def test_is_told_with_the_reason_why_it_was_not(self, evaluate: Evaluate, known: dict[str, Any], verdict: str, method: str) -> None:
+        one = task(SNAPSHOT / "judge.yml", "Note why the file systems")
+        here = role(evaluate, known)
+        assert evaluate(expression(one["ansible.builtin.set_fact"]["snapshot_verdict"]), **known_to(evaluate, one, here)) == verdict
+        assert here["snapshot_method_used"] == method
+
+    @pytest.mark.parametrize(
+        ("known", "stopped"),
+        [
+            ({"snapshot_vm": "app01", "snapshot_agent_frozen": refused("No agent.")}, "Snapshot s1 was not taken: No agent."),
+            ({"snapshot_guest": WINDOWS, "snapshot_vm": "w", "snapshot_flushed": {"results": []}}, "was not taken: Windows has written"),
+            ({"snapshot_vm": "app01", "snapshot_agent_frozen": FROZEN}, ""),
+            ({"snapshot_vm": "app01", "snapshot_agent_frozen": refused("No."), "snapshot_quiesce": "auto"}, ""),
+        ],
+    )
+    def test_stops_the_role_where_it_has_to_be(self, evaluate: Evaluate, render: Render, known: dict[str, Any], stopped: str) -> None:
+        one = task(SNAPSHOT / "main.yml", "Stop if they have to be held still")
+        here = role(evaluate, {"snapshot_quiesce": "required", **known})
+        told = refusal(evaluate, render, one, snapshot_name="s1", **here)
+        assert stopped in told
+        assert bool(told) == bool(stopped)
+
+    def test_is_let_go_first_whoever_is_slower_to_answer(self) -> None:
+        order = positions(SNAPSHOT / "main.yml", "Take the snapshot", "Have the guest agent let go", "Let the file systems of the guest go")
+        assert order == sorted(order)
+
+    def test_lets_go_only_of_what_this_run_holds(self) -> None:
+        given = task(SNAPSHOT / "agent_thaw.yml", "Have the guest agent let")["crossvisor.san.vm_freeze"]
+        assert (given["state"], given["made_by"]) == ("thawed", "{{ snapshot_agent_frozen.made_by | default('') }}")
 
 
 class TestASnapshot:
@@ -316,13 +488,22 @@ class TestASnapshot:
         assert order == sorted(order)
 
     @pytest.mark.parametrize(
-        ("verdict", "fresh", "said"), [("", [{"naa": "a"}], True), ("it does not answer", [{"naa": "a"}], False), ("", [], False)]
+        ("verdict", "flushed", "fresh", "said"),
+        [
+            ("", False, [{"naa": "a"}], "mine (file systems held still)"),
+            ("it does not answer", False, [{"naa": "a"}], ""),
+            ("", False, [], ""),
+            ("nothing holds it still", True, [{"naa": "a"}], "mine (file systems flushed)"),
+            ("nothing holds it still", True, [], ""),
+        ],
     )
     def test_is_said_to_be_of_file_systems_held_still_where_this_run_has_seen_that(
-        self, evaluate: Evaluate, verdict: str, fresh: list[dict[str, str]], said: bool
+        self, evaluate: Evaluate, render: Render, verdict: str, flushed: bool, fresh: list[dict[str, str]], said: str
     ) -> None:
         one = task(SNAPSHOT / "judge.yml", "Say in its comment")
-        assert evaluate(one["when"], snapshot_verdict=verdict, snapshot_fresh=fresh) is said
+        known = {"snapshot_is_flushed": flushed, "snapshot_is_frozen": not verdict, "snapshot_comment": "mine", **ROLE}
+        assert evaluate(one["when"], snapshot_verdict=verdict, snapshot_fresh=fresh, **known) is bool(said)
+        assert not said or render(one["crossvisor.san.lun_snapshot"]["comment"], snapshot_verdict=verdict, **known) == said
 
     def test_of_which_a_part_is_said_to_be_so_is_shown_whole(self, evaluate: Evaluate) -> None:
         one = task(SNAPSHOT / "judge.yml", "Show the comment as it is now")
@@ -381,5 +562,163 @@ def test_a_vm_of_which_nobody_can_tell_whether_it_has_the_original_gets_no_disk_
     evaluate: Evaluate, rows: list[dict[str, Any]], same_guest: bool, goes_on: bool
 ) -> None:
     one = task(CONNECT / "main.yml", "Stop if nobody can tell")
-    known = {"connect_snapshot_has": {"mappings": rows}, "connect_snapshot_allow_same_guest": same_guest}
+    absent = {"failed": True, "msg": "There is no VM app02."}
+    known = connecting(
+        evaluate, connect_snapshot_has={"results": [absent, {"mappings": rows}]}, connect_snapshot_allow_same_guest=same_guest
+    )
     assert evaluate(one["ansible.builtin.assert"]["that"], **known_to(evaluate, one, known)) is goes_on
+
+
+def connecting(evaluate: Evaluate, **known: Any) -> dict[str, Any]:
+    """What the role connect_snapshot knows, with those of its variables that can be told by then."""
+    here = dict(known)
+    for name, text in yaml.safe_load((CONNECT.parent / "vars" / "main.yml").read_text()).items():
+        try:
+            here[name] = evaluate(expression(text), **here) if isinstance(text, str) else text
+        except ValueError:
+            continue
+    return here
+
+
+class TestAVmThatMayHaveTheOriginal:
+    ENDPOINTS = ({"uri": "one"}, {"uri": "two"})
+
+    @pytest.mark.parametrize(
+        ("one", "more", "asked"),
+        [
+            ({"uri": "one"}, [], [{"uri": "one"}]),
+            ({"uri": "one"}, [{"uri": "two"}], [{"uri": "one"}, {"uri": "two"}]),
+            ({}, [{"uri": "two"}], [{"uri": "two"}]),
+            ({}, [], [{}]),
+        ],
+        ids=["one", "one and more", "more alone", "by the environment"],
+    )
+    def test_is_looked_for_at_every_endpoint_that_was_named(
+        self, evaluate: Evaluate, one: dict[str, str], more: list[dict[str, str]], asked: list[dict[str, str]]
+    ) -> None:
+        known = connecting(evaluate, connect_snapshot_hypervisor=one, connect_snapshot_hypervisors=more)
+        assert known["connect_snapshot_endpoints"] == asked
+
+    def test_is_refused_although_only_the_second_endpoint_has_it(self, evaluate: Evaluate, render: Render) -> None:
+        answers = [{"failed": True, "msg": "There is no VM app02."}, {"mappings": [{"kind": "passthrough", "naa": f"naa.{NAA}"}]}]
+        known = connecting(evaluate, connect_snapshot_has={"results": answers}, connect_snapshot_allow_same_guest=False)
+        known["connect_snapshot_original"] = {"naa": NAA}
+        names = {"connect_snapshot_name": "s1", "connect_snapshot_vm": "app02", "connect_snapshot_lun": "data"}
+        here = known_to(evaluate, one := task(CONNECT / "main.yml", "Stop if the VM has the original"), {**known, **names})
+        assert not evaluate(one["ansible.builtin.assert"]["that"], **here)
+
+    @pytest.mark.parametrize(
+        ("answers", "told"),
+        [
+            ([{"failed": True, "msg": "There is no VM x."}, {"mappings": []}], ""),
+            ([{"failed": True, "msg": "There is no VM x."}] * 2, "There is no VM x."),
+        ],
+    )
+    def test_has_to_be_at_one_of_them(self, evaluate: Evaluate, render: Render, answers: list[dict[str, Any]], told: str) -> None:
+        one = task(CONNECT / "main.yml", "Stop if none of them has the VM")
+        assert refusal(evaluate, render, one, connect_snapshot_has={"results": answers}) == told
+
+    def test_is_not_found_only_where_it_is_not(self, evaluate: Evaluate) -> None:
+        given = task(CONNECT / "main.yml", "Look what the VM has")["failed_when"]
+        for told, fails in (("There is no VM x.", False), ("No route to host.", True)):
+            assert evaluate(given, connect_snapshot_has={"failed": True, "msg": told}) is fails
+
+
+class TestAVolumeGroupOfASnapshot:
+    SUFFIX = f"_{NAA[-12:]}"
+
+    def known(self, evaluate: Evaluate, *rows: dict[str, str], **more: Any) -> dict[str, Any]:
+        told = json.dumps({"report": [{"pv": rows}]})
+        parts = [
+            {"number": 1, "device": "/dev/sdc1", "signatures": ["LVM2_member"]},
+            {"number": 2, "device": "/dev/sdc2", "signatures": ["xfs"]},
+        ]
+        return connecting(
+            evaluate,
+            provision_result={"lun": {"naa": NAA}},
+            connect_snapshot_pvs={"stdout": told},
+            connect_snapshot_parts=parts,
+            connect_snapshot_guest={"host": "app01"},
+            connect_snapshot_mount_point="/mnt",
+            **{"connect_snapshot_lv": "", **more},
+        )
+
+    def test_gets_a_name_that_is_made_of_the_luns_and_is_known_by_it(self, evaluate: Evaluate) -> None:
+        known = self.known(evaluate, {"pv_name": "/dev/sdc1", "vg_name": "data"})
+        assert (known["connect_snapshot_old_groups"], known["connect_snapshot_groups"]) == (["data"], [f"data{self.SUFFIX}"])
+        again = self.known(evaluate, {"pv_name": "/dev/sdc1", "vg_name": f"data{self.SUFFIX}"})
+        assert (again["connect_snapshot_old_groups"], again["connect_snapshot_groups"]) == ([], [f"data{self.SUFFIX}"])
+
+    def test_is_looked_for_on_these_devices_alone_because_the_originals_bear_the_same_identifiers(self, evaluate: Evaluate) -> None:
+        assert self.known(evaluate)["connect_snapshot_members"] == ["/dev/sdc1"]
+        for name in ("Read which volume group", "Let go of logical volumes"):
+            argv = task(CONNECT / "linux_lvm.yml", name)["ansible.builtin.command"]["argv"]
+            assert argv[1:3] == ["--devices", "{{ connect_snapshot_members | join(',') }}"]
+
+    @pytest.mark.parametrize(("used_by", "let_go"), [([], []), ([{"kind": "logical volume"}], ["data"])])
+    def test_is_let_go_of_only_where_its_volumes_lie_on_this_disk_lest_the_originals_stop(
+        self, evaluate: Evaluate, used_by: list[dict[str, str]], let_go: list[str]
+    ) -> None:
+        one = task(CONNECT / "linux_lvm.yml", "Let go of logical volumes")
+        known = self.known(evaluate, {"pv_name": "/dev/sdc1", "vg_name": "data"}, connect_snapshot_seen={"used_by": used_by})
+        assert evaluate(expression(one["loop"]), **known_to(evaluate, one, known)) == let_go
+
+    @pytest.mark.parametrize(("missing", "told"), [("0", ""), ("1", "volume group data has physical volumes on other LUNs too")])
+    def test_that_lies_on_other_luns_too_is_refused(self, evaluate: Evaluate, render: Render, missing: str, told: str) -> None:
+        one = task(CONNECT / "linux_lvm.yml", "Stop where its volume group")
+        known = self.known(evaluate, {"pv_name": "/dev/sdc1", "vg_name": "data", "vg_missing_pv_count": missing})
+        said = refusal(evaluate, render, one, **known)
+        assert told in said
+        assert bool(said) == bool(told)
+
+    @pytest.mark.parametrize(
+        ("group", "kind", "told"),
+        [
+            ("data", "logical volume", ""),
+            ("data", "mount", "is in use in guest app01 under the identity of its original (mount /srv)"),
+            (f"data{SUFFIX}", "mount", ""),
+        ],
+    )
+    def test_that_is_mounted_under_the_identity_of_its_original_is_left_alone(
+        self, evaluate: Evaluate, render: Render, group: str, kind: str, told: str
+    ) -> None:
+        one = task(CONNECT / "linux_lvm.yml", "Stop if it is in use under")
+        seen = {"used_by": [{"kind": kind, "name": "/srv"}]}
+        said = refusal(
+            evaluate, render, one, **self.known(evaluate, {"pv_name": "/dev/sdc1", "vg_name": group}, connect_snapshot_seen=seen)
+        )
+        assert told in said
+        assert bool(said) == bool(told)
+
+    def test_refuses_before_anything_is_written(self) -> None:
+        order = positions(
+            CONNECT / "linux_lvm.yml", "Stop where its", "Stop if it is in use", "Let go of logical", "Give the volume group", "Activate"
+        )
+        assert order == sorted(order)
+
+    @pytest.mark.parametrize(
+        ("volumes", "lv", "told"),
+        [
+            ([("root", "xfs")], "", ""),
+            ([("root", "xfs"), ("swap", "swap")], "", ""),
+            ([("root", "xfs"), ("log", "ext4")], "", "it has the file systems root, log, of which connect_snapshot_lv has to name one"),
+            ([("root", "xfs"), ("log", "ext4")], "log", ""),
+            ([("root", "xfs")], "nope", "it has the file systems root, of which"),
+        ],
+    )
+    def test_of_several_volumes_wants_one_to_be_named(
+        self, evaluate: Evaluate, render: Render, volumes: list[tuple[str, str]], lv: str, told: str
+    ) -> None:
+        parts = [{"number": 0, "device": "/dev/sdc", "signatures": ["LVM2_member"]}]
+        parts += [{"number": name, "device": f"/dev/data/{name}", "signatures": [kind]} for name, kind in volumes]
+        known = connecting(
+            evaluate,
+            provision_result={"lun": {"naa": NAA}},
+            connect_snapshot_parts=parts,
+            connect_snapshot_lv=lv,
+            connect_snapshot_mount_point="/mnt",
+            connect_snapshot_guest={"host": "app01"},
+        )
+        said = refusal(evaluate, render, task(CONNECT / "linux.yml", "Stop if nobody has said which"), **known)
+        assert told in said
+        assert bool(said) == bool(told)

@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.merge import of_results
+from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.merge import merged, of_results
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     FileSystem,
     Host,
@@ -216,6 +216,18 @@ def test_an_endpoint_that_failed_is_missing_with_the_reason(render: Render) -> N
         ("vc02", "missing", "No route to vc02"),
         ("vc03", "missing", "no map of it was given"),
     ]
+
+
+def test_a_merge_has_the_form_that_is_promised_with_what_it_left_out() -> None:
+    one, other = ({**of_results({name: world("app")}, 0), "endpoints": []} for name in ("vc01", "vc02"))
+    for name, observed, document in (("vc01", "2026-11-28T06:00:00Z", one), ("vc02", "2026-11-28T18:00:00Z", other)):
+        place = {"name": name, "type": "vmware", "address": name, "identity": "4213", "observed": observed}
+        document["endpoints"] = [{**place, "status": "ok", "reason": "", "warnings": []}]
+    whole = merged([one, other])
+    assert [reading["name"] for reading in whole["superseded"]] == ["vc01"]
+    Draft202012Validator(SCHEMA).validate(whole)
+    del whole["superseded"][0]["observed"]
+    assert not Draft202012Validator(SCHEMA).is_valid(whole)
 
 
 def test_the_schema_tells_every_column_and_requires_it(render: Render) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Array
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import InterfaceMissing, ReleaseTooOld
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.backend import OntapZapi
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, MissingLibrary
 
@@ -33,6 +32,8 @@ def open_either(connection: Connection) -> Array:
 
 
 def _by_zapi(connection: Connection, missing: CrossvisorError) -> Array:
+    from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.backend import OntapZapi
+
     try:
         zapi = OntapZapi(connection)
     except MissingLibrary as error:

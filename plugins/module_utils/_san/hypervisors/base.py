@@ -18,11 +18,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.connection imp
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     About,
     Attachment,
+    BlockExtent,
+    DiskBlocks,
     Host,
     Inventory,
     ScsiDevice,
     Slot,
     Use,
+    VirtualDisk,
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
@@ -112,6 +115,54 @@ class Homes(Protocol):
         """The VMs that are wanted, by an inventory without VMs."""
 
 
+@dataclass(frozen=True)
+class GuestFileSystem:
+    """A file system in a guest, on a LUN that its VM has."""
+
+    naa: str
+    device: str
+    mount: str
+
+    def result(self) -> dict[str, str]:
+        """The file system as a module returns it."""
+        return {"naa": self.naa, "device": self.device, "mount": self.mount}
+
+
+@dataclass(frozen=True)
+class FreezeNote:
+    """That a run has had a guest held still, and nobody has let go of it since."""
+
+    mark: str
+    """Of that run."""
+    held: int = 0
+    """How many file systems were held; 0 before that is known."""
+
+
+class GuestAgent(Protocol):
+    """The agent in a guest, as far as it holds file systems still on the order of its hypervisor. Raises only `CrossvisorError`s."""
+
+    def file_systems(self, names: Sequence[ScsiName]) -> list[GuestFileSystem]:
+        """Those on these LUNs, each once. Raises `NotFound` for a LUN that the VM does not have, `Refused` where no agent answers."""
+
+    def freeze(self, mounts: Sequence[str], seconds: float) -> int:
+        """Hold them still; how many are, which is fewer where somebody else has frozen one before.
+
+        Raises `OutcomeUnknown` where nobody knows whether any is or will be; after anything else, none is.
+        """
+
+    def thaw(self, seconds: float) -> int:
+        """Let go of all that is frozen in the guest; how many file systems that was."""
+
+    def noted(self) -> FreezeNote | None:
+        """What the last run has noted, until it is forgotten or the VM is off."""
+
+    def note(self, note: FreezeNote) -> None:
+        """Note with the VM what is going to be held, for any later run."""
+
+    def forget(self) -> None:
+        """Take the note away."""
+
+
 class Hypervisor(Protocol):
     """A connection to a hypervisor endpoint."""
 
@@ -170,6 +221,18 @@ class Hypervisor(Protocol):
 
     def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         """Steps that drop what the hosts remember of a released LUN which the array has unmapped."""
+
+    def agent(self, vm: VirtualMachine) -> GuestAgent:
+        """Who holds the guest's file systems still. Raises `Refused`, with the reason, on a platform where nobody does for a LUN."""
+
+    def disk_blocks(self, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[DiskBlocks]:
+        """Where the bytes of each of these disks are on LUNs and host devices; what nobody can tell is a range with the reason."""
+
+    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
+        """Whether disk and device hold the same bytes in each of these ranges, both read now: `yes`, `no`, or why nobody can tell."""
+
+    def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
+        """What the guest has written on a few sectors of its disk, such as its partition table; nothing where nobody can read that."""
 
     def close(self) -> None:
         """Log out. Never raises."""

@@ -17,16 +17,19 @@ from itertools import chain
 from typing import TypeVar
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed, Refused
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Homes, Hypervisor
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, GuestAgent, Homes, Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     POWERED_OFF,
     UNREACHABLE,
     About,
     Attachment,
+    BlockExtent,
+    DiskBlocks,
     Host,
     Inventory,
     ScsiDevice,
     Use,
+    VirtualDisk,
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
@@ -171,6 +174,26 @@ class Several:
 
     def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         return _sum(member.plan_forget(own, name) for member, own in self._having(hosts))
+
+    def agent(self, vm: VirtualMachine) -> GuestAgent:
+        """That of the guest where it runs."""
+        first = self._homes[vm.id][0]
+        return first.hypervisor.agent(first.vm)
+
+    def disk_blocks(self, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[DiskBlocks]:
+        """Each endpoint is asked once, for all of its VMs."""
+        found: dict[int, DiskBlocks] = {}
+        owners = [self._homes[vm.id][0].hypervisor for vm, _disk in wanted]
+        for owner in {id(owner): owner for owner in owners}.values():
+            own = [number for number, one in enumerate(owners) if one is owner]
+            found.update(zip(own, owner.disk_blocks([wanted[number] for number in own])))
+        return [found[number] for number in range(len(wanted))]
+
+    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
+        return self._homes[vm.id][0].hypervisor.verify_blocks(vm, disk, extents)
+
+    def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
+        return self._homes[vm.id][0].hypervisor.read_disk(vm, disk, offset, length)
 
     def close(self) -> None:
         for hypervisor in self._opened.values():

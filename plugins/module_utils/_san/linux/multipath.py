@@ -10,6 +10,7 @@ Names are those of Linux' drivers/md/dm-sysfs.c and of multipath-tools: the devi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ _MAPPER = "/dev/mapper"
 _BINDINGS = "/etc/multipath/bindings"
 """`mpatha 3600a…` a line (multipath.conf(5), user_friendly_names)."""
 _TARGET_ROLE = "target"
+_STATUS = re.compile(r"(?<!\S)(\d+:\d+) ([AF])(?!\S)")
+"""A path in what `dmsetup status` says of a multipath device: its number, and whether it is active or failed (the kernel's dm-mpath.c)."""
 RESERVATION_HELPERS = ("/usr/bin/qemu-pr-helper", "/usr/libexec/qemu-pr-helper")
 """Where libvirt looks for the program that sends the persistent reservations of guests (its `qemu.conf`, `pr_helper`)."""
 RESERVATION_LIBRARY = "libmpathpersist"
@@ -43,6 +46,8 @@ class Grouping:
     """The kernel's names of the paths by which the LUN is seen, `sda`."""
     alive: Sequence[str]
     """Those of them that do I/O, or are not known to do none."""
+    empty: Sequence[str]
+    """Those of them whose target answers that it has no such LUN any more."""
     map: str
     """The name of the multipath device of this LUN, `mpatha`; empty without one."""
     map_block: str
@@ -98,6 +103,7 @@ def _grouping(
         name=name,
         paths=blocks,
         alive=[disk.block for disk in own if disk.state != PATH_DEAD],
+        empty=[disk.block for disk in own if disk.empty],
         map=value(tree, f"{devices.CLASS}/{mine[0]}/dm/name") if mine else "",
         map_block=mine[0] if mine else "",
         strangers=[slave for slave in slaves if slave in whose and whose[slave] != name],
@@ -111,6 +117,21 @@ def multipath_devices(tree: Tree) -> dict[str, str]:
     """The kernel's name, `dm-3`, → UUID of every device of dm-multipath."""
     mapped = ((block, devices.dm_uuid(tree, block)) for block in tree.children(devices.CLASS) if block.startswith("dm-"))
     return {block: uuid for block, uuid in mapped if uuid.startswith(_KIND)}
+
+
+def status_command(name: str) -> list[str]:
+    """What prints how a multipath device, `mpatha`, has its paths; it asks the kernel alone, and waits for none of them."""
+    return ["dmsetup", "status", "--target", "multipath", name]
+
+
+def active_paths(tree: Tree, status: str) -> set[str]:
+    """The paths, `sda`, to which a multipath device sends requests, by what `status_command` printed."""
+    return {tree.real(f"/sys/dev/block/{number}").rpartition("/")[2] for number, state in _STATUS.findall(status) if state == "A"}
+
+
+def is_suspended(tree: Tree, block: str) -> bool:
+    """Whether device mapper lets nothing through to a device, `dm-0`, for now."""
+    return value(tree, f"{devices.CLASS}/{block}/dm/suspended") == "1"
 
 
 def is_map(tree: Tree, block: str) -> bool:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import BinaryIO, Callable
 
 _LARGEST = 1 << 24
+_ONE_READ = 1 << 20
+"""Linux has no memory for a read of 4 MiB or more below /proc/sys, however little there is to read (fs/proc/proc_sysctl.c)."""
 _NUMBER = re.compile("([0-9]+)")
 
 
@@ -104,7 +106,7 @@ class Tree:
 def _whole(stream: BinaryIO) -> bytes:
     """A file of procfs comes in pages: one read gives no more than one, however long its table is (Linux' fs/seq_file.c)."""
     content = bytearray()
-    while len(content) < _LARGEST and (page := stream.read(_LARGEST - len(content))):
+    while len(content) < _LARGEST and (page := stream.read(min(_ONE_READ, _LARGEST - len(content)))):
         content += page
     return bytes(content)
 

@@ -17,6 +17,8 @@ VIRTUAL_MACHINES = "virtual_machines"
 STORAGE_RESOURCES = "storage_resources"
 PARTS = (MAPPINGS, VIRTUAL_MACHINES, STORAGE_RESOURCES)
 ENDPOINTS = "endpoints"
+SUPERSEDED = "superseded"
+"""Of a merge: when endpoints were read whose maps do not count."""
 
 OK = "ok"
 STALE = "stale"
@@ -35,7 +37,7 @@ def checked(document: object) -> Document:
     """The document, whose parts are lists of dictionaries wherever they are there. Raises `InvalidInput` for anything else."""
     if not isinstance(document, Mapping):
         raise InvalidInput("A storage map is a dictionary, as vm_storage_map returns it and storage_map.json holds it.")
-    for part in (*PARTS, ENDPOINTS):
+    for part in (*PARTS, ENDPOINTS, SUPERSEDED):
         rows = document.get(part, [])
         if not isinstance(rows, Sequence) or isinstance(rows, str) or not all(isinstance(row, Mapping) for row in rows):
             raise InvalidInput(f"{part} of a storage map is a list of dictionaries, as vm_storage_map returns it.")

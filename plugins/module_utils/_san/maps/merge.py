@@ -4,18 +4,19 @@
 
 """Several partial storage maps as one: what sites, job slices or workers wrote, in whatever order and however often it arrives.
 
-The merge is a set union by endpoint, in which the newest map of an endpoint counts: it is idempotent, commutative and associative. An
-endpoint is known by its name in the inventory, its type and its address, because several may stand behind one address. One that says of
-itself who it is counts once under however many names it was asked, and keeps these as `also`.
+The merge is idempotent, commutative and associative, because all that it goes by is the latest reading of each place and the latest of each
+endpoint that says who it is. A place is a name in the inventory, a type and an address, because several endpoints may stand behind one
+address. A reading counts that is the latest of its place and, where it tells whose it is, of that endpoint. Of those that do not count, the
+merged map keeps the dates (`superseded`), because a map that comes later is compared with them too.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.document import (
@@ -24,6 +25,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.document 
     OK,
     PARTS,
     STALE,
+    SUPERSEDED,
     Document,
     Identity,
     Row,
@@ -37,6 +39,32 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.document 
 
 SCHEMA = 1
 _NOT_TOLD = "no map of it was given"
+_Key = TypeVar("_Key", bound=Hashable)
+
+
+class _Reading(NamedTuple):
+    """That an endpoint was read, without what was seen there. The latest is the greatest."""
+
+    observed: str
+    identity: str
+    """Who it is by its own word; empty where it does not tell."""
+    name: str
+    type: str
+    address: str
+
+    @property
+    def place(self) -> Identity:
+        return self.name, self.type, self.address
+
+    @property
+    def itself(self) -> tuple[str, ...]:
+        """What it is known by: its own word, else its place."""
+        return (self.type, self.identity) if self.identity else self.place
+
+    @classmethod
+    def of(cls, told: Row) -> _Reading:
+        """That of an endpoint as a map tells it."""
+        return cls(**{name: text(told, name) for name in cls._fields})
 
 
 @dataclass(frozen=True)
@@ -45,52 +73,58 @@ class _Part:
 
     endpoint: Row
     rows: Mapping[str, Sequence[Row]]
-    also: frozenset[str] = frozenset()
-    """The other names under which it was asked."""
+
+    @property
+    def is_missing(self) -> bool:
+        return text(self.endpoint, "status") == MISSING
 
     @property
     def name(self) -> str:
         return text(self.endpoint, "name")
 
     @property
-    def itself(self) -> tuple[str, str]:
-        """Who it is by its own word; its place in the map where it does not tell."""
-        return text(self.endpoint, "type"), text(self.endpoint, "identity") if self.rank[0] else ""
+    def place(self) -> Identity:
+        return _Reading.of(self.endpoint).place
 
     @property
-    def told(self) -> Row:
-        """The endpoint as the map tells it."""
-        endpoint = {"identity": "", **self.endpoint}
-        if not self.also:
-            return endpoint
-        also = sorted(self.also)
-        return {**endpoint, "also": also, "warnings": [*self.endpoint.get("warnings", ()), _told_once(self.name, also)]}
+    def order(self) -> tuple[Any, ...]:
+        """By which one of several of the same reading, or of the same missing name, is always chosen."""
+        return self.place, text(self.endpoint, "observed"), json.dumps([self.endpoint, self.rows], sort_keys=True, default=str)
 
-    def or_better(self, other: _Part) -> _Part:
-        """The better of the two, under the names of both."""
-        best, worse = (self, other) if self.goes_before(other) else (other, self)
-        known = [text(part.endpoint, "identity") for part in (best, worse)]
-        if all(known) and known[0] != known[1]:
-            return best
-        also = (best.also | worse.also | {worse.name}) - {best.name}
-        return replace(best, endpoint={**best.endpoint, "identity": known[0] or known[1]} if any(known) else best.endpoint, also=also)
+    def as_told(self, also: Collection[str]) -> _Part:
+        """With the other names under which the endpoint was asked."""
+        if not also:
+            return self
+        names = sorted(also)
+        warnings = [*self.endpoint.get("warnings", ()), _told_once(self.name, names)]
+        return replace(self, endpoint={**self.endpoint, "also": names, "warnings": warnings})
+
+
+class _Latest:
+    """The latest readings of each place and of each endpoint; of the others nothing depends on anything."""
+
+    def __init__(self, readings: Iterable[_Reading], seen: Collection[_Reading]) -> None:
+        """`seen`: of which there is more than their date."""
+        self._of: dict[tuple[str, ...], _Reading] = {}
+        for reading in sorted(readings):
+            self._of[reading.place] = self._of[reading.itself] = reading
+        self.names = {reading.name for reading in self._of.values()}
+        self.counting = {reading for reading in self._of.values() if reading in seen and self._is_latest(reading)}
+        self.superseded = sorted({*self._of.values()} - self.counting)
+        self._by_itself = {reading.itself: reading for reading in self.counting}
+        self._here = {reading for reading in self._of.values() if self._of[reading.place] == reading}
+
+    def also(self, counting: _Reading) -> set[str]:
+        """The other names that lead to the same endpoint."""
+        return {reading.name for reading in self._here if reading.itself == counting.itself} - {counting.name}
 
     @property
-    def rank(self) -> tuple[bool, str]:
-        """By which the best of several is chosen: one that is there, the newest."""
-        return text(self.endpoint, "status") != MISSING, text(self.endpoint, "observed")
+    def lost(self) -> list[tuple[_Reading, _Reading]]:
+        """Where another map was taken for that of the endpoint, and does not count either; and which that was."""
+        return [(reading, self._of[reading.itself]) for reading in sorted(self._here) if reading.itself not in self._by_itself]
 
-    @property
-    def _canonical(self) -> str:
-        """By what is told first; who it says that it is decides where all else is the same."""
-        told = {column: value for column, value in self.endpoint.items() if column != "identity"}
-        return json.dumps([told, self.rows, text(self.endpoint, "identity")], sort_keys=True, default=str)
-
-    def goes_before(self, other: _Part) -> bool:
-        """Whether this is the better one; of two that are as good, it is always the same."""
-        if self.rank != other.rank:
-            return self.rank > other.rank
-        return self._canonical > other._canonical
+    def _is_latest(self, reading: _Reading) -> bool:
+        return self._of[reading.place] == reading == self._of[reading.itself]
 
 
 def merged(documents: Iterable[Document], expected: Iterable[str] = (), max_age: float = 0, now: float | None = None) -> dict[str, Any]:
@@ -99,18 +133,24 @@ def merged(documents: Iterable[Document], expected: Iterable[str] = (), max_age:
     Those of the `expected` names of which there is nothing are `missing`; a map that was read more than `max_age` seconds before `now`
     (seconds since 1970) is `stale`, if `max_age` is above 0. Raises `InvalidInput` for two schemas that do not go together.
     """
-    given = list(documents)
-    parts = _best(part for document in given for part in _parts(_of_this_schema(document)))
-    there = {name for part in parts.values() for name in (part.name, *part.also)}
-    for name in expected:
-        if name not in there:
-            parts[(name, "", "")] = _Part(_missing(name), {})
-    ordered = [parts[identity] for identity in sorted(parts)]
+    given = [_of_this_schema(document) for document in documents]
+    parts = [part for document in given for part in _parts(document)]
+    seen = _each_once((_Reading.of(part.endpoint), part) for part in parts if not part.is_missing)
+    earlier = (_Reading.of(reading) for document in given for reading in rows_of(document, SUPERSEDED))
+    latest = _Latest([*seen, *earlier], seen)
+    missing = _each_once((part.name, part) for part in parts if part.is_missing and part.name not in latest.names)
+    nowhere = {name: _Part(_missing(name), {}) for name in expected if name not in latest.names and name not in missing}
+    told = [seen[reading].as_told(latest.also(reading)) for reading in latest.counting]
+    told += [_Part(_left_out(reading, taken), {}) for reading, taken in latest.lost]
+    told += [part.as_told(()) for part in (*missing.values(), *nowhere.values())]
+    told.sort(key=lambda part: part.place)
+    superseded = {SUPERSEDED: [reading._asdict() for reading in latest.superseded]} if latest.superseded else {}
     return {
         "schema": SCHEMA,
         "generated": max((text(document, "generated") for document in given), default=""),
-        ENDPOINTS: [_judged(part.told, max_age, now) for part in ordered],
-        **{name: [row for part in ordered for row in part.rows.get(name, ())] for name in PARTS},
+        ENDPOINTS: [_judged(part.endpoint, max_age, now) for part in told],
+        **{name: [row for part in told for row in part.rows.get(name, ())] for name in PARTS},
+        **superseded,
     }
 
 
@@ -171,58 +211,39 @@ def _of_this_schema(document: Document) -> Document:
     return document
 
 
-def _parts(document: Document) -> list[tuple[Identity, _Part]]:
+def _parts(document: Document) -> list[_Part]:
     rows: dict[tuple[Identity, str], list[Row]] = defaultdict(list)
     for name in PARTS:
         for row in rows_of(document, name):
             rows[identity_of(row), name].append(row)
-    return [
-        (identity, _part(endpoint, {name: rows[identity, name] for name in PARTS}))
-        for endpoint in endpoints_of(document)
-        for identity in [_place(endpoint)]
-    ]
+    return [_Part(_own(endpoint), {name: rows[_Reading.of(endpoint).place, name] for name in PARTS}) for endpoint in endpoints_of(document)]
 
 
-def _part(endpoint: Row, rows: Mapping[str, Sequence[Row]]) -> _Part:
-    """What a map tells of an endpoint, which may be a merged one."""
-    also = [str(name) for name in endpoint.get("also", ())]
-    if not also:
-        return _Part(endpoint, rows)
-    own = {column: value for column, value in endpoint.items() if column != "also"}
+def _own(endpoint: Row) -> Row:
+    """What was told of an endpoint before maps were joined."""
+    own = {"identity": "", **endpoint}
+    also = own.pop("also", ())
     own["warnings"] = [sentence for sentence in endpoint.get("warnings", ()) if sentence != _told_once(text(endpoint, "name"), also)]
-    return _Part(own, rows, frozenset(also))
+    return own
 
 
-def _best(parts: Iterable[tuple[Identity, _Part]]) -> dict[Identity, _Part]:
-    """The best of each endpoint. One that is missing may have only its name, and is not missing where another map has it."""
-    found: dict[Identity, _Part] = {}
-    for identity, part in parts:
-        found[identity] = part.or_better(found[identity]) if identity in found else part
-    found = _each_once(found)
-    there = {name for part in found.values() if part.rank[0] for name in (part.name, *part.also)}
-    return {identity: part for identity, part in found.items() if part.rank[0] or (identity[0] not in there and _fullest(identity, found))}
+def _each_once(parts: Iterable[tuple[_Key, _Part]]) -> dict[_Key, _Part]:
+    found: dict[_Key, _Part] = {}
+    for key, part in parts:
+        found[key] = max(part, found[key], key=lambda one: one.order) if key in found else part
+    return found
 
 
-def _each_once(parts: Mapping[Identity, _Part]) -> dict[Identity, _Part]:
-    """Of those that are one and the same by their own word, the best."""
-    found: dict[tuple[str, ...], _Part] = {}
-    for identity, part in parts.items():
-        key = part.itself if part.itself[1] else identity
-        found[key] = part.or_better(found[key]) if key in found else part
-    return {_place(part.endpoint): part for part in found.values()}
-
-
-def _place(endpoint: Row) -> Identity:
-    return text(endpoint, "name"), text(endpoint, "type"), text(endpoint, "address")
-
-
-def _fullest(identity: Identity, found: Mapping[Identity, _Part]) -> bool:
-    """Whether no other missing endpoint of that name tells more of where it is."""
-    return identity == max(other for other in found if other[0] == identity[0])
+def _left_out(reading: _Reading, taken: _Reading) -> Row:
+    reason = (
+        f"its map was left out, because it is the endpoint that was read as {taken.name} at {taken.observed or 'an unknown time'}, "
+        f"and {taken.name} is another one by now; read it again"
+    )
+    return {**_missing(reading.name), "type": reading.type, "address": reading.address, "reason": reason, "identity": reading.identity}
 
 
 def _missing(name: str) -> Row:
-    return {"name": name, "type": "", "address": "", "observed": "", "status": MISSING, "reason": _NOT_TOLD, "warnings": []}
+    return {"name": name, "type": "", "address": "", "observed": "", "status": MISSING, "reason": _NOT_TOLD, "warnings": [], "identity": ""}
 
 
 def _judged(endpoint: Row, max_age: float, now: float | None) -> dict[str, Any]:

@@ -14,7 +14,12 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.guest import WindowsGuest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.layout import Layout, Partition, Storage
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.session import Session
-from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.volume import plan_absent, plan_place, plan_present
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.volume import (
+    flush,
+    plan_absent,
+    plan_place,
+    plan_present,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.wish import VolumeWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.xenbus import NOWHERE, Place
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Outcome, carry_out, read_back
@@ -91,6 +96,14 @@ def absent(guest: WindowsGuest, name: ScsiName, timeout: float, check_mode: bool
     outcome = carry_out(plan_absent(session), check_mode)
     layout = read_back(outcome, check_mode, session.look)
     return VolumeReport(outcome, session.guest, name, layout)
+
+
+def flushed(guest: WindowsGuest, name: ScsiName, timeout: float, check_mode: bool, place: Place = NOWHERE) -> VolumeReport:
+    """Let the guest write what it has kept in memory for the volumes of the LUN. Raises a `CrossvisorError`."""
+    session = guest.session(name, timeout, place)
+    session.refuse_unknown_place()
+    flush(session, check_mode)
+    return VolumeReport(Outcome(False, [], {}, {}), session.guest, name, session.found)
 
 
 def _only_after_looking(session: Session, wish: VolumeWish) -> Outcome:

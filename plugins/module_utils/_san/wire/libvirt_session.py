@@ -12,8 +12,9 @@ one connection, which interleaves calls.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -62,6 +63,11 @@ _AGENT_WITHOUT_LIMIT = -2
 _AGENT_ABSENT = frozenset({3, 55, 67, 74, 84, 86, 97})
 """What a call to the guest agent is answered with where there is none, it does not answer, or it is too old for the question."""
 
+_AGENT_REFUSED = "unable to execute QEMU agent command"
+_NO_METADATA = 80
+_METADATA_ELEMENT = 2
+_NOTE_KEY, _NOTE_URI = "crossvisor", "https://github.com/crossvisor/san"
+
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -96,6 +102,21 @@ class Volume:
     path: str = ""
     """Where it is on the host."""
     size_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class GuestMount:
+    """A file system that a guest has mounted, by the word of its agent."""
+
+    place: str
+    device: str
+    """As the guest calls it."""
+    targets: Sequence[str]
+    """The disks that it lies on."""
+
+
+class AgentRefused(RemoteError):
+    """The agent in the guest answered, and said no: what it had begun it has taken back."""
 
 
 class LibvirtSession:
@@ -157,22 +178,53 @@ class LibvirtSession:
 
         Libvirt waits for an agent that hangs for ever, unless it is told not to; a limit that somebody else has set for the domain is lost.
         """
+        found = self.guest_mounts(uuid)
+        if found is None:
+            return None
+        mounted: dict[str, list[str]] = {}
+        for mount in found:
+            for target in mount.targets:
+                mounted.setdefault(target, []).append(mount.place)
+        return mounted
+
+    def guest_mounts(self, uuid: str) -> list[GuestMount] | None:
+        """What the guest has mounted, by the guest agent's word; None where no agent answers. Raises `AgentRefused`."""
         domain = self._lookup(uuid)
         try:
-            domain.agentSetResponseTimeout(_AGENT_SECONDS, 0)
-            try:
+            with self._patient_agent(domain, _AGENT_SECONDS):
                 found = domain.fsInfo()
-            finally:
-                domain.agentSetResponseTimeout(_AGENT_WITHOUT_LIMIT, 0)
         except self._failure as error:
             if _code(error) in _AGENT_ABSENT:
                 return None
-            raise self._told("ask the guest agent", error) from error
-        mounted: dict[str, list[str]] = {}
-        for place, _device, _kind, targets in found:
-            for target in targets:
-                mounted.setdefault(str(target), []).append(str(place))
-        return mounted
+            raise self._told_by_agent("ask the guest agent", error) from error
+        return [GuestMount(str(place), str(device), [str(target) for target in targets]) for place, device, _kind, targets in found]
+
+    def freeze(self, uuid: str, places: Sequence[str], seconds: int) -> int:
+        """Have the guest agent hold file systems still; how many it holds, which is fewer where one was frozen already.
+
+        Raises `AgentRefused` where it holds none, and `OutcomeUnknown` where it does not answer: it may still do it.
+        """
+        return self._of_agent("hold the guest's file systems still", uuid, seconds, lambda domain: domain.fsFreeze(list(places), 0))
+
+    def thaw(self, uuid: str, seconds: int) -> int:
+        """Have the guest agent let go of all that is frozen in its guest; how many file systems that was. Raises as `freeze` does."""
+        return self._of_agent("let go of the guest's file systems", uuid, seconds, lambda domain: domain.fsThaw(None, 0))
+
+    def note(self, uuid: str) -> str:
+        """The note of this collection in what runs of a domain, as XML; empty for none."""
+        try:
+            return str(self._lookup(uuid).metadata(_METADATA_ELEMENT, _NOTE_URI, LIVE))
+        except self._failure as error:
+            if _code(error) == _NO_METADATA:
+                return ""
+            raise self._told("read the note of a VM", error) from error
+
+    def set_note(self, uuid: str, xml: str) -> None:
+        """Leave a note in what runs of a domain, which goes with it; an empty one takes it away."""
+        self._change(
+            "leave a note in the VM",
+            lambda: self._lookup(uuid).setMetadata(_METADATA_ELEMENT, xml or None, _NOTE_KEY, _NOTE_URI, LIVE),
+        )
 
     def is_saved(self, uuid: str) -> bool:
         """Whether a domain that is off will go on from a managed save image, with the devices that it had."""
@@ -247,6 +299,27 @@ class LibvirtSession:
             return DomainRecord(domain.UUIDString(), domain.name(), _state(domain.state()[0]), live, config)
 
         return self._call("read a VM", read)
+
+    @contextmanager
+    def _patient_agent(self, domain: Any, seconds: int) -> Iterator[None]:
+        domain.agentSetResponseTimeout(seconds, 0)
+        try:
+            yield
+        finally:
+            domain.agentSetResponseTimeout(_AGENT_WITHOUT_LIMIT, 0)
+
+    def _of_agent(self, what: str, uuid: str, seconds: int, action: Callable[[Any], object]) -> int:
+        domain = self._lookup(uuid)
+        try:
+            with self._patient_agent(domain, seconds):
+                return int(str(action(domain)))
+        except self._failure as error:
+            told = self._told_by_agent(what, error)
+            raise (told if isinstance(told, AgentRefused) else OutcomeUnknown(f"{told}")) from error
+
+    def _told_by_agent(self, what: str, error: Exception) -> CrossvisorError:
+        told = self._told(what, error)
+        return AgentRefused(f"{told}", str(_code(error))) if _AGENT_REFUSED in _message(error) else told
 
     def _xml(self, what: str, found: Any) -> str:
         try:

@@ -45,6 +45,8 @@ _MISSING = f"{_VIM}missingSet"
 _TOKEN = f"{_VIM}token"
 _RETURN_VALUE = f"{_VIM}returnval"
 _BEGIN_OF_RECORD, _OPEN_RECORD, _END_OF_RECORD = b"<objects>", b"<objects", b"</objects>"
+_LAST_IN_RECORD = (b"</propSet>", b"</missingSet>", b"</obj>")
+"""What stands before the end of a record, and never before that of something within it that has the same name."""
 _MARKUP = b"<!"
 """Comments and CDATA, in which tags are text."""
 _MOID = re.compile(rb"\s*<obj [^<>]*>([\w-]+)</obj>")
@@ -209,7 +211,7 @@ class _Sieve:
     def _sifted(self, piece: bytes) -> bytes:
         """What was read up to the end of a record, without what of the record is of no use."""
         before, begin, record = piece.partition(_BEGIN_OF_RECORD)
-        if not begin or _OPEN_RECORD in before or _OPEN_RECORD in record or _has_markup(piece):
+        if not begin or not record.endswith(_LAST_IN_RECORD) or _OPEN_RECORD in before or _has_markup(piece):
             return piece + _END_OF_RECORD
         used = self._trim(record)
         if used:

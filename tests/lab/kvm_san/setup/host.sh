@@ -24,6 +24,8 @@ echo "InitiatorName=$iqn" >/etc/iscsi/initiatorname.iscsi
 # How soon a path that is gone is said to be gone.
 sed -i -e 's/^\(node.session.timeo.replacement_timeout\) .*/\1 = 5/' -e 's/^\(node.conn\[0\].timeo.noop_out_interval\) .*/\1 = 2/' \
     -e 's/^\(node.conn\[0\].timeo.noop_out_timeout\) .*/\1 = 3/' -e 's/^\(node.startup\) .*/\1 = automatic/' /etc/iscsi/iscsid.conf
+# How soon one that is back is used again: multipathd tries a path ever more seldom, after five seconds at first and every twenty in the end.
+sed -i 's/^defaults {$/&\n    polling_interval 2\n    max_polling_interval 2/' /etc/multipath.conf
 systemctl start iscsid.service multipathd.service libvirtd.service
 
 is_target() { # is_target WWPN

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Usage: san.sh IQN WWPN_A WWPN_B INITIATOR...
-# Makes this machine a SAN without LUNs: an iSCSI and a Fibre Channel port on each of two fabrics, which admit these initiators (IQNs and WWPNs).
+# Makes this machine a SAN: an iSCSI and a Fibre Channel port on each of two fabrics, which admit these initiators (IQNs and WWPNs).
 # A host that sees a Fibre Channel port before this one is a target never takes it for one, so this comes before the links of the hosts.
+# $LUNS makes the LUNs that it had before it lost its power: they are there before anybody can log in.
 set -euo pipefail
 iqn=$1
 declare -A wwpns=([1]=$2 [2]=$3)
@@ -33,8 +34,9 @@ for fabric in 1 2; do
         *) admit "$fc" "$initiator" ;;
         esac
     done
-    echo 1 >"$port/enable"
 done
+eval "${LUNS-}"
+for port in "$TARGET/iscsi/$iqn"/tpgt_*; do echo 1 >"$port/enable"; done
 for fabric in 1 2; do echo eth$fabric >/sys/bus/fcoe/ctlr_create; done
 for controller in /sys/bus/fcoe/devices/ctlr_*; do
     echo vn2vn >"$controller/mode"

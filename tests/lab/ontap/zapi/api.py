@@ -20,7 +20,7 @@ from tests.lab.control import Action
 from tests.lab.ontap import operations
 from tests.lab.ontap.errors import Code, OntapError
 from tests.lab.ontap.state import Array, Igroup, Lun, Svm
-from tests.lab.ontap.zapi import envelope, records
+from tests.lab.ontap.zapi import envelope, records, snapshots
 from tests.lab.ontap.zapi.envelope import Call, local, text_of
 from tests.lab.ontap.zapi.errors import API_ERROR, API_NOT_FOUND, INVALID_INPUT, NO_SUCH_LUN, PRIVILEGE, ZapiError, as_zapi
 
@@ -39,6 +39,10 @@ class Listing:
     record: str
     fields: frozenset[str]
     rows: Callable[[Array, Svm], list[Record]]
+    unread: Callable[[Svm], list[tuple[str, Record]]] = lambda _svm: []
+    """What could not be looked into."""
+    untold: frozenset[str] = frozenset()
+    """Fields that are told only to who asks the cluster."""
 
 
 @dataclass(frozen=True)
@@ -109,15 +113,19 @@ class Zapi:
         _refuse_unknown(call.api, parts, {"desired-attributes", "max-records", "query", "tag"})
         query = _inner(call.api, parts.get("query"), listing)
         wanted = _inner(call.api, parts.get("desired-attributes"), listing)
-        found = [row for one in ([svm] if svm else self.array.svms) for row in listing.rows(self.array, one) if _fits(row, query)]
+        svms = [svm] if svm else self.array.svms
+        found = [row for one in svms for row in listing.rows(self.array, one) if _fits(row, query)]
         if call.api == "lun-get-iter":
             self.array.pass_read()
         start = _start(call.api, parts.get("tag"))
         size = _number(call.api, "max-records", parts["max-records"].text) if "max-records" in parts else DEFAULT_PAGE
         page = found[start : start + size]
         more = f"<{call.api}-key-td><key-0>{start + size}</key-0></{call.api}-key-td>" if start + size < len(found) else None
-        rows = [(listing.record, _only(row, wanted)) for row in page]
-        return {"attributes-list": rows or None, "num-records": len(page), "next-tag": more}
+        hidden = listing.untold if svm else frozenset()
+        rows = [(listing.record, {name: told for name, told in _only(row, wanted).items() if name not in hidden}) for row in page]
+        errors = [error for one in svms for error in listing.unread(one) if _may_concern(error[1], query)]
+        more_to_say = {"next-tag": more, "volume-errors": errors or None}
+        return {"attributes-list": rows or None, "num-records": len(page), **more_to_say}
 
 
 def _inner(api: str, part: ElementTree.Element | None, listing: Listing) -> ElementTree.Element | None:
@@ -149,6 +157,12 @@ def _field_fits(row: Any, child: ElementTree.Element) -> bool:
     return any(pattern.fullmatch(text_of(value)) for pattern in patterns for value in held)
 
 
+def _may_concern(error: Record, query: ElementTree.Element | None) -> bool:
+    """Return whether a query asks for the volume of an error, by name or by none."""
+    named = [child for child in query if local(child) == "volume"] if query is not None else []
+    return all(_field_fits({"volume": error["name"]}, child) for child in named)
+
+
 def _pairs(row: Any) -> Iterator[tuple[str, Any]]:
     yield from row if isinstance(row, list) else row.items()
 
@@ -177,14 +191,17 @@ def _start(api: str, tag: ElementTree.Element | None) -> int:
 
 def _typed(call: Call, change: Change) -> Values:
     """Return the inputs as what they are; raises ZapiError for one that is unknown, missing, or of a wrong type."""
-    given = {local(child): child.text or "" for child in call.arguments}
+    given = {local(child): child for child in call.arguments}
     _refuse_unknown(call.api, given, frozenset(change.inputs))
     for name in sorted(change.required - set(given)):
         raise ZapiError(INVALID_INPUT, f'Missing input "{name}" of "{call.api}".')
-    return {name: _value(call.api, name, change.inputs[name], text) for name, text in given.items()}
+    return {name: _value(call.api, name, change.inputs[name], child) for name, child in given.items()}
 
 
-def _value(api: str, name: str, kind: type, text: str) -> Any:
+def _value(api: str, name: str, kind: type, child: ElementTree.Element) -> Any:
+    text = child.text or ""
+    if kind is ElementTree.Element:
+        return child
     if kind is int:
         return _number(api, name, text)
     if kind is bool:
@@ -284,6 +301,14 @@ def _comment_lun(_array: Array, svm: Svm, values: Values) -> None:
     _lun_at(svm, values, NO_SUCH_LUN).comment = values["comment"]
 
 
+def _move_lun(array: Array, svm: Svm, values: Values) -> None:
+    operations.modify_lun(array, _lun_at(svm, values, NO_SUCH_LUN).uuid, {"name": values["new-path"]})
+
+
+def _restore_lun(array: Array, svm: Svm, values: Values) -> None:
+    snapshots.restore(array, svm, _lun_at(svm, values, NO_SUCH_LUN), values)
+
+
 def _create_igroup(array: Array, svm: Svm, values: Values) -> None:
     operations.create_igroup(
         array,
@@ -345,6 +370,9 @@ LISTINGS: Mapping[str, Listing] = {
     "iscsi-interface-get-iter": Listing("iscsi-interface-list-entry-info", records.ISCSI_INTERFACE, records.iscsi_interfaces),
     "fcp-interface-get-iter": Listing("fcp-interface-info", records.FCP_INTERFACE_INFO, records.fcp_interfaces),
     "net-interface-get-iter": Listing("net-interface-info", records.NET_INTERFACE_INFO, records.net_interfaces),
+    "snapshot-get-iter": Listing(
+        "snapshot-info", records.SNAPSHOT_INFO, lambda _a, svm: snapshots.rows(svm), snapshots.unread, frozenset({"vserver"})
+    ),
     "snapmirror-get-iter": Listing(
         "snapmirror-info",
         records.SNAPMIRROR_INFO,
@@ -359,6 +387,7 @@ LISTINGS: Mapping[str, Listing] = {
 _LUN_PATH = {"path": str}
 _GROUP_NAME = {"initiator-group-name": str}
 _FORCE = {"force": bool}
+_SNAPSHOT = {"volume": str, "snapshot": str}
 CHANGES: Mapping[str, Change] = {
     "lun-create-by-size": Change(
         {
@@ -376,6 +405,50 @@ CHANGES: Mapping[str, Change] = {
     "lun-online": Change({**_LUN_PATH, **_FORCE}, frozenset({"path"}), _switch_lun(True)),
     "lun-offline": Change(_LUN_PATH, frozenset({"path"}), _switch_lun(False)),
     "lun-set-comment": Change({**_LUN_PATH, "comment": str}, frozenset({"path", "comment"}), _comment_lun),
+    "lun-move": Change({**_LUN_PATH, "new-path": str}, frozenset({"path", "new-path"}), _move_lun),
+    "snapshot-create": Change(
+        {**_SNAPSHOT, "comment": str, "snapmirror-label": str, "async": bool, "is-valid-lun-clone-snapshot": bool},
+        frozenset(_SNAPSHOT), snapshots.create,
+    ),
+    "snapshot-rename": Change(
+        {"volume": str, "current-name": str, "new-name": str}, frozenset({"volume", "current-name", "new-name"}), snapshots.rename
+    ),
+    "snapshot-delete": Change(
+        {**_SNAPSHOT, "snapshot-instance-uuid": str, "ignore-owners": bool}, frozenset(_SNAPSHOT), snapshots.delete
+    ),
+    "snapshot-modify-iter": Change(
+        {
+            "query": ElementTree.Element, "attributes": ElementTree.Element, "max-records": int, "max-failure-count": int, "tag": str,
+            "continue-on-failure": bool, "return-failure-list": bool, "return-success-list": bool,
+        },
+        frozenset({"query", "attributes"}),
+        snapshots.modify,
+    ),
+    "cg-start": Change(
+        {"snapshot": str, "timeout": str, "user-timeout": int, "volumes": ElementTree.Element, "snapmirror-label": str},
+        frozenset({"snapshot", "volumes"}),
+        snapshots.start_together,
+    ),
+    "cg-commit": Change({"cg-id": int}, frozenset({"cg-id"}), snapshots.commit_together),
+    "snapshot-restore-file": Change(
+        {
+            **_LUN_PATH, "snapshot": str, "volume": str, "restore-path": str, **_FORCE, "space-efficient-split-disabled": bool,
+            "snapshot-instance-uuid": str, "volume-dsid": str,
+        },
+        frozenset({"path", "snapshot"}),
+        _restore_lun,
+    ),
+    "clone-create": Change(
+        {
+            "volume": str, "source-path": str, "destination-path": str, "snapshot-name": str, "space-reserve": bool, "autodelete": bool,
+            "block-ranges": str, "bypass-license-check": bool, "bypass-throttle": bool, "destination-exists": bool,
+            "destination-volume": str, "fixed-block-count": int, "ignore-locks": bool, "ignore-streams": bool, "is-backup": bool,
+            "is-fixed-block-count": bool, "is-vvol-backup": bool, "lun-serial-number": str, "nosplit-entry": bool,
+            "qos-adaptive-policy-group-name": str, "qos-policy-group-name": str, "token-uuid": str,
+        },
+        frozenset({"volume", "source-path"}),
+        snapshots.clone,
+    ),
     "igroup-create": Change(
         {**_GROUP_NAME, "initiator-group-type": str, "os-type": str, "ostype": str, "bind-portset": str},
         frozenset({"initiator-group-name", "initiator-group-type"}),

@@ -4,8 +4,8 @@
 
 """The errors that ZAPI gives, by number.
 
-Sources: NetApp's own Go client in Trident (`azgo/errors.go`), libStorageMgmt's plugin for ONTAP, which quotes `netapp_errno.h`, and
-cinder's NetApp driver. Numbers that are in none of them say so.
+Sources: the table in NetApp's own netapp-lib (`netapp_lib/api/zapi/errors.py`), NetApp's Go client in Trident (`azgo/errors.go`),
+libStorageMgmt's plugin for ONTAP, which quotes `netapp_errno.h`, and cinder's NetApp driver. Numbers that are in none of them say so.
 """
 
 from __future__ import annotations
@@ -18,6 +18,13 @@ API_NOT_FOUND = "13005"
 INVALID_INPUT = "13115"
 OBJECT_NOT_FOUND = "15661"
 SVM_NOT_FOUND = "15698"
+SNAPSHOT_EXISTS = "13020"
+NO_SUCH_SNAPSHOT = "13021"
+SNAPSHOT_BUSY = "13024"
+NO_SUCH_VOLUME = "13040"
+VOLUME_OFFLINE = "13042"
+NO_SOURCE = "14935"
+CLONE_EXISTS = "14952"
 NO_SUCH_LUN = "9017"  # Trident and the others take it for a LUN that is not there, but do not name it
 
 NUMBERS = {
@@ -26,7 +33,7 @@ NUMBERS = {
     Code.IGROUP_EXISTS: "9004",
     Code.INITIATOR_NOT_MEMBER: "9007",
     Code.INITIATOR_MEMBER: "9008",
-    Code.MAPPED_TWICE_BY_INITIATOR: "9009",  # belief: REST's 1254193 less 19 * 65536
+    Code.MAPPED_TWICE_BY_INITIATOR: "9009",  # LUN_MAPPING_CONFLICT
     Code.LUN_EXISTS: "9012",
     Code.LUN_MAPPED: "9013",
     Code.MAP_NOT_FOUND: "9016",
@@ -41,7 +48,11 @@ NUMBERS = {
     Code.VOLUME_NOT_ONLINE: "9036",  # libStorageMgmt: "when NetApp volume is offline, we will get this error also"
     Code.SIZE_TOO_SMALL: "9041",
     Code.SAME_SIZE: "9042",
-    Code.LUN_ID_OF_INITIATOR: "9140",  # belief: REST's 1254324 less 19 * 65536
+    Code.LUN_ID_OF_INITIATOR: "9140",  # VIRTUAL_LUN_MAPPING_CONFLICT
+    Code.SNAPSHOT_EXISTS: SNAPSHOT_EXISTS,
+    Code.NO_SNAPSHOT: NO_SUCH_SNAPSHOT,
+    Code.SNAPSHOT_OWNED: SNAPSHOT_BUSY,
+    Code.SNAPSHOT_LOCKED: SNAPSHOT_BUSY,
     Code.SVM_NOT_FOUND: SVM_NOT_FOUND,
     Code.PERMISSION_DENIED: PRIVILEGE,
     Code.API_NOT_FOUND: API_NOT_FOUND,

@@ -11,6 +11,7 @@ members of an igroup are, is a list of pairs here.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from tests.lab.ontap.state import Array, Igroup, Lun, LunMap, Mirror, Svm, Volume
@@ -57,6 +58,19 @@ SNAPMIRROR_DESTINATION_INFO = _fields(
     "relationship-id relationship-status relationship-type source-location source-volume source-vserver"
 )
 
+SNAPSHOT_INFO = _fields(
+    "access-time afs-used busy comment compress-savings compression-type contains-lun-clones convert-recovery "
+    "cumulative-percentage-of-total-blocks cumulative-percentage-of-used-blocks cumulative-total dedup-savings dependency expiry-time "
+    "infinite-snaplock-expiry-time inofile-version is-7-mode-snapshot is-constituent-snapshot name percentage-of-total-blocks "
+    "percentage-of-used-blocks performance-metadata snaplock-expiry-time snapmirror-label snapshot-instance-uuid snapshot-owners-list "
+    "snapshot-version-uuid state total vbn0-savings volume volume-provenance-uuid vserver"
+)
+
+
+def moment(text: str) -> int:
+    """Return a time of the state in seconds since 1970, as ZAPI tells it."""
+    return int(datetime.strptime(text.replace("Z", "+0000"), "%Y-%m-%dT%H:%M:%S%z").timestamp())
+
 
 def lun(array: Array, svm: Svm, one: Lun) -> Record:
     """Return a LUN, which says of its mappings only whether there are any."""
@@ -64,6 +78,7 @@ def lun(array: Array, svm: Svm, one: Lun) -> Record:
     return {
         "class": "regular",
         "comment": one.comment or None,
+        "creation-timestamp": moment(one.created),
         "is-clone": False,
         "is-space-alloc-enabled": one.space_allocation,
         "is-space-reservation-enabled": one.reserved,

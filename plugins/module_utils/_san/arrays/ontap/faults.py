@@ -53,6 +53,9 @@ class Fault(Enum):
     SNAPSHOT_EXISTS = auto()
     SNAPSHOT_IS_OWNED = auto()
     SNAPSHOT_IS_LOCKED = auto()
+    SNAPSHOT_IS_BUSY = auto()
+    """Something needs it, or it has not expired; which of both is not told."""
+    NOT_LICENSED = auto()
     SNAPSHOT_OF_MIRROR = auto()
     VOLUME_IS_FENCED = auto()
     NO_CONSISTENCY_GROUP = auto()
@@ -87,6 +90,11 @@ _WAYS_OUT: Mapping[Fault | None, str] = MappingProxyType(
         Fault.SNAPSHOT_OF_MIRROR: "the volume is the destination of a mirror; do it at its source",
         Fault.SNAPSHOT_IS_OWNED: "something needs the snapshot (`volume snapshot show -fields owners`); end that first",
         Fault.SNAPSHOT_IS_LOCKED: "wait until it expires (`volume snapshot show -fields expiry-time,snaplock-expiry-time`)",
+        Fault.SNAPSHOT_IS_BUSY: (
+            "something needs the snapshot, or it has to be kept (`volume snapshot show -fields owners,expiry-time,snaplock-expiry-time`); "
+            "end that, or wait until it expires"
+        ),
+        Fault.NOT_LICENSED: "clones need the licence FlexClone, and restorations SnapRestore (`license show`); install it",
         Fault.OTHER_OS_TYPE: "give the os_type that its other igroups have, or remove it from those",
         Fault.MAP_RACE: _RUN_AGAIN,
     }

@@ -15,6 +15,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap i
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import (
     GROUP_GONE,
     LUN_GONE,
+    SNAPSHOT_GONE,
     ChangeUnfinished,
     Fault,
     OntapRefusal,
@@ -28,7 +29,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.g
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import (
     StoredLun,
-    lun_path,
     tells_initiators,
     with_initiators,
 )
@@ -304,12 +304,10 @@ class CloneLun(CreateLun):
         return " ".join((self.site.mark, *tokens, self.wish.comment)).rstrip()
 
     def create(self) -> None:
-        address = self.wish.address
-        source = clones.path_in(self.origin.snapshot, lun_path(replace(address, lun=self.origin.lun)))
         try:
-            self.site.array.clone_lun(address, source, self.wish.thin, self.comment, self.site.timeout)
+            self.site.array.clone_lun(self.wish.address, self.origin, self.wish.thin, self.comment, self.site.timeout)
         except OntapRefusal as error:
-            if error.fault not in LUN_GONE:
+            if error.fault not in (*LUN_GONE, *SNAPSHOT_GONE):
                 raise
             raise RemoteError(
                 f"Snapshot {self.origin.snapshot} of volume {self.wish.address.svm}:{self.wish.address.volume} holds no LUN "

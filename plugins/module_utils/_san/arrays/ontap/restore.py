@@ -4,9 +4,10 @@
 
 """Restore one LUN in place from a snapshot of its volume: never the volume, which would take all of its LUNs back.
 
-Source: "Over-writing an existing LUN's data as a clone of another" of LUNs in NetApp's ONTAP REST API reference, which keeps UUID, serial
-number, maps, reservations and state. That the source of such a clone may lie in a snapshot is said there of new clones, and believed of
-these.
+Source, by REST: "Over-writing an existing LUN's data as a clone of another" of LUNs in NetApp's ONTAP REST API reference, which keeps UUID,
+serial number, maps, reservations and state. That the source of such a clone may lie in a snapshot is said there of new clones, and
+believed of these. Over ZAPI it is `snapshot-restore-file`, which overwrites the LUN while hosts may read and write it ("Restore a single
+file from an ONTAP snapshot" in NetApp's documentation), so that its maps stay; that its identity stays is believed. Both are read back.
 """
 
 from __future__ import annotations
@@ -19,8 +20,12 @@ from typing import Any
 from ansible_collections.crossvisor.san.plugins.module_utils._san import timestamps
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Restoration, RestoreWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import states
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.clones import path_in
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import LUN_GONE, ChangeUnfinished, OntapRefusal
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import (
+    LUN_GONE,
+    SNAPSHOT_GONE,
+    ChangeUnfinished,
+    OntapRefusal,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import StoredLun
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.site import OntapStep, Site
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.transport import Transport
@@ -162,15 +167,14 @@ class RestoreLun(OntapStep):
 
     def _ask(self) -> None:
         self._look()
-        source = path_in(self.snapshot.name, self._known.path)
         try:
-            self.site.array.restore_lun(self._known, source, self.comment, self.site.timeout)
+            self.site.array.restore_lun(self._known, self.snapshot, self.comment, self.site.timeout)
         except OntapRefusal as error:
-            if error.fault not in LUN_GONE:
+            if error.fault not in (*LUN_GONE, *SNAPSHOT_GONE):
                 raise
             raise RemoteError(
                 f"Snapshot {self.snapshot.name} holds no LUN {self._known.path}, or the LUN itself is not there any more: choose another "
-                "snapshot.",
+                "snapshot, or, where the LUN was renamed since, give it the name that it had then.",
                 error.code,
             ) from error
 

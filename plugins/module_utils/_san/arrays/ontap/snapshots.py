@@ -52,7 +52,7 @@ def listing(array: Transport, wanted: Sequence[LunAddress | ScsiName], name: str
 
 def plan_snapshot(array: Transport, wish: SnapshotWish) -> SnapshotChange:
     """The steps to the wish. Two requests for each volume when nothing has to be done, and one or two more where there are several."""
-    _check(wish)
+    _check(array, wish)
     stored = require_luns(array, wish.luns)
     luns = [one.lun for one in stored]
     _refuse_if_nothing_can_be_taken(luns)
@@ -155,7 +155,7 @@ def _taken_each(array: Transport, wish: SnapshotWish, places: Sequence[Place]) -
     return [*takes, *(ModifySnapshot(take.site, take.place, wish.name, take.require, expiry) for take in (takes if expiry else ()))]
 
 
-def _check(wish: SnapshotWish) -> None:
+def _check(array: Transport, wish: SnapshotWish) -> None:
     name = wish.name
     if not name.strip() or len(name) > _LONGEST_NAME or "/" in name:
         raise InvalidInput(f"'{name}' is not a name for a snapshot: give one of 1 to {_LONGEST_NAME} characters without a slash.")
@@ -165,6 +165,11 @@ def _check(wish: SnapshotWish) -> None:
     if len(wish.label or "") > _LONGEST_LABEL:
         raise InvalidInput(
             f"The SnapMirror label '{wish.label}' for snapshot {name} is too long: shorten it to {_LONGEST_LABEL} characters."
+        )
+    if wish.expires and not array.keeps_expiry:
+        raise Refused(
+            f"Array {array.connection} is asked over ZAPI, by which no snapshot is told until when to be kept: leave the expiry of {name} "
+            f"out, or ask the array by REST (array.type=ontap), which needs ONTAP 9.11.1 or later."
         )
 
 

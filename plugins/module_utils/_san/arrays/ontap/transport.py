@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import CloneOrigin, LunAddress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import Group
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import StoredLun
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.mirrors import Mirror
@@ -26,6 +26,9 @@ class Transport(Protocol):
 
     keeps_remarks: bool
     """Whether igroups and their members keep a comment, by which what this run made is known again, and take several members at once."""
+
+    keeps_expiry: bool
+    """Whether a snapshot can be told until when it is kept."""
 
     @property
     def connection(self) -> Connection:
@@ -89,7 +92,10 @@ class Transport(Protocol):
         """The snapshots of a volume, of these names, or all if none is given."""
 
     def consistency_groups(self, svm: str, name: str = "") -> list[ConsistencyGroup]:
-        """The consistency groups of an SVM, or of all where it is empty, of this name or of any, without what they have taken."""
+        """The consistency groups of an SVM, or of all where it is empty, of this name or of any, without what they have taken.
+
+        Where the interface keeps none, those that this session has made.
+        """
 
     def taken_by(self, group: ConsistencyGroup) -> list[Taken]:
         """What a consistency group has taken."""
@@ -97,11 +103,11 @@ class Transport(Protocol):
     def create_lun(self, address: LunAddress, size_bytes: int, os_type: str, thin: bool, comment: str, timeout: float) -> None:
         """Create a LUN."""
 
-    def clone_lun(self, address: LunAddress, source: str, thin: bool, comment: str, timeout: float) -> None:
-        """Create a LUN as a clone of the one at this path, which may lie in a snapshot of the volume."""
+    def clone_lun(self, address: LunAddress, origin: CloneOrigin, thin: bool, comment: str, timeout: float) -> None:
+        """Create a LUN as a clone of one in a snapshot of its volume."""
 
-    def restore_lun(self, lun: Lun, source: str, comment: str, timeout: float) -> None:
-        """Give a LUN the data of the one at this path, and this comment; what else is known of it stays."""
+    def restore_lun(self, lun: Lun, snapshot: Snapshot, comment: str, timeout: float) -> None:
+        """Give a LUN the data that it has in a snapshot and, where the interface takes one with it, this comment."""
 
     def comment_lun(self, lun: Lun, comment: str, timeout: float) -> None:
         """Set the comment of a LUN."""

@@ -9,7 +9,7 @@ Source: "Storage / volume snapshots" and "Application / consistency groups" in N
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.volumes import ConsistencyGroup, Place, Taken, apart
@@ -26,12 +26,21 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.timestamps imp
 
 GROUPS = "/application/consistency-groups"
 _VOLUMES = "/storage/volumes"
+_NO_EXPIRY = "0"
 _FIELDS = ("uuid", "name", "create_time", "comment", "expiry_time", "snapmirror_label", "owners", "state", "size")
 
 
 def path_of(place: Place) -> str:
     """A volume's snapshots."""
     return f"{_VOLUMES}/{place.id}/snapshots"
+
+
+def changes(texts: Mapping[str, str]) -> dict[str, str]:
+    """What a snapshot is to become, in ONTAP's words: an empty label takes it away, but an expiry is taken away by `0`.
+
+    Source: `volume snapshot modify` in NetApp's command reference; that the REST interface hands both on is believed.
+    """
+    return {name: _NO_EXPIRY if name == "expiry_time" and not text else text for name, text in texts.items()}
 
 
 def volume_id(client: OntapClient, svm: str, volume: str) -> str | None:

@@ -10,8 +10,10 @@ Source: NetApp's ONTAP REST API reference, per call.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import CloneOrigin, LunAddress
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.clones import path_in
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import Group
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import StoredLun, lun_path
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.mirrors import Mirror
@@ -30,6 +32,7 @@ class RestTransport:
     """One session; reads in as few requests as `lookup` says."""
 
     keeps_remarks = True
+    keeps_expiry = True
 
     def __init__(self, client: OntapClient) -> None:
         self.client = client
@@ -114,17 +117,19 @@ class RestTransport:
         }
         self.client.post(_LUNS, body, timeout)
 
-    def clone_lun(self, address: LunAddress, source: str, thin: bool, comment: str, timeout: float) -> None:
+    def clone_lun(self, address: LunAddress, origin: CloneOrigin, thin: bool, comment: str, timeout: float) -> None:
+        source = lun_path(replace(address, lun=origin.lun))
         body = {
             "svm": {"name": address.svm},
             "name": lun_path(address),
             "comment": comment,
-            "clone": {"source": {"name": source}},
+            "clone": {"source": {"name": path_in(origin.snapshot, source)}},
             "space": {"guarantee": {"requested": not thin}},
         }
         self.client.post(_LUNS, body, timeout)
 
-    def restore_lun(self, lun: Lun, source: str, comment: str, timeout: float) -> None:
+    def restore_lun(self, lun: Lun, snapshot: Snapshot, comment: str, timeout: float) -> None:
+        source = path_in(snapshot.name, lun.path)
         self.client.patch(f"{_LUNS}/{lun.id}", {"clone": {"source": {"name": source}}, "comment": comment}, timeout)
 
     def comment_lun(self, lun: Lun, comment: str, timeout: float) -> None:
@@ -170,7 +175,7 @@ class RestTransport:
         self.client.post(snapshots.path_of(place), {"name": name, **texts}, timeout)
 
     def change_snapshot(self, place: Place, snapshot: Snapshot, texts: Mapping[str, str], timeout: float) -> None:
-        self.client.patch(f"{snapshots.path_of(place)}/{snapshot.id}", dict(texts), timeout)
+        self.client.patch(f"{snapshots.path_of(place)}/{snapshot.id}", snapshots.changes(texts), timeout)
 
     def delete_snapshot(self, place: Place, snapshot_id: str, timeout: float) -> None:
         self.client.delete(f"{snapshots.path_of(place)}/{snapshot_id}", timeout)

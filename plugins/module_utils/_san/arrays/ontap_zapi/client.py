@@ -82,13 +82,16 @@ class ZapiClient:
         answer = self._send(api, {}, reads=True)
         return self._understood(api, lambda: parse(answer))
 
-    def read(self, api: str, record: str, fields: Sequence[str], match: Match, parse: Callable[[Element], T]) -> list[T]:
-        """The records of all SVMs that match exactly, of all pages, as `parse` understands them; `record` is the element of one."""
-        return [found for part in _parts(match) for found in self._read(api, record, fields, part, parse)]
+    def read(self, api: str, record: str, fields: Sequence[str], match: Match, parse: Callable[[Element], T], svm: str = "") -> list[T]:
+        """The records of all SVMs, or of one, that match exactly, of all pages, as `parse` understands them, from elements named `record`.
 
-    def change(self, api: str, svm: str, arguments: Mapping[str, Value]) -> None:
-        """Change something of an SVM."""
-        self._send(api, arguments, reads=False, svm=svm)
+        Raises `OntapRefusal` also where there are records that the array could not read.
+        """
+        return [found for part in _parts(match) for found in self._read(api, record, fields, part, parse, svm)]
+
+    def change(self, api: str, svm: str, arguments: Mapping[str, Value]) -> Element:
+        """Change something of an SVM; the answer, for what it says beside that it passed."""
+        return self._send(api, arguments, reads=False, svm=svm)
 
     def refusal(self, message: str, code: str) -> OntapRefusal:
         """What the array says when it refuses with this number; also for what it would do although it should not."""
@@ -96,14 +99,16 @@ class ZapiClient:
         hint = way_out(fault, message)
         return OntapRefusal(f"{message} (array {self.connection}, error {code}){f': {hint}' if hint else ''}.", code, fault)
 
-    def _read(self, api: str, record: str, fields: Sequence[str], match: Match, parse: Callable[[Element], T]) -> list[T]:
+    def _read(self, api: str, record: str, fields: Sequence[str], match: Match, parse: Callable[[Element], T], svm: str) -> list[T]:
         query = nested({name: "|".join(literal(value) for value in values) for name, values in match.items()})
         wanted = tree_of([*fields, *match])
         rows: list[Element] = []
         pages, tag = Pages(api), ""
         while True:
             arguments = {"desired-attributes": {record: wanted}, "max-records": self._page_size, "tag": tag or None}
-            page = self._send(api, {**arguments, "query": {record: query} if query else None}, reads=True)
+            page = self._send(api, {**arguments, "query": {record: query} if query else None}, reads=True, svm=svm)
+            for unread in records_at(page, "volume-errors"):
+                raise self.refusal(text_at(unread, "reason", "no reason given").rstrip("."), text_at(unread, "errno", ""))
             found = records_at(page, "attributes-list")
             rows += found
             here, tag = tag, text_at(page, "next-tag", "")

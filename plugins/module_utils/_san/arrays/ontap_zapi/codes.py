@@ -4,15 +4,15 @@
 
 """The error numbers of ZAPI that mean something to us, and what each means.
 
-Source: NetApp's own Go client in Trident (`azgo/errors.go`), libStorageMgmt's plugin for ONTAP, which quotes `netapp_errno.h`, and cinder's
-driver. `IS_LUN_ID_TAKEN_FOR_INITIATOR`, `INITIATOR_SEES_LUN` and `OS_TYPE_OF_MEMBER` are the numbers that REST's codes of the LUN layer end
-in (1254324 is 19 * 65536 + 9140); nothing but one more try and a message depend on them.
+Source: the table in NetApp's own netapp-lib (`netapp_lib/api/zapi/errors.py`), NetApp's Go client in Trident (`azgo/errors.go`),
+libStorageMgmt's plugin for ONTAP, which quotes `netapp_errno.h`, and cinder's driver.
 """
 
 from __future__ import annotations
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import Fault
 
+NO_SUCH_FILE = "2"
 NO_SPACE = "28"
 NO_SUCH_GROUP = "9003"
 GROUP_EXISTS = "9004"
@@ -34,12 +34,21 @@ LUN_ID_TAKEN_FOR_INITIATOR = "9140"
 NOT_AUTHENTICATED = "13002"
 NOT_AUTHORISED = "13003"
 API_NOT_FOUND = "13005"
+NOT_LICENSED = "13008"
+SNAPSHOT_EXISTS = "13020"
+NO_SUCH_SNAPSHOT = "13021"
+SNAPSHOT_IS_BUSY = "13024"
+SNAPSHOT_HAS_NO_SPACE = "13025"
 VOLUME_DOES_NOT_EXIST = "13040"
+VOLUME_IS_OFFLINE = "13042"
 DUPLICATE = "13130"
+NO_SOURCE_OF_CLONE = "14935"
+CLONE_NOT_LICENSED = "14956"
 OBJECT_NOT_FOUND = "15661"
 SVM_NOT_FOUND = "15698"
 
 _MEANINGS = {
+    NO_SUCH_FILE: Fault.NO_ENTRY,
     NO_SPACE: Fault.NO_SPACE,
     NO_SUCH_GROUP: Fault.NO_GROUP,
     GROUP_EXISTS: Fault.GROUP_EXISTS,
@@ -60,6 +69,15 @@ _MEANINGS = {
     LUN_ID_TAKEN_FOR_INITIATOR: Fault.MAP_RACE,
     VOLUME_DOES_NOT_EXIST: Fault.NO_VOLUME,
     OBJECT_NOT_FOUND: Fault.NO_ENTRY,
+    API_NOT_FOUND: Fault.NO_SUCH_CALL,
+    NOT_LICENSED: Fault.NOT_LICENSED,
+    SNAPSHOT_EXISTS: Fault.SNAPSHOT_EXISTS,
+    NO_SUCH_SNAPSHOT: Fault.NO_SNAPSHOT,
+    SNAPSHOT_IS_BUSY: Fault.SNAPSHOT_IS_BUSY,
+    SNAPSHOT_HAS_NO_SPACE: Fault.NO_SPACE,
+    VOLUME_IS_OFFLINE: Fault.VOLUME_OFFLINE,
+    NO_SOURCE_OF_CLONE: Fault.NO_LUN,
+    CLONE_NOT_LICENSED: Fault.NOT_LICENSED,
     SVM_NOT_FOUND: Fault.NO_SVM,
 }
 

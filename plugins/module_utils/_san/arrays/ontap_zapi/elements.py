@@ -7,7 +7,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
 from typing import Any
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.timestamps import written
 
 Element = Any
 """netapp-lib's `NaElement`, which has no types."""
@@ -89,6 +92,15 @@ def number_at(element: Element, path: str, default: int | None = None) -> int:
 def number_or_none(element: Element, path: str) -> int | None:
     """The whole number at a dotted path, None where there is none. Raises `Unexpected` for anything else."""
     return number_at(element, path) if text_at(element, path, "") else None
+
+
+def moment_at(element: Element, path: str) -> str:
+    """The point in time at a dotted path, in seconds since 1970 there; empty where there is none. Raises `Unexpected`."""
+    seconds = number_or_none(element, path)
+    try:
+        return written(datetime.fromtimestamp(seconds, timezone.utc)) if seconds else ""
+    except (OverflowError, OSError, ValueError) as error:
+        raise Unexpected(f"a record whose {path} is {seconds}") from error
 
 
 def flag_at(element: Element, path: str, default: bool | None = None) -> bool:

@@ -22,6 +22,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_z
     Element,
     Unexpected,
     flag_at,
+    moment_at,
     number_at,
     number_or_none,
     records_at,
@@ -35,7 +36,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 _LUNS = ("lun-get-iter", "lun-info")
 _LUN_FIELDS = (
     "path", "vserver", "volume", "uuid", "serial-number", "multiprotocol-type", "size", "size-used", "state", "online", "read-only",
-    "comment", "mapped",
+    "comment", "mapped", "creation-timestamp",
 )  # fmt: skip
 _MAPS = ("lun-map-get-iter", "lun-map-info")
 _MAP_FIELDS = ("path", "vserver", "lun-uuid", "lun-id", "initiator-group", "initiator-group-uuid")
@@ -45,6 +46,7 @@ _GROUP_FIELDS = (
     "initiators.initiator-info.initiator-name", "vserver",
 )  # fmt: skip
 _VOLUMES = ("volume-get-iter", "volume-attributes")
+_VOLUME_ID = "volume-id-attributes.instance-uuid"
 _VOLUME_NAME, _VOLUME_SVM, _VOLUME_STATE = (
     "volume-id-attributes.name", "volume-id-attributes.owning-vserver-name", "volume-state-attributes.state",
 )  # fmt: skip
@@ -167,6 +169,12 @@ def volume_state(client: ZapiClient, svm: str, volume: str) -> str | None:
     return _volume_states(client, [(svm, volume)]).get((svm, volume))
 
 
+def volume_id(client: ZapiClient, svm: str, volume: str) -> str | None:
+    """The UUID of a volume, None where there is no such volume."""
+    match = {_VOLUME_SVM: [svm], _VOLUME_NAME: [volume]}
+    return _only(client.read(*_VOLUMES, (_VOLUME_ID,), match, lambda element: text_at(element, _VOLUME_ID)))
+
+
 def svm_names(client: ZapiClient) -> list[str]:
     """All SVMs that have data."""
     return list(_svms(client))
@@ -206,7 +214,7 @@ def exported_volumes(client: ZapiClient) -> list[Volume]:
     for svm, address in (lif for lif in lifs if lif):
         addresses.setdefault(svm, []).append(address)
     fields = (
-        "volume-id-attributes.instance-uuid", _VOLUME_NAME, _VOLUME_SVM, "volume-id-attributes.junction-path",
+        _VOLUME_ID, _VOLUME_NAME, _VOLUME_SVM, "volume-id-attributes.junction-path",
         "volume-space-attributes.size", _VOLUME_STATE,
     )  # fmt: skip
     volumes = client.read(*_VOLUMES, fields, {}, _volume)
@@ -260,7 +268,7 @@ def _nfs_lif(element: Element) -> tuple[str, str] | None:
 
 def _volume(element: Element) -> Volume:
     return Volume(
-        id=text_at(element, "volume-id-attributes.instance-uuid"),
+        id=text_at(element, _VOLUME_ID),
         name=text_at(element, _VOLUME_NAME),
         svm=text_at(element, _VOLUME_SVM),
         export=text_at(element, "volume-id-attributes.junction-path", ""),
@@ -293,7 +301,9 @@ def _stored_lun(element: Element) -> tuple[StoredLun, bool] | None:
         used_bytes=number_or_none(element, "size-used"),
         read_only=flag_at(element, "read-only", False),
     )
-    return StoredLun(lun, text_at(element, "comment", "")), flag_at(element, "mapped", True)
+    return StoredLun(lun, text_at(element, "comment", ""), created=moment_at(element, "creation-timestamp")), flag_at(
+        element, "mapped", True
+    )
 
 
 def _naa(serial: str) -> ScsiName:

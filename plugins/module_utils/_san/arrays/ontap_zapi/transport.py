@@ -10,27 +10,31 @@ object with this UUID is. Igroups and their members have no comment here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import CloneOrigin, LunAddress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import Group
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import StoredLun, lun_path
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.mirrors import Mirror
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi import codes, lookup, mirrors
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.volumes import ConsistencyGroup, Place, Taken, text_of
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi import clones, codes, lookup, mirrors, snapshots
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.client import ZapiClient
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.without_snapshots import WithoutSnapshots
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.consistency import Groups
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, OutcomeUnknown
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping, Target, Volume
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping, Snapshot, Target, Volume
 
 
-class ZapiTransport(WithoutSnapshots):
+class ZapiTransport:
     """One session. Changes are over when they are answered, so that their timeout is the request's."""
 
     keeps_remarks = False
+    keeps_expiry = False
 
     def __init__(self, client: ZapiClient) -> None:
         self.client = client
+        self._groups = Groups(client)
 
     @property
     def connection(self) -> Connection:
@@ -90,6 +94,12 @@ class ZapiTransport(WithoutSnapshots):
     def mirrors(self) -> list[Mirror]:
         return mirrors.all_mirrors(self.client)
 
+    def volume_id(self, svm: str, volume: str) -> str | None:
+        return lookup.volume_id(self.client, svm, volume)
+
+    def snapshots_of(self, place: Place, names: Collection[str]) -> list[Snapshot]:
+        return snapshots.snapshots_of(self.client, place, names)
+
     def create_lun(self, address: LunAddress, size_bytes: int, os_type: str, thin: bool, comment: str, timeout: float) -> None:
         arguments = {
             "path": lun_path(address),
@@ -100,14 +110,22 @@ class ZapiTransport(WithoutSnapshots):
         }
         self.client.change("lun-create-by-size", address.svm, arguments)
 
+    def clone_lun(self, address: LunAddress, origin: CloneOrigin, thin: bool, comment: str, timeout: float) -> None:
+        clones.clone(self.client, address, origin, thin, comment)
+
+    def restore_lun(self, lun: Lun, snapshot: Snapshot, comment: str, timeout: float) -> None:
+        """The LUN has the snapshot's comment after it."""
+        arguments = {"path": self._path(lun), "snapshot": snapshot.name, "snapshot-instance-uuid": snapshot.id}
+        self.client.change("snapshot-restore-file", lun.svm, arguments)
+
+    def comment_lun(self, lun: Lun, comment: str, timeout: float) -> None:
+        self.client.change("lun-set-comment", lun.svm, {"path": self._path(lun), "comment": comment})
+
     def grow_lun(self, lun: Lun, size_bytes: int, timeout: float) -> None:
         self.client.change("lun-resize", lun.svm, {"path": self._path(lun), "size": size_bytes, "force": False})
 
     def delete_lun(self, lun: Lun, timeout: float) -> None:
-        """ZAPI refuses a LUN that is mapped only while it is online, so that this looks itself."""
-        if lookup.is_mapped(self.client, lun.id):
-            raise self.client.refusal(f"LUN {lun.svm}:{lun.path} is mapped", codes.LUN_IS_MAPPED)
-        self.client.change("lun-destroy", lun.svm, {"path": self._path(lun), "force": False})
+        clones.delete(self.client, lun.svm, self._path(lun), lun.id)
 
     def map_lun(self, lun: Lun, group: str, lun_id: int | None, timeout: float) -> None:
         self.client.change("lun-map", lun.svm, {"path": self._path(lun), "initiator-group": group, "lun-id": lun_id})
@@ -144,6 +162,51 @@ class ZapiTransport(WithoutSnapshots):
 
     def remove_initiator(self, svm: str, group: Group, name: str, timeout: float) -> None:
         self.client.change("igroup-remove", svm, {"initiator-group-name": self._name(svm, group), "initiator": name, "force": True})
+
+    def take_snapshot(self, place: Place, name: str, texts: Mapping[str, str], timeout: float) -> None:
+        snapshots.take(self.client, place, name, texts)
+
+    def change_snapshot(self, place: Place, snapshot: Snapshot, texts: Mapping[str, str], timeout: float) -> None:
+        """Set what is kept with it, then its name: of these two requests the first is taken back where the name stays what it was."""
+        kept = {name: text for name, text in texts.items() if name != "name"}
+        try:
+            if kept:
+                snapshots.describe(self.client, place, snapshot.id, kept)
+            if "name" in texts:
+                snapshots.rename(self.client, place, snapshot.id, texts["name"])
+        except CrossvisorError:
+            if "name" in texts:
+                self._describe_again(place, snapshot, kept)
+            raise
+
+    def delete_snapshot(self, place: Place, snapshot_id: str, timeout: float) -> None:
+        snapshots.delete(self.client, place, snapshot_id)
+
+    def consistency_groups(self, svm: str, name: str = "") -> list[ConsistencyGroup]:
+        """Those that this session has made: ZAPI tells none."""
+        return self._groups.known(svm, name)
+
+    def taken_by(self, group: ConsistencyGroup) -> list[Taken]:
+        return self._groups.taken_by(group)
+
+    def make_consistency_group(self, svm: str, name: str, volumes: Sequence[str], timeout: float) -> None:
+        self._groups.make(svm, name, volumes)
+
+    def take_together(self, group: ConsistencyGroup, name: str, texts: Mapping[str, str], timeout: float) -> None:
+        self._groups.take(group, name, texts)
+
+    def delete_together(self, group: ConsistencyGroup, taken: Taken, timeout: float) -> None:
+        self._groups.delete(group, taken)
+
+    def forget_consistency_group(self, group: ConsistencyGroup, timeout: float) -> None:
+        self._groups.forget(group)
+
+    def _describe_again(self, place: Place, snapshot: Snapshot, kept: Collection[str]) -> None:
+        """Set what was kept with a snapshot that has still its name; why it could not be renamed stays the failure that is told."""
+        before = {"comment": text_of(snapshot.made_by, snapshot.comment), "snapmirror_label": snapshot.label}
+        with contextlib.suppress(CrossvisorError):
+            if kept and snapshots.name_now(self.client, place, snapshot.id) == snapshot.name:
+                snapshots.describe(self.client, place, snapshot.id, {name: before[name] for name in kept})
 
     def _create_empty(self, svm: str, group: Group) -> OutcomeUnknown | None:
         """Create the group without anybody in it. Return that the answer was lost, when it is there all the same."""

@@ -18,7 +18,6 @@ import fcntl
 import json
 import os
 import secrets
-import signal
 import socket
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -26,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san import apart
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, NotFound, Refused, TimedOut
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux import disk, usage
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import mounts
@@ -36,8 +36,6 @@ NOTE = "/run/crossvisor.san.frozen"
 _FIFREEZE, _FITHAW = 0xC0045877, 0xC0045878
 _SHORTEST, _LONGEST = 0.05, 4096
 _TAKEN = b"+"
-_ROOT_GROUPS = (Path("/sys/fs/cgroup/cgroup.procs"), Path("/sys/fs/cgroup/systemd/cgroup.procs"))
-"""Of systemd's control groups: who is in the outermost one does not end with the session of whoever logs out (KillUserProcesses)."""
 _MARK, _MOUNTS, _TOO_LATE = "token", "mounts", "let go by itself"
 _UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOTTY})
 _ALWAYS_WRITTEN = ("/", "/root", "/run", "/tmp", "/var", "/var/log", "/var/log/audit", "/var/log/journal", "/var/tmp")
@@ -77,14 +75,7 @@ class Ice:
 
     def apart(self, work: Callable[[], object]) -> int:
         """Do something in a process of its own, which nobody waits for and no terminal ends; returns its id."""
-        child = os.fork()
-        if child:
-            return child
-        try:
-            _detach()
-            work()
-        finally:
-            os._exit(0)
+        return apart.begin(work)
 
     def in_time(self, work: Callable[[], object], undo: Callable[[], object], seconds: float) -> str:
         """Do something in a process of its own; what it failed with, empty when it did not.
@@ -96,7 +87,7 @@ class Ice:
         child = os.fork()
         if not child:
             try:
-                _detach(theirs.fileno())
+                apart.detach(theirs.fileno())
                 _work_for(theirs, work, undo)
             finally:
                 os._exit(0)
@@ -117,21 +108,6 @@ class Ice:
     def sleep(self, seconds: float) -> None:
         """Wait."""
         time.sleep(seconds)
-
-
-def _detach(kept: int = 3) -> None:
-    """Let go of whoever began this process: of the terminal, the session, the files that are open, all but one."""
-    os.setsid()
-    for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(name, signal.SIG_IGN)
-    for processes in _ROOT_GROUPS:
-        with contextlib.suppress(OSError):
-            processes.write_text("0")
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for number in range(3):
-        os.dup2(nothing, number)
-    os.closerange(3, kept)
-    os.closerange(kept + 1, 4096)
 
 
 def _work_for(waiting: socket.socket, work: Callable[[], object], undo: Callable[[], object]) -> None:

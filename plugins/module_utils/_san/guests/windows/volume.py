@@ -68,6 +68,20 @@ def plan_absent(session: Session) -> Plan:
     return Plan([*(Unmount(session, path) for path in layout.access_paths), TakeOffline(session)])
 
 
+def flush(session: Session, check_mode: bool) -> None:
+    """Let Windows write what it has kept in memory for each volume on the LUN.
+
+    Raises `NotFound` where the guest does not show it, `Refused` where it shows no volume of it that could be written to.
+    """
+    layout = session.layout
+    if layout.disk.offline:
+        raise Refused(f"Windows has {session.disk_in_words()} offline, so that it writes nothing to it: take the snapshot without it.")
+    there = [volume for volume in layout.volumes if volume.path in {partition.volume_path for partition in layout.partitions}]
+    for volume in there:
+        if volume.file_system and not check_mode:
+            session.on_volume("Flush", volume.object_id, {})
+
+
 def _refuse_protected(session: Session) -> None:
     disk = session.layout.disk
     if disk.boot:

@@ -11,21 +11,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses import passthrough
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Homes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, GuestAgent, Homes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import attach, estate, hosts, machines, release, rescan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Nodes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     About,
     Attachment,
+    BlockExtent,
+    DiskBlocks,
     Host,
     Inventory,
     ScsiDevice,
     Use,
+    VirtualDisk,
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+
+_NO_BLOCKS = "where in its file system a VHD or VHDX lies is not read yet; of a pass-through disk it is known"
 
 
 class HyperV:
@@ -80,6 +87,21 @@ class HyperV:
 
     def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         return release.plan_forget(self._nodes, hosts, name)
+
+    def agent(self, vm: VirtualMachine) -> GuestAgent:
+        raise Refused(
+            f"VM {vm.name} cannot be held still by Hyper-V, which does so only for a checkpoint of the VM, and takes none of pass-through "
+            "disks: hold the file systems still from within its guest, or take the snapshot unfrozen."
+        )
+
+    def disk_blocks(self, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[DiskBlocks]:
+        return [passthrough.identity_or(disk, _NO_BLOCKS) for _vm, disk in wanted]
+
+    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
+        return [passthrough.NOTHING_TO_COMPARE] * len(extents)
+
+    def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
+        return b""
 
     def close(self) -> None:
         self._nodes.close()

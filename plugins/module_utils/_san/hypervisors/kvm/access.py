@@ -10,6 +10,7 @@ import contextlib
 import shlex
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +36,13 @@ _MOMENT = 1.0
 """Seconds for which what a host told of itself is taken for so, unless something was changed since."""
 
 
+_QUESTION = "a look at where files lie"
+_BY_PYTHON = (
+    "for python in python3 /usr/libexec/platform-python; do "
+    'command -v "$python" >/dev/null 2>&1 && exec "$python" -IS -c {}; done; echo there is no Python >&2; exit 1'
+)
+
+
 class HostAccess(Protocol):
     """What can be done on a KVM host without libvirt."""
 
@@ -58,6 +66,12 @@ class HostAccess(Protocol):
 
     def run(self, command: Sequence[str], patience: float) -> None:
         """Run a command on the host. Raises `RemoteError` or `Refused`."""
+
+    def told(self, command: Sequence[str], patience: float) -> str:
+        """What a command prints on the host that changes nothing there. Raises `RemoteError` or `Refused`."""
+
+    def ask(self, program: str, question: bytes, patience: float) -> bytes:
+        """What a program of Python's standard library prints there, run by the host's own Python. Raises `RemoteError` or `Refused`."""
 
     def close(self) -> None:
         """Leave nothing behind. Never raises."""
@@ -98,7 +112,13 @@ class ThisMachine:
             raise failures[0]
 
     def run(self, command: Sequence[str], patience: float) -> None:
-        output(command, patience, f"{' '.join(command)} on the KVM host")
+        self.told(command, patience)
+
+    def told(self, command: Sequence[str], patience: float) -> str:
+        return output(command, patience, f"{' '.join(command)} on the KVM host").decode("utf-8", "replace")
+
+    def ask(self, program: str, question: bytes, patience: float) -> bytes:
+        return output([sys.executable, "-IS", "-c", program], patience, f"{_QUESTION} on the KVM host", question)
 
     def close(self) -> None:
         pass
@@ -146,6 +166,12 @@ class OverSsh:
 
     def run(self, command: Sequence[str], patience: float) -> None:
         self._order(shlex.join(command), " ".join(command), patience)
+
+    def told(self, command: Sequence[str], patience: float) -> str:
+        return self._ssh.run(shlex.join(command), " ".join(command), patience).decode("utf-8", "replace")
+
+    def ask(self, program: str, question: bytes, patience: float) -> bytes:
+        return self._ssh.run(_BY_PYTHON.format(shlex.quote(program)), _QUESTION, patience, question)
 
     def close(self) -> None:
         for copy in self._copies:
@@ -215,6 +241,15 @@ class OnlyLibvirt:
 
     def run(self, command: Sequence[str], patience: float) -> None:
         raise self._refused()
+
+    def told(self, command: Sequence[str], patience: float) -> str:
+        raise self._refused()
+
+    def ask(self, program: str, question: bytes, patience: float) -> bytes:
+        raise Refused(
+            f"Where files lie, the KVM host behind {self._uri.text} does not tell libvirt: reach it by qemu+ssh://, or run the task on the "
+            "host itself with hypervisor.uri=qemu:///system."
+        )
 
     def close(self) -> None:
         pass

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Homes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, GuestAgent, Homes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import (
     attach,
+    blocks,
     changing,
     estate,
     host_lun,
@@ -26,15 +27,19 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kv
     rescan,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.access import access_to
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.agent import KvmAgent
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     About,
     Attachment,
+    BlockExtent,
     Controller,
+    DiskBlocks,
     Host,
     Inventory,
     ScsiDevice,
     Use,
+    VirtualDisk,
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
@@ -101,6 +106,18 @@ class Kvm:
     def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         """As a release: once its devices are gone, Linux remembers nothing of a LUN, and what came back before it was unmapped goes too."""
         return self.plan_release(hosts, name)
+
+    def agent(self, vm: VirtualMachine) -> GuestAgent:
+        return KvmAgent(self._host, vm)
+
+    def disk_blocks(self, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[DiskBlocks]:
+        return blocks.disk_blocks(self._host, wanted)
+
+    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
+        return blocks.verify_blocks(self._host, vm, disk, extents)
+
+    def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
+        return blocks.read_disk(self._host, vm, disk, offset, length)
 
     def close(self) -> None:
         self._host.access.close()

@@ -15,13 +15,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import devices, host_lun, places
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.changing import VmChange
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Disk, Domain, Source
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.faults import explained
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.faults import Unanswered, explained
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.machines import DomainPair
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.places import Place
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import CONFIG, LIVE
 
+_AGAIN_SECONDS = 1.0
 _THERE = "already exists"
 """What libvirt says of a controller that somebody has added since it was looked for."""
 
@@ -104,10 +105,21 @@ class AttachDisk(Step):
         return False
 
     def do(self) -> None:
+        until = self.vm.clock() + self.vm.timeout
+        while True:
+            try:
+                return self._give(max(until - self.vm.clock(), _AGAIN_SECONDS))
+            except Unanswered:
+                if self._is_there(self.vm.pair()) or self.vm.clock() >= until:
+                    raise
+            self.vm.sleep(_AGAIN_SECONDS)
+
+    def _give(self, seconds: float) -> None:
+        """Give the VM the LUN, for which the host may take so long. Raises `Unanswered` when it was lost again meanwhile."""
         pair = self.vm.pair()
         self._refuse_if_overtaken(pair)
-        with deadline.within(self.vm.timeout):
-            self._source = host_lun.source(self.vm.host, self.name, self.single_path)
+        with deadline.within(seconds):
+            self._source = host_lun.source(self.vm.host, self.name, self.single_path, host_lun.Wait(seconds=seconds))
         self._refuse_reservations_over_the_network(self._source)
         target = self.target or places.free_target(pair.domains)
         xml = devices.lun_disk(self.name, self._source, target, self.place.address, self.shareable, self.reservations)
@@ -116,7 +128,7 @@ class AttachDisk(Step):
                 self.vm.host.attach(self.vm.uuid, xml, self.parts)
         except (Refused, RemoteError):
             now = self.vm.pair()
-            if not any(self._own(part) for part in now.domains):
+            if not self._is_there(now):
                 self._refuse_if_overtaken(now, target)  # somebody who took the place meanwhile is the better reason
             raise
 
@@ -151,6 +163,9 @@ class AttachDisk(Step):
                 f"LUN {self.name} reaches VM {self.vm.name} over QEMU's own iSCSI initiator, which sends the guest's persistent "
                 "reservations itself: leave reservations out, or let the host see the LUN as a device."
             )
+
+    def _is_there(self, pair: DomainPair) -> bool:
+        return any(self._own(part) for part in pair.domains)
 
     def _own(self, part: Domain) -> str | None:
         """This step's disk, by the identity that it noted and the place."""

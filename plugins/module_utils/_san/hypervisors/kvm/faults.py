@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
 
+_SILENT = "cannot get sg_io version number"
+_FORBIDDEN = "operation not permitted"
 _KNOWN = (
     (
         "0x2500",
@@ -28,6 +30,10 @@ _KNOWN = (
 )
 
 
+class Unanswered(Refused):
+    """The device did not answer QEMU, and nothing was changed: it may as soon as one of its paths does I/O."""
+
+
 @contextlib.contextmanager
 def explained(subject: str) -> Iterator[None]:
     """Name the subject and the way out when libvirt refuses; `subject` is a clause: `LUN x was not attached to VM y`."""
@@ -35,6 +41,8 @@ def explained(subject: str) -> Iterator[None]:
         yield
     except RemoteError as error:
         said = str(error)
+        if _SILENT in said.lower() and _FORBIDDEN not in said.lower():
+            raise Unanswered(f"{subject}: no path of the device does I/O for QEMU, see there what its paths lack. ({said})") from error
         reason = next((reason for words, reason in _KNOWN if words in said.lower()), None)
         if reason:
             raise Refused(f"{subject}: {reason}. ({said})") from error

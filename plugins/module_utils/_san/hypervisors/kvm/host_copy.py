@@ -33,7 +33,7 @@ _CLASSES = (
 _ATTRIBUTES = (
     "access_state ana_state board_name host_sas_address hostnqn initiatorname max_npiv_vports model model_name modelname name "
     "negotiated_linkrate node_name partition persistent_address persistent_port port_name port_speed port_state proc_name protocol roles "
-    "sas_address size speed state subsysnqn subsystem_vendor symbolic_name targetname transport type uuid vendor wwid"
+    "sas_address size speed state subsysnqn subsystem_vendor suspended symbolic_name targetname transport type uuid vendor wwid"
 )
 _COPIED = (
     "proc/self/mountinfo proc/1/mountinfo proc/swaps etc/iscsi/initiatorname.iscsi etc/multipath/bindings etc/os-release etc/nvme/hostnqn"
@@ -66,8 +66,8 @@ _CHANGING_LINKS = (
     "sys/class/iscsi_session dev/disk dev/mapper"
 )
 _CHANGING_FILES = (
-    "sys/block/*/size sys/block/*/*/size sys/block/*/dm/name sys/block/*/dm/uuid sys/class/scsi_device/*/device/wwid "
-    "sys/class/scsi_device/*/device/state sys/class/scsi_device/*/device/access_state"
+    "sys/block/*/size sys/block/*/*/size sys/block/*/dm/name sys/block/*/dm/suspended sys/block/*/dm/uuid "
+    "sys/class/scsi_device/*/device/wwid sys/class/scsi_device/*/device/state sys/class/scsi_device/*/device/access_state"
 )
 """By what a change is noticed, beside what is copied. A look is many times as cheap as a copy: as few processes as can be."""
 _DISCOVERIES = "etc/iscsi/send_targets var/lib/iscsi/send_targets"

@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import deadline, progress
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused, option
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import rescan
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused, TimedOut, option
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import path_states, rescan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Source
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import devices as linux_devices
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import multipath
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.multipath import Grouping
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DEVICE_OK, ScsiDevice
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DEVICE_LOST, DEVICE_OK, ScsiDevice
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 REFUSE, ALLOW, MEND = "refuse", "allow", "mend"
@@ -30,13 +32,26 @@ _POLL_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Wait:
-    """The clock by which the host is waited for."""
+    """The clock by which the host is waited for, and how long for a path that does I/O."""
 
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
+    seconds: float = 60.0
 
 
 _BY_THE_CLOCK = Wait()
+
+
+@dataclass(frozen=True)
+class _Obstacle:
+    """What keeps a LUN from being given to a VM for now."""
+
+    why: str
+    """The refusal, when it does not end."""
+    awaited: str
+    """Who is waited for, in a few words before the name of the LUN."""
+    seconds: float
+    """How long."""
 
 
 def devices(host: KvmHost, name: ScsiName) -> list[ScsiDevice]:
@@ -50,8 +65,8 @@ def source(host: KvmHost, name: ScsiName, single_path: str = REFUSE, wait: Wait 
     """How a VM gets the LUN now.
 
     A device of the host goes before the network, and multipath before a single path, which is given only where there is nothing but one, or
-    by the user's word. Each path is asked first which LUN it is. Raises `NotFound` when neither the host nor the network shows the LUN,
-    with what the targets said, and `Refused` when the host has it in a way that must not be given away.
+    by the user's word. Each path is asked first which LUN it is, and one that does I/O is waited for. Raises `NotFound` when neither the
+    host nor the network shows the LUN, with what the targets said, and `Refused` when the host has it in a way that must not be given away.
     """
     device = host.storage(()).device_of(name)
     if device and device.state == DEVICE_OK:
@@ -59,6 +74,8 @@ def source(host: KvmHost, name: ScsiName, single_path: str = REFUSE, wait: Wait 
     shown, failures = host.shown(name)
     if shown:
         return shown[0]
+    if device and device.state == DEVICE_LOST:
+        return Source("block", path=_link(host, name, single_path, wait))
     if device:
         raise Refused(f"LUN {name} is {device.state} on host {host.name}: repair its paths, then run this task again.")
     because = f" ({'; '.join(str(failure) for failure in failures)})" if failures else ""
@@ -116,24 +133,52 @@ def paths(device: ScsiDevice) -> list[str]:
 
 
 def _link(host: KvmHost, name: ScsiName, single_path: str, wait: Wait) -> str:
-    """The link by identity to the multipath device, for which there is some time, or where that is right to the one path."""
+    """The link by identity to the multipath device, or where that is right to the one path, once it is there and a path does I/O."""
     tree = host.tree()
     if tree is None:
         return _link_untold(host, name, single_path)
-    until = wait.clock() + min(deadline.left(_MAP_SECONDS, f"the multipath device of LUN {name}"), _MAP_SECONDS)
+    until = wait.clock() + deadline.left(max(wait.seconds, _MAP_SECONDS), f"a device of LUN {name}")
+    last, since = None, 0.0
     while True:
-        rescan.identify(host, multipath.grouping(tree, name).paths)
-        tree = host.tree() or tree
-        found = multipath.grouping(tree, name)
-        _refuse_mixed(host, found)
-        _refuse_lifeless(host, found)
-        if (found.map or single_path == ALLOW or not found.expected) and found.is_linked(tree):
+        try:
+            tree, found = _asked(host, tree, name)
+            now = _obstacle(host, tree, found, single_path, wait.seconds)
+        except TimedOut as over:
+            if last is None:
+                raise
+            raise Refused(last.why) from over
+        if now is None:
             return found.link
-        if wait.clock() >= until:
-            raise Refused(_why_not(host.name, found, single_path))
-        progress.tell(f"waiting for multipathd and udev on {host.name} to make the device of LUN {name}")
+        since = since if last and last.awaited == now.awaited else wait.clock()
+        if wait.clock() >= min(until, since + now.seconds):
+            raise Refused(now.why)
+        last = now
+        progress.tell(f"waiting for {now.awaited} LUN {name} on {host.name}")
         wait.sleep(_POLL_SECONDS)
-        tree = host.tree() or tree
+
+
+def _obstacle(host: KvmHost, tree: Tree, found: Grouping, single_path: str, seconds: float) -> _Obstacle | None:
+    """Why a VM cannot be given the LUN right now, if it cannot; a path that does I/O may take so many seconds to come."""
+    mixed = _mixed(host.name, found)
+    if mixed:
+        return _Obstacle(mixed, "multipathd to part another LUN from", _MAP_SECONDS if found.daemon else 0)
+    states = path_states.look(host, tree, found)
+    if states.silent:
+        return _Obstacle(states.why(), "a path that does I/O to", seconds)
+    if (found.map or single_path == ALLOW or not found.expected) and found.is_linked(tree):
+        return None
+    return _Obstacle(_why_not(host.name, found, single_path), "multipathd and udev to make the device of", _MAP_SECONDS)
+
+
+def _asked(host: KvmHost, tree: Tree, name: ScsiName) -> tuple[Tree, Grouping]:
+    """How the host has the LUN, after each path that can answer was asked which LUN it is. Raises `Refused` when it is no more."""
+    before = multipath.grouping(host.tree() or tree, name)
+    rescan.identify(host, [path for path in before.paths if path in before.alive or path in before.empty])
+    tree = host.tree() or tree
+    found = multipath.grouping(tree, name)
+    _refuse_given_away(host, tree, before, found)
+    _refuse_unmapped(host, found)
+    return tree, found
 
 
 def _link_untold(host: KvmHost, name: ScsiName, single_path: str) -> str:
@@ -147,29 +192,34 @@ def _link_untold(host: KvmHost, name: ScsiName, single_path: str) -> str:
     return f"/dev/disk/by-id/{name.wwn}"
 
 
-def _refuse_mixed(host: KvmHost, found: Grouping) -> None:
-    """Raise `Refused` when the LUN is not behind the paths that it was known by, or paths of two LUNs are taken for one."""
-    name, where = found.name, host.name
-    if not found.paths:
+def _refuse_given_away(host: KvmHost, tree: Tree, before: Grouping, found: Grouping) -> None:
+    """Raise `Refused` when the paths by which the LUN was known are there, and none of them is the LUN."""
+    if not found.paths and any(tree.exists(f"{linux_devices.CLASS}/{path}") for path in before.paths):
         raise Refused(
-            f"The paths by which host {where} knew LUN {name} lead to another LUN by now, or do not answer, because its number was given "
-            "away on the array: map it to this host again, then run this task again."
+            f"The paths by which host {host.name} knew LUN {found.name} lead to another LUN by now, or do not answer, because its number "
+            "was given away on the array: map it to this host again, then run this task again."
         )
+
+
+def _mixed(where: str, found: Grouping) -> str:
+    """What is wrong where paths of two LUNs are taken for one, which multipathd may be about to sort out; empty where nothing is."""
+    name = found.name
     if found.strangers:
-        raise Refused(
+        return (
             f"Multipath device {found.map} of LUN {name} on host {where} has {', '.join(found.strangers)}, which is another LUN by now: "
             f"take it out there (multipathd del path {found.strangers[0]}), because writes to {found.map} would reach both."
         )
     if found.elsewhere:
-        raise Refused(
+        return (
             f"Host {where} has LUN {name} as a path of multipath device {found.elsewhere[0]}, which is of another LUN: the array has given "
             f"its number to this one, so let the host forget it first (multipath -f {found.elsewhere[0]}, and delete its paths)."
         )
+    return ""
 
 
-def _refuse_lifeless(host: KvmHost, found: Grouping) -> None:
-    """Raise `Refused` when no path does I/O: a multipath device then keeps its opener waiting, and QEMU stands with all of its VM."""
-    if not found.alive:
+def _refuse_unmapped(host: KvmHost, found: Grouping) -> None:
+    """Raise `Refused` when the array has said on every path that it has no such LUN, for which it is no use to wait."""
+    if found.paths and set(found.paths) == set(found.empty):
         raise Refused(
             f"Host {host.name} has LUN {found.name} by {_counted(found.paths)}, and the array answers on none: check that it is online "
             "there and mapped to the initiators of this host (hba_info lists them), then run this task again."

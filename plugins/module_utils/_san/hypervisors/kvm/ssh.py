@@ -46,12 +46,12 @@ class SshConnection:
         self._shared: list[str] | None = None
         self._lock = threading.Lock()
 
-    def run(self, command: str, what: str, patience: float) -> bytes:
+    def run(self, command: str, what: str, patience: float, given: bytes = b"") -> bytes:
         """What a command line prints on the host. Raises `RemoteError`, or `TimedOut` when the time of who waits is over.
 
-        `what` is the command in a message, without the host.
+        `what` is the command in a message, without the host; `given` is what it reads.
         """
-        return output([*self.command(), command], patience, f"{what} on {self.host}")
+        return output([*self.command(), command], patience, f"{what} on {self.host}", given)
 
     def command(self, *words: str) -> list[str]:
         """The ssh program, options of its own and the host, over the kept connection where there is one."""
@@ -105,11 +105,11 @@ class SshConnection:
         return ["-o", "ControlMaster=no", "-o", f"ControlPath={socket}"]
 
 
-def output(command: Sequence[str], patience: float, what: str) -> bytes:
+def output(command: Sequence[str], patience: float, what: str, given: bytes = b"") -> bytes:
     """What a command prints. Raises `RemoteError` with `what` for the command, or `TimedOut` when the time of who waits is over."""
     seconds = deadline.left(patience, what)
     try:
-        return subprocess.run(command, check=True, capture_output=True, timeout=seconds, stdin=subprocess.DEVNULL).stdout
+        return subprocess.run(command, check=True, capture_output=True, timeout=seconds, input=given).stdout
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode("utf-8", "replace").strip() or f"it ended with {error.returncode}"
         raise RemoteError(f"{what} failed: {said}") from error

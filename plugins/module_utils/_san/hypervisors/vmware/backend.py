@@ -12,9 +12,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses import passthrough
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Homes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, GuestAgent, Homes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import (
     attach,
     host_lun,
@@ -35,16 +37,21 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vm
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     About,
     Attachment,
+    BlockExtent,
+    DiskBlocks,
     Host,
     Inventory,
     ScsiDevice,
     Use,
+    VirtualDisk,
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import PAGE_SIZE, VimSession
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import moid_in
+
+_NO_BLOCKS = "vSphere tells no program where in a VMFS or other datastore a disk's blocks are; of a raw device mapping it is known"
 
 
 class VMware:
@@ -115,6 +122,21 @@ class VMware:
 
     def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         return release.plan_forget(self._session, hosts, name)
+
+    def agent(self, vm: VirtualMachine) -> GuestAgent:
+        raise Refused(
+            f"VM {vm.name} cannot be held still by vSphere, which does so only for a snapshot of the VM itself, and takes none of raw "
+            "disks in physical mode: hold the file systems still from within its guest, or take the snapshot unfrozen."
+        )
+
+    def disk_blocks(self, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[DiskBlocks]:
+        return [passthrough.identity_or(disk, _NO_BLOCKS) for _vm, disk in wanted]
+
+    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
+        return [passthrough.NOTHING_TO_COMPARE] * len(extents)
+
+    def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
+        return b""
 
     def close(self) -> None:
         self._session.close()

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses import passthrough
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Homes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, GuestAgent, Homes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import (
     attach,
     estate,
@@ -26,17 +28,23 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xe
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.changing import VmChange
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    PHYSICAL,
     About,
     Attachment,
+    BlockExtent,
+    DiskBlocks,
     Host,
     Inventory,
     ScsiDevice,
     Use,
+    VirtualDisk,
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.xapi import XapiSession
+
+_NO_BLOCKS = "where in its storage repository a disk lies XAPI does not tell; of a LUN that a repository hands on as it is, it is known"
 
 
 class Xen:
@@ -94,6 +102,25 @@ class Xen:
 
     def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
         return release.plan_forget(self._session, name)
+
+    def agent(self, vm: VirtualMachine) -> GuestAgent:
+        raise Refused(
+            f"VM {vm.name} cannot be held still by its pool, because XAPI has no such order: hold the file systems still from within its "
+            "guest, or take the snapshot unfrozen."
+        )
+
+    def disk_blocks(self, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[DiskBlocks]:
+        """A disk that is the one volume of a repository begins after what the repository keeps of itself."""
+        return [
+            passthrough.identity_or(disk, _NO_BLOCKS) if disk.mode == PHYSICAL else passthrough.untold(disk, _NO_BLOCKS)
+            for _vm, disk in wanted
+        ]
+
+    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
+        return [passthrough.NOTHING_TO_COMPARE] * len(extents)
+
+    def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
+        return b""
 
     def close(self) -> None:
         self._session.close()

@@ -39,13 +39,16 @@ Found = Sequence[tuple[str, Record]]
 
 
 def plan_release(session: XapiSession, name: ScsiName) -> Plan:
-    """Steps after which nothing in the pool has the LUN open, or refers to it."""
+    """Steps after which nothing in the pool has the LUN open, or refers to it.
+
+    A repository that goes takes the VDI with it, and can be plugged in again until then; so it goes first.
+    """
     seen = estates.read(session)
     own = seen.own_repository(name)
     repository: list[Step] = [ForgetRepository(session, name, own[1])] if own else []
     disks = [ForgetDisk(session, name, vdi, seen.sr[vdi["SR"]]["type"] != ISCSI) for _ref, vdi in _forgettable(seen, name)]
     empty = [ForgetPassing(session, name, sr) for _ref, sr in _for_nothing_else(seen, name) if seen.can_be_unplugged(sr)]
-    return Plan([*repository, *disks, *empty]) + target_steps.plan_take_back(session, seen, name)
+    return Plan([*repository, *empty, *disks]) + target_steps.plan_take_back(session, seen, name)
 
 
 def plan_forget(session: XapiSession, name: ScsiName) -> Plan:
@@ -85,7 +88,10 @@ def _for_nothing_else(seen: Estate, name: ScsiName) -> Found:
 
 @dataclass
 class ForgetPassing(Step):
-    """Unplug and forget a repository that hands on nothing any more; one that does by now stays."""
+    """Unplug and forget a repository that hands on nothing else, with the VDI that it has of the LUN; one that does by now stays.
+
+    Once it is forgotten there is no way back.
+    """
 
     session: XapiSession
     name: ScsiName
@@ -105,6 +111,7 @@ class ForgetPassing(Step):
                     if seen.pbd[pbd]["currently_attached"]:
                         self._change("PBD.unplug", pbd)
                 self._change("SR.forget", ref)
+                self.final = True
         except OutcomeUnknown:
             raise
         except CrossvisorError:
@@ -112,7 +119,8 @@ class ForgetPassing(Step):
             raise
 
     def settled(self) -> bool:
-        return not self._still(estates.read(self.session))
+        self.final = not self._still(estates.read(self.session))
+        return self.final
 
     def undo(self) -> None:
         """Plug it in again where it is still there."""

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -15,6 +17,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Array
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_either import open_either
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi import backend as zapi_backend
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi import server
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.backend import OntapZapi
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
@@ -34,8 +37,19 @@ UNAUTHORISED = {"error": {"code": 6691623, "message": "User is not authorized."}
 def bench(monkeypatch: pytest.MonkeyPatch) -> BenchInPlace:
     array = fresh()
     monkeypatch.setattr(ontap_either, "OntapRest", lambda _connection: array.backend())
-    monkeypatch.setattr(ontap_either, "OntapZapi", lambda _connection: replace(array, transport=ZAPI).backend())
+    monkeypatch.setattr(zapi_backend, "OntapZapi", lambda _connection: replace(array, transport=ZAPI).backend())
     return array
+
+
+def test_nobody_pays_for_the_older_interface_who_has_the_newer() -> None:
+    program = (
+        "import sys; from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays import ontap_either; "
+        "print([name for name in sys.modules if 'zapi' in name or 'netapp_lib' in name])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={"PYTHONPATH": ":".join(sys.path)}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def opened(bench: BenchInPlace) -> Array:
@@ -93,7 +107,7 @@ def test_where_zapi_would_do_and_its_library_is_missing_that_is_told(bench: Benc
         raise MissingLibrary("The Python library 'netapp-lib' is not installed.")
 
     bench.become("9.10.1")
-    monkeypatch.setattr(ontap_either, "OntapZapi", without_library)
+    monkeypatch.setattr(zapi_backend, "OntapZapi", without_library)
     with pytest.raises(MissingLibrary, match=r"runs ONTAP 9\.10\.1, .*; over ZAPI it was not asked: .*netapp-lib"):
         opened(bench)
 

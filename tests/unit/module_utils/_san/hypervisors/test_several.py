@@ -28,6 +28,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     VirtualDisk,
     VirtualMachine,
 )
+from tests.unit.module_utils._san.services.test_stillness import PlayedAgent
 from tests.unit.ports import NAME, OTHER, MemoryHypervisor
 
 UUID = "64623031-0000-4000-8000-000000000001"
@@ -83,6 +84,12 @@ class TestWhatAllHave:
         assert [host.name for host in seen.hosts] == [host.name for host in there.hosts()] == ["kvm1", "kvm2"]
         assert [vm.name for vm in seen.virtual_machines] == ["db01", "app"]
         assert [device.host for device in seen.devices] == ["h1", "h2"]
+
+    def test_a_guest_is_held_still_by_the_host_on_which_it_runs(self) -> None:
+        stopped, running = kvm(1, db01("off")), kvm(2, db01())
+        running.guest_agent = PlayedAgent()
+        there = several(stopped, running)
+        assert there.agent(vm_of(there)) is running.guest_agent
 
     def test_what_one_warns_of_and_knows_of_uses_is_told(self) -> None:
         one, two = kvm(1), kvm(2)

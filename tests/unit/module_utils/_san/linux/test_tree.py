@@ -30,6 +30,13 @@ def test_a_file_that_comes_in_pieces_as_the_tables_of_procfs_do_is_read_to_its_e
     writer.join()
 
 
+@pytest.mark.skipif(not Path("/proc/sys/kernel/osrelease").exists(), reason="this is no Linux")
+def test_a_kernel_that_has_no_memory_for_a_long_read_is_asked_for_less() -> None:
+    tree = Tree(Path("/"))
+    assert tree.text("/proc/sys/kernel/osrelease") == os.uname().release
+    assert tree.unreadable == {}
+
+
 def test_bytes_that_are_no_text_are_still_read(tmp_path: Path) -> None:
     assert Tree(plant(tmp_path, {"/a": b"\xff\xfeA"})).text("/a") == "\ufffd\ufffdA"
 

@@ -175,13 +175,48 @@ def test_of_two_that_differ_in_nothing_but_who_they_say_to_be_it_is_always_the_s
     assert merged([one, other]) == merged([other, one])
 
 
+def replaced() -> Sequence[Map]:
+    """vc02 is another name of what vc01 was at noon, and by the evening vc01 is a new one."""
+    old, noon = known_as("4213", site("vc02", "old")), known_as("4213", site("vc01", "app", observed="2026-11-28T12:00:00Z"))
+    return old, noon, known_as("4214", site("vc01", "new", observed=EVENING))
+
+
+def test_one_whose_map_was_left_out_for_another_that_does_not_count_either_is_missing_and_says_why() -> None:
+    old, noon, new = replaced()
+    sentence = (
+        "Endpoint vc02 is missing: its map was left out, because it is the endpoint that was read as vc01 at 2026-11-28T12:00:00Z, "
+        "and vc01 is another one by now; read it again."
+    )
+    for one in (merged([old, noon, new]), merged([merged([old, noon]), new]), merged([old, merged([noon, new])])):
+        assert (vms(one), states(one)) == ([("vc01", "new")], {"vc01": "ok", "vc02": "missing"})
+        assert incomplete(one) == [sentence]
+
+
+def test_one_that_was_missing_so_is_there_again_once_it_was_read_again() -> None:
+    again = known_as("4213", site("vc02", "back", observed="2026-11-28T19:00:00Z"))
+    assert states(merged([merged(replaced()), again])) == {"vc01": "ok", "vc02": "ok"}
+
+
+def test_of_what_is_superseded_only_the_dates_are_kept_and_only_where_something_depends_on_them() -> None:
+    assert "superseded" not in merged([site("vc01", "old"), site("vc01", "new", observed=EVENING)])
+    one = merged([known_as("4213", site("vc02", "old")), known_as("4213", site("vc01", "new", observed=EVENING))])
+    place = {"name": "vc02", "type": "vmware", "address": "vc02.example.com"}
+    assert one["superseded"] == [{**place, "identity": "4213", "observed": MORNING}]
+
+
+def test_a_map_of_before_endpoints_told_who_they_are_gives_way_to_a_later_one_of_its_place() -> None:
+    old, new = site("vc01", "old"), known_as("4213", site("vc01", "new", observed=EVENING))
+    assert vms(merged([old, new])) == [("vc01", "new")]
+    assert vms(merged([known_as("4213", site("vc01", "old")), site("vc01", "new", observed=EVENING)])) == [("vc01", "new")]
+
+
 NAMES = st.sampled_from(["vc01", "vc02", "hv01"])
-IDENTITIES = {"vc01": "4213", "vc02": "4213", "hv01": ""}
 SITES = st.builds(
-    lambda name, machines, observed: known_as(IDENTITIES[name], site(name, *machines, observed=observed)),
+    lambda name, identity, machines, observed: known_as(identity, site(name, *machines, observed=observed)),
     NAMES,
+    st.sampled_from(["", "4213", "4214"]),
     st.lists(st.sampled_from(["a", "b", "c"]), max_size=2),
-    st.sampled_from([MORNING, EVENING]),
+    st.sampled_from([MORNING, "2026-11-28T12:00:00Z", EVENING]),
 )
 MAPS = st.lists(st.one_of(SITES, st.builds(lost, NAMES, st.sampled_from(["it is down", "it was killed"]))), max_size=5)
 
@@ -211,3 +246,15 @@ def test_it_does_not_matter_what_is_joined_first(one: Sequence[Map], two: Sequen
 def test_no_endpoint_is_lost_and_none_is_there_twice(maps: Sequence[Map]) -> None:
     told = [name for each in merged(maps)["endpoints"] for name in (each["name"], *each.get("also", ()))]
     assert sorted(told) == sorted({each["name"] for given in maps for each in given["endpoints"]})
+
+
+@given(MAPS)
+def test_no_endpoint_that_says_who_it_is_counts_twice(maps: Sequence[Map]) -> None:
+    known = [each["identity"] for each in merged(maps)["endpoints"] if each["identity"] and each["status"] == "ok"]
+    assert len(known) == len(set(known))
+
+
+@given(MAPS)
+def test_every_row_is_of_an_endpoint_that_is_there(maps: Sequence[Map]) -> None:
+    one = merged(maps)
+    assert {told["endpoint"] for told in one["mappings"]} <= {each["name"] for each in one["endpoints"] if each["status"] == "ok"}

@@ -14,16 +14,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base im
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, NotFound, Refused, StepFailed
 from tests.ontap_backend import ids
 from tests.unit.ontap import HOST_A, address, wish
-from tests.unit.ontap_array import BenchInPlace, fresh
-from tests.unit.ontap_provision import DROPPED_AFTER, DROPPED_BEFORE, GROUP, NEW, WRITES, Users
+from tests.unit.ontap_array import BenchInPlace
+from tests.unit.ontap_provision import DELETIONS, DROPPED_AFTER, DROPPED_BEFORE, GROUP, NEW, WRITES, Users
 from tests.unit.ontap_snapshots import A, take, volume_of
-
-
-@pytest.fixture
-def bench() -> BenchInPlace:
-    """The lab's array, by REST: over ZAPI snapshots are refused."""
-    return fresh()
-
 
 ORIGIN = CloneOrigin(A.lun, "s1")
 REFUSED = {"error": {"code": 5374581, "message": "A node has no interface."}}
@@ -140,7 +133,7 @@ def test_what_cannot_be_cloned_is_told_and_nothing_is_made(
 
 @pytest.mark.parametrize("state", ["partial", "invalid"])
 def test_a_snapshot_that_is_not_whole_gives_nothing(snapped: BenchInPlace, state: str) -> None:
-    snapped.fail(r"GET .*/snapshots", {"status": 200, "body": {"records": [{"uuid": "u", "name": "s1", "state": state}]}})
+    volume_of(snapped, "vol_prod").snapshots[0].state = state
     with pytest.raises(Refused, match=f"Snapshot s1 of volume svm_san:vol_prod is {state}, from which nothing can be had"):
         snapped.provision(clone())
 
@@ -188,7 +181,7 @@ def test_nothing_but_a_clone_of_that_origin_is_taken(snapped: BenchInPlace) -> N
 
 def test_a_lun_that_is_no_clone_any_more_when_its_turn_comes_stays(snapped: BenchInPlace) -> None:
     snapped.provision(clone())
-    snapped.meanwhile(r"DELETE .*/lun-maps", lambda: setattr(snapped.stored_lun(), "comment", "mine"))
+    snapped.meanwhile(DELETIONS["unmap"], lambda: setattr(snapped.stored_lun(), "comment", "mine"))
     with pytest.raises(StepFailed, match="is no clone that this collection has made"):
         snapped.withdraw(withdrawal())
     assert snapped.stored_lun() is not None

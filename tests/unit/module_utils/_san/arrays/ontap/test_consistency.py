@@ -34,7 +34,7 @@ from tests.unit.ontap_snapshots import (
 
 @pytest.fixture
 def bench() -> BenchInPlace:
-    """The lab's array, by REST: over ZAPI snapshots are refused."""
+    """The lab's array, by REST: over ZAPI there are no groups."""
     return fresh()
 
 

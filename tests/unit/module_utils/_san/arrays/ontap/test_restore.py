@@ -17,20 +17,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.c
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import StoredLun
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused, StepFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, carry_out
+from tests.lab.ontap.state import REST
 from tests.unit.ontap import GIB, SVM
-from tests.unit.ontap_array import BenchInPlace, fresh
+from tests.unit.ontap_array import BenchInPlace
 from tests.unit.ontap_provision import AS_JOB, DROPPED_AFTER, DROPPED_BEFORE
 from tests.unit.ontap_snapshots import A, names, restoration, take, taken_by_hand, volume_of
 
-
-@pytest.fixture
-def bench() -> BenchInPlace:
-    """The lab's array, by REST: over ZAPI snapshots are refused."""
-    return fresh()
-
-
-RESTORE = r"PATCH .*/storage/luns/"
-TAKE = r"POST .*/snapshots"
+RESTORE = r"PATCH .*/storage/luns/|ZAPI (snapshot-restore-file|lun-set-comment|lun-resize)"
+TAKE = r"POST .*/snapshots|ZAPI snapshot-create"
 REFUSED = {"error": {"code": 5374127, "message": "The node is in takeover."}}
 
 
@@ -92,7 +86,8 @@ def test_exactly_the_named_lun_has_the_data_of_then(snapped: BenchInPlace) -> No
 def test_its_volume_is_never_restored(snapped: BenchInPlace) -> None:
     with snapped.counted() as sent:
         carry_out(restoration(snapped, safety_snapshot="safe").plan, False)
-    assert [one for one in sent if one.startswith("PATCH")] == [f"PATCH /api/storage/luns/{stored(snapped).uuid}"]
+    asked = f"PATCH /api/storage/luns/{stored(snapped).uuid}" if snapped.transport == REST else "ZAPI snapshot-restore-file"
+    assert [one for one in sent if one.startswith("PATCH") or "restore" in one] == [asked]
 
 
 def test_what_is_there_now_is_kept_first(snapped: BenchInPlace) -> None:
@@ -163,10 +158,11 @@ def test_an_answer_that_is_lost_or_late_is_asked_for_again(snapped: BenchInPlace
     assert stored(snapped).used == 1000
 
 
-def test_a_job_that_does_not_end_is_not_begun_twice(snapped: BenchInPlace) -> None:
-    snapped.fail(RESTORE, {"job": True, "seconds": 1000})
-    with snapped.counted() as sent, pytest.raises(StepFailed, match="is still running after 60 s"):
-        carry_out(restoration(snapped).plan, False)
+def test_a_job_that_does_not_end_is_not_begun_twice(by_rest: BenchInPlace) -> None:
+    take(by_rest)
+    by_rest.fail(RESTORE, {"job": True, "seconds": 1000})
+    with by_rest.counted() as sent, pytest.raises(StepFailed, match="is still running after 60 s"):
+        carry_out(restoration(by_rest, assume_same_lun=True).plan, False)
     assert sum(one.startswith("PATCH") for one in sent) == 1
 
 
@@ -285,7 +281,7 @@ def test_what_a_mirror_writes_to_is_not_restored(snapped: BenchInPlace, monkeypa
 
 @pytest.mark.parametrize("state", ["partial", "invalid"])
 def test_from_a_snapshot_that_is_not_whole_nothing_is_restored(snapped: BenchInPlace, state: str) -> None:
-    snapped.fail(r"GET .*/snapshots", {"status": 200, "body": {"records": [{"uuid": "u", "name": "s1", "state": state}]}})
+    volume_of(snapped, "vol_prod").snapshots[0].state = state
     with pytest.raises(Refused, match=f"Snapshot s1 of volume svm_san:vol_prod is {state}, from which nothing can be had"):
         restoration(snapped)
 

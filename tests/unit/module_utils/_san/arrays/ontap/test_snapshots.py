@@ -14,20 +14,22 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base im
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import places, snapshots, volume_snapshots
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, NotFound, Refused, StepFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from tests.lab.ontap.state import REST
 from tests.unit.ontap import SVM
-from tests.unit.ontap_array import BenchInPlace, fresh
+from tests.unit.ontap_array import BenchInPlace
 from tests.unit.ontap_provision import AS_JOB, DROPPED_AFTER, DROPPED_BEFORE
 from tests.unit.ontap_snapshots import BESIDE_A, LATER, A, names, remove, snapshot_wish, take, taken_by_hand, volume_of
 
-
-@pytest.fixture
-def bench() -> BenchInPlace:
-    """The lab's array, by REST: over ZAPI snapshots are refused."""
-    return fresh()
-
-
-TAKE, CHANGE, DELETE = r"POST .*/snapshots", r"PATCH .*/snapshots/", r"DELETE .*/snapshots/"
+TAKE, CHANGE, DELETE = (
+    r"POST .*/snapshots|ZAPI snapshot-create", r"PATCH .*/snapshots/|ZAPI snapshot-(modify-iter|rename)",
+    r"DELETE .*/snapshots/|ZAPI snapshot-delete",
+)  # fmt: skip
 REFUSED = {"error": {"code": 1638410, "message": "The volume is busy."}}
+
+
+def until(bench: BenchInPlace, expires: str = LATER) -> dict[str, Any]:
+    """Until when a snapshot is to be kept, where the array can be told."""
+    return {"expires": expires} if bench.transport == REST else {}
 
 
 def removal_wish() -> SnapshotRemoval:
@@ -35,9 +37,10 @@ def removal_wish() -> SnapshotRemoval:
 
 
 def test_a_snapshot_bears_the_mark_of_its_run_and_what_it_was_given(bench: BenchInPlace) -> None:
-    outcome, (one,) = take(bench, comment="before the patch", expires=LATER, label="daily")
+    outcome, (one,) = take(bench, comment="before the patch", label="daily", **until(bench))
     assert outcome.actions == ["take snapshot s1 of volume svm_san:vol_prod"]
-    assert (one.name, one.volume, one.comment, one.expires, one.label) == ("s1", "vol_prod", "before the patch", LATER, "daily")
+    assert (one.name, one.volume, one.comment, one.label) == ("s1", "vol_prod", "before the patch", "daily")
+    assert one.expires == until(bench).get("expires", "")
     assert one.made_by.startswith("crossvisor.san:")
     assert volume_of(bench, "vol_prod").snapshots[0].comment == f"{one.made_by} before the patch"
 
@@ -86,16 +89,17 @@ def test_one_of_that_name_that_somebody_takes_at_the_same_moment_stays(bench: Be
 
 def test_what_is_kept_with_it_is_changed_and_its_mark_stays(bench: BenchInPlace) -> None:
     (first,) = take(bench, comment="old")[1]
-    outcome, (now,) = take(bench, comment="new", label="weekly", expires=LATER)
-    assert outcome.actions == ["change snapshot s1 of volume svm_san:vol_prod: set its comment, expiry_time, snapmirror_label"]
-    assert (now.comment, now.label, now.expires, now.made_by) == ("new", "weekly", LATER, first.made_by)
+    outcome, (now,) = take(bench, comment="new", label="weekly", **until(bench))
+    fields = "comment, expiry_time, snapmirror_label" if until(bench) else "comment, snapmirror_label"
+    assert outcome.actions == [f"change snapshot s1 of volume svm_san:vol_prod: set its {fields}"]
+    assert (now.comment, now.label, now.expires, now.made_by) == ("new", "weekly", until(bench).get("expires", ""), first.made_by)
     assert not take(bench)[0].changed
 
 
-def test_a_time_from_now_is_for_a_snapshot_that_has_none(bench: BenchInPlace) -> None:
-    take(bench)
-    assert take(bench, expires=LATER, keep_expiry=True)[0].changed  # as after a run that was killed before it set the expiry
-    outcome, (one,) = take(bench, expires="2095-01-01T00:00:00+00:00", keep_expiry=True)
+def test_a_time_from_now_is_for_a_snapshot_that_has_none(by_rest: BenchInPlace) -> None:
+    take(by_rest)
+    assert take(by_rest, expires=LATER, keep_expiry=True)[0].changed  # as after a run that was killed before it set the expiry
+    outcome, (one,) = take(by_rest, expires="2095-01-01T00:00:00+00:00", keep_expiry=True)
     assert (outcome.changed, one.expires) == (False, LATER)
 
 
@@ -204,7 +208,8 @@ def test_one_that_comes_to_be_needed_meanwhile_stays(bench: BenchInPlace) -> Non
 
 
 def test_one_that_has_to_be_kept_stays_and_tells_until_when(bench: BenchInPlace) -> None:
-    take(bench, expires=LATER)
+    take(bench)
+    volume_of(bench, "vol_prod").snapshots[0].expires = LATER
     with pytest.raises(Refused, match="is kept until 2090-01-01T00:00:00"):
         remove(bench)
     assert names(bench) == ["s1"]
@@ -220,11 +225,12 @@ def test_all_snapshots_of_the_volumes_are_listed_the_oldest_first(bench: BenchIn
     assert [one.name for one in bench.backend().snapshots([A], "b")] == ["b"]
 
 
-def test_a_run_that_changes_nothing_asks_twice(bench: BenchInPlace) -> None:
+def test_a_run_that_changes_nothing_asks_for_the_lun_and_its_snapshots(bench: BenchInPlace) -> None:
     take(bench)
     with bench.counted() as sent:
         bench.backend().plan_snapshot(snapshot_wish())
-    assert [one.split("/")[-1] for one in sent] == ["luns", "snapshots"]
+    over_zapi = ["lun-get-iter", "lun-map-get-iter", "volume-get-iter", "snapshot-get-iter"]
+    assert [one.split("/")[-1].split()[-1] for one in sent] == (["luns", "snapshots"] if bench.transport == REST else over_zapi)
 
 
 def test_an_undo_takes_none_back_that_somebody_else_took_under_its_name(bench: BenchInPlace) -> None:
@@ -242,27 +248,38 @@ def test_one_that_goes_before_it_was_seen_is_told(bench: BenchInPlace) -> None:
 
 
 def test_what_is_to_become_of_it_is_told_with_all_that_it_is_given(bench: BenchInPlace) -> None:
-    outcome = take(bench, comment="x", label="daily", expires=LATER)[0]
+    outcome = take(bench, comment="x", label="daily", **until(bench))[0]
     one = "snapshot s1 of svm_san:vol_prod"
     assert outcome.before == {one: {"exists": False}}
-    assert outcome.after == {one: {"exists": True, "comment": "x", "expires": LATER, "snapmirror_label": "daily"}}
+    assert outcome.after == {one: {"exists": True, "comment": "x", **until(bench), "snapmirror_label": "daily"}}
     with bench.counted() as sent:
         take(bench, name="s2")
-    assert sum(request.startswith("POST") for request in sent) == 1
+    assert sum(request.startswith(("POST", "ZAPI snapshot-create")) for request in sent) == 1
     assert (volume_of(bench, "vol_prod").snapshots[1].label, volume_of(bench, "vol_prod").snapshots[1].expires) in [("", ""), (None, None)]
 
 
 def test_a_change_is_told_by_what_it_was_and_what_it_becomes(bench: BenchInPlace) -> None:
-    (one,) = take(bench, comment="old", label="daily", expires="2089-01-01T00:00:00+00:00")[1]
-    outcome = take(bench, name="s2", old_name="s1", comment="new", label="weekly", expires=LATER)[0]
-    assert outcome.actions == [
-        "change snapshot s1 of volume svm_san:vol_prod: name it s2 and set its comment, expiry_time, snapmirror_label"
-    ]
-    before = {"name": "s1", "comment": f"{one.made_by} old", "expiry_time": "2089-01-01T00:00:00+00:00", "snapmirror_label": "daily"}
-    after = {"name": "s2", "comment": f"{one.made_by} new", "expiry_time": LATER, "snapmirror_label": "weekly"}
+    (one,) = take(bench, comment="old", label="daily", **until(bench, "2089-01-01T00:00:00+00:00"))[1]
+    outcome = take(bench, name="s2", old_name="s1", comment="new", label="weekly", **until(bench))[0]
+    fields = "comment, expiry_time, snapmirror_label" if until(bench) else "comment, snapmirror_label"
+    assert outcome.actions == [f"change snapshot s1 of volume svm_san:vol_prod: name it s2 and set its {fields}"]
+    before = {"name": "s1", "comment": f"{one.made_by} old", "snapmirror_label": "daily"}
+    after = {"name": "s2", "comment": f"{one.made_by} new", "snapmirror_label": "weekly"}
+    if until(bench):
+        before["expiry_time"], after["expiry_time"] = "2089-01-01T00:00:00+00:00", LATER
     assert outcome.before == {"snapshot s1 of svm_san:vol_prod": before}
     assert outcome.after == {"snapshot s1 of svm_san:vol_prod": after}
     assert take(bench, name="s3", old_name="s2")[0].actions == ["change snapshot s2 of volume svm_san:vol_prod: name it s3"]
+
+
+def test_a_change_that_is_undone_leaves_no_expiry_and_no_label_where_there_was_none(bench: BenchInPlace) -> None:
+    take(bench)
+    one = volume_of(bench, "vol_prod").snapshots[0]
+    (step,) = bench.backend().plan_snapshot(snapshot_wish(expires=LATER, label="daily")).plan.steps
+    step.do()
+    assert (one.expires, one.label) == (LATER, "daily")
+    step.undo()
+    assert (one.expires, one.label) == ("", "")
 
 
 def test_what_it_does_not_take_is_told(bench: BenchInPlace) -> None:

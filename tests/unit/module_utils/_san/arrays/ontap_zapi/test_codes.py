@@ -34,6 +34,10 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_z
         (codes.NO_SPACE, rest.NO_SPACE),
         (codes.SVM_NOT_FOUND, rest.SVM_NOT_FOUND),
         (codes.OBJECT_NOT_FOUND, rest.ENTRY_NOT_FOUND),
+        (codes.API_NOT_FOUND, rest.API_NOT_FOUND),
+        (codes.SNAPSHOT_EXISTS, rest.SNAPSHOT_EXISTS),
+        (codes.NO_SUCH_SNAPSHOT, rest.SNAPSHOT_NOT_FOUND),
+        (codes.VOLUME_IS_OFFLINE, rest.VOLUME_OFFLINE),
     ],
 )
 def test_a_number_means_what_the_code_of_rest_means(number: str, code: str) -> None:

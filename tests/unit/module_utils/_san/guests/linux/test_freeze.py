@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, NotFound, Refused, TimedOut
-from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux import freeze
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.freeze import Freezer, Ice
 from tests.unit.module_utils._san.guests.linux.guest import NAME, OTHER, Attached, PlayedKernel
 from tests.unit.module_utils._san.linux.machines import plant
@@ -289,15 +288,3 @@ class TestAProcessOfItsOwn:
     def test_is_known_to_have_ended_without_a_word(self) -> None:
         with pytest.raises(ChildProcessError):
             Ice().in_time(lambda: os._exit(9), lambda: None, 10)
-
-    def test_does_not_end_with_the_session_of_whoever_began_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        root = tmp_path / "cgroup.procs"
-        monkeypatch.setattr(freeze, "_ROOT_GROUPS", (tmp_path / "none" / "cgroup.procs", root))
-        os.waitpid(Ice().apart(lambda: (tmp_path / "session").write_text(str(os.getsid(0)))), 0)
-        assert root.read_text() == "0"
-        assert (tmp_path / "session").read_text() != str(os.getsid(0))
-
-    def test_goes_on_when_nobody_waits(self, tmp_path: Path) -> None:
-        child = Ice().apart((tmp_path / "done").touch)
-        os.waitpid(child, 0)
-        assert (tmp_path / "done").exists()

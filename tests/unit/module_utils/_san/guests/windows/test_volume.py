@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, NotFound, Refused, StepFailed
-from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.volume import plan_absent, plan_present
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.volume import flush, plan_absent, plan_present
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.lab.hyperv.machines import Disk
 from tests.lab.hyperv.media import GPT, MBR, formatted
@@ -243,3 +243,26 @@ def test_a_letter_that_windows_chose_when_the_disk_came_online_is_taken_away(ben
     assert any(action.startswith("remove the drive letter that Windows chose") for action in report.outcome.actions)
     assert report.layout is not None
     assert report.layout.access_paths == ("E:\\",)
+
+
+class TestAFlush:
+    def test_tells_each_volume_of_the_lun_to_write_and_no_other(self, bench: Bench) -> None:
+        use(bench)
+        state = bench.state()
+        flush(bench.session(), check_mode=False)
+        assert bench.wire.count("Flush") == 1
+        assert bench.state() == state
+
+    def test_is_not_asked_for_in_check_mode(self, bench: Bench) -> None:
+        use(bench)
+        flush(bench.session(), check_mode=True)
+        assert bench.wire.count("Flush") == 0
+
+    def test_is_refused_where_windows_writes_nothing_to_the_disk(self, bench: Bench) -> None:
+        use(bench, online=False)
+        with pytest.raises(Refused, match="offline, so that it writes nothing to it: take the snapshot without it"):
+            flush(bench.session(), check_mode=False)
+
+    def test_is_refused_where_the_guest_does_not_show_the_lun(self, bench: Bench) -> None:
+        with pytest.raises(NotFound, match="does not show LUN"):
+            flush(bench.guest.session(ScsiName.parse("naa.600a098038304c61622d616161616139"), 1), check_mode=False)

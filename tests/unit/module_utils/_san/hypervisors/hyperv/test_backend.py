@@ -9,8 +9,10 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import HYPERVISOR, Connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import backend
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.lab.hyperv.running import Lab
 from tests.unit import windows
@@ -51,3 +53,9 @@ def test_hosts_have_their_adapters_only_where_they_are_asked_for(monkeypatch: py
     assert all(host.hbas for host in there.hosts())
     assert not any(host.hbas for host in there.inventory(devices=False).hosts)
     assert there.about().clusters[0].name == "hvc1"
+
+
+def test_a_guest_is_not_held_still_for_a_lun(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = opened(Lab(), "hv01.lab", Wire(), monkeypatch)
+    with pytest.raises(Refused, match="VM app cannot be held still by Hyper-V, which does so only for a checkpoint of the VM"):
+        there.agent(VirtualMachine("vm-1", "app"))

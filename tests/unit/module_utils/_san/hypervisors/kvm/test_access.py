@@ -253,6 +253,16 @@ def test_over_ssh_files_are_written_and_commands_run_with_their_words_kept(over_
         over_ssh.run(["multipath-nowhere", "-f", "x"], 5)
 
 
+def test_what_a_command_tells_is_no_change_of_the_host(planted: FakeSsh, over_san: OverSsh) -> None:
+    over_san.root()
+    assert over_san.told(["printf", "%s", "it's a word"], 5) == "it's a word"
+    over_san.root()
+    assert planted.counts() == {LOGIN: 1, COPY: 1, ORDER: 1}
+    assert ThisMachine(1).told(["printf", "%s", "it's a word"], 5) == "it's a word"
+    with pytest.raises(Refused, match="cannot be changed from here"):
+        OnlyLibvirt(parse("qemu+tls://kvm01/system"), 1).told(["true"], 5)
+
+
 def test_over_ssh_portals_are_dialled_from_the_host(over_ssh: OverSsh) -> None:
     with over_ssh.dial(Portal("2001:db8::5", 3260)) as stream:
         assert stream.recv(100) == b"[2001:db8::5]:3260"

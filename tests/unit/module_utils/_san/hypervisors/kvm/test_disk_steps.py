@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Overtaken, Refused, RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import domain
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import disk_steps, domain
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.changing import VmChange
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.disk_steps import AddController, AttachDisk, DetachDisk
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.places import Place
@@ -146,6 +146,68 @@ def test_an_attached_disk_is_taken_away_again_from_both_parts(given: tuple[Domai
     assert (disks(app.live), disks(app.config)) == ([], [])
 
 
+NO_PATH = "internal error: unable to execute QEMU command 'device_add': cannot get SG_IO version number: Input/output error"
+
+
+def silent(step: AttachDisk, monkeypatch: pytest.MonkeyPatch, times: int, said: str = NO_PATH) -> list[str]:
+    """Let QEMU not get through to the LUN so many times; returns what was given to libvirt."""
+    asked: list[str] = []
+    attach = step.vm.host.session.attach
+
+    def answer(uuid: str, device: str, targets: int) -> None:
+        asked.append(device)
+        if len(asked) <= times:
+            raise RemoteError(said)
+        attach(uuid, device, targets)
+
+    monkeypatch.setattr(step.vm.host.session, "attach", answer)
+    monkeypatch.setattr(disk_steps, "_AGAIN_SECONDS", 0.01)
+    return asked
+
+
+def test_a_lun_whose_last_path_goes_right_before_qemu_asks_is_given_once_one_is_back(
+    given: tuple[Domain, AttachDisk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, step = given
+    asked = silent(step, monkeypatch, times=2)
+    step.do()
+    assert (len(asked), disks(app.live), disks(app.config)) == (3, ["sda 3"], ["sda 3"])
+
+
+def test_a_lun_that_never_answers_qemu_is_refused_with_its_words_and_not_given(
+    given: tuple[Domain, AttachDisk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, step = given
+    asked = silent(step, monkeypatch, times=1000)
+    with pytest.raises(Refused, match=r"was not attached to VM app: no path .* does I/O for QEMU, see .*version number: Input/output"):
+        step.do()
+    assert (len(asked) > 1, disks(app.live), disks(app.config)) == (True, [], [])
+
+
+def test_what_qemu_may_not_ask_is_not_asked_again(given: tuple[Domain, AttachDisk], monkeypatch: pytest.MonkeyPatch) -> None:
+    _app, step = given
+    asked = silent(step, monkeypatch, times=1000, said="cannot get SG_IO version number: Operation not permitted")
+    with pytest.raises(RemoteError, match="Operation not permitted"):
+        step.do()
+    assert len(asked) == 1
+
+
+def test_a_lun_that_one_part_has_nevertheless_is_not_given_again(given: tuple[Domain, AttachDisk], monkeypatch: pytest.MonkeyPatch) -> None:
+    app, step = given
+    attach, asked = step.vm.host.session.attach, []
+
+    def half(uuid: str, device: str, _targets: int) -> None:
+        asked.append(device)
+        attach(uuid, device, CONFIG)
+        raise RemoteError(NO_PATH)
+
+    monkeypatch.setattr(step.vm.host.session, "attach", half)
+    with pytest.raises(Refused, match="no path of the device does I/O"):
+        step.do()
+    step.undo()
+    assert (len(asked), disks(app.live), disks(app.config)) == (1, [], [])
+
+
 def test_what_is_undone_is_our_disk_at_our_place_and_no_other(given: tuple[Domain, AttachDisk], target: IscsiTarget) -> None:
     app, step = given
     step.do()
@@ -243,7 +305,7 @@ def test_a_lun_that_answers_on_no_path_is_not_given_back(vm: VmChange, app: Doma
     step.do()
     for path in ("7:0:0:1", "7:0:1:1"):
         next(tmp_path.rglob(f"{path}/block/*/size")).write_text("0")
-    with pytest.raises(Refused, match=r"LUN .* is lost on host kvm01"):
+    with pytest.raises(Refused, match=r"Host kvm01 has LUN .* by 2 paths \(sda, sdb\), and the array answers on none"):
         step.undo()
     assert domain.parse(app.live).disks == []
 

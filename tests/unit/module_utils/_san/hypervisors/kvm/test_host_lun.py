@@ -176,6 +176,19 @@ def test_a_map_with_a_path_to_another_lun_is_not_given(host: KvmHost, tmp_path: 
         later(host, THIRD)
 
 
+def test_multipathd_has_time_to_part_two_luns_and_nobody_is_waited_for_who_does_not_run(host: KvmHost, tmp_path: Path) -> None:
+    renumbered(tmp_path, "7:0:1:1", THIRD)
+    plant(tmp_path, MULTIPATHD)
+
+    def parted() -> None:
+        (tmp_path / "sys/devices/virtual/block/dm-0/slaves/sdb").unlink()
+
+    assert later(host, NAME, lambda: None, parted).path == f"/dev/disk/by-id/dm-uuid-mpath-{NAME.wwid}"
+    (tmp_path / "proc/77/comm").unlink()
+    with pytest.raises(Refused, match=r"as a path of multipath device mpatha"):
+        later(host, THIRD, lambda: pytest.fail("nobody comes"))
+
+
 def test_where_nobody_can_tell_one_path_is_given_only_by_the_users_word() -> None:
     about = f"<block>/dev/sdc</block><drive_type>disk</drive_type><serial>{OTHER.wwid}</serial>"
     disk = f"<device><parent>scsi_7_0_0_2</parent><capability type='storage'>{about}</capability></device>"
@@ -203,7 +216,109 @@ def test_what_nobody_shows_is_told_with_what_the_targets_say(host: KvmHost, targ
         host_lun.source(host, THIRD)
 
 
+def lost(root: Path, *addresses: str) -> None:
+    """The transport of these paths is gone."""
+    for address in addresses:
+        next(root.rglob(f"{address}/state")).write_text("transport-offline\n")
+
+
+def back(root: Path, *addresses: str) -> None:
+    for address in addresses:
+        next(root.rglob(f"{address}/state")).write_text("running\n")
+
+
+def status(*states: str) -> str:
+    """What `dmsetup status` prints of a map over sda and sdb, as the kernel's dm-mpath.c writes it."""
+    first, second = states
+    return f"0 2097152 multipath 2 0 0 0 2 1 A 0 1 2 8:0 {first} 0 0 1 E 0 1 2 8:16 {second} 3 0 1\n"
+
+
+class Multipath:
+    """What dm-multipath says of the map over sda and sdb."""
+
+    def __init__(self, host: KvmHost) -> None:
+        assert isinstance(host.access, libvirt.Machine)
+        self.access = host.access
+
+    def says(self, *states: str) -> None:
+        self.access.multipath_status = status(*states) if states else ""
+
+
+@pytest.fixture
+def multipath(host: KvmHost) -> Multipath:
+    return Multipath(host)
+
+
 def test_a_device_without_paths_is_not_given_away(host: KvmHost, tmp_path: Path) -> None:
-    (tmp_path / f"{PORT}/rport-7:0-0/target7:0:0/7:0:0:2/state".lstrip("/")).write_text("transport-offline\n")
-    with pytest.raises(Refused, match=r"LUN .* is lost on host kvm01: repair its paths"):
+    lost(tmp_path, "7:0:0:2")
+    with pytest.raises(Refused, match=r"Host kvm01 has LUN .*, and no path to it does I/O \(sdc dead\): see what its paths lack"):
+        later(host, OTHER)
+
+
+def test_a_lun_whose_paths_come_back_is_waited_for(host: KvmHost, tmp_path: Path) -> None:
+    lost(tmp_path, "7:0:0:2")
+    found = later(host, OTHER, lambda: None, lambda: back(tmp_path, "7:0:0:2"))
+    assert found.path == f"/dev/disk/by-id/{OTHER.wwn}"
+
+
+def test_paths_that_run_and_that_multipath_does_not_use_yet_would_hang_a_vm_and_are_waited_for(host: KvmHost, multipath: Multipath) -> None:
+    multipath.says("F", "F")
+    given: list[str] = []
+
+    def one_is_back() -> None:
+        assert given == []
+        multipath.says("F", "A")
+
+    given.append(later(host, NAME, lambda: None, one_is_back).path)
+    assert given == [f"/dev/disk/by-id/dm-uuid-mpath-{NAME.wwid}"]
+
+
+@pytest.mark.parametrize(
+    ("states", "dead", "words"),
+    [
+        (("F", "F"), (), r"\(sda failed, sdb failed\)"),
+        (("F", "A"), ("7:0:1:1",), r"\(sda failed, sdb dead\)"),
+        ((), (), r"\(sda failed, sdb failed\)"),
+    ],
+    ids=["all failed", "the one that multipath uses is dead", "a map without a table"],
+)
+def test_a_map_that_sends_no_path_anything_is_refused_in_the_end(
+    host: KvmHost, tmp_path: Path, multipath: Multipath, states: Sequence[str], dead: Sequence[str], words: str
+) -> None:
+    multipath.says(*states)
+    lost(tmp_path, *dead)
+    with pytest.raises(Refused, match=rf"Host kvm01 has LUN {NAME}, and no path to it does I/O {words}: .*multipath -ll mpatha there"):
+        later(host, NAME)
+
+
+def test_a_map_that_is_suspended_is_waited_for_and_refused_in_the_end(host: KvmHost, tmp_path: Path, multipath: Multipath) -> None:
+    multipath.says("A", "A")
+    suspended = tmp_path / "sys/devices/virtual/block/dm-0/dm/suspended"
+    suspended.write_text("1\n")
+    with pytest.raises(Refused, match=rf"device mpatha of LUN {NAME} on host kvm01 is suspended \(sda active, .*dmsetup resume mpatha"):
+        later(host, NAME)
+    assert later(host, NAME, lambda: suspended.write_text("0\n") and None).path.endswith(NAME.wwid)
+
+
+def test_a_path_that_the_kernel_has_given_up_is_lost_and_not_given_away(host: KvmHost, tmp_path: Path) -> None:
+    """Linux removes the devices of a port that stays away, and has them again when it is back (dev_loss_tmo)."""
+    lost(tmp_path, "7:0:0:2")
+
+    def removed() -> None:
+        (tmp_path / "sys/class/scsi_device/7:0:0:2").rename(tmp_path / "away")
+        (tmp_path / "sys/class/block/sdc").unlink()
+
+    with pytest.raises(Refused, match=r"no path to it does I/O \(no path is left\)"):
+        later(host, OTHER, removed)
+
+
+def test_a_path_that_is_out_of_reach_is_not_asked_which_lun_it_is(host: KvmHost, tmp_path: Path) -> None:
+    lost(tmp_path, "7:0:1:1")
+    host_lun.source(host, NAME)
+    assert [asked.parent.name for asked in tmp_path.rglob("rescan")] == ["7:0:0:1"]
+
+
+def test_a_device_that_is_taken_out_of_service_is_not_given_away(host: KvmHost, tmp_path: Path) -> None:
+    next(tmp_path.rglob("7:0:0:2/state")).write_text("quiesce\n")
+    with pytest.raises(Refused, match=r"LUN .* is off on host kvm01: repair its paths"):
         host_lun.source(host, OTHER)

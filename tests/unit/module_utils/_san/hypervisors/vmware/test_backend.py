@@ -249,3 +249,8 @@ def test_plans_are_those_of_the_change_side(vmware: VMware, endpoint: Endpoint) 
     assert vmware.plan_forget(["host-1"], NAME).steps[-1].title == f"forget LUN {NAME} on host esx01"
     endpoint.answer("RetrievePropertiesEx", vsphere.page([vm()]))
     assert vmware.plan_detach(DB01, NAME, timeout=5).pending() == []
+
+
+def test_a_guest_is_not_held_still_for_a_lun(vmware: VMware) -> None:
+    with pytest.raises(Refused, match="VM db01 cannot be held still by vSphere, which does so only for a snapshot of the VM itself"):
+        vmware.agent(DB01)

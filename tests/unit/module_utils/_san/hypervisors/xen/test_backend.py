@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.backend import Xen
 from tests.unit.xapi import LUN, Pool
@@ -18,6 +21,13 @@ def test_it_is_a_hypervisor() -> None:
     assert port.attachment(port.inventory().virtual_machines[0], LUN) is None
     port.close()
     assert pool.closed
+
+
+def test_nobody_holds_its_guests_still() -> None:
+    pool = Pool()
+    port = Xen(pool.connection, session=pool)  # type: ignore[arg-type]
+    with pytest.raises(Refused, match="cannot be held still by its pool, because XAPI has no such order: hold the file systems still from"):
+        port.agent(port.inventory().virtual_machines[0])
 
 
 def test_a_scan_of_the_pool_is_one_for_each_target_whatever_the_hosts() -> None:

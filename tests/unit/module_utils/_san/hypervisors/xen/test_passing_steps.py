@@ -4,7 +4,7 @@
 
 """A LUN over Fibre Channel as it is: by the driver that chooses by size only where it can choose nothing else, and by its device's path.
 
-The pool is the lab's, whose drivers do as sm does.
+The pool is the lab's, whose drivers do as sm does; failures at each request are in test_ways and in tests/exhaustive.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, Refused, StepFailed
 from tests.lab import world, xen_world
-from tests.unit.xen_ways import VM, Bench, Killed, is_change, kill, lost, refuse
+from tests.unit.xen_ways import VM, Bench, lost, refuse
 
 HBA, UDEV = {"fc_method": "hba"}, {"fc_method": "udev"}
 MADE = "LUNs over Fibre Channel"
+READS_OF_A_LOOK = 8
+"""A call for each class."""
 METHODS = pytest.mark.parametrize("method", ["hba", "udev"])
 
 
@@ -128,27 +130,37 @@ def test_a_disk_that_cannot_be_attached_leaves_nothing(bench: Bench, method: str
     assert bench.state() == before
 
 
-@METHODS
-@pytest.mark.parametrize("verb", ["attach", "detach"])
-def test_whatever_fails_the_next_run_gets_there(method: str, verb: str) -> None:
-    bench = Bench("fc")
-    if verb == "detach":
-        bench.go("attach", fc_method=method)
-    start = bench.kept()
+def test_a_repository_that_a_host_does_not_let_go_of_leaves_the_disk_with_the_vm(bench: Bench) -> None:
+    bench.go("attach", **HBA)
+    before, start = bench.state(), bench.kept()
+    bench.forget()
+    bench.go("detach")
+    last = max(number for number, method in enumerate(bench.asked) if method == "PBD.unplug")
     bench.restore(start)
-    bench.go(verb, fc_method=method)
-    goal, requests = bench.state(), list(bench.asked)
-    changing = [requests.index(asked) for asked in dict.fromkeys(filter(is_change, requests))]
-    for number in changing:
-        for afterwards, happening in ((False, refuse), (False, lost), (True, lost), (True, kill)):
-            bench.restore(start)
-            (bench.after if afterwards else bench.before)[number] = happening
-            try:
-                bench.go(verb, fc_method=method)
-            except (CrossvisorError, Killed):
-                bench.forget()
-                bench.go(verb, fc_method=method)
-            assert bench.state() == goal, (requests[number], afterwards, happening.__name__)
+    bench.before[last] = refuse
+    with pytest.raises(StepFailed, match=r"was not let go of by PBD\.unplug, .*undone: detach LUN"):
+        bench.go("detach")
+    assert bench.state() == before
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_once_its_repository_is_forgotten_nothing_is_undone_and_the_next_run_changes_nothing(bench: Bench, answered: bool) -> None:
+    bench.go("attach", **HBA)
+    start = bench.kept()
+    bench.forget()
+    bench.go("detach")
+    goal, forgotten, last_look = bench.state(), bench.asked.index("SR.forget"), len(bench.asked) - 2
+    bench.restore(start)
+    if not answered:
+        bench.after[forgotten] = lost
+        last_look += READS_OF_A_LOOK
+    bench.before[last_look] = refuse
+    with pytest.raises(StepFailed) as told:
+        bench.go("detach")
+    assert "undone" not in str(told.value)
+    bench.forget()
+    assert not bench.go("detach").outcome.changed
+    assert bench.state() == goal
 
 
 def test_a_device_is_introduced_by_multipaths_name_where_the_host_has_multipath(bench: Bench) -> None:

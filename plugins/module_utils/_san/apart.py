@@ -1,0 +1,46 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A process of its own, for what has to be done whatever becomes of whoever began it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+_ROOT_GROUPS = (Path("/sys/fs/cgroup/cgroup.procs"), Path("/sys/fs/cgroup/systemd/cgroup.procs"))
+"""Of systemd's control groups: who is in the outermost one does not end with the session of whoever logs out (KillUserProcesses)."""
+
+
+def begin(work: Callable[[], object]) -> int:
+    """Do something in a process of its own, which nobody waits for and no terminal ends; returns its id.
+
+    It inherits nothing that is open: what it needs of the network, it opens itself.
+    """
+    child = os.fork()
+    if child:
+        return child
+    try:
+        detach()
+        work()
+    finally:
+        os._exit(0)
+
+
+def detach(kept: int = 3) -> None:
+    """Let go of whoever began this process: of the terminal, the session, the files that are open, all but one."""
+    os.setsid()
+    for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(name, signal.SIG_IGN)
+    for processes in _ROOT_GROUPS:
+        with contextlib.suppress(OSError):
+            processes.write_text("0")
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(nothing, number)
+    os.closerange(3, kept)
+    os.closerange(kept + 1, 4096)

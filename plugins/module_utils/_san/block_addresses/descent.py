@@ -1,0 +1,105 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From a range of an image, a file or a device down to a disk of the host, over as many layers as there are. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses import block_stack, file_extents, qemu_image
+from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.extents import Layer, Span, below, joined, no_address
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import BlockExtent
+
+_DEEPEST = 64
+
+
+class Descent:
+    """What a host told (`linux.block_probe`), as a way down."""
+
+    def __init__(self, facts: Mapping[str, Any]) -> None:
+        self._files: Mapping[str, Any] = facts["files"]
+        self._devices: Mapping[str, Any] = facts["devices"]
+        self._images: Mapping[str, Any] = facts["images"]
+        self._layers: dict[str, Layer] = {}
+
+    def image(self, path: str, kind: str, size: int) -> list[BlockExtent]:
+        """A whole image of `size` bytes."""
+        told = self._images.get(path)
+        if kind == "raw":
+            parts: list[Span] = [Span(0, size, below=path)]
+        elif told is None or told["error"]:
+            why = told["error"] if told else "nobody has asked"
+            parts = [no_address(0, size, f"qemu-img cannot tell where the bytes of {path} are: {' '.join(why.split())}")]
+        else:
+            parts = list(Layer(qemu_image.spans(told["chain"], told["map"])).over(0, size))
+        return [extent for part in joined(parts) for extent in self._extents(part)]
+
+    def file(self, path: str) -> list[BlockExtent]:
+        """A whole file, or a device that stands for one."""
+        size = self._files.get(path, {}).get("size", 0)
+        return list(self._extents(Span(0, size, below=path))) if size else []
+
+    def files_of(self, path: str, kind: str) -> list[str]:
+        """The files of an image's chain."""
+        told = self._images.get(path)
+        if kind == "raw" or told is None:
+            return [path]
+        held = (span.below for span in qemu_image.spans(told["chain"], told["map"]) if span.below)
+        names = (member.get("filename", "") for member in told["chain"])
+        return list(dict.fromkeys(name for name in (path, *names, *held) if name in self._files))
+
+    def changed(self, paths: list[str]) -> list[str]:
+        """Those of the files that were written to while they were read."""
+        return [path for path in paths if self._files.get(path, {}).get("changed")]
+
+    def _extents(self, part: Span) -> Iterator[BlockExtent]:
+        """A range that lies in a file, as ranges of disks."""
+        if not part.has_address:
+            yield BlockExtent(part.start, part.length, part.state, part.reason)
+            return
+        for span in joined(self._down(part, _DEEPEST)):
+            place = part.offset + span.start - part.start
+            if not span.has_address:
+                yield BlockExtent(span.start, span.length, span.state, span.reason, part.below, place)
+                continue
+            disk = self._devices[span.below]
+            yield BlockExtent(
+                span.start,
+                span.length,
+                span.state,
+                span.reason,
+                part.below,
+                place,
+                f"/dev/{disk['name']}",
+                block_stack.name_of(disk),
+                span.offset,
+                disk["block_size"],
+                span.below,
+            )
+
+    def _down(self, span: Span, deep: int) -> Iterator[Span]:
+        """The disks that a span lies on."""
+        disk = self._devices.get(span.below)
+        if not span.has_address or (disk and block_stack.is_bottom(disk)):
+            yield span
+        elif not deep:
+            yield no_address(span.start, span.length, "more layers lie on each other than anybody builds")
+        else:
+            for part in below(span, self._next(span)):
+                yield from self._down(part, deep - 1)
+
+    def _next(self, span: Span) -> Iterator[Span]:
+        start, end = span.offset, span.offset + span.length
+        if not span.below.startswith("/"):
+            return block_stack.spans(span.below, self._devices, start, end)
+        file = self._files.get(span.below)
+        if file is None:
+            return iter([no_address(start, end - start, f"the host was not asked where {span.below} is")])
+        if file.get("block"):
+            return iter([Span(start, end - start, below=file["block"], offset=start)])
+        if span.below not in self._layers:
+            self._layers[span.below] = Layer(file_extents.spans(file))
+        return self._layers[span.below].over(start, end)

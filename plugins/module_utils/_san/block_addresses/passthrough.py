@@ -1,0 +1,41 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A LUN that is a disk of a VM as it is: each byte of the disk is the byte of the LUN."""
+
+from __future__ import annotations
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.extents import no_address
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    DATA,
+    NO_ADDRESS,
+    PASSTHROUGH,
+    BlockExtent,
+    DiskBlocks,
+    VirtualDisk,
+)
+
+NOTHING_TO_COMPARE = "there is nothing to compare: the disk is the LUN itself"
+
+
+def identity(disk: VirtualDisk) -> DiskBlocks:
+    """The whole disk as one range of its LUN."""
+    return DiskBlocks([BlockExtent(0, disk.size_bytes, DATA, device=disk.device, name=disk.name, offset=0)])
+
+
+def untold(disk: VirtualDisk, reason: str) -> DiskBlocks:
+    """A disk of which nobody can tell where any of it lies, and why."""
+    nowhere = no_address(0, disk.size_bytes, reason)
+    return DiskBlocks([BlockExtent(nowhere.start, nowhere.length, NO_ADDRESS, reason, disk.path)])
+
+
+def identity_or(disk: VirtualDisk, reason: str) -> DiskBlocks:
+    """A LUN passed through by itself is itself; of anything else, `reason` says why nobody can tell."""
+    if disk.kind != PASSTHROUGH:
+        return untold(disk, reason)
+    if disk.name is None:
+        return untold(disk, f"the host does not show which LUN {disk.device or disk.label} is")
+    if disk.parents:
+        return untold(disk, f"{disk.label} has snapshots, whose files lie over its LUN and hold what was written since")
+    return identity(disk)

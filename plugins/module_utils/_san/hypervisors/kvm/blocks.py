@@ -1,0 +1,140 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Where the blocks of VMs' disks are: asked of the host's own tools and kernel, in one question however many disks there are."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses import passthrough
+from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.descent import Descent
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, RemoteError, in_one_sentence
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Disk
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.machines import DomainPair
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import block_probe
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    PASSTHROUGH,
+    POWERED_OFF,
+    BlockExtent,
+    DiskBlocks,
+    VirtualDisk,
+    VirtualMachine,
+)
+
+RAW = "raw"
+_SECONDS = 300.0
+"""What a map of many large images may take; one of 2 TiB with 20,000 extents takes some seconds."""
+
+
+@dataclass(frozen=True)
+class _Image:
+    """A disk that the host has to be asked about."""
+
+    path: str
+    format: str
+
+
+def disk_blocks(host: KvmHost, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[DiskBlocks]:
+    """Where each of these disks lies. A host that cannot be asked costs its images their addresses, with the reason."""
+    pairs = {pair.record.uuid: pair for pair in host.pairs()} if wanted else {}
+    found = [_how(host, pairs.get(vm.id), disk) for vm, disk in wanted]
+    images = [image for image in found if isinstance(image, _Image)]
+    try:
+        descent = Descent(_ask(host, images=_unraw(images), files=[image.path for image in images if image.format == RAW]))
+    except CrossvisorError as error:
+        why = in_one_sentence(str(error))
+        return [_unasked(how, disk, why) if isinstance(how, _Image) else how for how, (_vm, disk) in zip(found, wanted)]
+    return [_mapped(descent, how, vm, disk) if isinstance(how, _Image) else how for how, (vm, disk) in zip(found, wanted)]
+
+
+def verify_blocks(host: KvmHost, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
+    """Whether the disk and the device hold the same bytes in each of these ranges: `yes`, `no`, or why nobody can tell."""
+    pair = next((pair for pair in host.pairs() if pair.record.uuid == vm.id), None)
+    how = _how(host, pair, disk)
+    if not isinstance(how, _Image):
+        return [passthrough.NOTHING_TO_COMPARE] * len(extents)
+    reads = [[how.path, how.format, one.start, one.length, one.device.rpartition("/")[2], one.offset] for one in extents]
+    return [str(told) for told in _ask(host, reads=reads)["same"]] if reads else []
+
+
+def read_disk(host: KvmHost, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
+    """A few sectors of a disk; nothing where the host cannot read them."""
+    pair = next((pair for pair in host.pairs() if pair.record.uuid == vm.id), None)
+    how = _how(host, pair, disk)
+    if not isinstance(how, _Image):
+        return b""
+    try:
+        return bytes.fromhex(str(_ask(host, sectors=[[how.path, how.format, offset, length]])["sectors"][0]))
+    except CrossvisorError:
+        return b""
+
+
+def _unasked(image: _Image, disk: VirtualDisk, why: str) -> DiskBlocks:
+    """A LUN passed through is itself, whoever is asked."""
+    return passthrough.identity_or(disk, why) if image.format == RAW else passthrough.untold(disk, why)
+
+
+def _mapped(descent: Descent, image: _Image, vm: VirtualMachine, disk: VirtualDisk) -> DiskBlocks:
+    files = descent.files_of(image.path, image.format)
+    extents = descent.image(image.path, image.format, disk.size_bytes)
+    warnings = [f"{path} was written to while it was read, so that what is told of it may be old." for path in descent.changed(files)]
+    if image.format != RAW and vm.power != POWERED_OFF:
+        warnings.append(
+            f"VM {vm.name} runs, so that what its image {image.path} has on disk may be older than what QEMU has in memory: "
+            "look again before you act on an address, with verify."
+        )
+    return DiskBlocks(extents, [extent for path in files for extent in descent.file(path)], warnings, image.format)
+
+
+def _how(host: KvmHost, pair: DomainPair | None, disk: VirtualDisk) -> _Image | DiskBlocks:
+    """What to ask the host about, or what is known without it."""
+    own = _own(pair, disk)
+    if own is None or own.source is None:
+        return passthrough.identity_or(disk, f"libvirt no longer shows disk {disk.label}")
+    why = _unusual(own)
+    if why:
+        return passthrough.untold(disk, why)
+    source = own.source
+    if disk.kind == PASSTHROUGH and own.format == RAW and not source.path.startswith("/"):
+        return passthrough.identity_or(disk, "")
+    path = host.session.volume(source.pool, source.volume).path if source.pool else source.path
+    return (
+        _Image(path, own.format) if path.startswith("/") else passthrough.untold(disk, f"it lies on {source}, which is no file of the host")
+    )
+
+
+def _own(pair: DomainPair | None, disk: VirtualDisk) -> Disk | None:
+    return next((found for found in pair.disks if found.target == disk.key), None) if pair else None
+
+
+def _unusual(disk: Disk) -> str:
+    """Why a disk's bytes are not where its image says, by libvirt's configuration (formatdomain.html#hard-drives-floppy-disks-cdroms)."""
+    if "<slices" in disk.xml:
+        return f"disk {disk.target} is a slice of its storage, or has one below it"
+    if "<encryption" in disk.xml:
+        return f"disk {disk.target} is encrypted by QEMU"
+    if "<mirror" in disk.xml:
+        return f"a block job moves the data of disk {disk.target}: wait until it has ended (virsh blockjob)"
+    return ""
+
+
+def _unraw(images: Iterable[_Image]) -> list[list[str]]:
+    return [[image.path, image.format] for image in images if image.format != RAW]
+
+
+def _ask(host: KvmHost, **question: Any) -> Any:
+    """Facts, by the host's own Python. Raises `Refused` or `RemoteError`."""
+    if not any(question.values()):
+        return {"files": {}, "devices": {}, "images": {}, "same": [], "sectors": []}
+    told = host.access.ask(inspect.getsource(block_probe), json.dumps(question).encode(), _SECONDS)
+    try:
+        return json.loads(told)
+    except ValueError as error:
+        raise RemoteError(f"KVM host {host.name} answered something else than where its blocks are: {told[:100]!r}") from error

@@ -1,0 +1,273 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A Linux host's word on where files lie on its block devices, as facts that nobody has judged yet.
+
+A program of Python's standard library alone, which a host runs by its own Python (3.7 or later): its source is sent there, a question as
+JSON comes in, facts as JSON go out. It writes nothing; the file system is asked to put on disk what it has in memory before it answers.
+
+Numbers are those of Linux' include/uapi: fiemap.h, fs.h (`FS_IOC_FIEMAP`, `FS_IOC_FSGETXATTR`) and loop.h (`LOOP_GET_STATUS64`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import mmap
+import os
+import stat
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+_FIEMAP = 0xC020660B
+_FIEMAP_SYNC = 1
+_LAST = 1
+_AT_ONCE = 512
+_EVERYTHING = (1 << 64) - 1
+_GET_XATTR = 0x801C581F
+_REALTIME = 1
+_LOOP_STATUS = 0x4C05
+_CLASS = "/sys/class/block"
+_ALIGNED = 4096
+
+
+def answer(question: dict[str, Any]) -> dict[str, Any]:
+    """What is known of `images` (path and format each) and `files`, whether `reads` (image, device) hold the same bytes, and `sectors`."""
+    facts: dict[str, Any] = {"images": {}, "files": {}, "devices": {}, "same": [], "sectors": []}
+    for path, kind in question.get("images", []):
+        facts["images"][path] = _image(path, kind)
+    files = [*question.get("files", []), *(name for image in facts["images"].values() for name in _files_of(image))]
+    for path in files:
+        _file(path, facts)
+    for told in facts["files"].values():
+        told["changed"] = _stamp(told["path"]) != told["stamp"]
+    facts["same"] = [_same(*read) for read in question.get("reads", [])]
+    facts["sectors"] = [_sectors(*place) for place in question.get("sectors", [])]
+    return facts
+
+
+def _image(path: str, kind: str) -> dict[str, Any]:
+    try:
+        return {
+            "chain": json.loads(_said("qemu-img", "info", "--output=json", "--backing-chain", "-U", "-f", kind, path)),
+            "map": json.loads(_said("qemu-img", "map", "--output=json", "-U", "-f", kind, path)),
+            "error": "",
+        }
+    except (OSError, ValueError) as error:
+        return {"chain": [], "map": [], "error": str(error)}
+
+
+def _said(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        raise OSError(done.stderr.decode("utf-8", "replace").strip() or f"{command[0]} ended with {done.returncode}")
+    return done.stdout.decode("utf-8", "replace")
+
+
+def _files_of(image: dict[str, Any]) -> list[str]:
+    """The files of a chain and their data files, those that have a path on the host."""
+    names: list[str] = []
+    for member in image["chain"]:
+        own = member.get("format-specific", {}).get("data", {})
+        names += [member.get("filename", ""), own.get("data-file", ""), *(part.get("filename", "") for part in own.get("extents", []))]
+    return [name for name in names if name.startswith("/")]
+
+
+def _file(path: str, facts: dict[str, Any]) -> None:
+    if path in facts["files"]:
+        return
+    told: dict[str, Any] = {"path": path, "stamp": _stamp(path), "device": "", "kind": "", "extents": [], "error": ""}
+    facts["files"][path] = told
+    try:
+        seen = Path(path).stat()
+        told["size"] = seen.st_size
+        if stat.S_ISBLK(seen.st_mode):
+            told["block"] = _number(seen.st_rdev)
+            _device(told["block"], facts)
+            return
+        told["device"] = _number(seen.st_dev)
+        told["kind"] = _file_system(told["device"])
+        told["extents"], told["realtime"] = _extents(path)
+        _device(told["device"], facts)
+    except OSError as error:
+        told["error"] = error.strerror or str(error)
+
+
+def _stamp(path: str) -> list[int]:
+    try:
+        seen = Path(path).stat()
+    except OSError:
+        return []
+    return [seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns]
+
+
+def _number(device: int) -> str:
+    return f"{os.major(device)}:{os.minor(device)}"
+
+
+def _file_system(device: str) -> str:
+    """The type of what is mounted from a device; of several mounts it is the same."""
+    with Path("/proc/self/mountinfo").open(encoding="utf-8", errors="replace") as mounts:
+        for line in mounts:
+            words = line.split()
+            if words[2] == device:
+                return words[words.index("-") + 1]
+    return ""
+
+
+def _extents(path: str) -> tuple[list[list[int]], bool]:
+    """Logical offset, physical offset, length and flags of each, and whether they are on the real-time device of XFS."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        found: list[list[int]] = []
+        start = 0
+        while True:
+            buffer = bytearray(struct.pack("=QQLLLL", start, _EVERYTHING - start, _FIEMAP_SYNC, 0, _AT_ONCE, 0) + bytes(56 * _AT_ONCE))
+            fcntl.ioctl(handle, _FIEMAP, buffer, True)
+            count = struct.unpack_from("=L", buffer, 20)[0]
+            for place in range(count):
+                logical, physical, length, _one, _two, flags = struct.unpack_from("=QQQQQL", buffer, 32 + 56 * place)
+                found.append([logical, physical, length, flags])
+            if not count or found[-1][3] & _LAST:
+                return found, _is_realtime(handle)
+            start = found[-1][0] + found[-1][2]
+    finally:
+        os.close(handle)
+
+
+def _is_realtime(handle: int) -> bool:
+    attributes = bytearray(28)
+    try:
+        fcntl.ioctl(handle, _GET_XATTR, attributes, True)
+    except OSError:
+        return False
+    return bool(struct.unpack_from("=L", attributes)[0] & _REALTIME)
+
+
+def _device(number: str, facts: dict[str, Any]) -> None:
+    """A block device and all below it."""
+    if number in facts["devices"]:
+        return
+    there = Path(f"/sys/dev/block/{number}").resolve()
+    if not (there / "dev").exists():
+        return
+    place, name = str(there), there.name
+    told: dict[str, Any] = {"name": name, "slaves": [], "parent": "", "loop": None, "map": None, "wwid": "", "page": ""}
+    facts["devices"][number] = told
+    if (there / "partition").exists():
+        told["start"] = int(_text(f"{place}/start"))
+        told["parent"] = _text(f"{there.parent}/dev")
+        _device(told["parent"], facts)
+        return
+    told["block_size"] = int(_text(f"{place}/queue/logical_block_size") or "0")
+    told["wwid"] = _text(f"{place}/device/wwid")
+    told["page"] = _bytes(f"{place}/device/vpd_pg83").hex()
+    for slave in sorted(_listed(f"{place}/slaves")):
+        told["slaves"].append(_text(f"{_CLASS}/{slave}/dev"))
+    if (there / "dm" / "name").exists():
+        told["map"] = _map(place, number)
+    if (there / "loop" / "backing_file").exists():
+        told["loop"] = _loop(name, place)
+        if told["loop"]["error"] == "":
+            _file(told["loop"]["file"], facts)
+    for slave in told["slaves"]:
+        _device(slave, facts)
+
+
+def _map(place: str, number: str) -> dict[str, str]:
+    told = {"name": _text(f"{place}/dm/name"), "uuid": _text(f"{place}/dm/uuid"), "table": "", "error": ""}
+    major, minor = number.split(":")
+    try:
+        told["table"] = _said("dmsetup", "table", "-j", major, "-m", minor)
+    except OSError as error:
+        told["error"] = error.strerror or str(error)
+    return told
+
+
+def _loop(name: str, place: str) -> dict[str, Any]:
+    """The file or device below, if the path that the kernel knows still leads to it."""
+    told: dict[str, Any] = {"file": _text(f"{place}/loop/backing_file"), "offset": int(_text(f"{place}/loop/offset") or "0"), "error": ""}
+    try:
+        with Path(f"/dev/{name}").open("rb", buffering=0) as opened:
+            status = bytearray(232)
+            fcntl.ioctl(opened, _LOOP_STATUS, status, True)
+        device, inode = struct.unpack_from("=QQ", status)
+        seen = Path(told["file"]).stat()
+        if (device, inode) != (seen.st_dev, seen.st_ino):
+            told["error"] = "its path leads to another file by now"
+    except OSError as error:
+        told["error"] = error.strerror or str(error)
+    return told
+
+
+def _listed(place: str) -> list[str]:
+    try:
+        return [found.name for found in Path(place).iterdir()]
+    except OSError:
+        return []
+
+
+def _text(path: str) -> str:
+    return _bytes(path).decode("utf-8", "replace").strip().rstrip("\0")
+
+
+def _bytes(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return b""
+
+
+def _same(path: str, kind: str, start: int, length: int, device: str, offset: int) -> str:
+    """Whether an image and a device hold the same bytes: `yes`, `no`, or why nobody can tell. No byte leaves the host."""
+    try:
+        read = hashlib.sha256(_of_image(path, kind, start, length)).hexdigest()
+        return "yes" if read == _of_device(device, offset, length) else "no"
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def _sectors(path: str, kind: str, start: int, length: int) -> str:
+    """A few sectors of an image in hexadecimal; empty where they cannot be read."""
+    try:
+        return _of_image(path, kind, start, length).hex()
+    except OSError:
+        return ""
+
+
+def _of_image(path: str, kind: str, start: int, length: int) -> bytes:
+    step = 512
+    while step < 1 << 20 and start % (2 * step) == 0 and length % (2 * step) == 0:
+        step *= 2
+    with tempfile.TemporaryDirectory() as place:
+        out = f"{place}/bytes"
+        _said(
+            *("qemu-img", "dd", "-U", "-f", kind, "-O", "raw", f"bs={step}", f"skip={start // step}"),
+            *(f"count={(start + length) // step}", f"if={path}", f"of={out}"),
+        )
+        return _bytes(out)
+
+
+def _of_device(name: str, offset: int, length: int) -> str:
+    """The bytes that the device holds, not what the kernel remembers of them."""
+    begin = offset // _ALIGNED * _ALIGNED
+    size = -(-(offset + length - begin) // _ALIGNED) * _ALIGNED
+    handle = os.open(f"/dev/{name}", os.O_RDONLY | os.O_DIRECT)
+    try:
+        with mmap.mmap(-1, size) as buffer:
+            got = os.preadv(handle, [buffer], begin)
+            if got < offset + length - begin:
+                raise OSError("the device ends there")
+            return hashlib.sha256(buffer[offset - begin : offset - begin + length]).hexdigest()
+    finally:
+        os.close(handle)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(answer(json.loads(sys.stdin.read()))))

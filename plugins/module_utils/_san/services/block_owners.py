@@ -1,0 +1,227 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whose a block of a LUN is: the maps of all disks that may lie on it, read the other way round."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.partitions import Partition, partition_at
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, InvalidInput, NotFound
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    NO_ADDRESS,
+    BlockExtent,
+    DiskBlocks,
+    Inventory,
+    VirtualDisk,
+    VirtualMachine,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource, ArrayView, view
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_addresses import Found, Row, block_size, now
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.resources import UNRESOLVED, Resource, Resources
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.where import Where
+
+OWNED, IN_IMAGE, NOBODY, CANNOT_TELL = "owned", "in_image", "nobody", "cannot_tell"
+_VERDICTS = {NOBODY: "is nobody's", CANNOT_TELL: "may be anybody's"}
+_NOT_OF_THE_DISK = "in the image's file, but in no block of the disk as it is now: the image's own data, a snapshot, or free space"
+_MOST_NAMED = 10
+_HEAD = 65536
+"""Where a partition table is, whatever its kind."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which blocks of which LUN."""
+
+    where: Where
+    """The LUN: its name, its serial number, or its path."""
+    blocks: Sequence[int]
+    block_size: int = 0
+    """Bytes of a block; 0 for what host or array tell."""
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A disk that may lie on the LUN."""
+
+    vm: VirtualMachine
+    disk: VirtualDisk
+    told: DiskBlocks
+    doubtful: bool
+    """Nobody can tell on which LUN it lies."""
+    head: list[bytes] = field(default_factory=list, compare=False)
+    """The beginning of the disk, once that was read."""
+
+
+def owners(hypervisor: Hypervisor, arrays: Sequence[ArraySource], question: Question) -> Found:
+    """Every owner of these blocks. Raises a `CrossvisorError` for a LUN that there is not, or that nobody can tell the blocks of."""
+    inventory = hypervisor.inventory(at_once=True)
+    resources, answers, resource = _lun(inventory, arrays, question.where)
+    name = resource.name
+    if name is None:
+        raise NotFound(f"{resource.device} has no name that tells it from other LUNs.")
+    wanted = _candidates(inventory, resources, name)
+    observed = now()
+    maps = hypervisor.disk_blocks([(vm, disk) for vm, disk, _doubtful in wanted])
+    found = [_Candidate(vm, disk, told, doubtful) for (vm, disk, doubtful), told in zip(wanted, maps)]
+    size = question.block_size or _block_size(found, resource)
+    if not size:
+        raise InvalidInput(f"Nobody tells how large a block of LUN {name} is: name its array in arrays, or give block_size.")
+    limit = resource.lun.size_bytes // size if resource.lun else None
+    rows: list[Row] = []
+    for block in question.blocks:
+        if block < 0 or (limit is not None and block >= limit):
+            raise InvalidInput(f"LUN {name} has no block {block}: it has {limit} blocks of {size} bytes.")
+        told = [*_of_block(hypervisor, found, name, block * size, size)] or [_nobody(found, inventory, resources, name)]
+        rows.extend({**_columns(resource, block, size), **row, "observed": observed} for row in told)
+    warnings = [*inventory.warnings, *answers.failures, *answers.warnings(), *(one for each in found for one in each.told.warnings)]
+    return Found(rows, list(dict.fromkeys(warnings)))
+
+
+def in_words(row: Row) -> str:
+    """A row as a sentence for people."""
+    place = f" ({row['svm']}:{row['lun_path']})" if row["lun_path"] else ""
+    block = f"Block {row['lba']} of LUN naa.{row['naa']}{place}"
+    reason = f": {row['reason']}" if row["reason"] else ""
+    if row["status"] not in (OWNED, IN_IMAGE):
+        return f"{block} {_VERDICTS[row['status']]}{reason}."
+    file = f", in {row['file']} at byte {row['file_offset']}" if row["file"] else ""
+    disk = f"disk {row['disk']} of VM {row['vm_name']}"
+    if row["status"] == IN_IMAGE:
+        return f"{block} belongs to {disk}{file}{reason}."
+    partition = f", partition {row['partition']} at byte {row['partition_offset']}" if row["partition"] else ""
+    return f"{block} is byte {row['virtual_offset']} of {disk} ({row['state']}){partition}{file}{reason}."
+
+
+def _lun(inventory: Inventory, arrays: Sequence[ArraySource], where: Where) -> tuple[Resources, ArrayView, Resource]:
+    """The LUN that was named, as one array has it. Raises `NotFound` or `Ambiguous`."""
+    if not where.by_storage:
+        raise InvalidInput("No LUN was named: give its naa or its lun_path.")
+    resources = Resources(inventory)
+    names = where.names or resources.lun_names()
+    answers = view(arrays, names, with_exports=False)
+    resources.resolve(answers)
+    disks = (found for vm in inventory.virtual_machines for disk in vm.disks for found in resources.disk(vm, disk).under)
+    seen = (found for device in inventory.devices for found in resources.of_device(device))
+    stored = (found for under in resources.on_file_system.values() for found in under)
+    there = {found.key: found for found in (*disks, *seen, *stored) if found.name and where.is_under(found)}
+    if not there:
+        where.require((), (), answers)
+    if len({found.name for found in there.values()}) > 1:
+        places = "; ".join(sorted(str(found.name) for found in there.values()))
+        raise Ambiguous(f"What was named stands for several LUNs, name one by its naa: {places}.")
+    return resources, answers, next(iter(there.values()))
+
+
+def _candidates(inventory: Inventory, resources: Resources, name: ScsiName) -> list[tuple[VirtualMachine, VirtualDisk, bool]]:
+    """The disks with anything on the LUN, and those of which nobody knows on what they lie."""
+    found = []
+    for vm in inventory.virtual_machines:
+        for disk in vm.disks:
+            under = resources.disk(vm, disk).under
+            on_it = any(resource.name == name for resource in under)
+            doubtful = any(resource.name is None and resource.status == UNRESOLVED for resource in under)
+            if on_it or doubtful:
+                found.append((vm, disk, not on_it))
+    return found
+
+
+def _block_size(found: Sequence[_Candidate], resource: Resource) -> int:
+    known = (extent for one in found for extent in (*one.told.extents, *one.told.files) if extent.name == resource.name)
+    sizes = {size for extent in known if (size := block_size(extent, resource))}
+    bare = block_size(BlockExtent(0, 0, ""), resource)
+    return sizes.pop() if len(sizes) == 1 else bare
+
+
+def _of_block(hypervisor: Hypervisor, found: Sequence[_Candidate], name: ScsiName, start: int, length: int) -> Iterator[Row]:
+    """A row for each part of a disk that is in the block, and for each image that has it in another way."""
+    for one in found:
+        parts = [*_meeting(one.told.extents, name, start, length)]
+        for extent, ahead in parts:
+            yield _owned(hypervisor, one, extent, ahead)
+        owned = {extent.file for extent, _ahead in parts}
+        for extent, ahead in _meeting(one.told.files, name, start, length):
+            if extent.file not in owned:
+                yield {**_of_disk(one), "status": IN_IMAGE, **_in_file(extent, ahead), "reason": _NOT_OF_THE_DISK}
+
+
+def _meeting(extents: Sequence[BlockExtent], name: ScsiName, start: int, length: int) -> Iterator[tuple[BlockExtent, int]]:
+    """The extents that are in a range of the LUN, and how far within each it begins."""
+    for extent in extents:
+        if extent.name == name and extent.offset is not None and extent.offset < start + length and start < extent.offset + extent.length:
+            yield extent, max(start - extent.offset, 0)
+
+
+def _owned(hypervisor: Hypervisor, one: _Candidate, extent: BlockExtent, ahead: int) -> Row:
+    at = extent.start + ahead
+    partition, why = _partition(hypervisor, one, at)
+    row: Row = {**_of_disk(one), "status": OWNED, "virtual_offset": at, "state": extent.state, **_in_file(extent, ahead), "reason": why}
+    if partition:
+        row.update(partition=partition.number, partition_start=partition.start, partition_offset=at - partition.start)
+    return row
+
+
+def _partition(hypervisor: Hypervisor, one: _Candidate, at: int) -> tuple[Partition | None, str]:
+    """The guest's partition, or why it is not told."""
+
+    def read(offset: int, length: int) -> bytes:
+        if offset + length <= _HEAD:
+            if not one.head:
+                one.head.append(hypervisor.read_disk(one.vm, one.disk, 0, min(_HEAD, one.disk.size_bytes // 512 * 512)))
+            return one.head[0][offset : offset + length]
+        return hypervisor.read_disk(one.vm, one.disk, offset, length)
+
+    return partition_at(read, at, one.disk.size_bytes)
+
+
+def _of_disk(one: _Candidate) -> Row:
+    return {**_NOTHING, "vm_name": one.vm.name, "vm_id": one.vm.id, "disk": one.disk.label}
+
+
+def _in_file(extent: BlockExtent, ahead: int) -> Row:
+    offset = None if extent.file_offset is None else extent.file_offset + ahead
+    return {"file": extent.file, "file_offset": offset}
+
+
+_NOTHING: Row = {
+    **dict.fromkeys(("vm_name", "vm_id", "disk", "state", "file", "reason"), ""),
+    **dict.fromkeys(("virtual_offset", "file_offset", "partition", "partition_start", "partition_offset")),
+}
+
+
+def _nobody(found: Sequence[_Candidate], inventory: Inventory, resources: Resources, name: ScsiName) -> Row:
+    """A block that no map has: nobody's, if all of them are whole."""
+    dark = [_labelled(one) for one in found if one.doubtful or _has_gaps(one)]
+    blind = [f"{use.kind} {use.name}" for use in inventory.uses if use.lun is None]
+    stores = sorted(store.name for store in inventory.file_systems if any(one.name == name for one in resources.on_file_system[store.id]))
+    if dark or blind or inventory.silent:
+        who = _listed([*dark, *blind, *inventory.silent])
+        return {**_NOTHING, "status": CANNOT_TELL, "reason": f"in no disk that could be looked into, but nobody can tell of {who}"}
+    place = (
+        f"the LUN holds {_listed(stores)}: it is that file system's own, another file's, or free" if stores else "no file system is on it"
+    )
+    return {**_NOTHING, "status": NOBODY, "reason": f"in the image of no VM; {place}"}
+
+
+def _has_gaps(one: _Candidate) -> bool:
+    return any(extent.state == NO_ADDRESS for extent in (*one.told.extents, *one.told.files))
+
+
+def _labelled(one: _Candidate) -> str:
+    return f"disk {one.disk.label} of VM {one.vm.name}"
+
+
+def _listed(names: Collection[str]) -> str:
+    known = list(dict.fromkeys(names))
+    more = f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else ""
+    return f"{', '.join(known[:_MOST_NAMED])}{more}"
+
+
+def _columns(resource: Resource, block: int, size: int) -> Row:
+    columns = resource.columns
+    return {"lba": block, "block_size": size, **{name: columns[name] for name in ("naa", "serial", "array", "svm", "volume", "lun_path")}}

@@ -1,0 +1,261 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The Ansible module virtual_block_address."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: virtual_block_address
+short_description: Tell on which blocks of which LUN a virtual disk's blocks are
+version_added: 0.1.0
+description:
+  - Translates offsets within a virtual disk to logical block addresses of the LUNs underneath. It only reads.
+  - A LUN passed through is translated on every hypervisor.
+  - An image file is translated on KVM hosts, through the chain of images, the file system (ext2, ext3, ext4 and XFS), partitions,
+    linear and striped volumes, multipath and loop devices, by C(qemu-img), C(dmsetup) and Python on the host.
+  - What has no address that can be relied on is told as such, with the reason. That includes everything on btrfs, ZFS, thin and
+    encrypted volumes, caches, and network file systems, and compressed or encrypted parts of images.
+  - An address is true when it was read. The next write to a range may move it, and so do snapshots, block jobs and migrations.
+options:
+  hypervisor:
+    description:
+      - The hypervisor that has the VM. Images on a KVM host need a URI over ssh, or this to run on the host, and an account that may read
+        the images and devices there, which is root mostly.
+  arrays:
+    description:
+      - The arrays that may lie underneath. Without them, the LUN's name is all that is told of it.
+  vm:
+    description:
+      - Identifier, UUID or name of the VM.
+    type: str
+    required: true
+  disk:
+    description:
+      - The virtual disk, by its name or key as M(crossvisor.san.vm_storage_map) tells it, or by the name of the LUN that is passed through.
+      - Need not be given for a VM with one disk.
+    type: str
+    default: ""
+  offsets:
+    description:
+      - Bytes from the beginning of the virtual disk. Each is a range of one byte.
+    type: list
+    elements: int
+    default: []
+  ranges:
+    description:
+      - Ranges of the virtual disk. With neither O(offsets) nor O(ranges), all of the disk is told.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      offset:
+        description: Bytes from the beginning of the virtual disk.
+        type: int
+        required: true
+      length:
+        description: Bytes of the range.
+        type: int
+        required: true
+  verify:
+    description:
+      - Read the bytes twice, through the image and from the device at the address that was found, past the kernel's cache, and compare.
+      - Of each range the first 64 KiB are compared, of many ranges the first 256. No byte leaves the host.
+      - A range whose bytes differ has the state V(no_address). On a VM that runs, a write between the two readings looks the same.
+    type: bool
+    default: false
+author:
+  - The crossvisor.san authors (@crossvisor)
+extends_documentation_fragment:
+  - crossvisor.san.attributes
+  - crossvisor.san.attributes.reads
+  - crossvisor.san.hypervisor
+  - crossvisor.san.array.arrays
+seealso:
+  - module: crossvisor.san.vm_storage_map
+"""
+
+EXAMPLES = r"""
+- name: Tell where the first megabyte of a VM's disk is, and prove it
+  crossvisor.san.virtual_block_address:
+    hypervisor:
+      uri: qemu+ssh://root@kvm01.example.com/system
+    arrays:
+      - hostname: ontap.example.com
+        username: svc-monitor
+        password: "{{ vault_ontap_password }}"
+    vm: app01
+    disk: vda
+    ranges:
+      - offset: 0
+        length: 1048576
+    verify: true
+  delegate_to: localhost
+  register: there
+
+- name: Show it
+  ansible.builtin.debug:
+    msg: "byte {{ item.virtual_offset }}: block {{ item.lba }} of {{ item.naa or item.device }}"
+  loop: "{{ there.addresses | rejectattr('lba', 'none') }}"
+"""
+
+RETURN = r"""
+disk:
+  description: The virtual disk that was translated.
+  returned: success
+  type: dict
+  contains:
+    vm_name:
+      description: The VM's name.
+      returned: success
+      type: str
+    vm_id:
+      description: The VM's identifier at the endpoint.
+      returned: success
+      type: str
+    disk:
+      description: The virtual disk's name.
+      returned: success
+      type: str
+    size_bytes:
+      description: Its size in bytes.
+      returned: success
+      type: int
+    format:
+      description: Format of its image, V(raw) too for a LUN passed through.
+      returned: success
+      type: str
+      sample: qcow2
+addresses:
+  description:
+    - The ranges that were asked for, in parts of which each lies in one piece on one LUN.
+    - A LUN that several of O(arrays) have under one name has one row for each of them.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    virtual_offset:
+      description: Where the range begins in the virtual disk, in bytes.
+      returned: success
+      type: int
+    length:
+      description: Bytes of the range.
+      returned: success
+      type: int
+    state:
+      description:
+        - V(data) when the LUN holds the bytes of the virtual disk there.
+        - V(shared) when it does, and others have the same blocks (reflinks), so that the next write goes elsewhere.
+        - V(unwritten) when the place is reserved, the virtual disk reads as zeros, and the LUN holds old bytes.
+        - V(hole) when nothing is there, and the virtual disk reads as zeros.
+        - V(no_address) when nobody can tell where the bytes are; RV(addresses[].reason) says why.
+      returned: success
+      type: str
+      sample: data
+    reason:
+      description: Why there is no address, or what is missing in the row, else empty.
+      returned: success
+      type: str
+    file:
+      description: The image file that holds it, or the device that stands for one; empty where none was looked into.
+      returned: success
+      type: str
+    file_offset:
+      description: Where the range begins in that file, in bytes, or null.
+      returned: success
+      type: int
+    device:
+      description: The host's device at the bottom.
+      returned: success
+      type: str
+    naa:
+      description: The LUN's identity, NAA hex digits without prefix; empty for a disk of the host's own.
+      returned: success
+      type: str
+    serial:
+      description: The LUN's serial number, if it is known.
+      returned: success
+      type: str
+    array:
+      description: Name of the array.
+      returned: success
+      type: str
+    svm:
+      description: The storage virtual machine.
+      returned: success
+      type: str
+    volume:
+      description: The volume.
+      returned: success
+      type: str
+    lun_path:
+      description: Where the LUN is on its array.
+      returned: success
+      type: str
+    lba:
+      description:
+        - The logical block of the LUN in which the range begins, or null.
+        - Also null where nobody tells how large a logical block of the LUN is.
+      returned: success
+      type: int
+    block_size:
+      description: Bytes of a logical block of the LUN, or null.
+      returned: success
+      type: int
+      sample: 512
+    verified:
+      description: Whether the bytes at the address are those of the virtual disk. Null where they were not compared.
+      returned: with O(verify)
+      type: bool
+    observed:
+      description: When it was read, ISO 8601 in UTC.
+      returned: success
+      type: str
+      sample: '2026-11-28T18:40:00Z'
+"""
+
+from contextlib import closing
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime
+from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays, hypervisors
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_addresses import Wish, addresses
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "hypervisor": hypervisors.hypervisor_option(),
+            "arrays": arrays.array_option(type="list", elements="dict", default=[]),
+            "vm": {"type": "str", "required": True},
+            "disk": {"type": "str", "default": ""},
+            "offsets": {"type": "list", "elements": "int", "default": []},
+            "ranges": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {"offset": {"type": "int", "required": True}, "length": {"type": "int", "required": True}},
+            },
+            "verify": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+
+    def read() -> dict[str, Any]:
+        asked = module.params
+        ranges = [*((offset, 1) for offset in asked["offsets"]), *((one["offset"], one["length"]) for one in asked["ranges"])]
+        wish = Wish(asked["vm"], asked["disk"], ranges, asked["verify"])
+        with closing(hypervisors.open_hypervisor(module)) as hypervisor:
+            found = addresses(hypervisor, arrays.array_sources(module), wish)
+        return {"disk": found.about, "addresses": found.rows, "warnings": found.warnings}
+
+    runtime.run(module, read, large=["addresses"])
+
+
+if __name__ == "__main__":
+    main()

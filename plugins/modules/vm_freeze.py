@@ -1,0 +1,190 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The Ansible module vm_freeze."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: vm_freeze
+short_description: Have a VM's guest agent hold the file systems on LUNs still, and let them go again
+version_added: 0.1.0
+description:
+  - Asks the hypervisor, so that nobody logs in to the guest. On KVM, libvirt tells the QEMU guest agent, which holds the file systems still
+    on Linux, and on Windows by VSS. Other hypervisors do so for a snapshot of the VM itself alone, and are refused.
+  - A frozen file system is whole on its disk, so that a snapshot of its LUN holds all that was written to it; whoever writes to it waits.
+  - Before anything is frozen, a process is begun on the machine where this module runs, which lets it go after O(thaw_after) seconds,
+    whatever becomes of the playbook, and a note is left with the VM by which any later run lets it go.
+  - The role P(crossvisor.san.snapshot#role) uses it around a snapshot.
+options:
+  vm:
+    description:
+      - Name, UUID or identifier of the VM.
+    type: str
+    required: true
+  state:
+    description:
+      - With V(frozen), all file systems that the guest has mounted from O(naas) are frozen, or none.
+      - With V(thawed), the guest is let go where this module has had it frozen, by whichever run. The agent then lets go of everything that
+        is frozen in the guest. A guest that only somebody else has had frozen stays so.
+    type: str
+    choices: [frozen, thawed]
+    required: true
+  naas:
+    description:
+      - The LUNs, by any spelling of their NAA names. Those without a mounted file system have nothing to freeze. Required with
+        O(state=frozen).
+    type: list
+    elements: str
+    default: []
+  thaw_after:
+    description:
+      - Seconds after which everything is let go, if nobody has done it before. Windows lets go after ten at most.
+    type: int
+    default: 60
+  made_by:
+    description:
+      - With O(state=thawed), let go only of what was frozen by the run with this mark, RV(made_by). Without it, of whatever any run has
+        frozen.
+    type: str
+    default: ""
+  timeout:
+    description:
+      - Seconds to wait for the agent.
+    type: float
+    default: 15
+author:
+  - The crossvisor.san authors (@crossvisor)
+extends_documentation_fragment:
+  - crossvisor.san.attributes
+  - crossvisor.san.attributes.changes
+  - crossvisor.san.hypervisor
+  - crossvisor.san.hypervisor.hypervisors
+attributes:
+  diff_mode:
+    support: none
+  idempotent:
+    support: partial
+    details: With O(state=frozen), what an earlier run has frozen is refused, because it is let go at a time that is that run's.
+notes:
+  - Where the machine ends on which this module runs, as a container does with its job, the guest stays frozen until the next run.
+seealso:
+  - module: crossvisor.san.guest_freeze
+  - module: crossvisor.san.lun_snapshot
+"""
+
+EXAMPLES = r"""
+- name: Hold the data of a VM still in which nobody can log in
+  crossvisor.san.vm_freeze:
+    hypervisor: {uri: "qemu+ssh://root@kvm01/system"}
+    vm: app01
+    state: frozen
+    naas: ["600a098038304c61622d616161616131"]
+    thaw_after: 30
+  register: frozen
+
+- name: Let it go
+  crossvisor.san.vm_freeze:
+    hypervisor: {uri: "qemu+ssh://root@kvm01/system"}
+    vm: app01
+    state: thawed
+    made_by: "{{ frozen.made_by }}"
+  register: thawed
+
+- name: Stop if it was let go before the snapshot was there
+  ansible.builtin.assert:
+    that: thawed.held
+"""
+
+RETURN = r"""
+file_systems:
+  description: What was, or in check mode would be, frozen; with O(state=thawed), none.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    naa:
+      description: The LUN, NAA hex digits without prefix.
+      returned: success
+      type: str
+    device:
+      description: The device that is mounted, as the guest calls it.
+      returned: success
+      type: str
+    mount:
+      description: Where it is mounted.
+      returned: success
+      type: str
+held:
+  description:
+    - With O(state=thawed), whether everything had stayed frozen until now.
+    - V(true) also where nothing was frozen, unless O(made_by) says that something had been.
+  returned: success
+  type: bool
+made_by:
+  description: With O(state=frozen), the mark of this run, by which it is let go; empty where nothing was frozen.
+  returned: success
+  type: str
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime, wishes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import hypervisors
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.stillness import Stillness
+
+SECONDS = range(5, 601)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "hypervisor": hypervisors.hypervisor_option(),
+            "hypervisors": hypervisors.hypervisors_option(),
+            "vm": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["frozen", "thawed"], "required": True},
+            "naas": {"type": "list", "elements": "str", "default": []},
+            "thaw_after": {"type": "int", "default": 60},
+            "made_by": {"type": "str", "default": ""},
+            "timeout": {"type": "float", "default": 15.0},
+        },
+        supports_check_mode=True,
+    )
+    runtime.run(module, lambda: _frozen(module) if module.params["state"] == "frozen" else _thawed(module))
+
+
+def _stillness(module: AnsibleModule) -> Stillness:
+    return Stillness(lambda: hypervisors.open_hypervisor(module), module.params["vm"], module.params["timeout"])
+
+
+def _frozen(module: AnsibleModule) -> dict[str, Any]:
+    params = module.params
+    if not params["naas"]:
+        raise InvalidInput("naas names no LUN: give at least one whose file systems are to be frozen.")
+    if params["thaw_after"] not in SECONDS:
+        raise InvalidInput(f"thaw_after={params['thaw_after']} is not one of {SECONDS.start} to {SECONDS.stop - 1} seconds.")
+    names = [wishes.lun_name(naa, None) for naa in params["naas"]]
+    stillness = _stillness(module)
+    if module.check_mode:
+        there, mark = stillness.look(names), ""
+    else:
+        held = stillness.freeze(names, params["thaw_after"])
+        there, mark = list(held.file_systems), held.mark
+    return {"changed": bool(there), "file_systems": [one.result() for one in there], "held": True, "made_by": mark}
+
+
+def _thawed(module: AnsibleModule) -> dict[str, Any]:
+    if module.check_mode:
+        return {"changed": False, "file_systems": [], "held": True, "made_by": ""}
+    released = _stillness(module).thaw(module.params["made_by"])
+    return {"changed": released.changed, "file_systems": [], "held": released.held, "made_by": ""}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,266 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Addresses of blocks, proven by their bytes: unique blocks are written through an image, and the device is read where each should be.
+
+The images are QEMU's, the file systems the kernel's. A loop device stands for the LUN, because a kernel without an initiator has no other:
+what lies below it is left out of what the host told, and it is given the name of a disk. Beside that, nothing of the answer is touched, and
+the whole way down, through the loop device to the disk of this machine, is compared with what `filefrag` says.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import random
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.descent import Descent
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import block_probe
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DATA, HOLE, NO_ADDRESS, SHARED, UNWRITTEN, BlockExtent
+
+BLOCK = 4096
+DISK = 256 << 20
+MANY = 5000
+PARTITION = 1 << 20
+PROVEN = ("ext2", "ext3", "ext4", "xfs")
+
+
+def said(*command: str | Path, given: str | None = None) -> str:
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, input=given)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class Lun:
+    """A device with a file system that is mounted, a megabyte after the beginning of the file behind it."""
+
+    device: str
+    backing: Path
+    mounted: Path
+
+    def facts(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        """What the host tells, as if nothing lay below the device."""
+        told = block_probe.answer(dict(question))
+        for device in told["devices"].values():
+            if f"/dev/{device['name']}" == self.device:
+                device.update(name="sda", loop=None)
+        return told
+
+    def read(self, offset: int, length: int = BLOCK) -> bytes:
+        """What the device holds, past the kernel's cache."""
+        handle = os.open(self.device, os.O_RDONLY | os.O_DIRECT)
+        try:
+            with mmap.mmap(-1, length) as buffer:
+                assert os.preadv(handle, [buffer], offset) == length
+                return buffer[:]
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def lun(place: Path, file_system: str, size: int = 1 << 30, options: tuple[str, ...] = ()) -> Iterator[Lun]:
+    backing, mounted = place / "lun", place / "mounted"
+    mounted.mkdir()
+    with backing.open("wb") as made:
+        made.truncate(size)
+    device = said("losetup", "--find", "--show", "--offset", str(PARTITION), backing).strip()
+    with ExitStack() as undo:
+        undo.callback(said, "losetup", "--detach", device)
+        force = "-f" if file_system == "xfs" else "-F"
+        said(f"mkfs.{file_system}", "-q", force, *options, device)
+        said("mount", device, mounted)
+        undo.callback(said, "umount", mounted)
+        yield Lun(device, backing, mounted)
+
+
+@pytest.fixture(params=["ext4", "xfs"])
+def there(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lun]:
+    with lun(tmp_path, request.param) as found:
+        yield found
+
+
+def unique(number: int) -> bytes:
+    """A block as there is no other."""
+    return b"%016d" % number * (BLOCK // 16)
+
+
+def write(image: Path, kind: str, blocks: Mapping[int, int], pieces: Path) -> None:
+    """Write numbered blocks at numbers of blocks of a virtual disk, in the order in which they are given."""
+    pieces.mkdir(exist_ok=True)
+    for number in blocks.values():
+        (pieces / str(number)).write_bytes(unique(number))
+    orders = "".join(f"write -q -s {pieces / str(number)} {at * BLOCK} {BLOCK}\n" for at, number in blocks.items())
+    said("qemu-io", "-f", kind, image, given=f"{orders}flush\n")
+
+
+def scattered(seed: int, count: int) -> dict[int, int]:
+    """Places of a virtual disk, in no order, and the number that each gets."""
+    chance = random.Random(seed)
+    return {at: seed * 1_000_000 + at for at in chance.sample(range(DISK // BLOCK), count)}
+
+
+def translated(there: Lun, image: Path, kind: str) -> list[BlockExtent]:
+    question = {"files": [str(image)]} if kind == "raw" else {"images": [[str(image), kind]]}
+    return Descent(there.facts(question)).image(str(image), kind, DISK)
+
+
+def by_block(extents: list[BlockExtent]) -> dict[int, BlockExtent]:
+    """The extent of each block of a virtual disk that is in one alone."""
+    return {at: extent for extent in extents for at in range(extent.start // BLOCK, extent.end // BLOCK)}
+
+
+def proven(there: Lun, extents: list[BlockExtent], blocks: Mapping[int, int]) -> int:
+    """How many blocks are where they are said to be. One that is not fails the test; one without an address is not counted."""
+    found, right = by_block(extents), 0
+    for at, number in blocks.items():
+        extent = found[at]
+        assert extent.state in (DATA, SHARED, NO_ADDRESS), extent
+        if extent.offset is not None:
+            assert there.read(extent.offset + at * BLOCK - extent.start) == unique(number)
+            right += 1
+    return right
+
+
+def test_each_of_5000_blocks_of_a_raw_image_is_where_it_is_said_to_be(there: Lun, tmp_path: Path) -> None:
+    image, blocks = there.mounted / "disk.raw", scattered(1, MANY)
+    said("qemu-img", "create", "-q", "-f", "raw", image, str(DISK))
+    write(image, "raw", blocks, tmp_path / "pieces")
+    extents = translated(there, image, "raw")
+    assert proven(there, extents, blocks) == MANY
+    assert sum(extent.length for extent in extents) == DISK
+
+
+def test_each_of_5000_blocks_of_a_chain_of_images_is_where_it_is_said_to_be(there: Lun, tmp_path: Path) -> None:
+    images = [there.mounted / f"{name}.qcow2" for name in ("base", "middle", "top")]
+    blocks: dict[int, int] = {}
+    for layer, image in enumerate(images):
+        below = ("-b", str(images[layer - 1]), "-F", "qcow2") if layer else ()
+        said("qemu-img", "create", "-q", "-f", "qcow2", *below, image, str(DISK))
+        written = scattered(10 + layer, MANY // 2)
+        write(image, "qcow2", written, tmp_path / "pieces")
+        blocks.update(written)
+        if not layer:
+            said("qemu-img", "snapshot", "-c", "before", image)
+    extents = translated(there, images[-1], "qcow2")
+    assert proven(there, extents, blocks) == len(blocks) >= MANY
+    assert {Path(extent.file).name for extent in extents if extent.file} == {image.name for image in images}
+    judge_by_filefrag(there, images[-1], blocks)
+
+
+def judge_by_filefrag(there: Lun, image: Path, blocks: Mapping[int, int]) -> None:
+    """The whole way to this machine's own disk: each block's place there is one that filefrag gives to the file behind the device."""
+    kind = said("stat", "--file-system", "--format", "%T", there.backing).strip()
+    extents = Descent(block_probe.answer({"images": [[str(image), "qcow2"]]})).image(str(image), "qcow2", DISK)
+    if not any(kind.startswith(proven_kind[:3]) for proven_kind in PROVEN):
+        assert all(extent.offset is None for extent in extents)
+        return
+    lines = said("filefrag", "-e", "-s", "-b4096", there.backing).replace("..", " ").replace(":", " ").splitlines()
+    rows = [line.split() for line in lines]
+    runs = [(int(row[1]), int(row[3]), int(row[5])) for row in rows if len(row) > 5 and row[0].isdecimal()]
+    logical = {physical + step: first + step for first, physical, length in runs for step in range(length)}
+    found = by_block(extents)
+    with there.backing.open("rb") as backing:
+        for at, number in blocks.items():
+            extent = found[at]
+            assert extent.offset is not None
+            backing.seek(logical[(extent.offset + at * BLOCK - extent.start) // BLOCK] * BLOCK)
+            assert backing.read(BLOCK) == unique(number)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("qcow2", ("extended_l2=on,cluster_size=128k",)),
+        ("qcow2", ("cluster_size=4k,preallocation=falloc",)),
+        ("qcow2", ("data_file={mounted}/data.raw",)),
+        ("vmdk", ("subformat=monolithicSparse",)),
+        ("vpc", ()),
+        ("vdi", ()),
+        ("qed", ()),
+    ],
+)
+def test_other_kinds_of_images_are_right_too(kind: str, options: tuple[str, ...], tmp_path: Path) -> None:
+    with lun(tmp_path, "ext4") as there:
+        image, blocks = there.mounted / "disk", scattered(20, 600)
+        chosen = [word for option in options for word in ("-o", option.format(mounted=there.mounted))]
+        said("qemu-img", "create", "-q", "-f", kind, *chosen, image, str(DISK))
+        write(image, kind, blocks, tmp_path / "pieces")
+        assert proven(there, translated(there, image, kind), blocks) == len(blocks)
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"),
+    [("vmdk", "subformat=monolithicFlat"), ("vmdk", "subformat=twoGbMaxExtentSparse"), ("vhdx", "block_size=1M")],
+)
+def test_kinds_whose_addresses_would_be_wrong_are_refused(kind: str, option: str, tmp_path: Path) -> None:
+    with lun(tmp_path, "ext4") as there:
+        image, blocks = there.mounted / "disk", scattered(30, 50)
+        said("qemu-img", "create", "-q", "-f", kind, "-o", option, image, str(DISK))
+        write(image, kind, blocks, tmp_path / "pieces")
+        extents = translated(there, image, kind)
+        assert {by_block(extents)[at].state for at in blocks} == {NO_ADDRESS}
+        assert proven(there, extents, blocks) == 0
+
+
+def test_compressed_clusters_are_refused_and_those_beside_them_are_right(tmp_path: Path) -> None:
+    with lun(tmp_path, "ext4") as there:
+        image, plain, blocks = there.mounted / "disk", tmp_path / "plain", scattered(40, 100)
+        with plain.open("wb") as made:
+            made.truncate(DISK)
+        write(plain, "raw", blocks, tmp_path / "pieces")
+        said("qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", plain, image)
+        beside = {at: number for at, number in scattered(41, 100).items() if not any(at // 16 == other // 16 for other in blocks)}
+        write(image, "qcow2", beside, tmp_path / "pieces")
+        extents = translated(there, image, "qcow2")
+        assert proven(there, extents, blocks) == 0
+        assert proven(there, extents, beside) == len(beside) > 50
+
+
+def test_what_is_reserved_shared_or_not_there_is_told_so(tmp_path: Path) -> None:
+    with lun(tmp_path, "xfs") as there:
+        image, twin = there.mounted / "disk.raw", there.mounted / "twin.raw"
+        said("fallocate", "--length", str(8 << 20), image)
+        write(image, "raw", {0: 1, 1: 2}, tmp_path / "pieces")
+        with image.open("rb+") as grown:
+            grown.truncate(DISK)
+        said("cp", "--reflink=always", image, twin)
+        write(image, "raw", {1: 3}, tmp_path / "pieces")
+        extents = translated(there, image, "raw")
+        found = by_block(extents)
+        assert [found[at // BLOCK].state for at in (0, BLOCK, 4 << 20, 16 << 20)] == [SHARED, DATA, UNWRITTEN, HOLE]
+        assert proven(there, extents, {0: 1, 1: 3}) == 2
+        assert proven(there, translated(there, twin, "raw"), {0: 1, 1: 2}) == 2
+
+
+def test_a_file_that_the_file_system_keeps_in_its_inode_is_refused(tmp_path: Path) -> None:
+    with lun(tmp_path, "ext4", options=("-O", "inline_data", "-I", "256")) as there:
+        image = there.mounted / "small.raw"
+        image.write_bytes(b"x" * 50)
+        (found,) = Descent(there.facts({"files": [str(image)]})).image(str(image), "raw", 50)
+        assert (found.state, found.offset) == (NO_ADDRESS, None)
+
+
+def test_two_readings_prove_an_address_and_disprove_another(tmp_path: Path) -> None:
+    with lun(tmp_path, "ext4") as there:
+        image, blocks = there.mounted / "disk.qcow2", scattered(50, 20)
+        said("qemu-img", "create", "-q", "-f", "qcow2", image, str(DISK))
+        write(image, "qcow2", blocks, tmp_path / "pieces")
+        extents = translated(there, image, "qcow2")
+        name = there.device.rpartition("/")[2]
+        places = by_block(extents)
+        reads = [
+            [str(image), "qcow2", at * BLOCK, BLOCK, name, (places[at].offset or 0) + at * BLOCK - places[at].start + wrong]
+            for at in blocks
+            for wrong in (0, BLOCK)
+        ]
+        assert block_probe.answer({"reads": reads})["same"] == ["yes", "no"] * len(blocks)

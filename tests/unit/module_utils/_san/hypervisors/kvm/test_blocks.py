@@ -1,0 +1,144 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which disks of a KVM host's VMs are asked about, how, and what is refused without asking."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import blocks, estate
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.access import ThisMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DATA, NO_ADDRESS, DiskBlocks, VirtualDisk, VirtualMachine
+from tests.unit import libvirt
+from tests.unit.kvm_host import SAN_HOST
+from tests.unit.libvirt import VIRTIO_SCSI, Connect, Domain, domain_xml
+from tests.unit.module_utils._san.block_addresses.test_block_stack import disk as lun
+from tests.unit.module_utils._san.block_addresses.test_descent import facts
+from tests.unit.module_utils._san.linux.machines import plant
+from tests.unit.ports import NAME
+
+K = 1024
+QCOW2 = (
+    "<disk type='file' device='disk'><driver type='qcow2'/><source file='/srv/top.qcow2'>{inside}</source>{beside}"
+    "<target dev='vda' bus='virtio'/></disk>"
+)
+
+
+class Asked(ThisMachine):
+    """A host that answers what it was given to answer."""
+
+    def __init__(self, root: Path, told: Mapping[str, Any] | str) -> None:
+        super().__init__(1, root)
+        self.answers = told
+        self.questions: list[dict[str, Any]] = []
+
+    def ask(self, program: str, question: bytes, patience: float) -> bytes:
+        assert "FIEMAP" in program.upper()
+        self.questions.append(json.loads(question))
+        if isinstance(self.answers, str):
+            raise RemoteError(self.answers)
+        return json.dumps(self.answers).encode()
+
+
+def look(
+    tmp_path: Path, disk: str, told: Mapping[str, Any] | str, running: bool = False
+) -> tuple[KvmHost, Asked, VirtualMachine, VirtualDisk]:
+    xml = domain_xml("app", VIRTIO_SCSI + disk)
+    connect = Connect([Domain("app", config=xml, live=xml if running else "")])
+    asked = Asked(plant(tmp_path, SAN_HOST), told)
+    host = KvmHost(libvirt.session(connect), asked)
+    (vm,) = estate.inventory(host, devices=True, images=False).virtual_machines
+    (found,) = vm.disks
+    return host, asked, vm, VirtualDisk(**{**found.__dict__, "size_bytes": 192 * K})
+
+
+def of(tmp_path: Path, disk: str, told: Mapping[str, Any] | str, running: bool = False) -> tuple[DiskBlocks, Sequence[Mapping[str, Any]]]:
+    host, asked, vm, found = look(tmp_path, disk, told, running)
+    (blocks_,) = blocks.disk_blocks(host, [(vm, found)])
+    return blocks_, asked.questions
+
+
+def test_an_image_is_asked_about_once_with_the_format_that_libvirt_knows(tmp_path: Path) -> None:
+    found, questions = of(tmp_path, QCOW2.format(inside="", beside=""), facts())
+    assert [question["images"] for question in questions] == [[["/srv/top.qcow2", "qcow2"]]]
+    assert [part.offset is None for part in found.extents] == [False, False, True]
+    assert (found.format, found.warnings) == ("qcow2", [])
+    assert {part.file for part in found.files} == {"/srv/top.qcow2", "/srv/base.raw"}
+
+
+def test_of_an_image_whose_vm_runs_a_warning_says_that_it_may_be_old(tmp_path: Path) -> None:
+    found, _questions = of(tmp_path, QCOW2.format(inside="", beside=""), facts(), running=True)
+    (warning,) = found.warnings
+    assert "VM app runs" in warning
+
+
+def test_of_a_file_that_changed_meanwhile_a_warning_says_so(tmp_path: Path) -> None:
+    told = facts()
+    told["files"]["/srv/base.raw"]["changed"] = True
+    found, _questions = of(tmp_path, QCOW2.format(inside="", beside=""), told)
+    assert found.warnings == ["/srv/base.raw was written to while it was read, so that what is told of it may be old."]
+
+
+@pytest.mark.parametrize(
+    ("inside", "beside", "reason"),
+    [
+        ("<slices><slice type='storage' offset='512' size='512'/></slices>", "", "is a slice"),
+        ("<encryption format='luks'/>", "", "is encrypted by QEMU"),
+        ("", "<mirror type='file' job='copy'><source file='/srv/b'/></mirror>", "a block job moves the data"),
+    ],
+)
+def test_what_libvirt_does_to_a_disk_is_refused_without_asking(tmp_path: Path, inside: str, beside: str, reason: str) -> None:
+    found, questions = of(tmp_path, QCOW2.format(inside=inside, beside=beside), facts())
+    assert reason in found.extents[0].reason
+    assert (found.extents[0].state, questions) == (NO_ADDRESS, [])
+
+
+def test_a_network_disk_that_is_no_lun_has_no_addresses(tmp_path: Path) -> None:
+    rbd = "<disk type='network'><driver type='raw'/><source protocol='rbd' name='pool/a'/><target dev='vda' bus='virtio'/></disk>"
+    found, questions = of(tmp_path, rbd, facts())
+    assert (found.extents[0].reason, questions) == ("it lies on rbd:pool/a, which is no file of the host", [])
+
+
+PASSED = "<disk type='block' device='lun'><driver type='{kind}'/><source dev='/dev/sdc'/><target dev='sda' bus='scsi'/></disk>"
+
+
+def test_a_lun_passed_through_is_asked_about_too_because_its_host_knows_its_blocks(tmp_path: Path) -> None:
+    told = {"images": {}, "files": {"/dev/sdc": {"path": "/dev/sdc", "block": "8:0"}}, "devices": {"8:0": lun("sdc")}}
+    found, questions = of(tmp_path, PASSED.format(kind="raw"), told)
+    assert [question["files"] for question in questions] == [["/dev/sdc"]]
+    (whole,) = found.extents
+    assert (whole.state, whole.offset, whole.name, whole.block_size) == (DATA, 0, NAME, 512)
+
+
+def test_a_lun_passed_through_is_itself_though_its_host_cannot_be_asked(tmp_path: Path) -> None:
+    found, _questions = of(tmp_path, PASSED.format(kind="raw"), "it is down")
+    (whole,) = found.extents
+    assert (whole.state, whole.offset, whole.block_size) == (DATA, 0, 0)
+
+
+def test_an_image_on_a_lun_is_none_of_that(tmp_path: Path) -> None:
+    found, questions = of(tmp_path, PASSED.format(kind="qcow2"), "it is down")
+    assert questions[0]["images"] == [["/dev/sdc", "qcow2"]]
+    assert (found.extents[0].state, found.extents[0].reason) == (NO_ADDRESS, "it is down")
+
+
+def test_an_image_whose_host_cannot_be_asked_has_no_addresses_and_says_why(tmp_path: Path) -> None:
+    found, _questions = of(tmp_path, QCOW2.format(inside="", beside=""), "KVM host kvm01 is down")
+    assert (found.extents[0].state, found.extents[0].reason) == (NO_ADDRESS, "KVM host kvm01 is down")
+
+
+def test_what_is_compared_is_asked_by_image_and_by_device(tmp_path: Path) -> None:
+    host, asked, vm, disk = look(tmp_path, QCOW2.format(inside="", beside=""), facts())
+    parts = [part for part in blocks.disk_blocks(host, [(vm, disk)])[0].extents if part.offset is not None]
+    asked.answers = {"same": ["yes", "no"]}
+    assert blocks.verify_blocks(host, vm, disk, parts) == ["yes", "no"]
+    assert asked.questions[-1]["reads"][1] == ["/srv/top.qcow2", "qcow2", 64 * K, 64 * K, "sda", parts[1].offset]

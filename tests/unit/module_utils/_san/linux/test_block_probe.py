@@ -1,0 +1,55 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The program that a host runs: what it tells of real files of this machine, and of what there is not."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import block_probe
+
+
+def test_a_file_is_told_with_its_device_and_its_file_system(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    file.write_bytes(bytes(8192))
+    told = block_probe.answer({"files": [str(file)]})["files"][str(file)]
+    number = file.stat().st_dev
+    assert told["device"] == f"{number >> 8 & 0xFFF}:{number & 0xFF | number >> 12 & 0xFFF00}"
+    assert (told["size"], told["changed"]) == (8192, False)
+
+
+def test_a_file_that_there_is_not_is_told_with_the_reason() -> None:
+    told = block_probe.answer({"files": ["/nowhere/at/all"]})["files"]["/nowhere/at/all"]
+    assert (told["error"], told["kind"], told["extents"]) == ("No such file or directory", "", [])
+
+
+def test_an_image_that_nobody_can_read_is_told_with_the_reason() -> None:
+    told = block_probe.answer({"images": [["/nowhere/at/all", "qcow2"]]})
+    assert told["images"]["/nowhere/at/all"]["error"]
+    assert told["files"] == {}
+
+
+def test_of_bytes_that_cannot_be_read_nobody_can_tell_whether_they_are_the_same() -> None:
+    (told,) = block_probe.answer({"reads": [["/nowhere/at/all", "raw", 0, 512, "null", 0]]})["same"]
+    assert told not in ("yes", "no")
+
+
+def test_the_files_of_a_chain_are_those_that_have_a_path() -> None:
+    chain = [
+        {"filename": "/a", "format-specific": {"data": {"data-file": "/d"}}},
+        {"filename": "json:{}"},
+        {"filename": "/v", "format-specific": {"data": {"extents": [{"filename": "/v-flat"}]}}},
+    ]
+    assert block_probe._files_of({"chain": chain}) == ["/a", "/d", "/v", "/v-flat"]
+
+
+def test_it_runs_by_its_source_alone_as_a_host_runs_it() -> None:
+    program = [sys.executable, "-IS", "-c", inspect.getsource(block_probe)]
+    said = subprocess.run(program, input=b'{"files": ["/nowhere"]}', capture_output=True, check=True).stdout
+    assert list(json.loads(said)["files"]) == ["/nowhere"]

@@ -1,0 +1,201 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whose a block of a LUN is: every owner, and nobody only where all could be looked into."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    DATA,
+    HOLE,
+    NO_ADDRESS,
+    SHARED,
+    BlockExtent,
+    DiskBlocks,
+    FileSystem,
+    Host,
+    ScsiDevice,
+    Use,
+    VirtualDisk,
+    VirtualMachine,
+)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_owners import Question, in_words, owners
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.where import Where
+from tests.unit.module_utils._san.block_addresses.test_partitions import mbr
+from tests.unit.ports import NAME, OTHER, MemoryArray, MemoryHypervisor, lun
+
+MIB = 1 << 20
+STORE = FileSystem("fs", "/srv", "ext4", ["h1"], extents=[str(NAME)])
+IMAGE = VirtualDisk("vda", "vda", "image", size_bytes=64 * MIB, path="/srv/a", file_system="fs")
+PASSED = VirtualDisk("sda", "sda", "passthrough", size_bytes=64 * MIB, device=str(NAME), name=NAME)
+PARTS = (
+    BlockExtent(0, 4 * MIB, DATA, file="/srv/a", file_offset=MIB, device="/dev/sda", name=NAME, offset=8 * MIB, block_size=512),
+    BlockExtent(4 * MIB, 60 * MIB, HOLE),
+)
+FILE = BlockExtent(0, 8 * MIB, DATA, file="/srv/a", file_offset=0, device="/dev/sda", name=NAME, offset=7 * MIB, block_size=512)
+MAP = DiskBlocks(PARTS, [FILE], format="qcow2")
+
+
+def there(*disks: VirtualDisk, vms: tuple[str, ...] = ("app",), **told: Any) -> MemoryHypervisor:
+    machines = [VirtualMachine(f"id-{name}", name, host="h1", disks=disks) for name in vms]
+    device = ScsiDevice("h1", str(NAME), NAME, 1 << 30)
+    return MemoryHypervisor([Host("h1", "kvm1")], machines, file_systems=[STORE], seen=[device], **told)
+
+
+def of(hypervisor: MemoryHypervisor, *blocks: int, **where: str) -> list[dict[str, Any]]:
+    sources = [ArraySource("ontap.example.com", lambda: MemoryArray(lun(NAME)))]
+    return [*owners(hypervisor, sources, Question(Where(**(where or {"naa": str(NAME)})), blocks)).rows]
+
+
+def block(place: int) -> int:
+    return place // 512
+
+
+def test_a_block_of_an_image_is_that_of_its_disk_and_of_its_file() -> None:
+    (row,) = of(there(IMAGE, blocks={("app", "vda"): MAP}), block(9 * MIB))
+    told = {
+        name: row[name]
+        for name in ("vm_name", "disk", "status", "virtual_offset", "state", "file", "file_offset", "lba", "block_size", "svm")
+    }
+    assert told == {
+        "vm_name": "app",
+        "disk": "vda",
+        "status": "owned",
+        "virtual_offset": MIB,
+        "state": "data",
+        "file": "/srv/a",
+        "file_offset": 2 * MIB,
+        "lba": block(9 * MIB),
+        "block_size": 512,
+        "svm": "svm1",
+    }
+
+
+def test_a_block_of_a_lun_passed_through_is_the_same_block_of_its_disk() -> None:
+    (row,) = of(there(PASSED), 2048)
+    assert (row["vm_name"], row["virtual_offset"], row["file"], row["status"]) == ("app", MIB, "", "owned")
+
+
+def test_a_block_with_several_owners_is_told_once_for_each() -> None:
+    shared = DiskBlocks([replace(PARTS[0], state=SHARED)], [FILE])
+    found = of(there(IMAGE, vms=("app", "db"), blocks={("app", "vda"): shared, ("db", "vda"): shared}), block(8 * MIB))
+    assert [(row["vm_name"], row["state"]) for row in found] == [("app", "shared"), ("db", "shared")]
+
+
+def test_a_block_that_two_ranges_of_a_disk_have_is_told_for_both() -> None:
+    halves = DiskBlocks([replace(PARTS[0], length=256), replace(PARTS[0], start=MIB, length=256, offset=8 * MIB + 256)])
+    found = of(there(IMAGE, blocks={("app", "vda"): halves}), block(8 * MIB))
+    assert [row["virtual_offset"] for row in found] == [0, MIB]
+
+
+def test_a_block_of_the_file_that_is_none_of_the_disk_is_told_so() -> None:
+    (row,) = of(there(IMAGE, blocks={("app", "vda"): MAP}), block(7 * MIB))
+    assert (row["status"], row["vm_name"], row["virtual_offset"], row["file_offset"]) == ("in_image", "app", None, 0)
+    assert "in no block of the disk" in row["reason"]
+
+
+def test_a_block_that_no_image_has_is_nobodys_and_the_file_system_is_named() -> None:
+    (row,) = of(there(IMAGE, blocks={("app", "vda"): MAP}), block(100 * MIB))
+    assert (row["status"], row["vm_name"], row["virtual_offset"]) == ("nobody", "", None)
+    assert "the LUN holds /srv" in row["reason"]
+
+
+def test_the_blocks_at_the_edges_of_a_range_are_in_it_and_those_beside_it_are_not() -> None:
+    only = {("app", "vda"): DiskBlocks(PARTS)}
+    places = (8 * MIB - 512, 8 * MIB, 12 * MIB - 512, 12 * MIB)
+    found = of(there(IMAGE, blocks=only), *map(block, places))
+    assert [row["status"] for row in found] == ["nobody", "owned", "owned", "nobody"]
+
+
+@pytest.mark.parametrize(
+    ("told", "who"),
+    [
+        ({"blocks": {("app", "vda"): DiskBlocks([replace(PARTS[1], state=NO_ADDRESS, reason="compressed")])}}, "disk vda of VM app"),
+        ({"blocks": {("app", "vda"): MAP}, "uses": [Use("VM", "other", "id", "has a vhost target")]}, "VM other"),
+    ],
+)
+def test_nobody_is_not_told_while_something_could_not_be_looked_into(told: dict[str, Any], who: str) -> None:
+    (row,) = of(there(IMAGE, **told), block(100 * MIB))
+    assert row["status"] == "cannot_tell"
+    assert f"nobody can tell of {who}" in row["reason"]
+
+
+def test_a_disk_of_which_nobody_knows_where_it_lies_may_have_the_block() -> None:
+    lost = replace(IMAGE, key="vdb", label="vdb", file_system="elsewhere")
+    (row,) = of(there(IMAGE, lost, blocks={("app", "vda"): MAP, ("app", "vdb"): DiskBlocks([])}), block(100 * MIB))
+    assert (row["status"], "disk vdb of VM app" in row["reason"]) == ("cannot_tell", True)
+
+
+def test_disks_on_other_luns_are_not_asked_about() -> None:
+    elsewhere = replace(PASSED, name=OTHER, device=str(OTHER), key="sdb", label="sdb")
+    hypervisor = there(PASSED, elsewhere)
+    of(hypervisor, 0)
+    assert "disk_blocks of 1" in hypervisor.calls
+
+
+@pytest.mark.parametrize("where", [{"naa": NAME.ontap_serial}, {"lun_path": lun(NAME).path}, {"lun_path": f"svm1:{lun(NAME).path}"}])
+def test_a_lun_is_known_by_its_serial_number_and_by_its_path(where: dict[str, str]) -> None:
+    (row,) = of(there(PASSED), 0, **where)
+    assert row["naa"] == NAME.naa
+
+
+@pytest.mark.parametrize(
+    ("blocks", "where", "message"),
+    [
+        ((1 << 40,), {"naa": str(NAME)}, f"LUN {NAME} has no block {1 << 40}: it has"),
+        ((-1,), {"naa": str(NAME)}, "has no block -1"),
+        ((0,), {"naa": str(OTHER)}, "No host of this hypervisor sees"),
+        ((0,), {"lun_path": "/vol/none/l1"}, "There is no LUN path '/vol/none/l1'"),
+        ((0,), {"naa": ""}, "No LUN was named: give its naa or its lun_path"),
+    ],
+)
+def test_what_there_is_not_is_refused_in_a_sentence(blocks: tuple[int, ...], where: dict[str, str], message: str) -> None:
+    with pytest.raises(CrossvisorError, match=message):
+        of(there(PASSED), *blocks, **where)
+
+
+def test_where_nobody_tells_how_large_a_block_is_that_is_asked_for() -> None:
+    foreign = type(NAME)("6001405" + "a" * 25)
+    hypervisor = MemoryHypervisor([Host("h1", "kvm1")], [VirtualMachine("i", "app", host="h1", disks=[replace(PASSED, name=foreign)])])
+    with pytest.raises(CrossvisorError, match="give block_size"):
+        owners(hypervisor, [], Question(Where(naa=str(foreign)), [0]))
+    (row,) = owners(hypervisor, [], Question(Where(naa=str(foreign)), [1], 4096)).rows
+    assert row["virtual_offset"] == 4096
+
+
+def test_the_partition_of_the_guest_is_told_where_its_table_can_be_read() -> None:
+    hypervisor = there(PASSED, written={("app", "sda"): mbr((0x83, 2048, 4096))})
+    inside, outside = of(hypervisor, 3000, 100)
+    assert (inside["partition"], inside["partition_start"], inside["partition_offset"]) == (1, MIB, 952 * 512)
+    assert (outside["partition"], "outside of all partitions" in outside["reason"]) == (None, True)
+    assert hypervisor.calls.count("read_disk") == 1
+
+
+def test_where_it_cannot_be_read_the_row_says_so() -> None:
+    (row,) = of(there(PASSED), 3000)
+    assert (row["partition"], row["reason"]) == (None, "what partitions the guest has cannot be read from here")
+
+
+def test_a_warning_of_a_map_is_one_of_the_answer() -> None:
+    told = {("app", "vda"): replace(MAP, warnings=["VM app runs."])}
+    sources = [ArraySource("ontap.example.com", lambda: MemoryArray(lun(NAME)))]
+    assert owners(there(IMAGE, blocks=told), sources, Question(Where(naa=str(NAME)), [0])).warnings == ["VM app runs."]
+
+
+def test_a_row_is_a_sentence_for_people() -> None:
+    told = there(IMAGE, blocks={("app", "vda"): MAP}, written={("app", "vda"): mbr((0x83, 1024, 8192))})
+    block_of = f"of LUN {NAME} (svm1:{lun(NAME).path})"
+    owned, in_image, nobodys = (in_words(row) for row in of(told, block(9 * MIB), block(7 * MIB), block(100 * MIB)))
+    assert owned == (
+        f"Block 18432 {block_of} is byte 1048576 of disk vda of VM app (data), partition 1 at byte 524288, in /srv/a at byte 2097152."
+    )
+    assert in_image.startswith(f"Block 14336 {block_of} belongs to disk vda of VM app, in /srv/a at byte 0: in the image's file, but")
+    assert nobodys.startswith(f"Block 204800 {block_of} is nobody's: in the image of no VM; the LUN holds /srv")

@@ -1,0 +1,42 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A process of its own goes on whatever becomes of whoever began it, and inherits nothing that is open."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san import apart
+
+
+def test_it_does_not_end_with_the_session_of_whoever_began_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "cgroup.procs"
+    monkeypatch.setattr(apart, "_ROOT_GROUPS", (tmp_path / "none" / "cgroup.procs", root))
+    os.waitpid(apart.begin(lambda: (tmp_path / "session").write_text(str(os.getsid(0)))), 0)
+    assert root.read_text() == "0"
+    assert (tmp_path / "session").read_text() != str(os.getsid(0))
+
+
+def test_it_goes_on_when_nobody_waits(tmp_path: Path) -> None:
+    os.waitpid(apart.begin((tmp_path / "done").touch), 0)
+    assert (tmp_path / "done").exists()
+
+
+def test_it_inherits_no_connection(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+
+    def look() -> None:
+        try:
+            os.write(writing, b"x")
+        except OSError:
+            (tmp_path / "closed").touch()
+
+    os.waitpid(apart.begin(look), 0)
+    os.close(reading)
+    os.close(writing)
+    assert (tmp_path / "closed").exists()
