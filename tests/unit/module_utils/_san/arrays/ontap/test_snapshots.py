@@ -360,6 +360,6 @@ def test_a_snapshot_that_was_renamed_meanwhile_is_found_under_either_name(bench:
     assert bench.backend().plan_snapshot(snapshot_wish(name="s2")).snapshots() == []
 
 
-def test_what_is_as_wished_is_nobody_s_to_change(bench: BenchInPlace) -> None:
-    taken_by_hand(bench, "vol_prod", expiry_time=LATER, snapmirror_label="daily")
-    assert not take(bench, expires=LATER, label="daily")[0].changed
+def test_what_is_as_wished_is_nobody_s_to_change(by_rest: BenchInPlace) -> None:
+    taken_by_hand(by_rest, "vol_prod", expiry_time=LATER, snapmirror_label="daily")
+    assert not take(by_rest, expires=LATER, label="daily")[0].changed
