@@ -46,6 +46,13 @@ options:
       - Bytes of a logical block, where neither the host nor the array tells; LUNs on ONTAP have 512.
       - Linux' own messages count in sectors of 512 bytes, whatever the LUN has.
     type: int
+  files:
+    description:
+      - Ask too which file of the guest has the block, on ext2, ext3, ext4 and XFS in a partition or on the whole disk.
+      - A KVM host reads that from the disk, read-only and without the guest, by C(qemu-storage-daemon) with FUSE and C(debugfs) or
+        C(xfs_db), which read much of the file system's metadata. What a guest that runs has not written yet is not seen.
+    type: bool
+    default: false
 author:
   - The crossvisor.san authors (@crossvisor)
 extends_documentation_fragment:
@@ -175,6 +182,19 @@ owners:
       description: Where the block begins in that partition, in bytes, or null.
       returned: success
       type: int
+    guest_file_system:
+      description: V(ext4), also for ext2 and ext3, or V(xfs); empty where O(files) does not ask or nobody can tell.
+      returned: success
+      type: str
+    guest_block:
+      description: Number of the block in that file system, or null.
+      returned: success
+      type: int
+    guest_files:
+      description: Paths, from the root of that file system, of the file that has the block; RV(owners[].reason) says why there is none.
+      returned: success
+      type: list
+      elements: str
     observed:
       description: When it was read, ISO 8601 in UTC.
       returned: success
@@ -202,13 +222,14 @@ def main() -> None:
             "lun_path": {"type": "str", "default": ""},
             "lbas": {"type": "list", "elements": "int", "required": True},
             "block_size": {"type": "int"},
+            "files": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
 
     def read() -> dict[str, Any]:
         asked = module.params
-        question = Question(Where(naa=asked["naa"], lun_path=asked["lun_path"]), asked["lbas"], asked["block_size"] or 0)
+        question = Question(Where(naa=asked["naa"], lun_path=asked["lun_path"]), asked["lbas"], asked["block_size"] or 0, asked["files"])
         with closing(hypervisors.open_hypervisor(module)) as hypervisor:
             found = owners(hypervisor, arrays.array_sources(module), question)
         return {"owners": found.rows, "lines": [in_words(row) for row in found.rows], "warnings": found.warnings}

@@ -79,6 +79,7 @@ options:
     description:
       - Until when the snapshot cannot be deleted, by anybody - date, time and zone such as V(2027-01-31T18:00:00+00:00), or a time from now
         such as V(12h), V(7d) or V(4w), which is for a snapshot that has none yet.
+      - Refused where the array is asked over ZAPI, which has no call for it.
     type: str
   snapmirror_label:
     description:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ import pytest
 from tests.lab import world
 from tests.lab.ontap.releases import OLDEST, written
 from tests.live.commands import Commands, Run
-from tests.live.lab import HYPERVISOR, Lab
+from tests.live.lab import HYPERVISOR, Lab, WindowsLab
 from tests.live.modules import ModuleRunner
+from tests.live.platforms import HYPERV_HOST
 from tests.live.test_playbooks import commands
 
 SPARE, SHARED = ({"naa": world.naa_at(path)} for path in ("/vol/vol_dev/spare", "/vol/vol_prod/shared_rdm"))
@@ -103,3 +105,20 @@ def test_a_lun_that_its_vm_uses_is_restored_only_on_the_users_word(lab: Lab, ans
     done(play(ansible, "snapshot", **NAMES))
     assert "is used by VM app01" in " ".join(play(ansible, "restore_snapshot", vm="app01", **NAMES).output.split())
     assert "crossvisor_before_s1_" in done(play(ansible, "restore_snapshot", vm="app01", unused=True, **NAMES))
+
+
+def test_a_windows_guest_writes_what_it_has_and_the_result_says_that_nobody_held_it_still(windows: WindowsLab, tmp_path: Path) -> None:
+    ansible, guest = commands(tmp_path, windows), windows.host("win01")
+    disk = {**HYPERV_HOST.disk, "target": HYPERV_HOST.server, "vm": "win01", "lun": "win01_data", "guest": guest}
+    taken = {name: disk[name] for name in ("svm", "volume", "lun", "target", "vm", "guest")}
+    done(play(ansible, "provision_disk", **disk, size="1GiB", mount_point="E:"))
+    refused = play(ansible, "snapshot", **taken, snapshot="s1", quiesce="required")
+    told = " ".join(refused.output.split())
+    assert refused.code != 0
+    assert "VM win01 cannot be held still by Hyper-V" in told
+    assert "Windows has written what it had, and nothing holds it still around a snapshot of the array" in told
+    assert "consistent by flushed (" in done(play(ansible, "snapshot", **taken, snapshot="s1"))
+    again = play(ansible, "snapshot", **taken, snapshot="s1")
+    assert "consistent by flushed" in done(again)
+    assert "changed=0" in again.output
+    assert guest["password"] not in refused.output + again.output

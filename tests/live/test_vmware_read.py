@@ -12,12 +12,16 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection, connection
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import ARRAY, Connection, connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import AuthenticationFailed, ConnectionFailed, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import properties
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.backend import VMware
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import IMAGE, PASSTHROUGH, Host, Portal, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.mapper import storage_map
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.where import EVERYWHERE, Where
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.https import HttpsSession
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_probe import is_vsphere
@@ -180,6 +184,20 @@ def test_pages_together_are_the_same_as_one_page(lab: Lab) -> None:
     assert sorted(record.moid for record in session.retrieve(properties.INVENTORY, page_size=5)) == sorted(whole)
     assert asked(lab).count("ContinueRetrievePropertiesEx") == -(-len(whole) // 5) - 1
     session.close()
+
+
+def test_the_map_of_one_lun_is_that_part_of_the_whole_map(vmware: VMware, lab: Lab) -> None:
+    source = ArraySource("lab", lambda: OntapRest(connection(ARRAY, lab.array, {})))
+
+    def rows(where: Where = EVERYWHERE) -> list[dict[str, Any]]:
+        found = [{**row, "observed": ""} for row in storage_map(vmware, [source], where=where).mappings]
+        return sorted(found, key=lambda row: (row["vm_id"], row["disk"], row["path"], row["naa"]))
+
+    whole = rows()
+    mapped = {row["naa"] for row in whole if row["naa"]}
+    assert {row["kind"] for row in whole if row["naa"]} == {IMAGE, PASSTHROUGH}
+    for name in sorted(mapped):
+        assert rows(Where(naa=name)) == [row for row in whole if row["naa"] == name]
 
 
 def test_an_attachment_is_read_back(vmware: VMware, lab: Lab) -> None:

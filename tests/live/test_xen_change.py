@@ -45,11 +45,12 @@ def test_a_running_guest_gets_the_lun_and_gives_it_back_and_nothing_is_left(way:
     assert _pool(way) == before
 
 
-def test_a_target_that_the_pool_does_not_know_is_taken_by_the_arrays_word_and_goes_with_its_last_lun(over_iscsi: XenWay) -> None:
+@pytest.mark.parametrize("kind", ["ontap", "ontap_zapi"])
+def test_a_target_that_the_pool_does_not_know_is_taken_by_the_arrays_word_and_goes_with_its_last_lun(over_iscsi: XenWay, kind: str) -> None:
     before = _pool(over_iscsi)
     far = {"svm": "svm_dr", "volume": "vol_dr", "name": "far", "size": "1GiB"}
     naa = over_iscsi.modules.succeed("lun_provision", over_iscsi.provision(**far))["naa"]
-    assert over_iscsi.attach("xenapp01", naa, array=over_iscsi.xen.array)["disk"]["mode"] == "physical"
+    assert over_iscsi.attach("xenapp01", naa, array={**over_iscsi.xen.array, "type": kind})["disk"]["mode"] == "physical"
     assert any(name.startswith("LUNs of iqn.") for name in _pool(over_iscsi)["srs"])
     over_iscsi.detach("xenapp01", naa, release=True)
     over_iscsi.modules.succeed("lun_provision", {**over_iscsi.withdraw(), "naa": naa, "delete": True})
@@ -91,6 +92,15 @@ def test_a_guest_that_holds_the_disk_keeps_it(over_iscsi: XenWay) -> None:
     over_iscsi.xen.guest("xenapp01", "holds")
     before = over_iscsi.state()
     assert "the guest does not let go of the disk" in over_iscsi.refuse("xenapp01", state="absent")
+    assert _vms(over_iscsi.state()) == _vms(before)
+
+
+def test_a_scan_that_does_not_end_is_one_sentence_and_leaves_nothing(over_iscsi: XenWay) -> None:
+    over_iscsi.map_spare()
+    before = over_iscsi.state()
+    over_iscsi.xen.fail(XEN, {"delay": 2}, match="^SR.scan ")
+    said = over_iscsi.refuse("xenapp01", hypervisor={**over_iscsi.xen.hypervisor, "timeout": 1}, timeout=0.5)
+    assert "The scan of SR luns did not end within 1 s: look for a dead path or target" in said
     assert _vms(over_iscsi.state()) == _vms(before)
 
 

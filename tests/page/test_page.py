@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.bad_maps import BAD, Bad
 from tests.lun_spellings import LUN, SPELLINGS_OF_A_LUN
 from tests.page.conftest import ROWS, SCREEN, OpenFile, OpenMap
 from tests.rendering import Render
@@ -24,6 +25,7 @@ PHONE = (390, 844)
 MOST_LINES = 100
 MOST_NODES = 6 * 24
 OTHER = naa_of("JWBC-5ZOR7r-")
+TEXTS = "all => all.map(one => one.textContent)"
 UNTIL_DRAWN = "() => new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
 """Rows are drawn in the frame after the one in which a key has scrolled; nobody presses a key more often."""
 
@@ -469,6 +471,16 @@ class TestPicture:
 
 
 class TestBadInput:
+    @pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
+    def test_an_estate_in_which_something_is_wrong_is_shown_with_all_its_rows(self, open_map: OpenMap, bad: Bad) -> None:
+        page = open_map(bad.document)
+        page.get_by_role("radio", name="nothing").check()
+        texts = [page.locator(f"tbody [data-column={column}]").evaluate_all(TEXTS) for column in ("vm", "status")]
+        assert sorted(pair for pair in zip(*texts, strict=True) if pair[0] != "(no VM)") == sorted(bad.rows)
+        for told in bad.document["endpoints"]:
+            expect(page.locator("#endpointlist")).to_contain_text(told["name"])
+            expect(page.locator("#endpointlist")).to_contain_text(told["reason"])
+
     @pytest.mark.parametrize("name", NASTY_NAMES)
     def test_a_name_is_text_wherever_it_stands(self, open_map: OpenMap, name: str) -> None:
         fields = ("vm_name", "disk", "cluster", "host", "lun_path", "volume", "svm", "array", "device", "reason", "endpoint")

@@ -155,6 +155,10 @@ class Port:
         """Not simulated: nothing that changes a LUN asks."""
         raise NotImplementedError
 
+    def guest_block(self, vm: VirtualMachine, disk: VirtualDisk, partition: tuple[int, int], offset: int) -> Any:
+        """Not simulated: nothing that changes a LUN asks."""
+        raise NotImplementedError
+
     def close(self) -> None:
         """Log out; nobody waits for it."""
 

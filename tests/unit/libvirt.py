@@ -135,14 +135,20 @@ class Domain:
 
     def metadata(self, _kind: int, uri: str, flags: int) -> str:
         assert flags == LIVE
+        self._require_running()
         if uri not in self.notes:
             raise LibvirtError("metadata not found: Requested metadata element is not present", 80)
         return self.notes[uri]
 
     def setMetadata(self, _kind: int, xml: str | None, key: str, uri: str, flags: int) -> int:  # noqa: N802
         assert (flags, bool(key)) == (LIVE, True)
+        self._require_running()
         self.notes = {**self.notes, uri: xml} if xml else {known: text for known, text in self.notes.items() if known != uri}
         return 0
+
+    def _require_running(self) -> None:
+        if not self.live:
+            raise LibvirtError("Requested operation is not valid: domain is not running", 55)
 
     def _ask_agent(self, command: str) -> None:
         if self.agent_seconds < 0:

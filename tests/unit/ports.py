@@ -35,6 +35,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     Controller,
     DiskBlocks,
     FileSystem,
+    GuestBlock,
     Host,
     Inventory,
     Lun,
@@ -76,6 +77,9 @@ class Act(Step):
         self.back()
 
 
+NOTHING_KNOWN = GuestBlock(reason="nobody knows what guests have")
+
+
 @dataclass
 class MemoryHypervisor:
     """Hosts see what was presented to them only after a rescan."""
@@ -110,6 +114,7 @@ class MemoryHypervisor:
     """Names of a VM and its disk → where that lies; a LUN passed through is itself."""
     written: dict[tuple[str, str], bytes] = field(default_factory=dict)
     """Names of a VM and its disk → what the guest has written there."""
+    guest: GuestBlock = NOTHING_KNOWN
     blockless: str = "nobody knows where images lie"
     same: str = "yes"
     """What is told of each range that is compared."""
@@ -203,6 +208,10 @@ class MemoryHypervisor:
     def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
         self.calls.append("read_disk")
         return self.written.get((vm.name, disk.label), b"")[offset : offset + length]
+
+    def guest_block(self, vm: VirtualMachine, disk: VirtualDisk, partition: tuple[int, int], offset: int) -> GuestBlock:
+        self.calls.append(f"guest_block {partition} {offset}")
+        return self.guest
 
     def close(self) -> None:
         self.calls.append("close")

@@ -54,7 +54,6 @@ class Pool:
         self.volumes: dict[str, dict[str, Any]] = {}
         """UUID of a repository → the volume on it, while the pool has forgotten it."""
         self.supported = ["ext", "iscsi", "lvmohba", "lvmoiscsi", "nfs"]
-        self.guest_keeps_disks = False
         self._numbers = itertools.count(1)
         self.db: dict[str, dict[str, dict[str, Any]]] = {
             kind: {} for kind in ("pool", "host", "host_metrics", "VM", "VBD", "VDI", "SR", "PBD")
@@ -347,8 +346,6 @@ class Pool:
         vbd["currently_attached"] = True
 
     def _VBD_unplug(self, ref: str) -> None:  # noqa: N802
-        if self.guest_keeps_disks:
-            raise failure("DEVICE_DETACH_REJECTED", "VBD", ref, "")
         self.db["VBD"][ref]["currently_attached"] = False
 
     def _VBD_destroy(self, ref: str) -> None:  # noqa: N802

@@ -538,6 +538,19 @@ class DiskBlocks:
     format: str = "raw"
 
 
+@dataclass(frozen=True)
+class GuestBlock:
+    """What a guest has in a block of one of its file systems, by its disk alone."""
+
+    file_system: str = ""
+    block: int | None = None
+    """Its number in that file system."""
+    files: Sequence[str] = ()
+    """Paths from the root of that file system."""
+    reason: str = ""
+    """Why no file is told."""
+
+
 class StorageMapping(TypedDict):
     """One row of the storage map: a virtual disk on one LUN, exported volume or local device.
 

@@ -264,3 +264,23 @@ def test_two_readings_prove_an_address_and_disprove_another(tmp_path: Path) -> N
             for wrong in (0, BLOCK)
         ]
         assert block_probe.answer({"reads": reads})["same"] == ["yes", "no"] * len(blocks)
+
+
+@pytest.mark.parametrize(("kind", "options"), [("ext4", ("-b", "1024")), ("ext4", ("-b", "4096")), ("xfs", ())])
+@pytest.mark.parametrize("format_", ["raw", "qcow2"])
+def test_the_guests_file_is_named_by_its_image_alone(kind: str, options: tuple[str, ...], format_: str, tmp_path: Path) -> None:
+    image, begin = tmp_path / "disk", 1 << 20
+    with lun(tmp_path, kind, 400 << 20, options) as guest:
+        file = guest.mounted / "dir" / "a file"
+        file.parent.mkdir()
+        file.write_bytes(b"x" * 300_000)
+        os.sync()
+        (first, *_rest), _realtime = block_probe._extents(str(file))
+    said("qemu-img", "convert", "-f", "raw", "-O", format_, guest.backing, image)
+    size = (400 << 20) - begin
+    places = [[str(image), format_, begin, size, at] for at in (first[1], first[1] + 4096, 0)]
+    named, beside, nobodys = block_probe.answer({"owners": places})["owners"]
+    assert (named["file_system"], named["files"], named["reason"]) == (kind, ["/dir/a file"], "")
+    assert beside["files"] == ["/dir/a file"]
+    assert (nobodys["files"], nobodys["reason"]) == ([], "no file has it: the file system's own data, or free space")
+    assert "no file system there" in block_probe.answer({"owners": [[str(image), format_, 0, begin, 0]]})["owners"][0]["reason"]

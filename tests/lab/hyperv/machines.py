@@ -13,6 +13,8 @@ from typing import Any
 FC, ISCSI, SAS, SATA = 6, 9, 10, 11
 ABSENT, DISABLED, STOPPED, RUNNING = "absent", "disabled", "stopped", "running"
 """The cluster service: not installed; installed, but no node of a cluster; of a node, stopped and running."""
+COLLISION = 4
+"""OfflineReason: another disk that is online has the same signature, or GUID of disk or partition."""
 POLICY = 1
 """OfflineReason: the SAN policy OfflineShared, the default of Windows Server's Datacenter edition."""
 

@@ -69,6 +69,13 @@ class Medium:
         self.signature = uuid.uuid4().int % 2**32 if style == MBR else 0
         self.partitions = [Partition(1, FIRST_OFFSET, RESERVED_BYTES, RESERVED_TYPE)] if style == GPT and size > 2 * RESERVED_BYTES else []
 
+    def sign_anew(self) -> None:
+        """Give the disk, its partitions and its volumes identities that no other has."""
+        self.guid = new_guid() if self.guid else ""
+        self.signature = uuid.uuid4().int % 2**32 if self.signature else 0
+        for partition in self.partitions:
+            partition.guid, partition.volume_guid = new_guid(), new_guid()
+
     def clear(self) -> None:
         """Make it raw."""
         self.style, self.guid, self.signature, self.partitions = RAW, "", 0, []

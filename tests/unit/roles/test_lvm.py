@@ -208,6 +208,7 @@ def test_a_disk_that_goes_takes_only_a_volume_of_this_role_along(
     mount = {"kind": "mount", "device": volume["name"], "name": "/srv/data"}
     partition = {"device": OURS, "name": name, "signatures": signatures, "uuid": ""}
     known: dict[str, Any] = {
+        "guest_disk_lvm_let_go": VARIABLES["guest_disk_lvm_let_go"],
         "guest_disk_linux_partition_name": VARIABLES["guest_disk_linux_partition_name"],
         "guest_disk_is_single": single,
         "guest_disk_seen": {"disk": {"partitions": [partition]}, "used_by": [volume, mount]},

@@ -624,6 +624,87 @@ class TestAVmThatMayHaveTheOriginal:
             assert evaluate(given, connect_snapshot_has={"failed": True, "msg": told}) is fails
 
 
+class TestADiskFromASnapshotInAWindowsGuest:
+    def test_is_never_taken_for_an_empty_one(self) -> None:
+        given = task(CONNECT / "main.yml", "Bring it online in the Windows guest")["crossvisor.san.guest_windows_volume"]
+        assert not {"blank", "force", "label", "allocation_unit"} & set(given)
+
+    @pytest.mark.parametrize(
+        ("guest", "read_only", "fits"),
+        [({}, True, True), (HOST, True, True), (WINDOWS, False, True), (WINDOWS, True, False)],
+    )
+    def test_is_refused_where_it_would_have_to_be_read_alone(
+        self, evaluate: Evaluate, guest: dict[str, str], read_only: bool, fits: bool
+    ) -> None:
+        one = task(CONNECT / "main.yml", "Stop if what is asked cannot be")["loop"][0]
+        assert evaluate(expression(one["fits"]), connect_snapshot_guest=guest, connect_snapshot_read_only=read_only) is fits
+
+    @pytest.mark.parametrize(("guest", "way"), [({}, ""), (HOST, "Give it new identities"), (WINDOWS, "Bring it online")])
+    def test_is_brought_into_use_in_the_way_of_its_system(self, evaluate: Evaluate, guest: dict[str, str], way: str) -> None:
+        known = {"connect_snapshot_guest": guest, "provision_result": {"disk": {"label": "sda"}}}
+        ways = [
+            name for name in ("Give it new identities", "Bring it online") if evaluate(task(CONNECT / "main.yml", name)["when"], **known)
+        ]
+        assert ways == ([way] if way else [])
+
+
+class TestAVolumeGroupThatIsTakenAway:
+    FILE = TOP / "roles" / "disconnect_snapshot" / "tasks" / "linux_lvm.yml"
+
+    def known(self, evaluate: Evaluate, *processes: dict[str, Any]) -> dict[str, Any]:
+        block = task(self.FILE, "Let go of the volume group")
+        rows = [{"vg_name": f"data_{NAA[-12:]}"}]
+        known = {
+            "disconnect_snapshot_naa": NAA,
+            "disconnect_snapshot_guest": {"host": "app01"},
+            "disconnect_snapshot_vgs": {"stdout": json.dumps({"report": [{"vg": rows}]})},
+            "disconnect_snapshot_seen": {
+                "disk": {"partitions": [], "content": {"signatures": ["LVM2_member"]}},
+                "used_by": [{"kind": "mount", "name": "/mnt", "processes": processes}],
+            },
+        }
+        return known_to(evaluate, block, known)
+
+    @pytest.mark.parametrize(
+        ("disk", "looked_at"),
+        [
+            ({"partitions": [{"signatures": ["LVM2_member"]}], "content": {"signatures": []}}, True),
+            ({"partitions": [], "content": {"signatures": ["LVM2_member"]}}, True),
+            ({"partitions": [{"signatures": ["xfs"]}, {}], "content": None}, False),
+            (None, False),
+        ],
+    )
+    def test_is_looked_for_also_where_a_killed_run_has_let_go_of_it(
+        self, evaluate: Evaluate, disk: dict[str, Any] | None, looked_at: bool
+    ) -> None:
+        block = task(self.FILE, "Let go of the volume group")
+        known: dict[str, Any] = {"disconnect_snapshot_seen": {"disk": disk, "used_by": []}}
+        for name in ("disconnect_snapshot_disk", "disconnect_snapshot_signatures"):
+            known[name] = evaluate(expression(block["vars"][name]), **known)
+        assert evaluate(block["when"], **known) is looked_at
+
+    @pytest.mark.parametrize(("let_go", "looks"), [(False, True), (True, False)])
+    def test_may_have_several_volumes_once_it_was_let_go_of(self, evaluate: Evaluate, let_go: bool, looks: bool) -> None:
+        one = task(TOP / "roles" / "guest_disk" / "tasks" / "linux_absent.yml", "See that the volume group is the disk")
+        assert evaluate(one["when"], guest_disk_lvm_members=["/dev/sdb"], guest_disk_lvm_let_go=let_go) is looks
+
+    def test_is_known_by_the_name_of_the_lun(self, evaluate: Evaluate, render: Render) -> None:
+        known = self.known(evaluate)
+        assert known["disconnect_snapshot_groups"] == [f"data_{NAA[-12:]}"]
+        argv = task(self.FILE, "Read which volume groups")["ansible.builtin.command"]["argv"]
+        assert render(argv[-1], **known) == f"vg_name=~_{NAA[-12:]}$"
+
+    @pytest.mark.parametrize(
+        ("processes", "told"), [([], ""), ([{"pid": 7, "command": "postgres"}], "postgres with process id 7; stop that")]
+    )
+    def test_stays_while_somebody_works_in_it(self, evaluate: Evaluate, render: Render, processes: list[dict[str, Any]], told: str) -> None:
+        said = refusal(evaluate, render, task(self.FILE, "Stop if somebody works"), **self.known(evaluate, *processes))
+        assert told in said
+        assert bool(said) == bool(told)
+        order = positions(self.FILE, "Stop if somebody works", "Unmount what", "Let go of it")
+        assert order == sorted(order)
+
+
 class TestAVolumeGroupOfASnapshot:
     SUFFIX = f"_{NAA[-12:]}"
 

@@ -73,12 +73,18 @@ class Descent:
                 span.reason,
                 part.below,
                 place,
-                f"/dev/{disk['name']}",
+                self._device(span.below),
                 block_stack.name_of(disk),
                 span.offset,
                 disk["block_size"],
                 span.below,
             )
+
+    def _device(self, number: str) -> str:
+        """A disk by the name under which its host uses it: that of the multipath device, if it is a path of one."""
+        over = (one for one in self._devices.values() if number in one["slaves"] and block_stack.is_map_of_paths(one))
+        found = next(over, None)
+        return f"/dev/mapper/{found['map']['name']}" if found else f"/dev/{self._devices[number]['name']}"
 
     def _down(self, span: Span, deep: int) -> Iterator[Span]:
         """The disks that a span lies on."""

@@ -19,6 +19,8 @@ _PROTECTIVE = 0xEE
 _EXTENDED = frozenset({0x05, 0x0F, 0x85})
 _MOST_ENTRIES, _MOST_LOGICAL = 256, 60
 
+NO_TABLE = "the disk has no partition table"
+
 Read = Callable[[int, int], bytes]
 """Offset and length in bytes → the bytes; none where nobody can read."""
 
@@ -38,7 +40,7 @@ def partition_at(read: Read, at: int, size: int) -> tuple[Partition | None, str]
     if not head:
         return None, "what partitions the guest has cannot be read from here"
     if head[510:512] != b"\x55\xaa":
-        return None, "the disk has no partition table"
+        return None, NO_TABLE
     found = _gpt(read, head) if head[_TABLE + 4] == _PROTECTIVE else list(_mbr(read, head))
     if found is None:
         return None, "the disk has a GPT that cannot be read"

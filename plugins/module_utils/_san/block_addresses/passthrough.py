@@ -16,6 +16,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     VirtualDisk,
 )
 
+NO_FILES = "the guest's file systems can be read from KVM hosts alone"
 NOTHING_TO_COMPARE = "there is nothing to compare: the disk is the LUN itself"
 
 

@@ -20,6 +20,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     Attachment,
     BlockExtent,
     DiskBlocks,
+    GuestBlock,
     Host,
     Inventory,
     ScsiDevice,
@@ -233,6 +234,9 @@ class Hypervisor(Protocol):
 
     def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
         """What the guest has written on a few sectors of its disk, such as its partition table; nothing where nobody can read that."""
+
+    def guest_block(self, vm: VirtualMachine, disk: VirtualDisk, partition: tuple[int, int], offset: int) -> GuestBlock:
+        """What the guest has at an offset within a partition (its beginning and length in bytes), by its disk alone, read-only."""
 
     def close(self) -> None:
         """Log out. Never raises."""

@@ -25,6 +25,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     Attachment,
     BlockExtent,
     DiskBlocks,
+    GuestBlock,
     Host,
     Inventory,
     ScsiDevice,
@@ -194,6 +195,9 @@ class Several:
 
     def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
         return self._homes[vm.id][0].hypervisor.read_disk(vm, disk, offset, length)
+
+    def guest_block(self, vm: VirtualMachine, disk: VirtualDisk, partition: tuple[int, int], offset: int) -> GuestBlock:
+        return self._homes[vm.id][0].hypervisor.guest_block(vm, disk, partition, offset)
 
     def close(self) -> None:
         for hypervisor in self._opened.values():

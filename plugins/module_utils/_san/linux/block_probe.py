@@ -12,16 +12,20 @@ Numbers are those of Linux' include/uapi: fiemap.h, fs.h (`FS_IOC_FIEMAP`, `FS_I
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
 import mmap
 import os
+import shutil
 import stat
 import struct
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +39,15 @@ _REALTIME = 1
 _LOOP_STATUS = 0x4C05
 _CLASS = "/sys/class/block"
 _ALIGNED = 4096
+_EXPORT_SECONDS = 20.0
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
-    """What is known of `images` (path and format each) and `files`, whether `reads` (image, device) hold the same bytes, and `sectors`."""
-    facts: dict[str, Any] = {"images": {}, "files": {}, "devices": {}, "same": [], "sectors": []}
+    """What is known of `images` (path and format each) and `files`, whether `reads` (image, device) hold the same bytes, and `sectors`.
+
+    `owners` are the files of the guest that have a byte of a partition, by the image alone.
+    """
+    facts: dict[str, Any] = {"images": {}, "files": {}, "devices": {}, "same": [], "sectors": [], "owners": []}
     for path, kind in question.get("images", []):
         facts["images"][path] = _image(path, kind)
     files = [*question.get("files", []), *(name for image in facts["images"].values() for name in _files_of(image))]
@@ -49,6 +57,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
         told["changed"] = _stamp(told["path"]) != told["stamp"]
     facts["same"] = [_same(*read) for read in question.get("reads", [])]
     facts["sectors"] = [_sectors(*place) for place in question.get("sectors", [])]
+    facts["owners"] = [_owner(*place) for place in question.get("owners", [])]
     return facts
 
 
@@ -64,7 +73,10 @@ def _image(path: str, kind: str) -> dict[str, Any]:
 
 
 def _said(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    except FileNotFoundError as error:
+        raise OSError(f"{command[0]} is not installed on the host") from error
     if done.returncode:
         raise OSError(done.stderr.decode("utf-8", "replace").strip() or f"{command[0]} ended with {done.returncode}")
     return done.stdout.decode("utf-8", "replace")
@@ -252,6 +264,79 @@ def _of_image(path: str, kind: str, start: int, length: int) -> bytes:
             *(f"count={(start + length) // step}", f"if={path}", f"of={out}"),
         )
         return _bytes(out)
+
+
+def _owner(path: str, kind: str, begin: int, length: int, at: int) -> dict[str, Any]:
+    """The guest's file system in a range of an image, its block at a place there, and the paths of what has that, or why there are none."""
+    told: dict[str, Any] = {"file_system": "", "block": None, "files": [], "reason": ""}
+    try:
+        with tempfile.TemporaryDirectory() as place, _exported(path, kind, begin, length, f"{place}/partition") as partition:
+            head = _head(partition)
+            if head[1080:1082] == b"\x53\xef":
+                size = 1024 << struct.unpack_from("<I", head, 1048)[0]
+                told.update(file_system="ext4", block=at // size)
+                told["files"], told["reason"] = _in_ext(partition, at // size)
+            elif head[:4] == b"XFSB":
+                told["file_system"] = "xfs"
+                told["block"], told["files"], told["reason"] = _in_xfs(partition, at)
+            else:
+                told["reason"] = "there is no file system there whose files can be told (ext2, ext3, ext4 and XFS can)"
+    except OSError as error:
+        told["reason"] = f"the guest's file system cannot be read: {' '.join((error.strerror or str(error)).split())}"
+    return told
+
+
+@contextlib.contextmanager
+def _exported(path: str, kind: str, begin: int, length: int, to: str) -> Iterator[str]:
+    """A range of an image as a file that nobody can write to, by QEMU's storage daemon."""
+    if not shutil.which("qemu-storage-daemon"):
+        raise OSError("qemu-storage-daemon is not installed on the host")
+    Path(to).touch()
+    driver = "host_device" if stat.S_ISBLK(Path(path).stat().st_mode) else "file"
+    image: dict[str, Any] = {"driver": kind, "file": {"driver": driver, "filename": path}}
+    node = {"driver": "raw", "node-name": "part", "offset": begin, "size": length, "read-only": True, "force-share": True, "file": image}
+    command = ["qemu-storage-daemon", "--blockdev", json.dumps(node), "--export"]
+    command.append(f"type=fuse,id=part,node-name=part,mountpoint={to.replace(',', ',,')},writable=off")
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as daemon:
+        try:
+            until = time.monotonic() + _EXPORT_SECONDS
+            while not Path(to).stat().st_size:
+                if daemon.poll() is not None or time.monotonic() > until:
+                    daemon.kill()
+                    raise OSError((daemon.stderr.read() if daemon.stderr else b"").decode("utf-8", "replace").strip())
+                time.sleep(0.05)
+            yield to
+        finally:
+            daemon.terminate()
+
+
+def _head(path: str) -> bytes:
+    with Path(path).open("rb") as opened:
+        return opened.read(4096)
+
+
+def _in_ext(partition: str, block: int) -> tuple[list[str], str]:
+    """Paths by e2fsprogs' debugfs, which opens nothing for writing unless it is told to."""
+    inode = _last_words(_said("debugfs", "-R", f"icheck {block}", partition))[-1:]
+    if not inode or not inode[0].isdecimal():
+        return [], "no file has it: the file system's own data, or free space"
+    lines = _said("debugfs", "-R", f"ncheck {inode[0]}", partition).splitlines()
+    paths = [line.split("\t", 1)[1].replace("//", "/", 1) for line in lines if line.startswith(f"{inode[0]}\t")]
+    return paths, "" if paths else f"inode {inode[0]} has it, which has no name: the journal, or a file that was deleted"
+
+
+def _in_xfs(partition: str, at: int) -> tuple[int, list[str], str]:
+    """Paths by xfsprogs' xfs_db, read-only, which reads all metadata."""
+    number = int(_said("xfs_db", "-r", "-f", "-c", f"convert daddr {at // 512} fsblock", partition).split("(")[1].split(")")[0])
+    said = _said("xfs_db", "-r", "-f", "-c", f"blockget -n -b {number}", "-c", f"fsblock {number}", "-c", "blockuse -n", partition)
+    words = said.strip().splitlines()[-1].split(" ", 7) if said.strip() else []
+    if words[3:5] != ["type", "data"] or len(words) < 8:
+        return number, [], "no file has it: the file system's own data, or free space"
+    return number, [f"/{words[7]}"], ""
+
+
+def _last_words(text: str) -> list[str]:
+    return text.strip().splitlines()[-1].split() if text.strip() else []
 
 
 def _of_device(name: str, offset: int, length: int) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.partitions import Partition, partition_at
+from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.partitions import NO_TABLE, Partition, partition_at
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, InvalidInput, NotFound
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
@@ -43,6 +43,8 @@ class Question:
     blocks: Sequence[int]
     block_size: int = 0
     """Bytes of a block; 0 for what host or array tell."""
+    files: bool = False
+    """Whether the guests' files are asked for."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def owners(hypervisor: Hypervisor, arrays: Sequence[ArraySource], question: Ques
     for block in question.blocks:
         if block < 0 or (limit is not None and block >= limit):
             raise InvalidInput(f"LUN {name} has no block {block}: it has {limit} blocks of {size} bytes.")
-        told = [*_of_block(hypervisor, found, name, block * size, size)] or [_nobody(found, inventory, resources, name)]
+        told = [*_of_block(hypervisor, found, name, block * size, size, question.files)] or [_nobody(found, inventory, resources, name)]
         rows.extend({**_columns(resource, block, size), **row, "observed": observed} for row in told)
     warnings = [*inventory.warnings, *answers.failures, *answers.warnings(), *(one for each in found for one in each.told.warnings)]
     return Found(rows, list(dict.fromkeys(warnings)))
@@ -95,7 +97,8 @@ def in_words(row: Row) -> str:
     if row["status"] == IN_IMAGE:
         return f"{block} belongs to {disk}{file}{reason}."
     partition = f", partition {row['partition']} at byte {row['partition_offset']}" if row["partition"] else ""
-    return f"{block} is byte {row['virtual_offset']} of {disk} ({row['state']}){partition}{file}{reason}."
+    guest = f", {' and '.join(row['guest_files'])} in its {row['guest_file_system']}" if row["guest_files"] else ""
+    return f"{block} is byte {row['virtual_offset']} of {disk} ({row['state']}){partition}{guest}{file}{reason}."
 
 
 def _lun(inventory: Inventory, arrays: Sequence[ArraySource], where: Where) -> tuple[Resources, ArrayView, Resource]:
@@ -138,12 +141,12 @@ def _block_size(found: Sequence[_Candidate], resource: Resource) -> int:
     return sizes.pop() if len(sizes) == 1 else bare
 
 
-def _of_block(hypervisor: Hypervisor, found: Sequence[_Candidate], name: ScsiName, start: int, length: int) -> Iterator[Row]:
+def _of_block(hypervisor: Hypervisor, found: Sequence[_Candidate], name: ScsiName, start: int, length: int, files: bool) -> Iterator[Row]:
     """A row for each part of a disk that is in the block, and for each image that has it in another way."""
     for one in found:
         parts = [*_meeting(one.told.extents, name, start, length)]
         for extent, ahead in parts:
-            yield _owned(hypervisor, one, extent, ahead)
+            yield _owned(hypervisor, one, extent, ahead, files)
         owned = {extent.file for extent, _ahead in parts}
         for extent, ahead in _meeting(one.told.files, name, start, length):
             if extent.file not in owned:
@@ -157,12 +160,16 @@ def _meeting(extents: Sequence[BlockExtent], name: ScsiName, start: int, length:
             yield extent, max(start - extent.offset, 0)
 
 
-def _owned(hypervisor: Hypervisor, one: _Candidate, extent: BlockExtent, ahead: int) -> Row:
+def _owned(hypervisor: Hypervisor, one: _Candidate, extent: BlockExtent, ahead: int, files: bool) -> Row:
     at = extent.start + ahead
     partition, why = _partition(hypervisor, one, at)
     row: Row = {**_of_disk(one), "status": OWNED, "virtual_offset": at, "state": extent.state, **_in_file(extent, ahead), "reason": why}
     if partition:
         row.update(partition=partition.number, partition_start=partition.start, partition_offset=at - partition.start)
+    if files and (partition or why == NO_TABLE):
+        place = partition or Partition(0, 0, one.disk.size_bytes)
+        told = hypervisor.guest_block(one.vm, one.disk, (place.start, place.length), at - place.start)
+        row.update(guest_file_system=told.file_system, guest_block=told.block, guest_files=list(told.files), reason=told.reason)
     return row
 
 
@@ -189,8 +196,9 @@ def _in_file(extent: BlockExtent, ahead: int) -> Row:
 
 
 _NOTHING: Row = {
-    **dict.fromkeys(("vm_name", "vm_id", "disk", "state", "file", "reason"), ""),
-    **dict.fromkeys(("virtual_offset", "file_offset", "partition", "partition_start", "partition_offset")),
+    **dict.fromkeys(("vm_name", "vm_id", "disk", "state", "file", "reason", "guest_file_system"), ""),
+    **dict.fromkeys(("virtual_offset", "file_offset", "partition", "partition_start", "partition_offset", "guest_block")),
+    "guest_files": [],
 }
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import apart
@@ -79,7 +79,7 @@ class Stillness:
             mark = secrets.token_hex(8)
             agent.note(FreezeNote(mark))
             self.begin(lambda: self._let_go_later(mark, thaw_after))
-            self._hold(agent, mark, chosen, thaw_after)
+            self._hold(agent, mark, names, chosen, thaw_after)
             return Held(chosen, mark)
 
     def thaw(self, mark: str = "") -> Released:
@@ -97,7 +97,7 @@ class Stillness:
         inventory = hypervisor.inventory(devices=False)
         return hypervisor.agent(pick_vm(inventory.virtual_machines, self.vm, inventory.silent))
 
-    def _hold(self, agent: GuestAgent, mark: str, chosen: Sequence[GuestFileSystem], thaw_after: float) -> None:
+    def _hold(self, agent: GuestAgent, mark: str, names: Sequence[ScsiName], chosen: Sequence[GuestFileSystem], thaw_after: float) -> None:
         try:
             held = agent.freeze([one.mount for one in chosen], self.timeout)
         except OutcomeUnknown as lost:
@@ -107,7 +107,7 @@ class Stillness:
                 f"are ({_told(lost)})"
             ) from lost
         except CrossvisorError:
-            agent.forget()
+            self._forget_in_vain(agent, mark, names)
             raise
         if held < len(chosen):
             self._take_back(agent, f"the agent holds only {held} of {len(chosen)}", thaw_after)
@@ -123,6 +123,16 @@ class Stillness:
                 "run the task again alone, or give it more time (thaw_after)"
             )
         agent.note(FreezeNote(mark, held))
+
+    def _forget_in_vain(self, agent: GuestAgent, mark: str, names: Sequence[ScsiName]) -> None:
+        """Take the note of a freeze away that was refused: that of this run alone, and only where the guest is not frozen.
+
+        Where it is, another run may have frozen it since the look, whose note this one has replaced: then it stays for who lets go later.
+        """
+        with suppress(CrossvisorError):
+            agent.file_systems(names)
+            if (agent.noted() or FreezeNote("")).mark == mark:
+                agent.forget()
 
     def _take_back(self, agent: GuestAgent, why: str, thaw_after: float) -> None:
         """Let go of what may be frozen. Where that is not possible now, the note stays for who lets go later."""
@@ -142,11 +152,9 @@ class Stillness:
         """
         self.sleep(seconds)
         for _try in range(_TRIES):
-            try:
+            with suppress(Exception):  # whatever it is: who gave up here would leave the guest frozen
                 if not self.thaw(mark).changed:
                     return
-            except CrossvisorError:
-                pass
             self.sleep(_AGAIN_SECONDS)
 
 

@@ -64,7 +64,8 @@ _AGENT_ABSENT = frozenset({3, 55, 67, 74, 84, 86, 97})
 """What a call to the guest agent is answered with where there is none, it does not answer, or it is too old for the question."""
 
 _AGENT_REFUSED = "unable to execute QEMU agent command"
-_NO_METADATA = 80
+_NO_METADATA = frozenset({80, 55})
+"""What is answered where there is no such note, or nothing runs that could have one."""
 _METADATA_ELEMENT = 2
 _NOTE_KEY, _NOTE_URI = "crossvisor", "https://github.com/crossvisor/san"
 
@@ -211,11 +212,11 @@ class LibvirtSession:
         return self._of_agent("let go of the guest's file systems", uuid, seconds, lambda domain: domain.fsThaw(None, 0))
 
     def note(self, uuid: str) -> str:
-        """The note of this collection in what runs of a domain, as XML; empty for none."""
+        """The note of this collection in what runs of a domain, as XML; empty for none, as where nothing runs."""
         try:
             return str(self._lookup(uuid).metadata(_METADATA_ELEMENT, _NOTE_URI, LIVE))
         except self._failure as error:
-            if _code(error) == _NO_METADATA:
+            if _code(error) in _NO_METADATA:
                 return ""
             raise self._told("read the note of a VM", error) from error
 

@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The port for NetApp ONTAP, put together from the files beside this one; what carries it is the transport's."""
+"""The port for NetApp ONTAP, put together from the files beside this one; what carries it is the transport's.
+
+The files that make plans are loaded by who wants a plan.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base im
     WithdrawWish,
     nobody_to_ask,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import mirrors, provision, restore, snapshots, withdraw
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import mirrors
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import tells_initiators, with_initiators
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.transport import Transport
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, Snapshot, Target, Use, Volume
@@ -74,26 +77,38 @@ class OntapArray(ABC):
 
     def plan_provision(self, wish: ProvisionWish, last_look: LastLook = nobody_to_ask) -> Change:
         """Create, grow and map a LUN."""
+        from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import provision
+
         return provision.plan_provision(self._transport, wish, last_look)
 
     def plan_withdraw(self, wish: WithdrawWish) -> Change:
         """Unmap and, if wished, delete a LUN."""
+        from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import withdraw
+
         return withdraw.plan_withdraw(self._transport, wish)
 
     def snapshots(self, luns: Sequence[LunAddress | ScsiName], name: str = "") -> list[Snapshot]:
         """The snapshots of the volumes of these LUNs."""
+        from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import snapshots
+
         return snapshots.listing(self._transport, luns, name)
 
     def plan_snapshot(self, wish: SnapshotWish) -> SnapshotChange:
         """Take, rename or change a snapshot."""
+        from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import snapshots
+
         return snapshots.plan_snapshot(self._transport, wish)
 
     def plan_snapshot_removal(self, wish: SnapshotRemoval) -> SnapshotChange:
         """Delete a snapshot."""
+        from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import snapshots
+
         return snapshots.plan_removal(self._transport, wish)
 
     def plan_restore(self, wish: RestoreWish) -> Restoration:
         """Restore one LUN in place."""
+        from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import restore
+
         return restore.plan_restore(self._transport, wish)
 
     def close(self) -> None:

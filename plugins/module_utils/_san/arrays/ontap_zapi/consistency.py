@@ -32,10 +32,12 @@ class Groups:
 
     def __init__(self, client: ZapiClient) -> None:
         self._client = client
+        self._svms: dict[str, str] = {}
         self._places: dict[str, list[Place]] = {}
 
     def make(self, svm: str, name: str, volumes: Sequence[str]) -> None:
         """Know a group from now on."""
+        self._svms[name] = svm
         self._places[name] = [Place(svm, volume, "") for volume in volumes]
 
     def forget(self, group: ConsistencyGroup) -> None:
@@ -44,8 +46,8 @@ class Groups:
 
     def known(self, svm: str, name: str) -> list[ConsistencyGroup]:
         """The groups of an SVM, or of all where it is empty, of this name or of any."""
-        found = {one: places for one, places in self._places.items() if name in ("", one) and svm in ("", places[0].svm)}
-        return [ConsistencyGroup(one, one, frozenset(place.volume for place in places)) for one, places in found.items()]
+        found = [one for one in self._places if name in ("", one) and svm in ("", self._svms[one])]
+        return [ConsistencyGroup(one, one, frozenset(place.volume for place in self._places[one])) for one in found]
 
     def taken_by(self, group: ConsistencyGroup) -> list[Taken]:
         """What all volumes of a group have under one name and with one mark."""
@@ -60,7 +62,7 @@ class Groups:
         begun = f"{_prefix(name)}{secrets.token_hex(8)}"
         ids: dict[Place, str] = {}
         try:
-            self._take(places, begun)
+            self._take(self._svms[group.name], places, begun)
             ids.update({place: one.id for place in places for one in snapshots.snapshots_of(self._client, place, [begun])})
             for place, uuid in ids.items():
                 snapshots.describe(self._client, place, uuid, texts)
@@ -80,15 +82,20 @@ class Groups:
     def _of(self, group: ConsistencyGroup) -> list[Place]:
         return self._places.get(group.name, [])
 
-    def _take(self, places: Sequence[Place], name: str) -> None:
-        """Take the snapshots; after a lost answer they are taken if all are there."""
-        svm, volumes = places[0].svm, [{"volume-name": place.volume} for place in places]
+    def _take(self, svm: str, places: Sequence[Place], name: str) -> None:
+        """Take the snapshots; they are taken if all are there, whatever was answered."""
+        volumes = [{"volume-name": place.volume} for place in places]
         started = self._client.change("cg-start", svm, {"snapshot": name, "timeout": _FENCE, "volumes": volumes})
+        lost: OutcomeUnknown | None = None
         try:
             self._client.change("cg-commit", svm, {"cg-id": text_at(started, "cg-id", "")})
-        except OutcomeUnknown:
-            if not self._client.wait_for(lambda: self._is_whole(places, name), SETTLE_SECONDS):
-                raise
+        except OutcomeUnknown as error:
+            lost = error
+        if not self._client.wait_for(lambda: self._is_whole(places, name), SETTLE_SECONDS):
+            raise lost or OutcomeUnknown(
+                f"the snapshots of volumes {', '.join(map(str, places))} were taken and are not all there: look at the array's event log, "
+                "then run this task again"
+            )
 
     def _is_whole(self, places: Iterable[Place], name: str) -> bool:
         return all(snapshots.snapshots_of(self._client, place, [name]) for place in places)
@@ -103,8 +110,8 @@ class Groups:
 
     def _take_back(self, places: Iterable[Place], begun: str, ids: Mapping[Place, str]) -> None:
         """Delete what was taken, under its first name or its last; why it could not be ended stays the failure that is told."""
-        with contextlib.suppress(CrossvisorError):
-            for place in places:
+        for place in places:
+            with contextlib.suppress(CrossvisorError):
                 for one in snapshots.snapshots_of(self._client, place, ()):
                     if one.name == begun or one.id == ids.get(place):
                         snapshots.delete(self._client, place, one.id)

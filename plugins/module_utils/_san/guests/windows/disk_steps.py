@@ -20,7 +20,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.session import Session
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.wish import VolumeWish, objection, other_label, way_out
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Step
-from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import GPT, MBR, RAW
+from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import GPT, MBR, RAW, HostDisk
 
 _BASIC_DATA = "{ebd0a0a2-b9e5-4433-87c0-68b6b72699c7}"
 ROUNDING = 16 * 1024**2
@@ -53,7 +53,12 @@ class DiskStep(Step):
 
 
 class BringOnline(DiskStep):
-    """Let the guest use the disk; a new one is offline by Windows Server's SAN policy."""
+    """Let the guest use the disk; a new one is offline by Windows Server's SAN policy.
+
+    So is a copy of one that is online: with the same signature, or the same GUID of the disk or of a partition
+    (`VDS_DISK_OFFLINE_REASON` in Microsoft's reference). Windows gives it others when it is brought online, as `diskpart` does: all of
+    them, of which `SetAttributes` would only change that of the disk.
+    """
 
     def verb(self) -> str:
         return "bring online"
@@ -67,6 +72,8 @@ class BringOnline(DiskStep):
     def verify(self) -> None:
         layout = self.session.await_volume(_is_mounted)
         self._expect(not layout.disk.offline, "is still offline")
+        twin = next((disk for disk in self.session.storage.disks if _is_twin(disk, layout.disk)), None)
+        self._expect(twin is None, f"has the signature of disk {twin.number if twin else ''}, which is online too")
 
     def undo(self) -> None:
         self.session.look()
@@ -78,6 +85,12 @@ class BringOnline(DiskStep):
 
     def after(self) -> Mapping[str, Any]:
         return {"online": True}
+
+
+def _is_twin(disk: HostDisk, other: HostDisk) -> bool:
+    """Whether another disk that is online has the same identity."""
+    own = (disk.guid.lower(), disk.signature)
+    return disk.number != other.number and not disk.offline and any(own) and own == (other.guid.lower(), other.signature)
 
 
 def _is_mounted(layout: Layout) -> bool:

@@ -76,9 +76,15 @@ def flush(session: Session, check_mode: bool) -> None:
     layout = session.layout
     if layout.disk.offline:
         raise Refused(f"Windows has {session.disk_in_words()} offline, so that it writes nothing to it: take the snapshot without it.")
-    there = [volume for volume in layout.volumes if volume.path in {partition.volume_path for partition in layout.partitions}]
-    for volume in there:
-        if volume.file_system and not check_mode:
+    paths = {partition.volume_path for partition in layout.partitions}
+    there = [volume for volume in layout.volumes if volume.path in paths and volume.file_system]
+    if not there:
+        raise Refused(
+            f"Windows shows no volume with a file system on {session.disk_in_words()}, so that nobody knows what it has yet to write: take "
+            "the snapshot without it."
+        )
+    if not check_mode:
+        for volume in there:
             session.on_volume("Flush", volume.object_id, {})
 
 

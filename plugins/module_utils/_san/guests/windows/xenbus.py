@@ -5,8 +5,9 @@
 """A disk of a Windows guest on Xen, which tells no name: it is known by its place, and is taken only if its size is the LUN's.
 
 Facts of the drivers' source (win-xenvbd, fdo.c and pdoinquiry.c): the vendor is XENSRC, the disk with device number n is target n, LUN 0,
-on bus 0 of the one adapter, and its serial number, where the storage driver of the host gives it none, is n in four digits. That Windows
-shows target and LUN in Win32_DiskDrive is of Microsoft's reference. None of this was ever seen on a machine.
+on bus 0 of the one adapter, and its serial number, where the storage driver of the host gives it none, is n in four digits. OpenStack Nova
+(virt/xenapi/vmops.py) and Amazon's guide to Windows instances ("Map non-NVMe disks to volumes") go by the same target. That Windows shows
+target and LUN in Win32_DiskDrive is of Microsoft's reference and Amazon's script. None of this was ever seen here on a machine.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     BlockExtent,
     Controller,
     DiskBlocks,
+    GuestBlock,
     Host,
     Inventory,
     ScsiDevice,
@@ -118,6 +119,9 @@ class Kvm:
 
     def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
         return blocks.read_disk(self._host, vm, disk, offset, length)
+
+    def guest_block(self, vm: VirtualMachine, disk: VirtualDisk, partition: tuple[int, int], offset: int) -> GuestBlock:
+        return blocks.guest_block(self._host, vm, disk, partition, offset)
 
     def close(self) -> None:
         self._host.access.close()

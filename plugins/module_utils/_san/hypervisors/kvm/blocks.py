@@ -24,6 +24,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     POWERED_OFF,
     BlockExtent,
     DiskBlocks,
+    GuestBlock,
     VirtualDisk,
     VirtualMachine,
 )
@@ -60,7 +61,7 @@ def verify_blocks(host: KvmHost, vm: VirtualMachine, disk: VirtualDisk, extents:
     how = _how(host, pair, disk)
     if not isinstance(how, _Image):
         return [passthrough.NOTHING_TO_COMPARE] * len(extents)
-    reads = [[how.path, how.format, one.start, one.length, one.device.rpartition("/")[2], one.offset] for one in extents]
+    reads = [[how.path, how.format, one.start, one.length, one.device[len("/dev/") :], one.offset] for one in extents]
     return [str(told) for told in _ask(host, reads=reads)["same"]] if reads else []
 
 
@@ -74,6 +75,19 @@ def read_disk(host: KvmHost, vm: VirtualMachine, disk: VirtualDisk, offset: int,
         return bytes.fromhex(str(_ask(host, sectors=[[how.path, how.format, offset, length]])["sectors"][0]))
     except CrossvisorError:
         return b""
+
+
+def guest_block(host: KvmHost, vm: VirtualMachine, disk: VirtualDisk, partition: tuple[int, int], offset: int) -> GuestBlock:
+    """What the guest has at an offset within a partition, by tools of the host that read its disk."""
+    pair = next((pair for pair in host.pairs() if pair.record.uuid == vm.id), None)
+    how = _how(host, pair, disk)
+    if not isinstance(how, _Image):
+        return GuestBlock(reason="the host has no file or device that is the disk")
+    try:
+        told = _ask(host, owners=[[how.path, how.format, *partition, offset]])["owners"][0]
+    except CrossvisorError as error:
+        return GuestBlock(reason=in_one_sentence(str(error)))
+    return GuestBlock(told["file_system"], told["block"], told["files"], told["reason"])
 
 
 def _unasked(image: _Image, disk: VirtualDisk, why: str) -> DiskBlocks:
@@ -132,7 +146,7 @@ def _unraw(images: Iterable[_Image]) -> list[list[str]]:
 def _ask(host: KvmHost, **question: Any) -> Any:
     """Facts, by the host's own Python. Raises `Refused` or `RemoteError`."""
     if not any(question.values()):
-        return {"files": {}, "devices": {}, "images": {}, "same": [], "sectors": []}
+        return {"files": {}, "devices": {}, "images": {}, "same": [], "sectors": [], "owners": []}
     told = host.access.ask(inspect.getsource(block_probe), json.dumps(question).encode(), _SECONDS)
     try:
         return json.loads(told)

@@ -4,7 +4,8 @@
 
 """vCenter Server, or an ESXi host on its own, as a hypervisor.
 
-Whatever is read of the inventory is one RetrievePropertiesEx with its pages, whatever the number of VMs.
+Whatever is read of the inventory is one RetrievePropertiesEx with its pages, whatever the number of VMs. What changes something is loaded
+by the first change, because a map of thousands of VMs is asked for one LUN in little more time than it takes to load all of it.
 """
 
 from __future__ import annotations
@@ -18,13 +19,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, GuestAgent, Homes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import (
-    attach,
-    host_lun,
     hosts,
     machines,
     properties,
-    release,
-    rescan,
     storage,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.estate import (
@@ -39,6 +36,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     Attachment,
     BlockExtent,
     DiskBlocks,
+    GuestBlock,
     Host,
     Inventory,
     ScsiDevice,
@@ -91,18 +89,26 @@ class VMware:
         )
 
     def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:
+        from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import host_lun
+
         return host_lun.devices(self._session, hosts, name)
 
     def rescan(self, hosts: Sequence[str], name: ScsiName) -> None:
+        from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import rescan
+
         rescan.rescan(self._session, hosts, name)
 
     def plan_reach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
         return Plan()
 
     def plan_attach(self, vm: VirtualMachine, wish: DiskWish) -> Plan:
+        from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import attach
+
         return attach.plan_attach(self._session, vm, wish)
 
     def plan_detach(self, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
+        from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import attach
+
         return attach.plan_detach(self._session, vm, name, timeout)
 
     def attachment(self, vm: VirtualMachine, name: ScsiName) -> Attachment | None:
@@ -115,12 +121,18 @@ class VMware:
         return None
 
     def plan_release(self, hosts: Sequence[str], name: ScsiName) -> Plan:
+        from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import release
+
         return release.plan_release(self._session, hosts, name)
 
     def in_service(self, hosts: Sequence[str], name: ScsiName) -> list[Use]:
+        from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import release
+
         return release.in_service(self._session, hosts, name)
 
     def plan_forget(self, hosts: Sequence[str], name: ScsiName) -> Plan:
+        from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import release
+
         return release.plan_forget(self._session, hosts, name)
 
     def agent(self, vm: VirtualMachine) -> GuestAgent:
@@ -137,6 +149,9 @@ class VMware:
 
     def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
         return b""
+
+    def guest_block(self, vm: VirtualMachine, disk: VirtualDisk, partition: tuple[int, int], offset: int) -> GuestBlock:
+        return GuestBlock(reason=passthrough.NO_FILES)
 
     def close(self) -> None:
         self._session.close()

@@ -99,7 +99,7 @@ def refuse_unless_readable(record: ObjectRecord) -> None:
     why = storage.unreadable(record)
     if why:
         raise Refused(
-            f"The devices of host {name_of(record) or record.moid} cannot be read because {why}, so nobody can tell whether it sees the "
+            f"The devices of host {name_of(record)} cannot be read because {why}, so nobody can tell whether it sees the "
             "LUN: reconnect it, or give the account the right to read its configuration."
         )
 

@@ -15,8 +15,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml i
 
 
 def name_of(record: ObjectRecord) -> str:
-    """An object's name as a person reads it."""
-    return unescaped(record.text("name"))
+    """An object's name as a person reads it; its id where the name was not told, as of an object that is deleted meanwhile."""
+    return unescaped(record.text("name")) or record.moid
 
 
 @dataclass(frozen=True)

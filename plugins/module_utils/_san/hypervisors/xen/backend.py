@@ -33,6 +33,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     Attachment,
     BlockExtent,
     DiskBlocks,
+    GuestBlock,
     Host,
     Inventory,
     ScsiDevice,
@@ -121,6 +122,9 @@ class Xen:
 
     def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
         return b""
+
+    def guest_block(self, vm: VirtualMachine, disk: VirtualDisk, partition: tuple[int, int], offset: int) -> GuestBlock:
+        return GuestBlock(reason=passthrough.NO_FILES)
 
     def close(self) -> None:
         self._session.close()

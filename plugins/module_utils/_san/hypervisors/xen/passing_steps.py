@@ -23,8 +23,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     OutcomeUnknown,
     Refused,
     RemoteError,
+    TimedOut,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import host_lun, machines, repositories
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import host_lun, machines, repositories, rescan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.changing import Observed, VmChange
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.estate import Estate
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.faults import explained
@@ -129,7 +130,7 @@ class ChooseDisk(_PassingStep):
 
     def _make(self) -> None:
         ref = self._repository(self.vm.observe().estate.master, {}, shared=True)
-        self._change("SR.scan", ref)
+        self._scan(ref)
         size = self._size(self.vm.observe().estate, ref)
         text = {"name_label": f"LUN {self.name}", "name_description": repositories.mark(self.name), "type": "user"}
         own = {"other_config": {repositories.RUN: self._run}, "sharable": self.sharable, "read_only": False}
@@ -143,6 +144,13 @@ class ChooseDisk(_PassingStep):
                 f"The driver took the LUN {other} in place of {self.name}, because another LUN came or went meanwhile; it was given back: "
                 "run this task again."
             )
+
+    def _scan(self, ref: str) -> None:
+        """Let the driver list what there is. A scan that does not end in time may still go on."""
+        try:
+            rescan.scan(self.vm.session, [(ref, self.vm.observe().estate.sr[ref])], self.vm.timeout)
+        except TimedOut as slow:
+            raise OutcomeUnknown(str(slow)) from slow
 
     def _size(self, now: Estate, ref: str) -> int:
         """The size by which the driver can take nothing but the LUN. Raises `Refused` where it could."""
@@ -165,7 +173,7 @@ class ChooseDisk(_PassingStep):
     def _give_back(self, ref: str, vdi: Record) -> None:
         """The driver only ceases to manage it; XAPI drops the record, which a scan lists again."""
         self._change("VDI.destroy", ref)
-        self._change("SR.scan", vdi["SR"])
+        self._scan(vdi["SR"])
 
 
 @dataclass

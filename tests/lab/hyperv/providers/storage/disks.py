@@ -71,6 +71,8 @@ class Disks:
             raise Failed(Code.CLUSTERED)
         if self._in_vm(disk):
             raise Failed(Code.ACCESS_DENIED)
+        if self._objects.twin(disk):
+            self._estate.medium(disk.key).sign_anew()
         disk.offline = False
         return {}
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from tests.lab.hyperv.cim import Instance, ObjectPath, Row
 from tests.lab.hyperv.estate import Estate
 from tests.lab.hyperv.faults import WBEM_E_FAILED, ProviderFault, not_found
-from tests.lab.hyperv.machines import POLICY, Disk, Machine
+from tests.lab.hyperv.machines import COLLISION, POLICY, Disk, Machine
 from tests.lab.hyperv.media import RAW, Medium, Partition
 from tests.lab.hyperv.mof import Schema
 from tests.lab.hyperv.namespaces import Call
@@ -94,7 +94,7 @@ class Objects:
             "Model": unit.model,
             "Number": disk.number,
             "NumberOfPartitions": len(medium.partitions),
-            "OfflineReason": POLICY if offline else None,
+            "OfflineReason": (COLLISION if self.twin(disk) else POLICY) if offline else None,
             "OperationalStatus": [STATUS_OFFLINE if offline else STATUS_ONLINE],
             "PartitionStyle": medium.style,
             "Path": self.device_path(disk),
@@ -103,6 +103,14 @@ class Objects:
             "Signature": medium.signature or None,
             "Size": unit.size,
         }
+
+    def twin(self, disk: Disk) -> Disk | None:
+        """Return the disk that is online with the same identity, which Windows does not let two have at once."""
+        medium = self.estate.medium(disk.key)
+        others = [other for other in self.machine.disks if other is not disk and not self.estate.is_offline(self.machine, other)]
+        found = ((other, self.estate.medium(other.key)) for other in others)
+        own = (medium.guid, medium.signature)
+        return next((other for other, known in found if any(own) and (known.guid, known.signature) == own), None)
 
     def partitions(self) -> Iterator[Row]:
         """Yield the partitions."""

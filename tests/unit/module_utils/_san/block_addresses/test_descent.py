@@ -78,3 +78,11 @@ def test_a_file_that_was_written_to_meanwhile_is_told() -> None:
     told = facts()
     told["files"]["/srv/base.raw"]["changed"] = True
     assert Descent(told).changed(["/srv/top.qcow2", "/srv/base.raw"]) == ["/srv/base.raw"]
+
+
+def test_a_path_is_told_as_the_multipath_device_over_it_which_stays_when_the_path_is_lost() -> None:
+    table = "0 65536 multipath 0 0 1 1 service-time 0 1 2 8:0 1 1"
+    over = device("dm-0", slaves=["8:0"], map={"name": NAME.wwid, "uuid": f"mpath-{NAME.wwid}", "table": table, "error": ""})
+    told = {"images": {}, "files": {"/dev/dm-0": {"path": "/dev/dm-0", "block": "254:0"}}, "devices": {"254:0": over, "8:0": disk()}}
+    (found,) = Descent(told).image("/dev/dm-0", "raw", 4096)
+    assert (found.device, found.name, found.number) == (f"/dev/mapper/{NAME.wwid}", NAME, "8:0")

@@ -142,7 +142,17 @@ def test_a_kvm_host_inside_vmware_is_a_guest_of_vmware(tmp_path: Path) -> None:
 
 
 def test_xen_tells_its_version(tmp_path: Path) -> None:
-    assert detect(plant(tmp_path, machines.XEN_PV_GUEST)).version == "4.17.5-4"
+    assert detect(plant(tmp_path, machines.XEN_PV_GUEST)).version == "4.17.7"
+
+
+def test_a_guest_of_xen_shows_xen_in_each_of_these_ways(tmp_path: Path) -> None:
+    found = detect(plant(tmp_path, machines.XEN_PV_GUEST))
+    assert [(evidence.source, evidence.value, evidence.type) for evidence in found.evidence] == [
+        ("/sys/hypervisor/type", "xen", "xen"),
+        ("/proc/xen", "present", "xen"),
+        (CPUID, "XenVMMXenVMM", "xen"),
+        ("/proc/cpuinfo", "hypervisor", "other"),
+    ]
 
 
 def test_hyperv_tells_its_guest_the_host_the_name_and_the_version(tmp_path: Path) -> None:
@@ -173,7 +183,7 @@ def test_a_uuid_is_offered_in_both_byte_orders_in_lower_case(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("machine", "uuid"),
     [
-        (machines.XEN_PV_GUEST, "4f0d6f2c-8a15-4f0e-b6f5-2f2f7e0c9a10"),
+        (machines.XEN_PV_GUEST, "5b1d9f6e-2c44-4a36-9d0c-1f6e8b7a9c15"),
         (machines.POWER_KVM_GUEST, "0d0f4b44-1f2e-4a57-8b0e-6d2c3b4a5f60"),
     ],
 )

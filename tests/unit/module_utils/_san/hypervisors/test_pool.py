@@ -113,7 +113,7 @@ def test_no_endpoint_at_all_is_one_sentence() -> None:
 def test_the_pool_loads_no_vendor_library() -> None:
     program = (
         "import sys; from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import hypervisors; "
-        "print(sorted({'pyVmomi', 'lxml', 'winrm'} & set(sys.modules)))"
+        "print(sorted({'pyVmomi', 'lxml', 'winrm', 'XenAPI', 'libvirt'} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], env={"PYTHONPATH": ":".join(sys.path)}, capture_output=True, text=True, check=True
@@ -142,3 +142,16 @@ def test_a_backend_without_a_probe_is_taken_only_by_its_name() -> None:
     known = [replace(descriptor("ape", True, []), probe=None), descriptor("bear", True, [])]
     assert resolve(connection(HYPERVISOR, {"hostname": "x"}, {}), {}, known)[0].type == "bear"
     assert resolve(connection(HYPERVISOR, {"hostname": "x", "type": "ape"}, {}), {}, known)[0].type == "ape"
+
+
+def test_a_xen_pool_is_completed_from_the_variables_of_other_tools_for_it() -> None:
+    environ = {
+        "XENSERVER_HOST": "xen01",
+        "XENSERVER_USER": "root",
+        "XENSERVER_PASSWORD": "p",
+        "XENSERVER_VALIDATE_CERTS": "no",
+        "VMWARE_PASSWORD": "q",
+    }
+    found, complete = resolve(connection(HYPERVISOR, {}, {}), environ)
+    assert (found.type, complete.hostname, complete.port) == ("xen", "xen01", 443)
+    assert (complete.username, complete.password, complete.validate_certs) == ("root", "p", False)

@@ -12,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import block_probe
 
 
@@ -53,3 +55,10 @@ def test_it_runs_by_its_source_alone_as_a_host_runs_it() -> None:
     program = [sys.executable, "-IS", "-c", inspect.getsource(block_probe)]
     said = subprocess.run(program, input=b'{"files": ["/nowhere"]}', capture_output=True, check=True).stdout
     assert list(json.loads(said)["files"]) == ["/nowhere"]
+
+
+def test_a_tool_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    told = block_probe.answer({"images": [["/srv/a", "qcow2"]], "owners": [["/srv/a", "qcow2", 0, 512, 0]]})
+    assert told["images"]["/srv/a"]["error"] == "qemu-img is not installed on the host"
+    assert told["owners"][0]["reason"] == ("the guest's file system cannot be read: qemu-storage-daemon is not installed on the host")

@@ -20,6 +20,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     BlockExtent,
     DiskBlocks,
     FileSystem,
+    GuestBlock,
     Host,
     ScsiDevice,
     Use,
@@ -199,3 +200,39 @@ def test_a_row_is_a_sentence_for_people() -> None:
     )
     assert in_image.startswith(f"Block 14336 {block_of} belongs to disk vda of VM app, in /srv/a at byte 0: in the image's file, but")
     assert nobodys.startswith(f"Block 204800 {block_of} is nobody's: in the image of no VM; the LUN holds /srv")
+
+
+class TestFiles:
+    """The guest's file, which is asked for by wish."""
+
+    FOUND = GuestBlock("ext4", 238, ["/var/lib/db"])
+
+    @staticmethod
+    def ask(hypervisor: MemoryHypervisor, *blocks: int) -> list[dict[str, Any]]:
+        return [*owners(hypervisor, [], Question(Where(naa=str(NAME)), blocks, files=True)).rows]
+
+    def test_it_is_looked_for_in_the_partition(self) -> None:
+        hypervisor = there(PASSED, written={("app", "sda"): mbr((0x83, 2048, 4096))}, guest=self.FOUND)
+        (row,) = self.ask(hypervisor, 3000)
+        assert f"guest_block {(MIB, 2 * MIB)} {952 * 512}" in hypervisor.calls
+        assert (row["guest_file_system"], row["guest_block"], row["guest_files"]) == ("ext4", 238, ["/var/lib/db"])
+        assert ", partition 1 at byte 487424, /var/lib/db in its ext4" in in_words(row)
+
+    def test_a_disk_without_partitions_may_be_a_file_system_itself(self) -> None:
+        hypervisor = there(PASSED, written={("app", "sda"): bytes(65536)}, guest=self.FOUND)
+        (row,) = self.ask(hypervisor, 3000)
+        assert (f"guest_block {(0, 64 * MIB)} {3000 * 512}" in hypervisor.calls, row["guest_files"]) == (True, ["/var/lib/db"])
+
+    def test_outside_of_all_partitions_there_is_none(self) -> None:
+        hypervisor = there(PASSED, written={("app", "sda"): mbr((0x83, 2048, 4096))}, guest=self.FOUND)
+        (row,) = self.ask(hypervisor, 100)
+        assert (row["guest_files"], any(call.startswith("guest_block") for call in hypervisor.calls)) == ([], False)
+
+    def test_why_none_is_told_is_the_reason(self) -> None:
+        (row,) = self.ask(there(PASSED, written={("app", "sda"): bytes(65536)}), 3000)
+        assert row["reason"] == "nobody knows what guests have"
+
+    def test_without_the_wish_nobody_reads_what_the_guest_has(self) -> None:
+        hypervisor = there(PASSED, written={("app", "sda"): mbr((0x83, 2048, 4096))}, guest=self.FOUND)
+        of(hypervisor, 3000)
+        assert not any(call.startswith("guest_block") for call in hypervisor.calls)

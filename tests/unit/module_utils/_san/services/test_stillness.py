@@ -38,6 +38,8 @@ class PlayedAgent:
     frozen: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     refusal: CrossvisorError | None = None
+    before_refusal: Callable[[], object] = lambda: None
+    """What happens right before it refuses."""
     freezes_all_the_same: bool = False
     unable: Sequence[str] = ()
     deaf: bool = False
@@ -45,6 +47,8 @@ class PlayedAgent:
     """What happens right after it has frozen them."""
 
     def file_systems(self, names: Sequence[ScsiName]) -> list[GuestFileSystem]:
+        if self.frozen:
+            raise Refused("They are frozen already.")
         return list(self.there)
 
     def freeze(self, mounts: Sequence[str], seconds: float) -> int:
@@ -52,6 +56,7 @@ class PlayedAgent:
         if not self.refusal or self.freezes_all_the_same:
             self.frozen = [mount for mount in mounts if mount not in self.unable]
         if self.refusal:
+            self.before_refusal()
             raise self.refusal
         held = len(self.frozen)
         self.meanwhile()
@@ -199,6 +204,31 @@ def test_an_agent_that_refuses_has_frozen_nothing_and_is_not_told_to_thaw_what_o
     assert (scene.agent.kept, "thaw" in scene.agent.told) == (None, False)
 
 
+@pytest.fixture
+def overtaken(scene: Scene) -> Scene:
+    """A run whose freeze is refused, because another one has frozen the guest since it was looked at."""
+    scene.agent.refusal = RemoteError("Command guest-fsfreeze-freeze-list has been disabled.")
+    return scene
+
+
+def test_a_freeze_that_is_refused_leaves_the_note_of_another_run(overtaken: Scene) -> None:
+    agent = overtaken.agent
+    agent.before_refusal = lambda: agent.note(FreezeNote("0123456789abcdef", 2))
+    with pytest.raises(RemoteError, match="has been disabled"):
+        overtaken.stillness.freeze([NAME], 30)
+    assert agent.kept == FreezeNote("0123456789abcdef", 2)
+
+
+def test_a_freeze_that_is_refused_because_the_guest_is_frozen_by_then_is_let_go_later(overtaken: Scene) -> None:
+    agent = overtaken.agent
+    agent.before_refusal = lambda: agent.frozen.append("/srv/data")
+    with pytest.raises(RemoteError, match="has been disabled"):
+        overtaken.stillness.freeze([NAME], 30)
+    assert "thaw" not in agent.told
+    overtaken.time_is_over()
+    assert (agent.frozen, agent.kept) == ([], None)
+
+
 def test_a_freeze_that_hangs_is_taken_back(scene: Scene) -> None:
     scene.agent.refusal, scene.agent.freezes_all_the_same = OutcomeUnknown("It does not answer."), True
     with pytest.raises(TimedOut, match=r"VM app are not held still, because its agent has not said within 15 s that they are \(It does"):
@@ -252,13 +282,14 @@ def test_a_vm_that_is_not_there_is_told() -> None:
         Stillness(MemoryHypervisor, "nope", 15).look([NAME])
 
 
-def test_a_hypervisor_that_does_not_answer_leaves_the_process_trying(scene: Scene) -> None:
+@pytest.mark.parametrize("failure", [ConnectionFailed("No route."), ValueError("No failure of ours.")])
+def test_a_hypervisor_that_does_not_answer_leaves_the_process_trying(scene: Scene, failure: Exception) -> None:
     scene.stillness.freeze([NAME], 30)
     tried: list[int] = []
 
     def log_in() -> MemoryHypervisor:
         tried.append(1)
-        raise ConnectionFailed("No route.")
+        raise failure
 
     Stillness(log_in, "app", 15, sleep=lambda _seconds: None)._let_go_later("mark", 30)
     assert len(tried) == 60

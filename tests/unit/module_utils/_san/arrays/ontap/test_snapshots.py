@@ -275,9 +275,9 @@ def test_a_change_is_told_by_what_it_was_and_what_it_becomes(bench: BenchInPlace
 def test_a_change_that_is_undone_leaves_no_expiry_and_no_label_where_there_was_none(bench: BenchInPlace) -> None:
     take(bench)
     one = volume_of(bench, "vol_prod").snapshots[0]
-    (step,) = bench.backend().plan_snapshot(snapshot_wish(expires=LATER, label="daily")).plan.steps
+    (step,) = bench.backend().plan_snapshot(snapshot_wish(label="daily", **until(bench))).plan.steps
     step.do()
-    assert (one.expires, one.label) == (LATER, "daily")
+    assert (one.expires, one.label) == (until(bench).get("expires", ""), "daily")
     step.undo()
     assert (one.expires, one.label) == ("", "")
 
@@ -360,6 +360,6 @@ def test_a_snapshot_that_was_renamed_meanwhile_is_found_under_either_name(bench:
     assert bench.backend().plan_snapshot(snapshot_wish(name="s2")).snapshots() == []
 
 
-def test_what_is_as_wished_is_nobody_s_to_change(by_rest: BenchInPlace) -> None:
-    taken_by_hand(by_rest, "vol_prod", expiry_time=LATER, snapmirror_label="daily")
-    assert not take(by_rest, expires=LATER, label="daily")[0].changed
+def test_what_is_as_wished_is_nobody_s_to_change(bench: BenchInPlace) -> None:
+    taken_by_hand(bench, "vol_prod", expiry_time=LATER, snapmirror_label="daily")
+    assert not take(bench, label="daily", **until(bench))[0].changed

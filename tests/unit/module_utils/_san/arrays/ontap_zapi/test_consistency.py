@@ -70,6 +70,20 @@ def test_a_request_that_fails_leaves_both_or_none(bench: BenchInPlace, request_:
     assert len({one.comment for one in parts(bench)} - {""}) == 1
 
 
+def test_a_commit_that_was_not_answered_counts_when_all_are_there(bench: BenchInPlace) -> None:
+    bench.fail("ZAPI cg-commit", DROPPED_AFTER)
+    assert take(bench, A, B)[0].changed
+
+
+@pytest.mark.parametrize("fault", [DROPPED_BEFORE, DROPPED_AFTER])
+def test_a_commit_that_was_not_answered_and_has_not_taken_all_is_taken_back(bench: BenchInPlace, fault: dict[str, Any]) -> None:
+    bench.fail("ZAPI cg-commit", fault)
+    bench.meanwhile("ZAPI cg-commit", volume_of(bench, "vol_dev").snapshots.clear, after=True)
+    with pytest.raises(StepFailed, match="was lost before the answer to cg-commit came"):
+        take(bench, A, B)
+    assert both(bench) == ([], [])
+
+
 def test_one_that_is_refused_its_name_takes_the_other_back(bench: BenchInPlace) -> None:
     bench.meanwhile("ZAPI snapshot-rename.*vol_dev", lambda: taken_by_hand(bench, "vol_dev"))
     with pytest.raises(StepFailed, match="already exists"):
@@ -94,6 +108,21 @@ def test_what_cannot_be_taken_back_is_not_the_failure_that_is_told(bench: BenchI
     assert both(bench) == (["s1"], ["s1"])
 
 
+def test_of_what_cannot_all_be_taken_back_the_rest_is(bench: BenchInPlace) -> None:
+    bench.fail("ZAPI snapshot-rename", NO_INTERFACE)
+    bench.fail("ZAPI snapshot-delete", NO_INTERFACE)
+    with pytest.raises(StepFailed, match="A node has no interface"):
+        take(bench, A, B)
+    assert sorted(map(len, both(bench))) == [0, 1]
+
+
+def test_one_that_is_missing_after_the_commit_takes_the_other_back(bench: BenchInPlace) -> None:
+    bench.meanwhile("ZAPI cg-commit", lambda: volume_of(bench, "vol_dev").snapshots.clear(), after=True)
+    with pytest.raises(StepFailed, match="were taken and are not all there"):
+        take(bench, A, B)
+    assert both(bench) == ([], [])
+
+
 def test_the_undo_of_a_later_step_takes_both_back(bench: BenchInPlace) -> None:
     bench.meanwhile("ZAPI snapshot-rename.*vol_dev", lambda: bench.fail("ZAPI snapshot-modify-iter", NO_INTERFACE), after=True)
     with pytest.raises(StepFailed, match="undone: take snapshot s1 of volumes"):
@@ -114,6 +143,10 @@ class TestAGroup:
             transport.forget_consistency_group(group, 10)
         assert sent == []
         assert group == ConsistencyGroup("g", "g", frozenset({"vol_prod", "vol_dev"}))
+
+    def test_that_is_not_known_has_taken_nothing(self, bench: BenchInPlace) -> None:
+        take(bench, A, B)
+        assert bench.backend()._transport.taken_by(ConsistencyGroup("g", "g", frozenset({"vol_prod", "vol_dev"}))) == []
 
     def test_has_taken_what_all_its_volumes_have_of_one_run(self, bench: BenchInPlace) -> None:
         transport = bench.backend()._transport

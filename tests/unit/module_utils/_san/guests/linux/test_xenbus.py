@@ -14,9 +14,11 @@ import pytest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, InvalidInput, Refused, TimedOut
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux import xenbus
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.address import ANYWHERE, Address
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 from tests.unit.module_utils._san.guests.linux.guest import GIB, UDEV, PlayedKernel
 from tests.unit.module_utils._san.guests.linux.test_rescan import LUN, Hours, device, work
-from tests.unit.module_utils._san.linux.machines import Link
+from tests.unit.module_utils._san.linux import machines
+from tests.unit.module_utils._san.linux.machines import Link, plant
 
 SECOND = Address.parse("SCSI(0:1)")
 SYSTEM, DATA = 51712, 51728
@@ -33,6 +35,15 @@ def disk(number: int, block: str, size_bytes: int = GIB) -> Mapping[str, str | b
         f"/sys/class/block/{block}": Link(f"../../devices/vbd-{number}/block/{block}"),
         f"/dev/{block}": "",
     }
+
+
+def test_a_disk_of_a_real_guest_is_found_in_its_place(tmp_path: Path) -> None:
+    tree = Tree(plant(tmp_path, machines.XEN_PV_GUEST))
+    assert xenbus.has_disks(tree)
+    found = xenbus.disk_at(tree, 0, LUN.name, 3 * GIB)
+    assert found
+    assert (found.block, found.path) == ("xvda", "/sys/devices/vbd-51712")
+    assert xenbus.disk_at(tree, 1, LUN.name, 3 * GIB) is None
 
 
 def guest(root: Path, *disks: Mapping[str, str | bytes | Link | None]) -> PlayedKernel:

@@ -37,7 +37,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Step
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import GPT, MBR, HostDisk
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim_types import CimInstance
-from tests.lab.hyperv.media import RAW
+from tests.lab.hyperv.media import RAW, formatted
 from tests.unit.windows_guest import GIB, Bench
 
 MAKING: tuple[Callable[[Session, VolumeWish], Step], ...] = (Initialise, MakePartition, Format)
@@ -461,3 +461,31 @@ class TestGrowth:
         with pytest.raises(Refused):
             Grow(session, bench.wish()).do()
         assert how["repeatable"] is True
+
+
+class TestACopyOfADiskThatIsOnline:
+    """As a LUN from a snapshot beside its original."""
+
+    @pytest.fixture
+    def copied(self, bench: Bench) -> Bench:
+        original = next(disk for disk in bench.machine.disks if disk.boot)
+        bench.lab.estate.media[bench.name.naa] = formatted(bench.name.naa, 5 * GIB, "NTFS", "data")
+        bench.medium.guid = bench.lab.estate.medium(original.key).guid
+        bench.disk.offline = bench.disk.read_only = True
+        assert bench.medium.guid
+        return bench
+
+    def test_gets_identities_of_its_own_and_keeps_what_it_holds(self, copied: Bench) -> None:
+        shared, volume = copied.medium.guid, copied.medium.partitions[-1].volume_guid
+        result = copied.present("E:", blank=False).result()
+        assert (result["volume"]["label"], result["volume"]["drive_letter"]) == ("data", "E:")
+        assert copied.medium.guid != shared
+        assert copied.medium.partitions[-1].volume_guid != volume
+
+    def test_is_told_where_windows_has_not_done_so(self, copied: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(copied.medium, "sign_anew", lambda: None)
+        session = copied.session()
+        step = BringOnline(session)
+        step.do()
+        with pytest.raises(RemoteError, match=r"has the signature of disk \d+, which is online too"):
+            step.verify()

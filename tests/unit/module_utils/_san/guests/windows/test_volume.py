@@ -263,6 +263,17 @@ class TestAFlush:
         with pytest.raises(Refused, match="offline, so that it writes nothing to it: take the snapshot without it"):
             flush(bench.session(), check_mode=False)
 
+    @pytest.mark.parametrize("file_system", [None, "", "RAW"], ids=["no partition", "no file system", "one that it does not know"])
+    def test_is_refused_where_windows_shows_no_file_system_on_it(self, bench: Bench, file_system: str | None) -> None:
+        if file_system is None:
+            bench.medium.initialize(GPT, 5 * GIB)
+            bench.disk.offline = False
+        else:
+            use(bench, file_system=file_system)
+        with pytest.raises(Refused, match=r"no volume with a file system on .* take the snapshot without it"):
+            flush(bench.session(), check_mode=False)
+        assert bench.wire.count("Flush") == 0
+
     def test_is_refused_where_the_guest_does_not_show_the_lun(self, bench: Bench) -> None:
         with pytest.raises(NotFound, match="does not show LUN"):
             flush(bench.guest.session(ScsiName.parse("naa.600a098038304c61622d616161616139"), 1), check_mode=False)

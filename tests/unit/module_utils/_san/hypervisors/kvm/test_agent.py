@@ -65,6 +65,12 @@ def test_a_vm_that_is_off_has_no_agent(agent: KvmAgent, app: Domain) -> None:
         agent.file_systems([NAME])
 
 
+def test_a_vm_that_is_off_has_no_note(agent: KvmAgent, app: Domain) -> None:
+    agent.note(FreezeNote("0123456789abcdef"))
+    app.live = ""
+    assert agent.noted() is None
+
+
 def test_a_guest_without_an_agent_is_told(agent: KvmAgent, app: Domain) -> None:
     app.mounted = None
     with pytest.raises(Refused, match="No guest agent answers in VM app: start qemu-guest-agent there"):

@@ -17,7 +17,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import blocks, estate
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.access import ThisMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DATA, NO_ADDRESS, DiskBlocks, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    DATA,
+    NO_ADDRESS,
+    DiskBlocks,
+    GuestBlock,
+    VirtualDisk,
+    VirtualMachine,
+)
 from tests.unit import libvirt
 from tests.unit.kvm_host import SAN_HOST
 from tests.unit.libvirt import VIRTIO_SCSI, Connect, Domain, domain_xml
@@ -142,3 +149,20 @@ def test_what_is_compared_is_asked_by_image_and_by_device(tmp_path: Path) -> Non
     asked.answers = {"same": ["yes", "no"]}
     assert blocks.verify_blocks(host, vm, disk, parts) == ["yes", "no"]
     assert asked.questions[-1]["reads"][1] == ["/srv/top.qcow2", "qcow2", 64 * K, 64 * K, "sda", parts[1].offset]
+
+
+def test_sectors_and_owners_are_asked_of_the_image(tmp_path: Path) -> None:
+    host, asked, vm, disk = look(tmp_path, QCOW2.format(inside="", beside=""), facts())
+    asked.answers = {"sectors": ["55aa"], "owners": [{"file_system": "xfs", "block": 7, "files": ["/a"], "reason": ""}]}
+    assert blocks.read_disk(host, vm, disk, 510, 2) == b"\x55\xaa"
+    assert blocks.guest_block(host, vm, disk, (4096, 8192), 512) == GuestBlock("xfs", 7, ["/a"])
+    assert asked.questions == [
+        {"sectors": [["/srv/top.qcow2", "qcow2", 510, 2]]},
+        {"owners": [["/srv/top.qcow2", "qcow2", 4096, 8192, 512]]},
+    ]
+
+
+def test_what_a_host_that_is_down_has_nobody_can_read(tmp_path: Path) -> None:
+    host, _asked, vm, disk = look(tmp_path, QCOW2.format(inside="", beside=""), "it is down")
+    assert blocks.read_disk(host, vm, disk, 0, 512) == b""
+    assert blocks.guest_block(host, vm, disk, (0, 512), 0) == GuestBlock(reason="it is down")

@@ -72,3 +72,7 @@ def test_clusters_of_the_same_name_are_told_apart_by_their_paths() -> None:
     )
     assert list(found.clusters().values()) == ["/DC1/host/prod", "/DC2/host/prod", "dev"]
     assert found.clusters_of_hosts() == {"host-1": "/DC1/host/prod", "host-2": "/DC2/host/prod"}
+
+
+def test_an_object_whose_name_was_not_told_is_called_by_its_id() -> None:
+    assert name_of(vsphere.record("VirtualMachine", "vm-42", {}, {"name": "it has already been deleted"})) == "vm-42"

@@ -130,6 +130,18 @@ def test_a_disk_that_cannot_be_attached_leaves_nothing(bench: Bench, method: str
     assert bench.state() == before
 
 
+def test_a_scan_that_does_not_end_is_told_and_nothing_is_left(bench: Bench) -> None:
+    before, start = bench.state(), bench.kept()
+    bench.forget()
+    bench.go("attach", **HBA)
+    number = bench.asked.index("SR.scan")
+    bench.restore(start)
+    bench.before[number] = lost
+    with pytest.raises(StepFailed, match=rf"The scan of SR {MADE} did not end within 60 s: look for a dead path or target"):
+        bench.go("attach", **HBA)
+    assert bench.state() == before
+
+
 def test_a_repository_that_a_host_does_not_let_go_of_leaves_the_disk_with_the_vm(bench: Bench) -> None:
     bench.go("attach", **HBA)
     before, start = bench.state(), bench.kept()
@@ -168,6 +180,35 @@ def test_a_device_is_introduced_by_multipaths_name_where_the_host_has_multipath(
     bench.go("attach", **UDEV)
     locations = [row["location"] for _ref, row in bench.lab.pool.db.rows("VDI") if bench.lun.xapi in row["location"]]
     assert locations == [f"/dev/mapper/{bench.lun.xapi}"]
+
+
+@METHODS
+def test_a_vdi_of_another_size_than_the_lun_is_refused(bench: Bench, method: str) -> None:
+    bench.go("attach", fc_method=method)
+    bench.go("detach_only")
+    lun = next(lun for volume in bench.lab.world["array"]["svms"][0]["volumes"] for lun in volume["luns"] if lun["name"] == "spare")
+    was, lun["size"] = lun["size"], 2 * lun["size"]
+    before = bench.state()
+    with pytest.raises(StepFailed, match=rf"has LUN {bench.lun} with {was} bytes and the adapter shows {lun['size']}: let the hosts go"):
+        bench.go("attach", fc_method=method)
+    assert bench.state() == before
+
+
+def test_a_device_that_is_not_the_whole_lun_is_given_back(bench: Bench) -> None:
+    before, start = bench.state(), bench.kept()
+    bench.forget()
+    bench.go("attach", **UDEV)
+    number = bench.asked.index("VDI.introduce")
+    bench.restore(start)
+
+    def no_device() -> None:
+        (made,) = [ref for ref, row in bench.lab.pool.db.rows("VDI") if bench.lun.xapi in row["location"]]
+        bench.lab.pool.db.set("VDI", made, virtual_size=0)
+
+    bench.after[number] = no_device
+    with pytest.raises(StepFailed, match=rf"The device /dev/\S+ has 0 bytes and LUN {bench.lun} [0-9]+: look at the host's multipathing"):
+        bench.go("attach", **UDEV)
+    assert bench.state() == before
 
 
 def test_a_scan_that_forgets_the_device_of_a_vm_does_not_make_the_lun_free(bench: Bench) -> None:

@@ -35,6 +35,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.stora
 from tests.unit.ports import NAME, OTHER, MemoryArray, MemoryHypervisor, lun
 
 RAW = ScsiName.from_ontap_serial("80Lab-aaaaa3")
+LOST = ScsiName.from_ontap_serial("80Lab-aaaaa4")
+"""One that no host sees and no array has."""
 GOLD = FileSystem("ds-1", "gold", "vmfs", ["h1"], [str(NAME)])
 SPAN = FileSystem("ds-2", "span", "vmfs", ["h1"], [str(NAME), str(OTHER)])
 NFS = FileSystem("ds-3", "nfs", "nfs", ["h1"], remote="192.0.2.21:/vm")
@@ -118,6 +120,34 @@ def vms(found: StorageMap) -> list[tuple[str, str]]:
 )
 def test_the_rows_are_those_that_are_asked_for(words: dict[str, str], expected: list[tuple[str, str]]) -> None:
     assert vms(asked(**words)) == expected
+
+
+STORES = [GOLD, SPAN, NFS, PLAIN]
+FILES = st.builds(
+    lambda store, parents: image(store, parents=[ImageFile("base", parent.id) for parent in parents]),
+    st.sampled_from(STORES),
+    st.lists(st.sampled_from(STORES), max_size=1),
+)
+RAW_DISKS = st.sampled_from([NAME, OTHER, RAW, LOST]).map(lambda name: VirtualDisk("2001", "Hard disk 9", "passthrough", name=name))
+ESTATES = st.lists(st.lists(st.one_of(FILES, RAW_DISKS), max_size=3), max_size=4).map(
+    lambda all_disks: [VirtualMachine(f"vm-{n}", f"vm{n}", host="h1", disks=disks) for n, disks in enumerate(all_disks)]
+)
+PLACES = [
+    *(("naa", name.naa) for name in (NAME, OTHER, RAW, LOST)), ("volume", "v1"), ("volume", "v2"), ("volume", "vol_nfs"), ("svm", "svm1"),
+    ("svm", "svm2"), ("array", "lab"), ("lun_path", "/vol/v1/l1"), ("lun_path", "/vol/v2/raw"),
+]  # fmt: skip
+
+
+@given(ESTATES, st.sampled_from(PLACES))
+def test_the_rows_are_those_of_the_whole_map_that_lie_there(machines: list[VirtualMachine], place: tuple[str, str]) -> None:
+    word, value = place
+    there = replace(endpoint(), machines=machines)
+    whole = [{**row, "observed": ""} for row in asked(there).mappings if row[word] == value]  # type: ignore[literal-required]
+    try:
+        found = asked(there, **{word: value}).mappings
+    except NotFound:
+        found = []
+    assert [{**row, "observed": ""} for row in found] == whole
 
 
 @pytest.mark.parametrize(
