@@ -101,3 +101,24 @@ def test_half_a_login_is_one_sentence_without_the_secret(given: dict[str, Any], 
 def test_a_secret_is_not_shown_where_the_login_is() -> None:
     login = IscsiLogin("192.0.2.99", username="hosts", password="not-told", mutual_username="array", mutual_password="nor-this")
     assert not {"not-told", "nor-this"} & set(repr(login).replace("'", " ").split())
+
+
+MUTUAL = {**CHAP, "mutual_chap_username": "array", "mutual_chap_password": "theirs"}
+
+
+def test_the_target_proves_itself_where_the_user_says_by_what(array: MemoryArray) -> None:
+    named = logins({"address": "192.0.2.99", **MUTUAL}, None)()
+    told = logins(MUTUAL, asking(array))()
+    assert {(one.username, one.password, one.mutual_username, one.mutual_password) for one in (*named, *told)} == {
+        ("hosts", "secret", "array", "theirs")
+    }
+
+
+@pytest.mark.parametrize("port", [1, 3261, 65535])
+def test_an_address_is_asked_at_its_port_for_its_target(port: int) -> None:
+    assert logins({"address": "192.0.2.99", "port": port, "target": IQN}, None)() == (IscsiLogin("192.0.2.99", port, IQN),)
+
+
+def test_a_port_that_does_not_exist_is_told_with_those_that_do() -> None:
+    with pytest.raises(InvalidInput, match=r"iscsi.port 0 does not exist: give a number from 1 to 65535"):
+        logins({"address": "192.0.2.99", "port": 0}, None)

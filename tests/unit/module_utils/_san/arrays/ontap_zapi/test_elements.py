@@ -16,6 +16,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_z
     Unexpected,
     as_texts,
     flag_at,
+    moment_at,
     number_at,
     number_or_none,
     records_at,
@@ -67,3 +68,21 @@ def test_what_is_not_there_is_the_default() -> None:
 def test_what_cannot_be_understood_is_not_guessed(read: Any, told: str) -> None:
     with pytest.raises(Unexpected, match=told):
         read(element("<word>seven</word><minus>-7</minus>"))
+
+
+def test_a_moment_is_told_in_seconds_and_may_be_missing() -> None:
+    there = element("<made>1700000000</made><never>0</never><far>99999999999999999999</far>")
+    assert (moment_at(there, "made"), moment_at(there, "never"), moment_at(there, "none")) == ("2023-11-14T22:13:20+00:00", "", "")
+    with pytest.raises(Unexpected, match=r"^a record whose far is 99999999999999999999$"):
+        moment_at(there, "far")
+
+
+def test_what_is_there_counts_before_what_stands_in_for_it() -> None:
+    there = element("<size>7</size><thin>false</thin><other>\u0667</other>")
+    assert (number_at(there, "size", 1), number_at(there, "none", 1), number_or_none(there, "size")) == (7, 1, 7)
+    assert (flag_at(there, "thin", True), flag_at(there, "none", True)) == (False, True)
+    with pytest.raises(Unexpected):
+        number_at(there, "other", 1)
+    for missing in (number_at, flag_at):
+        with pytest.raises(Unexpected, match="a record without none"):
+            missing(there, "none")
