@@ -51,6 +51,7 @@ options:
       - Ask too which file of the guest has the block, on ext2, ext3, ext4 and XFS in a partition or on the whole disk.
       - A KVM host reads that from the disk, read-only and without the guest, by C(qemu-storage-daemon) with FUSE and C(debugfs) or
         C(xfs_db), which read much of the file system's metadata. What a guest that runs has not written yet is not seen.
+      - These tools parse what the guest has written, as the account of the connection, which is root mostly.
     type: bool
     default: false
 author:

@@ -32,7 +32,7 @@ def spans(chain: Sequence[Mapping[str, Any]], ranges: Sequence[Mapping[str, Any]
             yield no_address(start, length, "its image has files that qemu-img does not name")
         elif files[depth][1]:
             yield no_address(start, length, files[depth][1])
-        elif offset is None:
+        elif offset is None or found.get("compressed"):
             yield no_address(start, length, f"{files[depth][0]} holds it compressed or encrypted")
         else:
             yield Span(start, length, DATA if found["data"] else UNWRITTEN, files[depth][0], offset)

@@ -13,6 +13,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresse
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, InvalidInput, NotFound
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    IMAGE,
     NO_ADDRESS,
     BlockExtent,
     DiskBlocks,
@@ -56,6 +57,8 @@ class _Candidate:
     told: DiskBlocks
     doubtful: bool
     """Nobody can tell on which LUN it lies."""
+    elsewhere: bool
+    """It lies on other LUNs, but an image may be based on one on this, of which only the image itself tells."""
     head: list[bytes] = field(default_factory=list, compare=False)
     """The beginning of the disk, once that was read."""
 
@@ -69,8 +72,8 @@ def owners(hypervisor: Hypervisor, arrays: Sequence[ArraySource], question: Ques
         raise NotFound(f"{resource.device} has no name that tells it from other LUNs.")
     wanted = _candidates(inventory, resources, name)
     observed = now()
-    maps = hypervisor.disk_blocks([(vm, disk) for vm, disk, _doubtful in wanted])
-    found = [_Candidate(vm, disk, told, doubtful) for (vm, disk, doubtful), told in zip(wanted, maps)]
+    maps = hypervisor.disk_blocks([(vm, disk) for vm, disk, *_how in wanted])
+    found = [_Candidate(vm, disk, told, doubtful, elsewhere) for (vm, disk, doubtful, elsewhere), told in zip(wanted, maps)]
     size = question.block_size or _block_size(found, resource)
     if not size:
         raise InvalidInput(f"Nobody tells how large a block of LUN {name} is: name its array in arrays, or give block_size.")
@@ -81,7 +84,8 @@ def owners(hypervisor: Hypervisor, arrays: Sequence[ArraySource], question: Ques
             raise InvalidInput(f"LUN {name} has no block {block}: it has {limit} blocks of {size} bytes.")
         told = [*_of_block(hypervisor, found, name, block * size, size, question.files)] or [_nobody(found, inventory, resources, name)]
         rows.extend({**_columns(resource, block, size), **row, "observed": observed} for row in told)
-    warnings = [*inventory.warnings, *answers.failures, *answers.warnings(), *(one for each in found for one in each.told.warnings)]
+    told_of = (one for one in found if not one.elsewhere or any(extent.name == name for extent in one.told.extents))
+    warnings = [*inventory.warnings, *answers.failures, *answers.warnings(), *(text for one in told_of for text in one.told.warnings)]
     return Found(rows, list(dict.fromkeys(warnings)))
 
 
@@ -121,16 +125,16 @@ def _lun(inventory: Inventory, arrays: Sequence[ArraySource], where: Where) -> t
     return resources, answers, next(iter(there.values()))
 
 
-def _candidates(inventory: Inventory, resources: Resources, name: ScsiName) -> list[tuple[VirtualMachine, VirtualDisk, bool]]:
-    """The disks with anything on the LUN, and those of which nobody knows on what they lie."""
+def _candidates(inventory: Inventory, resources: Resources, name: ScsiName) -> list[tuple[VirtualMachine, VirtualDisk, bool, bool]]:
+    """The disks with anything on the LUN, those of which nobody knows on what they lie, and every image, whatever it is based on."""
     found = []
     for vm in inventory.virtual_machines:
         for disk in vm.disks:
             under = resources.disk(vm, disk).under
             on_it = any(resource.name == name for resource in under)
             doubtful = any(resource.name is None and resource.status == UNRESOLVED for resource in under)
-            if on_it or doubtful:
-                found.append((vm, disk, not on_it))
+            if on_it or doubtful or disk.kind == IMAGE:
+                found.append((vm, disk, doubtful and not on_it, not (on_it or doubtful)))
     return found
 
 
@@ -204,7 +208,7 @@ _NOTHING: Row = {
 
 def _nobody(found: Sequence[_Candidate], inventory: Inventory, resources: Resources, name: ScsiName) -> Row:
     """A block that no map has: nobody's, if all of them are whole."""
-    dark = [_labelled(one) for one in found if one.doubtful or _has_gaps(one)]
+    dark = [_labelled(one) for one in found if one.doubtful or (_has_gaps(one) and not one.elsewhere)]
     blind = [f"{use.kind} {use.name}" for use in inventory.uses if use.lun is None]
     stores = sorted(store.name for store in inventory.file_systems if any(one.name == name for one in resources.on_file_system[store.id]))
     if dark or blind or inventory.silent:

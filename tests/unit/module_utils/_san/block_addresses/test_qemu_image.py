@@ -50,6 +50,7 @@ def test_an_offset_of_an_image_with_a_data_file_is_one_in_that_file() -> None:
     ("member", "told", "reason"),
     [
         (TOP, {}, "/srv/top.qcow2 holds it compressed or encrypted"),
+        (TOP, {"offset": 1, "compressed": True}, "/srv/top.qcow2 holds it compressed or encrypted"),
         ({**TOP, "encrypted": True}, {"offset": 1}, "is encrypted"),
         ({**TOP, "format-specific": {"data": {"encrypt": {"format": "luks"}}}}, {"offset": 1}, "is encrypted"),
         ({**TOP, "format-specific": {"data": {"corrupt": True}}}, {"offset": 1}, "marked as corrupt"),

@@ -135,6 +135,22 @@ def test_a_disk_of_which_nobody_knows_where_it_lies_may_have_the_block() -> None
     assert (row["status"], "disk vdb of VM app" in row["reason"]) == ("cannot_tell", True)
 
 
+def test_an_image_elsewhere_may_be_based_on_one_that_is_on_the_lun() -> None:
+    other = FileSystem("other", "/other", "ext4", ["h1"], extents=[str(OTHER)])
+    over = replace(IMAGE, path="/other/top", file_system="other")
+    hypervisor = there(over, blocks={("app", "vda"): MAP})
+    hypervisor.file_systems.append(other)
+    found = of(hypervisor, block(9 * MIB), block(100 * MIB))
+    assert [(row["status"], row["file"]) for row in found] == [("owned", "/srv/a"), ("nobody", "")]
+
+
+def test_what_is_to_be_known_of_an_image_that_is_wholly_elsewhere_is_no_warning_here() -> None:
+    over = replace(IMAGE, path="/other/top", file_system="other")
+    hypervisor = there(over, blocks={("app", "vda"): DiskBlocks([replace(PARTS[0], name=OTHER)], warnings=["VM app runs."])})
+    hypervisor.file_systems.append(FileSystem("other", "/other", "ext4", ["h1"], extents=[str(OTHER)]))
+    assert owners(hypervisor, [], Question(Where(naa=str(NAME)), [0])).warnings == []
+
+
 def test_disks_on_other_luns_are_not_asked_about() -> None:
     elsewhere = replace(PASSED, name=OTHER, device=str(OTHER), key="sdb", label="sdb")
     hypervisor = there(PASSED, elsewhere)

@@ -104,6 +104,24 @@ def over_ssh(fake: FakeSsh) -> Iterator[OverSsh]:
     access.close()
 
 
+PROGRAM = 'import sys; sys.stdout.write(sys.stdin.read().upper() + "\'")'
+
+
+def test_a_question_is_answered_by_the_machines_own_python_from_what_it_reads(over_ssh: OverSsh, fake: FakeSsh) -> None:
+    assert ThisMachine(5).ask(PROGRAM, b"where is it", 5) == over_ssh.ask(PROGRAM, b"where is it", 5) == b"WHERE IS IT'"
+    assert fake.counts()[ORDER] == 1
+
+
+def test_a_question_that_fails_there_is_a_sentence_with_what_was_said(over_ssh: OverSsh) -> None:
+    with pytest.raises(RemoteError, match="a look at where files lie on kvm01 failed: no such luck"):
+        over_ssh.ask("import sys; sys.exit('no such luck')", b"", 5)
+
+
+def test_where_files_lie_libvirt_does_not_know() -> None:
+    with pytest.raises(Refused, match=r"reach it by qemu\+ssh://, or run the task on the host itself"):
+        access_to(parse("qemu+tls://kvm01/system"), 1).ask(PROGRAM, b"", 1)
+
+
 def test_over_ssh_the_hosts_files_are_a_copy(over_ssh: OverSsh) -> None:
     copy = over_ssh.root()
     assert copy is not None
