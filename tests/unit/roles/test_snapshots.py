@@ -22,6 +22,7 @@ RESTORE, CONNECT, DISCONNECT, SNAPSHOT, PROVISION = (
 )
 VERIFY = TOP / "playbooks" / "verify_snapshot.yml"
 NAA = "600a098038304c61622d616161616131"
+OTHER_NAA = "600a098038304c61622d616161616132"
 
 Evaluate = Callable[..., Any]
 Render = Callable[..., str]
@@ -564,9 +565,35 @@ def test_a_vm_of_which_nobody_can_tell_whether_it_has_the_original_gets_no_disk_
     one = task(CONNECT / "main.yml", "Stop if nobody can tell")
     absent = {"failed": True, "msg": "There is no VM app02."}
     known = connecting(
-        evaluate, connect_snapshot_has={"results": [absent, {"mappings": rows}]}, connect_snapshot_allow_same_guest=same_guest
+        evaluate,
+        connect_snapshot_has={"results": [absent, {"mappings": rows}]},
+        connect_snapshot_allow_same_guest=same_guest,
+        connect_snapshot_original={"naa": OTHER_NAA},
+        connect_snapshot_earlier={"failed": False},
     )
     assert evaluate(one["ansible.builtin.assert"]["that"], **known_to(evaluate, one, known)) is goes_on
+
+
+@pytest.mark.parametrize(
+    ("has", "earlier", "told"),
+    [
+        ([], {"failed": False}, ""),
+        ([f"naa.{OTHER_NAA}"], {"naa": OTHER_NAA}, ""),
+        ([f"naa.{NAA}", OTHER_NAA], {"naa": OTHER_NAA}, f"there is no LUN of that name any more, and it may be naa.{NAA}"),
+        ([NAA], {"failed": False}, f"there is no LUN of that name any more, and it may be naa.{NAA}"),
+    ],
+    ids=["nothing", "what an earlier run gave it", "a LUN beside", "a LUN"],
+)
+def test_a_vm_that_may_have_the_original_under_another_name_gets_no_disk_of_its_snapshot(
+    evaluate: Evaluate, render: Render, has: list[str], earlier: dict[str, Any], told: str
+) -> None:
+    one = task(CONNECT / "main.yml", "Stop if nobody can tell")
+    rows = [{"kind": "passthrough", "naa": naa, "reason": ""} for naa in has]
+    known = connecting(evaluate, connect_snapshot_has={"results": [{"mappings": rows}]}, connect_snapshot_allow_same_guest=False)
+    gone = {"failed": False, "msg": "There is no LUN svm_san:vol_prod/data."}  # as failed_when leaves it
+    names = {"connect_snapshot_name": "s1", "connect_snapshot_vm": "app02", "connect_snapshot_lun": "data"}
+    said = refusal(evaluate, render, one, **known, **names, connect_snapshot_original=gone, connect_snapshot_earlier=earlier)
+    assert told in said and bool(told) is bool(said)
 
 
 def connecting(evaluate: Evaluate, **known: Any) -> dict[str, Any]:
