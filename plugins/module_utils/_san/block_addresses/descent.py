@@ -38,8 +38,9 @@ class Descent:
         return [extent for part in joined(parts) for extent in self._extents(part)]
 
     def file(self, path: str) -> list[BlockExtent]:
-        """A whole file, or a device that stands for one."""
-        size = self._files.get(path, {}).get("size", 0)
+        """A whole file, or a device that stands for one; of one that cannot be read, a byte that has no address."""
+        told = self._files.get(path, {})
+        size = told.get("size", 0) or int(bool(told.get("error")))
         return list(self._extents(Span(0, size, below=path))) if size else []
 
     def files_of(self, path: str, kind: str) -> list[str]:
