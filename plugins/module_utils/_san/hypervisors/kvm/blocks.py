@@ -109,7 +109,10 @@ def _mapped(descent: Descent, image: _Image, vm: VirtualMachine, disk: VirtualDi
 
 def _how(host: KvmHost, pair: DomainPair | None, disk: VirtualDisk) -> _Image | DiskBlocks:
     """What to ask the host about, or what is known without it."""
-    own = _own(pair, disk)
+    owns = _owns(pair, disk)
+    if pair and len(owns) > 1:
+        return passthrough.untold(disk, f"VM {pair.record.name} runs with another disk {disk.key} than it starts with next time")
+    own = owns[0] if owns else None
     if own is None or own.source is None:
         return passthrough.identity_or(disk, f"libvirt no longer shows disk {disk.label}")
     why = _unusual(own)
@@ -124,8 +127,9 @@ def _how(host: KvmHost, pair: DomainPair | None, disk: VirtualDisk) -> _Image | 
     )
 
 
-def _own(pair: DomainPair | None, disk: VirtualDisk) -> Disk | None:
-    return next((found for found in pair.disks if found.target == disk.key), None) if pair else None
+def _owns(pair: DomainPair | None, disk: VirtualDisk) -> list[Disk]:
+    """The disks of that name: of what runs and, if it has another one, of what starts next time."""
+    return [found for found in pair.disks if found.target == disk.key and found.is_disk] if pair else []
 
 
 def _unusual(disk: Disk) -> str:

@@ -166,3 +166,15 @@ def test_what_a_host_that_is_down_has_nobody_can_read(tmp_path: Path) -> None:
     host, _asked, vm, disk = look(tmp_path, QCOW2.format(inside="", beside=""), "it is down")
     assert blocks.read_disk(host, vm, disk, 0, 512) == b""
     assert blocks.guest_block(host, vm, disk, (0, 512), 0) == GuestBlock(reason="it is down")
+
+
+def test_of_a_disk_that_is_another_one_when_the_vm_starts_next_time_nobody_can_tell_which_is_meant(tmp_path: Path) -> None:
+    first = QCOW2.format(inside="", beside="")
+    live, config = (domain_xml("app", VIRTIO_SCSI + disk) for disk in (first, first.replace("top", "other")))
+    asked = Asked(plant(tmp_path, SAN_HOST), facts())
+    host = KvmHost(libvirt.session(Connect([Domain("app", config=config, live=live)])), asked)
+    (vm,) = estate.inventory(host, devices=True, images=False).virtual_machines
+    found = blocks.disk_blocks(host, [(vm, disk) for disk in vm.disks])
+    reason = "VM app runs with another disk vda than it starts with next time"
+    assert [(part.state, part.reason) for one in found for part in one.extents] == [(NO_ADDRESS, reason)] * 2
+    assert asked.questions == []
