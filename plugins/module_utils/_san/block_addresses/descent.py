@@ -26,7 +26,7 @@ class Descent:
         self._layers: dict[str, Layer] = {}
 
     def image(self, path: str, kind: str, size: int) -> list[BlockExtent]:
-        """A whole image of `size` bytes."""
+        """A whole image of `size` bytes, or of as many as it says itself: one on a LUN may be larger than that."""
         told = self._images.get(path)
         if kind == "raw":
             parts: list[Span] = [Span(0, size, below=path)]
@@ -34,7 +34,8 @@ class Descent:
             why = told["error"] if told else "nobody has asked"
             parts = [no_address(0, size, f"qemu-img cannot tell where the bytes of {path} are: {' '.join(why.split())}")]
         else:
-            parts = list(Layer(qemu_image.spans(told["chain"], told["map"])).over(0, size))
+            own = told["chain"][0].get("virtual-size", 0) if told["chain"] else 0
+            parts = list(Layer(qemu_image.spans(told["chain"], told["map"])).over(0, max(size, own)))
         return [extent for part in joined(parts) for extent in self._extents(part)]
 
     def file(self, path: str) -> list[BlockExtent]:

@@ -99,3 +99,10 @@ def test_a_file_of_a_chain_that_cannot_be_read_is_no_file_without_blocks() -> No
     told["files"]["/srv/base.raw"] = {"path": "/srv/base.raw", "kind": "", "error": "Permission denied"}
     (gap,) = Descent(told).file("/srv/base.raw")
     assert (gap.state, "Permission denied" in gap.reason) == (NO_ADDRESS, True)
+
+
+def test_an_image_that_is_larger_than_the_lun_that_holds_it_is_told_as_a_whole() -> None:
+    told = facts()
+    told["images"]["/srv/top.qcow2"]["chain"] = [{**TOP, "virtual-size": 192 * K}, BASE]
+    found = Descent(told).image("/srv/top.qcow2", "qcow2", 64 * K)
+    assert [(part.start, part.state) for part in found] == [(0, DATA), (64 * K, DATA), (128 * K, HOLE)]
