@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses import block_stack, file_extents, qemu_image
@@ -52,6 +52,16 @@ class Descent:
         held = (span.below for span in qemu_image.spans(told["chain"], told["map"]) if span.below)
         names = (member.get("filename", "") for member in told["chain"])
         return list(dict.fromkeys(name for name in (path, *names, *held) if name in self._files))
+
+    def is_over(self, path: str, below: Sequence[str]) -> bool:
+        """Whether an image is based on these files and no others, by whatever paths."""
+        chain = self._images.get(path, {}).get("chain", [])
+        data = {self._identity(qemu_image.data_file_of(member)) for member in chain}
+        return {self._identity(member.get("filename", "")) for member in chain[1:]} == {self._identity(name) for name in below} - data
+
+    def _identity(self, path: str) -> tuple[Any, ...]:
+        told = self._files.get(path, {})
+        return (told["block"],) if told.get("block") else tuple(told.get("stamp", ())[:2]) or (path,)
 
     def changed(self, paths: list[str]) -> list[str]:
         """Those of the files that were written to while they were read."""

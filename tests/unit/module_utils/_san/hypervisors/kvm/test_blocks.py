@@ -82,6 +82,27 @@ def test_an_image_is_asked_about_once_with_the_format_that_libvirt_knows(tmp_pat
     assert {part.file for part in found.files} == {"/srv/top.qcow2", "/srv/base.raw"}
 
 
+@pytest.mark.parametrize(
+    ("beside", "is_told"),
+    [
+        ("<backingStore type='file'><format type='raw'/><source file='/srv/base.raw'/><backingStore/></backingStore>", True),
+        ("<backingStore type='file'><format type='raw'/><source file='/srv/link'/><backingStore/></backingStore>", True),
+        ("<backingStore type='file'><format type='raw'/><source file='/srv/other.raw'/><backingStore/></backingStore>", False),
+        ("<backingStore/>", False),
+    ],
+)
+def test_an_image_is_told_over_what_libvirt_has_put_under_it_by_whatever_path_or_not_at_all(
+    tmp_path: Path, beside: str, is_told: bool
+) -> None:
+    told = facts()
+    told["files"]["/srv/base.raw"]["stamp"] = [8, 15, 0]
+    told["files"]["/srv/link"] = {**told["files"]["/srv/base.raw"], "path": "/srv/link"}
+    told["files"]["/srv/other.raw"] = {**told["files"]["/srv/base.raw"], "path": "/srv/other.raw", "stamp": [8, 16, 0]}
+    found, _questions = of(tmp_path, QCOW2.format(inside="", beside=beside), told)
+    assert [part.offset is not None for part in found.extents][:1] == [is_told]
+    assert is_told or found.extents[0].reason == "libvirt has put other images under /srv/top.qcow2 than its header names"
+
+
 def test_of_an_image_whose_vm_runs_a_warning_says_that_it_may_be_old(tmp_path: Path) -> None:
     found, _questions = of(tmp_path, QCOW2.format(inside="", beside=""), facts(), running=True)
     (warning,) = found.warnings
