@@ -188,7 +188,7 @@ def _partition(hypervisor: Hypervisor, one: _Candidate, at: int) -> tuple[Partit
             return one.head[0][offset : offset + length]
         return hypervisor.read_disk(one.vm, one.disk, offset, length)
 
-    return partition_at(read, at, one.disk.size_bytes)
+    return partition_at(read, at, one.disk.size_bytes, one.told.sector)
 
 
 def _of_disk(one: _Candidate) -> Row:

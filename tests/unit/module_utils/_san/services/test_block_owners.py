@@ -248,3 +248,10 @@ def test_of_an_image_whose_size_nobody_tells_no_block_is_nobodys_or_only_the_ima
     unsized = DiskBlocks([], [FILE], format="qcow2")
     (row,) = of(there(replace(IMAGE, size_bytes=0), blocks={("app", "vda"): unsized}), block(place))
     assert (row["status"], "disk vda of VM app" in row["reason"]) == ("cannot_tell", True)
+
+
+def test_the_partition_is_counted_in_the_sectors_that_the_guest_sees() -> None:
+    large = DiskBlocks([replace(PARTS[0], start=0, length=64 * MIB, offset=0)], sector=4096)
+    hypervisor = there(PASSED, blocks={("app", "sda"): large}, written={("app", "sda"): mbr((0x83, 256, 512))})
+    (row,) = of(hypervisor, 3000)
+    assert (row["partition_start"], row["partition_offset"]) == (MIB, 952 * 512)
