@@ -30,6 +30,7 @@ OWNED, IN_IMAGE, NOBODY, CANNOT_TELL = "owned", "in_image", "nobody", "cannot_te
 _VERDICTS = {NOBODY: "is nobody's", CANNOT_TELL: "may be anybody's"}
 _NOT_OF_THE_DISK = "in the image's file, but in no block of the disk as it is now: the image's own data, a snapshot, or free space"
 _MOST_NAMED = 10
+_SMALLEST = 512
 _HEAD = 65536
 """Where a partition table is, whatever its kind."""
 
@@ -62,6 +63,8 @@ class _Candidate:
 
 def owners(hypervisor: Hypervisor, arrays: Sequence[ArraySource], question: Question) -> Found:
     """Every owner of these blocks. Raises a `CrossvisorError` for a LUN that there is not, or that nobody can tell the blocks of."""
+    if question.block_size and (question.block_size < _SMALLEST or question.block_size & (question.block_size - 1)):
+        raise InvalidInput(f"No LUN has blocks of {question.block_size} bytes: give 512 or 4096 in block_size.")
     inventory = hypervisor.inventory(at_once=True)
     resources, answers, resource = _lun(inventory, arrays, question.where)
     name = resource.name

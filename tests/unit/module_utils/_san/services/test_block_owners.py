@@ -255,3 +255,9 @@ def test_the_partition_is_counted_in_the_sectors_that_the_guest_sees() -> None:
     hypervisor = there(PASSED, blocks={("app", "sda"): large}, written={("app", "sda"): mbr((0x83, 256, 512))})
     (row,) = of(hypervisor, 3000)
     assert (row["partition_start"], row["partition_offset"]) == (MIB, 952 * 512)
+
+
+@pytest.mark.parametrize("size", [-512, 1, 1000])
+def test_a_size_that_no_block_has_is_refused(size: int) -> None:
+    with pytest.raises(CrossvisorError, match=f"No LUN has blocks of {size} bytes"):
+        owners(there(PASSED), [], Question(Where(naa=str(NAME)), [0], size))
