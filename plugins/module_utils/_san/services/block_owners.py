@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -29,6 +30,10 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.stora
 OWNED, IN_IMAGE, NOBODY, CANNOT_TELL = "owned", "in_image", "nobody", "cannot_tell"
 _VERDICTS = {NOBODY: "is nobody's", CANNOT_TELL: "may be anybody's"}
 _NOT_OF_THE_DISK = "in the image's file, but in no block of the disk as it is now: the image's own data, a snapshot, or free space"
+_SPREAD = frozenset({"btrfs", "bcachefs"})
+"""File systems that have several devices, of which a mount names one."""
+_OVER_OTHERS = re.compile(r"/dev/(loop|drbd|zd)\d+")
+"""Devices of Linux that lie on files or other devices without the kernel's naming these as theirs."""
 _MOST_NAMED = 10
 _SMALLEST = 512
 _HEAD = 65536
@@ -127,14 +132,24 @@ def _lun(inventory: Inventory, arrays: Sequence[ArraySource], where: Where) -> t
 def _candidates(inventory: Inventory, resources: Resources, name: ScsiName) -> list[tuple[VirtualMachine, VirtualDisk, bool]]:
     """The disks with anything on the LUN, and those of which nobody knows on what they lie."""
     found = []
+    spread = {store.id for store in inventory.file_systems if store.kind in _SPREAD}
     for vm in inventory.virtual_machines:
         for disk in vm.disks:
             under = resources.disk(vm, disk).under
             on_it = any(resource.name == name for resource in under)
-            doubtful = any(resource.name is None and resource.status == UNRESOLVED for resource in under)
+            doubtful = any(map(_is_hidden, under)) or _homes(disk) & spread
             if on_it or doubtful:
                 found.append((vm, sized(vm, disk, resources), not on_it))
     return found
+
+
+def _is_hidden(resource: Resource) -> bool:
+    """Whether a LUN may lie below that nobody sees from here."""
+    return resource.name is None and (resource.status == UNRESOLVED or bool(_OVER_OTHERS.fullmatch(resource.device)))
+
+
+def _homes(disk: VirtualDisk) -> set[str]:
+    return {disk.file_system, *(parent.file_system for parent in disk.parents)}
 
 
 def _candidate(vm: VirtualMachine, disk: VirtualDisk, told: DiskBlocks, doubtful: bool) -> _Candidate:
