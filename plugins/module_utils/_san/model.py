@@ -536,6 +536,8 @@ class DiskBlocks:
     """The files that hold it, as a whole, `start` counted in the file: also what of them is no part of the disk as it is now."""
     warnings: Sequence[str] = ()
     format: str = "raw"
+    sector: int = 512
+    """Bytes of a logical block as the guest sees the disk."""
 
 
 @dataclass(frozen=True)

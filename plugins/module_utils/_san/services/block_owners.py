@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -30,7 +31,12 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.stora
 OWNED, IN_IMAGE, NOBODY, CANNOT_TELL = "owned", "in_image", "nobody", "cannot_tell"
 _VERDICTS = {NOBODY: "is nobody's", CANNOT_TELL: "may be anybody's"}
 _NOT_OF_THE_DISK = "in the image's file, but in no block of the disk as it is now: the image's own data, a snapshot, or free space"
+_SPREAD = frozenset({"btrfs", "bcachefs"})
+"""File systems that have several devices, of which a mount names one."""
+_OVER_OTHERS = re.compile(r"/dev/(loop|drbd|zd)\d+")
+"""Devices of Linux that lie on files or other devices without the kernel's naming these as theirs."""
 _MOST_NAMED = 10
+_SMALLEST = 512
 _HEAD = 65536
 """Where a partition table is, whatever its kind."""
 
@@ -65,6 +71,8 @@ class _Candidate:
 
 def owners(hypervisor: Hypervisor, arrays: Sequence[ArraySource], question: Question) -> Found:
     """Every owner of these blocks. Raises a `CrossvisorError` for a LUN that there is not, or that nobody can tell the blocks of."""
+    if question.block_size and (question.block_size < _SMALLEST or question.block_size & (question.block_size - 1)):
+        raise InvalidInput(f"No LUN has blocks of {question.block_size} bytes: give 512 or 4096 in block_size.")
     inventory = hypervisor.inventory(at_once=True)
     resources, answers, resource = _lun(inventory, arrays, question.where)
     name = resource.name
@@ -128,14 +136,24 @@ def _lun(inventory: Inventory, arrays: Sequence[ArraySource], where: Where) -> t
 def _candidates(inventory: Inventory, resources: Resources, name: ScsiName) -> list[tuple[VirtualMachine, VirtualDisk, bool, bool]]:
     """The disks with anything on the LUN, those of which nobody knows on what they lie, and every image, whatever it is based on."""
     found = []
+    spread = {store.id for store in inventory.file_systems if store.kind in _SPREAD}
     for vm in inventory.virtual_machines:
         for disk in vm.disks:
             under = resources.disk(vm, disk).under
             on_it = any(resource.name == name for resource in under)
-            doubtful = any(resource.name is None and resource.status == UNRESOLVED for resource in under)
+            doubtful = any(map(_is_hidden, under)) or bool(_homes(disk) & spread)
             if on_it or doubtful or disk.kind == IMAGE:
                 found.append((vm, sized(vm, disk, resources), doubtful and not on_it, not (on_it or doubtful)))
     return found
+
+
+def _is_hidden(resource: Resource) -> bool:
+    """Whether a LUN may lie below that nobody sees from here."""
+    return resource.name is None and (resource.status == UNRESOLVED or bool(_OVER_OTHERS.fullmatch(resource.device)))
+
+
+def _homes(disk: VirtualDisk) -> set[str]:
+    return {disk.file_system, *(parent.file_system for parent in disk.parents)}
 
 
 def _candidate(vm: VirtualMachine, disk: VirtualDisk, told: DiskBlocks, doubtful: bool, elsewhere: bool) -> _Candidate:
@@ -192,7 +210,7 @@ def _partition(hypervisor: Hypervisor, one: _Candidate, at: int) -> tuple[Partit
             return one.head[0][offset : offset + length]
         return hypervisor.read_disk(one.vm, one.disk, offset, length)
 
-    return partition_at(read, at, one.disk.size_bytes)
+    return partition_at(read, at, one.disk.size_bytes, one.told.sector)
 
 
 def _of_disk(one: _Candidate) -> Row:
