@@ -35,6 +35,7 @@ _SPREAD = frozenset({"btrfs", "bcachefs"})
 """File systems that have several devices, of which a mount names one."""
 _OVER_OTHERS = re.compile(r"/dev/(loop|drbd|zd)\d+")
 """Devices of Linux that lie on files or other devices without the kernel's naming these as theirs."""
+_OF_A_BLOCK_UNTOLD = "in the image's file, but nobody can tell in which block of the disk, because parts of the image have no address"
 _MOST_NAMED = 10
 _SMALLEST = 512
 _HEAD = 65536
@@ -175,9 +176,10 @@ def _of_block(hypervisor: Hypervisor, found: Sequence[_Candidate], name: ScsiNam
         for extent, ahead in parts:
             yield _owned(hypervisor, one, extent, ahead, files)
         owned = {extent.file for extent, _ahead in parts}
+        why = _OF_A_BLOCK_UNTOLD if any(extent.state == NO_ADDRESS for extent in one.told.extents) else _NOT_OF_THE_DISK
         for extent, ahead in _meeting(one.told.files, name, start, length):
             if extent.file not in owned:
-                yield {**_of_disk(one), "status": IN_IMAGE, **_in_file(extent, ahead), "reason": _NOT_OF_THE_DISK}
+                yield {**_of_disk(one), "status": IN_IMAGE, **_in_file(extent, ahead), "reason": why}
 
 
 def _meeting(extents: Sequence[BlockExtent], name: ScsiName, start: int, length: int) -> Iterator[tuple[BlockExtent, int]]:

@@ -299,3 +299,10 @@ def test_an_image_on_a_local_disk_of_its_host_is_looked_into_for_its_base_alone(
     hypervisor.file_systems = [STORE, FileSystem("own", "/images", "ext4", ["h1"], extents=["/dev/sda2"])]
     (row,) = of(hypervisor, 0)
     assert (row["status"], "disk_blocks of 1" in hypervisor.calls) == ("nobody", True)
+
+
+def test_a_block_of_a_file_whose_image_has_parts_without_an_address_may_be_in_one_of_them() -> None:
+    compressed = DiskBlocks([PARTS[0], replace(PARTS[1], state=NO_ADDRESS, reason="compressed")], [FILE], format="qcow2")
+    (row,) = of(there(IMAGE, blocks={("app", "vda"): compressed}), block(7 * MIB))
+    assert (row["status"], row["virtual_offset"]) == ("in_image", None)
+    assert "nobody can tell in which block of the disk" in row["reason"]
