@@ -53,7 +53,7 @@ class Guest:
         """What the role does with the variables that it was given."""
         naa = str(scope.find("guest_disk_naa"))
         if scope.find("guest_disk_state") == "absent":
-            self._absent(naa)
+            scope.facts["guest_disk_seen"] = self._absent(naa)
         else:
             self._present(naa, scope)
 
@@ -70,9 +70,15 @@ class Guest:
             self._do("mkfs", naa, lambda: self._write(naa, READY, (READY,)))
         self._do("mount", naa, lambda: self._mount(naa))
 
-    def _absent(self, naa: str) -> None:
-        if self._look(naa)["disk"] is not None:
+    def rescan(self, naa: str) -> Mapping[str, Any]:
+        """What `scsi_rescan` finds there."""
+        return {"changed": False, **self._look(naa)}
+
+    def _absent(self, naa: str) -> Mapping[str, Any]:
+        seen = self._look(naa)
+        if seen["disk"] is not None:
             self._do("unmount", naa, lambda: self._unmount(naa))
+        return seen
 
     def _verdict(self, seen: Mapping[str, Any], scope: Scope) -> str:
         judge, leave_alone = _judgement(self.judgement)

@@ -27,7 +27,12 @@ from jinja2.utils import missing
 
 ROLE = "crossvisor.san."
 _GENERATORS = ("map", "select", "reject", "selectattr", "rejectattr", "unique")
-KEYWORDS = frozenset({"name", "when", "register", "vars", "block", "rescue", "check_mode", "changed_when", "diff"})
+KEYWORDS = frozenset(
+    {
+        *("name", "when", "register", "vars", "block", "rescue", "check_mode", "changed_when", "failed_when", "diff"),
+        *("become", "delegate_to", "connection"),
+    }
+)
 OMIT = object()
 
 Task = Mapping[str, Any]
@@ -101,6 +106,13 @@ class Scope:
 
     layers: Sequence[Mapping[str, Any]]
     _open: set[str] = field(default_factory=set)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What tasks have registered and set, which stands behind the extra variables."""
+        facts = self.layers[1]
+        assert isinstance(facts, dict)
+        return facts
 
     def find(self, name: str) -> Any:
         """The variable's value, or jinja's `missing`."""

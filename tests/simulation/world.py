@@ -179,7 +179,11 @@ class World:
         guest = Guest(self.stage, self.promises, endpoint, endpoint.vms[wish.vm], self.files.get(JUDGEMENT, ROOT / JUDGEMENT))
         common = {"vm": wish.vm, "hypervisor": {"hostname": wish.endpoint}, "array": ARRAY, "guest_os": "linux", **PATIENCE}
         given = {**common, "guest": {"host": wish.vm} if wish.guest else {}, **more}
-        playbook = Playbook(ROOT, self._module, {"guest_disk": guest.guest_disk}, self.files)
+
+        def run(module: str, given: Mapping[str, Any], check_mode: bool) -> Mapping[str, Any]:
+            return guest.rescan(str(given["naa"])) if module == "scsi_rescan" else self._module(module, given, check_mode)
+
+        playbook = Playbook(ROOT, run, {"guest_disk": guest.guest_disk}, self.files)
         playbook.play(name, given)
         return playbook.changed or guest.changed
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses import block_stack, file_extents, qemu_image
@@ -26,7 +26,7 @@ class Descent:
         self._layers: dict[str, Layer] = {}
 
     def image(self, path: str, kind: str, size: int) -> list[BlockExtent]:
-        """A whole image of `size` bytes."""
+        """A whole image of `size` bytes, or of as many as it says itself: one on a LUN may be larger than that."""
         told = self._images.get(path)
         if kind == "raw":
             parts: list[Span] = [Span(0, size, below=path)]
@@ -34,12 +34,14 @@ class Descent:
             why = told["error"] if told else "nobody has asked"
             parts = [no_address(0, size, f"qemu-img cannot tell where the bytes of {path} are: {' '.join(why.split())}")]
         else:
-            parts = list(Layer(qemu_image.spans(told["chain"], told["map"])).over(0, size))
+            own = told["chain"][0].get("virtual-size", 0) if told["chain"] else 0
+            parts = list(Layer(qemu_image.spans(told["chain"], told["map"])).over(0, max(size, own)))
         return [extent for part in joined(parts) for extent in self._extents(part)]
 
     def file(self, path: str) -> list[BlockExtent]:
-        """A whole file, or a device that stands for one."""
-        size = self._files.get(path, {}).get("size", 0)
+        """A whole file, or a device that stands for one; of one that cannot be read, a byte that has no address."""
+        told = self._files.get(path, {})
+        size = told.get("size", 0) or int(bool(told.get("error")))
         return list(self._extents(Span(0, size, below=path))) if size else []
 
     def files_of(self, path: str, kind: str) -> list[str]:
@@ -50,6 +52,16 @@ class Descent:
         held = (span.below for span in qemu_image.spans(told["chain"], told["map"]) if span.below)
         names = (member.get("filename", "") for member in told["chain"])
         return list(dict.fromkeys(name for name in (path, *names, *held) if name in self._files))
+
+    def is_over(self, path: str, below: Sequence[str]) -> bool:
+        """Whether an image is based on these files and no others, by whatever paths."""
+        chain = self._images.get(path, {}).get("chain", [])
+        data = {self._identity(qemu_image.data_file_of(member)) for member in chain}
+        return {self._identity(member.get("filename", "")) for member in chain[1:]} == {self._identity(name) for name in below} - data
+
+    def _identity(self, path: str) -> tuple[Any, ...]:
+        told = self._files.get(path, {})
+        return (told["block"],) if told.get("block") else tuple(told.get("stamp", ())[:2]) or (path,)
 
     def changed(self, paths: list[str]) -> list[str]:
         """Those of the files that were written to while they were read."""

@@ -10,12 +10,15 @@ Pure, but for the reading of a few sectors, which whoever asks brings along.
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 _SECTORS = (512, 4096)
 _TABLE = 0x1BE
 _PROTECTIVE = 0xEE
+_ACTIVE = frozenset({0, 0x80})
+"""What an entry of an MBR begins with; in the first sector of a file system without a table there is code instead."""
 _EXTENDED = frozenset({0x05, 0x0F, 0x85})
 _MOST_ENTRIES, _MOST_LOGICAL = 256, 60
 
@@ -41,7 +44,9 @@ def partition_at(read: Read, at: int, size: int) -> tuple[Partition | None, str]
         return None, "what partitions the guest has cannot be read from here"
     if head[510:512] != b"\x55\xaa":
         return None, NO_TABLE
-    found = _gpt(read, head) if head[_TABLE + 4] == _PROTECTIVE else list(_mbr(read, head))
+    if any(slot[0] not in _ACTIVE for slot in _entries_of(head)):
+        return None, NO_TABLE
+    found = _gpt(read, head) if any(kind == _PROTECTIVE for kind, *_rest in _slots(head)) else list(_mbr(read, head))
     if found is None:
         return None, "the disk has a GPT that cannot be read"
     there = next((one for one in found if one.start <= at < one.start + one.length), None)
@@ -52,11 +57,18 @@ def _gpt(read: Read, head: bytes) -> list[Partition] | None:
     for sector in _SECTORS:
         header = head[sector : sector + 92]
         if header[:8] == b"EFI PART":
-            first, count, entry = struct.unpack_from("<QII", header, 72)
-            if not (0 < count <= _MOST_ENTRIES and 128 <= entry <= 4096):
+            first, count, entry, checksum = struct.unpack_from("<QIII", header, 72)
+            if not (0 < count <= _MOST_ENTRIES and 128 <= entry <= 4096 and _is_whole(head[sector:])):
                 return None
-            return list(_entries(read(first * sector, count * entry), count, entry, sector))
+            table = read(first * sector, count * entry)
+            return list(_entries(table, count, entry, sector)) if zlib.crc32(table) == checksum else None
     return None
+
+
+def _is_whole(header: bytes) -> bool:
+    """Whether a header has the checksum that it says, which is taken with zeros in its place."""
+    size, checksum = struct.unpack_from("<II", header, 12)
+    return 92 <= size <= 512 and zlib.crc32(header[:16] + bytes(4) + header[20:size]) == checksum
 
 
 def _entries(table: bytes, count: int, entry: int, sector: int) -> Iterator[Partition]:
@@ -92,5 +104,8 @@ def _logical(read: Read, extended: int) -> Iterator[Partition]:
 
 def _slots(sector: bytes) -> list[tuple[int, int, int]]:
     """Type, first sector and number of sectors of each of the four entries."""
-    slots = (sector[_TABLE + 16 * slot : _TABLE + 16 * slot + 16] for slot in range(4))
-    return [(one[4], *struct.unpack_from("<II", one, 8)) for one in slots]
+    return [(one[4], *struct.unpack_from("<II", one, 8)) for one in _entries_of(sector)]
+
+
+def _entries_of(sector: bytes) -> list[bytes]:
+    return [sector[_TABLE + 16 * slot : _TABLE + 16 * slot + 16] for slot in range(4)]

@@ -38,6 +38,11 @@ def spans(chain: Sequence[Mapping[str, Any]], ranges: Sequence[Mapping[str, Any]
             yield Span(start, length, DATA if found["data"] else UNWRITTEN, files[depth][0], offset)
 
 
+def data_file_of(member: Mapping[str, Any]) -> str:
+    """The other file that holds a member's data; empty for one that holds it itself."""
+    return str(member.get("format-specific", {}).get("data", {}).get("data-file", ""))
+
+
 def _file_of(member: Mapping[str, Any]) -> tuple[str, str]:
     """The file that a member's offsets are in, or why there is none."""
     name, kind = member.get("filename", ""), member.get("format", "")
@@ -50,7 +55,7 @@ def _file_of(member: Mapping[str, Any]) -> tuple[str, str]:
         return name, f"{name} is a VMDK of type {own.get('create-type')}, whose parts qemu-img does not tell apart"
     if kind not in _PROVEN and kind != "vmdk":
         return name, f"of {name}, an image of format {kind}, qemu-img tells no addresses that were ever tried"
-    held = own.get("data-file") or name
+    held = data_file_of(member) or name
     if not held.startswith("/"):
         return held, f"it lies on {held}, which is no file of the host"
     return held, ""

@@ -42,7 +42,11 @@ _LOOP_STATUS = 0x4C05
 _CLASS = "/sys/class/block"
 _ALIGNED = 4096
 _ADMINISTRATORS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+_SECTOR = 512
+"""In which the kernel counts a device's size, whatever its blocks are."""
 _EXPORT_SECONDS = 20.0
+_TOOL_SECONDS = 240.0
+"""Less than whoever asks waits for all, so that no tool is left behind on the host."""
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
@@ -56,8 +60,9 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     files = [*question.get("files", []), *(name for image in facts["images"].values() for name in _files_of(image))]
     for path in files:
         _file(path, facts)
+    before = {name: stamp for image in reversed([*facts["images"].values()]) for name, stamp in image["stamps"].items()}
     for told in facts["files"].values():
-        told["changed"] = _stamp(told["path"]) != told["stamp"]
+        told["changed"] = _stamp(told["path"]) != before.get(told["path"], told["stamp"])
     facts["same"] = [_same(*read) for read in question.get("reads", [])]
     facts["sectors"] = [_sectors(*place) for place in question.get("sectors", [])]
     facts["owners"] = [_owner(*place) for place in question.get("owners", [])]
@@ -65,21 +70,32 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def _image(path: str, kind: str) -> dict[str, Any]:
+    """An image's chain and map, and how its files were before the map was made, which names none of them."""
     try:
-        return {
-            "chain": json.loads(_said("qemu-img", "info", "--output=json", "--backing-chain", "-U", "-f", kind, path)),
-            "map": json.loads(_said("qemu-img", "map", "--output=json", "-U", "-f", kind, path)),
-            "error": "",
-        }
+        chain = _chain(path, kind)
+        names = _files_of({"chain": chain})
+        stamps = {name: _stamp(name) for name in names}
+        ranges = json.loads(_said("qemu-img", "map", "--output=json", "-U", "-f", kind, path))
+        if _files_of({"chain": _chain(path, kind)}) != names:
+            raise OSError("its chain of images changed while it was read: ask again")
     except (OSError, ValueError) as error:
-        return {"chain": [], "map": [], "error": str(error)}
+        return {"chain": [], "map": [], "stamps": {}, "error": str(error)}
+    return {"chain": chain, "map": ranges, "stamps": stamps, "error": ""}
+
+
+def _chain(path: str, kind: str) -> Any:
+    return json.loads(_said("qemu-img", "info", "--output=json", "--backing-chain", "-U", "-f", kind, path))
 
 
 def _said(*command: str) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False, env={**os.environ, "PATH": _path()})
+        done = subprocess.run(
+            command, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=_TOOL_SECONDS, env={**os.environ, "PATH": _path()}
+        )
     except FileNotFoundError as error:
         raise OSError(f"{command[0]} is not installed on the host") from error
+    except subprocess.TimeoutExpired as error:
+        raise OSError(f"{command[0]} did not end within {_TOOL_SECONDS:.0f} s on the host") from error
     if done.returncode:
         raise OSError(done.stderr.decode("utf-8", "replace").strip() or f"{command[0]} ended with {done.returncode}")
     return done.stdout.decode("utf-8", "replace")
@@ -109,11 +125,12 @@ def _file(path: str, facts: dict[str, Any]) -> None:
         told["size"] = seen.st_size
         if stat.S_ISBLK(seen.st_mode):
             told["block"] = _number(seen.st_rdev)
+            told["size"] = int(_text(f"/sys/dev/block/{told['block']}/size") or "0") * _SECTOR
             _device(told["block"], facts)
             return
         told["device"] = _number(seen.st_dev)
         told["kind"] = _file_system(told["device"])
-        told["extents"], told["realtime"] = _extents(path)
+        told["extents"], told["realtime"] = _extents(path, told["kind"] == "xfs")
         _device(told["device"], facts)
     except OSError as error:
         told["error"] = error.strerror or str(error)
@@ -141,7 +158,7 @@ def _file_system(device: str) -> str:
     return ""
 
 
-def _extents(path: str) -> tuple[list[list[int]], bool]:
+def _extents(path: str, on_xfs: bool) -> tuple[list[list[int]], bool]:
     """Logical offset, physical offset, length and flags of each, and whether they are on the real-time device of XFS."""
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -155,7 +172,7 @@ def _extents(path: str) -> tuple[list[list[int]], bool]:
                 logical, physical, length, _one, _two, flags = struct.unpack_from("=QQQQQL", buffer, 32 + 56 * place)
                 found.append([logical, physical, length, flags])
             if not count or found[-1][3] & _LAST:
-                return found, _is_realtime(handle)
+                return found, on_xfs and _is_realtime(handle)
             start = found[-1][0] + found[-1][2]
     finally:
         os.close(handle)
@@ -163,10 +180,7 @@ def _extents(path: str) -> tuple[list[list[int]], bool]:
 
 def _is_realtime(handle: int) -> bool:
     attributes = bytearray(28)
-    try:
-        fcntl.ioctl(handle, _GET_XATTR, attributes, True)
-    except OSError:
-        return False
+    fcntl.ioctl(handle, _GET_XATTR, attributes, True)
     return bool(struct.unpack_from("=L", attributes)[0] & _REALTIME)
 
 

@@ -17,6 +17,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.ba
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     DATA,
     NO_ADDRESS,
+    PASSTHROUGH,
     SHARED,
     BlockExtent,
     Inventory,
@@ -63,7 +64,9 @@ def addresses(hypervisor: Hypervisor, arrays: Sequence[ArraySource], wish: Wish)
     vm = pick_vm(inventory.virtual_machines, wish.vm, inventory.silent)
     disk = _pick_disk(vm, wish.disk)
     resources, warnings = _resolved(inventory, arrays, [disk.name] if disk.name else [])
-    disk = _sized(vm, disk, resources)
+    disk = sized(vm, disk, resources)
+    if not disk.size_bytes:
+        raise InvalidInput(f"Nobody tells how large disk {disk.label} of VM {vm.name} is, and so not what is within it.")
     ranges = _within(wish.ranges or [(0, disk.size_bytes)], vm, disk)
     observed = now()
     blocks = hypervisor.disk_blocks([(vm, disk)])[0]
@@ -130,14 +133,12 @@ def _resolved(inventory: Inventory, arrays: Sequence[ArraySource], names: Sequen
     return resources, [*inventory.warnings, *answers.failures, *answers.warnings()]
 
 
-def _sized(vm: VirtualMachine, disk: VirtualDisk, resources: Resources) -> VirtualDisk:
-    """The disk with the size of its LUN, where the hypervisor does not tell."""
-    if disk.size_bytes:
+def sized(vm: VirtualMachine, disk: VirtualDisk, resources: Resources) -> VirtualDisk:
+    """The disk with the size of its LUN, where the hypervisor does not tell and it is one."""
+    if disk.size_bytes or disk.kind != PASSTHROUGH or disk.parents:
         return disk
     sizes = {found.lun.size_bytes for found in resources.disk(vm, disk).under if found.lun}
-    if len(sizes) != 1:
-        raise InvalidInput(f"Nobody tells how large disk {disk.label} of VM {vm.name} is, and so not what is within it.")
-    return replace(disk, size_bytes=sizes.pop())
+    return replace(disk, size_bytes=sizes.pop()) if len(sizes) == 1 else disk
 
 
 class _Lands:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.partitions import NO_TABLE, Partition, partition_at
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, InvalidInput, NotFound
@@ -23,7 +23,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource, ArrayView, view
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_addresses import Found, Row, block_size, now
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_addresses import Found, Row, block_size, now, sized
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.resources import UNRESOLVED, Resource, Resources
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.where import Where
 
@@ -73,7 +73,7 @@ def owners(hypervisor: Hypervisor, arrays: Sequence[ArraySource], question: Ques
     wanted = _candidates(inventory, resources, name)
     observed = now()
     maps = hypervisor.disk_blocks([(vm, disk) for vm, disk, *_how in wanted])
-    found = [_Candidate(vm, disk, told, doubtful, elsewhere) for (vm, disk, doubtful, elsewhere), told in zip(wanted, maps)]
+    found = [_candidate(vm, disk, told, doubtful, elsewhere) for (vm, disk, doubtful, elsewhere), told in zip(wanted, maps)]
     size = question.block_size or _block_size(found, resource)
     if not size:
         raise InvalidInput(f"Nobody tells how large a block of LUN {name} is: name its array in arrays, or give block_size.")
@@ -134,8 +134,13 @@ def _candidates(inventory: Inventory, resources: Resources, name: ScsiName) -> l
             on_it = any(resource.name == name for resource in under)
             doubtful = any(resource.name is None and resource.status == UNRESOLVED for resource in under)
             if on_it or doubtful or disk.kind == IMAGE:
-                found.append((vm, disk, doubtful and not on_it, not (on_it or doubtful)))
+                found.append((vm, sized(vm, disk, resources), doubtful and not on_it, not (on_it or doubtful)))
     return found
+
+
+def _candidate(vm: VirtualMachine, disk: VirtualDisk, told: DiskBlocks, doubtful: bool, elsewhere: bool) -> _Candidate:
+    """A disk with its blocks; of one of unknown size nobody can tell which blocks of its files it has."""
+    return _Candidate(vm, disk, told if disk.size_bytes else replace(told, files=()), doubtful or not disk.size_bytes, elsewhere)
 
 
 def _block_size(found: Sequence[_Candidate], resource: Resource) -> int:

@@ -30,6 +30,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 )
 
 RAW = "raw"
+_CHAIN = "<backingStore"
 _SECONDS = 300.0
 """What a map of many large images may take; one of 2 TiB with 20,000 extents takes some seconds."""
 
@@ -40,6 +41,8 @@ class _Image:
 
     path: str
     format: str
+    below: Sequence[str] | None = None
+    """The files that libvirt has put under it, whatever its header says; None where it does not tell, or they are no files."""
 
 
 def disk_blocks(host: KvmHost, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[DiskBlocks]:
@@ -48,7 +51,7 @@ def disk_blocks(host: KvmHost, wanted: Sequence[tuple[VirtualMachine, VirtualDis
     found = [_how(host, pairs.get(vm.id), disk) for vm, disk in wanted]
     images = [image for image in found if isinstance(image, _Image)]
     try:
-        descent = Descent(_ask(host, images=_unraw(images), files=[image.path for image in images if image.format == RAW]))
+        descent = Descent(_ask(host, images=_unraw(images), files=_files(images)))
     except CrossvisorError as error:
         why = in_one_sentence(str(error))
         return [_unasked(how, disk, why) if isinstance(how, _Image) else how for how, (_vm, disk) in zip(found, wanted)]
@@ -93,6 +96,8 @@ def _unasked(image: _Image, disk: VirtualDisk, why: str) -> DiskBlocks:
 
 
 def _mapped(descent: Descent, image: _Image, vm: VirtualMachine, disk: VirtualDisk) -> DiskBlocks:
+    if image.format != RAW and image.below is not None and not descent.is_over(image.path, image.below):
+        return passthrough.untold(disk, f"libvirt has put other images under {image.path} than its header names")
     files = descent.files_of(image.path, image.format)
     extents = descent.image(image.path, image.format, disk.size_bytes)
     warnings = [f"{path} was written to while it was read, so that what is told of it may be old." for path in descent.changed(files)]
@@ -106,7 +111,10 @@ def _mapped(descent: Descent, image: _Image, vm: VirtualMachine, disk: VirtualDi
 
 def _how(host: KvmHost, pair: DomainPair | None, disk: VirtualDisk) -> _Image | DiskBlocks:
     """What to ask the host about, or what is known without it."""
-    own = _own(pair, disk)
+    owns = _owns(pair, disk)
+    if pair and len(owns) > 1:
+        return passthrough.untold(disk, f"VM {pair.record.name} runs with another disk {disk.key} than it starts with next time")
+    own = owns[0] if owns else None
     if own is None or own.source is None:
         return passthrough.identity_or(disk, f"libvirt no longer shows disk {disk.label}")
     why = _unusual(own)
@@ -117,17 +125,19 @@ def _how(host: KvmHost, pair: DomainPair | None, disk: VirtualDisk) -> _Image | 
         return passthrough.identity_or(disk, "")
     path = host.session.volume(source.pool, source.volume).path if source.pool else source.path
     return (
-        _Image(path, own.format) if path.startswith("/") else passthrough.untold(disk, f"it lies on {source}, which is no file of the host")
+        _Image(path, own.format, _below(own))
+        if path.startswith("/")
+        else passthrough.untold(disk, f"it lies on {source}, which is no file of the host")
     )
 
 
 def _readable(host: KvmHost, vm: VirtualMachine, disk: VirtualDisk) -> _Image | str:
     """By what a tool of the host reads a disk, or why none can. A LUN over QEMU's own initiator is read as that reads it."""
     pair = _pair(host, vm)
-    how, own = _how(host, pair, disk), _own(pair, disk)
+    how, owns = _how(host, pair, disk), _owns(pair, disk)
     if isinstance(how, _Image):
         return how
-    source = own.source if own and own.format == RAW and not _unusual(own) else None
+    source = owns[0].source if len(owns) == 1 and owns[0].format == RAW and not _unusual(owns[0]) else None
     if source is None or source.login is None:
         return "the host has no file or device that is the disk"
     if source.login.user:
@@ -146,8 +156,9 @@ def _pair(host: KvmHost, vm: VirtualMachine) -> DomainPair | None:
     return next((pair for pair in host.pairs() if pair.record.uuid == vm.id), None)
 
 
-def _own(pair: DomainPair | None, disk: VirtualDisk) -> Disk | None:
-    return next((found for found in pair.disks if found.target == disk.key), None) if pair else None
+def _owns(pair: DomainPair | None, disk: VirtualDisk) -> list[Disk]:
+    """The disks of that name: of what runs and, if it has another one, of what starts next time."""
+    return [found for found in pair.disks if found.target == disk.key and found.is_disk] if pair else []
 
 
 def _unusual(disk: Disk) -> str:
@@ -159,6 +170,16 @@ def _unusual(disk: Disk) -> str:
     if "<mirror" in disk.xml:
         return f"a block job moves the data of disk {disk.target}: wait until it has ended (virsh blockjob)"
     return ""
+
+
+def _below(disk: Disk) -> Sequence[str] | None:
+    paths = [source.path for source in disk.backing]
+    return paths if _CHAIN in disk.xml and all(path.startswith("/") for path in paths) else None
+
+
+def _files(images: Iterable[_Image]) -> list[str]:
+    """What there is to ask about beside images that tell their files themselves."""
+    return [path for image in images for path in ([image.path] if image.format == RAW else image.below or ())]
 
 
 def _unraw(images: Iterable[_Image]) -> list[list[str]]:

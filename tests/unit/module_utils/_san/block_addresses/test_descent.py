@@ -86,3 +86,23 @@ def test_a_path_is_told_as_the_multipath_device_over_it_which_stays_when_the_pat
     told = {"images": {}, "files": {"/dev/dm-0": {"path": "/dev/dm-0", "block": "254:0"}}, "devices": {"254:0": over, "8:0": disk()}}
     (found,) = Descent(told).image("/dev/dm-0", "raw", 4096)
     assert (found.device, found.name, found.number) == (f"/dev/mapper/{NAME.wwid}", NAME, "8:0")
+
+
+def test_a_device_that_holds_an_image_is_told_with_all_that_it_has() -> None:
+    told = facts(files={"/dev/sda1": {"path": "/dev/sda1", "block": "8:1", "size": 1 << 20, "error": ""}})
+    (whole,) = Descent(told).file("/dev/sda1")
+    assert (whole.start, whole.length, whole.offset, whole.name) == (0, 1 << 20, 2048 * 512, NAME)
+
+
+def test_a_file_of_a_chain_that_cannot_be_read_is_no_file_without_blocks() -> None:
+    told = facts()
+    told["files"]["/srv/base.raw"] = {"path": "/srv/base.raw", "kind": "", "error": "Permission denied"}
+    (gap,) = Descent(told).file("/srv/base.raw")
+    assert (gap.state, "Permission denied" in gap.reason) == (NO_ADDRESS, True)
+
+
+def test_an_image_that_is_larger_than_the_lun_that_holds_it_is_told_as_a_whole() -> None:
+    told = facts()
+    told["images"]["/srv/top.qcow2"]["chain"] = [{**TOP, "virtual-size": 192 * K}, BASE]
+    found = Descent(told).image("/srv/top.qcow2", "qcow2", 64 * K)
+    assert [(part.start, part.state) for part in found] == [(0, DATA), (64 * K, DATA), (128 * K, HOLE)]

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 
 import pytest
 
@@ -24,9 +25,12 @@ def mbr(*slots: tuple[int, int, int]) -> bytes:
 
 def gpt(*parts: tuple[int, int], sector: int = 512, count: int = 128, entry: int = 128) -> bytes:
     head = mbr((0xEE, 1, 0xFFFFFFFF))[:512].ljust(sector, b"\0")
-    header = struct.pack("<8s64xQII", b"EFI PART", 2, count, entry).ljust(sector, b"\0")
     table = b"".join(struct.pack("<16s16xQQ", b"k" * 16, first, last).ljust(entry, b"\0") for first, last in parts)
-    return head + header + table.ljust(count * entry, b"\0")
+    table = table.ljust(count * entry, b"\0")
+    fields = (2, count, entry, zlib.crc32(table))
+    checksum = zlib.crc32(struct.pack("<8sIII4x48xQIII", b"EFI PART", 0x10000, 92, 0, *fields))
+    header = struct.pack("<8sIII4x48xQIII", b"EFI PART", 0x10000, 92, checksum, *fields)
+    return head + header.ljust(sector, b"\0") + table
 
 
 def at(disk: bytes, place: int) -> tuple[Partition | None, str]:
@@ -78,3 +82,21 @@ def test_a_gpt_is_read_in_sectors_of_either_size(sector: int) -> None:
 def test_what_is_no_table_is_told_so(disk: bytes, reason: str) -> None:
     found, why = at(disk, MIB)
     assert (found, reason in why) == (None, True)
+
+
+@pytest.mark.parametrize("damaged", [512 + 16, 512 + 88, 1024 + 32])
+def test_a_gpt_whose_checksums_are_wrong_is_none_because_the_guest_takes_the_other_copy(damaged: int) -> None:
+    disk = bytearray(gpt((256, 511)))
+    disk[damaged] ^= 1
+    assert at(bytes(disk), 256 * 512) == (None, "the disk has a GPT that cannot be read")
+
+
+def test_a_file_system_without_a_table_whose_first_sector_ends_as_an_mbr_does_has_none() -> None:
+    disk = bytearray(mbr((0x83, 2048, 2048)))
+    disk[446] = 0x6F
+    assert at(bytes(disk), MIB) == (None, "the disk has no partition table")
+
+
+def test_a_gpt_beside_entries_of_an_mbr_is_what_counts() -> None:
+    disk = mbr((0x83, 2048, 2048), (0xEE, 1, 9))[:512] + gpt((256, 511))[512:]
+    assert at(disk, 256 * 512)[0] == Partition(1, 256 * 512, 256 * 512)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -81,3 +82,73 @@ def test_a_lun_that_is_no_device_is_told_to_qemus_tools_as_it_was_described(tmp_
     image.touch()
     assert block_probe._storage(block_probe.JSON + json.dumps({"file": described})) == described
     assert block_probe._storage(str(image)) == {"driver": "file", "filename": str(image)}
+
+
+MEMBER = {"filename": "/srv/a", "format": "qcow2"}
+
+
+def tools(monkeypatch: pytest.MonkeyPatch, *said: object) -> None:
+    """What qemu-img says, one answer after the other; one that can be called is called first."""
+    answers = iter(said)
+
+    def answer(*_command: str) -> str:
+        told = next(answers)
+        return json.dumps(told() if callable(told) else told)
+
+    monkeypatch.setattr(block_probe, "_said", answer)
+
+
+def test_a_file_that_is_written_to_between_the_map_of_its_image_and_its_extents_has_changed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "a"
+    file.write_bytes(bytes(512))
+
+    def write_and_map() -> list[object]:
+        file.write_bytes(bytes(1024))
+        return []
+
+    chain = [{**MEMBER, "filename": str(file)}]
+    tools(monkeypatch, chain, write_and_map, chain)
+    assert block_probe.answer({"images": [[str(file), "qcow2"]]})["files"][str(file)]["changed"]
+
+
+def test_a_chain_that_changes_while_it_is_mapped_has_no_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    tools(monkeypatch, [MEMBER], [{"start": 0}], [MEMBER, {**MEMBER, "filename": "/srv/base"}])
+    told = block_probe.answer({"images": [["/srv/a", "qcow2"]]})["images"]["/srv/a"]
+    assert (told["error"], told["map"]) == ("its chain of images changed while it was read: ask again", [])
+
+
+def test_a_tool_that_does_not_end_is_ended_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wait(command: tuple[str, ...], timeout: float, **_how: object) -> None:
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(subprocess, "run", wait)
+    told = block_probe.answer({"images": [["/srv/a", "qcow2"]]})["images"]["/srv/a"]
+    assert told["error"] == "qemu-img did not end within 240 s on the host"
+
+
+def test_of_a_file_on_xfs_whose_attributes_the_kernel_does_not_tell_nothing_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(_handle: int, request: int, buffer: bytearray, _mutate: bool) -> None:
+        if request == block_probe._GET_XATTR:
+            raise OSError(25, "Inappropriate ioctl for device")
+
+    (tmp_path / "a").touch()
+    monkeypatch.setattr(block_probe.fcntl, "ioctl", refuse)
+    monkeypatch.setattr(block_probe, "_file_system", lambda _device: "xfs")
+    told = block_probe.answer({"files": [str(tmp_path / "a")]})["files"][str(tmp_path / "a")]
+    assert told["error"] == "Inappropriate ioctl for device"
+
+
+def test_a_device_is_told_with_its_size_which_its_kernel_counts_in_512_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Seen:
+        st_mode, st_rdev, st_size, st_dev = stat.S_IFBLK, 8 << 8, 0, 0
+        st_ino = st_mtime_ns = st_ctime_ns = 0
+
+    monkeypatch.setattr(Path, "stat", lambda _path: Seen)
+    monkeypatch.setattr(block_probe, "_text", {"/sys/dev/block/8:0/size": "2048"}.get)
+    monkeypatch.setattr(block_probe, "_device", lambda _number, _facts: None)
+    told = block_probe.answer({"files": ["/dev/sda"]})["files"]["/dev/sda"]
+    assert (told["block"], told["size"]) == ("8:0", 1 << 20)

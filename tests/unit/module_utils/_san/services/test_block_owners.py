@@ -252,3 +252,15 @@ class TestFiles:
         hypervisor = there(PASSED, written={("app", "sda"): mbr((0x83, 2048, 4096))}, guest=self.FOUND)
         of(hypervisor, 3000)
         assert not any(call.startswith("guest_block") for call in hypervisor.calls)
+
+
+def test_a_lun_passed_through_whose_size_its_hypervisor_does_not_tell_is_as_large_as_the_lun() -> None:
+    (row,) = of(there(replace(PASSED, size_bytes=0)), 2048)
+    assert (row["vm_name"], row["virtual_offset"], row["status"]) == ("app", MIB, "owned")
+
+
+@pytest.mark.parametrize("place", [7 * MIB, 9 * MIB, 100 * MIB])
+def test_of_an_image_whose_size_nobody_tells_no_block_is_nobodys_or_only_the_images(place: int) -> None:
+    unsized = DiskBlocks([], [FILE], format="qcow2")
+    (row,) = of(there(replace(IMAGE, size_bytes=0), blocks={("app", "vda"): unsized}), block(place))
+    assert (row["status"], "disk vda of VM app" in row["reason"]) == ("cannot_tell", True)

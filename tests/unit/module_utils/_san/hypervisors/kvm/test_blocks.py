@@ -82,6 +82,27 @@ def test_an_image_is_asked_about_once_with_the_format_that_libvirt_knows(tmp_pat
     assert {part.file for part in found.files} == {"/srv/top.qcow2", "/srv/base.raw"}
 
 
+@pytest.mark.parametrize(
+    ("beside", "is_told"),
+    [
+        ("<backingStore type='file'><format type='raw'/><source file='/srv/base.raw'/><backingStore/></backingStore>", True),
+        ("<backingStore type='file'><format type='raw'/><source file='/srv/link'/><backingStore/></backingStore>", True),
+        ("<backingStore type='file'><format type='raw'/><source file='/srv/other.raw'/><backingStore/></backingStore>", False),
+        ("<backingStore/>", False),
+    ],
+)
+def test_an_image_is_told_over_what_libvirt_has_put_under_it_by_whatever_path_or_not_at_all(
+    tmp_path: Path, beside: str, is_told: bool
+) -> None:
+    told = facts()
+    told["files"]["/srv/base.raw"]["stamp"] = [8, 15, 0]
+    told["files"]["/srv/link"] = {**told["files"]["/srv/base.raw"], "path": "/srv/link"}
+    told["files"]["/srv/other.raw"] = {**told["files"]["/srv/base.raw"], "path": "/srv/other.raw", "stamp": [8, 16, 0]}
+    found, _questions = of(tmp_path, QCOW2.format(inside="", beside=beside), told)
+    assert [part.offset is not None for part in found.extents][:1] == [is_told]
+    assert is_told or found.extents[0].reason == "libvirt has put other images under /srv/top.qcow2 than its header names"
+
+
 def test_of_an_image_whose_vm_runs_a_warning_says_that_it_may_be_old(tmp_path: Path) -> None:
     found, _questions = of(tmp_path, QCOW2.format(inside="", beside=""), facts(), running=True)
     (warning,) = found.warnings
@@ -200,4 +221,16 @@ def test_of_a_network_disk_that_is_no_lun_nothing_is_read(tmp_path: Path) -> Non
     rbd = "<disk type='network'><driver type='raw'/><source protocol='rbd' name='pool/a'/><target dev='vda' bus='virtio'/></disk>"
     host, asked, vm, disk = look(tmp_path, rbd, {})
     assert blocks.guest_block(host, vm, disk, (0, 512), 0).reason == "the host has no file or device that is the disk"
+    assert asked.questions == []
+
+
+def test_of_a_disk_that_is_another_one_when_the_vm_starts_next_time_nobody_can_tell_which_is_meant(tmp_path: Path) -> None:
+    first = QCOW2.format(inside="", beside="")
+    live, config = (domain_xml("app", VIRTIO_SCSI + disk) for disk in (first, first.replace("top", "other")))
+    asked = Asked(plant(tmp_path, SAN_HOST), facts())
+    host = KvmHost(libvirt.session(Connect([Domain("app", config=config, live=live)])), asked)
+    (vm,) = estate.inventory(host, devices=True, images=False).virtual_machines
+    found = blocks.disk_blocks(host, [(vm, disk) for disk in vm.disks])
+    reason = "VM app runs with another disk vda than it starts with next time"
+    assert [(part.state, part.reason) for one in found for part in one.extents] == [(NO_ADDRESS, reason)] * 2
     assert asked.questions == []
