@@ -67,8 +67,9 @@ def running_both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WindowsLa
 @pytest.fixture(scope="session")
 def running_kvm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KvmLab]:
     """The lab's KVM host, in whatever state it is."""
-    with running_lab((ARRAY, KVM), tmp_path_factory.mktemp("kvm")) as endpoints:
-        yield KvmLab(endpoints)
+    directory = tmp_path_factory.mktemp("kvm")
+    with running_lab((ARRAY, KVM), directory) as endpoints:
+        yield KvmLab(endpoints, luns=directory / ARRAY / "luns" / "data")
 
 
 @pytest.fixture

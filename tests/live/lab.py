@@ -11,6 +11,7 @@ import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from tests.lab.client import ask
@@ -174,6 +175,8 @@ class KvmLab(Lab):
     """An array whose LUNs are real SCSI disks, and a KVM host with guests that really run."""
 
     servers: tuple[str, str] = (ARRAY, KVM)
+    luns: Path = Path()
+    """Directory of the files that hold the LUNs' data."""
 
     @property
     def hypervisor(self) -> dict[str, Any]:

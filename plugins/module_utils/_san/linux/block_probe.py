@@ -29,6 +29,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+JSON = "json:"
+"""How a path begins that is none, but an image as QEMU's tools are told of it."""
 _FIEMAP = 0xC020660B
 _FIEMAP_SYNC = 1
 _LAST = 1
@@ -41,6 +43,7 @@ _INCOMPATIBLE, _RECOVER = 1024 + 96, 4
 _LOOP_STATUS = 0x4C05
 _CLASS = "/sys/class/block"
 _ALIGNED = 4096
+_ADMINISTRATORS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 _SECTOR = 512
 """In which the kernel counts a device's size, whatever its blocks are."""
 _EXPORT_SECONDS = 20.0
@@ -88,7 +91,9 @@ def _chain(path: str, kind: str) -> Any:
 
 def _said(*command: str) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=_TOOL_SECONDS)
+        done = subprocess.run(
+            command, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=_TOOL_SECONDS, env={**os.environ, "PATH": _path()}
+        )
     except FileNotFoundError as error:
         raise OSError(f"{command[0]} is not installed on the host") from error
     except subprocess.TimeoutExpired as error:
@@ -96,6 +101,11 @@ def _said(*command: str) -> str:
     if done.returncode:
         raise OSError(done.stderr.decode("utf-8", "replace").strip() or f"{command[0]} ended with {done.returncode}")
     return done.stdout.decode("utf-8", "replace")
+
+
+def _path() -> str:
+    """Where tools are: also where those of the administrator are, which not every account looks for."""
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), *_ADMINISTRATORS])
 
 
 def _files_of(image: dict[str, Any]) -> list[str]:
@@ -304,13 +314,13 @@ def _owner(path: str, kind: str, begin: int, length: int, at: int) -> dict[str, 
 @contextlib.contextmanager
 def _exported(path: str, kind: str, begin: int, length: int, to: str) -> Iterator[str]:
     """A range of an image as a file that nobody can write to, by QEMU's storage daemon."""
-    if not shutil.which("qemu-storage-daemon"):
+    program = shutil.which("qemu-storage-daemon", path=_path())
+    if not program:
         raise OSError("qemu-storage-daemon is not installed on the host")
     Path(to).touch()
-    driver = "host_device" if stat.S_ISBLK(Path(path).stat().st_mode) else "file"
-    image: dict[str, Any] = {"driver": kind, "file": {"driver": driver, "filename": path}}
+    image: dict[str, Any] = {"driver": kind, "file": _storage(path)}
     node = {"driver": "raw", "node-name": "part", "offset": begin, "size": length, "read-only": True, "force-share": True, "file": image}
-    command = ["qemu-storage-daemon", "--blockdev", json.dumps(node), "--export"]
+    command = [program, "--blockdev", json.dumps(node), "--export"]
     command.append(f"type=fuse,id=part,node-name=part,mountpoint={to.replace(',', ',,')},writable=off")
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as daemon:
         try:
@@ -323,6 +333,14 @@ def _exported(path: str, kind: str, begin: int, length: int, to: str) -> Iterato
             yield to
         finally:
             daemon.terminate()
+
+
+def _storage(path: str) -> dict[str, Any]:
+    """What an image is in, as QEMU's storage daemon is told of it."""
+    if path.startswith(JSON):
+        described: dict[str, Any] = json.loads(path[len(JSON) :])["file"]
+        return described
+    return {"driver": "host_device" if stat.S_ISBLK(Path(path).stat().st_mode) else "file", "filename": path}
 
 
 def _head(path: str) -> bytes:

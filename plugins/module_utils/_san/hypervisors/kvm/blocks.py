@@ -16,7 +16,7 @@ from typing import Any
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses import passthrough
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.descent import Descent
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, RemoteError, in_one_sentence
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import LUN, Disk
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import LUN, Disk, Login
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.machines import DomainPair
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import block_probe
@@ -65,8 +65,7 @@ def disk_blocks(host: KvmHost, wanted: Sequence[tuple[VirtualMachine, VirtualDis
 
 def verify_blocks(host: KvmHost, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
     """Whether the disk and the device hold the same bytes in each of these ranges: `yes`, `no`, or why nobody can tell."""
-    pair = next((pair for pair in host.pairs() if pair.record.uuid == vm.id), None)
-    how = _how(host, pair, disk)
+    how = _how(host, _pair(host, vm), disk)
     if not isinstance(how, _Image):
         return [passthrough.NOTHING_TO_COMPARE] * len(extents)
     reads = [[how.path, how.format, one.start, one.length, one.device[len("/dev/") :], one.offset] for one in extents]
@@ -75,8 +74,7 @@ def verify_blocks(host: KvmHost, vm: VirtualMachine, disk: VirtualDisk, extents:
 
 def read_disk(host: KvmHost, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
     """A few sectors of a disk; nothing where the host cannot read them."""
-    pair = next((pair for pair in host.pairs() if pair.record.uuid == vm.id), None)
-    how = _how(host, pair, disk)
+    how = _readable(host, vm, disk)
     if not isinstance(how, _Image):
         return b""
     try:
@@ -87,10 +85,9 @@ def read_disk(host: KvmHost, vm: VirtualMachine, disk: VirtualDisk, offset: int,
 
 def guest_block(host: KvmHost, vm: VirtualMachine, disk: VirtualDisk, partition: tuple[int, int], offset: int) -> GuestBlock:
     """What the guest has at an offset within a partition, by tools of the host that read its disk."""
-    pair = next((pair for pair in host.pairs() if pair.record.uuid == vm.id), None)
-    how = _how(host, pair, disk)
+    how = _readable(host, vm, disk)
     if not isinstance(how, _Image):
-        return GuestBlock(reason="the host has no file or device that is the disk")
+        return GuestBlock(reason=how)
     try:
         told = _ask(host, owners=[[how.path, how.format, *partition, offset]])["owners"][0]
     except CrossvisorError as error:
@@ -139,6 +136,31 @@ def _how(host: KvmHost, pair: DomainPair | None, disk: VirtualDisk) -> _Image | 
         if path.startswith("/")
         else passthrough.untold(disk, f"it lies on {source}, which is no file of the host")
     )
+
+
+def _readable(host: KvmHost, vm: VirtualMachine, disk: VirtualDisk) -> _Image | str:
+    """By what a tool of the host reads a disk, or why none can. A LUN over QEMU's own initiator is read as that reads it."""
+    pair = _pair(host, vm)
+    how, owns = _how(host, pair, disk), _owns(pair, disk)
+    if isinstance(how, _Image):
+        return how
+    source = owns[0].source if len(owns) == 1 and owns[0].format == RAW and not _unusual(owns[0]) else None
+    if source is None or source.login is None:
+        return "the host has no file or device that is the disk"
+    if source.login.user:
+        return f"{source} asks for a password, which no tool on the host is given"
+    return _Image(f"{block_probe.JSON}{json.dumps({'file': _by_initiator(source.login, source.lun_id)})}", RAW)
+
+
+def _by_initiator(login: Login, lun_id: int) -> dict[str, Any]:
+    """A LUN as QEMU's tools are told of it (`BlockdevOptionsIscsi` of qapi/block-core.json)."""
+    address = f"[{login.portal.address}]" if ":" in login.portal.address else login.portal.address
+    where = {"portal": f"{address}:{login.portal.port}", "target": login.target, "lun": lun_id}
+    return {"driver": "iscsi", "transport": "tcp", **where, "initiator-name": login.initiator}
+
+
+def _pair(host: KvmHost, vm: VirtualMachine) -> DomainPair | None:
+    return next((pair for pair in host.pairs() if pair.record.uuid == vm.id), None)
 
 
 def _owns(pair: DomainPair | None, disk: VirtualDisk) -> list[Disk]:

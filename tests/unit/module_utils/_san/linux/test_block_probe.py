@@ -66,6 +66,25 @@ def test_a_tool_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     assert told["owners"][0]["reason"] == ("the guest's file system cannot be read: qemu-storage-daemon is not installed on the host")
 
 
+def test_the_tools_of_the_administrator_are_found_by_an_account_that_does_not_look_for_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tool = tmp_path / "debugfs"
+    tool.write_text("#!/bin/sh\necho found\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(block_probe, "_ADMINISTRATORS", (str(tmp_path),))
+    assert block_probe._said("debugfs") == "found\n"
+
+
+def test_a_lun_that_is_no_device_is_told_to_qemus_tools_as_it_was_described(tmp_path: Path) -> None:
+    described = {"driver": "iscsi", "transport": "tcp", "portal": "10.0.0.1:3260", "target": "iqn.t", "lun": 5, "initiator-name": "iqn.i"}
+    image = tmp_path / "a"
+    image.touch()
+    assert block_probe._storage(block_probe.JSON + json.dumps({"file": described})) == described
+    assert block_probe._storage(str(image)) == {"driver": "file", "filename": str(image)}
+
+
 MEMBER = {"filename": "/srv/a", "format": "qcow2"}
 
 

@@ -189,6 +189,41 @@ def test_what_a_host_that_is_down_has_nobody_can_read(tmp_path: Path) -> None:
     assert blocks.guest_block(host, vm, disk, (0, 512), 0) == GuestBlock(reason="it is down")
 
 
+NETWORK = (
+    "<disk type='network' device='lun'><driver type='raw'/><source protocol='iscsi' name='iqn.t/5'><host name='{host}' port='3261'/>"
+    "<initiator><iqn name='iqn.i'/></initiator>{inside}</source><target dev='sda' bus='scsi'/></disk>"
+)
+
+
+@pytest.mark.parametrize(("host", "portal"), [("10.0.0.1", "10.0.0.1:3261"), ("fd00::1", "[fd00::1]:3261")])
+def test_a_lun_over_qemus_own_initiator_is_read_by_qemus_tools_as_that_initiator(tmp_path: Path, host: str, portal: str) -> None:
+    told = {"sectors": ["55aa"], "owners": [{"file_system": "ext4", "block": 7, "files": ["/a"], "reason": ""}]}
+    kvm, asked, vm, disk = look(tmp_path, NETWORK.format(host=host, inside=""), told)
+    assert blocks.read_disk(kvm, vm, disk, 510, 2) == b"\x55\xaa"
+    assert blocks.guest_block(kvm, vm, disk, (4096, 8192), 512) == GuestBlock("ext4", 7, ["/a"])
+    described, kind = asked.questions[0]["sectors"][0][:2]
+    assert asked.questions[1]["owners"] == [[described, kind, 4096, 8192, 512]]
+    lun_5 = {"driver": "iscsi", "transport": "tcp", "portal": portal, "target": "iqn.t", "lun": 5, "initiator-name": "iqn.i"}
+    assert (json.loads(described.partition(":")[2]), kind) == ({"file": lun_5}, "raw")
+
+
+def test_no_tool_is_given_the_password_of_a_lun_over_qemus_own_initiator(tmp_path: Path) -> None:
+    auth = "<auth username='kvm'><secret type='iscsi' usage='chap'/></auth>"
+    host, asked, vm, disk = look(tmp_path, NETWORK.format(host="10.0.0.1", inside=auth), {})
+    assert blocks.read_disk(host, vm, disk, 0, 512) == b""
+    assert blocks.guest_block(host, vm, disk, (0, 512), 0) == GuestBlock(
+        reason="iscsi://10.0.0.1:3261/iqn.t/5 asks for a password, which no tool on the host is given"
+    )
+    assert asked.questions == []
+
+
+def test_of_a_network_disk_that_is_no_lun_nothing_is_read(tmp_path: Path) -> None:
+    rbd = "<disk type='network'><driver type='raw'/><source protocol='rbd' name='pool/a'/><target dev='vda' bus='virtio'/></disk>"
+    host, asked, vm, disk = look(tmp_path, rbd, {})
+    assert blocks.guest_block(host, vm, disk, (0, 512), 0).reason == "the host has no file or device that is the disk"
+    assert asked.questions == []
+
+
 def test_of_a_disk_that_is_another_one_when_the_vm_starts_next_time_nobody_can_tell_which_is_meant(tmp_path: Path) -> None:
     first = QCOW2.format(inside="", beside="")
     live, config = (domain_xml("app", VIRTIO_SCSI + disk) for disk in (first, first.replace("top", "other")))
