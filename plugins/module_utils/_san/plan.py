@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     CrossvisorError,
     OutcomeUnknown,
     Overtaken,
+    RemoteError,
     StepFailed,
 )
 
@@ -65,6 +67,27 @@ class Step(ABC):
         Called for every step that ran, in reverse, and for one whose outcome is unknown: it must look before it acts.
         A step without an own implementation leaves nothing that needs undoing (a rescan, for instance).
         """
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """Around a change of several parts: where one is refused, those before it are taken back. A lost answer is left to the plan."""
+        try:
+            yield
+        except OutcomeUnknown:
+            raise
+        except CrossvisorError as error:
+            self.take_back_because_of(error)
+            raise
+
+    def take_back_because_of(self, error: CrossvisorError) -> None:
+        """Undo a part that was done before the rest was refused. Raises a `CrossvisorError` that tells of both where that fails."""
+        try:
+            self.undo()
+        except CrossvisorError as second:
+            kind = OutcomeUnknown if isinstance(second, OutcomeUnknown) else RemoteError
+            raise kind(
+                f"{_sentence(error)}; what it had done before could not be undone and is left as it is ({_sentence(second)})"
+            ) from error
 
     def before(self) -> Mapping[str, Any]:
         """The values that this step changes, as observed, for `--diff`."""

@@ -433,7 +433,7 @@ class AddInitiators(OntapStep):
                 return self._add(missing)
             except OntapRefusal as error:
                 if error.fault is not Fault.ALREADY_A_MEMBER:
-                    self._take_back_a_part()
+                    self._take_back_a_part(error)
                     raise
                 missing = self._missing()
                 if not missing:
@@ -483,10 +483,10 @@ class AddInitiators(OntapStep):
             self.change()
             raise
 
-    def _take_back_a_part(self) -> None:
+    def _take_back_a_part(self, error: CrossvisorError) -> None:
         """Of a refusal nothing may be left, and the array may have refused one after it took another."""
         if self._added:
-            self.undo()
+            self.take_back_because_of(error)
 
     def _tell_of_the_unsure(self, group: Group | None) -> None:
         """Raise `Refused` for members whose adding was not answered, where no comment tells who added them."""
