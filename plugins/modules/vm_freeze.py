@@ -72,6 +72,8 @@ attributes:
     details: With O(state=frozen), what an earlier run has frozen is refused, because it is let go at a time that is that run's.
 notes:
   - Where the machine ends on which this module runs, as a container does with its job, the guest stays frozen until the next run.
+  - So it does where this module does not run as root, the playbook is killed, and what it began is ended with it, as by systemd with the
+    session (C(KillUserProcesses=yes) of C(logind.conf)) or with the unit that the playbook runs in (unless C(KillMode=process)).
 seealso:
   - module: crossvisor.san.guest_freeze
   - module: crossvisor.san.lun_snapshot
