@@ -81,13 +81,8 @@ class Step(ABC):
 
     def take_back_because_of(self, error: CrossvisorError) -> None:
         """Undo a part that was done before the rest was refused. Raises a `CrossvisorError` that tells of both where that fails."""
-        try:
+        with told_first(error, "what it had done before could not be undone and is left as it is"):
             self.undo()
-        except CrossvisorError as second:
-            kind = OutcomeUnknown if isinstance(second, OutcomeUnknown) else RemoteError
-            raise kind(
-                f"{_sentence(error)}; what it had done before could not be undone and is left as it is ({_sentence(second)})"
-            ) from error
 
     def before(self) -> Mapping[str, Any]:
         """The values that this step changes, as observed, for `--diff`."""
@@ -96,6 +91,16 @@ class Step(ABC):
     def after(self) -> Mapping[str, Any]:
         """The same values as they will be."""
         return {}
+
+
+@contextmanager
+def told_first(error: CrossvisorError, consequence: str) -> Iterator[None]:
+    """Around what is done because of an error: where that fails too, the error is told first, then what follows from it, and why."""
+    try:
+        yield
+    except CrossvisorError as second:
+        kind = OutcomeUnknown if isinstance(second, OutcomeUnknown) else RemoteError
+        raise kind(f"{_sentence(error)}; {consequence} ({_sentence(second)})") from error
 
 
 class Guard(Step):
