@@ -197,7 +197,7 @@ NETWORK = (
 
 @pytest.mark.parametrize(("host", "portal"), [("10.0.0.1", "10.0.0.1:3261"), ("fd00::1", "[fd00::1]:3261")])
 def test_a_lun_over_qemus_own_initiator_is_read_by_qemus_tools_as_that_initiator(tmp_path: Path, host: str, portal: str) -> None:
-    told = {"sectors": ["55aa"], "owners": [{"file_system": "ext4", "block": 7, "files": ["/a"], "reason": ""}]}
+    told = {"sectors": ["55aa"], "owners": [{"file_system": "ext4", "block": 7, "files": ["/a"], "reason": "", "unclean": False}]}
     kvm, asked, vm, disk = look(tmp_path, NETWORK.format(host=host, inside=""), told)
     assert blocks.read_disk(kvm, vm, disk, 510, 2) == b"\x55\xaa"
     assert blocks.guest_block(kvm, vm, disk, (4096, 8192), 512) == GuestBlock("ext4", 7, ["/a"])
