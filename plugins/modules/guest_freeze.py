@@ -42,6 +42,8 @@ options:
     description:
       - With O(state=thawed), let go only of what was frozen by the run with this mark, RV(made_by). Without it, of whatever any run has
         frozen.
+      - With O(state=frozen), the mark of this run, which no other may have; without it, one is chosen. Who chooses it can let go of exactly
+        this also where the answer was lost.
     type: str
     default: ""
   timeout:
@@ -165,7 +167,8 @@ def _frozen(module: AnsibleModule) -> dict[str, Any]:
         raise InvalidInput(f"thaw_after={params['thaw_after']} is not one of {SECONDS.start} to {SECONDS.stop - 1} seconds.")
     names = [wishes.lun_name(naa, None) for naa in params["naas"]]
     freezer = _freezer(module)
-    there = freezer.file_systems(names) if module.check_mode else freezer.freeze(names, params["thaw_after"], params["timeout"])
+    limits = params["thaw_after"], params["timeout"]
+    there = freezer.file_systems(names) if module.check_mode else freezer.freeze(names, *limits, params["made_by"])
     return {"changed": bool(there), "file_systems": [one.result() for one in there], "mounts": [], "held": True, "made_by": freezer.mark}
 
 

@@ -65,6 +65,13 @@ def test_what_another_run_has_let_go_was_not_held(ice: PlayedIce) -> None:
     assert FREEZE.run({"state": "thawed"})["held"]
 
 
+def test_who_chose_the_mark_lets_go_by_it_where_the_answer_was_lost(ice: PlayedIce) -> None:
+    FREEZE.run({"state": "frozen", "naas": [NAME.naa], "made_by": "0123456789abcdef"})
+    assert not FREEZE.run({"state": "thawed", "made_by": "fedcba9876543210"})["changed"]
+    assert FREEZE.run({"state": "thawed", "made_by": "0123456789abcdef"})["held"]
+    assert ice.frozen == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -443,27 +444,38 @@ class TestWhoHoldsTheGuestStill:
         assert (given["state"], given["made_by"]) == ("thawed", "{{ snapshot_agent_frozen.made_by }}")
 
     @pytest.mark.parametrize(
-        ("thaw", "answer"),
-        [("Have the guest agent let go", "snapshot_agent_frozen"), ("Let the file systems of the guest go", "snapshot_frozen")],
-    )
-    @pytest.mark.parametrize(
         ("told", "lets_go"),
         [
             (FROZEN, True),
             ({"file_systems": [], "made_by": ""}, False),
             (refused("It is held still by an earlier run."), False),
-            ({"unreachable": True}, False),
             (SKIPPED, False),
             ({}, False),
         ],
-        ids=["it holds them", "there is none to hold", "it failed", "nobody answered", "nobody was asked", "another was asked"],
+        ids=["it holds them", "there is none to hold", "it failed", "nobody was asked", "another was asked"],
     )
-    def test_lets_go_of_nothing_where_it_holds_nothing_because_it_may_be_another_run_s(
-        self, evaluate: Evaluate, thaw: str, answer: str, told: dict[str, Any], lets_go: bool
+    def test_has_the_agent_let_go_of_nothing_where_it_holds_nothing_because_it_may_be_another_run_s(
+        self, evaluate: Evaluate, told: dict[str, Any], lets_go: bool
     ) -> None:
-        assert (
-            evaluate(task(SNAPSHOT / "main.yml", thaw)["when"], snapshot_freezes=True, snapshot_by_host=True, **{answer: told}) is lets_go
-        )
+        one = task(SNAPSHOT / "main.yml", "Have the guest agent let go")
+        assert evaluate(one["when"], snapshot_freezes=True, snapshot_agent_frozen=told) is lets_go
+
+    @pytest.mark.parametrize(
+        ("told", "lets_go"),
+        [(FROZEN, True), (refused("It hangs."), True), ({"unreachable": True}, True), (SKIPPED, False), ({}, False)],
+        ids=["it holds them", "it failed", "nobody answered", "nobody was asked", "another was asked"],
+    )
+    def test_lets_go_by_the_mark_that_it_chose_also_where_nobody_answered(
+        self, evaluate: Evaluate, told: dict[str, Any], lets_go: bool
+    ) -> None:
+        one = task(SNAPSHOT / "main.yml", "Let the file systems of the guest go")
+        assert evaluate(one["when"], snapshot_freezes=True, snapshot_frozen=told) is lets_go
+
+    def test_has_a_mark_of_its_own(self, render: Render) -> None:
+        mark = task(SNAPSHOT / "main.yml", "Forget what an earlier run")["ansible.builtin.set_fact"]["snapshot_mark"]
+        first, second = render(mark), render(mark)
+        assert re.fullmatch("[0-9a-f]{16}", first)
+        assert first != second
 
 
 class TestASnapshot:
@@ -569,7 +581,9 @@ class TestASnapshot:
 
     def test_lets_go_only_of_what_this_run_holds(self) -> None:
         given = task(SNAPSHOT / "thaw.yml", "Let the file systems go")["crossvisor.san.guest_freeze"]
-        assert given == {"state": "thawed", "made_by": "{{ snapshot_frozen.made_by }}"}
+        assert given == {"state": "thawed", "made_by": "{{ snapshot_mark }}"}
+        held = task(SNAPSHOT / "freeze.yml", "Hold the file systems still")["crossvisor.san.guest_freeze"]
+        assert held["made_by"] == given["made_by"]
 
 
 @pytest.mark.parametrize(

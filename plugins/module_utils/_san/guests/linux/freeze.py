@@ -155,9 +155,10 @@ class Freezer:
                     found.setdefault(self._ice.number(use.name) or use.name, FileSystem(name.naa, use.device, use.name))
         return list(found.values())
 
-    def freeze(self, names: Sequence[ScsiName], thaw_after: float, timeout: float) -> list[FileSystem]:
+    def freeze(self, names: Sequence[ScsiName], thaw_after: float, timeout: float, mark: str = "") -> list[FileSystem]:
         """Freeze what is mounted from these LUNs, all of it or nothing; after `thaw_after` seconds it is let go, whatever happens.
 
+        It is frozen under the mark, by which whoever chose it lets go also where he was not answered; without one, under a mark of its own.
         Raises a `CrossvisorError`: what lies where Linux itself writes, is frozen by somebody else, or cannot be frozen.
         """
         chosen = self.file_systems(names)
@@ -168,7 +169,7 @@ class Freezer:
             raise Refused(f"File systems of this machine are frozen by an earlier run ({self._note}): thaw them first.")
         if not chosen:
             return []
-        mark = secrets.token_hex(8)
+        mark = mark or secrets.token_hex(8)
         self._write({_MARK: mark, _MOUNTS: [one.mount for one in chosen]})
         self._ice.apart(lambda: self._let_go_later(mark, thaw_after))
         frozen: list[FileSystem] = []
