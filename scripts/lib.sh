@@ -5,7 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 ROOT=$PWD
 VENV=$ROOT/build/venv
 MEMORY=/dev/shm/crossvisor-$(printf '%s' "$ROOT" | cksum | cut -d ' ' -f 1) # what unit tests write, where memory can hold it
-export ROOT VENV
+export ROOT VENV MEMORY
 CANNOT_RUN=77 # exit code of a tier whose prerequisites are missing, as in automake
 NOT_OFFERED=78 # exit code of a tier for which this platform has no interpreter
 

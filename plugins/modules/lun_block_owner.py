@@ -130,7 +130,8 @@ owners:
       description:
         - V(owned) when a virtual disk has the block.
         - V(in_image) when it is in an image's file, but in no block of the disk as it is now. That is the image's own data, an internal
-          snapshot, or space that it no longer uses.
+          snapshot, or space that it no longer uses. Of an image that has parts without an address, such as compressed ones, it may be
+          one of these, and RV(owners[].reason) says so.
         - V(nobody) when it is in the image of no VM.
         - V(cannot_tell) when it is in no disk that could be looked into, and there are others.
       returned: success

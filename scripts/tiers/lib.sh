@@ -47,7 +47,8 @@ unit_run() {
 
 # memory_serves: whether a directory of ours in memory has room, and programs run from it, which containers may forbid.
 memory_serves() {
-    mkdir -p -m 700 "$MEMORY" 2>/dev/null && [ -O "$MEMORY" ] && [ ! -L "$MEMORY" ] || return 1
+    mkdir -m 700 "$MEMORY" 2>/dev/null || true
+    [ -d "$MEMORY" ] && [ -O "$MEMORY" ] && [ ! -L "$MEMORY" ] || return 1
     [ "$(df --output=avail -k "$MEMORY" | tail -1)" -ge "$ENOUGH_KIB" ] || return 1
     printf '#!/bin/sh\n' >"$MEMORY/.$$" && chmod +x "$MEMORY/.$$" && "$MEMORY/.$$" 2>/dev/null
     local code=$?

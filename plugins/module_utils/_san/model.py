@@ -536,6 +536,8 @@ class DiskBlocks:
     """The files that hold it, as a whole, `start` counted in the file: also what of them is no part of the disk as it is now."""
     warnings: Sequence[str] = ()
     format: str = "raw"
+    sector: int = 512
+    """Bytes of a logical block as the guest sees the disk; 0 for those of its LUN, where the host does not tell them."""
 
 
 @dataclass(frozen=True)

@@ -282,5 +282,6 @@ def test_the_guests_file_is_named_by_its_image_alone(kind: str, options: tuple[s
     named, beside, nobodys = block_probe.answer({"owners": places})["owners"]
     assert (named["file_system"], named["files"], named["reason"]) == (kind, ["/dir/a file"], "")
     assert beside["files"] == ["/dir/a file"]
+    assert not named["unclean"]
     assert (nobodys["files"], nobodys["reason"]) == ([], "no file has it: the file system's own data, or free space")
     assert "no file system there" in block_probe.answer({"owners": [[str(image), format_, 0, begin, 0]]})["owners"][0]["reason"]

@@ -37,8 +37,8 @@ class Partition:
     length: int
 
 
-def partition_at(read: Read, at: int, size: int) -> tuple[Partition | None, str]:
-    """The partition that a byte is in; or none, and why."""
+def partition_at(read: Read, at: int, size: int, sector: int = 512) -> tuple[Partition | None, str]:
+    """The partition that a byte is in; or none, and why. An MBR counts in sectors as the guest sees them."""
     head = read(0, min(size, 4096 + 512))
     if not head:
         return None, "what partitions the guest has cannot be read from here"
@@ -46,7 +46,7 @@ def partition_at(read: Read, at: int, size: int) -> tuple[Partition | None, str]
         return None, NO_TABLE
     if any(slot[0] not in _ACTIVE for slot in _entries_of(head)):
         return None, NO_TABLE
-    found = _gpt(read, head) if any(kind == _PROTECTIVE for kind, *_rest in _slots(head)) else list(_mbr(read, head))
+    found = _gpt(read, head) if any(kind == _PROTECTIVE for kind, *_rest in _slots(head)) else list(_mbr(read, head, sector))
     if found is None:
         return None, "the disk has a GPT that cannot be read"
     there = next((one for one in found if one.start <= at < one.start + one.length), None)
@@ -68,7 +68,7 @@ def _gpt(read: Read, head: bytes) -> list[Partition] | None:
 def _is_whole(header: bytes) -> bool:
     """Whether a header has the checksum that it says, which is taken with zeros in its place."""
     size, checksum = struct.unpack_from("<II", header, 12)
-    return 92 <= size <= 512 and zlib.crc32(header[:16] + bytes(4) + header[20:size]) == checksum
+    return bool(92 <= size <= 512 and zlib.crc32(header[:16] + bytes(4) + header[20:size]) == checksum)
 
 
 def _entries(table: bytes, count: int, entry: int, sector: int) -> Iterator[Partition]:
@@ -79,24 +79,24 @@ def _entries(table: bytes, count: int, entry: int, sector: int) -> Iterator[Part
             yield Partition(number + 1, first * sector, (last - first + 1) * sector)
 
 
-def _mbr(read: Read, head: bytes) -> Iterator[Partition]:
+def _mbr(read: Read, head: bytes, size: int) -> Iterator[Partition]:
     """Primary partitions, then logical ones, whose links count from the extended partition's beginning and their own."""
     for number, (kind, first, length) in enumerate(_slots(head)):
         if kind in _EXTENDED:
-            yield from _logical(read, first)
+            yield from _logical(read, first, size)
         elif kind:
-            yield Partition(number + 1, first * 512, length * 512)
+            yield Partition(number + 1, first * size, length * size)
 
 
-def _logical(read: Read, extended: int) -> Iterator[Partition]:
+def _logical(read: Read, extended: int, size: int) -> Iterator[Partition]:
     link, number = 0, 5
     while number < 5 + _MOST_LOGICAL:
-        sector = read((extended + link) * 512, 512)
+        sector = read((extended + link) * size, 512)
         if sector[510:512] != b"\x55\xaa":
             return
         own, following, *_rest = _slots(sector)
         if own[0]:
-            yield Partition(number, (extended + link + own[1]) * 512, own[2] * 512)
+            yield Partition(number, (extended + link + own[1]) * size, own[2] * size)
         if not following[0]:
             return
         link, number = following[1], number + 1

@@ -38,6 +38,8 @@ _AT_ONCE = 512
 _EVERYTHING = (1 << 64) - 1
 _GET_XATTR = 0x801C581F
 _REALTIME = 1
+_INCOMPATIBLE, _RECOVER = 1024 + 96, 4
+"""Of ext4's superblock (Documentation/filesystems/ext4/super.rst): its journal holds what is not in its place yet."""
 _LOOP_STATUS = 0x4C05
 _CLASS = "/sys/class/block"
 _ALIGNED = 4096
@@ -46,7 +48,7 @@ _SECTOR = 512
 """In which the kernel counts a device's size, whatever its blocks are."""
 _EXPORT_SECONDS = 20.0
 _TOOL_SECONDS = 240.0
-"""Less than whoever asks waits for all, so that no tool is left behind on the host."""
+"""Of one tool, so that none hangs on the host for ever when whoever asked has gone."""
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
@@ -290,7 +292,7 @@ def _of_image(path: str, kind: str, start: int, length: int) -> bytes:
 
 def _owner(path: str, kind: str, begin: int, length: int, at: int) -> dict[str, Any]:
     """The guest's file system in a range of an image, its block at a place there, and the paths of what has that, or why there are none."""
-    told: dict[str, Any] = {"file_system": "", "block": None, "files": [], "reason": ""}
+    told: dict[str, Any] = {"file_system": "", "block": None, "files": [], "reason": "", "unclean": False}
     try:
         with tempfile.TemporaryDirectory() as place, _exported(path, kind, begin, length, f"{place}/partition") as partition:
             head = _head(partition)
@@ -298,6 +300,7 @@ def _owner(path: str, kind: str, begin: int, length: int, at: int) -> dict[str, 
                 size = 1024 << struct.unpack_from("<I", head, 1048)[0]
                 told.update(file_system="ext4", block=at // size)
                 told["files"], told["reason"] = _in_ext(partition, at // size)
+                told["unclean"] = bool(struct.unpack_from("<I", head, _INCOMPATIBLE)[0] & _RECOVER)
             elif head[:4] == b"XFSB":
                 told["file_system"] = "xfs"
                 told["block"], told["files"], told["reason"] = _in_xfs(partition, at)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -30,7 +31,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.stora
 OWNED, IN_IMAGE, NOBODY, CANNOT_TELL = "owned", "in_image", "nobody", "cannot_tell"
 _VERDICTS = {NOBODY: "is nobody's", CANNOT_TELL: "may be anybody's"}
 _NOT_OF_THE_DISK = "in the image's file, but in no block of the disk as it is now: the image's own data, a snapshot, or free space"
+_SPREAD = frozenset({"btrfs", "bcachefs"})
+"""File systems that have several devices, of which a mount names one."""
+_OVER_OTHERS = re.compile(r"/dev/(loop|drbd|zd)\d+")
+"""Devices of Linux that lie on files or other devices without the kernel's naming these as theirs."""
+_OF_A_BLOCK_UNTOLD = "in the image's file, but nobody can tell in which block of the disk, because parts of the image have no address"
 _MOST_NAMED = 10
+_SMALLEST = 512
 _HEAD = 65536
 """Where a partition table is, whatever its kind."""
 
@@ -65,6 +72,8 @@ class _Candidate:
 
 def owners(hypervisor: Hypervisor, arrays: Sequence[ArraySource], question: Question) -> Found:
     """Every owner of these blocks. Raises a `CrossvisorError` for a LUN that there is not, or that nobody can tell the blocks of."""
+    if question.block_size and (question.block_size < _SMALLEST or question.block_size & (question.block_size - 1)):
+        raise InvalidInput(f"No LUN has blocks of {question.block_size} bytes: give 512 or 4096 in block_size.")
     inventory = hypervisor.inventory(at_once=True)
     resources, answers, resource = _lun(inventory, arrays, question.where)
     name = resource.name
@@ -77,12 +86,13 @@ def owners(hypervisor: Hypervisor, arrays: Sequence[ArraySource], question: Ques
     size = question.block_size or _block_size(found, resource)
     if not size:
         raise InvalidInput(f"Nobody tells how large a block of LUN {name} is: name its array in arrays, or give block_size.")
+    sized = [one if one.told.sector else replace(one, told=replace(one.told, sector=size)) for one in found]
     limit = resource.lun.size_bytes // size if resource.lun else None
     rows: list[Row] = []
     for block in question.blocks:
         if block < 0 or (limit is not None and block >= limit):
             raise InvalidInput(f"LUN {name} has no block {block}: it has {limit} blocks of {size} bytes.")
-        told = [*_of_block(hypervisor, found, name, block * size, size, question.files)] or [_nobody(found, inventory, resources, name)]
+        told = [*_of_block(hypervisor, sized, name, block * size, size, question.files)] or [_nobody(found, inventory, resources, name)]
         rows.extend({**_columns(resource, block, size), **row, "observed": observed} for row in told)
     told_of = (one for one in found if not one.elsewhere or any(extent.name == name for extent in one.told.extents))
     warnings = [*inventory.warnings, *answers.failures, *answers.warnings(), *(text for one in told_of for text in one.told.warnings)]
@@ -128,14 +138,24 @@ def _lun(inventory: Inventory, arrays: Sequence[ArraySource], where: Where) -> t
 def _candidates(inventory: Inventory, resources: Resources, name: ScsiName) -> list[tuple[VirtualMachine, VirtualDisk, bool, bool]]:
     """The disks with anything on the LUN, those of which nobody knows on what they lie, and every image, whatever it is based on."""
     found = []
+    spread = {store.id for store in inventory.file_systems if store.kind in _SPREAD}
     for vm in inventory.virtual_machines:
         for disk in vm.disks:
             under = resources.disk(vm, disk).under
             on_it = any(resource.name == name for resource in under)
-            doubtful = any(resource.name is None and resource.status == UNRESOLVED for resource in under)
+            doubtful = any(map(_is_hidden, under)) or bool(_homes(disk) & spread)
             if on_it or doubtful or disk.kind == IMAGE:
                 found.append((vm, sized(vm, disk, resources), doubtful and not on_it, not (on_it or doubtful)))
     return found
+
+
+def _is_hidden(resource: Resource) -> bool:
+    """Whether a LUN may lie below that nobody sees from here."""
+    return resource.name is None and (resource.status == UNRESOLVED or bool(_OVER_OTHERS.fullmatch(resource.device)))
+
+
+def _homes(disk: VirtualDisk) -> set[str]:
+    return {disk.file_system, *(parent.file_system for parent in disk.parents)}
 
 
 def _candidate(vm: VirtualMachine, disk: VirtualDisk, told: DiskBlocks, doubtful: bool, elsewhere: bool) -> _Candidate:
@@ -157,9 +177,10 @@ def _of_block(hypervisor: Hypervisor, found: Sequence[_Candidate], name: ScsiNam
         for extent, ahead in parts:
             yield _owned(hypervisor, one, extent, ahead, files)
         owned = {extent.file for extent, _ahead in parts}
+        why = _OF_A_BLOCK_UNTOLD if any(extent.state == NO_ADDRESS for extent in one.told.extents) else _NOT_OF_THE_DISK
         for extent, ahead in _meeting(one.told.files, name, start, length):
             if extent.file not in owned:
-                yield {**_of_disk(one), "status": IN_IMAGE, **_in_file(extent, ahead), "reason": _NOT_OF_THE_DISK}
+                yield {**_of_disk(one), "status": IN_IMAGE, **_in_file(extent, ahead), "reason": why}
 
 
 def _meeting(extents: Sequence[BlockExtent], name: ScsiName, start: int, length: int) -> Iterator[tuple[BlockExtent, int]]:
@@ -192,7 +213,7 @@ def _partition(hypervisor: Hypervisor, one: _Candidate, at: int) -> tuple[Partit
             return one.head[0][offset : offset + length]
         return hypervisor.read_disk(one.vm, one.disk, offset, length)
 
-    return partition_at(read, at, one.disk.size_bytes)
+    return partition_at(read, at, one.disk.size_bytes, one.told.sector)
 
 
 def _of_disk(one: _Candidate) -> Row:

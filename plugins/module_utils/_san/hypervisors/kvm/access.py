@@ -38,8 +38,9 @@ _MOMENT = 1.0
 
 _QUESTION = "a look at where files lie"
 _BY_PYTHON = (
-    "for python in python3 /usr/libexec/platform-python; do "
-    'command -v "$python" >/dev/null 2>&1 && exec "$python" -IS -c {}; done; echo there is no Python >&2; exit 1'
+    "for python in python3 python3.12 python3.11 python3.9 python3.8 /usr/libexec/platform-python; do "
+    '"$python" -IS -c "import sys; sys.exit(sys.version_info < (3, 7))" >/dev/null 2>&1 </dev/null && exec "$python" -IS -c {}; '
+    "done; echo there is no Python 3.7 or later >&2; exit 1"
 )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses import passthrough
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.descent import Descent
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, RemoteError, in_one_sentence
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Disk, Login
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import LUN, Disk, Login
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.machines import DomainPair
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import block_probe
@@ -31,6 +32,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 
 RAW = "raw"
 _CHAIN = "<backingStore"
+_SECTOR = re.compile(r"<blockio\b[^>]*\blogical_block_size=['\"](\d+)")
+_MAY_BE_OLD = "the guest has the file system mounted or did not unmount it, so that what it changed last may not be seen here"
 _SECONDS = 300.0
 """What a map of many large images may take; one of 2 TiB with 20,000 extents takes some seconds."""
 
@@ -41,6 +44,8 @@ class _Image:
 
     path: str
     format: str
+    sector: int = 512
+    """Bytes of a logical block of the virtual disk; 0 if it has that of its LUN."""
     below: Sequence[str] | None = None
     """The files that libvirt has put under it, whatever its header says; None where it does not tell, or they are no files."""
 
@@ -87,7 +92,8 @@ def guest_block(host: KvmHost, vm: VirtualMachine, disk: VirtualDisk, partition:
         told = _ask(host, owners=[[how.path, how.format, *partition, offset]])["owners"][0]
     except CrossvisorError as error:
         return GuestBlock(reason=in_one_sentence(str(error)))
-    return GuestBlock(told["file_system"], told["block"], told["files"], told["reason"])
+    old = _MAY_BE_OLD if told["file_system"] and (told["unclean"] or vm.power != POWERED_OFF) else ""
+    return GuestBlock(told["file_system"], told["block"], told["files"], "; ".join(filter(None, (told["reason"], old))))
 
 
 def _unasked(image: _Image, disk: VirtualDisk, why: str) -> DiskBlocks:
@@ -106,7 +112,8 @@ def _mapped(descent: Descent, image: _Image, vm: VirtualMachine, disk: VirtualDi
             f"VM {vm.name} runs, so that what its image {image.path} has on disk may be older than what QEMU has in memory: "
             "look again before you act on an address, with verify."
         )
-    return DiskBlocks(extents, [extent for path in files for extent in descent.file(path)], warnings, image.format)
+    sector = image.sector or next((extent.block_size for extent in extents if extent.block_size), 512)
+    return DiskBlocks(extents, [extent for path in files for extent in descent.file(path)], warnings, image.format, sector)
 
 
 def _how(host: KvmHost, pair: DomainPair | None, disk: VirtualDisk) -> _Image | DiskBlocks:
@@ -125,7 +132,7 @@ def _how(host: KvmHost, pair: DomainPair | None, disk: VirtualDisk) -> _Image | 
         return passthrough.identity_or(disk, "")
     path = host.session.volume(source.pool, source.volume).path if source.pool else source.path
     return (
-        _Image(path, own.format, _below(own))
+        _Image(path, own.format, _sector(own), _below(own))
         if path.startswith("/")
         else passthrough.untold(disk, f"it lies on {source}, which is no file of the host")
     )
@@ -170,6 +177,12 @@ def _unusual(disk: Disk) -> str:
     if "<mirror" in disk.xml:
         return f"a block job moves the data of disk {disk.target}: wait until it has ended (virsh blockjob)"
     return ""
+
+
+def _sector(disk: Disk) -> int:
+    """As libvirt's configuration says, or that of the LUN if the guest's own SCSI commands reach it."""
+    said = _SECTOR.search(disk.xml)
+    return int(said.group(1)) if said else 0 if disk.device == LUN else 512
 
 
 def _below(disk: Disk) -> Sequence[str] | None:

@@ -100,3 +100,10 @@ def test_a_file_system_without_a_table_whose_first_sector_ends_as_an_mbr_does_ha
 def test_a_gpt_beside_entries_of_an_mbr_is_what_counts() -> None:
     disk = mbr((0x83, 2048, 2048), (0xEE, 1, 9))[:512] + gpt((256, 511))[512:]
     assert at(disk, 256 * 512)[0] == Partition(1, 256 * 512, 256 * 512)
+
+
+def test_an_mbr_counts_in_the_sectors_of_its_disk() -> None:
+    disk = bytearray(mbr((0x83, 256, 256), (0x05, 1024, 2048)).ljust(SIZE, b"\0"))
+    disk[1024 * 4096 : 1024 * 4096 + 512] = mbr((0x83, 256, 256))[:512]
+    found = [partition_at(lambda offset, length: bytes(disk[offset : offset + length]), place, SIZE, 4096)[0] for place in (MIB, 5 * MIB)]
+    assert found == [Partition(1, MIB, MIB), Partition(5, 5 * MIB, MIB)]

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import inspect
 import json
 import stat
@@ -136,7 +137,7 @@ def test_of_a_file_on_xfs_whose_attributes_the_kernel_does_not_tell_nothing_is_t
             raise OSError(25, "Inappropriate ioctl for device")
 
     (tmp_path / "a").touch()
-    monkeypatch.setattr(block_probe.fcntl, "ioctl", refuse)
+    monkeypatch.setattr(fcntl, "ioctl", refuse)
     monkeypatch.setattr(block_probe, "_file_system", lambda _device: "xfs")
     told = block_probe.answer({"files": [str(tmp_path / "a")]})["files"][str(tmp_path / "a")]
     assert told["error"] == "Inappropriate ioctl for device"

@@ -264,3 +264,52 @@ def test_of_an_image_whose_size_nobody_tells_no_block_is_nobodys_or_only_the_ima
     unsized = DiskBlocks([], [FILE], format="qcow2")
     (row,) = of(there(replace(IMAGE, size_bytes=0), blocks={("app", "vda"): unsized}), block(place))
     assert (row["status"], "disk vda of VM app" in row["reason"]) == ("cannot_tell", True)
+
+
+def test_the_partition_is_counted_in_the_sectors_that_the_guest_sees() -> None:
+    large = DiskBlocks([replace(PARTS[0], start=0, length=64 * MIB, offset=0)], sector=4096)
+    hypervisor = there(PASSED, blocks={("app", "sda"): large}, written={("app", "sda"): mbr((0x83, 256, 512))})
+    (row,) = of(hypervisor, 3000)
+    assert (row["partition_start"], row["partition_offset"]) == (MIB, 952 * 512)
+
+
+def test_the_partition_of_a_lun_passed_through_is_counted_in_the_blocks_of_the_lun() -> None:
+    foreign = replace(PASSED, device=str(OTHER), name=OTHER)
+    hypervisor = there(foreign, written={("app", "sda"): mbr((0x83, 256, 512))})
+    (row,) = owners(hypervisor, [], Question(Where(naa=str(OTHER)), [300], 4096)).rows
+    assert (row["partition"], row["partition_start"], row["partition_offset"]) == (1, MIB, 44 * 4096)
+
+
+@pytest.mark.parametrize("size", [-512, 1, 1000])
+def test_a_size_that_no_block_has_is_refused(size: int) -> None:
+    with pytest.raises(CrossvisorError, match=f"No LUN has blocks of {size} bytes"):
+        owners(there(PASSED), [], Question(Where(naa=str(NAME)), [0], size))
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        FileSystem("hidden", "/images", "ext4", ["h1"], extents=["/dev/loop0"]),
+        FileSystem("hidden", "/images", "xfs", ["h1"], extents=["/dev/drbd1"]),
+        FileSystem("hidden", "/images", "btrfs", ["h1"], extents=["/dev/sda2"]),
+    ],
+)
+def test_a_disk_below_which_a_lun_may_lie_that_nobody_sees_is_looked_into(store: FileSystem) -> None:
+    hypervisor = there(replace(IMAGE, file_system="hidden"), blocks={("app", "vda"): DiskBlocks([replace(PARTS[0], offset=0)])})
+    hypervisor.file_systems = [STORE, store]
+    owned, unknown = of(hypervisor, 0, block(100 * MIB))
+    assert (owned["status"], unknown["status"]) == ("owned", "cannot_tell")
+
+
+def test_an_image_on_a_local_disk_of_its_host_is_looked_into_for_its_base_alone() -> None:
+    hypervisor = there(replace(IMAGE, file_system="own"))
+    hypervisor.file_systems = [STORE, FileSystem("own", "/images", "ext4", ["h1"], extents=["/dev/sda2"])]
+    (row,) = of(hypervisor, 0)
+    assert (row["status"], "disk_blocks of 1" in hypervisor.calls) == ("nobody", True)
+
+
+def test_a_block_of_a_file_whose_image_has_parts_without_an_address_may_be_in_one_of_them() -> None:
+    compressed = DiskBlocks([PARTS[0], replace(PARTS[1], state=NO_ADDRESS, reason="compressed")], [FILE], format="qcow2")
+    (row,) = of(there(IMAGE, blocks={("app", "vda"): compressed}), block(7 * MIB))
+    assert (row["status"], row["virtual_offset"]) == ("in_image", None)
+    assert "nobody can tell in which block of the disk" in row["reason"]

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +18,7 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import moment
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import host_copy
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import access, host_copy
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.access import (
     OnlyLibvirt,
     OverSsh,
@@ -288,3 +291,26 @@ def test_over_ssh_portals_are_dialled_from_the_host(over_ssh: OverSsh) -> None:
 
 def test_a_host_that_gives_no_copy_has_no_files(tmp_path: Path) -> None:
     assert access_to(parse(f"qemu+ssh://kvm01/system?command={tmp_path}/nowhere"), 1).root() is None
+
+
+class TestTheHostsPython:
+    """`python3` is 3.6 on hosts of the eighth release of Enterprise Linux, which may have a later one beside it."""
+
+    @staticmethod
+    def ask(place: Path, *pythons: str) -> subprocess.CompletedProcess[str]:
+        old = place / "python3"
+        old.write_text("#!/bin/sh\nexit 1\n", encoding="ascii")
+        old.chmod(0o755)
+        for name in pythons:
+            (place / name).symlink_to(sys.executable)
+        script = access._BY_PYTHON.format(shlex.quote("print(input())"))
+        return subprocess.run(
+            ["/bin/sh", "-c", script], input="asked", capture_output=True, text=True, check=False, env={"PATH": str(place)}
+        )
+
+    def test_a_later_one_is_found_and_gets_the_question(self, tmp_path: Path) -> None:
+        assert self.ask(tmp_path, "python3.9").stdout == "asked\n"
+
+    def test_without_one_the_host_says_so_in_a_sentence(self, tmp_path: Path) -> None:
+        said = self.ask(tmp_path)
+        assert (said.returncode, said.stderr) == (1, "there is no Python 3.7 or later\n")

@@ -174,7 +174,7 @@ def test_what_is_compared_is_asked_by_image_and_by_device(tmp_path: Path) -> Non
 
 def test_sectors_and_owners_are_asked_of_the_image(tmp_path: Path) -> None:
     host, asked, vm, disk = look(tmp_path, QCOW2.format(inside="", beside=""), facts())
-    asked.answers = {"sectors": ["55aa"], "owners": [{"file_system": "xfs", "block": 7, "files": ["/a"], "reason": ""}]}
+    asked.answers = {"sectors": ["55aa"], "owners": [{"file_system": "xfs", "block": 7, "files": ["/a"], "reason": "", "unclean": False}]}
     assert blocks.read_disk(host, vm, disk, 510, 2) == b"\x55\xaa"
     assert blocks.guest_block(host, vm, disk, (4096, 8192), 512) == GuestBlock("xfs", 7, ["/a"])
     assert asked.questions == [
@@ -197,7 +197,7 @@ NETWORK = (
 
 @pytest.mark.parametrize(("host", "portal"), [("10.0.0.1", "10.0.0.1:3261"), ("fd00::1", "[fd00::1]:3261")])
 def test_a_lun_over_qemus_own_initiator_is_read_by_qemus_tools_as_that_initiator(tmp_path: Path, host: str, portal: str) -> None:
-    told = {"sectors": ["55aa"], "owners": [{"file_system": "ext4", "block": 7, "files": ["/a"], "reason": ""}]}
+    told = {"sectors": ["55aa"], "owners": [{"file_system": "ext4", "block": 7, "files": ["/a"], "reason": "", "unclean": False}]}
     kvm, asked, vm, disk = look(tmp_path, NETWORK.format(host=host, inside=""), told)
     assert blocks.read_disk(kvm, vm, disk, 510, 2) == b"\x55\xaa"
     assert blocks.guest_block(kvm, vm, disk, (4096, 8192), 512) == GuestBlock("ext4", 7, ["/a"])
@@ -234,3 +234,29 @@ def test_of_a_disk_that_is_another_one_when_the_vm_starts_next_time_nobody_can_t
     reason = "VM app runs with another disk vda than it starts with next time"
     assert [(part.state, part.reason) for one in found for part in one.extents] == [(NO_ADDRESS, reason)] * 2
     assert asked.questions == []
+
+
+@pytest.mark.parametrize(
+    ("disk", "sector"),
+    [
+        (QCOW2.format(inside="", beside=""), 512),
+        (QCOW2.format(inside="", beside="<blockio logical_block_size='4096' physical_block_size='4096'/>"), 4096),
+        (PASSED.format(kind="raw"), 4096),
+        (PASSED.format(kind="raw").replace("'lun'", "'disk'"), 512),
+    ],
+)
+def test_the_guests_sectors_are_those_of_the_lun_only_if_its_commands_reach_it(tmp_path: Path, disk: str, sector: int) -> None:
+    told = facts()
+    told["files"]["/dev/sdc"] = {"path": "/dev/sdc", "block": "8:0"}
+    told["devices"]["8:0"] = {**lun("sdc"), "block_size": 4096}
+    found, _questions = of(tmp_path, disk, told)
+    assert found.sector == sector
+
+
+@pytest.mark.parametrize(("running", "unclean", "told"), [(False, False, False), (False, True, True), (True, False, True)])
+def test_that_the_guests_file_may_be_anothers_by_now_is_told_unless_its_file_system_was_unmounted(
+    tmp_path: Path, running: bool, unclean: bool, told: bool
+) -> None:
+    host, asked, vm, disk = look(tmp_path, QCOW2.format(inside="", beside=""), facts(), running)
+    asked.answers = {"owners": [{"file_system": "ext4", "block": 7, "files": ["/a"], "reason": "", "unclean": unclean}]}
+    assert ("what it changed last may not be seen" in blocks.guest_block(host, vm, disk, (4096, 8192), 512).reason) is told
