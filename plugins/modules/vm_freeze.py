@@ -27,7 +27,8 @@ options:
     required: true
   state:
     description:
-      - With V(frozen), all file systems that the guest has mounted from O(naas) are frozen, or none.
+      - With V(frozen), all file systems that the guest has mounted from O(naas) are frozen, or none. With them go those of which the agent
+        does not tell the disk, because they may lie on these LUNs; a guest in which it tells of no other on these LUNs is refused then.
       - With V(thawed), the guest is let go where this module has had it frozen, by whichever run. The agent then lets go of everything that
         is frozen in the guest. A guest that only somebody else has had frozen stays so.
     type: str
@@ -71,6 +72,8 @@ attributes:
     details: With O(state=frozen), what an earlier run has frozen is refused, because it is let go at a time that is that run's.
 notes:
   - Where the machine ends on which this module runs, as a container does with its job, the guest stays frozen until the next run.
+  - So it does where this module does not run as root, the playbook is killed, and what it began is ended with it, as by systemd with the
+    session (C(KillUserProcesses=yes) of C(logind.conf)) or with the unit that the playbook runs in (unless C(KillMode=process)).
 seealso:
   - module: crossvisor.san.guest_freeze
   - module: crossvisor.san.lun_snapshot
@@ -107,7 +110,7 @@ file_systems:
   elements: dict
   contains:
     naa:
-      description: The LUN, NAA hex digits without prefix.
+      description: The LUN, NAA hex digits without prefix; empty where the agent does not tell on which disk the file system lies.
       returned: success
       type: str
     device:

@@ -210,3 +210,14 @@ def test_a_vm_that_cannot_get_all_of_its_disks_is_refused_before_a_lun_is_made(w
     assert "VM hvide01 shall get 3 more disks and has room for none of them: VM hvide01 is running and it has no SCSI" in run.output
     assert windows.state() == before
     assert [request for request in windows.requests(ARRAY) if request.get("method") != "GET"] == []
+
+
+def test_a_disk_stays_with_a_vm_that_is_not_the_guest_s(windows: WindowsLab, tmp_path: Path) -> None:
+    named = {"disks_vm": "hvapp01", "disks_lun_name": "hvapp01_{disk}", "san_disks": [{"name": "data", "size": SIZE}]}
+    other = ansible(tmp_path, {GUEST: {**windows_guest(windows), **named}})
+    assert play(other, disks_in_guest=False).code == 0
+    there = windows.state()
+    refused = play(other, disks_wanted=gone(ELSEWHERE[:1]))
+    assert "because guest win01 does not show it, so that it seems to be another VM's" in refused.output
+    assert (refused.code, windows.state()) == (2, there)
+    assert play(other, disks_in_guest=False, disks_wanted=gone(ELSEWHERE[:1])).code == 0

@@ -13,11 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 _ROOT_GROUPS = (Path("/sys/fs/cgroup/cgroup.procs"), Path("/sys/fs/cgroup/systemd/cgroup.procs"))
-"""Of systemd's control groups: who is in the outermost one does not end with the session of whoever logs out (KillUserProcesses)."""
+"""Of systemd's control groups: who is in the outermost one does not end with the session of whoever logs out (KillUserProcesses).
+
+Only root may go there: what anybody else begins ends with his session where logind is told so, and with the unit that it was begun in.
+"""
 
 
 def begin(work: Callable[[], object]) -> int:
-    """Do something in a process of its own, which nobody waits for and no terminal ends; returns its id.
+    """Do something in a process of its own, which nobody waits for and no terminal ends, nor, for root, a session; returns its id.
 
     It inherits nothing that is open: what it needs of the network, it opens itself.
     """
@@ -32,7 +35,7 @@ def begin(work: Callable[[], object]) -> int:
 
 
 def detach(kept: int = 3) -> None:
-    """Let go of whoever began this process: of the terminal, the session, the files that are open, all but one."""
+    """Let go of whoever began this process: of the terminal, the session, for root of its control group, of open files all but one."""
     os.setsid()
     for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(name, signal.SIG_IGN)

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     CrossvisorError,
     OutcomeUnknown,
     Overtaken,
+    RemoteError,
     StepFailed,
 )
 
@@ -66,6 +68,22 @@ class Step(ABC):
         A step without an own implementation leaves nothing that needs undoing (a rescan, for instance).
         """
 
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """Around a change of several parts: where one is refused, those before it are taken back. A lost answer is left to the plan."""
+        try:
+            yield
+        except OutcomeUnknown:
+            raise
+        except CrossvisorError as error:
+            self.take_back_because_of(error)
+            raise
+
+    def take_back_because_of(self, error: CrossvisorError) -> None:
+        """Undo a part that was done before the rest was refused. Raises a `CrossvisorError` that tells of both where that fails."""
+        with told_first(error, "what it had done before could not be undone and is left as it is"):
+            self.undo()
+
     def before(self) -> Mapping[str, Any]:
         """The values that this step changes, as observed, for `--diff`."""
         return {}
@@ -73,6 +91,16 @@ class Step(ABC):
     def after(self) -> Mapping[str, Any]:
         """The same values as they will be."""
         return {}
+
+
+@contextmanager
+def told_first(error: CrossvisorError, consequence: str) -> Iterator[None]:
+    """Around what is done because of an error: where that fails too, the error is told first, then what follows from it, and why."""
+    try:
+        yield
+    except CrossvisorError as second:
+        kind = OutcomeUnknown if isinstance(second, OutcomeUnknown) else RemoteError
+        raise kind(f"{_sentence(error)}; {consequence} ({_sentence(second)})") from error
 
 
 class Guard(Step):

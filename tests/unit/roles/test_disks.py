@@ -165,3 +165,57 @@ def test_a_reservation_that_nobody_wishes_is_no_wish_that_there_be_none(evaluate
     expression = task["reservations"].removeprefix("{{").removesuffix("}}")
     assert evaluate(expression, provision_reservations=False, omit="omitted") == "omitted"
     assert evaluate(expression, provision_reservations=True, omit="omitted") is True
+
+
+def tasks(file: str) -> list[dict[str, Any]]:
+    loaded: list[dict[str, Any]] = yaml.safe_load((ROLE / "tasks" / f"{file}.yml").read_text())
+    return loaded
+
+
+class TestAGuestThatDoesNotShowADiskThatShallGo:
+    @pytest.mark.parametrize(
+        ("in_linux", "known", "looked_at"),
+        [
+            (True, {"guest_disk_seen": {"disk": None}}, True),
+            (True, {"guest_disk_seen": {"disk": {"path": "/dev/sdb"}}}, False),
+            (False, {"guest_disk_result": {"disk_number": None}}, True),
+            (False, {"guest_disk_result": {"disk_number": 0}}, False),
+        ],
+    )
+    def test_is_asked_whether_it_is_the_guest_of_that_vm(
+        self, evaluate: Evaluate, in_linux: bool, known: dict[str, Any], looked_at: bool
+    ) -> None:
+        look = tasks("leave")[-1]
+        here = {"disks_disk": {"in_guest": True}, "disks_in_linux": in_linux, "ansible_check_mode": False, **known}
+        here["disks_is_unshown"] = evaluate(look["vars"]["disks_is_unshown"].strip().removeprefix("{{").removesuffix("}}"), **here)
+        assert look["ansible.builtin.include_tasks"] == "wrong_guest.yml"
+        assert evaluate(look["when"], **here) is looked_at
+        assert not evaluate(look["when"], **{**here, "ansible_check_mode": True})
+        assert not evaluate(look["when"], **{**here, "disks_disk": {"in_guest": False}})
+
+    @pytest.mark.parametrize(
+        ("unshown", "looked", "goes_on"),
+        [
+            (None, {"skipped": True}, True),
+            ({"size_bytes": 1 << 30}, {"disk": {"path": "/dev/sdb"}}, True),
+            ({"size_bytes": 1 << 30}, {"failed": True, "msg": "It does not show it."}, False),
+            ({"size_bytes": 1 << 30}, {"skipped": True}, False),
+        ],
+        ids=["the VM has let go of it", "it had forgotten it", "it is another VM's", "a Windows guest shows all that it has"],
+    )
+    def test_is_refused_where_the_vm_has_it_and_a_look_does_not_help(
+        self, evaluate: Evaluate, unshown: dict[str, Any] | None, looked: dict[str, Any], goes_on: bool
+    ) -> None:
+        (stop,) = [task for task in tasks("wrong_guest") if "ansible.builtin.assert" in task]
+        known = {"disks_unshown": {"disk": unshown}, "disks_looked_again": looked}
+        assert evaluate(stop["ansible.builtin.assert"]["that"], **known) is goes_on
+
+    def test_is_looked_at_without_taking_the_disk_and_from_the_controller(self) -> None:
+        look = tasks("wrong_guest")[0]
+        assert (look["crossvisor.san.ptd_attach"]["state"], look["check_mode"]) == ("absent", True)
+        assert (look["delegate_to"], look["connection"], look["become"]) == ("localhost", "local", False)
+
+    def test_is_looked_at_before_anything_is_taken(self) -> None:
+        block = next(task["block"] for task in tasks("main") if task["name"].startswith("Take away the disks"))
+        files = [task["ansible.builtin.include_tasks"]["file"] for task in block]
+        assert files == ["leave.yml", "leave.yml", "take.yml", "sweep.yml"]

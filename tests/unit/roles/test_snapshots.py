@@ -440,7 +440,30 @@ class TestWhoHoldsTheGuestStill:
 
     def test_lets_go_only_of_what_this_run_holds(self) -> None:
         given = task(SNAPSHOT / "agent_thaw.yml", "Have the guest agent let")["crossvisor.san.vm_freeze"]
-        assert (given["state"], given["made_by"]) == ("thawed", "{{ snapshot_agent_frozen.made_by | default('') }}")
+        assert (given["state"], given["made_by"]) == ("thawed", "{{ snapshot_agent_frozen.made_by }}")
+
+    @pytest.mark.parametrize(
+        ("thaw", "answer"),
+        [("Have the guest agent let go", "snapshot_agent_frozen"), ("Let the file systems of the guest go", "snapshot_frozen")],
+    )
+    @pytest.mark.parametrize(
+        ("told", "lets_go"),
+        [
+            (FROZEN, True),
+            ({"file_systems": [], "made_by": ""}, False),
+            (refused("It is held still by an earlier run."), False),
+            ({"unreachable": True}, False),
+            (SKIPPED, False),
+            ({}, False),
+        ],
+        ids=["it holds them", "there is none to hold", "it failed", "nobody answered", "nobody was asked", "another was asked"],
+    )
+    def test_lets_go_of_nothing_where_it_holds_nothing_because_it_may_be_another_run_s(
+        self, evaluate: Evaluate, thaw: str, answer: str, told: dict[str, Any], lets_go: bool
+    ) -> None:
+        assert (
+            evaluate(task(SNAPSHOT / "main.yml", thaw)["when"], snapshot_freezes=True, snapshot_by_host=True, **{answer: told}) is lets_go
+        )
 
 
 class TestASnapshot:
@@ -546,7 +569,7 @@ class TestASnapshot:
 
     def test_lets_go_only_of_what_this_run_holds(self) -> None:
         given = task(SNAPSHOT / "thaw.yml", "Let the file systems go")["crossvisor.san.guest_freeze"]
-        assert given == {"state": "thawed", "made_by": "{{ snapshot_frozen.made_by | default('') }}"}
+        assert given == {"state": "thawed", "made_by": "{{ snapshot_frozen.made_by }}"}
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,7 @@ class GuestFileSystem:
     """A file system in a guest, on a LUN that its VM has."""
 
     naa: str
+    """Empty where nobody can tell on which disk it lies, so that it may be any."""
     device: str
     mount: str
 

@@ -58,6 +58,8 @@ _SYSTEM_ERROR = 38
 _AUTH = frozenset({45, 79, 94})
 _FORBIDDEN = frozenset({29, 88})
 _AGENT_SECONDS = 5
+_NEVER_WRITTEN = frozenset({"squashfs", "erofs", "cramfs", "romfs", "iso9660", "CDFS"})
+"""Kinds of file systems that nobody writes to, such as a snap, which lies on a loop device: they cannot be frozen either."""
 _AGENT_WITHOUT_LIMIT = -2
 """VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK, libvirt's default."""
 _AGENT_ABSENT = frozenset({3, 55, 67, 74, 84, 86, 97})
@@ -112,8 +114,14 @@ class GuestMount:
     place: str
     device: str
     """As the guest calls it."""
+    kind: str
     targets: Sequence[str]
-    """The disks that it lies on."""
+    """The disks that it lies on; none where agent or libvirt cannot tell, as of a loop device or a disk that the domain does not have."""
+
+    @property
+    def may_be_anywhere(self) -> bool:
+        """Whether it may lie on any disk and hold data there, because nobody tells on which it is."""
+        return not self.targets and self.kind not in _NEVER_WRITTEN
 
 
 class AgentRefused(RemoteError):
@@ -198,7 +206,7 @@ class LibvirtSession:
             if _code(error) in _AGENT_ABSENT:
                 return None
             raise self._told_by_agent("ask the guest agent", error) from error
-        return [GuestMount(str(place), str(device), [str(target) for target in targets]) for place, device, _kind, targets in found]
+        return [GuestMount(str(place), str(device), str(kind), [str(one) for one in targets]) for place, device, kind, targets in found]
 
     def freeze(self, uuid: str, places: Sequence[str], seconds: int) -> int:
         """Have the guest agent hold file systems still; how many it holds, which is fewer where one was frozen already.

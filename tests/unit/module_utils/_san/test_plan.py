@@ -12,7 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, Overtaken, RemoteError, StepFailed, TimedOut
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    CrossvisorError,
+    OutcomeUnknown,
+    Overtaken,
+    RemoteError,
+    StepFailed,
+    TimedOut,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Attempt, Guard, Plan, Step, carry_out, read_back
 
 
@@ -414,3 +421,48 @@ def test_where_nothing_is_to_be_done_check_mode_asks_no_guard() -> None:
     early = EarlyLook(["x"], "x")
     assert not carry_out(Plan([early, Put(["a"], "a")]), check_mode=True).changed
     assert early.looks == 0
+
+
+@dataclass
+class PutInParts(Put):
+    """Puts a word and then what is refused, or is not answered."""
+
+    second: type[CrossvisorError] = RemoteError
+
+    def do(self) -> None:
+        with self.all_or_nothing():
+            self.world.append(self.word)
+            raise self.second("the world is full.")
+
+
+def test_of_a_change_that_is_refused_in_the_middle_nothing_is_left() -> None:
+    world: list[str] = []
+    with pytest.raises(StepFailed, match=r"^Could not put a: the world is full\.$"):
+        Plan([PutInParts(world, "a")]).run()
+    assert world == []
+
+
+def test_a_part_that_cannot_be_taken_back_is_told_after_what_went_wrong_first() -> None:
+    world: list[str] = []
+    told = r"^Could not put a: the world is full; what it had done before could not be undone and is left as it is \(it does not move\)\.$"
+    with pytest.raises(StepFailed, match=told):
+        Plan([PutInParts(world, "a", "stuck")]).run()
+    assert world == ["a"]
+
+
+def test_what_was_begun_in_parts_and_not_answered_is_left_to_the_plan() -> None:
+    world: list[str] = []
+    step = PutInParts(world, "a", second=OutcomeUnknown)
+    with pytest.raises(OutcomeUnknown):
+        step.do()
+    assert world == ["a"]
+    assert len(Plan([PutInParts([], "a", second=OutcomeUnknown)]).run()) == 1
+
+
+def test_a_part_of_which_nobody_knows_whether_it_was_taken_back_is_looked_at_again() -> None:
+    class Lost(PutInParts):
+        def undo(self) -> None:
+            raise OutcomeUnknown("the connection was lost")
+
+    with pytest.raises(OutcomeUnknown, match=r"^the world is full; what it had done .* \(the connection was lost\)$"):
+        Lost([], "a").do()

@@ -52,7 +52,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     option,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping, Snapshot
-from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, told_first
 
 CYLINDER = 255 * 63 * 512
 """Octets to a multiple of which ONTAP rounds the LUNs of some operating systems; for others it takes smaller units."""
@@ -433,7 +433,7 @@ class AddInitiators(OntapStep):
                 return self._add(missing)
             except OntapRefusal as error:
                 if error.fault is not Fault.ALREADY_A_MEMBER:
-                    self._take_back_a_part()
+                    self._take_back_a_part(error)
                     raise
                 missing = self._missing()
                 if not missing:
@@ -479,14 +479,15 @@ class AddInitiators(OntapStep):
                 self.site.array.remove_initiator(self.site.svm, self.group, name, self.site.timeout)
         try:
             self._look(luns)
-        except CrossvisorError:
-            self.change()
+        except CrossvisorError as error:
+            with told_first(error, f"{', '.join(added)} had been taken out and could not be added again"):
+                self.change()
             raise
 
-    def _take_back_a_part(self) -> None:
+    def _take_back_a_part(self, error: CrossvisorError) -> None:
         """Of a refusal nothing may be left, and the array may have refused one after it took another."""
         if self._added:
-            self.undo()
+            self.take_back_because_of(error)
 
     def _tell_of_the_unsure(self, group: Group | None) -> None:
         """Raise `Refused` for members whose adding was not answered, where no comment tells who added them."""
@@ -574,8 +575,9 @@ class MapLun(OntapStep):
         self.site.unmap(mapping)
         try:
             self.site.last_look([lun], self.site.made)
-        except CrossvisorError:
-            self._give_back()
+        except CrossvisorError as error:
+            with told_first(error, "it had been unmapped and could not be mapped again as it was"):
+                self._give_back()
             raise
 
     def _give_back(self) -> None:

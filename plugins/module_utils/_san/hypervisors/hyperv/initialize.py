@@ -71,11 +71,8 @@ class MakeWritable(_RawDiskStep):
         if disk.offline:
             self._call(disk, "Online")
         if disk.read_only:
-            try:
+            with self.all_or_nothing():
                 self._call(disk, "SetAttributes", {"IsReadOnly": False})
-            except RemoteError:
-                self.undo()
-                raise
 
     def verify(self) -> None:
         disk = self._disk()

@@ -50,7 +50,14 @@ class KvmAgent:
             for mount in mounted:
                 if targets & set(mount.targets):
                     found.setdefault(mount.device, GuestFileSystem(name.naa, mount.device, mount.place))
-        return list(found.values())
+        homeless = {one.device: GuestFileSystem("", one.device, one.place) for one in mounted if one.may_be_anywhere}
+        if homeless and not found:
+            places = ", ".join(one.mount for one in homeless.values())
+            raise Refused(
+                f"The agent in VM {self.vm.name} does not tell on which disk {places} lies, so that nobody knows whether one is on these "
+                "LUNs: unmount it, or take the snapshot unfrozen."
+            )
+        return [*found.values(), *homeless.values()]
 
     def freeze(self, mounts: Sequence[str], seconds: float) -> int:
         return self.host.session.freeze(self.vm.id, mounts, math.ceil(seconds))

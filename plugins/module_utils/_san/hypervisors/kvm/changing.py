@@ -114,12 +114,23 @@ class VmChange:
 
     def refuse_unless_unmounted(self, name: ScsiName) -> None:
         """Raise `Refused` unless the VM is off, or its guest agent says that the LUN is not mounted."""
-        if self.pair().record.state != POWERED_OFF and self.host.session.mounts(self.uuid) is None:
+        if self.pair().record.state != POWERED_OFF:
+            self._refuse_unless_told(name)
+        self.refuse_if_mounted(name)
+
+    def _refuse_unless_told(self, name: ScsiName) -> None:
+        mounted = self.host.session.guest_mounts(self.uuid)
+        if mounted is None:
             raise Refused(
                 f"VM {self.name} is not off, and no guest agent tells whether LUN {name} is mounted there: power it off first, because the "
                 "disk is away for a moment."
             )
-        self.refuse_if_mounted(name)
+        places = ", ".join(sorted(one.place for one in mounted if one.may_be_anywhere))
+        if places:
+            raise Refused(
+                f"VM {self.name} is not off, and its guest agent does not tell on which disk {places} lies, which may be LUN {name}: "
+                "unmount it, or power the VM off first, because the disk is away for a moment."
+            )
 
     def _wait_until_gone(self, what: str, find: Callable[[Domain], str | None]) -> None:
         deadline = self.clock() + self.timeout

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
-    CrossvisorError,
     NotFound,
     OutcomeUnknown,
     Refused,
@@ -64,13 +63,8 @@ class _PassingStep(Step):
         return False
 
     def do(self) -> None:
-        try:
+        with self.all_or_nothing():
             self._make()
-        except OutcomeUnknown:
-            raise
-        except CrossvisorError:
-            self.undo()
-            raise
 
     def verify(self) -> None:
         now = self.vm.observe().estate

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, OutcomeUnknown, Refused, RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import estate as estates
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import host_lun, rescan, target_steps
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.estate import Estate
@@ -105,18 +105,13 @@ class ForgetPassing(Step):
 
     def do(self) -> None:
         seen = estates.read(self.session)
-        try:
+        with self.all_or_nothing():
             for ref, sr in self._still(seen):
                 for pbd in sr["PBDs"]:
                     if seen.pbd[pbd]["currently_attached"]:
                         self._change("PBD.unplug", pbd)
                 self._change("SR.forget", ref)
                 self.final = True
-        except OutcomeUnknown:
-            raise
-        except CrossvisorError:
-            self.undo()
-            raise
 
     def settled(self) -> bool:
         self.final = not self._still(estates.read(self.session))
@@ -162,16 +157,11 @@ class ForgetRepository(Step):
         users = [vm for vdi in sr["VDIs"] for vm in seen.users(seen.vdi[vdi])]
         if users:
             raise Refused(f"VM {', '.join(users)} has got LUN {self.name} as a disk in the meantime: detach it there first.")
-        try:
+        with self.all_or_nothing():
             for pbd in sr["PBDs"]:
                 if seen.pbd[pbd]["currently_attached"]:
                     self._change("PBD.unplug", pbd)
             self._change("SR.forget", ref)
-        except OutcomeUnknown:
-            raise
-        except CrossvisorError:
-            self.undo()
-            raise
 
     def verify(self) -> None:
         if estates.read(self.session).own_repository(self.name):

@@ -16,9 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
-    CrossvisorError,
     NotFound,
-    OutcomeUnknown,
     Overtaken,
     Refused,
     RemoteError,
@@ -56,16 +54,11 @@ class MakeRepository(Step):
 
     def do(self) -> None:
         now = self.vm.observe().estate
-        try:
+        with self.all_or_nothing():
             if now.own_repository(self.name) is None:
                 self._make(now)
                 now = self.vm.observe().estate
             self._plug(now)
-        except OutcomeUnknown:
-            raise
-        except CrossvisorError:
-            self.undo()
-            raise
 
     def verify(self) -> None:
         now = self.vm.observe().estate

@@ -15,9 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
-    CrossvisorError,
     NotFound,
-    OutcomeUnknown,
     Overtaken,
     RemoteError,
 )
@@ -91,15 +89,10 @@ class ConnectTarget(Step):
 
     def do(self) -> None:
         seen = estates.read(self.session)
-        try:
+        with self.all_or_nothing():
             if self.logins:
                 self._make(seen, *self._found(seen))
             self._plug()
-        except OutcomeUnknown:
-            raise
-        except CrossvisorError:
-            self.undo()
-            raise
 
     def verify(self) -> None:
         seen = estates.read(self.session)
@@ -180,14 +173,9 @@ class ForgetTarget(Step):
     def do(self) -> None:
         """Where something else is on it by now, it stays."""
         seen = estates.read(self.session)
-        try:
+        with self.all_or_nothing():
             for ref, sr in self._still(seen):
                 _take(self.session, seen, ref, sr, self.session.connection.timeout)
-        except OutcomeUnknown:
-            raise
-        except CrossvisorError:
-            self.undo()
-            raise
 
     def settled(self) -> bool:
         return not list(self._still(estates.read(self.session)))

@@ -98,13 +98,13 @@ class TestInitiatorsThatAreTakenOutAgain:
 
     OTHER = "/vol/vol_prod/other"
 
-    def joined(self, bench: BenchInPlace, users: Users) -> set[str]:
+    def joined(self, bench: BenchInPlace, users: Users, then: str = "") -> set[str]:
         """The group's members after its newcomers were to be taken out again, when somebody had come to use a LUN."""
         bench.igroup("esx", HOST_A)
         bench.lun(self.OTHER)
         bench.map(self.OTHER, "esx", 0)
         bench.fail(WRITES["map"], NO_INTERFACE)
-        with pytest.raises(StepFailed, match=rf"left as it is: add .* \(VM app has LUN {self.OTHER}\)"):
+        with pytest.raises(StepFailed, match=rf"left as it is: add .* \(VM app has LUN {self.OTHER}{then}\)"):
             bench.provision(wish(initiators=BOTH, group="esx"), last_look=users)
         return {name for svm in bench.server.array.svms for group in svm.igroups if group.name == "esx" for name in group.initiators}
 
@@ -117,6 +117,12 @@ class TestInitiatorsThatAreTakenOutAgain:
 
     def test_come_back_when_somebody_got_one_in_between(self, bench: BenchInPlace) -> None:
         assert self.joined(bench, Users(since=2)) == set(BOTH)
+
+    def test_that_do_not_come_back_are_told_after_who_has_the_lun(self, bench: BenchInPlace) -> None:
+        users = Users(since=2, meanwhile=lambda: bench.fail(WRITES["add initiators"], NO_INTERFACE))
+        lost = set(BOTH) - set(HOST_A)
+        told = rf"; {', '.join(sorted(lost))} had been taken out and could not be added again \(.*\)"
+        assert self.joined(bench, users, told) == set(HOST_A)
 
 
 def test_a_group_that_a_removal_has_deleted_since_it_was_found_is_made_again(bench: BenchInPlace) -> None:

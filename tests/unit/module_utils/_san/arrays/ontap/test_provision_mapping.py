@@ -256,7 +256,11 @@ class TestAMappingThatIsTakenBack:
         def taken() -> None:
             bench.map("/vol/vol_prod/faster", group_name(HOST_B), 4)
 
-        with pytest.raises(StepFailed, match=r"LUN id 4 was given to another LUN meanwhile, so that it is mapped again under another id"):
+        told = (
+            r"\(VM app has LUN /vol/vol_prod/new; it had been unmapped and could not be mapped again as it was "
+            r"\(LUN id 4 was given to another LUN meanwhile, so that it is mapped again under another id"
+        )
+        with pytest.raises(StepFailed, match=told):
             bench.provision(wanted, last_look=Users(since=2, meanwhile=taken))
         assert mappings(bench) == {GROUP: 4, group_name(HOST_B): 0}
 

@@ -320,19 +320,30 @@ def test_the_remark_has_room_in_a_comment_beside_the_mark(snapped: BenchInPlace)
     assert len(safe.comment) == len("crossvisor.san:0123456789abcdef ") + 220
 
 
-@pytest.mark.parametrize("created", ["", "the snapshot's"], ids=["not told", "in the same second"])
-def test_a_lun_that_is_not_told_to_be_younger_is_restored_without_a_word(
-    snapped: BenchInPlace, monkeypatch: pytest.MonkeyPatch, created: str
+def test_a_lun_that_was_created_in_the_second_of_the_snapshot_is_restored_without_a_word(
+    snapped: BenchInPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (snapshot,) = snapped.backend().snapshots([A], "s1")
-    told_otherwise(monkeypatch, created=created and snapshot.created)
+    told_otherwise(monkeypatch, created=snapshot.created)
     assert list(restoration(snapped).plan.warnings) == []
 
 
-def test_a_snapshot_of_which_no_time_is_told_is_not_older_than_the_lun(snapped: BenchInPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def without_a_time(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """Let the array not tell when the LUN, or its snapshot, was created."""
+    if what == "LUN":
+        told_otherwise(monkeypatch, created="")
+        return
     look = volume_snapshots.snapshots_of
     monkeypatch.setattr(restore, "snapshots_of", lambda *asked: [replace(one, created="") for one in look(*asked)])
-    assert list(restoration(snapped).plan.warnings) == []
+
+
+@pytest.mark.parametrize("what", ["LUN", "snapshot"])
+def test_a_lun_may_be_another_one_where_no_time_is_told(snapped: BenchInPlace, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    without_a_time(monkeypatch, what)
+    with pytest.raises(Refused, match=rf"does not tell when {what} .* was created, so that snapshot s1 may hold another .*assume_same_lun"):
+        restoration(snapped)
+    (warning,) = restoration(snapped, assume_same_lun=True).plan.warnings
+    assert warning.endswith("was created; it was restored because assume_same_lun vouches for it.")
 
 
 def test_a_lun_that_is_deleted_meanwhile_is_told(snapped: BenchInPlace) -> None:

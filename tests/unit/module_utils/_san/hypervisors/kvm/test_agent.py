@@ -54,6 +54,27 @@ def test_each_file_system_on_the_lun_is_found_once(agent: KvmAgent) -> None:
     ]
 
 
+def test_a_file_system_that_may_lie_on_the_lun_is_held_still_with_those_that_do(agent: KvmAgent, app: Domain) -> None:
+    assert app.mounted is not None
+    app.mounted += [("/mnt/nvme", "nvme0n1", "xfs", []), ("/snap/core/1", "loop0", "squashfs", [])]
+    assert [(one.naa, one.mount) for one in agent.file_systems([NAME])] == [
+        (NAME.naa, "/srv/data"),
+        (NAME.naa, "/srv/log"),
+        ("", "/mnt/nvme"),
+    ]
+
+
+def test_where_nobody_knows_whether_any_lies_on_the_lun_none_is_said_to_be_held_still(agent: KvmAgent, app: Domain) -> None:
+    app.mounted = [("/srv/data", "sdz", "xfs", []), ("/", "vda1", "ext4", ["vda"])]
+    with pytest.raises(Refused, match="The agent in VM app does not tell on which disk /srv/data lies, so that nobody knows"):
+        agent.file_systems([NAME])
+
+
+def test_a_snap_may_lie_on_any_disk_and_holds_nothing_to_be_written(agent: KvmAgent, app: Domain) -> None:
+    app.mounted = [("/snap/core/1", "loop0", "squashfs", []), ("/", "vda1", "ext4", ["vda"])]
+    assert agent.file_systems([NAME]) == []
+
+
 def test_a_lun_that_the_vm_does_not_have_is_told(agent: KvmAgent) -> None:
     with pytest.raises(NotFound, match=r"VM app does not have LUN .* as a disk: name the VM that has it"):
         agent.file_systems([OTHER])

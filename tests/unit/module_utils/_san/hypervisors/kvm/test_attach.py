@@ -99,7 +99,7 @@ def test_a_disk_by_one_path_is_told(single: KvmHost) -> None:
 
 
 def test_a_disk_by_one_path_is_mended_at_its_place_when_that_is_asked_for(single: KvmHost, app: Domain) -> None:
-    app.mounted = []
+    app.mounted = [("/snap/core/1", "loop0", "squashfs", [])]
     plan = attach.plan_attach(single, VM, wish(single_path="mend"))
     assert [step.title for step in plan.pending()] == [f"detach LUN {NAME} (sdb) from VM app", f"attach LUN {NAME} to VM app as SCSI(0:3)"]
     plan.run()
@@ -125,6 +125,7 @@ def test_a_disk_that_cannot_be_attached_anew_is_put_back(single: KvmHost, app: D
     [
         (None, "VM app is not off, and no guest agent tells whether LUN .* is mounted there"),
         ([("/data", "sda", "xfs", ["sdb"])], "is mounted in VM app at /data"),
+        ([("/data", "sda", "xfs", [])], "its guest agent does not tell on which disk /data lies, which may be LUN"),
     ],
 )
 def test_a_disk_that_is_or_may_be_mounted_is_not_taken_away(

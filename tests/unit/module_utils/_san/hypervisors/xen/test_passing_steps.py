@@ -312,3 +312,15 @@ def test_a_driver_that_the_pool_does_not_offer_is_told(bench: Bench, method: str
 def test_rawhba_is_no_way() -> None:
     with pytest.raises(CrossvisorError, match="fc_method rawhba does not exist for a LUN on Xen"):
         Bench("fc").go("attach", fc_method="rawhba")
+
+
+def test_what_went_wrong_first_is_told_where_it_cannot_be_taken_back_either(bench: Bench) -> None:
+    another_of_that_size(bench)
+    with pytest.raises(StepFailed):
+        bench.go("attach", **HBA)
+    last = max(number for number, method in enumerate(bench.asked) if method == "PBD.unplug")
+    bench.forget()
+    bench.before[last] = refuse
+    told = rf"LUN {bench.lun} of [0-9]+ bytes is not the only one of that size .* is left as it is \(The SR {MADE} was not forgotten"
+    with pytest.raises(StepFailed, match=told):
+        bench.go("attach", **HBA)
