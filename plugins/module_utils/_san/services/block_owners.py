@@ -81,12 +81,13 @@ def owners(hypervisor: Hypervisor, arrays: Sequence[ArraySource], question: Ques
         raise NotFound(f"{resource.device} has no name that tells it from other LUNs.")
     wanted = _candidates(inventory, resources, name)
     observed = now()
-    maps = hypervisor.disk_blocks([(vm, disk) for vm, disk, *_how in wanted])
+    maps = hypervisor.disk_blocks([one[:2] for one in wanted])
     found = [_candidate(vm, disk, told, doubtful, elsewhere) for (vm, disk, doubtful, elsewhere), told in zip(wanted, maps)]
-    size = question.block_size or _block_size(found, resource)
+    own = _block_size(found, resource)
+    size = question.block_size or own
     if not size:
         raise InvalidInput(f"Nobody tells how large a block of LUN {name} is: name its array in arrays, or give block_size.")
-    sized = [one if one.told.sector else replace(one, told=replace(one.told, sector=size)) for one in found]
+    sized = [one if one.told.sector else replace(one, told=replace(one.told, sector=own or size)) for one in found]
     limit = resource.lun.size_bytes // size if resource.lun else None
     rows: list[Row] = []
     for block in question.blocks:
