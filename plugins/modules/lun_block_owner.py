@@ -52,6 +52,8 @@ options:
       - A KVM host reads that from the disk, read-only and without the guest, by C(qemu-storage-daemon) with FUSE and C(debugfs) or
         C(xfs_db), which read much of the file system's metadata. What a guest that runs has not written yet is not seen.
       - These tools parse what the guest has written, as the account of the connection, which is root mostly.
+      - A LUN that a VM has over QEMU's own iSCSI initiator is read over one more session as that initiator, for the partition also without
+        this; where its target asks for a password, it is not read.
     type: bool
     default: false
 author:

@@ -537,7 +537,7 @@ class DiskBlocks:
     warnings: Sequence[str] = ()
     format: str = "raw"
     sector: int = 512
-    """Bytes of a logical block as the guest sees the disk."""
+    """Bytes of a logical block as the guest sees the disk; 0 for those of its LUN, where the host does not tell them."""
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def test_the_playbook_names_the_vm_the_disk_the_partition_and_the_file(traced: T
     at = lba * SECTOR
     told = (
         f"Block {lba} of LUN naa.{traced.naa} (svm_san:{kvm_world.lun_path('traced')}) is byte {at} of disk sda of VM {GUEST} (data), "
-        f"partition 1 at byte {at - START * SECTOR}, /{WRITTEN} in its ext4."
+        f"partition 1 at byte {at - START * SECTOR}, /{WRITTEN} in its ext4"
     )
     assert told in " ".join(played.output.split())
     assert played.counts["changed"] == 0
@@ -146,7 +146,7 @@ def blocks_of(extents: str) -> set[int]:
 
 
 def test_what_is_no_files_is_told_as_that(rows: dict[int, dict[str, Any]]) -> None:
-    assert rows[START + 2]["reason"] == "no file has it: the file system's own data, or free space"
+    assert "no file has it: the file system's own data, or free space" in rows[START + 2]["reason"]
     for outside in (0, START - 1):
         assert rows[outside]["reason"] == "outside of all partitions: the partition table itself, or free space"
     assert [rows[lba]["guest_files"] for lba in (0, START - 1, START + 2)] == [[], [], []]

@@ -22,7 +22,7 @@ NOTHING_TO_COMPARE = "there is nothing to compare: the disk is the LUN itself"
 
 def identity(disk: VirtualDisk) -> DiskBlocks:
     """The whole disk as one range of its LUN."""
-    return DiskBlocks([BlockExtent(0, disk.size_bytes, DATA, device=disk.device, name=disk.name, offset=0)])
+    return DiskBlocks([BlockExtent(0, disk.size_bytes, DATA, device=disk.device, name=disk.name, offset=0)], sector=0)
 
 
 def untold(disk: VirtualDisk, reason: str) -> DiskBlocks:

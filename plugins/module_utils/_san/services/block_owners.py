@@ -81,17 +81,19 @@ def owners(hypervisor: Hypervisor, arrays: Sequence[ArraySource], question: Ques
         raise NotFound(f"{resource.device} has no name that tells it from other LUNs.")
     wanted = _candidates(inventory, resources, name)
     observed = now()
-    maps = hypervisor.disk_blocks([(vm, disk) for vm, disk, *_how in wanted])
+    maps = hypervisor.disk_blocks([one[:2] for one in wanted])
     found = [_candidate(vm, disk, told, doubtful, elsewhere) for (vm, disk, doubtful, elsewhere), told in zip(wanted, maps)]
-    size = question.block_size or _block_size(found, resource)
+    own = _block_size(found, resource)
+    size = question.block_size or own
     if not size:
         raise InvalidInput(f"Nobody tells how large a block of LUN {name} is: name its array in arrays, or give block_size.")
+    sized = [one if one.told.sector else replace(one, told=replace(one.told, sector=own or size)) for one in found]
     limit = resource.lun.size_bytes // size if resource.lun else None
     rows: list[Row] = []
     for block in question.blocks:
         if block < 0 or (limit is not None and block >= limit):
             raise InvalidInput(f"LUN {name} has no block {block}: it has {limit} blocks of {size} bytes.")
-        told = [*_of_block(hypervisor, found, name, block * size, size, question.files)] or [_nobody(found, inventory, resources, name)]
+        told = [*_of_block(hypervisor, sized, name, block * size, size, question.files)] or [_nobody(found, inventory, resources, name)]
         rows.extend({**_columns(resource, block, size), **row, "observed": observed} for row in told)
     told_of = (one for one in found if not one.elsewhere or any(extent.name == name for extent in one.told.extents))
     warnings = [*inventory.warnings, *answers.failures, *answers.warnings(), *(text for one in told_of for text in one.told.warnings)]

@@ -34,6 +34,8 @@ from tests.unit.module_utils._san.block_addresses.test_partitions import mbr
 from tests.unit.ports import NAME, OTHER, MemoryArray, MemoryHypervisor, lun
 
 MIB = 1 << 20
+FOREIGN = type(NAME)("6001405" + "a" * 25)
+"""A LUN of an array that nobody named, whose blocks nobody tells the size of."""
 STORE = FileSystem("fs", "/srv", "ext4", ["h1"], extents=[str(NAME)])
 IMAGE = VirtualDisk("vda", "vda", "image", size_bytes=64 * MIB, path="/srv/a", file_system="fs")
 PASSED = VirtualDisk("sda", "sda", "passthrough", size_bytes=64 * MIB, device=str(NAME), name=NAME)
@@ -180,11 +182,10 @@ def test_what_there_is_not_is_refused_in_a_sentence(blocks: tuple[int, ...], whe
 
 
 def test_where_nobody_tells_how_large_a_block_is_that_is_asked_for() -> None:
-    foreign = type(NAME)("6001405" + "a" * 25)
-    hypervisor = MemoryHypervisor([Host("h1", "kvm1")], [VirtualMachine("i", "app", host="h1", disks=[replace(PASSED, name=foreign)])])
+    hypervisor = MemoryHypervisor([Host("h1", "kvm1")], [VirtualMachine("i", "app", host="h1", disks=[replace(PASSED, name=FOREIGN)])])
     with pytest.raises(CrossvisorError, match="give block_size"):
-        owners(hypervisor, [], Question(Where(naa=str(foreign)), [0]))
-    (row,) = owners(hypervisor, [], Question(Where(naa=str(foreign)), [1], 4096)).rows
+        owners(hypervisor, [], Question(Where(naa=str(FOREIGN)), [0]))
+    (row,) = owners(hypervisor, [], Question(Where(naa=str(FOREIGN)), [1], 4096)).rows
     assert row["virtual_offset"] == 4096
 
 
@@ -271,6 +272,20 @@ def test_the_partition_is_counted_in_the_sectors_that_the_guest_sees() -> None:
     hypervisor = there(PASSED, blocks={("app", "sda"): large}, written={("app", "sda"): mbr((0x83, 256, 512))})
     (row,) = of(hypervisor, 3000)
     assert (row["partition_start"], row["partition_offset"]) == (MIB, 952 * 512)
+
+
+def test_the_partition_of_a_lun_passed_through_is_counted_in_the_blocks_of_the_lun() -> None:
+    foreign = replace(PASSED, device=str(FOREIGN), name=FOREIGN)
+    hypervisor = there(foreign, written={("app", "sda"): mbr((0x83, 256, 512))})
+    (row,) = owners(hypervisor, [], Question(Where(naa=str(FOREIGN)), [300], 4096)).rows
+    assert (row["partition"], row["partition_start"], row["partition_offset"]) == (1, MIB, 44 * 4096)
+
+
+def test_the_blocks_that_are_asked_in_are_not_those_that_a_partition_is_counted_in() -> None:
+    hypervisor = there(PASSED, written={("app", "sda"): mbr((0x83, 2048, 4096))})
+    sources = [ArraySource("ontap.example.com", lambda: MemoryArray(lun(NAME)))]
+    (row,) = owners(hypervisor, sources, Question(Where(naa=str(NAME)), [300], 4096)).rows
+    assert (row["partition"], row["partition_start"]) == (1, MIB)
 
 
 @pytest.mark.parametrize("size", [-512, 1, 1000])
