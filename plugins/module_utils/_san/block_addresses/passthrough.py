@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.extents import no_address
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     DATA,
@@ -13,7 +15,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     PASSTHROUGH,
     BlockExtent,
     DiskBlocks,
+    GuestBlock,
     VirtualDisk,
+    VirtualMachine,
 )
 
 NO_FILES = "the guest's file systems can be read from KVM hosts alone"
@@ -40,3 +44,22 @@ def identity_or(disk: VirtualDisk, reason: str) -> DiskBlocks:
     if disk.parents:
         return untold(disk, f"{disk.label} has snapshots, whose files lie over its LUN and hold what was written since")
     return identity(disk)
+
+
+class NothingElse:
+    """The part of `hypervisors.base.Hypervisor` about blocks, where nothing but LUNs passed through can be told."""
+
+    why_no_blocks = ""
+    """What keeps anybody from knowing where an image lies."""
+
+    def disk_blocks(self, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[DiskBlocks]:
+        return [identity_or(disk, self.why_no_blocks) for _vm, disk in wanted]
+
+    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
+        return [NOTHING_TO_COMPARE] * len(extents)
+
+    def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
+        return b""
+
+    def guest_block(self, vm: VirtualMachine, disk: VirtualDisk, partition: tuple[int, int], offset: int) -> GuestBlock:
+        return GuestBlock(reason=NO_FILES)

@@ -20,24 +20,20 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hy
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     About,
     Attachment,
-    BlockExtent,
-    DiskBlocks,
-    GuestBlock,
     Host,
     Inventory,
     ScsiDevice,
     Use,
-    VirtualDisk,
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
-_NO_BLOCKS = "where in its file system a VHD or VHDX lies is not read yet; of a pass-through disk it is known"
 
-
-class HyperV:
+class HyperV(passthrough.NothingElse):
     """Logins at the hosts behind one endpoint. Implements `hypervisors.base.Hypervisor`."""
+
+    why_no_blocks = "where in its file system a VHD or VHDX lies is not read yet; of a pass-through disk it is known"
 
     def __init__(self, connection: Connection) -> None:
         """Log in at the named host. Raises `MissingLibrary`, `InvalidInput`, `ConnectionFailed` or `AuthenticationFailed`."""
@@ -94,18 +90,6 @@ class HyperV:
             f"VM {vm.name} cannot be held still by Hyper-V, which does so only for a checkpoint of the VM, and takes none of pass-through "
             "disks: hold the file systems still from within its guest, or take the snapshot unfrozen."
         )
-
-    def disk_blocks(self, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[DiskBlocks]:
-        return [passthrough.identity_or(disk, _NO_BLOCKS) for _vm, disk in wanted]
-
-    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
-        return [passthrough.NOTHING_TO_COMPARE] * len(extents)
-
-    def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
-        return b""
-
-    def guest_block(self, vm: VirtualMachine, disk: VirtualDisk, partition: tuple[int, int], offset: int) -> GuestBlock:
-        return GuestBlock(reason=passthrough.NO_FILES)
 
     def close(self) -> None:
         self._nodes.close()

@@ -34,14 +34,10 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vm
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     About,
     Attachment,
-    BlockExtent,
-    DiskBlocks,
-    GuestBlock,
     Host,
     Inventory,
     ScsiDevice,
     Use,
-    VirtualDisk,
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
@@ -49,11 +45,11 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import PAGE_SIZE, VimSession
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml import moid_in
 
-_NO_BLOCKS = "vSphere tells no program where in a VMFS or other datastore a disk's blocks are; of a raw device mapping it is known"
 
-
-class VMware:
+class VMware(passthrough.NothingElse):
     """A session with vCenter Server or ESXi. Implements `hypervisors.base.Hypervisor`."""
+
+    why_no_blocks = "vSphere tells no program where in a VMFS or other datastore a disk's blocks are; of a raw device mapping it is known"
 
     def __init__(self, connection: Connection) -> None:
         """Log in. Raises `MissingLibrary`, `InvalidInput`, `ConnectionFailed` or `AuthenticationFailed`."""
@@ -140,18 +136,6 @@ class VMware:
             f"VM {vm.name} cannot be held still by vSphere, which does so only for a snapshot of the VM itself, and takes none of raw "
             "disks in physical mode: hold the file systems still from within its guest, or take the snapshot unfrozen."
         )
-
-    def disk_blocks(self, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[DiskBlocks]:
-        return [passthrough.identity_or(disk, _NO_BLOCKS) for _vm, disk in wanted]
-
-    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
-        return [passthrough.NOTHING_TO_COMPARE] * len(extents)
-
-    def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
-        return b""
-
-    def guest_block(self, vm: VirtualMachine, disk: VirtualDisk, partition: tuple[int, int], offset: int) -> GuestBlock:
-        return GuestBlock(reason=passthrough.NO_FILES)
 
     def close(self) -> None:
         self._session.close()

@@ -31,9 +31,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     PHYSICAL,
     About,
     Attachment,
-    BlockExtent,
     DiskBlocks,
-    GuestBlock,
     Host,
     Inventory,
     ScsiDevice,
@@ -45,11 +43,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Pl
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.xapi import XapiSession
 
-_NO_BLOCKS = "where in its storage repository a disk lies XAPI does not tell; of a LUN that a repository hands on as it is, it is known"
 
-
-class Xen:
+class Xen(passthrough.NothingElse):
     """A connection to the master of a pool. Implements `hypervisors.base.Hypervisor`."""
+
+    why_no_blocks = (
+        "where in its storage repository a disk lies XAPI does not tell; of a LUN that a repository hands on as it is, it is known"
+    )
 
     def __init__(self, connection: Connection, session: XapiSession | None = None) -> None:
         """Log in. Raises `MissingLibrary`, `InvalidInput`, `ConnectionFailed` or `AuthenticationFailed`."""
@@ -113,18 +113,9 @@ class Xen:
     def disk_blocks(self, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[DiskBlocks]:
         """A disk that is the one volume of a repository begins after what the repository keeps of itself."""
         return [
-            passthrough.identity_or(disk, _NO_BLOCKS) if disk.mode == PHYSICAL else passthrough.untold(disk, _NO_BLOCKS)
+            passthrough.identity_or(disk, self.why_no_blocks) if disk.mode == PHYSICAL else passthrough.untold(disk, self.why_no_blocks)
             for _vm, disk in wanted
         ]
-
-    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
-        return [passthrough.NOTHING_TO_COMPARE] * len(extents)
-
-    def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
-        return b""
-
-    def guest_block(self, vm: VirtualMachine, disk: VirtualDisk, partition: tuple[int, int], offset: int) -> GuestBlock:
-        return GuestBlock(reason=passthrough.NO_FILES)
 
     def close(self) -> None:
         self._session.close()
