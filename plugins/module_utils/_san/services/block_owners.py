@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -33,8 +32,6 @@ _VERDICTS = {NOBODY: "is nobody's", CANNOT_TELL: "may be anybody's"}
 _NOT_OF_THE_DISK = "in the image's file, but in no block of the disk as it is now: the image's own data, a snapshot, or free space"
 _SPREAD = frozenset({"btrfs", "bcachefs"})
 """File systems that have several devices, of which a mount names one."""
-_OVER_OTHERS = re.compile(r"/dev/(loop|drbd|zd)\d+")
-"""Devices of Linux that lie on files or other devices without the kernel's naming these as theirs."""
 _OF_A_BLOCK_UNTOLD = "in the image's file, but nobody can tell in which block of the disk, because parts of the image have no address"
 _MOST_NAMED = 10
 _SMALLEST = 512
@@ -152,7 +149,7 @@ def _candidates(inventory: Inventory, resources: Resources, name: ScsiName) -> l
 
 def _is_hidden(resource: Resource) -> bool:
     """Whether a LUN may lie below that nobody sees from here."""
-    return resource.name is None and (resource.status == UNRESOLVED or bool(_OVER_OTHERS.fullmatch(resource.device)))
+    return resource.name is None and resource.status == UNRESOLVED
 
 
 def _homes(disk: VirtualDisk) -> set[str]:
