@@ -142,7 +142,7 @@ def _candidates(inventory: Inventory, resources: Resources, name: ScsiName) -> l
             under = resources.disk(vm, disk).under
             on_it = any(resource.name == name for resource in under)
             doubtful = any(map(_is_hidden, under)) or bool(_homes(disk) & spread)
-            if on_it or doubtful or disk.kind == IMAGE:
+            if on_it or doubtful or disk.kind == IMAGE or disk.holds_image:
                 found.append((vm, sized(vm, disk, resources), doubtful and not on_it, not (on_it or doubtful)))
     return found
 
@@ -232,7 +232,7 @@ _NOTHING: Row = {
 
 def _nobody(found: Sequence[_Candidate], inventory: Inventory, resources: Resources, name: ScsiName) -> Row:
     """A block that no map has: nobody's, if all of them are whole."""
-    dark = [_labelled(one) for one in found if one.doubtful or (_has_gaps(one) and not one.elsewhere)]
+    dark = [_labelled(one) for one in found if one.doubtful or one.told.unfollowed or (_has_gaps(one) and not one.elsewhere)]
     blind = [f"{use.kind} {use.name}" for use in inventory.uses if use.lun is None]
     stores = sorted(store.name for store in inventory.file_systems if any(one.name == name for one in resources.on_file_system[store.id]))
     if dark or blind or inventory.silent:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses import passthrough
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     DATA,
@@ -321,3 +322,17 @@ def test_a_block_of_a_file_whose_image_has_parts_without_an_address_may_be_in_on
     (row,) = of(there(IMAGE, blocks={("app", "vda"): compressed}), block(7 * MIB))
     assert (row["status"], row["virtual_offset"]) == ("in_image", None)
     assert "nobody can tell in which block of the disk" in row["reason"]
+
+
+def test_an_image_elsewhere_that_may_lie_on_files_nobody_tells_of_may_have_the_block() -> None:
+    over = replace(IMAGE, path="/other/top", file_system="other")
+    hypervisor = there(over, blocks={("app", "vda"): replace(passthrough.untold(over, "qemu-img is not installed"), unfollowed=True)})
+    hypervisor.file_systems.append(FileSystem("other", "/other", "ext4", ["h1"], extents=[str(OTHER)]))
+    (row,) = of(hypervisor, block(9 * MIB))
+    assert (row["status"], "disk vda of VM app" in row["reason"]) == ("cannot_tell", True)
+
+
+def test_an_image_that_fills_another_lun_is_asked_about_because_it_may_lie_on_files_too() -> None:
+    filled = replace(PASSED, name=OTHER, device=str(OTHER), holds_image=True)
+    (row,) = of(there(filled, blocks={("app", "sda"): MAP}), block(9 * MIB))
+    assert (row["status"], row["file"]) == ("owned", "/srv/a")
