@@ -72,7 +72,8 @@ def owners(hypervisor: Hypervisor, arrays: Sequence[ArraySource], question: Ques
     if question.block_size and (question.block_size < _SMALLEST or question.block_size & (question.block_size - 1)):
         raise InvalidInput(f"No LUN has blocks of {question.block_size} bytes: give 512 or 4096 in block_size.")
     inventory = hypervisor.inventory(at_once=True)
-    resources, answers, resource = _lun(inventory, arrays, question.where)
+    resources, answers, on_arrays = _lun(inventory, arrays, question.where)
+    resource = on_arrays[0]
     name = resource.name
     if name is None:
         raise NotFound(f"{resource.device} has no name that tells it from other LUNs.")
@@ -91,7 +92,7 @@ def owners(hypervisor: Hypervisor, arrays: Sequence[ArraySource], question: Ques
         if block < 0 or (limit is not None and block >= limit):
             raise InvalidInput(f"LUN {name} has no block {block}: it has {limit} blocks of {size} bytes.")
         told = [*_of_block(hypervisor, sized, name, block * size, size, question.files)] or [_nobody(found, inventory, resources, name)]
-        rows.extend({**_columns(resource, block, size), **row, "observed": observed} for row in told)
+        rows.extend({**_columns(one, block, size), **row, "observed": observed} for one in on_arrays for row in told)
     told_of = (one for one in found if not one.elsewhere or any(extent.name == name for extent in one.told.extents))
     warnings = [*inventory.warnings, *answers.failures, *answers.warnings(), *(text for one in told_of for text in one.told.warnings)]
     return Found(rows, list(dict.fromkeys(warnings)))
@@ -113,8 +114,8 @@ def in_words(row: Row) -> str:
     return f"{block} is byte {row['virtual_offset']} of {disk} ({row['state']}){partition}{guest}{file}{reason}."
 
 
-def _lun(inventory: Inventory, arrays: Sequence[ArraySource], where: Where) -> tuple[Resources, ArrayView, Resource]:
-    """The LUN that was named, as one array has it. Raises `NotFound` or `Ambiguous`."""
+def _lun(inventory: Inventory, arrays: Sequence[ArraySource], where: Where) -> tuple[Resources, ArrayView, Sequence[Resource]]:
+    """The LUN that was named, as each array has it. Raises `NotFound` or `Ambiguous`."""
     if not where.by_storage:
         raise InvalidInput("No LUN was named: give its naa or its lun_path.")
     resources = Resources(inventory)
@@ -130,7 +131,7 @@ def _lun(inventory: Inventory, arrays: Sequence[ArraySource], where: Where) -> t
     if len({found.name for found in there.values()}) > 1:
         places = "; ".join(sorted(str(found.name) for found in there.values()))
         raise Ambiguous(f"What was named stands for several LUNs, name one by its naa: {places}.")
-    return resources, answers, next(iter(there.values()))
+    return resources, answers, list(there.values())
 
 
 def _candidates(inventory: Inventory, resources: Resources, name: ScsiName) -> list[tuple[VirtualMachine, VirtualDisk, bool, bool]]:

@@ -18,6 +18,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     HOLE,
     NO_ADDRESS,
     SHARED,
+    ArrayAbout,
     BlockExtent,
     DiskBlocks,
     FileSystem,
@@ -336,3 +337,21 @@ def test_an_image_that_fills_another_lun_is_asked_about_because_it_may_lie_on_fi
     filled = replace(PASSED, name=OTHER, device=str(OTHER), holds_image=True)
     (row,) = of(there(filled, blocks={("app", "sda"): MAP}), block(9 * MIB))
     assert (row["status"], row["file"]) == ("owned", "/srv/a")
+
+
+class OtherArray(MemoryArray):
+    """An array at another address."""
+
+    def about(self) -> ArrayAbout:
+        return replace(super().about(), name="second", address="second.example.com")
+
+
+def test_of_a_lun_that_several_arrays_have_there_is_a_row_each_and_a_warning_names_them() -> None:
+    first, second = MemoryArray(lun(NAME)), OtherArray(replace(lun(NAME), svm="svm2"))
+    sources = [ArraySource("ontap.example.com", lambda: first), ArraySource("second.example.com", lambda: second)]
+    found = owners(there(PASSED), sources, Question(Where(naa=str(NAME)), [7]))
+    assert [(row["array"], row["svm"], row["status"], row["lba"]) for row in found.rows] == [
+        ("lab", "svm1", "owned", 7),
+        ("second", "svm2", "owned", 7),
+    ]
+    assert any("a row each" in text and "svm1" in text and "svm2" in text for text in found.warnings)
