@@ -86,12 +86,14 @@ def owners(hypervisor: Hypervisor, arrays: Sequence[ArraySource], question: Ques
     if not size:
         raise InvalidInput(f"Nobody tells how large a block of LUN {name} is: name its array in arrays, or give block_size.")
     sized = [one if one.told.sector else replace(one, told=replace(one.told, sector=own or size)) for one in found]
-    limit = resource.lun.size_bytes // size if resource.lun else None
+    limit = _size(name, inventory, on_arrays) // size or None
     rows: list[Row] = []
     for block in question.blocks:
         if block < 0 or (limit is not None and block >= limit):
             raise InvalidInput(f"LUN {name} has no block {block}: it has {limit} blocks of {size} bytes.")
-        told = [*_of_block(hypervisor, sized, name, block * size, size, question.files)] or [_nobody(found, inventory, resources, name)]
+        told = [*_of_block(hypervisor, sized, name, block * size, size, question.files)] or [
+            _nobody(found, inventory, resources, name, limit)
+        ]
         rows.extend({**_columns(one, block, size), **row, "observed": observed} for one in on_arrays for row in told)
     told_of = (one for one in found if not one.elsewhere or any(extent.name == name for extent in one.told.extents))
     warnings = [*inventory.warnings, *answers.failures, *answers.warnings(), *(text for one in told_of for text in one.told.warnings)]
@@ -132,6 +134,14 @@ def _lun(inventory: Inventory, arrays: Sequence[ArraySource], where: Where) -> t
         places = "; ".join(sorted(str(found.name) for found in there.values()))
         raise Ambiguous(f"What was named stands for several LUNs, name one by its naa: {places}.")
     return resources, answers, list(there.values())
+
+
+def _size(name: ScsiName, inventory: Inventory, on_arrays: Sequence[Resource]) -> int:
+    """Bytes of the LUN by its arrays, else by the hosts and VMs that have it, the most because it may have grown; 0 where none tells."""
+    told = [found.lun.size_bytes for found in on_arrays if found.lun]
+    hosts = [device.size_bytes for device in inventory.devices if device.name == name]
+    machines = [disk.size_bytes for vm in inventory.virtual_machines for disk in vm.disks if disk.name == name and not disk.holds_image]
+    return max(told, default=0) or max([*hosts, *machines], default=0)
 
 
 def _candidates(inventory: Inventory, resources: Resources, name: ScsiName) -> list[tuple[VirtualMachine, VirtualDisk, bool, bool]]:
@@ -231,7 +241,7 @@ _NOTHING: Row = {
 }
 
 
-def _nobody(found: Sequence[_Candidate], inventory: Inventory, resources: Resources, name: ScsiName) -> Row:
+def _nobody(found: Sequence[_Candidate], inventory: Inventory, resources: Resources, name: ScsiName, limit: int | None) -> Row:
     """A block that no map has: nobody's, if all of them are whole."""
     dark = [_labelled(one) for one in found if one.doubtful or one.told.unfollowed or (_has_gaps(one) and not one.elsewhere)]
     blind = [f"{use.kind} {use.name}" for use in inventory.uses if use.lun is None]
@@ -239,6 +249,12 @@ def _nobody(found: Sequence[_Candidate], inventory: Inventory, resources: Resour
     if dark or blind or inventory.silent:
         who = _listed([*dark, *blind, *inventory.silent])
         return {**_NOTHING, "status": CANNOT_TELL, "reason": f"in no disk that could be looked into, but nobody can tell of {who}"}
+    if limit is None:
+        return {
+            **_NOTHING,
+            "status": CANNOT_TELL,
+            "reason": "in no disk, but nobody tells how large the LUN is, or whether it has that block",
+        }
     place = (
         f"the LUN holds {_listed(stores)}: it is that file system's own, another file's, or free" if stores else "no file system is on it"
     )

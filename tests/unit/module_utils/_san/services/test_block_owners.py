@@ -35,6 +35,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.stora
 from tests.unit.module_utils._san.block_addresses.test_partitions import mbr
 from tests.unit.ports import NAME, OTHER, MemoryArray, MemoryHypervisor, lun
 
+K = 1 << 10
 MIB = 1 << 20
 FOREIGN = type(NAME)("6001405" + "a" * 25)
 """A LUN of an array that nobody named, whose blocks nobody tells the size of."""
@@ -355,3 +356,24 @@ def test_of_a_lun_that_several_arrays_have_there_is_a_row_each_and_a_warning_nam
         ("second", "svm2", "owned", 7),
     ]
     assert any("a row each" in text and "svm1" in text and "svm2" in text for text in found.warnings)
+
+
+class TestALunWhoseArrayNobodyNames:
+    def ask(self, block: int, device_size: int, *disks: VirtualDisk) -> dict[str, Any]:
+        hypervisor = there(*disks)
+        hypervisor.seen = [ScsiDevice("h1", str(NAME), NAME, device_size)]
+        (row,) = owners(hypervisor, [], Question(Where(naa=str(NAME)), [block], 512)).rows
+        return row
+
+    def test_has_no_block_beyond_what_its_host_sees(self) -> None:
+        assert self.ask(199, 100 * K)["status"] == "nobody"
+        with pytest.raises(CrossvisorError, match="has no block 200: it has 200 blocks"):
+            self.ask(200, 100 * K)
+
+    def test_has_no_block_beyond_what_its_vm_has_over_an_initiator_of_its_own(self) -> None:
+        with pytest.raises(CrossvisorError, match="has no block 131072: it has 131072 blocks"):
+            self.ask(64 * MIB // 512, 0, PASSED)
+
+    def test_may_have_every_block_where_no_host_tells_its_size_either(self) -> None:
+        row = self.ask(1 << 40, 0)
+        assert (row["status"], "nobody tells how large the LUN is" in row["reason"]) == ("cannot_tell", True)
