@@ -12,10 +12,12 @@ import json
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import blocks
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import block_probe
 
 
@@ -153,3 +155,61 @@ def test_a_device_is_told_with_its_size_which_its_kernel_counts_in_512_bytes(mon
     monkeypatch.setattr(block_probe, "_device", lambda _number, _facts: None)
     told = block_probe.answer({"files": ["/dev/sda"]})["files"]["/dev/sda"]
     assert (told["block"], told["size"]) == ("8:0", 1 << 20)
+
+
+def test_all_tools_of_a_question_have_one_time_together_and_none_begins_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, patiences = [1000.0], []
+
+    def wait(command: tuple[str, ...], timeout: float, **_how: object) -> subprocess.CompletedProcess[bytes]:
+        patiences.append(timeout)
+        now[0] += 150
+        return subprocess.CompletedProcess(command, 0, b"[]", b"")
+
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(subprocess, "run", wait)
+    told = block_probe.answer({"images": [["/srv/a", "qcow2"]]})["images"]["/srv/a"]
+    assert patiences == [240, 90]
+    assert told["error"] == "qemu-img was not started on the host, because all there was to ask took more than 240 s: ask for less"
+    block_probe.answer({"images": [["/srv/a", "qcow2"]]})
+    assert patiences[2] == 240, "the next question has its own time"
+
+
+def test_an_answer_comes_before_whoever_asked_has_gone() -> None:
+    longest = block_probe._SECONDS + 4 * block_probe._STOP_SECONDS
+    assert longest < blocks._SECONDS
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("exec tail -f /dev/null", "qemu-storage-daemon did not show the disk in time"),
+        ("exit 1", "qemu-storage-daemon ended without a word"),
+        ("echo no such driver >&2; exit 1", "no such driver"),
+    ],
+)
+def test_why_a_disk_is_not_shown_is_told_whatever_the_daemon_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, reason: str
+) -> None:
+    daemon, image = tmp_path / "qemu-storage-daemon", tmp_path / "a"
+    daemon.write_text(f"#!/bin/sh\n{script}\n")
+    daemon.chmod(0o755)
+    image.touch()
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(block_probe, "_EXPORT_SECONDS", 0.0 if "tail" in script else 20.0)
+    (told,) = block_probe.answer({"owners": [[str(image), "raw", 0, 512, 0]]})["owners"]
+    assert told["reason"] == f"the guest's file system cannot be read: {reason}"
+
+
+def test_what_a_daemon_that_was_killed_leaves_mounted_is_unmounted_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    place = tmp_path / "a b"
+    line = f"40 27 0:60 / {str(place).replace(' ', chr(92) + '040')} ro - fuse /dev/fuse ro"
+    tables = [line, line, ""]
+    started: list[list[str]] = []
+    monkeypatch.setattr(Path, "read_text", lambda *_how: tables[len(started)])
+    monkeypatch.setattr(block_probe, "_run", lambda command, _seconds: started.append(command))
+    block_probe._unmount(str(place))
+    assert started == [["umount", "-l", str(place)], ["fusermount3", "-u", "-z", str(place)]]
+    block_probe._unmount(str(place))
+    assert len(started) == 2
