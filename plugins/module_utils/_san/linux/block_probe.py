@@ -288,13 +288,26 @@ def _bytes(path: str) -> bytes:
         return b""
 
 
-def _same(path: str, kind: str, start: int, length: int, device: str, offset: int) -> str:
-    """Whether an image and a device hold the same bytes: `yes`, `no`, or why nobody can tell. No byte leaves the host."""
+def _same(path: str, kind: str, start: int, length: int, device: str, offset: int, file: str, place: int) -> str:
+    """Whether an image and a device hold the same bytes: `yes`, `no`, or why nobody can tell. No byte leaves the host.
+
+    `file` is that of the image's files which has the bytes, from its byte `place` on: what is behind its end is no part of the image.
+    """
     try:
-        read = hashlib.sha256(_of_image(path, kind, start, length)).hexdigest()
-        return "yes" if read == _of_device(device, offset, length) else "no"
+        there = _there(file, place, length)
+        read = hashlib.sha256(_of_image(path, kind, start, length)[:there]).hexdigest()
+        return "yes" if read == _of_device(device, offset, there) else "no"
     except OSError as error:
         return error.strerror or str(error)
+
+
+def _there(file: str, place: int, length: int) -> int:
+    """How many of the bytes a file has, whose last sector may be no whole one."""
+    seen = Path(file).stat()
+    there = min(length, seen.st_size - place) if stat.S_ISREG(seen.st_mode) else length
+    if there <= 0:
+        raise OSError(f"{file} ends before that")
+    return there
 
 
 def _sectors(path: str, kind: str, start: int, length: int) -> str:

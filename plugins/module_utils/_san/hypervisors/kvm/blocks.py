@@ -68,7 +68,9 @@ def verify_blocks(host: KvmHost, vm: VirtualMachine, disk: VirtualDisk, extents:
     how = _how(host, _pair(host, vm), disk)
     if not isinstance(how, _Image):
         return [passthrough.NOTHING_TO_COMPARE] * len(extents)
-    reads = [[how.path, how.format, one.start, one.length, one.device[len("/dev/") :], one.offset] for one in extents]
+    reads = [
+        [how.path, how.format, one.start, one.length, one.device[len("/dev/") :], one.offset, one.file, one.file_offset] for one in extents
+    ]
     return [str(told) for told in _ask(host, reads=reads)["same"]] if reads else []
 
 

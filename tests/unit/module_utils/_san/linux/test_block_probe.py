@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import inspect
 import json
 import stat
@@ -42,7 +43,7 @@ def test_an_image_that_nobody_can_read_is_told_with_the_reason() -> None:
 
 
 def test_of_bytes_that_cannot_be_read_nobody_can_tell_whether_they_are_the_same() -> None:
-    (told,) = block_probe.answer({"reads": [["/nowhere/at/all", "raw", 0, 512, "null", 0]]})["same"]
+    (told,) = block_probe.answer({"reads": [["/nowhere/at/all", "raw", 0, 512, "null", 0, "/nowhere/at/all", 0]]})["same"]
     assert told not in ("yes", "no")
 
 
@@ -213,3 +214,23 @@ def test_what_a_daemon_that_was_killed_leaves_mounted_is_unmounted_and_nothing_e
     assert started == [["umount", "-l", str(place)], ["fusermount3", "-u", "-z", str(place)]]
     block_probe._unmount(str(place))
     assert len(started) == 2
+
+
+@pytest.mark.parametrize(
+    ("start", "held", "said"),
+    [
+        (0, b"a" * 1000 + b"left from another file..", "yes"),
+        (512, b"a" * 488 + b"left from another file..", "yes"),
+        (512, b"a" * 487 + b"b" + b"left from another file..", "no"),
+        (1024, b"left from another file..", "{file} ends before that"),
+    ],
+)
+def test_of_a_file_that_ends_within_a_sector_only_what_it_has_is_compared(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, start: int, held: bytes, said: str
+) -> None:
+    file = tmp_path / "a"
+    file.write_bytes(b"a" * 1000)
+    monkeypatch.setattr(block_probe, "_of_image", lambda _path, _kind, start, length: file.read_bytes()[start:].ljust(length, b"\0"))
+    monkeypatch.setattr(block_probe, "_of_device", lambda _name, _offset, length: hashlib.sha256(held[:length]).hexdigest())
+    read = [str(file), "raw", start, 1024 - start or 512, "sda", 4096 + start, str(file), start]
+    assert block_probe.answer({"reads": [read]})["same"] == [said.format(file=file)]

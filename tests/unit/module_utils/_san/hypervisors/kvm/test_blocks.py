@@ -177,7 +177,10 @@ def test_what_is_compared_is_asked_by_image_and_by_device(tmp_path: Path) -> Non
     parts = [part for part in blocks.disk_blocks(host, [(vm, disk)])[0].extents if part.offset is not None]
     asked.answers = {"same": ["yes", "no"]}
     assert blocks.verify_blocks(host, vm, disk, parts) == ["yes", "no"]
-    assert asked.questions[-1]["reads"][1] == ["/srv/top.qcow2", "qcow2", 64 * K, 64 * K, "sda", parts[1].offset]
+    assert asked.questions[-1]["reads"] == [
+        ["/srv/top.qcow2", "qcow2", 0, 64 * K, "sda", parts[0].offset, "/srv/base.raw", 0],
+        ["/srv/top.qcow2", "qcow2", 64 * K, 64 * K, "sda", parts[1].offset, "/srv/top.qcow2", 320 * K],
+    ]
 
 
 def test_sectors_and_owners_are_asked_of_the_image(tmp_path: Path) -> None:
