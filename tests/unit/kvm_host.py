@@ -62,6 +62,12 @@ def mapped(number: int, name: str, uuid: str, *slaves: str) -> Machine:
     }
 
 
+def loop(number: int, backing: str) -> Machine:
+    """A loop device over a file or device, as `drivers/block/loop.c` shows it."""
+    where = f"/sys/devices/virtual/block/loop{number}"
+    return {**_block(f"loop{number}", where, f"7:{number}"), f"{where}/loop/backing_file": f"{backing}\n"}
+
+
 def holders(address: str, block: str, *names: str) -> Machine:
     target = f"{PORT}/rport-7:0-{address.split(':')[2]}/target{address.rpartition(':')[0]}"
     where = f"{target}/{address}/block/{block}/holders"

@@ -246,6 +246,8 @@ class VirtualDisk:
     """Whether the guest's persistent reservations reach the array; None where the platform has no such setting."""
     thin: bool | None = None
     """Whether the image file takes only the space that was written to; None where the platform does not tell, and for a LUN."""
+    holds_image: bool = False
+    """Whether a LUN passed through is the place of an image, such as qcow2, which may lie on other files too."""
 
 
 @dataclass(frozen=True)
@@ -538,6 +540,8 @@ class DiskBlocks:
     format: str = "raw"
     sector: int = 512
     """Bytes of a logical block as the guest sees the disk; 0 for those of its LUN, where the host does not tell them."""
+    unfollowed: bool = False
+    """Whether it may lie on files that neither the inventory nor `files` tells."""
 
 
 @dataclass(frozen=True)

@@ -258,12 +258,27 @@ def test_two_readings_prove_an_address_and_disprove_another(tmp_path: Path) -> N
         extents = translated(there, image, "qcow2")
         name = there.device.rpartition("/")[2]
         places = by_block(extents)
+        ahead = {at: at * BLOCK - places[at].start for at in blocks}
+        in_file = {at: (places[at].file, (places[at].file_offset or 0) + ahead[at]) for at in blocks}
         reads = [
-            [str(image), "qcow2", at * BLOCK, BLOCK, name, (places[at].offset or 0) + at * BLOCK - places[at].start + wrong]
+            [str(image), "qcow2", at * BLOCK, BLOCK, name, (places[at].offset or 0) + ahead[at] + wrong, *in_file[at]]
             for at in blocks
             for wrong in (0, BLOCK)
         ]
         assert block_probe.answer({"reads": reads})["same"] == ["yes", "no"] * len(blocks)
+
+
+def test_of_a_file_that_ends_within_a_sector_two_readings_compare_what_it_has(there: Lun) -> None:
+    image, size = there.mounted / "odd.raw", BLOCK + 1000
+    image.write_bytes(os.urandom(size))
+    os.sync()
+    (found,) = Descent(there.facts({"files": [str(image)]})).image(str(image), "raw", size)
+    with there.backing.open("r+b") as behind:
+        behind.seek(PARTITION + (found.offset or 0) + size)
+        behind.write(b"left from another file")
+    read = [str(image), "raw", 0, 2 * BLOCK, there.device.rpartition("/")[2], found.offset, found.file, found.file_offset]
+    assert block_probe.answer({"reads": [read]})["same"] == ["yes"]
+    assert there.read((found.offset or 0) + size // 512 * 512, 512)[size % 512 :].startswith(b"left from another file")
 
 
 @pytest.mark.parametrize(("kind", "options"), [("ext4", ("-b", "1024")), ("ext4", ("-b", "4096")), ("xfs", ())])

@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses import block_stack, file_extents, qemu_image
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.extents import Layer, Span, below, joined, no_address
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import BlockExtent
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import NO_ADDRESS, BlockExtent
 
 _DEEPEST = 64
 
@@ -50,8 +50,19 @@ class Descent:
         if kind == "raw" or told is None:
             return [path]
         held = (span.below for span in qemu_image.spans(told["chain"], told["map"]) if span.below)
-        names = (member.get("filename", "") for member in told["chain"])
+        names = (name for member in told["chain"] for name in qemu_image.files_of(member))
         return list(dict.fromkeys(name for name in (path, *names, *held) if name in self._files))
+
+    def follows(self, path: str, kind: str, known: Collection[str]) -> bool:
+        """Whether every file of an image's chain is found on a disk, or is one of `known`."""
+        told = self._images.get(path)
+        if kind == "raw":
+            return True
+        names = {name for member in told["chain"] for name in qemu_image.files_of(member)} - {*known} if told else set()
+        return bool(told and not told["error"]) and all(name in self._files and self._has_places(name) for name in names)
+
+    def _has_places(self, path: str) -> bool:
+        return all(extent.state != NO_ADDRESS for extent in self.file(path))
 
     def is_over(self, path: str, below: Sequence[str]) -> bool:
         """Whether an image is based on these files and no others, by whatever paths."""

@@ -43,6 +43,12 @@ def data_file_of(member: Mapping[str, Any]) -> str:
     return str(member.get("format-specific", {}).get("data", {}).get("data-file", ""))
 
 
+def files_of(member: Mapping[str, Any]) -> list[str]:
+    """Every file that has a part of a member."""
+    parts = member.get("format-specific", {}).get("data", {}).get("extents", [])
+    return list(filter(None, (member.get("filename", ""), data_file_of(member), *(part.get("filename", "") for part in parts))))
+
+
 def _file_of(member: Mapping[str, Any]) -> tuple[str, str]:
     """The file that a member's offsets are in, or why there is none."""
     name, kind = member.get("filename", ""), member.get("format", "")

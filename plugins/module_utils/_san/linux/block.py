@@ -20,6 +20,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import F
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
 _BY_NUMBER = "/sys/dev/block"
+_BTRFS = "/sys/fs/btrfs"
 _REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "fuse.glusterfs"})
 
 
@@ -84,8 +85,7 @@ class BlockDevices:
     def _mount(self, mount: Mount, key: str, name: str) -> FileSystem:
         if mount.kind in _REMOTE:
             return FileSystem(key, name, mount.kind, [self._host], remote=mount.source)
-        block = self._block_of(f"{_BY_NUMBER}/{mount.device}") or self._block_of(mounts.named_device(self._tree, mount))
-        return self._file_system(key, name, mount.kind, [block] if block else [])
+        return self._file_system(key, name, mount.kind, self._blocks_of(mount))
 
     def _swaps(self) -> Iterator[FileSystem]:
         for swap in mounts.swaps(self._tree):
@@ -114,17 +114,35 @@ class BlockDevices:
         return disk.name if disk else multipath.lun_of(self._tree, leaf)
 
     def _block_of(self, path: str) -> str:
-        """The kernel's name of a block device, whatever link names it; empty if it is none."""
-        name = self._tree.real(path).rpartition("/")[2] if path else ""
-        return name if name and self._tree.exists(f"{devices.CLASS}/{name}") else ""
+        return devices.block_of(self._tree, path)
 
-    def _leaves(self, block: str) -> list[str]:
-        """The devices at the bottom of a stack of partitions, multipath, volumes and RAID."""
+    def _leaves(self, block: str, above: Sequence[str] = ()) -> list[str]:
+        """The devices at the bottom of a stack of partitions, multipath, volumes, RAID and loop devices.
+
+        A loop device is at the bottom itself where nobody tells on what its file lies.
+        """
+        way = (*above, block)
+        lower = [one for one in self._below(block) if one not in way]
+        return [leaf for one in lower for leaf in self._leaves(one, way)] if lower else [block]
+
+    def _below(self, block: str) -> Sequence[str]:
         parent = stacks.parent_of(self._tree, block)
-        if parent:
-            return self._leaves(parent)
-        slaves = self._tree.children(f"{devices.CLASS}/{block}/slaves")
-        return [leaf for slave in slaves for leaf in self._leaves(slave)] if slaves else [block]
+        return [parent] if parent else self._tree.children(f"{devices.CLASS}/{block}/slaves") or self._below_loop(block)
+
+    def _below_loop(self, block: str) -> Sequence[str]:
+        """What is mounted where the file of a loop device is. Of several mounts at one place the file may be on each."""
+        file = devices.loop_file(self._tree, block)
+        device = self._block_of(file)
+        holders = [] if device else [mount for mount in mounts.mounts(self._tree) if file and _is_below(file, mount.place)]
+        nearest = max((len(mount.place) for mount in holders), default=0)
+        found = [self._blocks_of(mount) for mount in dict.fromkeys(holders) if len(mount.place) == nearest]
+        return [device] if device else [one for blocks in found for one in blocks] if all(found) else []
+
+    def _blocks_of(self, mount: Mount) -> Sequence[str]:
+        """The block devices of what is mounted: one, or of btrfs all that sysfs lists."""
+        block = self._block_of(f"{_BY_NUMBER}/{mount.device}") or self._block_of(mounts.named_device(self._tree, mount))
+        lists = [self._tree.children(f"{_BTRFS}/{uuid}/devices") for uuid in self._tree.children(_BTRFS)] if mount.kind == "btrfs" else []
+        return next((blocks for blocks in lists if block in blocks), [block] if block else [])
 
 
 def file_system_of(path: str, file_systems: Sequence[FileSystem]) -> str:

@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,20 @@ _ADMINISTRATORS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 _SECTOR = 512
 """In which the kernel counts a device's size, whatever its blocks are."""
 _EXPORT_SECONDS = 20.0
-_TOOL_SECONDS = 240.0
-"""Of one tool, so that none hangs on the host for ever when whoever asked has gone."""
+_SECONDS = 240.0
+"""Of a whole question, so that its answer comes before whoever asked has gone, and no tool hangs on the host for ever."""
+_STOP_SECONDS = 10.0
+
+
+class _Question:
+    """The one that is being answered."""
+
+    end: float | None = None
+    """When it has to be answered, by the monotonic clock."""
+
+
+def _left() -> float:
+    return _SECONDS if _Question.end is None else _Question.end - time.monotonic()
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
@@ -56,6 +68,14 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
 
     `owners` are the files of the guest that have a byte of a partition, by the image alone.
     """
+    _Question.end = time.monotonic() + _SECONDS
+    try:
+        return _answered(question)
+    finally:
+        _Question.end = None
+
+
+def _answered(question: dict[str, Any]) -> dict[str, Any]:
     facts: dict[str, Any] = {"images": {}, "files": {}, "devices": {}, "same": [], "sectors": [], "owners": []}
     for path, kind in question.get("images", []):
         facts["images"][path] = _image(path, kind)
@@ -90,17 +110,25 @@ def _chain(path: str, kind: str) -> Any:
 
 
 def _said(*command: str) -> str:
-    try:
-        done = subprocess.run(
-            command, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=_TOOL_SECONDS, env={**os.environ, "PATH": _path()}
+    left = _left()
+    if left <= 0:
+        raise OSError(
+            f"{command[0]} was not started on the host, because all there was to ask took more than {_SECONDS:.0f} s: ask for less"
         )
+    try:
+        done = _run(command, left)
     except FileNotFoundError as error:
         raise OSError(f"{command[0]} is not installed on the host") from error
     except subprocess.TimeoutExpired as error:
-        raise OSError(f"{command[0]} did not end within {_TOOL_SECONDS:.0f} s on the host") from error
+        raise OSError(f"{command[0]} did not end within {_SECONDS:.0f} s on the host") from error
     if done.returncode:
         raise OSError(done.stderr.decode("utf-8", "replace").strip() or f"{command[0]} ended with {done.returncode}")
     return done.stdout.decode("utf-8", "replace")
+
+
+def _run(command: Sequence[str], seconds: float) -> subprocess.CompletedProcess[bytes]:
+    environment = {**os.environ, "PATH": _path()}
+    return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=seconds, env=environment)
 
 
 def _path() -> str:
@@ -260,13 +288,26 @@ def _bytes(path: str) -> bytes:
         return b""
 
 
-def _same(path: str, kind: str, start: int, length: int, device: str, offset: int) -> str:
-    """Whether an image and a device hold the same bytes: `yes`, `no`, or why nobody can tell. No byte leaves the host."""
+def _same(path: str, kind: str, start: int, length: int, device: str, offset: int, file: str, place: int) -> str:
+    """Whether an image and a device hold the same bytes: `yes`, `no`, or why nobody can tell. No byte leaves the host.
+
+    `file` is that of the image's files which has the bytes, from its byte `place` on: what is behind its end is no part of the image.
+    """
     try:
-        read = hashlib.sha256(_of_image(path, kind, start, length)).hexdigest()
-        return "yes" if read == _of_device(device, offset, length) else "no"
+        there = _there(file, place, length)
+        read = hashlib.sha256(_of_image(path, kind, start, length)[:there]).hexdigest()
+        return "yes" if read == _of_device(device, offset, there) else "no"
     except OSError as error:
         return error.strerror or str(error)
+
+
+def _there(file: str, place: int, length: int) -> int:
+    """How many of the bytes a file has, whose last sector may be no whole one."""
+    seen = Path(file).stat()
+    there = min(length, seen.st_size - place) if stat.S_ISREG(seen.st_mode) else length
+    if there <= 0:
+        raise OSError(f"{file} ends before that")
+    return there
 
 
 def _sectors(path: str, kind: str, start: int, length: int) -> str:
@@ -324,15 +365,40 @@ def _exported(path: str, kind: str, begin: int, length: int, to: str) -> Iterato
     command.append(f"type=fuse,id=part,node-name=part,mountpoint={to.replace(',', ',,')},writable=off")
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as daemon:
         try:
-            until = time.monotonic() + _EXPORT_SECONDS
+            until = time.monotonic() + min(_EXPORT_SECONDS, _left())
             while not Path(to).stat().st_size:
-                if daemon.poll() is not None or time.monotonic() > until:
+                late = time.monotonic() > until
+                if daemon.poll() is not None or late:
                     daemon.kill()
-                    raise OSError((daemon.stderr.read() if daemon.stderr else b"").decode("utf-8", "replace").strip())
+                    said = (daemon.stderr.read() if daemon.stderr else b"").decode("utf-8", "replace").strip()
+                    raise OSError(said or f"qemu-storage-daemon {'did not show the disk in time' if late else 'ended without a word'}")
                 time.sleep(0.05)
             yield to
         finally:
-            daemon.terminate()
+            _end(daemon)
+            _unmount(to)
+
+
+def _end(daemon: subprocess.Popen[bytes]) -> None:
+    daemon.terminate()
+    try:
+        daemon.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        daemon.kill()
+        daemon.wait()
+
+
+def _unmount(place: str) -> None:
+    """What a daemon that was killed has left mounted. Root may unmount it, others by FUSE's own tool."""
+    for tool in (("umount", "-l"), ("fusermount3", "-u", "-z")):
+        if _is_mounted(place):
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                _run([*tool, place], _STOP_SECONDS)
+
+
+def _is_mounted(place: str) -> bool:
+    shown = str(Path(place).parent.resolve() / Path(place).name).replace("\\", "\\134").replace(" ", "\\040")
+    return any(line.split(" ")[4:5] == [shown] for line in Path("/proc/self/mountinfo").read_text("utf-8", "replace").split("\n"))
 
 
 def _storage(path: str) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class Built:
     """Something that the kernel has made of a LUN."""
 
     kind: str
-    """`volume group`, `RAID`, `encrypted device`, `device-mapper device` or `block device`."""
+    """`volume group`, `RAID`, `encrypted device`, `device-mapper device`, `loop device` or `block device`."""
     name: str
     """The group, or the device."""
 
@@ -118,3 +118,6 @@ def _below(tree: Tree, block: str) -> Iterator[str]:
     parent = parent_of(tree, block)
     if parent:
         yield parent
+    backing = devices.block_of(tree, devices.loop_file(tree, block))
+    if backing:
+        yield backing

@@ -212,5 +212,6 @@ def _whole_sectors(extent: BlockExtent) -> BlockExtent:
         extent,
         start=extent.start - ahead,
         length=-(-(extent.length + ahead) // 512) * 512,
+        file_offset=None if extent.file_offset is None else extent.file_offset - ahead,
         offset=None if extent.offset is None else extent.offset - ahead,
     )

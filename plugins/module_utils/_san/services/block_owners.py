@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -33,8 +32,6 @@ _VERDICTS = {NOBODY: "is nobody's", CANNOT_TELL: "may be anybody's"}
 _NOT_OF_THE_DISK = "in the image's file, but in no block of the disk as it is now: the image's own data, a snapshot, or free space"
 _SPREAD = frozenset({"btrfs", "bcachefs"})
 """File systems that have several devices, of which a mount names one."""
-_OVER_OTHERS = re.compile(r"/dev/(loop|drbd|zd)\d+")
-"""Devices of Linux that lie on files or other devices without the kernel's naming these as theirs."""
 _OF_A_BLOCK_UNTOLD = "in the image's file, but nobody can tell in which block of the disk, because parts of the image have no address"
 _MOST_NAMED = 10
 _SMALLEST = 512
@@ -75,7 +72,8 @@ def owners(hypervisor: Hypervisor, arrays: Sequence[ArraySource], question: Ques
     if question.block_size and (question.block_size < _SMALLEST or question.block_size & (question.block_size - 1)):
         raise InvalidInput(f"No LUN has blocks of {question.block_size} bytes: give 512 or 4096 in block_size.")
     inventory = hypervisor.inventory(at_once=True)
-    resources, answers, resource = _lun(inventory, arrays, question.where)
+    resources, answers, on_arrays = _lun(inventory, arrays, question.where)
+    resource = on_arrays[0]
     name = resource.name
     if name is None:
         raise NotFound(f"{resource.device} has no name that tells it from other LUNs.")
@@ -88,13 +86,15 @@ def owners(hypervisor: Hypervisor, arrays: Sequence[ArraySource], question: Ques
     if not size:
         raise InvalidInput(f"Nobody tells how large a block of LUN {name} is: name its array in arrays, or give block_size.")
     sized = [one if one.told.sector else replace(one, told=replace(one.told, sector=own or size)) for one in found]
-    limit = resource.lun.size_bytes // size if resource.lun else None
+    limit = _size(name, inventory, on_arrays) // size or None
     rows: list[Row] = []
     for block in question.blocks:
         if block < 0 or (limit is not None and block >= limit):
             raise InvalidInput(f"LUN {name} has no block {block}: it has {limit} blocks of {size} bytes.")
-        told = [*_of_block(hypervisor, sized, name, block * size, size, question.files)] or [_nobody(found, inventory, resources, name)]
-        rows.extend({**_columns(resource, block, size), **row, "observed": observed} for row in told)
+        told = [*_of_block(hypervisor, sized, name, block * size, size, question.files)] or [
+            _nobody(found, inventory, resources, name, limit)
+        ]
+        rows.extend({**_columns(one, block, size), **row, "observed": observed} for one in on_arrays for row in told)
     told_of = (one for one in found if not one.elsewhere or any(extent.name == name for extent in one.told.extents))
     warnings = [*inventory.warnings, *answers.failures, *answers.warnings(), *(text for one in told_of for text in one.told.warnings)]
     return Found(rows, list(dict.fromkeys(warnings)))
@@ -116,8 +116,8 @@ def in_words(row: Row) -> str:
     return f"{block} is byte {row['virtual_offset']} of {disk} ({row['state']}){partition}{guest}{file}{reason}."
 
 
-def _lun(inventory: Inventory, arrays: Sequence[ArraySource], where: Where) -> tuple[Resources, ArrayView, Resource]:
-    """The LUN that was named, as one array has it. Raises `NotFound` or `Ambiguous`."""
+def _lun(inventory: Inventory, arrays: Sequence[ArraySource], where: Where) -> tuple[Resources, ArrayView, Sequence[Resource]]:
+    """The LUN that was named, as each array has it. Raises `NotFound` or `Ambiguous`."""
     if not where.by_storage:
         raise InvalidInput("No LUN was named: give its naa or its lun_path.")
     resources = Resources(inventory)
@@ -133,7 +133,15 @@ def _lun(inventory: Inventory, arrays: Sequence[ArraySource], where: Where) -> t
     if len({found.name for found in there.values()}) > 1:
         places = "; ".join(sorted(str(found.name) for found in there.values()))
         raise Ambiguous(f"What was named stands for several LUNs, name one by its naa: {places}.")
-    return resources, answers, next(iter(there.values()))
+    return resources, answers, list(there.values())
+
+
+def _size(name: ScsiName, inventory: Inventory, on_arrays: Sequence[Resource]) -> int:
+    """Bytes of the LUN by its arrays, else by the hosts and VMs that have it, the most because it may have grown; 0 where none tells."""
+    told = [found.lun.size_bytes for found in on_arrays if found.lun]
+    hosts = [device.size_bytes for device in inventory.devices if device.name == name]
+    machines = [disk.size_bytes for vm in inventory.virtual_machines for disk in vm.disks if disk.name == name and not disk.holds_image]
+    return max(told, default=0) or max([*hosts, *machines], default=0)
 
 
 def _candidates(inventory: Inventory, resources: Resources, name: ScsiName) -> list[tuple[VirtualMachine, VirtualDisk, bool, bool]]:
@@ -145,14 +153,14 @@ def _candidates(inventory: Inventory, resources: Resources, name: ScsiName) -> l
             under = resources.disk(vm, disk).under
             on_it = any(resource.name == name for resource in under)
             doubtful = any(map(_is_hidden, under)) or bool(_homes(disk) & spread)
-            if on_it or doubtful or disk.kind == IMAGE:
+            if on_it or doubtful or disk.kind == IMAGE or disk.holds_image:
                 found.append((vm, sized(vm, disk, resources), doubtful and not on_it, not (on_it or doubtful)))
     return found
 
 
 def _is_hidden(resource: Resource) -> bool:
     """Whether a LUN may lie below that nobody sees from here."""
-    return resource.name is None and (resource.status == UNRESOLVED or bool(_OVER_OTHERS.fullmatch(resource.device)))
+    return resource.name is None and resource.status == UNRESOLVED
 
 
 def _homes(disk: VirtualDisk) -> set[str]:
@@ -233,14 +241,20 @@ _NOTHING: Row = {
 }
 
 
-def _nobody(found: Sequence[_Candidate], inventory: Inventory, resources: Resources, name: ScsiName) -> Row:
+def _nobody(found: Sequence[_Candidate], inventory: Inventory, resources: Resources, name: ScsiName, limit: int | None) -> Row:
     """A block that no map has: nobody's, if all of them are whole."""
-    dark = [_labelled(one) for one in found if one.doubtful or (_has_gaps(one) and not one.elsewhere)]
+    dark = [_labelled(one) for one in found if one.doubtful or one.told.unfollowed or (_has_gaps(one) and not one.elsewhere)]
     blind = [f"{use.kind} {use.name}" for use in inventory.uses if use.lun is None]
     stores = sorted(store.name for store in inventory.file_systems if any(one.name == name for one in resources.on_file_system[store.id]))
     if dark or blind or inventory.silent:
         who = _listed([*dark, *blind, *inventory.silent])
         return {**_NOTHING, "status": CANNOT_TELL, "reason": f"in no disk that could be looked into, but nobody can tell of {who}"}
+    if limit is None:
+        return {
+            **_NOTHING,
+            "status": CANNOT_TELL,
+            "reason": "in no disk, but nobody tells how large the LUN is, or whether it has that block",
+        }
     place = (
         f"the LUN holds {_listed(stores)}: it is that file system's own, another file's, or free" if stores else "no file system is on it"
     )

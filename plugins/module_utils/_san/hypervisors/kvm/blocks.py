@@ -10,7 +10,7 @@ import inspect
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses import passthrough
@@ -68,7 +68,9 @@ def verify_blocks(host: KvmHost, vm: VirtualMachine, disk: VirtualDisk, extents:
     how = _how(host, _pair(host, vm), disk)
     if not isinstance(how, _Image):
         return [passthrough.NOTHING_TO_COMPARE] * len(extents)
-    reads = [[how.path, how.format, one.start, one.length, one.device[len("/dev/") :], one.offset] for one in extents]
+    reads = [
+        [how.path, how.format, one.start, one.length, one.device[len("/dev/") :], one.offset, one.file, one.file_offset] for one in extents
+    ]
     return [str(told) for told in _ask(host, reads=reads)["same"]] if reads else []
 
 
@@ -98,12 +100,17 @@ def guest_block(host: KvmHost, vm: VirtualMachine, disk: VirtualDisk, partition:
 
 def _unasked(image: _Image, disk: VirtualDisk, why: str) -> DiskBlocks:
     """A LUN passed through is itself, whoever is asked."""
-    return passthrough.identity_or(disk, why) if image.format == RAW else passthrough.untold(disk, why)
+    return passthrough.identity_or(disk, why) if image.format == RAW else _unfollowed(disk, why)
+
+
+def _unfollowed(disk: VirtualDisk, why: str) -> DiskBlocks:
+    """An image that nobody has read: libvirt may not know all the files that it names itself."""
+    return replace(passthrough.untold(disk, why), unfollowed=True)
 
 
 def _mapped(descent: Descent, image: _Image, vm: VirtualMachine, disk: VirtualDisk) -> DiskBlocks:
     if image.format != RAW and image.below is not None and not descent.is_over(image.path, image.below):
-        return passthrough.untold(disk, f"libvirt has put other images under {image.path} than its header names")
+        return _unfollowed(disk, f"libvirt has put other images under {image.path} than its header names")
     files = descent.files_of(image.path, image.format)
     extents = descent.image(image.path, image.format, disk.size_bytes)
     warnings = [f"{path} was written to while it was read, so that what is told of it may be old." for path in descent.changed(files)]
@@ -113,20 +120,22 @@ def _mapped(descent: Descent, image: _Image, vm: VirtualMachine, disk: VirtualDi
             "look again before you act on an address, with verify."
         )
     sector = image.sector or next((extent.block_size for extent in extents if extent.block_size), 512)
-    return DiskBlocks(extents, [extent for path in files for extent in descent.file(path)], warnings, image.format, sector)
+    unfollowed = not descent.follows(image.path, image.format, [disk.path, *(parent.path for parent in disk.parents)])
+    return DiskBlocks(extents, [extent for path in files for extent in descent.file(path)], warnings, image.format, sector, unfollowed)
 
 
 def _how(host: KvmHost, pair: DomainPair | None, disk: VirtualDisk) -> _Image | DiskBlocks:
     """What to ask the host about, or what is known without it."""
     owns = _owns(pair, disk)
     if pair and len(owns) > 1:
-        return passthrough.untold(disk, f"VM {pair.record.name} runs with another disk {disk.key} than it starts with next time")
+        return _unfollowed(disk, f"VM {pair.record.name} runs with another disk {disk.key} than it starts with next time")
     own = owns[0] if owns else None
     if own is None or own.source is None:
         return passthrough.identity_or(disk, f"libvirt no longer shows disk {disk.label}")
     why = _unusual(own)
+    refused = passthrough.untold if own.format == RAW else _unfollowed
     if why:
-        return passthrough.untold(disk, why)
+        return refused(disk, why)
     source = own.source
     if disk.kind == PASSTHROUGH and own.format == RAW and not source.path.startswith("/"):
         return passthrough.identity_or(disk, "")
@@ -134,7 +143,7 @@ def _how(host: KvmHost, pair: DomainPair | None, disk: VirtualDisk) -> _Image | 
     return (
         _Image(path, own.format, _sector(own), _below(own))
         if path.startswith("/")
-        else passthrough.untold(disk, f"it lies on {source}, which is no file of the host")
+        else refused(disk, f"it lies on {source}, which is no file of the host")
     )
 
 

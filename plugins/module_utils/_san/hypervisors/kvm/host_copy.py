@@ -31,7 +31,7 @@ _CLASSES = (
     "block fc_host fc_remote_ports iscsi_connection iscsi_host iscsi_session iscsi_transport nvme sas_host sas_phy scsi_device scsi_host"
 )
 _ATTRIBUTES = (
-    "access_state ana_state board_name host_sas_address hostnqn initiatorname max_npiv_vports model model_name modelname name "
+    "access_state ana_state backing_file board_name host_sas_address hostnqn initiatorname max_npiv_vports model model_name modelname name "
     "negotiated_linkrate node_name partition persistent_address persistent_port port_name port_speed port_state proc_name protocol roles "
     "sas_address size speed state subsysnqn subsystem_vendor suspended symbolic_name targetname transport type uuid vendor wwid"
 )
@@ -63,10 +63,10 @@ _MARK = "crossvisor-mark"
 SAME = b"crossvisor-same"
 _CHANGING_LINKS = (
     "sys/block sys/block/*/holders sys/block/*/*/holders sys/block/*/slaves sys/class/scsi_device sys/class/fc_remote_ports "
-    "sys/class/iscsi_session dev/disk dev/mapper"
+    "sys/class/iscsi_session sys/fs/btrfs dev/disk dev/mapper"
 )
 _CHANGING_FILES = (
-    "sys/block/*/size sys/block/*/*/size sys/block/*/dm/name sys/block/*/dm/suspended sys/block/*/dm/uuid "
+    "sys/block/*/size sys/block/*/*/size sys/block/*/dm/name sys/block/*/dm/suspended sys/block/*/dm/uuid sys/block/*/loop/backing_file "
     "sys/class/scsi_device/*/device/wwid sys/class/scsi_device/*/device/state sys/class/scsi_device/*/device/access_state"
 )
 """By what a change is noticed, beside what is copied. A look is many times as cheap as a copy: as few processes as can be."""
@@ -106,7 +106,7 @@ for attempt in {_ATTEMPTS}; do
     done
     {{
         for class in {_CLASSES}; do find "sys/class/$class" -mindepth 1 -maxdepth 1; done
-        find sys/block sys/dev/block sys/bus/pci/devices dev/disk dev/mapper -type l
+        find sys/block sys/dev/block sys/fs/btrfs sys/bus/pci/devices dev/disk dev/mapper -type l
         find sys/devices/pci* -type f -name class
         find dev -maxdepth 2 '(' -type b -o -type l -lname '*dm-*' ')'
         find {_DISCOVERIES} -mindepth 1 -maxdepth 1 -type d

@@ -129,6 +129,7 @@ class View:
             parents=[self._parent(parent) for parent in self.below(pair, disk)],
             mounts=self.mounts.get(pair.record.uuid, {}).get(disk.target, ()),
             family=disk.bus if disk.bus == _PARAVIRTUAL else disk.bus.upper(),
+            holds_image=passed and disk.format != "raw",
         )
 
     def virtual_machine(self, pair: DomainPair) -> VirtualMachine:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ LOCAL = "local"
 LUN = "lun"
 EXPORT = "export"
 
+_OVER_OTHERS = re.compile(r"/dev/(loop|drbd|zd|nbd|rbd)\d+")
+"""Devices of Linux that lie on files, servers or other devices without the kernel's naming these as theirs."""
 _ON_LOCAL_DISKS = frozenset({"vsan", "pmem"})
 """File systems that their hosts keep on disks of their own."""
 
@@ -233,6 +236,9 @@ class Resources:
         if name:
             return self._of_lun(device, name)
         host = hosts[0] if len(hosts) == 1 else ""
+        if _OVER_OTHERS.fullmatch(device):
+            reason = f"nobody tells on what {device} lies, which is no disk but stands for a file, a server or other devices"
+            return (Resource(UNKNOWN, device, host=host, reason=reason, way_out="look on its host what is below it"),)
         return (Resource(LOCAL, device, host=host, reason=_local(device)),)
 
     def _of_lun(self, device: str, name: ScsiName) -> Sequence[Resource]:

@@ -106,3 +106,23 @@ def test_an_image_that_is_larger_than_the_lun_that_holds_it_is_told_as_a_whole()
     told["images"]["/srv/top.qcow2"]["chain"] = [{**TOP, "virtual-size": 192 * K}, BASE]
     found = Descent(told).image("/srv/top.qcow2", "qcow2", 64 * K)
     assert [(part.start, part.state) for part in found] == [(0, DATA), (64 * K, DATA), (128 * K, HOLE)]
+
+
+def test_an_image_is_followed_if_each_of_its_files_has_places_or_is_known_otherwise() -> None:
+    told = facts()
+    told["files"]["/srv/base.raw"] = {**told["files"]["/srv/base.raw"], "kind": "btrfs"}
+    assert Descent(facts()).follows("/srv/top.qcow2", "qcow2", [])
+    assert not Descent(told).follows("/srv/top.qcow2", "qcow2", [])
+    assert Descent(told).follows("/srv/top.qcow2", "qcow2", ["/srv/base.raw"])
+    assert not Descent(told).follows("/srv/unasked.qcow2", "qcow2", [])
+    assert Descent(told).follows("/srv/unasked.raw", "raw", [])
+
+
+def test_the_parts_of_a_vmdk_are_files_of_the_image() -> None:
+    told = facts()
+    parts = {"create-type": "monolithicFlat", "extents": [{"filename": "/srv/base.raw"}]}
+    told["images"]["/srv/top.vmdk"] = {
+        "chain": [{"filename": "/srv/top.qcow2", "format": "vmdk", "format-specific": {"data": parts}}],
+        "map": [],
+    }
+    assert Descent(told).files_of("/srv/top.vmdk", "vmdk") == ["/srv/top.qcow2", "/srv/base.raw"]

@@ -14,8 +14,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.block im
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FileSystem
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
-from tests.unit.kvm_host import GROUPED, MOUNTED, MOUNTS, PATHLESS, SAN_HOST, mapped
-from tests.unit.module_utils._san.linux.machines import plant
+from tests.unit.kvm_host import GROUPED, MOUNTED, MOUNTS, PATHLESS, SAN_HOST, loop, mapped
+from tests.unit.module_utils._san.linux.machines import Link, plant
 from tests.unit.ports import NAME, OTHER
 
 
@@ -127,3 +127,42 @@ def test_btrfs_which_has_a_number_of_its_own_lies_on_the_device_that_it_names(tm
     table = {"/proc/1/mountinfo": f"27 1 0:47 /@ /data rw - btrfs /dev/disk/by-id/{OTHER.wwn} rw"}
     (store,) = [store for store in BlockDevices(Tree(plant(tmp_path, SAN_HOST, table)), "h1").file_systems() if store.id == "/data"]
     assert list(store.extents) == by_id(OTHER.naa)
+
+
+def mounted(tmp_path: Path, backing: str, *rows: str) -> dict[str, FileSystem]:
+    """The file systems of a host with a loop device, which is mounted at /data."""
+    table = {"/proc/1/mountinfo": "\n".join([MOUNTS, *rows, "70 27 7:3 / /data rw - ext4 /dev/loop3 rw"])}
+    tree = Tree(plant(tmp_path, SAN_HOST, loop(3, backing), table))
+    return {store.id: store for store in BlockDevices(tree, "h1").file_systems()}
+
+
+@pytest.mark.parametrize(
+    ("backing", "lun"), [("/srv/images/a.img", MOUNTED), ("/dev/sdc", OTHER.naa), ("/dev/dm-0", NAME.naa), ("/dev/dm-1", GROUPED)]
+)
+def test_what_is_on_a_loop_device_lies_on_the_lun_below_its_file_or_device(tmp_path: Path, backing: str, lun: str) -> None:
+    assert list(mounted(tmp_path, backing)["/data"].extents) == by_id(lun)
+
+
+@pytest.mark.parametrize("backing", ["/srv/images/a.img (deleted)", "/srv/nfs/a.img", "/srv/with space/a.img", "/data/itself.img"])
+def test_a_loop_device_of_whose_file_nobody_tells_where_it_is_stays_itself(tmp_path: Path, backing: str) -> None:
+    assert list(mounted(tmp_path, backing)["/data"].extents) == ["/dev/loop3"]
+
+
+def test_a_file_below_a_loop_device_may_be_on_each_of_the_mounts_at_its_place(tmp_path: Path) -> None:
+    covered = "71 27 8:32 / /srv/images rw - xfs /dev/sdc rw"
+    assert list(mounted(tmp_path / "two", "/srv/images/a.img", covered)["/data"].extents) == [*by_id(MOUNTED), *by_id(OTHER.naa)]
+    nobody_tells = "72 27 0:60 / /srv/images rw - tmpfs tmpfs rw"
+    assert list(mounted(tmp_path / "three", "/srv/images/a.img", covered, nobody_tells)["/data"].extents) == ["/dev/loop3"]
+
+
+def test_btrfs_lies_on_all_its_devices(tmp_path: Path) -> None:
+    table = {"/proc/1/mountinfo": "27 1 0:47 /@ /data rw - btrfs /dev/sdc rw"}
+    listed = {f"/sys/fs/btrfs/{uuid}/devices/{name}": Link("x") for uuid, name in (("a", "sda"), ("b", "sdc"), ("b", "sde"))}
+    tree = Tree(plant(tmp_path, SAN_HOST, table, listed))
+    (store,) = [store for store in BlockDevices(tree, "h1").file_systems() if store.id == "/data"]
+    assert list(store.extents) == [*by_id(OTHER.naa), *by_id(MOUNTED)]
+
+
+def test_a_file_that_is_called_as_a_device_is_none(tmp_path: Path) -> None:
+    blocks = BlockDevices(Tree(plant(tmp_path, SAN_HOST, {"/srv/images/sda": "", "/srv/images/vda": ""})), "h1")
+    assert (blocks.whole("/srv/images/sda"), blocks.part("/srv/images/vda")) == (None, None)

@@ -7,15 +7,18 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import inspect
 import json
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import blocks
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import block_probe
 
 
@@ -40,7 +43,7 @@ def test_an_image_that_nobody_can_read_is_told_with_the_reason() -> None:
 
 
 def test_of_bytes_that_cannot_be_read_nobody_can_tell_whether_they_are_the_same() -> None:
-    (told,) = block_probe.answer({"reads": [["/nowhere/at/all", "raw", 0, 512, "null", 0]]})["same"]
+    (told,) = block_probe.answer({"reads": [["/nowhere/at/all", "raw", 0, 512, "null", 0, "/nowhere/at/all", 0]]})["same"]
     assert told not in ("yes", "no")
 
 
@@ -153,3 +156,81 @@ def test_a_device_is_told_with_its_size_which_its_kernel_counts_in_512_bytes(mon
     monkeypatch.setattr(block_probe, "_device", lambda _number, _facts: None)
     told = block_probe.answer({"files": ["/dev/sda"]})["files"]["/dev/sda"]
     assert (told["block"], told["size"]) == ("8:0", 1 << 20)
+
+
+def test_all_tools_of_a_question_have_one_time_together_and_none_begins_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, patiences = [1000.0], []
+
+    def wait(command: tuple[str, ...], timeout: float, **_how: object) -> subprocess.CompletedProcess[bytes]:
+        patiences.append(timeout)
+        now[0] += 150
+        return subprocess.CompletedProcess(command, 0, b"[]", b"")
+
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(subprocess, "run", wait)
+    told = block_probe.answer({"images": [["/srv/a", "qcow2"]]})["images"]["/srv/a"]
+    assert patiences == [240, 90]
+    assert told["error"] == "qemu-img was not started on the host, because all there was to ask took more than 240 s: ask for less"
+    block_probe.answer({"images": [["/srv/a", "qcow2"]]})
+    assert patiences[2] == 240, "the next question has its own time"
+
+
+def test_an_answer_comes_before_whoever_asked_has_gone() -> None:
+    longest = block_probe._SECONDS + 4 * block_probe._STOP_SECONDS
+    assert longest < blocks._SECONDS
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("exec tail -f /dev/null", "qemu-storage-daemon did not show the disk in time"),
+        ("exit 1", "qemu-storage-daemon ended without a word"),
+        ("echo no such driver >&2; exit 1", "no such driver"),
+    ],
+)
+def test_why_a_disk_is_not_shown_is_told_whatever_the_daemon_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, reason: str
+) -> None:
+    daemon, image = tmp_path / "qemu-storage-daemon", tmp_path / "a"
+    daemon.write_text(f"#!/bin/sh\n{script}\n")
+    daemon.chmod(0o755)
+    image.touch()
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(block_probe, "_EXPORT_SECONDS", 0.0 if "tail" in script else 20.0)
+    (told,) = block_probe.answer({"owners": [[str(image), "raw", 0, 512, 0]]})["owners"]
+    assert told["reason"] == f"the guest's file system cannot be read: {reason}"
+
+
+def test_what_a_daemon_that_was_killed_leaves_mounted_is_unmounted_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    place = tmp_path / "a b"
+    line = f"40 27 0:60 / {str(place).replace(' ', chr(92) + '040')} ro - fuse /dev/fuse ro"
+    tables = [line, line, ""]
+    started: list[list[str]] = []
+    monkeypatch.setattr(Path, "read_text", lambda *_how: tables[len(started)])
+    monkeypatch.setattr(block_probe, "_run", lambda command, _seconds: started.append(command))
+    block_probe._unmount(str(place))
+    assert started == [["umount", "-l", str(place)], ["fusermount3", "-u", "-z", str(place)]]
+    block_probe._unmount(str(place))
+    assert len(started) == 2
+
+
+@pytest.mark.parametrize(
+    ("start", "held", "said"),
+    [
+        (0, b"a" * 1000 + b"left from another file..", "yes"),
+        (512, b"a" * 488 + b"left from another file..", "yes"),
+        (512, b"a" * 487 + b"b" + b"left from another file..", "no"),
+        (1024, b"left from another file..", "{file} ends before that"),
+    ],
+)
+def test_of_a_file_that_ends_within_a_sector_only_what_it_has_is_compared(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, start: int, held: bytes, said: str
+) -> None:
+    file = tmp_path / "a"
+    file.write_bytes(b"a" * 1000)
+    monkeypatch.setattr(block_probe, "_of_image", lambda _path, _kind, start, length: file.read_bytes()[start:].ljust(length, b"\0"))
+    monkeypatch.setattr(block_probe, "_of_device", lambda _name, _offset, length: hashlib.sha256(held[:length]).hexdigest())
+    read = [str(file), "raw", start, 1024 - start or 512, "sda", 4096 + start, str(file), start]
+    assert block_probe.answer({"reads": [read]})["same"] == [said.format(file=file)]

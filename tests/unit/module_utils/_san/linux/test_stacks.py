@@ -12,7 +12,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import s
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.stacks import Built, Stack, stacks
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
-from tests.unit.kvm_host import GROUPED, MOUNTED, PATHLESS, PORT, SAN_HOST, _block, mapped
+from tests.unit.kvm_host import GROUPED, MOUNTED, PATHLESS, PORT, SAN_HOST, _block, loop, mapped
 from tests.unit.module_utils._san.linux.machines import Machine, plant
 from tests.unit.ports import NAME, OTHER
 
@@ -56,3 +56,9 @@ def test_a_multipath_device_that_has_lost_its_paths_is_its_lun_still(tmp_path: P
     tree = Tree(plant(tmp_path, PATHLESS, mapped(3, "vg--b-x", "LVM-1", "dm-0")))
     seen = {stack.lun: stack for stack in stacks(tree, scsi.disks(tree))}
     assert seen[NAME] == Stack(NAME, [Built("volume group", "vg-b")], ["dm-3"])
+
+
+def test_a_loop_device_is_built_on_the_lun_that_it_stands_for_though_the_kernel_names_no_holder(tmp_path: Path) -> None:
+    seen = found(tmp_path, {**loop(3, "/dev/sdc"), **loop(4, "/srv/images/a.img")})
+    assert seen[OTHER] == Stack(OTHER, [Built("loop device", "/dev/loop3")], ["loop3"])
+    assert seen[ScsiName(MOUNTED)].built == []

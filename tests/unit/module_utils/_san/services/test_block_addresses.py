@@ -183,6 +183,7 @@ class TestVerify:
             (0, 512, (1 << 20) - 100),
             (4608, 65536, 1 << 22),
         ]
+        assert [part.file_offset for part in there.compared] == [0, 4608]
 
     def test_without_it_nothing_is_compared_and_no_row_says_so(self) -> None:
         there = self.there("yes")

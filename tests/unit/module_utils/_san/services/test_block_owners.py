@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses import passthrough
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     DATA,
     HOLE,
     NO_ADDRESS,
     SHARED,
+    ArrayAbout,
     BlockExtent,
     DiskBlocks,
     FileSystem,
@@ -33,6 +35,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.stora
 from tests.unit.module_utils._san.block_addresses.test_partitions import mbr
 from tests.unit.ports import NAME, OTHER, MemoryArray, MemoryHypervisor, lun
 
+K = 1 << 10
 MIB = 1 << 20
 FOREIGN = type(NAME)("6001405" + "a" * 25)
 """A LUN of an array that nobody named, whose blocks nobody tells the size of."""
@@ -321,3 +324,56 @@ def test_a_block_of_a_file_whose_image_has_parts_without_an_address_may_be_in_on
     (row,) = of(there(IMAGE, blocks={("app", "vda"): compressed}), block(7 * MIB))
     assert (row["status"], row["virtual_offset"]) == ("in_image", None)
     assert "nobody can tell in which block of the disk" in row["reason"]
+
+
+def test_an_image_elsewhere_that_may_lie_on_files_nobody_tells_of_may_have_the_block() -> None:
+    over = replace(IMAGE, path="/other/top", file_system="other")
+    hypervisor = there(over, blocks={("app", "vda"): replace(passthrough.untold(over, "qemu-img is not installed"), unfollowed=True)})
+    hypervisor.file_systems.append(FileSystem("other", "/other", "ext4", ["h1"], extents=[str(OTHER)]))
+    (row,) = of(hypervisor, block(9 * MIB))
+    assert (row["status"], "disk vda of VM app" in row["reason"]) == ("cannot_tell", True)
+
+
+def test_an_image_that_fills_another_lun_is_asked_about_because_it_may_lie_on_files_too() -> None:
+    filled = replace(PASSED, name=OTHER, device=str(OTHER), holds_image=True)
+    (row,) = of(there(filled, blocks={("app", "sda"): MAP}), block(9 * MIB))
+    assert (row["status"], row["file"]) == ("owned", "/srv/a")
+
+
+class OtherArray(MemoryArray):
+    """An array at another address."""
+
+    def about(self) -> ArrayAbout:
+        return replace(super().about(), name="second", address="second.example.com")
+
+
+def test_of_a_lun_that_several_arrays_have_there_is_a_row_each_and_a_warning_names_them() -> None:
+    first, second = MemoryArray(lun(NAME)), OtherArray(replace(lun(NAME), svm="svm2"))
+    sources = [ArraySource("ontap.example.com", lambda: first), ArraySource("second.example.com", lambda: second)]
+    found = owners(there(PASSED), sources, Question(Where(naa=str(NAME)), [7]))
+    assert [(row["array"], row["svm"], row["status"], row["lba"]) for row in found.rows] == [
+        ("lab", "svm1", "owned", 7),
+        ("second", "svm2", "owned", 7),
+    ]
+    assert any("a row each" in text and "svm1" in text and "svm2" in text for text in found.warnings)
+
+
+class TestALunWhoseArrayNobodyNames:
+    def ask(self, block: int, device_size: int, *disks: VirtualDisk) -> dict[str, Any]:
+        hypervisor = there(*disks)
+        hypervisor.seen = [ScsiDevice("h1", str(NAME), NAME, device_size)]
+        (row,) = owners(hypervisor, [], Question(Where(naa=str(NAME)), [block], 512)).rows
+        return row
+
+    def test_has_no_block_beyond_what_its_host_sees(self) -> None:
+        assert self.ask(199, 100 * K)["status"] == "nobody"
+        with pytest.raises(CrossvisorError, match="has no block 200: it has 200 blocks"):
+            self.ask(200, 100 * K)
+
+    def test_has_no_block_beyond_what_its_vm_has_over_an_initiator_of_its_own(self) -> None:
+        with pytest.raises(CrossvisorError, match="has no block 131072: it has 131072 blocks"):
+            self.ask(64 * MIB // 512, 0, PASSED)
+
+    def test_may_have_every_block_where_no_host_tells_its_size_either(self) -> None:
+        row = self.ask(1 << 40, 0)
+        assert (row["status"], "nobody tells how large the LUN is" in row["reason"]) == ("cannot_tell", True)

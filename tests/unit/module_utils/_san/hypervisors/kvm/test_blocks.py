@@ -100,6 +100,7 @@ def test_an_image_is_told_over_what_libvirt_has_put_under_it_by_whatever_path_or
     told["files"]["/srv/other.raw"] = {**told["files"]["/srv/base.raw"], "path": "/srv/other.raw", "stamp": [8, 16, 0]}
     found, _questions = of(tmp_path, QCOW2.format(inside="", beside=beside), told)
     assert [part.offset is not None for part in found.extents][:1] == [is_told]
+    assert found.unfollowed is not is_told
     assert is_told or found.extents[0].reason == "libvirt has put other images under /srv/top.qcow2 than its header names"
 
 
@@ -127,13 +128,15 @@ def test_of_a_file_that_changed_meanwhile_a_warning_says_so(tmp_path: Path) -> N
 def test_what_libvirt_does_to_a_disk_is_refused_without_asking(tmp_path: Path, inside: str, beside: str, reason: str) -> None:
     found, questions = of(tmp_path, QCOW2.format(inside=inside, beside=beside), facts())
     assert reason in found.extents[0].reason
-    assert (found.extents[0].state, questions) == (NO_ADDRESS, [])
+    assert (found.extents[0].state, found.unfollowed, questions) == (NO_ADDRESS, True, [])
 
 
 def test_a_network_disk_that_is_no_lun_has_no_addresses(tmp_path: Path) -> None:
     rbd = "<disk type='network'><driver type='raw'/><source protocol='rbd' name='pool/a'/><target dev='vda' bus='virtio'/></disk>"
     found, questions = of(tmp_path, rbd, facts())
     assert (found.extents[0].reason, questions) == ("it lies on rbd:pool/a, which is no file of the host", [])
+    assert not found.unfollowed
+    assert of(tmp_path / "image", rbd.replace("raw", "qcow2"), facts())[0].unfollowed
 
 
 PASSED = "<disk type='block' device='lun'><driver type='{kind}'/><source dev='/dev/sdc'/><target dev='sda' bus='scsi'/></disk>"
@@ -156,7 +159,12 @@ def test_a_lun_passed_through_is_itself_though_its_host_cannot_be_asked(tmp_path
 def test_an_image_on_a_lun_is_none_of_that(tmp_path: Path) -> None:
     found, questions = of(tmp_path, PASSED.format(kind="qcow2"), "it is down")
     assert questions[0]["images"] == [["/dev/sdc", "qcow2"]]
-    assert (found.extents[0].state, found.extents[0].reason) == (NO_ADDRESS, "it is down")
+    assert (found.extents[0].state, found.extents[0].reason, found.unfollowed) == (NO_ADDRESS, "it is down", True)
+
+
+def test_a_lun_that_an_image_fills_is_told_from_one_that_is_the_disk(tmp_path: Path) -> None:
+    filled, passed = (look(tmp_path / kind, PASSED.format(kind=kind), facts())[3] for kind in ("qcow2", "raw"))
+    assert (filled.kind, filled.holds_image, passed.holds_image) == (passed.kind, True, False)
 
 
 def test_an_image_whose_host_cannot_be_asked_has_no_addresses_and_says_why(tmp_path: Path) -> None:
@@ -169,7 +177,10 @@ def test_what_is_compared_is_asked_by_image_and_by_device(tmp_path: Path) -> Non
     parts = [part for part in blocks.disk_blocks(host, [(vm, disk)])[0].extents if part.offset is not None]
     asked.answers = {"same": ["yes", "no"]}
     assert blocks.verify_blocks(host, vm, disk, parts) == ["yes", "no"]
-    assert asked.questions[-1]["reads"][1] == ["/srv/top.qcow2", "qcow2", 64 * K, 64 * K, "sda", parts[1].offset]
+    assert asked.questions[-1]["reads"] == [
+        ["/srv/top.qcow2", "qcow2", 0, 64 * K, "sda", parts[0].offset, "/srv/base.raw", 0],
+        ["/srv/top.qcow2", "qcow2", 64 * K, 64 * K, "sda", parts[1].offset, "/srv/top.qcow2", 320 * K],
+    ]
 
 
 def test_sectors_and_owners_are_asked_of_the_image(tmp_path: Path) -> None:
@@ -233,7 +244,7 @@ def test_of_a_disk_that_is_another_one_when_the_vm_starts_next_time_nobody_can_t
     found = blocks.disk_blocks(host, [(vm, disk) for disk in vm.disks])
     reason = "VM app runs with another disk vda than it starts with next time"
     assert [(part.state, part.reason) for one in found for part in one.extents] == [(NO_ADDRESS, reason)] * 2
-    assert asked.questions == []
+    assert (all(one.unfollowed for one in found), asked.questions) == (True, [])
 
 
 @pytest.mark.parametrize(
@@ -260,3 +271,24 @@ def test_that_the_guests_file_may_be_anothers_by_now_is_told_unless_its_file_sys
     host, asked, vm, disk = look(tmp_path, QCOW2.format(inside="", beside=""), facts(), running)
     asked.answers = {"owners": [{"file_system": "ext4", "block": 7, "files": ["/a"], "reason": "", "unclean": unclean}]}
     assert ("what it changed last may not be seen" in blocks.guest_block(host, vm, disk, (4096, 8192), 512).reason) is told
+
+
+@pytest.mark.parametrize(
+    ("own", "error", "unfollowed"),
+    [
+        ({}, "", False),
+        ({"data-file": "/srv/base.raw"}, "", False),
+        ({"data-file": "/lun/data.raw"}, "", True),
+        ({"data-file": "nbd://there/data"}, "", True),
+        ({}, "qemu-img is not installed on the host", True),
+    ],
+)
+def test_an_image_whose_data_file_libvirt_does_not_name_is_followed_by_its_header_or_not_at_all(
+    tmp_path: Path, own: dict[str, str], error: str, unfollowed: bool
+) -> None:
+    told = facts()
+    top, *others = told["images"]["/srv/top.qcow2"]["chain"]
+    member = {**top, "format-specific": {"data": own}}
+    told["images"]["/srv/top.qcow2"] = {**told["images"]["/srv/top.qcow2"], "chain": [member, *others], "error": error}
+    found, _questions = of(tmp_path, QCOW2.format(inside="", beside=""), told, running=True)
+    assert found.unfollowed is unfollowed

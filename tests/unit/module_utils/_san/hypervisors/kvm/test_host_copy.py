@@ -176,3 +176,16 @@ def test_padding_is_taken_off_by_who_reads(tmp_path: Path) -> None:
 @pytest.mark.parametrize("answer", [b"", b"sh: tar: not found", b"\x1f\x8b\x08\x00"])
 def test_what_is_no_archive_is_no_copy(tmp_path: Path, answer: bytes) -> None:
     assert not host_copy.unpack(answer, tmp_path)
+
+
+def test_the_copy_tells_what_is_below_loop_devices_and_btrfs(tmp_path: Path) -> None:
+    loop, btrfs = tmp_path / "sys/devices/virtual/block/loop0/loop", tmp_path / "sys/fs/btrfs/u/devices"
+    for place in (loop, btrfs):
+        place.mkdir(parents=True)
+    (loop / "backing_file").write_text("/srv/a.img\n")
+    (btrfs / "sda").symlink_to("../../../../devices/sda")
+    copy = tmp_path / "copy"
+    script = host_copy.script().replace("cd / ", f"cd {tmp_path} ", 1)
+    assert host_copy.unpack(subprocess.run(["sh", "-c", script], check=True, capture_output=True).stdout, copy)
+    assert Tree(copy).text("/sys/devices/virtual/block/loop0/loop/backing_file") == "/srv/a.img"
+    assert Tree(copy).children("/sys/fs/btrfs/u/devices") == ["sda"]

@@ -180,6 +180,13 @@ def test_what_lies_on_the_hosts_own_disks_is_local_and_nothing_to_mend(store: st
     assert rows(found, "status", "reason", "way_out") == [("local", reason, "")]
 
 
+@pytest.mark.parametrize("device", ["/dev/loop0", "/dev/drbd1", "/dev/zd16", "/dev/nbd0", "/dev/rbd0"])
+def test_a_device_over_nobody_tells_what_is_no_local_disk(device: str) -> None:
+    (row,) = storage_map(hypervisor(image("over"), file_systems=[FileSystem("over", "/data", "ext4", ["h1"], [device])]), []).mappings
+    assert (row["status"], row["device"], bool(row["way_out"])) == ("unresolved", device, True)
+    assert row["reason"].startswith(f"nobody tells on what {device} lies")
+
+
 def test_a_disk_that_the_host_calls_its_own_is_local_though_it_has_a_name_unless_an_array_has_it() -> None:
     own = hypervisor(image("ds-1"), seen=[ScsiDevice("h1", str(NAME), NAME, 1 << 40, local=True)])
     assert rows(storage_map(own, [source(MemoryArray())]), "status", "naa") == [("local", NAME.naa)]
