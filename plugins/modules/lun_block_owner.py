@@ -90,7 +90,9 @@ lines:
   type: list
   elements: str
 owners:
-  description: A row for each owner of each block, and one for a block that has none.
+  description:
+    - A row for each owner of each block, and one for a block that has none.
+    - Where arrays have several LUNs of that name, there is each row for each of these.
   returned: success
   type: list
   elements: dict

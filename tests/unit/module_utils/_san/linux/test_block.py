@@ -155,6 +155,11 @@ def test_a_file_below_a_loop_device_may_be_on_each_of_the_mounts_at_its_place(tm
     assert list(mounted(tmp_path / "three", "/srv/images/a.img", covered, nobody_tells)["/data"].extents) == ["/dev/loop3"]
 
 
+def test_a_loop_device_that_is_mounted_over_the_place_of_its_file_does_not_lie_on_itself(tmp_path: Path) -> None:
+    below = "69 27 8:32 / /data rw - xfs /dev/sdc rw"
+    assert list(mounted(tmp_path, "/data/a.img", below)["/data"].extents) == by_id(OTHER.naa)
+
+
 def test_btrfs_lies_on_all_its_devices(tmp_path: Path) -> None:
     table = {"/proc/1/mountinfo": "27 1 0:47 /@ /data rw - btrfs /dev/sdc rw"}
     listed = {f"/sys/fs/btrfs/{uuid}/devices/{name}": Link("x") for uuid, name in (("a", "sda"), ("b", "sdc"), ("b", "sde"))}

@@ -188,7 +188,7 @@ def test_an_answer_comes_before_whoever_asked_has_gone() -> None:
         ("echo no such driver >&2; exit 1", "no such driver"),
     ],
 )
-def test_why_a_disk_is_not_shown_is_told_whatever_the_daemon_says(
+def test_why_a_disk_is_not_shown_is_told_whatever_the_daemon_says_and_nothing_stays_mounted(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, reason: str
 ) -> None:
     daemon, image = tmp_path / "qemu-storage-daemon", tmp_path / "a"
@@ -196,9 +196,12 @@ def test_why_a_disk_is_not_shown_is_told_whatever_the_daemon_says(
     daemon.chmod(0o755)
     image.touch()
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    unmounted: list[str] = []
+    monkeypatch.setattr(block_probe, "_unmount", unmounted.append)
     monkeypatch.setattr(block_probe, "_EXPORT_SECONDS", 0.0 if "tail" in script else 20.0)
     (told,) = block_probe.answer({"owners": [[str(image), "raw", 0, 512, 0]]})["owners"]
     assert told["reason"] == f"the guest's file system cannot be read: {reason}"
+    assert [Path(place).name for place in unmounted] == ["partition"]
 
 
 def test_what_a_daemon_that_was_killed_leaves_mounted_is_unmounted_and_nothing_else(
