@@ -10,11 +10,10 @@ something is noted in what runs of the domain (its metadata), so that it goes wh
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from lxml import etree
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import FreezeNote, GuestFileSystem
@@ -24,6 +23,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kv
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import POWERED_ON, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import AgentRefused, GuestMount
+
+with contextlib.suppress(ImportError):  # told by wire.libvirt_session, without which nobody comes here
+    from lxml import etree
 
 _FROZEN = "in frozen state"
 

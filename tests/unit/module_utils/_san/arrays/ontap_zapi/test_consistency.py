@@ -117,7 +117,7 @@ def test_of_what_cannot_all_be_taken_back_the_rest_is(bench: BenchInPlace) -> No
 
 
 def test_one_that_is_missing_after_the_commit_takes_the_other_back(bench: BenchInPlace) -> None:
-    bench.meanwhile("ZAPI cg-commit", lambda: volume_of(bench, "vol_dev").snapshots.clear(), after=True)
+    bench.meanwhile("ZAPI cg-commit", volume_of(bench, "vol_dev").snapshots.clear, after=True)
     with pytest.raises(StepFailed, match="were taken and are not all there"):
         take(bench, A, B)
     assert both(bench) == ([], [])
