@@ -34,8 +34,8 @@ def begin(work: Callable[[], object]) -> int:
         os._exit(0)
 
 
-def detach(kept: int = 3) -> None:
-    """Let go of whoever began this process: of the terminal, the session, for root of its control group, of open files all but one."""
+def detach(kept: int = 2) -> None:
+    """Let go of whoever began this process: of the terminal, the session, for root of its control group, of open files all but `kept`."""
     os.setsid()
     for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(name, signal.SIG_IGN)

@@ -477,6 +477,11 @@ class TestWhoHoldsTheGuestStill:
         assert re.fullmatch("[0-9a-f]{16}", first)
         assert first != second
 
+    def test_has_a_mark_that_is_one_of_more_than_can_be_met_again(self, render: Render) -> None:
+        mark = task(SNAPSHOT / "main.yml", "Forget what an earlier run")["ansible.builtin.set_fact"]["snapshot_mark"]
+        marks = [int(render(mark), 16) for _run in range(8)]
+        assert any(bin(one).count("1") > 1 for one in marks), "each is a power of two, of which there are 64"
+
 
 class TestASnapshot:
     LUNS = tuple({"naa": f"naa-{one}", **row} for one, row in zip("abc", taken("svm1:v", "svm2:v", "svm2:w"), strict=True))

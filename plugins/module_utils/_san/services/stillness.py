@@ -17,7 +17,13 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import apart
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, OutcomeUnknown, Refused, TimedOut
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    CrossvisorError,
+    OutcomeUnknown,
+    Refused,
+    RemoteError,
+    TimedOut,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import (
     FreezeNote,
     GuestAgent,
@@ -116,13 +122,22 @@ class Stillness:
                 f"them: another is frozen already or of a kind that cannot be ({', '.join(one.mount for one in chosen)}); take the "
                 "snapshot unfrozen, or wait until that is over."
             )
-        if (agent.noted() or FreezeNote("")).mark != mark:
+        try:
+            own = (agent.noted() or FreezeNote("")).mark == mark
+            if own:
+                agent.note(FreezeNote(mark, held))
+        except CrossvisorError as error:
+            self._take_back(agent, f"that they are could not be noted ({_told(error)})", thaw_after)
+            raise RemoteError(
+                f"The file systems of VM {self.vm} are not held still, because that they are could not be noted ({_told(error)}), and its "
+                "agent has let go of them: run the task again, or take the snapshot unfrozen"
+            ) from error
+        if not own:
             self._take_back(agent, "somebody has let go of them meanwhile", thaw_after)
             raise TimedOut(
                 f"The file systems of VM {self.vm} were let go before all of them were frozen, by another run or after {thaw_after:g} s: "
                 "run the task again alone, or give it more time (thaw_after)"
             )
-        agent.note(FreezeNote(mark, held))
 
     def _forget_in_vain(self, agent: GuestAgent, mark: str, names: Sequence[ScsiName]) -> None:
         """Take the note of a freeze away that was refused: that of this run alone, and only where the guest is not frozen.

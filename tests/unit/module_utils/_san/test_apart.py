@@ -40,3 +40,21 @@ def test_it_inherits_no_connection(tmp_path: Path) -> None:
     os.close(reading)
     os.close(writing)
     assert (tmp_path / "closed").exists()
+
+
+def test_it_inherits_no_file_whatever_its_number(tmp_path: Path) -> None:
+    held = [os.open(os.devnull, os.O_RDONLY)]
+    while held[-1] <= 3:
+        held.append(os.open(os.devnull, os.O_RDONLY))
+    os.waitpid(apart.begin(lambda: (tmp_path / "open").write_text(str([number for number in range(3, 4096) if _is_open(number)]))), 0)
+    for number in held:
+        os.close(number)
+    assert (tmp_path / "open").read_text() == "[]"
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True

@@ -35,7 +35,7 @@ LOCAL = "local"
 LUN = "lun"
 EXPORT = "export"
 
-_OVER_OTHERS = re.compile(r"/dev/(loop|drbd|zd|nbd|rbd)\d+")
+_OVER_OTHERS = re.compile(r"/dev/(loop|drbd|zd|nbd|rbd|ublkb)\d+")
 """Devices of Linux that lie on files, servers or other devices without the kernel's naming these as theirs."""
 _ON_LOCAL_DISKS = frozenset({"vsan", "pmem"})
 """File systems that their hosts keep on disks of their own."""

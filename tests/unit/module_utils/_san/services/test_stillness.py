@@ -259,6 +259,33 @@ def test_a_freeze_that_the_process_overtakes_is_taken_back(scene: Scene) -> None
     assert (scene.agent.frozen, scene.agent.kept) == ([], None)
 
 
+@dataclass
+class Forgetful(PlayedAgent):
+    """An agent with whose VM nothing can be noted once its guest is frozen, as while libvirt is at something else with it."""
+
+    def note(self, note: FreezeNote) -> None:
+        if self.frozen:
+            raise RemoteError("cannot acquire state change lock.")
+        super().note(note)
+
+
+def test_what_cannot_be_noted_to_be_frozen_is_let_go_at_once() -> None:
+    scene = Scene(Forgetful())
+    told = r"VM app are not held still, because that they are could not be noted \(cannot acquire .* lock\), and its agent has let go of"
+    with pytest.raises(RemoteError, match=told):
+        scene.stillness.freeze([NAME], 30)
+    assert (scene.agent.frozen, scene.agent.kept) == ([], None)
+
+
+def test_what_can_neither_be_noted_nor_let_go_of_is_let_go_of_by_the_process() -> None:
+    scene = Scene(Forgetful(deaf=True))
+    with pytest.raises(OutcomeUnknown, match=r"because that they are could not be noted .*told so again after 30 s, and by the next run"):
+        scene.stillness.freeze([NAME], 30)
+    scene.agent.deaf = False
+    scene.time_is_over()
+    assert (scene.agent.frozen, scene.agent.kept) == ([], None)
+
+
 def test_the_process_lets_go_of_what_was_noted_after_it_had_let_go(scene: Scene) -> None:
     mark = scene.stillness.freeze([NAME], 30).mark
 

@@ -180,7 +180,7 @@ def test_what_lies_on_the_hosts_own_disks_is_local_and_nothing_to_mend(store: st
     assert rows(found, "status", "reason", "way_out") == [("local", reason, "")]
 
 
-@pytest.mark.parametrize("device", ["/dev/loop0", "/dev/drbd1", "/dev/zd16", "/dev/nbd0", "/dev/rbd0"])
+@pytest.mark.parametrize("device", ["/dev/loop0", "/dev/drbd1", "/dev/zd16", "/dev/nbd0", "/dev/rbd0", "/dev/ublkb0"])
 def test_a_device_over_nobody_tells_what_is_no_local_disk(device: str) -> None:
     (row,) = storage_map(hypervisor(image("over"), file_systems=[FileSystem("over", "/data", "ext4", ["h1"], [device])]), []).mappings
     assert (row["status"], row["device"], bool(row["way_out"])) == ("unresolved", device, True)
