@@ -53,8 +53,8 @@ class Block:
     """A block of the virtual disk as its image has it."""
 
     state: int
-    data: bytes = b""
-    sectors: frozenset[int] = frozenset()
+    data: bytes = field(default=b"", repr=False)
+    sectors: frozenset[int] = field(default=frozenset(), repr=False)
     """Those that are in the image, if it is there in part."""
 
 
@@ -166,7 +166,7 @@ class Vhd:
     name: str = ""
     order: Sequence[int] = ()
     entries: int = 0
-    data: bytes = b""
+    data: bytes = field(default=b"", repr=False)
     """Of a fixed disk."""
 
     def made(self) -> bytearray:

@@ -10,15 +10,16 @@ A `Reading` yields lists of places and is sent their bytes, many at once, becaus
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, Union
 
 Place = tuple[int, int]
 """Offset and length, in bytes."""
 Read = Callable[[int, int], bytes]
 """Offset and length in bytes → the bytes; fewer where the file ends."""
 T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
 Reading = Generator[Sequence[Place], Sequence[bytes], T]
 
 _AT_ONCE = 1 << 20
@@ -38,6 +39,38 @@ def read_with(reading: Reading[T], read: Read) -> T:
     except StopIteration as ended:
         found: T = ended.value
         return found
+
+
+Ask = Callable[[Sequence[tuple[K, Place]]], Sequence[Union[bytes, NotTold]]]
+"""Places of several files → the bytes of each, in that order, or why they could not be read."""
+
+
+def read_together(readings: Mapping[K, Reading[T]], ask: Ask[K]) -> dict[K, T | NotTold]:
+    """What each reading finds, or why it does not; one question for all of them at a time. Raises whatever `ask` raises."""
+    found: dict[K, T | NotTold] = {}
+    answers: dict[K, Sequence[bytes | NotTold] | None] = dict.fromkeys(readings)
+    while answers:
+        wanted: dict[K, Sequence[Place]] = {}
+        for key, answer in answers.items():
+            try:
+                wanted[key] = _next(readings[key], answer)
+            except NotTold as why:
+                found[key] = why
+            except StopIteration as ended:
+                found[key] = ended.value
+        got = iter(ask([(key, place) for key, places in wanted.items() for place in places]) if wanted else ())
+        answers = {key: [next(got) for _place in places] for key, places in wanted.items()}
+    return found
+
+
+def _next(reading: Reading[T], answer: Sequence[bytes | NotTold] | None) -> Sequence[Place]:
+    """What a reading asks for first, or after an answer."""
+    if answer is None:
+        return next(reading)
+    for one in answer:
+        if isinstance(one, NotTold):
+            raise one
+    return reading.send([one for one in answer if isinstance(one, bytes)])
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ import pytest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.hard_disk_files.reading import (
     NotTold,
     Place,
+    Reading,
     Storage,
+    read_together,
     read_with,
 )
 
@@ -43,3 +45,35 @@ def test_no_place_is_no_question() -> None:
 def test_places_beyond_the_file_are_refused_before_they_are_asked_for(place: Place) -> None:
     with pytest.raises(NotTold, match="one is damaged: it would be beyond its end"):
         next(STORAGE.bytes_at([place], "it"))
+
+
+def twice(path: str, first: int) -> Reading[list[bytes]]:
+    """Reads a byte, then the byte whose number that is."""
+    storage = Storage(path, 100)
+    (number,) = yield from storage.bytes_of(first, 1, "it")
+    return [(yield from storage.bytes_of(number, 1, "it"))]
+
+
+def test_several_files_are_read_side_by_side_each_round_in_one_question() -> None:
+    asked: list[list[tuple[str, Place]]] = []
+    data = bytes(range(10, 110))
+
+    def ask(places: Sequence[tuple[str, Place]]) -> list[bytes | NotTold]:
+        asked.append([*places])
+        return [NotTold("c is away") if path == "c" else data[at : at + length] for path, (at, length) in places]
+
+    found = read_together({"a": twice("a", 0), "b": twice("b", 95), "c": twice("c", 1), "d": twice("d", 5)}, ask)
+    assert asked == [
+        [("a", (0, 1)), ("b", (95, 1)), ("c", (1, 1)), ("d", (5, 1))],
+        [("a", (10, 1)), ("d", (15, 1))],
+    ]
+    assert (found["a"], found["d"]) == ([b"\x14"], [b"\x19"])
+    assert str(found["b"]) == "b is damaged: it would be beyond its end"
+    assert str(found["c"]) == "c is away"
+
+
+def test_nothing_to_read_is_no_question() -> None:
+    def ask(_places: Sequence[tuple[str, Place]]) -> list[bytes | NotTold]:
+        raise AssertionError("somebody asked")
+
+    assert read_together({}, ask) == {}
