@@ -100,6 +100,21 @@ class WsmanSession:
             raise self._transport.unreadable(request.name, effect, f"{wsman_envelope.local_name(content)} instead of {method}_OUTPUT")
         return content
 
+    def act(
+        self,
+        action: str,
+        target: Reference,
+        body: Element | None = None,
+        options: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Element | None:
+        """One action of another kind, such as those of a shell, and what its answer holds; None if that is empty.
+
+        It is sent once: a lost answer raises `ConnectionFailed`, so that it is for what leaves nothing changed. `timeout` is in seconds.
+        """
+        request = Request(action, target, body, options=options or {})
+        return wsman_envelope.content_of(self._exchange(request, Effect.CURSOR, timeout))
+
     def close(self) -> None:
         """Close the connection; the service has no session to end. Never raises."""
         self._transport.close()
