@@ -161,9 +161,7 @@ def test_a_disk_whose_size_only_its_image_tells_is_as_large_as_that() -> None:
     with pytest.raises(CrossvisorError, match="which has 8192 bytes"):
         addresses(there, array(), Wish("app", ranges=[(8192, 1)]))
     refused = hypervisor(unsized, blocks={key: DiskBlocks([BlockExtent(0, 0, NO_ADDRESS, "its log is not empty")])})
-    with pytest.raises(
-        CrossvisorError, match=r"how large disk Hard disk 1 .* within it: its log is not empty"
-    ):
+    with pytest.raises(CrossvisorError, match=r"how large disk Hard disk 1 .* within it: its log is not empty"):
         addresses(refused, array(), Wish("app"))
 
 
