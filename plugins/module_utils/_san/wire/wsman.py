@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A session with a Windows host's WS-Management service: enumerate, get and invoke, without a shell.
+"""A session with a Windows host's WS-Management service: enumerate, get and invoke.
 
 Elements go in and come out; what they mean in CIM is told by the modules `cim*`.
 """
