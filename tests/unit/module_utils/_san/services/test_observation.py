@@ -25,8 +25,8 @@ SIZE, LUN_SIZE = 1 << 20, 24 << 20
 LUN_DISK = VirtualDisk("2001", "Hard disk 2", "passthrough", size_bytes=SIZE, device=str(NAME), name=NAME)
 IMAGE_DISK = VirtualDisk("2000", "Hard disk 1", "image", size_bytes=2 * SIZE, path="[ds1] app/app.vmdk", file_system="ds1")
 STORE = FileSystem("ds1", "ds1", "vmfs", ["h1"], [str(NAME)])
-OF_LUN = {"naa": NAME.naa, "size": SIZE, "device": "/dev/sdb"}
-OF_IMAGE = {"naa": "", "size": 2 * SIZE, "device": "/dev/sda"}
+OF_LUN: dict[str, Any] = {"naa": NAME.naa, "size": SIZE, "device": "/dev/sdb"}
+OF_IMAGE: dict[str, Any] = {"naa": "", "size": 2 * SIZE, "device": "/dev/sda"}
 
 
 def piece(number: int, offset: int, length: int = 4096, within: int = 0, naa: str = "", size: int = SIZE, device: str = "") -> GuestPiece:
