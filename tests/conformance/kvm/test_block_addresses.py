@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.descent import Descent
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import hard_disk_files
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import block_probe
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DATA, HOLE, NO_ADDRESS, SHARED, UNWRITTEN, BlockExtent
 
@@ -111,7 +112,13 @@ def scattered(seed: int, count: int) -> dict[int, int]:
 
 def translated(there: Lun, image: Path, kind: str) -> list[BlockExtent]:
     question = {"files": [str(image)]} if kind == "raw" else {"images": [[str(image), kind]]}
-    return Descent(there.facts(question)).image(str(image), kind, DISK)
+    facts = there.facts(question)
+    tables = hard_disk_files.tables(probed, facts["files"], [str(image)] if kind == hard_disk_files.FORMAT else [])
+    return Descent(facts, tables).image(str(image), kind, DISK)
+
+
+def probed(**question: Any) -> dict[str, Any]:
+    return block_probe.answer(question)
 
 
 def by_block(extents: list[BlockExtent]) -> dict[int, BlockExtent]:
@@ -187,6 +194,9 @@ def judge_by_filefrag(there: Lun, image: Path, blocks: Mapping[int, int]) -> Non
         ("vpc", ()),
         ("vdi", ()),
         ("qed", ()),
+        ("vhdx", ("block_size=1M",)),
+        ("vhdx", ("block_size=16M",)),
+        ("vhdx", ("subformat=fixed",)),
     ],
 )
 def test_other_kinds_of_images_are_right_too(kind: str, options: tuple[str, ...], tmp_path: Path) -> None:
@@ -200,7 +210,7 @@ def test_other_kinds_of_images_are_right_too(kind: str, options: tuple[str, ...]
 
 @pytest.mark.parametrize(
     ("kind", "option"),
-    [("vmdk", "subformat=monolithicFlat"), ("vmdk", "subformat=twoGbMaxExtentSparse"), ("vhdx", "block_size=1M")],
+    [("vmdk", "subformat=monolithicFlat"), ("vmdk", "subformat=twoGbMaxExtentSparse")],
 )
 def test_kinds_whose_addresses_would_be_wrong_are_refused(kind: str, option: str, tmp_path: Path) -> None:
     with lun(tmp_path, "ext4") as there:
