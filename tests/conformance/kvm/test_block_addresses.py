@@ -103,15 +103,15 @@ def write(image: Path, kind: str, blocks: Mapping[int, int], pieces: Path) -> No
     said("qemu-io", "-f", kind, image, given=f"{orders}flush\n")
 
 
-def scattered(seed: int, count: int) -> dict[int, int]:
+def scattered(seed: int, count: int, size: int = DISK) -> dict[int, int]:
     """Places of a virtual disk, in no order, and the number that each gets."""
     chance = random.Random(seed)
-    return {at: seed * 1_000_000 + at for at in chance.sample(range(DISK // BLOCK), count)}
+    return {at: seed * 10_000_000 + at for at in chance.sample(range(size // BLOCK), count)}
 
 
-def translated(there: Lun, image: Path, kind: str) -> list[BlockExtent]:
+def translated(there: Lun, image: Path, kind: str, size: int = DISK) -> list[BlockExtent]:
     question = {"files": [str(image)]} if kind == "raw" else {"images": [[str(image), kind]]}
-    return Descent(there.facts(question)).image(str(image), kind, DISK)
+    return Descent(there.facts(question)).image(str(image), kind, size)
 
 
 def by_block(extents: list[BlockExtent]) -> dict[int, BlockExtent]:
@@ -184,6 +184,7 @@ def judge_by_filefrag(there: Lun, image: Path, blocks: Mapping[int, int]) -> Non
         ("qcow2", ("cluster_size=4k,preallocation=falloc",)),
         ("qcow2", ("data_file={mounted}/data.raw",)),
         ("vmdk", ("subformat=monolithicSparse",)),
+        ("vmdk", ("subformat=monolithicFlat",)),
         ("vpc", ()),
         ("vdi", ()),
         ("qed", ()),
@@ -198,18 +199,55 @@ def test_other_kinds_of_images_are_right_too(kind: str, options: tuple[str, ...]
         assert proven(there, translated(there, image, kind), blocks) == len(blocks)
 
 
-@pytest.mark.parametrize(
-    ("kind", "option"),
-    [("vmdk", "subformat=monolithicFlat"), ("vmdk", "subformat=twoGbMaxExtentSparse"), ("vhdx", "block_size=1M")],
-)
-def test_kinds_whose_addresses_would_be_wrong_are_refused(kind: str, option: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("file_system", "subformat"), [("xfs", "twoGbMaxExtentFlat"), ("ext4", "twoGbMaxExtentSparse")])
+def test_each_of_5000_blocks_of_a_vmdk_in_several_files_is_where_it_is_said_to_be(file_system: str, subformat: str, tmp_path: Path) -> None:
+    size = 5 << 30
+    with lun(tmp_path, file_system, 2 * size) as there:
+        image, blocks = there.mounted / "disk", scattered(25, MANY, size)
+        said("qemu-img", "create", "-q", "-f", "vmdk", "-o", f"subformat={subformat}", image, str(size))
+        write(image, "vmdk", blocks, tmp_path / "pieces")
+        extents = translated(there, image, "vmdk", size)
+        assert proven(there, extents, blocks) == MANY
+        assert len({extent.file for extent in extents if extent.file}) == 3
+
+
+def test_a_vmdk_as_esxi_names_its_parts_is_right_also_behind_the_beginning_of_a_file(tmp_path: Path) -> None:
+    described = '# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\ncreateType="{}"\n# Extent description\n{}'
+    kinds = {"vmfs": 'RW {} VMFS "{}"\n', "twoGbMaxExtentFlat": 'RW {} FLAT "{}" 2048\n'}
+    with lun(tmp_path, "ext4") as there:
+        for kind, line in kinds.items():
+            sizes = {f"{kind}-{number}": DISK // 512 // 4 * number for number in (1, 3)}
+            for name, sectors in sizes.items():
+                with (there.mounted / name).open("wb") as part:
+                    part.truncate((sectors + 2048) * 512)
+            image, blocks = there.mounted / kind, scattered(26, 300)
+            image.write_text(described.format(kind, "".join(line.format(sectors, name) for name, sectors in sizes.items())), "utf-8")
+            write(image, "vmdk", blocks, tmp_path / "pieces")
+            extents = translated(there, image, "vmdk")
+            assert proven(there, extents, blocks) == len(blocks)
+            assert {Path(extent.file).name for extent in extents if extent.file} == {*sizes}
+
+
+def test_a_kind_of_which_qemu_tells_no_addresses_is_refused(tmp_path: Path) -> None:
     with lun(tmp_path, "ext4") as there:
         image, blocks = there.mounted / "disk", scattered(30, 50)
-        said("qemu-img", "create", "-q", "-f", kind, "-o", option, image, str(DISK))
-        write(image, kind, blocks, tmp_path / "pieces")
-        extents = translated(there, image, kind)
+        said("qemu-img", "create", "-q", "-f", "vhdx", "-o", "block_size=1M", image, str(DISK))
+        write(image, "vhdx", blocks, tmp_path / "pieces")
+        extents = translated(there, image, "vhdx")
         assert {by_block(extents)[at].state for at in blocks} == {NO_ADDRESS}
         assert proven(there, extents, blocks) == 0
+
+
+@pytest.mark.parametrize(("kind", "options"), [("qcow2", ("-c",)), ("vmdk", ("-o", "subformat=streamOptimized"))])
+def test_compressed_blocks_are_refused(kind: str, options: tuple[str, ...], tmp_path: Path) -> None:
+    with lun(tmp_path, "ext4") as there:
+        image, plain, blocks = there.mounted / "disk", tmp_path / "plain", scattered(31, 100)
+        with plain.open("wb") as made:
+            made.truncate(DISK)
+        write(plain, "raw", blocks, tmp_path / "pieces")
+        said("qemu-img", "convert", "-f", "raw", "-O", kind, *options, plain, image)
+        extents = translated(there, image, kind)
+        assert {by_block(extents)[at].state for at in blocks} == {NO_ADDRESS}
 
 
 def test_compressed_clusters_are_refused_and_those_beside_them_are_right(tmp_path: Path) -> None:
