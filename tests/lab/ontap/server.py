@@ -99,7 +99,7 @@ class _Handler(Handler):
         return self.site.api.answer(request, action)
 
     def _send(self, answer: Answer) -> None:
-        payload = json.dumps(answer.body, indent=2).encode() + b"\n"
+        payload = json.dumps(answer.body, indent=2).encode() + b"\n" if answer.content is None else answer.content
         self.site.log.add(self.command, self.path, answer.status)
         self.send_response(answer.status)
         for name, value in _headers(answer.headers, len(payload)).items():
