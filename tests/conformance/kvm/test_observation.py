@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +25,10 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresse
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import block_probe
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation import association
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.association import FOUND, Association
-from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.capture import Packets, segments
-from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.iscsi_commands import Command, Traffic
+from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.captured import Captured, Reading
+from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.content import associated
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.layers import Seen, Written
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.markers import Markers
-from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.tcp_streams import Streams
 from tests.lab import watched_lun
 from tests.lab.nbd_client import NbdClient
 from tests.lab.packages import install
@@ -50,18 +49,17 @@ class Observed:
     """What both layers saw, and what is true."""
 
     written: list[Written]
-    commands: list[Command]
-    traffic: Traffic
-    packets: Packets
+    captured: Captured
     truth: dict[int, list[Seen]]
     """Offset of a virtual block → where it is on the LUN."""
+    file: Path
+    port: int
 
-    def seen(self) -> list[Seen]:
-        """The writes below that were done."""
-        return [piece for command in self.commands if command.is_write and command.is_done for piece in self.traffic.seen(command)]
+    def is_right(self, written: Written, places: Sequence[Seen]) -> bool:
+        return [_bytes(place) for place in places] == [_bytes(place) for place in self.truth[written.virtual_offset]]
 
-    def is_right(self, found: Association) -> bool:
-        return [_bytes(place) for place in found.places] == [_bytes(place) for place in self.truth[found.written.virtual_offset]]
+    def wrong(self, found: Iterable[Association]) -> list[Association]:
+        return [one for one in found if one.state == FOUND and not self.is_right(one.written, one.places)]
 
 
 def _bytes(place: Seen) -> tuple[str, int, int]:
@@ -91,16 +89,11 @@ def write_by(address: Path, writers: int, each: int) -> list[Written]:
     return written
 
 
-def read_capture(file: Path, port: int) -> tuple[list[Command], Traffic, Packets]:
-    packets, streams, traffic, commands = Packets(), Streams(), Traffic(MARKERS.find), list[Command]()
+def read_capture(file: Path, port: int) -> Captured:
+    reading = Reading(MARKERS.find, [port], keep_writes=True)
     with file.open("rb") as opened:
-        for segment in segments(opened, str(file), packets, [port]):
-            for piece in streams.take(segment):
-                commands += traffic.take(piece)
-    for piece in streams.close():
-        commands += traffic.take(piece)
-    commands += traffic.close()
-    return commands, traffic, packets
+        reading.read(opened, file.name)
+    return reading.found()
 
 
 def by_primitives(image: Path, kind: str, device: str, offsets: Sequence[int]) -> dict[int, list[Seen]]:
@@ -133,17 +126,17 @@ def observed(directory: Path, kind: str, writers: int, each: int) -> Observed:
             with watched_lun.virtual_disk(directory, nodes) as disk:
                 written = write_by(disk, writers, each)
             truth = by_primitives(image, kind, device, [one.virtual_offset for one in written])
-        commands, traffic, packets = read_capture(file, port)
-    return Observed(written, commands, traffic, packets, truth)
+    return Observed(written, read_capture(file, port), truth, file, port)
 
 
 @pytest.mark.parametrize("kind", ["raw", "qcow2"])
 @pytest.mark.parametrize("writers", [1, 4, 16])
 def test_each_marker_is_found_by_its_content_where_the_primitives_say(kind: str, writers: int, tmp_path: Path) -> None:
     two = observed(tmp_path, kind, writers, 320 // writers)
-    assert not two.packets.cut
-    found = association.by_content(two.written, two.seen())
-    assert {one.state for one in found} == {FOUND}
-    assert [one for one in found if not two.is_right(one)] == []
-    by_time = association.by_time(two.written, two.seen(), 0.0)
+    assert two.captured.warnings == []
+    pairs = associated(two.written, two.captured.seen)
+    assert len(pairs) == len(two.written) == 320
+    assert [pair for pair in pairs if not two.is_right(pair.written, pair.seen)] == []
+    by_time = association.by_time(two.written, two.captured.writes, 0.0)
     print({state: sum(one.state == state for one in by_time) for state in {one.state for one in by_time}})
+    assert two.wrong(by_time) == []

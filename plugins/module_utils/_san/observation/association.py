@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which write below is which write above: by what is in it, or by when it was and how long. Pure.
+"""Which write below is which write above, where nobody knows what is in them: by when each was, and how long. Pure.
 
-What cannot be told apart is told with all that it may be; nothing is chosen among candidates.
+What cannot be told apart is told with all that it may be; nothing is chosen among candidates. By what is in them: `content`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from __future__ import annotations
 import bisect
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.layers import Seen, Written
-from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.markers import SECTOR
 
 FOUND, AMBIGUOUS, NOT_SEEN, CANNOT_TELL = "found", "ambiguous", "not_seen", "cannot_tell"
 
@@ -30,93 +29,9 @@ class Association:
 
     written: Written
     state: str
-    """FOUND; AMBIGUOUS: `places` are all candidates; NOT_SEEN: nothing below may be it; CANNOT_TELL: what may be it was not all seen."""
+    """FOUND; AMBIGUOUS: `places` are all candidates; NOT_SEEN: nothing below may be it; CANNOT_TELL, with the reason."""
     places: tuple[Seen, ...] = ()
-    """Of FOUND, the pieces that make up the write, in its order, each beginning at its `within`."""
     reason: str = ""
-
-
-def by_content(written: Iterable[Written], seen: Iterable[Seen], unfinished: Iterable[Seen] = ()) -> list[Association]:
-    """Associate by the markers in the data, whose clocks nobody has to believe.
-
-    `unfinished` are writes below whose end nobody saw: they are named, but are no place.
-    """
-    above = list(written)
-    places, begun = _by_number(seen), _by_number(unfinished)
-    twice = _written_twice(above)
-    return [_by_marker(one, places.get(one.number, []), begun.get(one.number, []), one.number in twice) for one in above]
-
-
-def _by_number(seen: Iterable[Seen]) -> dict[int, list[Seen]]:
-    found: defaultdict[int, list[Seen]] = defaultdict(list)
-    for one in seen:
-        if one.number is not None:
-            found[one.number].append(one)
-    return found
-
-
-def _written_twice(written: Iterable[Written]) -> set[int]:
-    """Numbers of which the same bytes were written to more than one place above."""
-    offsets: defaultdict[int, set[tuple[str, int]]] = defaultdict(set)
-    for one in written:
-        offsets[one.number].add((one.disk, one.virtual_offset - one.within))
-    return {number for number, places in offsets.items() if len(places) > 1}
-
-
-def _by_marker(one: Written, seen: Sequence[Seen], begun: Sequence[Seen], is_twice: bool) -> Association:
-    sectors = _sectors(one, seen)
-    candidates = tuple(dict.fromkeys(_place(piece) for piece in seen if _meets(one, piece)))
-    if is_twice:
-        return Association(one, AMBIGUOUS, candidates, f"marker {one.number} was written to several places above")
-    most = max((len(places) for places in sectors.values()), default=0)
-    if most > 1:
-        return Association(one, AMBIGUOUS, candidates, f"marker {one.number} was seen in {most} places below")
-    missing = sum(not places for places in sectors.values())
-    if not missing:
-        return Association(one, FOUND, tuple(_pieces(one, sectors)))
-    if missing < len(sectors):
-        reason = f"only {len(sectors) - missing} of {len(sectors)} sectors of marker {one.number} were seen"
-        return Association(one, CANNOT_TELL, candidates, reason)
-    if begun:
-        reason = f"a write of marker {one.number} to block {begun[0].lba} of {begun[0].lun} was not seen to end"
-        return Association(one, CANNOT_TELL, (), reason)
-    return Association(one, NOT_SEEN, (), f"marker {one.number} was not seen")
-
-
-def _sectors(one: Written, seen: Iterable[Seen]) -> dict[int, set[tuple[str, int, int]]]:
-    """Each sector of the marker that the write has → LUN, byte and size of blocks of every place where it was seen."""
-    found: dict[int, set[tuple[str, int, int]]] = {at: set() for at in range(one.within, one.within + one.length, SECTOR)}
-    for piece in seen:
-        start = piece.lba * piece.block_size
-        for step in range(0, piece.length, SECTOR):
-            if piece.within + step in found:
-                found[piece.within + step].add((piece.lun, start + step, piece.block_size))
-    return found
-
-
-def _pieces(one: Written, sectors: dict[int, set[tuple[str, int, int]]]) -> Iterator[Seen]:
-    """Neighbouring sectors on one LUN as one piece."""
-    piece: Seen | None = None
-    for within, places in sorted(sectors.items()):
-        ((lun, at, size),) = places
-        if piece and (piece.lun, piece.lba * piece.block_size + piece.length, piece.block_size) == (lun, at, size):
-            piece = replace(piece, length=piece.length + SECTOR)
-            continue
-        if piece:
-            yield piece
-        unit = size if at % size == 0 else SECTOR
-        piece = Seen(one.number, lun, at // unit, SECTOR, within=within, block_size=unit)
-    if piece:
-        yield piece
-
-
-def _meets(one: Written, piece: Seen) -> bool:
-    return piece.within < one.within + one.length and one.within < piece.within + piece.length
-
-
-def _place(piece: Seen) -> Seen:
-    """Where it is, without when it was seen: the same marker to the same place is no other place."""
-    return replace(piece, submitted=None, completed=None)
 
 
 def by_time(written: Iterable[Written], seen: Iterable[Seen], skew: float, blind: Iterable[Blind] = ()) -> list[Association]:

@@ -30,9 +30,9 @@ BLOCK_SIZES = frozenset({512, 4096})
 _READS = {0x08: 6, 0x28: 10, 0xA8: 12, 0x88: 16}
 _WRITES = {0x0A: 6, 0x2A: 10, 0xAA: 12, 0x8A: 16, 0x2E: 10, 0xAE: 12, 0x8E: 16}
 """Operation code → bytes of the descriptor block: READ; WRITE and WRITE AND VERIFY."""
+_SAME = {0x41: 10, 0x93: 16}
+"""WRITE SAME: one block of data, for all blocks of a range."""
 _NOT_FOLLOWED = {
-    0x41: "WRITE SAME",
-    0x93: "WRITE SAME",
     0x42: "UNMAP",
     0x83: "EXTENDED COPY",
     0x89: "COMPARE AND WRITE",
@@ -76,6 +76,8 @@ class Command:
     sightings: tuple[Sighting, ...] = ()
     missing: int = 0
     """Bytes of its data that were not seen."""
+    is_repeated: bool = False
+    """Whether each of its blocks gets the same data (WRITE SAME), in which nothing is looked for."""
 
     @property
     def is_done(self) -> bool:
@@ -104,6 +106,8 @@ class _Task:
             if at == len(self.page) and not heard.missing and at + len(found) <= _LARGEST_PAGE:
                 self.page += found
             return
+        if self.command is None or self.command.is_repeated:
+            return
         self.received += len(found) - sum(end - begin for begin, end in heard.missing)
         if at == self.tail_at + len(self.tail):
             found, at = self.tail + found, self.tail_at
@@ -118,7 +122,7 @@ class _Task:
         told = self.command
         if told is None:
             return None
-        missing = max(told.length - self.received, 0)
+        missing = 0 if told.is_repeated else max(told.length - self.received, 0)
         return replace(told, completed=completed, status=status, sightings=tuple(joined(self.sightings)), missing=missing)
 
 
@@ -213,18 +217,24 @@ class _Session:
         operation = block[0]
         if operation == _INQUIRY and block[1] & 1 and block[2] == _DEVICE_IDENTIFICATION:
             return _Task(None, unit, page=bytearray())
+        command = self._command(heard, unit) if operation in (_READS.keys() | _WRITES.keys() | _SAME.keys()) else None
         if operation in _NOT_FOLLOWED:
             self._traffic.notes.not_followed[_NOT_FOLLOWED[operation]] += 1
-        if operation not in _READS and operation not in _WRITES:
-            return _Task(None, unit)
-        lba, blocks = _range(block, _READS.get(operation) or _WRITES[operation])
-        length = int.from_bytes(header[20:24], "big")
-        size = length // blocks if blocks and length % blocks == 0 else 0
-        if blocks and size not in BLOCK_SIZES:
+        return _Task(command, unit)
+
+    def _command(self, heard: Heard, unit: Unit) -> Command | None:
+        header, block = heard.pdu.header, heard.pdu.header[32:48]
+        operation, sent = block[0], int.from_bytes(header[20:24], "big")
+        same = operation in _SAME
+        lba, blocks = _range(block, {**_READS, **_WRITES, **_SAME}[operation])
+        size = sent if same else sent // blocks if blocks and sent % blocks == 0 else 0
+        if size in BLOCK_SIZES and blocks:
+            return Command(self._connection, unit, operation not in _READS, lba, blocks * size, size, heard.time, is_repeated=same)
+        if same:
+            self._traffic.notes.not_followed["WRITE SAME without a length"] += 1
+        elif blocks:
             self._traffic.notes.odd_lengths += 1
-        if size not in BLOCK_SIZES:
-            return _Task(None, unit)
-        return _Task(Command(self._connection, unit, operation in _WRITES, lba, length, size, heard.time), unit)
+        return None
 
     def _end(self, task: _Task, completed: float | None, status: int | None) -> Iterator[Command]:
         if task.page and status == _GOOD:
