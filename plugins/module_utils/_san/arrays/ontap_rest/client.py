@@ -35,6 +35,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     MissingRight,
     OutcomeUnknown,
 )
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import form_data
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.https import HttpsSession, connection_failure
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.limits import Excess, Pages
 
@@ -52,6 +53,7 @@ LONGEST_QUERY_VALUE = 3000
 
 _RETURN_TIMEOUT = 2
 """Seconds for which ONTAP keeps a change's answer back, so that a quick one needs no job."""
+_OK = 200
 _UNAVAILABLE = 503
 """What an array answers also while the web service of an interface is switched off."""
 _JOB_ENDS = {"success", "failure"}
@@ -124,6 +126,17 @@ class OntapClient:
             found.extend(records)
             href = self._following(page, href, len(records), pages)
         return [record for record in found if _matches(record, match)]
+
+    def data(self, path: str, parameters: Mapping[str, str]) -> bytes:
+        """What ONTAP keeps for somebody else, as the one entry of a form."""
+        request = f"GET /api{path}"
+        response = self._http.request("GET", f"/api{path}?{_encoded(parameters)}", headers={"Accept": form_data.KIND})
+        if response.status_code != _OK:
+            raise self._failure(response, _json_object(response) or {}, "GET", request)
+        try:
+            return form_data.only_entry(response.headers.get("Content-Type", ""), response.content)
+        except ValueError as error:
+            raise self._stranger(f"{request} gave {error}") from error
 
     def post(self, path: str, body: Record, timeout: float) -> list[Record]:
         """Create something; the records that the answer tells, which are none where a job did the work."""
