@@ -11,12 +11,15 @@ the whole way down, through the loop device to the disk of this machine, is comp
 
 from __future__ import annotations
 
+import json
 import mmap
 import os
 import random
 import struct
 import subprocess
-from collections.abc import Iterator, Mapping
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -516,3 +519,43 @@ def test_a_volume_that_contradicts_itself_names_no_file(ntfs: Volume, tmp_path: 
         volume.write(b"\0")
     told = Volume(image, {}).owner(at)
     assert (told["files"], "do not agree on who has it" in told["reason"]) == ([], True)
+
+
+def test_a_reading_that_is_killed_leaves_no_program_and_no_mount_on_the_host(tmp_path: Path) -> None:
+    image, tool = tmp_path / "disk", tmp_path / "debugfs"
+    said("truncate", "-s", "64M", image)
+    said("mkfs.ext4", "-q", image)
+    tool.write_text(f"#!/bin/sh\ntouch '{tmp_path}/begun'; exec sleep 600 < \"$3\"\n")  # it has the guest's disk open
+    tool.chmod(0o755)
+    question = json.dumps({"owners": [[str(image), "raw", 0, 64 << 20, 0]]}).encode()
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, block_probe.__file__], stdin=subprocess.PIPE, env=environment) as probe:
+        try:
+            assert probe.stdin
+            probe.stdin.write(question)
+            probe.stdin.close()
+            eventually((tmp_path / "begun").exists)
+            started = [int(one) for one in Path(f"/proc/{probe.pid}/task/{probe.pid}/children").read_text().split()]
+            assert "qemu-storage-da" in [Path(f"/proc/{one}/comm").read_text().strip() for one in started]
+            assert len(started) == 2
+            assert str(tmp_path) in Path("/proc/self/mountinfo").read_text()
+        finally:
+            probe.kill()
+    eventually(lambda: not any(is_running(one) for one in started))
+    assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
+
+
+def is_running(process: int) -> bool:
+    """Whether a process is there, and not only because nobody has asked for its end."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def eventually(true: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait until something is so. Fails when it does not become so."""
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.05)

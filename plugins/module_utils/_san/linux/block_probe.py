@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import ctypes
 import fcntl
 import hashlib
 import json
@@ -21,13 +22,14 @@ import mmap
 import os
 import re
 import shutil
+import signal
 import stat
 import struct
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,6 +66,8 @@ _EXPORT_SECONDS = 20.0
 _SECONDS = 240.0
 """Of a whole question, so that its answer comes before whoever asked has gone, and no tool hangs on the host for ever."""
 _STOP_SECONDS = 10.0
+_SET_PARENT_DEATH_SIGNAL = 1
+"""Of prctl (Linux' include/uapi/linux/prctl.h)."""
 
 
 class _Question:
@@ -148,8 +152,20 @@ def _heard(*command: str) -> tuple[str, str]:
 
 
 def _run(command: Sequence[str], seconds: float) -> subprocess.CompletedProcess[bytes]:
-    environment = {**os.environ, "PATH": _path()}
-    return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=seconds, env=environment)
+    how: dict[str, Any] = {"env": {**os.environ, "PATH": _path()}, "preexec_fn": _tied_to(os.getpid())}
+    return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=seconds, **how)
+
+
+def _tied_to(parent: int) -> Callable[[], None]:
+    """What lets a program that is being started end (SIGTERM) with the process that starts it, however that ends."""
+    libc = ctypes.CDLL(None)
+
+    def tie() -> None:
+        libc.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return tie
 
 
 def _path() -> str:
@@ -404,7 +420,8 @@ def _exported(path: str, kind: str, begin: int, length: int, to: str) -> Iterato
     node = {"driver": "raw", "node-name": "part", "offset": begin, "size": length, "read-only": True, "force-share": True, "file": image}
     command = [program, "--blockdev", json.dumps(node), "--export"]
     command.append(f"type=fuse,id=part,node-name=part,mountpoint={to.replace(',', ',,')},writable=off")
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as daemon:
+    how: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "preexec_fn": _tied_to(os.getpid())}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, **how) as daemon:
         try:
             until = time.monotonic() + min(_EXPORT_SECONDS, _left())
             while not Path(to).stat().st_size:
