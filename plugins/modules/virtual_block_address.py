@@ -65,8 +65,52 @@ options:
       - Read the bytes twice, through the image and from the device at the address that was found, past the kernel's cache, and compare.
       - Of each range the first 64 KiB are compared, of many ranges the first 256. No byte leaves the host.
       - A range whose bytes differ has the state V(no_address). On a VM that runs, a write between the two readings looks the same.
+      - Means nothing to O(method=observe), which tells of a block only if it has read its bytes.
     type: bool
     default: false
+  method:
+    description:
+      - With V(primitives), the host of the VM is asked where it has put the blocks.
+      - With V(observe), nobody is. M(crossvisor.san.guest_block_markers) has written blocks in the guest that are known again, and the LUNs
+        under the disk are searched for them, by the array's own word on what is on them. That goes for every hypervisor and every file
+        system of it, but tells of the markers alone.
+    type: str
+    choices: [primitives, observe]
+    default: primitives
+  markers:
+    description:
+      - What M(crossvisor.san.guest_block_markers) returned in the guest, with the markers still there. Required with O(method=observe).
+    type: dict
+  guest_device:
+    description:
+      - With O(method=observe), the disk as the guest calls it, such as V(/dev/sdb).
+      - By default the one that has the LUN's name, else the only one that can have that size.
+    type: str
+    default: ""
+  search:
+    description:
+      - With O(method=observe), where the markers are looked for, and for how long.
+    type: dict
+    default: {}
+    suboptions:
+      luns:
+        description:
+          - The LUNs, by any spelling of their NAA names. By default those on which the disk may lie as
+            M(crossvisor.san.vm_storage_map) tells it.
+        type: list
+        elements: str
+        default: []
+      bytes:
+        description:
+          - How much of each LUN is read, from its beginning on; V(0) for all of it. What was not read is told.
+          - An ONTAP array gives less than 1 MB per request, and reading through it is slow.
+        type: int
+        default: 0
+      seconds:
+        description:
+          - How long the search may take; V(0) for as long as it takes. What was not read until then is told.
+        type: float
+        default: 1800
 author:
   - The crossvisor.san authors (@crossvisor)
 extends_documentation_fragment:
@@ -76,6 +120,8 @@ extends_documentation_fragment:
   - crossvisor.san.array.arrays
 seealso:
   - module: crossvisor.san.vm_storage_map
+  - module: crossvisor.san.guest_block_markers
+  - module: crossvisor.san.lun_block_owner
 """
 
 EXAMPLES = r"""
@@ -132,6 +178,8 @@ disk:
 addresses:
   description:
     - The ranges that were asked for, in parts of which each lies in one piece on one LUN.
+    - With O(method=observe) and neither O(offsets) nor O(ranges), the markers. What no marker covers has the state V(no_address), and a
+      marker that is at two places has a row for each.
     - A LUN that several of O(arrays) have under one name has one row for each of them.
   returned: success
   type: list
@@ -223,8 +271,12 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime
-from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays, hypervisors
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_addresses import Wish, addresses
+from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays, hypervisors, markers
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_addresses import Found, Wish, addresses
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.observation import observe
+
+PRIMITIVES, OBSERVE = "primitives", "observe"
 
 
 def main() -> None:
@@ -242,19 +294,39 @@ def main() -> None:
                 "options": {"offset": {"type": "int", "required": True}, "length": {"type": "int", "required": True}},
             },
             "verify": {"type": "bool", "default": False},
+            "method": {"type": "str", "choices": [PRIMITIVES, OBSERVE], "default": PRIMITIVES},
+            "markers": {"type": "dict"},
+            "guest_device": {"type": "str", "default": ""},
+            "search": markers.search_option(),
         },
+        required_if=[("method", OBSERVE, ["markers"])],
         supports_check_mode=True,
     )
 
     def read() -> dict[str, Any]:
         asked = module.params
         ranges = [*((offset, 1) for offset in asked["offsets"]), *((one["offset"], one["length"]) for one in asked["ranges"])]
-        wish = Wish(asked["vm"], asked["disk"], ranges, asked["verify"])
-        with closing(hypervisors.open_hypervisor(module)) as hypervisor:
-            found = addresses(hypervisor, arrays.array_sources(module), wish)
+        found = _observed(module, ranges) if asked["method"] == OBSERVE else _translated(module, ranges)
         return {"disk": found.about, "addresses": found.rows, "warnings": found.warnings}
 
     runtime.run(module, read, large=["addresses"])
+
+
+def _translated(module: AnsibleModule, ranges: list[tuple[int, int]]) -> Found:
+    asked = module.params
+    if asked["markers"]:
+        raise InvalidInput(f"markers are for method={OBSERVE}: set it, or leave them out.")
+    with closing(hypervisors.open_hypervisor(module)) as hypervisor:
+        return addresses(hypervisor, arrays.array_sources(module), Wish(asked["vm"], asked["disk"], ranges, asked["verify"]))
+
+
+def _observed(module: AnsibleModule, ranges: list[tuple[int, int]]) -> Found:
+    asked = module.params
+    if asked["verify"]:
+        raise InvalidInput(f"verify means nothing to method={OBSERVE}, which tells of a block only if it has read its bytes: leave it out.")
+    wish = markers.wish(asked, ranges)
+    with closing(hypervisors.open_hypervisor(module)) as hypervisor:
+        return observe(hypervisor, arrays.array_sources(module), wish)
 
 
 if __name__ == "__main__":

@@ -245,6 +245,10 @@ class MemoryArray:
     served_by: list[Target] | None = None
     """The targets, None for one of each kind."""
     kept: list[Snapshot] = field(default_factory=list)
+    data: dict[str, bytes] = field(default_factory=dict)
+    """NAA of a LUN → what is on it, zeros behind that."""
+    unreadable: str = ""
+    """Why nobody can read it."""
     restored: list[str] = field(default_factory=list)
     """The snapshots whose data the LUN has got."""
 
@@ -271,6 +275,12 @@ class MemoryArray:
         if self.served_by is not None:
             return self.served_by
         return [Target(kind, f"{kind}.{svm}", [Portal("192.0.2.11")] if kind == "iscsi" else []) for kind in sorted(kinds)]
+
+    def read(self, lun: Lun, offset: int, length: int) -> bytes:
+        self.calls.append(f"read {length} at {offset}")
+        if self.unreadable:
+            raise RemoteError(self.unreadable)
+        return self.data.get(lun.name.naa, b"")[offset : offset + length].ljust(length, b"\0")
 
     def plan_provision(self, wish: ProvisionWish, last_look: LastLook = nobody_to_ask) -> Change:
         def create() -> None:

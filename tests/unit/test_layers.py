@@ -29,7 +29,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("model", "connection", "storage_word"),
     ("plan", "wishes"),
     ("wire",),
-    ("windows", "linux", "block_addresses"),
+    ("windows", "linux", "block_addresses", "observation"),
     ("detection",),
     ("hypervisors.base", "arrays.base"),
     ("hypervisors.attach_rules", "hypervisors.several", "arrays.ontap"),

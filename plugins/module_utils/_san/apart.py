@@ -19,16 +19,16 @@ Only root may go there: what anybody else begins ends with his session where log
 """
 
 
-def begin(work: Callable[[], object]) -> int:
+def begin(work: Callable[[], object], kept: int = 2) -> int:
     """Do something in a process of its own, which nobody waits for and no terminal ends, nor, for root, a session; returns its id.
 
-    It inherits nothing that is open: what it needs of the network, it opens itself.
+    It inherits nothing that is open but the file `kept`: what it needs of the network, it opens itself.
     """
     child = os.fork()
     if child:
         return child
     try:
-        detach()
+        detach(kept)
         work()
     finally:
         os._exit(0)

@@ -26,6 +26,7 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.descent import Descent
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.logical_volumes import logical_volume_at
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import hard_disk_files
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import block_probe
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DATA, HOLE, NO_ADDRESS, SHARED, UNWRITTEN, BlockExtent
 
@@ -113,7 +114,13 @@ def scattered(seed: int, count: int, size: int = DISK) -> dict[int, int]:
 
 def translated(there: Lun, image: Path, kind: str, size: int = DISK) -> list[BlockExtent]:
     question = {"files": [str(image)]} if kind == "raw" else {"images": [[str(image), kind]]}
-    return Descent(there.facts(question)).image(str(image), kind, size)
+    facts = there.facts(question)
+    tables = hard_disk_files.tables(probed, facts["files"], [str(image)] if kind == hard_disk_files.FORMAT else [])
+    return Descent(facts, tables).image(str(image), kind, size)
+
+
+def probed(**question: Any) -> dict[str, Any]:
+    return block_probe.answer(question)
 
 
 def by_block(extents: list[BlockExtent]) -> dict[int, BlockExtent]:
@@ -220,6 +227,9 @@ def judge_by_filefrag(there: Lun, image: Path, blocks: Mapping[int, int]) -> Non
         ("vdi", ()),
         ("qed", ()),
         ("parallels", ()),
+        ("vhdx", ("block_size=1M",)),
+        ("vhdx", ("block_size=16M",)),
+        ("vhdx", ("subformat=fixed",)),
     ],
 )
 def test_other_kinds_of_images_are_right_too(kind: str, options: tuple[str, ...], tmp_path: Path) -> None:
@@ -260,12 +270,12 @@ def test_a_vmdk_as_esxi_names_its_parts_is_right_also_behind_the_beginning_of_a_
             assert {Path(extent.file).name for extent in extents if extent.file} == {*sizes}
 
 
-def test_a_kind_of_which_qemu_tells_no_addresses_is_refused(tmp_path: Path) -> None:
+def test_a_kind_of_which_qemu_tells_no_addresses_is_refused_without_its_own_tables(tmp_path: Path) -> None:
     with lun(tmp_path, "ext4") as there:
         image, blocks = there.mounted / "disk", scattered(30, 50)
         said("qemu-img", "create", "-q", "-f", "vhdx", "-o", "block_size=1M", image, str(DISK))
         write(image, "vhdx", blocks, tmp_path / "pieces")
-        extents = translated(there, image, "vhdx")
+        extents = Descent(there.facts({"images": [[str(image), "vhdx"]]})).image(str(image), "vhdx", DISK)
         assert {by_block(extents)[at].state for at in blocks} == {NO_ADDRESS}
         assert proven(there, extents, blocks) == 0
 

@@ -152,7 +152,7 @@ def _serve(options: argparse.Namespace, world: dict[str, Any], credentials: Cred
     array = Array(world, TGT_LUN_IDS if options.data_plane == TGT else LUN_IDS)
     plane = _plane(options, array)
     changed = plane.follow if plane else None
-    api = Api(array, jobs, asynchronous=options.async_jobs, changed=changed)
+    api = Api(array, jobs, asynchronous=options.async_jobs, changed=changed, data=plane.read if plane else None)
     tls = tls_context(options.cert, options.key) if options.cert else None
     server = listener((options.listen, options.port), Site(api, credentials, faults, log, Zapi(array, changed)), tls)
     port = int(server.server_address[1])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Optional
@@ -40,6 +41,10 @@ MAX_RETURN_TIMEOUT = 120
 ALLOWING = frozenset({"allow_delete_while_mapped"})
 OF_MANY = WRITE_PARAMETERS | ALLOWING | {"continue_on_failure", "serial_records"}
 """Parameters of a change of all records that a query finds; what else is there is the query."""
+FORM = "multipart/form-data"
+READ_PARAMETERS = ("data.offset", "data.size")
+LARGEST_READ = 1_000_000
+"""Bytes of a LUN's data in one answer: NetApp says 1 MB, and this is the smaller one of those that it may mean."""
 SVMS_OWN = frozenset(
     {"/api/application/consistency-groups", "/api/storage/luns", "/api/protocols/san/igroups", "/api/protocols/san/lun-maps"}
 )
@@ -68,10 +73,19 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     kind: str | None = None
     """What the body's records are, when links lead to them."""
+    content: bytes | None = None
+    """What is sent in place of the body."""
+
+    @property
+    def payload(self) -> bytes:
+        """What is sent."""
+        return json.dumps(self.body, indent=2).encode() + b"\n" if self.content is None else self.content
 
 
 Handler = Callable[[Request], Answer]
 Work = Callable[[], Optional[Record]]
+Data = Callable[[str, int, int], bytes]
+"""What a LUN of this UUID has from an offset on, and how much of it."""
 
 
 def parse_request(method: str, target: str, headers: Mapping[str, str], raw: bytes) -> Request:
@@ -92,8 +106,17 @@ def _json(raw: bytes) -> Any:
 class Api:
     """Answers requests from the array's state."""
 
-    def __init__(self, array: Array, jobs: Jobs, *, asynchronous: bool = False, changed: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        array: Array,
+        jobs: Jobs,
+        *,
+        asynchronous: bool = False,
+        changed: Callable[[], None] | None = None,
+        data: Data | None = None,
+    ) -> None:
         self._array = array
+        self._data = data or _zeros
         self._changed = changed or array.copies.clear
         self._jobs = jobs
         self._asynchronous = asynchronous
@@ -183,7 +206,7 @@ class Api:
             ("POST", path, self._create_lun),
             ("PATCH", path, self._of_many(r.LUN, r.lun_records, modify)),
             ("DELETE", path, self._of_many(r.LUN, r.lun_records, delete)),
-            ("GET", path + ID, self._counting_reads(self._one(r.LUN, lambda ids: r.lun_record(a, *o.find_lun(a, *ids)), "lun"))),
+            ("GET", path + ID, self._lun_or_data(self._one(r.LUN, lambda ids: r.lun_record(a, *o.find_lun(a, *ids)), "lun"))),
             ("PATCH", path + ID, modify),
             ("DELETE", path + ID, delete),
         ]
@@ -307,7 +330,31 @@ class Api:
         """The SVM to which the request is confined, by its account or by its tunnel."""
         return self._array.account_svm or request.headers.get(TUNNEL_NAME)
 
+    def _lun_or_data(self, properties: Handler) -> Handler:
+        """A LUN's data for who says that he accepts a form, else its properties."""
+        told = self._counting_reads(properties)
+
+        def handle(request: Request) -> Answer:
+            return self._data_of_lun(request) if request.headers.get("accept") == FORM else told(request)
+
+        return handle
+
+    def _data_of_lun(self, request: Request) -> Answer:
+        svm, lun = operations.find_lun(self._array, *request.ids)
+        check_parameters(request.query, READ_PARAMETERS)
+        offset, size = (_whole_number(request.query, name) for name in READ_PARAMETERS)
+        if not 0 < size <= LARGEST_READ or offset + size > lun.size:
+            raise OntapError(Code.INVALID_VALUE, f"{size} bytes from byte {offset} of the LUN cannot be read.", "data.size")
+        if not svm.serves(lun):
+            raise OntapError(Code.VOLUME_NOT_ONLINE, "The LUN is not online.")
+        boundary = uuid.uuid4().hex
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="data"\r\nContent-Type: application/octet-stream\r\n\r\n'
+        content = head.encode() + self._data(lun.uuid, offset, size) + f"\r\n--{boundary}--\r\n".encode()
+        return Answer(200, headers={"Content-Type": f"{FORM}; boundary={boundary}"}, content=content)
+
     def _links(self, request: Request, answer: Answer) -> Answer:
+        if answer.content is not None:
+            return answer
         accept = request.headers.get("accept", "*/*")
         if "application/json" in accept and "hal" not in accept:
             return answer
@@ -497,6 +544,20 @@ def _return_timeout(query: Query) -> int:
     if not text.isdigit() or int(text) > MAX_RETURN_TIMEOUT:
         raise OntapError(Code.INVALID_VALUE, f'The value "{text}" is invalid for field "return_timeout" (0..120)', "return_timeout")
     return int(text)
+
+
+def _whole_number(query: Query, name: str) -> int:
+    text = query.get(name)
+    if text is None:
+        raise OntapError(Code.QUERY_MISSING, f'Parameter "{name}" is required to read data.', name)
+    if not text.isdigit():
+        raise OntapError(Code.INVALID_VALUE, f'The value "{text}" is invalid for field "{name}" (<integer>)', name)
+    return int(text)
+
+
+def _zeros(_uuid: str, _offset: int, size: int) -> bytes:
+    """What a LUN has to which nobody can write."""
+    return bytes(size)
 
 
 def _seconds(action: Action) -> float:

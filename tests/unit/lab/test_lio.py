@@ -88,6 +88,11 @@ class InProcess:
         if error := json.loads(answers.getvalue()).get("error"):
             raise LioFailed(error)
 
+    def read(self, path: Path, offset: int, size: int) -> bytes:
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(size)
+
 
 class Lab:
     """An array whose target is a directory."""

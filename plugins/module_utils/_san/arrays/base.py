@@ -215,6 +215,9 @@ class Array(Protocol):
         What the array cannot tell is a use of any LUN.
         """
 
+    def read(self, lun: Lun, offset: int, length: int) -> bytes:
+        """A part of a LUN's data, as its initiators would read it. Raises `Refused` where the array shows nobody any."""
+
     def plan_provision(self, wish: ProvisionWish, last_look: LastLook = nobody_to_ask) -> Change:
         """Create, grow and map a LUN; what is taken back when a step fails is taken only from who does not use it, by the last look."""
 

@@ -12,6 +12,7 @@ Numbers are those of Linux' include/uapi: fiemap.h, fs.h (`FS_IOC_FIEMAP`, `FS_I
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import fcntl
 import hashlib
@@ -94,6 +95,7 @@ def _left() -> float:
 def answer(question: dict[str, Any]) -> dict[str, Any]:
     """What is known of `images` (path and format each) and `files`, whether `reads` (image, device) hold the same bytes, and `sectors`.
 
+    `pieces` (path, offset and length each) are bytes of a file as it is, whatever its format, with the file's stamp.
     `owners` are the files of the guest that have a byte of a partition, by the image alone: one range of it, or several in a row.
     """
     _Question.end = time.monotonic() + _SECONDS
@@ -104,7 +106,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def _answered(question: dict[str, Any]) -> dict[str, Any]:
-    facts: dict[str, Any] = {"images": {}, "files": {}, "devices": {}, "same": [], "sectors": [], "owners": []}
+    facts: dict[str, Any] = {"images": {}, "files": {}, "devices": {}, "same": [], "sectors": [], "owners": [], "pieces": []}
     for path, kind in question.get("images", []):
         facts["images"][path] = _image(path, kind)
     files = [*question.get("files", []), *(name for image in facts["images"].values() for name in _files_of(image))]
@@ -115,6 +117,7 @@ def _answered(question: dict[str, Any]) -> dict[str, Any]:
         told["changed"] = _stamp(told["path"]) != before.get(told["path"], told["stamp"])
     facts["same"] = [_same(*read) for read in question.get("reads", [])]
     facts["sectors"] = [_sectors(*place) for place in question.get("sectors", [])]
+    facts["pieces"] = [_piece(*place) for place in question.get("pieces", [])]
     facts["owners"] = [_owner(*place) for place in question.get("owners", [])]
     return facts
 
@@ -349,6 +352,20 @@ def _sectors(path: str, kind: str, start: int, length: int) -> str:
         return _of_image(path, kind, start, length).hex()
     except OSError:
         return ""
+
+
+def _piece(path: str, offset: int, length: int) -> dict[str, Any]:
+    """Bytes of a file in base64, fewer where it ends; or why they cannot be read."""
+    told: dict[str, Any] = {"stamp": _stamp(path), "data": "", "error": ""}
+    try:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            told["data"] = base64.b64encode(os.pread(handle, length, offset)).decode("ascii")
+        finally:
+            os.close(handle)
+    except OSError as error:
+        told["error"] = error.strerror or str(error)
+    return told
 
 
 def _of_image(path: str, kind: str, start: int, length: int) -> bytes:

@@ -62,18 +62,18 @@ def addresses(hypervisor: Hypervisor, arrays: Sequence[ArraySource], wish: Wish)
     """Where these ranges of a virtual disk are. Raises a `CrossvisorError`, `InvalidInput` for what is beyond the disk."""
     inventory = hypervisor.inventory(at_once=True)
     vm = pick_vm(inventory.virtual_machines, wish.vm, inventory.silent)
-    disk = _pick_disk(vm, wish.disk)
-    resources, warnings = _resolved(inventory, arrays, [disk.name] if disk.name else [])
+    disk = pick_disk(vm, wish.disk)
+    resources, warnings = resolved(inventory, arrays, [disk.name] if disk.name else [])
     disk = sized(vm, disk, resources)
     if not disk.size_bytes:
         raise InvalidInput(f"Nobody tells how large disk {disk.label} of VM {vm.name} is, and so not what is within it.")
-    ranges = _within(wish.ranges or [(0, disk.size_bytes)], vm, disk)
+    ranges = within(wish.ranges or [(0, disk.size_bytes)], vm, disk)
     observed = now()
     blocks = hypervisor.disk_blocks([(vm, disk)])[0]
     extents = [part for start, end in ranges for part in cut(blocks.extents, start, end)]
     names = {extent.name for extent in extents if extent.name} - ({disk.name} if disk.name else set())
     if names:
-        resources, warnings = _resolved(inventory, arrays, [*names])
+        resources, warnings = resolved(inventory, arrays, [*names])
     told = _verified(hypervisor, vm, disk, extents) if wish.verify else [None] * len(extents)
     lands = _Lands(vm.host, resources)
     rows = [row for extent, same in zip(extents, told) for row in _rows(extent, lands, observed, wish.verify, same)]
@@ -101,7 +101,8 @@ def now() -> str:
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _pick_disk(vm: VirtualMachine, word: str) -> VirtualDisk:
+def pick_disk(vm: VirtualMachine, word: str) -> VirtualDisk:
+    """The disk of that name or key, or LUN; for an empty word the only one. Raises `InvalidInput`, `NotFound` or `Ambiguous`."""
     there = ", ".join(disk.label for disk in vm.disks) or "none"
     if not word and len(vm.disks) != 1:
         raise InvalidInput(f"VM {vm.name} has {len(vm.disks)} disks: name one of them in disk ({there}).")
@@ -114,7 +115,8 @@ def _pick_disk(vm: VirtualMachine, word: str) -> VirtualDisk:
     return found[0]
 
 
-def _within(ranges: Iterable[tuple[int, int]], vm: VirtualMachine, disk: VirtualDisk) -> list[tuple[int, int]]:
+def within(ranges: Iterable[tuple[int, int]], vm: VirtualMachine, disk: VirtualDisk) -> list[tuple[int, int]]:
+    """Offsets and lengths as beginnings and ends. Raises `InvalidInput` for what is not within the disk."""
     asked = []
     for start, length in ranges:
         if start < 0 or length < 1 or start + length > disk.size_bytes:
@@ -126,7 +128,8 @@ def _within(ranges: Iterable[tuple[int, int]], vm: VirtualMachine, disk: Virtual
     return asked
 
 
-def _resolved(inventory: Inventory, arrays: Sequence[ArraySource], names: Sequence[ScsiName]) -> tuple[Resources, list[str]]:
+def resolved(inventory: Inventory, arrays: Sequence[ArraySource], names: Sequence[ScsiName]) -> tuple[Resources, list[str]]:
+    """What the arrays know of these LUNs, and what is to be known of that."""
     answers = view(arrays if names else (), names, with_exports=False)
     resources = Resources(inventory)
     resources.resolve(answers)
@@ -164,19 +167,21 @@ def _rows(extent: BlockExtent, lands: _Lands, observed: str, verify: bool, same:
         row["verified"] = None if same not in ("yes", "no") else same == "yes"
         row["reason"] = reason or (f"not compared: {same}" if same not in (None, "yes") else "")
     for resource in lands.of(extent) if state != NO_ADDRESS else ():
-        yield {**row, **_land(extent, resource, row["reason"]), "observed": observed}
+        yield {**row, **land(extent, resource, row["reason"]), "observed": observed}
     if extent.offset is None or state == NO_ADDRESS:
-        yield {**row, **_NOWHERE, "observed": observed}
+        yield {**row, **NOWHERE, "observed": observed}
 
 
-_NOWHERE: Row = {
+NOWHERE: Row = {
     **dict.fromkeys(("device", "naa", "serial", "array", "svm", "volume", "lun_path"), ""),
     "lba": None,
     "block_size": None,
 }
+"""The columns of a row without an address."""
 
 
-def _land(extent: BlockExtent, resource: Resource, reason: str) -> Row:
+def land(extent: BlockExtent, resource: Resource, reason: str) -> Row:
+    """The columns of a row about the LUN in which an extent with an offset begins."""
     columns = resource.columns
     size = block_size(extent, resource)
     why = reason or ("" if resource.status == MAPPED else columns["reason"]) or ("" if size else _NO_BLOCK_SIZE)

@@ -54,6 +54,9 @@ class Orders(Protocol):
     def tell(self, want: Json) -> None:
         """Have the target as wanted; raises LioFailed and AgentGone."""
 
+    def read(self, path: Path, offset: int, size: int) -> bytes:
+        """Return a part of a file of the machine; raises LioFailed."""
+
 
 class Agent:
     """``lio_agent`` in the machine, over one connection that is kept."""
@@ -95,6 +98,14 @@ class Agent:
             raise self._gone()
         if error := json.loads(line).get("error"):
             raise LioFailed(f"{MACHINE}: {error}")
+
+    def read(self, path: Path, offset: int, size: int) -> bytes:
+        """Return a part of a file of the machine; raises LioFailed."""
+        dd = f"exec dd if={shlex.quote(str(path))} bs=64K iflag=skip_bytes,count_bytes skip={offset} count={size} status=none"
+        done = subprocess.run([*self._command[:-1], dd], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        if done.returncode:
+            raise LioFailed(f"{MACHINE}: {done.stderr.decode(errors='replace')}")
+        return done.stdout
 
     def _send(self, octets: bytes) -> None:
         if self._process is None or self._process.stdin is None:
@@ -140,6 +151,10 @@ class LioPlane:
     def admit(self, initiator: str, account: Account | None) -> None:
         """Refuse to want CHAP."""
         raise ValueError(f"this data plane wants no CHAP, of {initiator} neither")
+
+    def read(self, uuid: str, offset: int, size: int) -> bytes:
+        """Return a part of a LUN's data, from the file that the kernel writes to."""
+        return self._agent.read(self._directory / uuid, offset, size)
 
     def switch(self, state: str) -> None:
         """Tell the machine nothing more, or everything again; raises ValueError for another state."""

@@ -44,6 +44,9 @@ class DataPlane(Protocol):
     def admit(self, initiator: str, account: Account | None) -> None:
         """Want CHAP of an initiator at its next login, or want none; raises ValueError where that cannot be."""
 
+    def read(self, uuid: str, offset: int, size: int) -> bytes:
+        """Return a part of a LUN's data, as its initiators would read it; raises DataPlaneFailed and OSError."""
+
     def switch(self, state: str) -> None:
         """Let it be ``killed``, or ``running`` again on the data that it left; raises ValueError for another state."""
 

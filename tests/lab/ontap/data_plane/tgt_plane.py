@@ -55,6 +55,10 @@ class TgtPlane:
         with self._array.lock:
             self._views.admit(initiator, account)
 
+    def read(self, uuid: str, offset: int, size: int) -> bytes:
+        """Return a part of a LUN's data, from the file that tgtd writes to."""
+        return self._views.read(uuid, offset, size)
+
     def switch(self, state: str) -> None:
         """Kill tgtd, or start it again on the data that it left; raises ValueError for another state."""
         if checked(state) == "killed":

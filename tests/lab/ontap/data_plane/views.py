@@ -79,6 +79,12 @@ class Views:
             if name == initiator.lower():
                 self._tgt.bind_account(target.tid, account.user)
 
+    def read(self, uuid: str, offset: int, size: int) -> bytes:
+        """Return a part of a LUN's data; raises OSError."""
+        with self._file(uuid).open("rb") as file:
+            file.seek(offset)
+            return file.read(size)
+
     def erase(self) -> None:
         """Forget all data and accounts, and offer what the array now says."""
         for initiator in list(self._accounts):

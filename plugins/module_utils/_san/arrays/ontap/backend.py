@@ -27,7 +27,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base im
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import mirrors
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import tells_initiators, with_initiators
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.transport import Transport
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.transport import MOST_READ, Transport
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun, Snapshot, Target, Use, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
@@ -74,6 +75,17 @@ class OntapArray(ABC):
     def uses(self, lun: Lun) -> list[Use]:
         """The mirrors of the LUN that another array presents too."""
         return mirrors.uses_of(self._transport.mirrors, lun)
+
+    def read(self, lun: Lun, offset: int, length: int) -> bytes:
+        """A part of the LUN's data, in as many requests as that takes."""
+        parts = []
+        for begin in range(offset, offset + length, MOST_READ):
+            wanted = min(MOST_READ, offset + length - begin)
+            part = self._transport.read_lun(lun, begin, wanted)
+            if len(part) != wanted:
+                raise RemoteError(f"The array {self._transport.connection} gave {len(part)} bytes of LUN {lun.path} in place of {wanted}.")
+            parts.append(part)
+        return b"".join(parts)
 
     def plan_provision(self, wish: ProvisionWish, last_look: LastLook = nobody_to_ask) -> Change:
         """Create, grow and map a LUN."""

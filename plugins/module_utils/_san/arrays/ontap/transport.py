@@ -20,6 +20,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.v
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping, Snapshot, Target, Volume
 
+MOST_READ = 15 << 16
+"""Bytes that one request may read: ONTAP's limit is 1 MB, which this is not beyond in either of its meanings."""
+
 
 class Transport(Protocol):
     """One session with one ONTAP cluster or SVM. `timeout` is in seconds, for a change that the array goes on with after its answer."""
@@ -117,6 +120,9 @@ class Transport(Protocol):
 
     def delete_lun(self, lun: Lun, timeout: float) -> None:
         """Delete a LUN that is mapped nowhere."""
+
+    def read_lun(self, lun: Lun, offset: int, length: int) -> bytes:
+        """A part of a LUN's data, of `MOST_READ` bytes at most. Raises `Refused` where the interface shows nobody any."""
 
     def map_lun(self, lun: Lun, group: str, lun_id: int | None, timeout: float) -> None:
         """Map a LUN to an igroup, under the lowest free id if none is given."""

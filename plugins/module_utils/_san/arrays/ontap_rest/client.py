@@ -16,6 +16,7 @@ from textwrap import shorten
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san import timestamps
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import (
     ChangeUnfinished,
     InterfaceMissing,
@@ -30,9 +31,11 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     AuthenticationFailed,
     ConnectionFailed,
     CrossvisorError,
+    InvalidInput,
     MissingRight,
     OutcomeUnknown,
 )
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import form_data
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.https import HttpsSession, connection_failure
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.limits import Excess, Pages
 
@@ -50,6 +53,7 @@ LONGEST_QUERY_VALUE = 3000
 
 _RETURN_TIMEOUT = 2
 """Seconds for which ONTAP keeps a change's answer back, so that a quick one needs no job."""
+_OK = 200
 _UNAVAILABLE = 503
 """What an array answers also while the web service of an interface is switched off."""
 _JOB_ENDS = {"success", "failure"}
@@ -122,6 +126,17 @@ class OntapClient:
             found.extend(records)
             href = self._following(page, href, len(records), pages)
         return [record for record in found if _matches(record, match)]
+
+    def data(self, path: str, parameters: Mapping[str, str]) -> bytes:
+        """What ONTAP keeps for somebody else, as the one entry of a form."""
+        request = f"GET /api{path}"
+        response = self._http.request("GET", f"/api{path}?{_encoded(parameters)}", headers={"Accept": form_data.KIND})
+        if response.status_code != _OK:
+            raise self._failure(response, _json_object(response) or {}, "GET", request)
+        try:
+            return form_data.only_entry(response.headers.get("Content-Type", ""), response.content)
+        except ValueError as error:
+            raise self._stranger(f"{request} gave {error}") from error
 
     def post(self, path: str, body: Record, timeout: float) -> list[Record]:
         """Create something; the records that the answer tells, which are none where a job did the work."""
@@ -276,6 +291,15 @@ def number_at(record: Record, path: str, default: int | None = None) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise Unexpected(_misfit(path, value))
     return value
+
+
+def moment_at(record: Record, path: str) -> str:
+    """The point in time at a dotted path, in UTC and to the second; empty where there is none. Raises `Unexpected` for anything else."""
+    text = text_at(record, path, "")
+    try:
+        return timestamps.written(timestamps.parse(text)) if text else ""
+    except InvalidInput as error:
+        raise Unexpected(_misfit(path, text)) from error
 
 
 def entries_at(record: Record, path: str) -> list[Record]:

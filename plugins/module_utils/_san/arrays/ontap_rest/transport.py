@@ -141,6 +141,9 @@ class RestTransport:
     def delete_lun(self, lun: Lun, timeout: float) -> None:
         self.client.delete(f"{_LUNS}/{lun.id}", timeout, allow_delete_while_mapped="false")
 
+    def read_lun(self, lun: Lun, offset: int, length: int) -> bytes:
+        return self.client.data(f"{_LUNS}/{lun.id}", {"data.offset": str(offset), "data.size": str(length)})
+
     def map_lun(self, lun: Lun, group: str, lun_id: int | None, timeout: float) -> None:
         number = {} if lun_id is None else {"logical_unit_number": lun_id}
         body = {"svm": {"name": lun.svm}, "lun": {"uuid": lun.id}, "igroup": {"name": group}, **number}

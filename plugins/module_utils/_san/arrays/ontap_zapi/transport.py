@@ -22,7 +22,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_z
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.client import ZapiClient
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.consistency import Groups
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, OutcomeUnknown
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, OutcomeUnknown, Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping, Snapshot, Target, Volume
 
 
@@ -126,6 +126,9 @@ class ZapiTransport:
 
     def delete_lun(self, lun: Lun, timeout: float) -> None:
         clones.delete(self.client, lun.svm, self._path(lun), lun.id)
+
+    def read_lun(self, lun: Lun, offset: int, length: int) -> bytes:
+        raise Refused(f"ZAPI shows nobody the data of LUN {lun.path}: ask the array by REST (array.type=ontap)")
 
     def map_lun(self, lun: Lun, group: str, lun_id: int | None, timeout: float) -> None:
         self.client.change("lun-map", lun.svm, {"path": self._path(lun), "initiator-group": group, "lun-id": lun_id})

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import hashlib
 import inspect
@@ -40,6 +41,19 @@ def test_an_image_that_nobody_can_read_is_told_with_the_reason() -> None:
     told = block_probe.answer({"images": [["/nowhere/at/all", "qcow2"]]})
     assert told["images"]["/nowhere/at/all"]["error"]
     assert told["files"] == {}
+
+
+def test_pieces_of_a_file_are_told_as_they_are_with_the_files_stamp(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    file.write_bytes(b"0123456789")
+    told = block_probe.answer({"pieces": [[str(file), 3, 4], [str(file), 8, 4], [str(file), 10, 4]], "files": [str(file)]})
+    assert [base64.b64decode(piece["data"]) for piece in told["pieces"]] == [b"3456", b"89", b""]
+    assert {tuple(piece["stamp"]) for piece in told["pieces"]} == {tuple(told["files"][str(file)]["stamp"])}
+
+
+def test_pieces_that_cannot_be_read_are_told_with_the_reason() -> None:
+    (told,) = block_probe.answer({"pieces": [["/nowhere/at/all", 0, 4]]})["pieces"]
+    assert told == {"stamp": [], "data": "", "error": "No such file or directory"}
 
 
 def test_of_bytes_that_cannot_be_read_nobody_can_tell_whether_they_are_the_same() -> None:
