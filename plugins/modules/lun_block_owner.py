@@ -22,7 +22,7 @@ options:
   hypervisor:
     description:
       - The hypervisor whose VMs may have it. Images on a KVM host need a URI over ssh, or this to run on the host, and an account that may
-        read the images and devices there, which is root mostly.
+        read the images and devices there, which is root mostly. Images on a Hyper-V host need a member of its local Administrators.
   arrays:
     description:
       - The arrays that may have the LUN. One is needed to find it by O(lun_path).

@@ -23,7 +23,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource, ArrayView, view
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_addresses import Found, Row, block_size, now, sized
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_addresses import (
+    Found,
+    Row,
+    block_size,
+    now,
+    sized,
+    sized_by,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.resources import UNRESOLVED, Resource, Resources
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.where import Where
 
@@ -170,6 +177,7 @@ def _homes(disk: VirtualDisk) -> set[str]:
 
 def _candidate(vm: VirtualMachine, disk: VirtualDisk, told: DiskBlocks, doubtful: bool, elsewhere: bool) -> _Candidate:
     """A disk with its blocks; of one of unknown size nobody can tell which blocks of its files it has."""
+    disk = sized_by(disk, told)
     return _Candidate(vm, disk, told if disk.size_bytes else replace(told, files=()), doubtful or not disk.size_bytes, elsewhere)
 
 
