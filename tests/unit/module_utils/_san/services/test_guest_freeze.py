@@ -25,7 +25,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import FreezeNote, GuestFileSystem
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.guest_freeze import Released, GuestFreeze
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.guest_freeze import GuestFreeze, Released
 from tests.unit.ports import NAME, MemoryHypervisor
 
 TWO = (GuestFileSystem(str(NAME.naa), "sda1", "/srv/data"), GuestFileSystem(str(NAME.naa), "sda2", "/srv/log"))
