@@ -232,7 +232,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "hypervisor": hypervisors.hypervisor_option(),
-            "arrays": arrays.array_option(type="list", elements="dict", default=[]),
+            "arrays": arrays.arrays_option(),
             "naa": {"type": "str", "default": ""},
             "lun_path": {"type": "str", "default": ""},
             "lbas": {"type": "list", "elements": "int", "required": True},

@@ -285,7 +285,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "hypervisor": hypervisors.hypervisor_option(),
-            "arrays": arrays.array_option(type="list", elements="dict", default=[]),
+            "arrays": arrays.arrays_option(),
             "vm": {"type": "str", "required": True},
             "disk": {"type": "str", "default": ""},
             "offsets": {"type": "list", "elements": "int", "default": []},
