@@ -151,6 +151,7 @@ class _Session:
         self._connection = connection
         self._traffic = traffic
         self._target = ""
+        self._is_logged_in = False
         self._tasks: OrderedDict[bytes, _Task] = OrderedDict()
 
     def take(self, piece: Piece) -> Iterator[Command]:
@@ -165,6 +166,8 @@ class _Session:
 
     def close(self) -> Iterator[Command]:
         """What is left without an answer."""
+        if self.to_target.held:
+            self.to_target.lose()
         for direction in (self.to_target, self.to_initiator):
             direction.close()
             self._traffic.blind += [(self._connection, *times) for times in direction.blind]
@@ -175,7 +178,7 @@ class _Session:
         self._traffic.notes.pdus += 1
         code, told = heard.pdu.opcode, heard.pdu
         if code in (pdu.LOGIN, pdu.LOGIN_RESPONSE):
-            self._log_in(told, to_target)
+            self._log_in(heard, to_target)
         elif code == pdu.SCSI_COMMAND:
             yield from self._begin(heard)
         elif code in (pdu.DATA_OUT, pdu.DATA_IN):
@@ -189,15 +192,20 @@ class _Session:
                 failed = told.opcode == pdu.SCSI_RESPONSE and told.header[2] != 0
                 yield from self._end(task, heard.time, 0xFF if failed else told.scsi_status)
 
-    def _log_in(self, told: pdu.Pdu, to_target: bool) -> None:
+    def _log_in(self, heard: Heard, to_target: bool) -> None:
         """Learn the target's name and the digests, of which the word that holds is the one that is no list."""
-        keys = told.keys
+        told = heard.pdu
+        if heard.missing:
+            self.digests.header = self.digests.data = None
+        keys = {} if heard.missing else told.keys
         self._target = keys.get("TargetName", self._target)
         for key in ("HeaderDigest", "DataDigest"):
             word = keys.get(key, ",")
             if "," not in word:
                 setattr(self.digests, key[: -len("Digest")].lower(), word == "CRC32C")
-        self.to_target.held = to_target and told.next_stage == pdu.FULL_FEATURE
+        is_last = told.next_stage == pdu.FULL_FEATURE
+        self._is_logged_in |= is_last and not to_target
+        self.to_target.held = is_last and not self._is_logged_in
 
     def _begin(self, heard: Heard) -> Iterator[Command]:
         tag = heard.pdu.tag
