@@ -48,9 +48,9 @@ options:
     type: int
   files:
     description:
-      - Ask too which file of the guest has the block, on ext2, ext3, ext4 and XFS in a partition or on the whole disk.
-      - A KVM host reads that from the disk, read-only and without the guest, by C(qemu-storage-daemon) with FUSE and C(debugfs) or
-        C(xfs_db), which read much of the file system's metadata. What a guest that runs has not written yet is not seen.
+      - Ask too which file of the guest has the block, on ext2, ext3, ext4, XFS and NTFS in a partition or on the whole disk.
+      - A KVM host reads that from the disk, read-only and without the guest, by C(qemu-storage-daemon) with FUSE and C(debugfs),
+        C(xfs_db) or C(ntfscluster), which read much of the file system's metadata. What a guest that runs has not written yet is not seen.
       - These tools parse what the guest has written, as the account of the connection, which is root mostly.
       - A LUN that a VM has over QEMU's own iSCSI initiator is read over one more session as that initiator, for the partition also without
         this; where its target asks for a password, it is not read.
@@ -189,7 +189,7 @@ owners:
       returned: success
       type: int
     guest_file_system:
-      description: V(ext4), also for ext2 and ext3, or V(xfs); empty where O(files) does not ask or nobody can tell.
+      description: V(ext4), also for ext2 and ext3, V(xfs) or V(ntfs); empty where O(files) does not ask or nobody can tell.
       returned: success
       type: str
     guest_block:
@@ -197,7 +197,9 @@ owners:
       returned: success
       type: int
     guest_files:
-      description: Paths, from the root of that file system, of the file that has the block; RV(owners[].reason) says why there is none.
+      description:
+        - Paths, from the root of that file system, of the file that has the block; RV(owners[].reason) says why there is none.
+        - On NTFS it is one of the file's names, and the stream's behind it, V(/notes.txt:comment), where that has the block.
       returned: success
       type: list
       elements: str

@@ -135,7 +135,7 @@ def _broken() -> requests.ConnectionError:
 def _response(url: str, answer: Answer) -> requests.Response:
     response = requests.Response()
     response.status_code, response.url = answer.status, url
-    response._content = json.dumps(answer.body).encode()
+    response._content = answer.payload
     response.raw = io.BytesIO(response._content)
     response.headers.update({"Content-Type": "application/hal+json", **answer.headers})
     return response

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -167,7 +166,7 @@ def _body(request: requests.PreparedRequest) -> bytes:
 
 def _response(request: requests.PreparedRequest, answer: Answer) -> requests.Response:
     headers = {"Content-Type": "application/hal+json", **answer.headers}
-    return _with_payload(request, answer.status, json.dumps(answer.body).encode(), headers)
+    return _with_payload(request, answer.status, answer.payload, headers)
 
 
 def _with_payload(request: requests.PreparedRequest, status: int, payload: bytes, headers: Mapping[str, str]) -> requests.Response:

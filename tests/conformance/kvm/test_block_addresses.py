@@ -14,6 +14,7 @@ from __future__ import annotations
 import mmap
 import os
 import random
+import struct
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -24,6 +25,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.descent import Descent
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import hard_disk_files
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import block_probe
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DATA, HOLE, NO_ADDRESS, SHARED, UNWRITTEN, BlockExtent
 
@@ -103,15 +105,21 @@ def write(image: Path, kind: str, blocks: Mapping[int, int], pieces: Path) -> No
     said("qemu-io", "-f", kind, image, given=f"{orders}flush\n")
 
 
-def scattered(seed: int, count: int) -> dict[int, int]:
+def scattered(seed: int, count: int, size: int = DISK) -> dict[int, int]:
     """Places of a virtual disk, in no order, and the number that each gets."""
     chance = random.Random(seed)
-    return {at: seed * 1_000_000 + at for at in chance.sample(range(DISK // BLOCK), count)}
+    return {at: seed * 10_000_000 + at for at in chance.sample(range(size // BLOCK), count)}
 
 
-def translated(there: Lun, image: Path, kind: str) -> list[BlockExtent]:
+def translated(there: Lun, image: Path, kind: str, size: int = DISK) -> list[BlockExtent]:
     question = {"files": [str(image)]} if kind == "raw" else {"images": [[str(image), kind]]}
-    return Descent(there.facts(question)).image(str(image), kind, DISK)
+    facts = there.facts(question)
+    tables = hard_disk_files.tables(probed, facts["files"], [str(image)] if kind == hard_disk_files.FORMAT else [])
+    return Descent(facts, tables).image(str(image), kind, size)
+
+
+def probed(**question: Any) -> dict[str, Any]:
+    return block_probe.answer(question)
 
 
 def by_block(extents: list[BlockExtent]) -> dict[int, BlockExtent]:
@@ -184,9 +192,13 @@ def judge_by_filefrag(there: Lun, image: Path, blocks: Mapping[int, int]) -> Non
         ("qcow2", ("cluster_size=4k,preallocation=falloc",)),
         ("qcow2", ("data_file={mounted}/data.raw",)),
         ("vmdk", ("subformat=monolithicSparse",)),
+        ("vmdk", ("subformat=monolithicFlat",)),
         ("vpc", ()),
         ("vdi", ()),
         ("qed", ()),
+        ("vhdx", ("block_size=1M",)),
+        ("vhdx", ("block_size=16M",)),
+        ("vhdx", ("subformat=fixed",)),
     ],
 )
 def test_other_kinds_of_images_are_right_too(kind: str, options: tuple[str, ...], tmp_path: Path) -> None:
@@ -198,18 +210,55 @@ def test_other_kinds_of_images_are_right_too(kind: str, options: tuple[str, ...]
         assert proven(there, translated(there, image, kind), blocks) == len(blocks)
 
 
-@pytest.mark.parametrize(
-    ("kind", "option"),
-    [("vmdk", "subformat=monolithicFlat"), ("vmdk", "subformat=twoGbMaxExtentSparse"), ("vhdx", "block_size=1M")],
-)
-def test_kinds_whose_addresses_would_be_wrong_are_refused(kind: str, option: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("file_system", "subformat"), [("xfs", "twoGbMaxExtentFlat"), ("ext4", "twoGbMaxExtentSparse")])
+def test_each_of_5000_blocks_of_a_vmdk_in_several_files_is_where_it_is_said_to_be(file_system: str, subformat: str, tmp_path: Path) -> None:
+    size = 5 << 30
+    with lun(tmp_path, file_system, 2 * size) as there:
+        image, blocks = there.mounted / "disk", scattered(25, MANY, size)
+        said("qemu-img", "create", "-q", "-f", "vmdk", "-o", f"subformat={subformat}", image, str(size))
+        write(image, "vmdk", blocks, tmp_path / "pieces")
+        extents = translated(there, image, "vmdk", size)
+        assert proven(there, extents, blocks) == MANY
+        assert len({extent.file for extent in extents if extent.file}) == 3
+
+
+def test_a_vmdk_as_esxi_names_its_parts_is_right_also_behind_the_beginning_of_a_file(tmp_path: Path) -> None:
+    described = '# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\ncreateType="{}"\n# Extent description\n{}'
+    kinds = {"vmfs": 'RW {} VMFS "{}"\n', "twoGbMaxExtentFlat": 'RW {} FLAT "{}" 2048\n'}
+    with lun(tmp_path, "ext4") as there:
+        for kind, line in kinds.items():
+            sizes = {f"{kind}-{number}": DISK // 512 // 4 * number for number in (1, 3)}
+            for name, sectors in sizes.items():
+                with (there.mounted / name).open("wb") as part:
+                    part.truncate((sectors + 2048) * 512)
+            image, blocks = there.mounted / kind, scattered(26, 300)
+            image.write_text(described.format(kind, "".join(line.format(sectors, name) for name, sectors in sizes.items())), "utf-8")
+            write(image, "vmdk", blocks, tmp_path / "pieces")
+            extents = translated(there, image, "vmdk")
+            assert proven(there, extents, blocks) == len(blocks)
+            assert {Path(extent.file).name for extent in extents if extent.file} == {*sizes}
+
+
+def test_a_kind_of_which_qemu_tells_no_addresses_is_refused_without_its_own_tables(tmp_path: Path) -> None:
     with lun(tmp_path, "ext4") as there:
         image, blocks = there.mounted / "disk", scattered(30, 50)
-        said("qemu-img", "create", "-q", "-f", kind, "-o", option, image, str(DISK))
-        write(image, kind, blocks, tmp_path / "pieces")
-        extents = translated(there, image, kind)
+        said("qemu-img", "create", "-q", "-f", "vhdx", "-o", "block_size=1M", image, str(DISK))
+        write(image, "vhdx", blocks, tmp_path / "pieces")
+        extents = Descent(there.facts({"images": [[str(image), "vhdx"]]})).image(str(image), "vhdx", DISK)
         assert {by_block(extents)[at].state for at in blocks} == {NO_ADDRESS}
         assert proven(there, extents, blocks) == 0
+
+
+@pytest.mark.parametrize(("kind", "options"), [("qcow2", ("-c",)), ("vmdk", ("-o", "subformat=streamOptimized"))])
+def test_compressed_blocks_are_refused(kind: str, options: tuple[str, ...], tmp_path: Path) -> None:
+    with lun(tmp_path, "ext4") as there:
+        image, plain, blocks = there.mounted / "disk", tmp_path / "plain", scattered(31, 100)
+        with plain.open("wb") as made:
+            made.truncate(DISK)
+        write(plain, "raw", blocks, tmp_path / "pieces")
+        said("qemu-img", "convert", "-f", "raw", "-O", kind, *options, plain, image)
+        extents = translated(there, image, kind)
+        assert {by_block(extents)[at].state for at in blocks} == {NO_ADDRESS}
 
 
 def test_compressed_clusters_are_refused_and_those_beside_them_are_right(tmp_path: Path) -> None:
@@ -299,4 +348,171 @@ def test_the_guests_file_is_named_by_its_image_alone(kind: str, options: tuple[s
     assert beside["files"] == ["/dir/a file"]
     assert not named["unclean"]
     assert (nobodys["files"], nobodys["reason"]) == ([], "no file has it: the file system's own data, or free space")
-    assert "no file system there" in block_probe.answer({"owners": [[str(image), format_, 0, begin, 0]]})["owners"][0]["reason"]
+    assert "there is no file system there" in block_probe.answer({"owners": [[str(image), format_, 0, begin, 0]]})["owners"][0]["reason"]
+
+
+NTFS_BYTES = 200 << 20
+
+
+@dataclass
+class Volume:
+    """A volume of NTFS that nobody has mounted, and the bytes of the files that were written to it."""
+
+    image: Path
+    written: dict[str, bytes]
+
+    def place(self, name: str, number: int = 0) -> int:
+        """Where the only copy of a block of a file is, by its bytes."""
+        data, wanted = self.image.read_bytes(), self.written[name][number * BLOCK : (number + 1) * BLOCK]
+        assert data.count(wanted) == 1
+        return data.index(wanted)
+
+    def owner(self, at: int) -> dict[str, Any]:
+        (told,) = block_probe.answer({"owners": [[str(self.image), "raw", 0, NTFS_BYTES, at]]})["owners"]
+        found: dict[str, Any] = told
+        return found
+
+    def runs(self, inode: int) -> list[tuple[int, int, int]]:
+        """VCN, LCN and length of those of the first attribute that has any, as ntfs-3g's ntfsinfo tells them."""
+        told = said("ntfsinfo", "--force", "--verbose", "--inode", str(inode), self.image).split("Runlist:")[1]
+        rows = [line.split() for line in told.splitlines()[1:]]
+        return [(int(row[0], 16), int(row[1], 16), int(row[2], 16)) for row in rows if len(row) == 3 and row[1].startswith("0x")]
+
+
+@pytest.fixture(scope="module")
+def ntfs(tmp_path_factory: pytest.TempPathFactory) -> Volume:
+    """Files of every kind, written by ntfs-3g."""
+    place = tmp_path_factory.mktemp("ntfs")
+    volume, mounted = Volume(place / "volume", {}), place / "mounted"
+    mounted.mkdir()
+    with volume.image.open("wb") as made:
+        made.truncate(NTFS_BYTES)
+    said("mkntfs", "--quiet", "--fast", "--force", volume.image)
+    said("ntfs-3g", volume.image, mounted)
+    try:
+        for directory in ("dir", "packed"):
+            (mounted / directory).mkdir()
+        os.setxattr(mounted / "packed", "system.ntfs_attrib", (0x810).to_bytes(4, "little"))
+        written = {name: os.urandom(16 * BLOCK) for name in ("dir/a file", "dir/größe", "packed/noise")}
+        for name, data in written.items():
+            (mounted / name).write_bytes(data)
+        with (mounted / "dir/holes").open("wb") as holes:
+            for piece in range(1500):
+                holes.seek(2 * piece * BLOCK)
+                holes.write(unique(piece))
+        written["dir/holes"] = b"".join(map(unique, range(1500)))
+        written["dir/a file:stream"] = os.urandom(3 * BLOCK)
+        os.setxattr(mounted / "dir/a file", "user.stream", written["dir/a file:stream"])
+        written["dir/small"] = os.urandom(200)
+        (mounted / "dir/small").write_bytes(written["dir/small"])
+        (mounted / "gone").write_bytes(os.urandom(16 * BLOCK))
+        written["gone"] = (mounted / "gone").read_bytes()
+        (mounted / "gone").unlink()
+        volume.written.update(written)
+    finally:
+        said("umount", mounted)
+    return volume
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("dir/a file", 0),
+        ("dir/a file", 15),
+        ("dir/größe", 7),
+        ("packed/noise", 5),
+        ("dir/holes", 0),
+        ("dir/holes", 700),
+        ("dir/holes", 1499),
+        ("dir/a file:stream", 2),
+    ],
+)
+def test_the_guests_file_on_ntfs_is_named_and_its_stream(ntfs: Volume, name: str, number: int) -> None:
+    at = ntfs.place(name, number)
+    told = ntfs.owner(at + 100)
+    assert told == {"file_system": "ntfs", "block": at // BLOCK, "files": [f"/{name}"], "reason": "", "unclean": False}
+
+
+def test_a_file_that_lies_in_its_record_is_told_as_that(ntfs: Volume) -> None:
+    told = ntfs.owner(ntfs.place("dir/small"))
+    assert (told["files"], told["reason"]) == ([], "no file has it: a record of the $MFT, that of /dir/small, with its data")
+
+
+def test_what_is_no_files_on_ntfs_is_told_as_that(ntfs: Volume) -> None:
+    (_vcn, log, _length), *_rest = ntfs.runs(2)
+    free, own, behind = (ntfs.owner(at) for at in (ntfs.place("gone", 3), log * BLOCK, NTFS_BYTES - 512))
+    assert (free["files"], free["reason"]) == ([], "no file has it: free space")
+    assert (own["files"], own["reason"]) == ([], "no file has it: the file system's own data, $DATA of /$LogFile")
+    assert (behind["files"], behind["reason"]) == ([], "no file has it: it is behind the end of the file system")
+
+
+def restart_page(size: int, flags: int) -> bytes:
+    """A page of a $LogFile of so many bytes that Windows has open (0) or closed (2), in the layout of ntfs-3g's logfile.h."""
+    header = struct.pack("<4sHHQIIHhh", b"RSTR", 30, 9, 0, BLOCK, BLOCK, 48, 1, 1).ljust(48, b"\0")
+    area = struct.pack("<QHHHHIHHQIHHII", 0, 1, 0xFFFF, 0, flags, 67 - size.bit_length(), 208, 48, size, 0, 48, 64, 1, 0)
+    client = struct.pack("<QQHHH6xI", 0, 0, 0xFFFF, 0xFFFF, 0, 8) + "NTFS".encode("utf-16-le")
+    page = bytearray((header + area + client).ljust(BLOCK, b"\0"))
+    for guarded in (30, *range(510, BLOCK, 512)):
+        struct.pack_into("<H", page, guarded, 1)
+    return bytes(page)
+
+
+def ntfs_3g_refuses(image: Path, mounted: Path) -> bool:
+    """Whether ntfs-3g, too, finds that Windows has not left a volume: it does not mount it for writing then."""
+    mounted.mkdir(exist_ok=True)
+    said("ntfs-3g", "-o", "norecover", image, mounted)
+    try:
+        return not os.access(mounted, os.W_OK) or bool(os.statvfs(mounted).f_flag & os.ST_RDONLY)
+    finally:
+        said("umount", mounted)
+
+
+@pytest.mark.parametrize(("flags", "unclean"), [(0, True), (2, False)])
+def test_a_volume_that_windows_has_not_left_is_told_as_that(ntfs: Volume, flags: int, unclean: bool, tmp_path: Path) -> None:
+    image = tmp_path / "volume"
+    image.write_bytes(ntfs.image.read_bytes())
+    (_vcn, log, length), *_rest = ntfs.runs(2)
+    with image.open("r+b") as volume:
+        volume.seek(log * BLOCK)
+        volume.write(restart_page(length * BLOCK, flags) * 2)
+    told = Volume(image, {}).owner(ntfs.place("dir/a file"))
+    assert (told["files"], told["unclean"]) == (["/dir/a file"], unclean)
+    assert ntfs_3g_refuses(image, tmp_path / "mounted") is unclean
+
+
+@pytest.mark.parametrize(("beginning", "unclean"), [(b"hibr", True), (bytes(4), False)])
+def test_a_volume_whose_windows_sleeps_is_told_as_that(ntfs: Volume, beginning: bytes, unclean: bool, tmp_path: Path) -> None:
+    image, mounted = tmp_path / "volume", tmp_path / "mounted"
+    image.write_bytes(ntfs.image.read_bytes())
+    mounted.mkdir()
+    said("ntfs-3g", image, mounted)
+    (mounted / "hiberfil.sys").write_bytes(beginning + bytes(BLOCK))
+    said("umount", mounted)
+    assert Volume(image, {}).owner(ntfs.place("dir/a file"))["unclean"] is unclean
+    assert ntfs_3g_refuses(image, mounted) is unclean
+
+
+def test_a_volume_that_is_marked_as_dirty_is_told_as_that(ntfs: Volume, tmp_path: Path) -> None:
+    image, whole = tmp_path / "volume", ntfs.image.read_bytes()
+    start = ntfs.runs(0)[0][1] * BLOCK + 3 * 1024
+    record = whole[start : start + 1024]
+    place = struct.unpack_from("<H", record, 20)[0]
+    while struct.unpack_from("<I", record, place)[0] != 0x70:
+        place += struct.unpack_from("<I", record, place + 4)[0]
+    marked = bytearray(record)
+    marked[place + struct.unpack_from("<H", record, place + 20)[0] + 10] |= 1
+    image.write_bytes(whole.replace(record, bytes(marked)))
+    assert "Volume Flags: 0x0001 DIRTY" in said("ntfsinfo", "--force", "--mft", image)
+    told = Volume(image, {}).owner(ntfs.place("dir/a file"))
+    assert (told["files"], told["unclean"]) == (["/dir/a file"], True)
+
+
+def test_a_volume_that_contradicts_itself_names_no_file(ntfs: Volume, tmp_path: Path) -> None:
+    image, at = tmp_path / "volume", ntfs.place("dir/a file")
+    image.write_bytes(ntfs.image.read_bytes())
+    bitmap = next(lcn for _vcn, lcn, _length in ntfs.runs(6))
+    with image.open("r+b") as volume:
+        volume.seek(bitmap * BLOCK + at // BLOCK // 8)
+        volume.write(b"\0")
+    told = Volume(image, {}).owner(at)
+    assert (told["files"], "do not agree on who has it" in told["reason"]) == ([], True)

@@ -186,3 +186,13 @@ def test_a_wrong_password_is_refused(array: Running, monkeypatch: pytest.MonkeyP
     with HostConnection("localhost", port=array.port, username=array.username, password="wrong"), pytest.raises(NetAppRestError) as denied:
         Cluster().get()
     assert refused(denied) == "6691623"
+
+
+def test_a_luns_data_is_read_as_the_library_reads_it(connection: HostConnection) -> None:
+    lun = next(iter(Lun.get_collection(name="/vol/vol_prod/ds_single")))
+    connection.request_headers = {"Accept": "multipart/form-data"}
+    lun.get(**{"data.offset": "4096", "data.size": "512"})
+    assert [part["content"] for part in lun.response_parts] == [bytes(512)]
+    with pytest.raises(NetAppRestError) as error:
+        lun.get(**{"data.offset": "0", "data.size": "1000001"})
+    assert refused(error) == "262197"

@@ -76,6 +76,11 @@ class Answer:
     content: bytes | None = None
     """What is sent in place of the body."""
 
+    @property
+    def payload(self) -> bytes:
+        """What is sent."""
+        return json.dumps(self.body, indent=2).encode() + b"\n" if self.content is None else self.content
+
 
 Handler = Callable[[Request], Answer]
 Work = Callable[[], Optional[Record]]

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 import time
 from collections.abc import Mapping
@@ -99,7 +98,7 @@ class _Handler(Handler):
         return self.site.api.answer(request, action)
 
     def _send(self, answer: Answer) -> None:
-        payload = json.dumps(answer.body, indent=2).encode() + b"\n" if answer.content is None else answer.content
+        payload = answer.payload
         self.site.log.add(self.command, self.path, answer.status)
         self.send_response(answer.status)
         for name, value in _headers(answer.headers, len(payload)).items():

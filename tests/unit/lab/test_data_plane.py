@@ -200,3 +200,9 @@ def test_a_pdu_with_another_text_keeps_its_header_and_tells_the_new_length() -> 
     assert int.from_bytes(encoded[5:8], "big") == len(changed.data)
     assert encoded[8:48] == pdu.header[8:]
     assert len(encoded) % 4 == 0
+
+
+def test_a_luns_data_is_read_from_the_file_that_its_initiators_write_to(lab: Lab) -> None:
+    lun = next(lun for svm in lab.array.svms for lun in svm.luns if lun.path == kvm_world.lun_path("kvm_ledger"))
+    write(lab.data / lun.uuid, b"written")
+    assert lab.views.read(lun.uuid, GIB - 2, 6) == b"\0\0writ"

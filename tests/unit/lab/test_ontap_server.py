@@ -826,3 +826,47 @@ def test_a_group_holds_initiators_or_groups_and_never_itself(client: Client) -> 
     assert [row["name"] for row in client.records(groups)] == ["child_b"]
     assert client.refusal("DELETE", f"{groups}/{child}") == Code.NO_ENTRY
     assert client.call("POST", groups, {"name": "child_a"}).status == 201
+
+
+FORM = {"accept": "multipart/form-data"}
+
+
+def test_a_luns_data_comes_as_a_form_of_one_entry(client: Client) -> None:
+    uuid = lun_uuid(client, "/vol/vol_prod/ds_single")
+    answer = client.call("GET", f"/api/storage/luns/{uuid}?data.offset=4096&data.size=10", headers=FORM)
+    assert (answer.status, answer.headers["Content-Type"].partition(";")[0]) == (200, "multipart/form-data")
+    assert answer.content is not None
+    assert answer.content.partition(b"\r\n\r\n")[2].startswith(bytes(10) + b"\r\n--")
+
+
+def test_without_that_header_there_are_properties_and_no_data(client: Client) -> None:
+    uuid = lun_uuid(client, "/vol/vol_prod/ds_single")
+    assert client.get(f"/api/storage/luns/{uuid}")["uuid"] == uuid
+    assert client.call("GET", f"/api/storage/luns/{uuid}?data.offset=0&data.size=10").content is None
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("data.offset=0", Code.QUERY_MISSING),
+        ("data.size=10", Code.QUERY_MISSING),
+        ("data.offset=0&data.size=10&fields=name", Code.UNEXPECTED_ARGUMENT),
+        ("data.offset=-1&data.size=10", Code.INVALID_VALUE),
+        ("data.offset=0&data.size=0", Code.INVALID_VALUE),
+        ("data.offset=0&data.size=1000001", Code.INVALID_VALUE),
+        (f"data.offset={1 << 60}&data.size=1", Code.INVALID_VALUE),
+    ],
+)
+def test_data_that_cannot_be_read_is_refused(client: Client, query: str, code: Code) -> None:
+    uuid = lun_uuid(client, "/vol/vol_prod/ds_single")
+    answer = client.call("GET", f"/api/storage/luns/{uuid}?{query}", headers=FORM)
+    assert (int(answer.body["error"]["code"]), answer.content) == (code, None)
+
+
+def test_a_lun_that_is_not_there_or_offline_has_no_data(client: Client) -> None:
+    query = "?data.offset=0&data.size=10"
+    assert client.call("GET", f"/api/storage/luns/{'0' * 36}{query}", headers=FORM).status == 404
+    uuid = lun_uuid(client, "/vol/vol_prod/ds_single")
+    assert client.call("PATCH", f"/api/storage/luns/{uuid}", {"enabled": False}).status == 200
+    answer = client.call("GET", f"/api/storage/luns/{uuid}{query}", headers=FORM)
+    assert int(answer.body["error"]["code"]) == Code.VOLUME_NOT_ONLINE

@@ -6,9 +6,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Host, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.markers import Markers
 from tests.unit.modules.subject import opened, subject, undocumented
 from tests.unit.ports import NAME, MemoryArray, MemoryHypervisor, lun
 
@@ -45,3 +49,59 @@ def test_what_is_beyond_the_disk_is_a_sentence(hypervisor: MemoryHypervisor) -> 
     with opened(hypervisor, MemoryArray(lun(NAME))):
         result = ADDRESS.run({**ENDPOINTS, "vm": "app", "offsets": [1 << 20]})
     assert result["msg"].startswith("The range of 1 bytes from byte 1048576 is not within disk Hard disk 2 of VM app")
+
+
+MADE = Markers(b"a secret of ours", 4096)
+PIECE = {
+    "number": 7, "within": 0, "length": 4096, "virtual_offset": 8192, "device": "/dev/sdb", "naa": NAME.naa, "disk_bytes": 1 << 20,
+    "submitted": 1.0, "completed": 2.0,
+}  # fmt: skip
+GIVEN = {
+    "magic": MADE.magic.hex(),
+    "block_bytes": 4096,
+    "written": [PIECE],
+    "unplaced": [],
+    "holder": {"pid": 1, "began": 1},
+    "changed": True,
+}
+
+
+def test_an_observation_has_the_rows_of_a_translation(hypervisor: MemoryHypervisor) -> None:
+    array = MemoryArray(replace(lun(NAME), size_bytes=1 << 20), data={NAME.naa: bytes(8192) + MADE.make(7)})
+    asked = {**ENDPOINTS, "vm": "app", "offsets": [8192]}
+    with opened(hypervisor, array):
+        observed = ADDRESS.succeed({**asked, "method": "observe", "markers": GIVEN})
+        translated = ADDRESS.succeed(asked)
+    assert undocumented(observed, ADDRESS.documented_results) == []
+    (found,), (told,) = observed["addresses"], translated["addresses"]
+    same = set(told) - {"observed", "device"}
+    assert {name: found[name] for name in same} == {name: told[name] for name in same}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "observe"}, "markers"),
+        ({"markers": GIVEN}, "markers are for method=observe: set it, or leave them out."),
+        ({"method": "observe", "markers": GIVEN, "verify": True}, "verify means nothing to method=observe"),
+        ({"method": "observe", "markers": {"msg": "it failed"}}, "markers is not what guest_block_markers returns (KeyError: 'magic')"),
+        ({"method": "observe", "markers": {**GIVEN, "magic": "xx"}}, "markers is not what guest_block_markers returns (ValueError"),
+        ({"method": "observe", "markers": {**GIVEN, "written": [{**PIECE, "length": 8192}]}}, "marker 7 with 8192 bytes at 8192"),
+        ({"method": "observe", "markers": {**GIVEN, "written": [{**PIECE, "virtual_offset": -512}]}}, "marker 7 with 4096 bytes at -512"),
+        ({"method": "observe", "markers": {**GIVEN, "written": [{**PIECE, "virtual_offset": 100}]}}, "marker 7 with 4096 bytes at 100"),
+        ({"method": "observe", "markers": {**GIVEN, "written": [{**PIECE, "virtual_offset": 1 << 20}]}}, "that is another disk"),
+        (
+            {"method": "observe", "markers": GIVEN, "search": {"luns": ["nonsense"]}},
+            "search.luns has 'nonsense', which is no name of a LUN",
+        ),
+        ({"method": "observe", "markers": GIVEN, "search": {"bytes": -1}}, "search.bytes=-1 is less than nothing"),
+        ({"method": "observe", "markers": GIVEN, "search": {"seconds": -1}}, "search.seconds=-1 is less than nothing"),
+    ],
+)
+def test_an_observation_that_cannot_be_is_refused_in_a_sentence(
+    hypervisor: MemoryHypervisor, options: dict[str, Any], message: str
+) -> None:
+    with opened(hypervisor, MemoryArray(lun(NAME))):
+        result = ADDRESS.run({**ENDPOINTS, "vm": "app", **options})
+    assert result["failed"]
+    assert message in result["msg"]

@@ -179,7 +179,7 @@ def _on_disk(wish: Wish, vm: VirtualMachine, disk: VirtualDisk) -> list[GuestPie
     there = ", ".join(sorted({f"{piece.written.disk} ({piece.disk_bytes} bytes)" for piece in wish.pieces}))
     if wish.guest_device:
         chosen = [piece for piece in wish.pieces if piece.written.disk == wish.guest_device]
-    elif disk.name and disk.kind == PASSTHROUGH and any(piece.naa for piece in wish.pieces):
+    elif disk.name and disk.kind == PASSTHROUGH and not disk.holds_image and any(piece.naa for piece in wish.pieces):
         chosen = [piece for piece in wish.pieces if piece.naa == disk.name.naa]
     else:
         chosen = _by_size(wish, vm, disk)

@@ -20,6 +20,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_r
     Unexpected,
     entries_at,
     in_chunks,
+    moment_at,
     number_at,
     text_at,
     value_at,
@@ -185,9 +186,9 @@ def _stored_lun(record: Record) -> StoredLun:
         used_bytes=_number(record, "space.used"),
         svm_id=text_at(record, "svm.uuid", ""),
         read_only=value_at(record, "status.read_only") is True,
+        created=moment_at(record, "create_time"),
     )
-    created = text_at(record, "create_time", "")
-    return StoredLun(lun, text_at(record, "comment", ""), text_at(record, "location.volume.uuid", ""), created)
+    return StoredLun(lun, text_at(record, "comment", ""), text_at(record, "location.volume.uuid", ""))
 
 
 def _naa(serial: str) -> ScsiName:

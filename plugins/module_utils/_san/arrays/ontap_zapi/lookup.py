@@ -300,10 +300,9 @@ def _stored_lun(element: Element) -> tuple[StoredLun, bool] | None:
         mappings=(),
         used_bytes=number_or_none(element, "size-used"),
         read_only=flag_at(element, "read-only", False),
+        created=moment_at(element, "creation-timestamp"),
     )
-    return StoredLun(lun, text_at(element, "comment", ""), created=moment_at(element, "creation-timestamp")), flag_at(
-        element, "mapped", True
-    )
+    return StoredLun(lun, text_at(element, "comment", "")), flag_at(element, "mapped", True)
 
 
 def _naa(serial: str) -> ScsiName:

@@ -11,11 +11,13 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses import passthrough
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.descent import Descent
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, RemoteError, in_one_sentence
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import hard_disk_files
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import LUN, Disk, Login
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.machines import DomainPair
@@ -56,7 +58,9 @@ def disk_blocks(host: KvmHost, wanted: Sequence[tuple[VirtualMachine, VirtualDis
     found = [_how(host, pairs.get(vm.id), disk) for vm, disk in wanted]
     images = [image for image in found if isinstance(image, _Image)]
     try:
-        descent = Descent(_ask(host, images=_unraw(images), files=_files(images)))
+        facts = _ask(host, images=_unraw(images), files=_files(images))
+        found_vhdx = [image.path for image in images if image.format == hard_disk_files.FORMAT]
+        descent = Descent(facts, hard_disk_files.tables(partial(_ask, host), facts["files"], found_vhdx))
     except CrossvisorError as error:
         why = in_one_sentence(str(error))
         return [_unasked(how, disk, why) if isinstance(how, _Image) else how for how, (_vm, disk) in zip(found, wanted)]
@@ -211,7 +215,7 @@ def _unraw(images: Iterable[_Image]) -> list[list[str]]:
 def _ask(host: KvmHost, **question: Any) -> Any:
     """Facts, by the host's own Python. Raises `Refused` or `RemoteError`."""
     if not any(question.values()):
-        return {"files": {}, "devices": {}, "images": {}, "same": [], "sectors": [], "owners": []}
+        return {"files": {}, "devices": {}, "images": {}, "same": [], "sectors": [], "owners": [], "pieces": []}
     told = host.access.ask(inspect.getsource(block_probe), json.dumps(question).encode(), _SECONDS)
     try:
         return json.loads(told)

@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san import ending
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
     ConnectionFailed,
     CrossvisorError,
@@ -320,6 +322,62 @@ def test_a_hypervisor_that_does_not_answer_leaves_the_process_trying(scene: Scen
 
     Stillness(log_in, "app", 15, sleep=lambda _seconds: None)._let_go_later("mark", 30)
     assert len(tried) == 60
+
+
+@dataclass
+class Signalled(PlayedAgent):
+    """An agent while whose n-th order, right before it is carried out or right after, whoever asks is told to end by a real signal."""
+
+    orders: int = 0
+    last: int = 0
+    after: bool = False
+
+    def _carried_out(self, order: Callable[[], int | None]) -> int:
+        self.orders += 1
+        now = self.orders == self.last
+        if now and not self.after:
+            signal.raise_signal(signal.SIGTERM)
+        count = order()
+        if now and self.after:
+            signal.raise_signal(signal.SIGTERM)
+        return count or 0
+
+    def freeze(self, mounts: Sequence[str], seconds: float) -> int:
+        return self._carried_out(lambda: super(Signalled, self).freeze(mounts, seconds))
+
+    def thaw(self, seconds: float) -> int:
+        return self._carried_out(lambda: super(Signalled, self).thaw(seconds))
+
+    def note(self, note: FreezeNote) -> None:
+        self._carried_out(lambda: super(Signalled, self).note(note))
+
+    def forget(self) -> None:
+        self._carried_out(super().forget)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before it is done", "after it was done"])
+@pytest.mark.parametrize("last", range(1, 6))
+def test_a_run_that_a_signal_ends_at_any_order_lets_go_at_once(last: int, after: bool) -> None:
+    scene = Scene(Signalled(last=last, after=after))
+    with pytest.raises(ending.Ended), ending.as_exception():
+        held_and_released(scene.stillness)
+    assert (scene.agent.frozen, scene.agent.kept) == ([], None)
+
+
+def test_a_run_that_a_signal_ends_while_it_logs_out_lets_go_at_once(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MemoryHypervisor, "close", lambda _self: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(ending.Ended), ending.as_exception():
+        scene.stillness.freeze([NAME], 30)
+    assert (scene.agent.frozen, scene.agent.kept) == ([], None)
+
+
+def test_a_run_that_a_signal_ends_lets_go_later_where_the_agent_does_not_hear(scene: Scene) -> None:
+    scene.agent.meanwhile, scene.agent.deaf = lambda: signal.raise_signal(signal.SIGTERM), True
+    with pytest.raises(ending.Ended), ending.as_exception():
+        scene.stillness.freeze([NAME], 30)
+    scene.agent.deaf = False
+    scene.time_is_over()
+    assert (scene.agent.frozen, scene.agent.kept) == ([], None)
 
 
 class Killed(BaseException):

@@ -13,6 +13,7 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import WithdrawWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.backend import OntapArray
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.transport import MOST_READ
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
@@ -22,7 +23,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     Refused,
     RemoteError,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Lun
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource, view
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.provision import CHANGED, provision, withdraw
@@ -194,3 +195,27 @@ def test_only_the_targets_of_the_kinds_asked_for_are_looked_up(
     array.answer(*[records()] * len(paths))
     assert backend.targets("svm1", kinds) == []
     assert [asked.path for asked in array.asked] == paths
+
+
+class TestReading:
+    LUN = Lun("u1", "/vol/v/l", ScsiName(naa_at("/vol/vol_prod/ds_single")), "", 1 << 30, "linux", SVM, "v")
+
+    def form(self, data: str) -> Reply:
+        return Reply(text=f"--b\r\n\r\n{data}\r\n--b--", headers={"Content-Type": "multipart/form-data; boundary=b"})
+
+    def test_takes_as_many_requests_as_the_limit_of_ontap_makes_of_it(self, backend: OntapRest, array: Endpoint) -> None:
+        array.answer(self.form("a" * MOST_READ), self.form("b" * 512))
+        assert backend.read(self.LUN, 4096, MOST_READ + 512) == b"a" * MOST_READ + b"b" * 512
+        asked = [(one.path, one.query) for one in array.asked]
+        assert asked == [
+            ("/api/storage/luns/u1", {"data.offset": "4096", "data.size": str(MOST_READ)}),
+            ("/api/storage/luns/u1", {"data.offset": str(4096 + MOST_READ), "data.size": "512"}),
+        ]
+        assert MOST_READ <= 1_000_000
+        assert MOST_READ % 4096 == 0
+
+    @pytest.mark.parametrize("length", [511, 513])
+    def test_of_other_than_what_was_asked_for_is_no_data(self, backend: OntapRest, array: Endpoint, length: int) -> None:
+        array.answer(self.form("a" * length))
+        with pytest.raises(RemoteError, match=f"gave {length} bytes of LUN /vol/v/l in place of 512"):
+            backend.read(self.LUN, 0, 512)

@@ -400,3 +400,28 @@ class TestAValue:
 def test_a_dotted_path_leads_into_a_record_or_nowhere() -> None:
     record = {"space": {"size": 1}, "name": "x"}
     assert [value_at(record, path) for path in ("space.size", "space.used", "name.first", "svm.name")] == [1, None, None, None]
+
+
+FORM = Reply(
+    text='--b\r\nContent-Disposition: form-data; name="data"\r\n\r\nbytes\r\n--b--\r\n',
+    headers={"Content-Type": "multipart/form-data; boundary=b"},
+)
+
+
+class TestData:
+    def test_are_the_entry_of_a_form_that_is_asked_for(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(FORM)
+        assert client.data("/storage/luns/u1", {"data.offset": "4096", "data.size": "5"}) == b"bytes"
+        (asked,) = array.asked
+        assert (asked.headers["Accept"], asked.query) == ("multipart/form-data", {"data.offset": "4096", "data.size": "5"})
+
+    def test_that_are_refused_carry_ontaps_words(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(error(400, "262197", "The value is invalid."))
+        with pytest.raises(RemoteError, match="The value is invalid"):
+            client.data("/storage/luns/u1", {})
+
+    @pytest.mark.parametrize("reply", [Reply(body={"uuid": "u1"}), Reply(text="--b", headers=FORM.headers)])
+    def test_in_another_shape_are_told_from_ontaps(self, client: OntapClient, array: Endpoint, reply: Reply) -> None:
+        array.answer(reply)
+        with pytest.raises(ConnectionFailed, match=r"GET /api/storage/luns/u1 gave (content|a form)"):
+            client.data("/storage/luns/u1", {})

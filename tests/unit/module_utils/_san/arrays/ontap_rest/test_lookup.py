@@ -68,6 +68,23 @@ class TestALun:
         assert stored is not None
         assert (stored.comment, stored.lun.mappings, stored.lun.state) == ("", (), "unknown")
 
+    @pytest.mark.parametrize(
+        ("told", "created"),
+        [({"create_time": "2018-06-04T19:00:00+02:00"}, "2018-06-04T17:00:00+00:00"), ({"create_time": None}, ""), ({}, "")],
+    )
+    def test_was_created_at_a_moment_in_utc_where_the_array_tells_it(
+        self, client: OntapClient, array: Endpoint, told: dict[str, Any], created: str
+    ) -> None:
+        array.answer(records({**LUN, **told}))
+        stored = lookup.lun_of(client, LUN["uuid"])
+        assert stored is not None
+        assert stored.lun.created == created
+
+    def test_that_was_created_at_no_moment_is_told_of(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(records({**LUN, "create_time": "soon"}))
+        with pytest.raises(ConnectionFailed, match="create_time is 'soon'"):
+            lookup.lun_of(client, LUN["uuid"])
+
     def test_is_of_the_svm_that_has_the_same_uuid_at_every_address(self, client: OntapClient, array: Endpoint) -> None:
         array.answer(records(LUN))
         stored = lookup.lun_of(client, LUN["uuid"])

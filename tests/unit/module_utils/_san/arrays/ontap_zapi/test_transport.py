@@ -49,6 +49,12 @@ class TestALun:
         assert told.value.fault is Fault.LUN_IS_MAPPED
         assert bench.stored_lun() is not None
 
+    def test_shows_nobody_its_data(self, bench: BenchInPlace) -> None:
+        _first, made = bench.provision(wish())
+        assert made is not None
+        with pytest.raises(Refused, match="ZAPI shows nobody the data of LUN /vol/vol_prod/new: ask the array by REST"):
+            bench.backend().read(made, 0, 512)
+
     def test_in_a_snapshot_is_none(self, bench: BenchInPlace, monkeypatch: pytest.MonkeyPatch) -> None:
         bench.lun(NEW)
         bench.stored_lun().uuid = ""

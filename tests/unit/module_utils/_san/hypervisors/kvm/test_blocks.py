@@ -104,6 +104,16 @@ def test_an_image_is_told_over_what_libvirt_has_put_under_it_by_whatever_path_or
     assert is_told or found.extents[0].reason == "libvirt has put other images under /srv/top.qcow2 than its header names"
 
 
+def test_a_vhdx_image_is_asked_about_by_pieces_too(tmp_path: Path) -> None:
+    told = facts()
+    told["images"]["/srv/top.qcow2"]["map"] = [{**entry, "offset": None} for entry in told["images"]["/srv/top.qcow2"]["map"]]
+    told["files"]["/srv/top.qcow2"].update(stamp=[8, 1], changed=False)
+    told["pieces"] = [{"stamp": [8, 1], "data": "", "error": "Input/output error"}] * 3
+    found, questions = of(tmp_path, QCOW2.format(inside="", beside="").replace("type='qcow2'", "type='vhdx'"), told)
+    assert [len(question.get("pieces", [])) for question in questions] == [0, 3]
+    assert {part.reason for part in found.extents} == {"/srv/top.qcow2 cannot be read on the host: Input/output error"}
+
+
 def test_of_an_image_whose_vm_runs_a_warning_says_that_it_may_be_old(tmp_path: Path) -> None:
     found, _questions = of(tmp_path, QCOW2.format(inside="", beside=""), facts(), running=True)
     (warning,) = found.warnings

@@ -1,0 +1,142 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The guest's file of markers, as far as that needs no disk: what is refused, where pieces are, and who holds it.
+
+On real file systems it is proven in tests/conformance/kvm/test_marked_file.py.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san import apart
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, TimedOut
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux import marked_file
+from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.marked_file import Holder, Wish
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import block_probe
+from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.markers import Markers
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
+
+MARKERS = Markers(b"a secret of ours", 4096)
+NAA = "600a098038304c61622d616161616131"
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An ordinary file, where there may be no file system that has files without a name or is written to past the cache."""
+    there = tmp_path / "file"
+    monkeypatch.setattr(marked_file, "_opened", lambda directory: os.open(there, os.O_RDWR | os.O_CREAT, 0o600))
+    monkeypatch.setattr(apart, "begin", lambda work, kept: os.getpid())
+    return there
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the kernel says of the file: its first 6 KiB are at one place of a LUN, the next 2 KiB at another, the last 4 KiB nowhere."""
+    facts: dict[str, Any] = {
+        "files": {},
+        "images": {},
+        "devices": {
+            "8:16": {
+                **dict.fromkeys(("parent", "page", "map", "loop"), ""),
+                "name": "sdb",
+                "slaves": [],
+                "wwid": f"naa.{NAA}",
+                "block_size": 512,
+            }
+        },
+    }
+    extents = [[0, 1 << 20, 6144, 0], [6144, 5 << 20, 2048, 0], [8192, 0, 4096, 0x4]]
+
+    def answer(question: dict[str, Any]) -> dict[str, Any]:
+        for path in question["files"]:
+            facts["files"][path] = {
+                "path": path, "stamp": [], "device": "8:16", "kind": "ext4", "extents": extents, "error": "", "size": 12288,
+            }  # fmt: skip
+        return facts
+
+    monkeypatch.setattr(block_probe, "answer", answer)
+    monkeypatch.setattr(marked_file, "_size", lambda number: {"8:16": 1 << 30}[number])
+    return facts
+
+
+def test_every_marker_is_written_once_at_its_place_and_told_in_the_pieces_that_the_disk_has(file: Path, told: dict[str, Any]) -> None:
+    pieces, _holder = marked_file.write(Wish("/srv", 3, 4096, writers=2), MARKERS)
+    assert file.read_bytes() == b"".join(MARKERS.make(number) for number in range(3))
+    places = [(piece.number, piece.within, piece.length, piece.offset) for piece in pieces]
+    assert places == [(0, 0, 4096, 1 << 20), (1, 0, 2048, (1 << 20) + 4096), (1, 2048, 2048, 5 << 20), (2, 0, 4096, None)]
+    assert pieces[2 + 1].reason == "the file of the markers: it is not on disk yet (delayed allocation)"
+    known, lost = marked_file.result(pieces)
+    assert (known[0]["device"], known[0]["naa"], known[0]["disk_bytes"]) == ("/dev/sdb", ScsiName.parse(NAA).naa, 1 << 30)
+    assert all(row["submitted"] <= row["completed"] for row in known)
+    assert [row["number"] for row in lost] == [2]
+
+
+def test_a_stride_leaves_room_between_them(file: Path, told: dict[str, Any]) -> None:
+    marked_file.write(Wish("/srv", 2, 8192), MARKERS)
+    assert file.read_bytes() == MARKERS.make(0) + bytes(4096) + MARKERS.make(1)
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (errno.EOPNOTSUPP, "The file system of /srv has no files without a name, or none that are written past the cache"),
+        (errno.EISDIR, "The file system of /srv has no files without a name"),
+        (errno.EINVAL, "The file system of /srv has no files without a name"),
+        (errno.ENOENT, "No markers can be written in /srv: No such file or directory"),
+        (errno.EACCES, "No markers can be written in /srv: Permission denied"),
+        (errno.EROFS, "No markers can be written in /srv: Read-only file system"),
+    ],
+)
+def test_where_no_file_can_be_opened_that_is_told(monkeypatch: pytest.MonkeyPatch, number: int, message: str) -> None:
+    def refuse(*_arguments: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(CrossvisorError, match=message):
+        marked_file.write(Wish("/srv", 1, 4096), MARKERS)
+
+
+def test_without_room_for_twice_as_much_nothing_is_written(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fstatvfs", lambda handle: SimpleNamespace(f_bavail=7, f_frsize=4096))
+    with pytest.raises(CrossvisorError, match="The file system of /srv has 28672 bytes free, and 4 markers take 16384, of which at least"):
+        marked_file.write(Wish("/srv", 4, 4096), MARKERS)
+    assert file.read_bytes() == b""
+    marked_file.check(Wish("/srv", 3, 4096), MARKERS)
+
+
+def test_a_disk_that_fails_or_is_full_or_slow_is_told(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(TimedOut, match="The markers were not written within 0 s"):
+        marked_file.write(Wish("/srv", 1, 4096, seconds=0.0), MARKERS)
+
+    def fail(*_arguments: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "pwrite", fail)
+    with pytest.raises(CrossvisorError, match="A marker could not be written in /srv: Input/output error"):
+        marked_file.write(Wish("/srv", 1, 4096), MARKERS)
+    monkeypatch.setattr(os, "pwrite", lambda *_arguments: 100)
+    with pytest.raises(CrossvisorError, match="took only a part of a marker"):
+        marked_file.write(Wish("/srv", 1, 4096), MARKERS)
+
+
+def test_a_holder_is_ended_once() -> None:
+    pid = apart.begin(lambda: time.sleep(60))
+    holder = Holder(pid, marked_file.began(pid))
+    assert marked_file.holds(holder)
+    assert marked_file.end(holder)
+    assert (marked_file.holds(holder), marked_file.end(holder)) == (False, False)
+
+
+@pytest.mark.parametrize("holder", [Holder(os.getpid(), 1), Holder(0, 0), Holder(1 << 30, 5)])
+def test_a_process_that_began_at_another_time_is_not_ended(holder: Holder) -> None:
+    assert not marked_file.end(holder)

@@ -1,0 +1,217 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""An observation as a use case: what was found is told and nothing else, and what was not says why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FileSystem, Host, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.layers import Written
+from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.markers import Markers
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.observation import GuestPiece, Lost, Wish, observe
+from tests.unit.ports import NAME, OTHER, MemoryArray, MemoryHypervisor, lun
+
+MARKERS = Markers(b"a secret of ours", 4096)
+SIZE, LUN_SIZE = 1 << 20, 24 << 20
+LUN_DISK = VirtualDisk("2001", "Hard disk 2", "passthrough", size_bytes=SIZE, device=str(NAME), name=NAME)
+IMAGE_DISK = VirtualDisk("2000", "Hard disk 1", "image", size_bytes=2 * SIZE, path="[ds1] app/app.vmdk", file_system="ds1")
+STORE = FileSystem("ds1", "ds1", "vmfs", ["h1"], [str(NAME)])
+OF_LUN: dict[str, Any] = {"naa": NAME.naa, "size": SIZE, "device": "/dev/sdb"}
+OF_IMAGE: dict[str, Any] = {"naa": "", "size": 2 * SIZE, "device": "/dev/sda"}
+
+
+def piece(number: int, offset: int, length: int = 4096, within: int = 0, naa: str = "", size: int = SIZE, device: str = "") -> GuestPiece:
+    return GuestPiece(Written(number, offset, length, within=within, disk=device), naa, size)
+
+
+def hypervisor(*disks: VirtualDisk) -> MemoryHypervisor:
+    machine = VirtualMachine("vm-1", "app", host="h1", disks=disks)
+    return MemoryHypervisor([Host("h1", "esx1")], [machine], file_systems=[STORE])
+
+
+def data(**at: int) -> bytes:
+    """A LUN with markers: `m7_2=4096` is the third place of marker 7."""
+    found = bytearray(LUN_SIZE)
+    for name, offset in at.items():
+        number = int(name.lstrip("m").partition("_")[0])
+        found[offset : offset + 4096] = MARKERS.make(number)
+    return bytes(found)
+
+
+def array(held: bytes, **told: Any) -> MemoryArray:
+    return MemoryArray(replace(lun(NAME), size_bytes=LUN_SIZE), data={NAME.naa: held}, **told)
+
+
+def look(there: MemoryHypervisor, arrays: Sequence[MemoryArray], wish: Wish, **settings: Any) -> Any:
+    sources = [ArraySource(f"array{number}", lambda one=one: one) for number, one in enumerate(arrays)]
+    return observe(there, sources, wish, **settings)
+
+
+def wish(*pieces: GuestPiece, **settings: Any) -> Wish:
+    return Wish("app", MARKERS, pieces, **settings)
+
+
+def test_markers_on_a_lun_passed_through_are_told_down_to_the_array_in_the_order_of_the_disk() -> None:
+    found = look(hypervisor(LUN_DISK), [array(data(m1=8192, m2=512))], wish(piece(1, 8192, **OF_LUN), piece(2, 512, **OF_LUN)))
+    told = [(row["virtual_offset"], row["length"], row["state"], row["reason"], row["lba"], row["block_size"]) for row in found.rows]
+    assert told == [(512, 4096, "data", "", 1, 512), (8192, 4096, "data", "", 16, 512)]
+    row = found.rows[0]
+    assert (row["naa"], row["svm"], row["volume"], row["lun_path"], row["array"]) == (NAME.naa, "svm1", "v1", lun(NAME).path, "lab")
+    assert found.warnings == []
+
+
+def test_an_image_is_told_wherever_its_file_system_has_put_the_bytes() -> None:
+    where = 9 << 20
+    found = look(hypervisor(IMAGE_DISK), [array(data(m1=where))], wish(piece(1, 0, **OF_IMAGE)))
+    assert [(row["lba"], row["state"]) for row in found.rows] == [(where // 512, "data")]
+
+
+def test_a_marker_across_the_border_of_two_readings_is_one() -> None:
+    where = (8 << 20) - 512
+    found = look(hypervisor(LUN_DISK), [array(data(m1=where))], wish(piece(1, 0, **OF_LUN)))
+    assert [(row["lba"], row["length"]) for row in found.rows] == [(where // 512, 4096)]
+
+
+def test_one_that_is_there_twice_has_two_rows_that_say_so() -> None:
+    found = look(hypervisor(LUN_DISK), [array(data(m1=0, m1_2=8192))], wish(piece(1, 0, **OF_LUN)))
+    assert [row["lba"] for row in found.rows] == [0, 16]
+    assert {row["reason"] for row in found.rows} == {
+        "the same bytes are at 2 places, of which a journal, a snapshot or a mirror may have one"
+    }
+
+
+def test_one_that_is_nowhere_is_a_row_with_the_reason_and_no_address() -> None:
+    (row,) = look(hypervisor(LUN_DISK), [array(data(m2=0))], wish(piece(1, 0, **OF_LUN))).rows
+    assert (row["state"], row["lba"], row["naa"]) == ("no_address", None, "")
+    assert row["reason"].startswith(f"its bytes are nowhere on LUN {NAME}: something between keeps them in another form")
+
+
+def test_what_is_torn_has_no_address_and_is_a_warning() -> None:
+    torn = bytearray(data(m1=0))
+    torn[100:512] = bytes(412)
+    found = look(hypervisor(LUN_DISK), [array(bytes(torn))], wish(piece(1, 0, **OF_LUN)))
+    assert [(row["virtual_offset"], row["length"], row["lba"]) for row in found.rows] == [(0, 512, None), (512, 3584, 1)]
+    assert found.warnings == [f"1 sectors of LUN {NAME} begin as markers and go on otherwise, so that they are nobody's."]
+
+
+def test_of_a_range_what_no_marker_covers_is_never_told_by_its_neighbours() -> None:
+    there = hypervisor(LUN_DISK), [array(data(m1=0, m2=4096))]
+    found = look(*there, wish(piece(1, 4096, **OF_LUN), piece(2, 12288, **OF_LUN), ranges=[(6144, 12288)]))
+    assert [(row["virtual_offset"], row["length"], row["state"], row["lba"]) for row in found.rows] == [
+        (6144, 2048, "data", 4),
+        (8192, 4096, "no_address", None),
+        (12288, 4096, "data", 8),
+        (16384, 2048, "no_address", None),
+    ]
+    assert found.rows[1]["reason"] == "no marker is there, and what lies beside one may be anywhere"
+
+
+def test_a_single_byte_is_told_with_the_block_in_which_it_is() -> None:
+    found = look(hypervisor(LUN_DISK), [array(data(m1=8192))], wish(piece(1, 0, **OF_LUN), ranges=[(1000, 1)]))
+    assert [(row["virtual_offset"], row["length"], row["lba"]) for row in found.rows] == [(1000, 1, 17)]
+
+
+def test_where_not_all_was_searched_every_row_says_so() -> None:
+    found = look(
+        hypervisor(LUN_DISK), [array(data(m1=0, m2=20 << 20))], wish(piece(1, 0, **OF_LUN), piece(2, 8192, **OF_LUN), most_bytes=1 << 20)
+    )
+    part = f"LUN {NAME} (of which {1 << 20} of {LUN_SIZE} bytes were searched: no more was asked for)"
+    assert found.rows[0]["reason"] == f"not all was searched, so that the same bytes may be elsewhere too: {part}"
+    assert part in found.rows[1]["reason"]
+    assert found.warnings == [f"Not all of {part} was looked through, so that markers may be elsewhere or twice on it."]
+
+
+def test_a_search_ends_when_its_time_is_over_and_tells_what_it_has_found() -> None:
+    times = iter([0.0, 1.0, 61.0, 62.0])
+    found = look(
+        hypervisor(LUN_DISK),
+        [array(data(m1=0, m2=20 << 20))],
+        wish(piece(1, 0, **OF_LUN), piece(2, 8192, **OF_LUN), seconds=60),
+        clock=lambda: next(times),
+    )
+    assert [row["lba"] for row in found.rows] == [0, None]
+    assert f"{8 << 20} of {LUN_SIZE} bytes were searched: the time was over after 60 s" in found.rows[1]["reason"]
+
+
+def test_luns_that_are_named_are_searched_in_place_of_those_that_the_hypervisor_knows() -> None:
+    other = MemoryArray(replace(lun(OTHER), size_bytes=LUN_SIZE), data={OTHER.naa: data(m1=4096)})
+    found = look(hypervisor(IMAGE_DISK), [other], wish(piece(1, 0, **OF_IMAGE), luns=[OTHER]))
+    assert [(row["naa"], row["lba"]) for row in found.rows] == [(OTHER.naa, 8)]
+
+
+def test_a_lun_that_nobody_has_is_told_and_the_others_are_searched() -> None:
+    found = look(hypervisor(LUN_DISK), [array(data(m1=0))], wish(piece(1, 0, **OF_LUN), luns=[NAME, OTHER]))
+    missing = f"LUN {OTHER} was not searched: no array that was given has it"
+    assert missing in found.warnings
+    assert missing in found.rows[0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ([], f"None of the arrays can read LUN {NAME}"),
+        ([MemoryArray(error="It is down.")], "array array0 could not be asked: It is down"),
+        ([array(b"", unreadable="It has no such call.")], f"LUN {NAME} could not be searched: It has no such call"),
+    ],
+)
+def test_where_nobody_can_read_the_lun_that_is_the_answer(arrays: list[MemoryArray], message: str) -> None:
+    with pytest.raises(CrossvisorError, match=message):
+        look(hypervisor(LUN_DISK), arrays, wish(piece(1, 0, **OF_LUN)))
+
+
+def test_the_guests_disk_is_known_by_its_luns_name() -> None:
+    pieces = [piece(1, 0, **OF_LUN), piece(2, 0, **{**OF_LUN, "naa": OTHER.naa, "device": "/dev/sdc"})]
+    found = look(hypervisor(LUN_DISK), [array(data(m1=0, m2=8192))], wish(*pieces))
+    assert [row["lba"] for row in found.rows] == [0]
+    assert found.warnings == ["1 of 2 pieces of markers are on other disks of the guest and are not told."]
+
+
+def test_the_guests_disk_is_known_by_a_size_that_no_other_disk_can_have() -> None:
+    there = hypervisor(IMAGE_DISK, replace(IMAGE_DISK, key="2002", label="Hard disk 3", size_bytes=3 * SIZE))
+    found = look(there, [array(data(m1=0))], wish(piece(1, 0, **OF_IMAGE), disk="Hard disk 1"))
+    assert [row["lba"] for row in found.rows] == [0]
+
+
+@pytest.mark.parametrize("size", [2 * SIZE, 0])
+def test_two_disks_that_can_have_one_size_are_not_told_apart_by_it(size: int) -> None:
+    there = hypervisor(IMAGE_DISK, replace(IMAGE_DISK, key="2002", label="Hard disk 3", size_bytes=size))
+    asked = wish(piece(1, 0, **OF_IMAGE), disk="Hard disk 1")
+    with pytest.raises(CrossvisorError, match="Nobody tells which disk of VM app the guest's /dev/sda is"):
+        look(there, [array(data(m1=0))], asked)
+    found = look(there, [array(data(m1=0))], replace(asked, guest_device="/dev/sda"))
+    assert [row["lba"] for row in found.rows] == [0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (wish(), "The guest knows of no marker where it is on its disks: no marker was written"),
+        (wish(lost=[Lost(1, "it is on btrfs")]), "The guest knows of no marker where it is on its disks: it is on btrfs"),
+        (
+            wish(piece(1, SIZE, **OF_LUN)),
+            f"The guest has marker 1 at byte {SIZE} of /dev/sdb, and disk Hard disk 2 of VM app has {SIZE} bytes",
+        ),
+        (wish(piece(1, 0, **OF_LUN), ranges=[(SIZE, 1)]), f"The range of 1 bytes from byte {SIZE} is not within disk"),
+        (wish(piece(1, 0, **{**OF_LUN, "naa": OTHER.naa})), r"No marker is on disk Hard disk 2 of VM app, but on /dev/sdb \("),
+        (wish(piece(1, 0, **OF_LUN), guest_device="/dev/sdz"), "No marker is on disk Hard disk 2 of VM app, but on /dev/sdb"),
+        (replace(wish(piece(1, 0, **OF_LUN)), vm="nobody"), "There is no VM 'nobody'"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_sentence(asked: Wish, message: str) -> None:
+    with pytest.raises(CrossvisorError, match=message):
+        look(hypervisor(LUN_DISK), [array(data(m1=0))], asked)
+
+
+def test_a_disk_on_no_lun_that_is_known_wants_the_luns_named() -> None:
+    there = hypervisor(replace(IMAGE_DISK, file_system="elsewhere"))
+    with pytest.raises(CrossvisorError, match=r"Nobody tells on which LUN disk Hard disk 1 of VM app may lie: name the LUNs"):
+        look(there, [array(data(m1=0))], wish(piece(1, 0, **OF_IMAGE)))
