@@ -52,8 +52,11 @@ def array(held: bytes, **told: Any) -> MemoryArray:
 
 
 def look(there: MemoryHypervisor, arrays: Sequence[MemoryArray], wish: Wish, **settings: Any) -> Any:
-    sources = [ArraySource(f"array{number}", lambda one=one: one) for number, one in enumerate(arrays)]
-    return observe(there, sources, wish, **settings)
+    return observe(there, [source(number, one) for number, one in enumerate(arrays)], wish, **settings)
+
+
+def source(number: int, one: MemoryArray) -> ArraySource:
+    return ArraySource(f"array{number}", lambda: one)
 
 
 def wish(*pieces: GuestPiece, **settings: Any) -> Wish:
