@@ -14,8 +14,9 @@ from dataclasses import dataclass
 HEADER_LENGTH = 48
 NO_TAG = b"\xff\xff\xff\xff"
 
-NOP_OUT, SCSI_COMMAND, LOGIN, LOGOUT = 0x00, 0x01, 0x03, 0x06
-NOP_IN, SCSI_RESPONSE, LOGIN_RESPONSE, DATA_IN, LOGOUT_RESPONSE = 0x20, 0x21, 0x23, 0x25, 0x26
+NOP_OUT, SCSI_COMMAND, TASK_MANAGEMENT, LOGIN, TEXT, DATA_OUT, LOGOUT, SNACK = 0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x10
+NOP_IN, SCSI_RESPONSE, TASK_MANAGEMENT_RESPONSE, LOGIN_RESPONSE, TEXT_RESPONSE = 0x20, 0x21, 0x22, 0x23, 0x24
+DATA_IN, LOGOUT_RESPONSE, READY_TO_TRANSFER, ASYNCHRONOUS, REJECT = 0x25, 0x26, 0x31, 0x32, 0x3F
 
 SECURITY, OPERATIONAL, FULL_FEATURE = 0, 1, 3
 """Stages of a login."""
@@ -29,7 +30,7 @@ _STATUS_PRESENT = 0x01
 
 @dataclass(frozen=True)
 class Pdu:
-    """A PDU that a target sent."""
+    """A PDU of a target; of an initiator's, what stands at the same place in both."""
 
     header: bytes
     data: bytes = b""
@@ -64,7 +65,7 @@ class Pdu:
 
     @property
     def offset(self) -> int:
-        """Where the data of a Data-In belongs."""
+        """Where the data of a Data-In or Data-Out belongs."""
         return int.from_bytes(self.header[40:44], "big")
 
     @property
