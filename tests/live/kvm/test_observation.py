@@ -132,7 +132,7 @@ ON_QCOW2 = "/srv/qcow2"
 NETWORK_DISK = """<disk type='network' device='disk'><driver name='qemu' type='qcow2' cache='none'/>
 <source protocol='iscsi' name='{target}/{lun}'><host name='{address}' port='{port}'/>
 <initiator><iqn name='{initiator}'/></initiator></source>
-<target dev='sdq' bus='scsi'/><serial>observed</serial></disk>"""
+<target dev='sdb' bus='scsi'/><serial>observed</serial></disk>"""
 
 
 @dataclass
@@ -190,12 +190,12 @@ def image(scene: Scene, modules: ModuleRunner, tmp_path_factory: pytest.TempPath
 def test_markers_in_an_image_are_where_qemu_has_their_clusters_which_nobody_else_tells(image: ImageOnLun, writers: int) -> None:
     scene = image.scene
     markers = scene.write(directory=ON_QCOW2, writers=writers)
-    observed = scene.addresses(disk="sdq", method="observe", markers=markers, search={"luns": [image.naa]})
+    observed = scene.addresses(disk="sdb", method="observe", markers=markers, search={"luns": [image.naa]})
     assert [row["virtual_offset"] for row in observed] == sorted(piece["virtual_offset"] for piece in markers["written"])
     assert {(row["state"], row["reason"], row["naa"]) for row in observed} == {("data", "", image.naa)}
     clusters = image.map()
     assert [row for row in observed if row["lba"] != block_of(clusters, row["virtual_offset"])] == []
     moved = [row for row in observed if row["lba"] * SECTOR != row["virtual_offset"]]
     assert len(moved) == len(observed) == COUNT
-    assert {row["state"] for row in scene.addresses(disk="sdq", offsets=[observed[0]["virtual_offset"]])} == {"no_address"}
+    assert {row["state"] for row in scene.addresses(disk="sdb", offsets=[observed[0]["virtual_offset"]])} == {"no_address"}
     assert scene.end(markers)["held"]
