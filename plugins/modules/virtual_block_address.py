@@ -102,6 +102,20 @@ options:
         type: list
         elements: str
         default: []
+      captures:
+        description:
+          - Files with captures of the iSCSI traffic to the LUNs while the markers were written, such as C(tcpdump -s 0 -w FILE) makes
+            them, in pcap or pcapng, where this module runs.
+          - They are looked through in place of the LUNs, and O(arrays) are asked for the LUNs' names alone.
+          - Give all paths of a LUN. What was missed is told.
+        type: list
+        elements: path
+        default: []
+      ports:
+        description: TCP ports of the iSCSI portals in O(search.captures).
+        type: list
+        elements: int
+        default: [3260]
       bytes:
         description:
           - How much of each LUN is read, from its beginning on; V(0) for all of it. What was not read is told.
@@ -285,7 +299,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "hypervisor": hypervisors.hypervisor_option(),
-            "arrays": arrays.array_option(type="list", elements="dict", default=[]),
+            "arrays": arrays.arrays_option(),
             "vm": {"type": "str", "required": True},
             "disk": {"type": "str", "default": ""},
             "offsets": {"type": "list", "elements": "int", "default": []},

@@ -254,6 +254,13 @@ class TestFiles:
         assert (row["guest_file_system"], row["guest_block"], row["guest_files"]) == ("ext4", 238, ["/var/lib/db"])
         assert ", partition 1 at byte 487424, /var/lib/db in its ext4" in in_words(row)
 
+    def test_the_logical_volume_is_told_also_where_no_file_is(self) -> None:
+        guest = GuestBlock(reason="data/pool is a part of thin", volume="data/pool")
+        hypervisor = there(PASSED, written={("app", "sda"): mbr((0x83, 2048, 4096))}, guest=guest)
+        (row,) = self.ask(hypervisor, 3000)
+        assert (row["guest_volume"], row["guest_files"]) == ("data/pool", [])
+        assert ", partition 1 at byte 487424, logical volume data/pool: data/pool is a part of thin" in in_words(row)
+
     def test_a_disk_without_partitions_may_be_a_file_system_itself(self) -> None:
         hypervisor = there(PASSED, written={("app", "sda"): bytes(65536)}, guest=self.FOUND)
         (row,) = self.ask(hypervisor, 3000)

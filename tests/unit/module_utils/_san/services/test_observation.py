@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FileSystem, Host, VirtualDisk, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.layers import Written
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.markers import Markers
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.observation import GuestPiece, Lost, Wish, observe
+from tests.unit.iscsi_traffic import Conversation, frame, packets, pcap
 from tests.unit.ports import NAME, OTHER, MemoryArray, MemoryHypervisor, lun
 
 MARKERS = Markers(b"a secret of ours", 4096)
@@ -52,8 +54,11 @@ def array(held: bytes, **told: Any) -> MemoryArray:
 
 
 def look(there: MemoryHypervisor, arrays: Sequence[MemoryArray], wish: Wish, **settings: Any) -> Any:
-    sources = [ArraySource(f"array{number}", lambda one=one: one) for number, one in enumerate(arrays)]
-    return observe(there, sources, wish, **settings)
+    return observe(there, [source(number, one) for number, one in enumerate(arrays)], wish, **settings)
+
+
+def source(number: int, one: MemoryArray) -> ArraySource:
+    return ArraySource(f"array{number}", lambda: one)
 
 
 def wish(*pieces: GuestPiece, **settings: Any) -> Wish:
@@ -125,7 +130,7 @@ def test_where_not_all_was_searched_every_row_says_so() -> None:
         hypervisor(LUN_DISK), [array(data(m1=0, m2=20 << 20))], wish(piece(1, 0, **OF_LUN), piece(2, 8192, **OF_LUN), most_bytes=1 << 20)
     )
     part = f"LUN {NAME} (of which {1 << 20} of {LUN_SIZE} bytes were searched: no more was asked for)"
-    assert found.rows[0]["reason"] == f"not all was searched, so that the same bytes may be elsewhere too: {part}"
+    assert found.rows[0]["reason"] == f"not all was seen, so that the same bytes may be elsewhere too: {part}"
     assert part in found.rows[1]["reason"]
     assert found.warnings == [f"Not all of {part} was looked through, so that markers may be elsewhere or twice on it."]
 
@@ -215,3 +220,63 @@ def test_a_disk_on_no_lun_that_is_known_wants_the_luns_named() -> None:
     there = hypervisor(replace(IMAGE_DISK, file_system="elsewhere"))
     with pytest.raises(CrossvisorError, match=r"Nobody tells on which LUN disk Hard disk 1 of VM app may lie: name the LUNs"):
         look(there, [array(data(m1=0))], wish(piece(1, 0, **OF_IMAGE)))
+
+
+def captured(place: Path, *blocks: tuple[int, bytes], naa: str = NAME.naa, gap: bool = False) -> str:
+    """A capture file of a connection over which these blocks were written; without a name, the LUN does not tell which it is."""
+    both = Conversation()
+    both.log_in()
+    if naa:
+        both.identify(naa)
+    for lba, held in blocks:
+        both.write(lba, held, immediate=len(held))
+    sent = packets(both.sent)
+    kept = [packet for packet in sent if not (gap and packet is sent[len(sent) // 2])]
+    (place / "path.pcap").write_bytes(pcap((packet.time, frame(packet)) for packet in kept))
+    return str(place / "path.pcap")
+
+
+def test_a_capture_tells_the_blocks_that_were_written_and_the_array_whose_they_are(tmp_path: Path) -> None:
+    file = captured(tmp_path, (700, MARKERS.make(1)))
+    silent = array(b"", unreadable="It is not asked for any data.")
+    found = look(hypervisor(IMAGE_DISK), [silent], wish(piece(1, 0, **OF_IMAGE), piece(2, 4096, **OF_IMAGE), captures=[file]))
+    told = [(row["virtual_offset"], row["state"], row["lba"], row["block_size"], row["naa"], row["lun_path"]) for row in found.rows]
+    assert told == [(0, "data", 700, 512, NAME.naa, lun(NAME).path), (4096, "no_address", None, None, "", "")]
+    assert f"its bytes are nowhere on LUNs whose traffic capture {file} shows" in found.rows[1]["reason"]
+    assert found.warnings == []
+    assert not any(call.startswith("read") for call in silent.calls)
+
+
+def test_what_is_written_over_in_a_capture_is_where_it_was_written_last(tmp_path: Path) -> None:
+    file = captured(tmp_path, (700, MARKERS.make(1)), (700, bytes(4096)), (900, MARKERS.make(1)))
+    found = look(hypervisor(IMAGE_DISK), [], wish(piece(1, 0, **OF_IMAGE), captures=[file]))
+    assert [(row["lba"], row["naa"], row["svm"]) for row in found.rows] == [(900, NAME.naa, "")]
+
+
+def test_a_lun_that_does_not_say_which_it_is_has_a_block_and_no_name(tmp_path: Path) -> None:
+    file = captured(tmp_path, (700, MARKERS.make(1)), naa="")
+    (row,) = look(hypervisor(IMAGE_DISK), [], wish(piece(1, 0, **OF_IMAGE), captures=[file])).rows
+    assert (row["lba"], row["naa"]) == (700, "")
+    assert "did not say in the capture" in row["reason"]
+
+
+def test_gaps_of_a_capture_are_told_with_every_row(tmp_path: Path) -> None:
+    file = captured(tmp_path, *((lba, MARKERS.make(number)) for number, lba in enumerate((100, 200, 300))), gap=True)
+    found = look(hypervisor(IMAGE_DISK), [], wish(*(piece(number, number * 4096, **OF_IMAGE) for number in range(3)), captures=[file]))
+    assert any("gaps" in warning for warning in found.warnings)
+    placed = [row for row in found.rows if row["lba"] is not None]
+    assert placed
+    assert all("not all was seen" in row["reason"] for row in placed if row["naa"])
+    assert {(row["virtual_offset"], row["lba"]) for row in placed} <= {(0, 100), (4096, 200), (8192, 300)}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "Capture .* cannot be read where this task runs: No such file or directory"), (b"nonsense", "path.pcap")],
+)
+def test_a_file_that_is_no_capture_is_told(tmp_path: Path, content: bytes | None, message: str) -> None:
+    file = tmp_path / "path.pcap"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(InvalidInput, match=message):
+        look(hypervisor(IMAGE_DISK), [], wish(piece(1, 0, **OF_IMAGE), captures=[str(file)]))
