@@ -268,6 +268,11 @@ state:
   returned: success
   type: str
   sample: online
+create_time:
+  description: When the LUN was created, ISO 8601 in UTC and to the second; null if it does not exist, or the array does not tell.
+  returned: success
+  type: str
+  sample: "2026-11-29T07:00:00+00:00"
 svm:
   description: The storage virtual machine; null if the LUN does not exist.
   returned: success

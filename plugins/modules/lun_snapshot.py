@@ -109,8 +109,9 @@ options:
     default: true
   assume_same_lun:
     description:
-      - With O(state=restored), your word that the snapshot holds this LUN, although the LUN was created after the snapshot by what the
-        array tells, so that another one had its name then, or although the array does not tell when either was created.
+      - With O(state=restored), your word that the snapshot holds this LUN, although the LUN was created after the snapshot, or in the
+        same second, by what the array tells, so that another one may have had its name then, or although the array does not tell when
+        either was created.
     type: bool
     default: false
   hypervisor:

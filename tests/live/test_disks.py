@@ -217,7 +217,8 @@ def test_a_disk_stays_with_a_vm_that_is_not_the_guest_s(windows: WindowsLab, tmp
     other = ansible(tmp_path, {GUEST: {**windows_guest(windows), **named}})
     assert play(other, disks_in_guest=False).code == 0
     there = windows.state()
-    refused = play(other, disks_wanted=gone(ELSEWHERE[:1]))
-    assert "because guest win01 does not show it, so that it seems to be another VM's" in refused.output
-    assert (refused.code, windows.state()) == (2, there)
+    for mode in (["--check"], []):
+        refused = play(other, *mode, disks_wanted=gone(ELSEWHERE[:1]))
+        assert "because guest win01 does not show it, so that it seems to be another VM's" in refused.output
+        assert (refused.code, windows.state()) == (2, there)
     assert play(other, disks_in_guest=False, disks_wanted=gone(ELSEWHERE[:1])).code == 0

@@ -401,6 +401,8 @@ class Lun:
     svm_id: str = ""
     """The array's own identifier of the SVM (UUID), the same at whatever address the array is asked."""
     read_only: bool = False
+    created: str = ""
+    """Date, time and zone, to the second; empty where the array does not tell."""
 
 
 @dataclass(frozen=True)
@@ -555,6 +557,8 @@ class GuestBlock:
     """Paths from the root of that file system."""
     reason: str = ""
     """Why no file is told."""
+    volume: str = ""
+    """The logical volume that the file system is on, with its group's name; empty where it is on none."""
 
 
 class StorageMapping(TypedDict):

@@ -97,7 +97,7 @@ def test_a_lun_comes_is_told_and_goes(machines: KvmSan, module: Module) -> None:
     shell = machines.machine(HOST.name)
     machines.make_lun("one", SERIAL, SIZE, 0)
 
-    disk = module("scsi_rescan", naa=NAA)["disk"]
+    disk = module("scsi_rescan", naa=NAA, timeout=120)["disk"]
     [found] = host_view.maps(shell)
     assert (disk["path"], disk["size_bytes"]) == (f"/dev/mapper/{found.wwid}", SIZE)
     assert len(found.paths) == 4

@@ -46,10 +46,24 @@ class TestAGuestThatDoesNotShowTheLun:
     ) -> None:
         block = yaml.safe_load((TASKS / "main.yml").read_text())[-1]["block"]
         task = next(task for task in block if task["name"].startswith("See that it is the guest"))
-        here = {"deprovision_guest": guest, "deprovision_in_guest": True, "ansible_check_mode": False, **known}
+        here = {"deprovision_guest": guest, "deprovision_in_guest": True, **known}
         if guest:
             here["deprovision_is_unshown"] = evaluate(_expression(task["vars"]["deprovision_is_unshown"]), **here)
         assert evaluate(task["when"], **here) is looked_at
+        assert evaluate(task["when"], **here, ansible_check_mode=True) is looked_at
+
+    @pytest.mark.parametrize(
+        ("check_mode", "guest", "told"), [(True, {"host": "app01"}, True), (True, GUEST, False), (False, {"host": "app01"}, False)]
+    )
+    def test_is_told_in_check_mode_that_nobody_has_let_it_look(
+        self, render: Callable[..., str], check_mode: bool, guest: dict[str, str], told: bool
+    ) -> None:
+        tasks = yaml.safe_load((TASKS / "wrong_guest.yml").read_text())
+        task = next(task for task in tasks if task["name"].startswith("Stop if"))
+        known = {"deprovision_identity": "naa", "deprovision_vm": "app01", "deprovision_guest": guest, "ansible_check_mode": check_mode}
+        said = render(task["ansible.builtin.assert"]["fail_msg"], **task["vars"], **known)
+        assert ("run this without check mode" in said) is told
+        assert said.strip().endswith(".")
 
     @pytest.mark.parametrize(
         ("unshown", "looked", "goes_on"),

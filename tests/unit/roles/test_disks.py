@@ -186,11 +186,11 @@ class TestAGuestThatDoesNotShowADiskThatShallGo:
         self, evaluate: Evaluate, in_linux: bool, known: dict[str, Any], looked_at: bool
     ) -> None:
         look = tasks("leave")[-1]
-        here = {"disks_disk": {"in_guest": True}, "disks_in_linux": in_linux, "ansible_check_mode": False, **known}
+        here = {"disks_disk": {"in_guest": True}, "disks_in_linux": in_linux, **known}
         here["disks_is_unshown"] = evaluate(look["vars"]["disks_is_unshown"].strip().removeprefix("{{").removesuffix("}}"), **here)
         assert look["ansible.builtin.include_tasks"] == "wrong_guest.yml"
         assert evaluate(look["when"], **here) is looked_at
-        assert not evaluate(look["when"], **{**here, "ansible_check_mode": True})
+        assert evaluate(look["when"], **{**here, "ansible_check_mode": True}) is looked_at
         assert not evaluate(look["when"], **{**here, "disks_disk": {"in_guest": False}})
 
     @pytest.mark.parametrize(

@@ -639,6 +639,66 @@ def test_a_vm_that_may_have_the_original_under_another_name_gets_no_disk_of_its_
     assert bool(told) is bool(said)
 
 
+EARLY, LATE = "2026-11-29T07:00:00+00:00", "2026-11-29T07:00:01+00:00"
+
+
+@pytest.mark.parametrize(
+    ("created", "taken", "told"),
+    [
+        (EARLY, LATE, ""),
+        (LATE, EARLY, f"because LUN data was created at {LATE}, after the snapshot ({EARLY}), so that the snapshot may hold another LUN"),
+        (LATE, LATE, f"because LUN data was created at {LATE}, in the same second as the snapshot, so that"),
+        (None, LATE, "because the array does not tell when LUN data was created, so that"),
+        (EARLY, None, "because the array does not tell when the snapshot was taken, so that"),
+    ],
+    ids=["older", "younger", "of the same second", "a LUN of no time", "a snapshot of no time"],
+)
+def test_a_lun_that_is_or_may_be_younger_than_the_snapshot_is_not_taken_for_the_original(
+    evaluate: Evaluate, render: Render, created: str | None, taken: str | None, told: str
+) -> None:
+    original = {"naa": NAA, "create_time": created}
+    said = younger(evaluate, render, original, {"snapshots": [{"name": "s1", "created": taken}]})
+    assert told in said
+    assert bool(told) is bool(said)
+    assert not said or said.endswith("with connect_snapshot_allow_same_guest=true and connect_snapshot_guest.")
+    assert younger(evaluate, render, original, {"snapshots": [{"created": taken}]}, connect_snapshot_allow_same_guest=True) == ""
+
+
+@pytest.mark.parametrize(
+    ("earlier", "has", "refused"),
+    [({}, [], False), ({"naa": OTHER_NAA}, [f"naa.{OTHER_NAA}"], False), ({"naa": OTHER_NAA}, [NAA], True)],
+    ids=["nothing is left of it", "the VM has what is left", "the VM would get what is left"],
+)
+def test_of_a_snapshot_that_is_gone_nobody_can_tell_whether_the_lun_is_younger(
+    evaluate: Evaluate, render: Render, earlier: dict[str, str], has: list[str], refused: bool
+) -> None:
+    rows = [{"kind": "passthrough", "naa": naa, "reason": ""} for naa in has]
+    original = {"naa": NAA, "create_time": EARLY}
+    assert bool(younger(evaluate, render, original, {"snapshots": []}, earlier, rows)) is refused
+
+
+def younger(
+    evaluate: Evaluate,
+    render: Render,
+    original: dict[str, Any],
+    moments: dict[str, Any],
+    earlier: dict[str, str] | None = None,
+    rows: list[dict[str, str]] | None = None,
+    **given: Any,
+) -> str:
+    """With what the role stops because the LUN may be younger than the snapshot."""
+    known = connecting(evaluate, connect_snapshot_has={"results": [{"mappings": rows or []}]})
+    names = {"connect_snapshot_name": "s1", "connect_snapshot_vm": "app02", "connect_snapshot_lun": "data"}
+    found = {"connect_snapshot_original": original, "connect_snapshot_moments": moments, "connect_snapshot_earlier": earlier or {}}
+    one = task(CONNECT / "main.yml", "Stop if the LUN is or may be younger")
+    return refusal(evaluate, render, one, **{**known, **names, **found, "connect_snapshot_allow_same_guest": False, **given})
+
+
+def test_a_lun_is_compared_with_the_snapshot_before_anything_is_made_of_it() -> None:
+    order = positions(CONNECT / "main.yml", "Look for the original", "Read when the", "Stop if the LUN is or may be", "Make a LUN")
+    assert order == sorted(order)
+
+
 def connecting(evaluate: Evaluate, **known: Any) -> dict[str, Any]:
     """What the role connect_snapshot knows, with those of its variables that can be told by then."""
     here = dict(known)

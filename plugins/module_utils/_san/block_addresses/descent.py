@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses import block_stack, file_extents, qemu_image
@@ -17,9 +18,13 @@ _DEEPEST = 64
 
 
 class Descent:
-    """What a host told (`linux.block_probe`), as a way down."""
+    """What a host told (`linux.block_probe`), as a way down.
 
-    def __init__(self, facts: Mapping[str, Any]) -> None:
+    `tables` are images of which qemu-img tells nothing, by path: their ranges by their own tables, or why those tell nothing either.
+    """
+
+    def __init__(self, facts: Mapping[str, Any], tables: Mapping[str, Sequence[Span] | str] = MappingProxyType({})) -> None:
+        self._tables = tables
         self._files: Mapping[str, Any] = facts["files"]
         self._devices: Mapping[str, Any] = facts["devices"]
         self._images: Mapping[str, Any] = facts["images"]
@@ -35,7 +40,9 @@ class Descent:
             parts = [no_address(0, size, f"qemu-img cannot tell where the bytes of {path} are: {' '.join(why.split())}")]
         else:
             own = told["chain"][0].get("virtual-size", 0) if told["chain"] else 0
-            parts = list(Layer(qemu_image.spans(told["chain"], told["map"])).over(0, max(size, own)))
+            table = self._tables.get(path, "") or [*qemu_image.spans(told["chain"], told["map"])]
+            whole = max(size, own)
+            parts = [no_address(0, whole, table)] if isinstance(table, str) else list(Layer(table).over(0, whole))
         return [extent for part in joined(parts) for extent in self._extents(part)]
 
     def file(self, path: str) -> list[BlockExtent]:

@@ -12,22 +12,26 @@ Numbers are those of Linux' include/uapi: fiemap.h, fs.h (`FS_IOC_FIEMAP`, `FS_I
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import ctypes
 import fcntl
 import hashlib
 import json
 import mmap
 import os
+import re
 import shutil
+import signal
 import stat
 import struct
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 JSON = "json:"
 """How a path begins that is none, but an image as QEMU's tools are told of it."""
@@ -40,16 +44,45 @@ _GET_XATTR = 0x801C581F
 _REALTIME = 1
 _INCOMPATIBLE, _RECOVER = 1024 + 96, 4
 """Of ext4's superblock (Documentation/filesystems/ext4/super.rst): its journal holds what is not in its place yet."""
+_SECTOR = 512
+"""In which the kernel counts a device's size, whatever its blocks are."""
+_OTHERS = (
+    (0, b"LUKS\xba\xbe", "LUKS encryption"),
+    (3, b"-FVE-FS-", "BitLocker encryption"),
+    (3, b"ReFS\0\0\0\0", "ReFS"),
+    (3, b"EXFAT   ", "exFAT"),
+    (82, b"FAT32   ", "FAT32"),
+    (4086, b"SWAPSPACE2", "swap space"),
+    (65600, b"_BHRfS_M", "btrfs"),
+)
+"""By what others than the file systems whose files can be told are known: offset, bytes, name."""
+_LVM = "LVM"
+_MARKS = (
+    (0, b"XFSB", "xfs"),
+    (1080, b"\x53\xef", "ext4"),
+    (3, b"NTFS    ", "ntfs"),
+    *((sector * _SECTOR, b"LABELONE", _LVM) for sector in range(4)),
+)
+"""By what those are known that can be read: offset, bytes, name."""
+_HEAD = 68 * 1024
+_DESCRIBED = """# Disk DescriptorFile
+version=1
+CID=1
+parentCID=ffffffff
+createType="twoGbMaxExtentFlat"
+# Extent description
+"""
+_NO_FILE = "no file has it: the file system's own data, or free space"
 _LOOP_STATUS = 0x4C05
 _CLASS = "/sys/class/block"
 _ALIGNED = 4096
 _ADMINISTRATORS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
-_SECTOR = 512
-"""In which the kernel counts a device's size, whatever its blocks are."""
 _EXPORT_SECONDS = 20.0
 _SECONDS = 240.0
 """Of a whole question, so that its answer comes before whoever asked has gone, and no tool hangs on the host for ever."""
 _STOP_SECONDS = 10.0
+_SET_PARENT_DEATH_SIGNAL = 1
+"""Of prctl (Linux' include/uapi/linux/prctl.h)."""
 
 
 class _Question:
@@ -66,7 +99,8 @@ def _left() -> float:
 def answer(question: dict[str, Any]) -> dict[str, Any]:
     """What is known of `images` (path and format each) and `files`, whether `reads` (image, device) hold the same bytes, and `sectors`.
 
-    `owners` are the files of the guest that have a byte of a partition, by the image alone.
+    `pieces` (path, offset and length each) are bytes of a file as it is, whatever its format, with the file's stamp.
+    `owners` are the files of the guest that have a byte of a partition, by the image alone: one range of it, or several in a row.
     """
     _Question.end = time.monotonic() + _SECONDS
     try:
@@ -76,7 +110,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def _answered(question: dict[str, Any]) -> dict[str, Any]:
-    facts: dict[str, Any] = {"images": {}, "files": {}, "devices": {}, "same": [], "sectors": [], "owners": []}
+    facts: dict[str, Any] = {"images": {}, "files": {}, "devices": {}, "same": [], "sectors": [], "owners": [], "pieces": []}
     for path, kind in question.get("images", []):
         facts["images"][path] = _image(path, kind)
     files = [*question.get("files", []), *(name for image in facts["images"].values() for name in _files_of(image))]
@@ -87,6 +121,7 @@ def _answered(question: dict[str, Any]) -> dict[str, Any]:
         told["changed"] = _stamp(told["path"]) != before.get(told["path"], told["stamp"])
     facts["same"] = [_same(*read) for read in question.get("reads", [])]
     facts["sectors"] = [_sectors(*place) for place in question.get("sectors", [])]
+    facts["pieces"] = [_piece(*place) for place in question.get("pieces", [])]
     facts["owners"] = [_owner(*place) for place in question.get("owners", [])]
     return facts
 
@@ -110,6 +145,11 @@ def _chain(path: str, kind: str) -> Any:
 
 
 def _said(*command: str) -> str:
+    return _heard(*command)[0]
+
+
+def _heard(*command: str) -> tuple[str, str]:
+    """What a tool says, and what it complains of although it ends well."""
     left = _left()
     if left <= 0:
         raise OSError(
@@ -123,12 +163,24 @@ def _said(*command: str) -> str:
         raise OSError(f"{command[0]} did not end within {_SECONDS:.0f} s on the host") from error
     if done.returncode:
         raise OSError(done.stderr.decode("utf-8", "replace").strip() or f"{command[0]} ended with {done.returncode}")
-    return done.stdout.decode("utf-8", "replace")
+    return done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
 
 
 def _run(command: Sequence[str], seconds: float) -> subprocess.CompletedProcess[bytes]:
-    environment = {**os.environ, "PATH": _path()}
-    return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=seconds, env=environment)
+    how: dict[str, Any] = {"env": {**os.environ, "PATH": _path()}, "preexec_fn": _tied_to(os.getpid())}
+    return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=seconds, **how)
+
+
+def _tied_to(parent: int) -> Callable[[], None]:
+    """What lets a program that is being started end (SIGTERM) with the process that starts it, however that ends."""
+    libc = ctypes.CDLL(None)
+
+    def tie() -> None:
+        libc.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return tie
 
 
 def _path() -> str:
@@ -318,6 +370,20 @@ def _sectors(path: str, kind: str, start: int, length: int) -> str:
         return ""
 
 
+def _piece(path: str, offset: int, length: int) -> dict[str, Any]:
+    """Bytes of a file in base64, fewer where it ends; or why they cannot be read."""
+    told: dict[str, Any] = {"stamp": _stamp(path), "data": "", "error": ""}
+    try:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            told["data"] = base64.b64encode(os.pread(handle, length, offset)).decode("ascii")
+        finally:
+            os.close(handle)
+    except OSError as error:
+        told["error"] = error.strerror or str(error)
+    return told
+
+
 def _of_image(path: str, kind: str, start: int, length: int) -> bytes:
     step = 512
     while step < 1 << 20 and start % (2 * step) == 0 and length % (2 * step) == 0:
@@ -331,39 +397,73 @@ def _of_image(path: str, kind: str, start: int, length: int) -> bytes:
         return _bytes(out)
 
 
-def _owner(path: str, kind: str, begin: int, length: int, at: int) -> dict[str, Any]:
-    """The guest's file system in a range of an image, its block at a place there, and the paths of what has that, or why there are none."""
-    told: dict[str, Any] = {"file_system": "", "block": None, "files": [], "reason": "", "unclean": False}
+def _owner(path: str, kind: str, pieces: Sequence[Sequence[int]], at: int) -> dict[str, Any]:
+    """The guest's file system in ranges of an image, its block at a place there, and the paths of what has that, or why there are none."""
+    told: dict[str, Any] = {"file_system": "", "block": None, "files": [], "reason": "", "unclean": False, "lvm": False}
     try:
-        with tempfile.TemporaryDirectory() as place, _exported(path, kind, begin, length, f"{place}/partition") as partition:
-            head = _head(partition)
-            if head[1080:1082] == b"\x53\xef":
-                size = 1024 << struct.unpack_from("<I", head, 1048)[0]
-                told.update(file_system="ext4", block=at // size)
-                told["files"], told["reason"] = _in_ext(partition, at // size)
-                told["unclean"] = bool(struct.unpack_from("<I", head, _INCOMPATIBLE)[0] & _RECOVER)
-            elif head[:4] == b"XFSB":
-                told["file_system"] = "xfs"
-                told["block"], told["files"], told["reason"] = _in_xfs(partition, at)
-            else:
-                told["reason"] = "there is no file system there whose files can be told (ext2, ext3, ext4 and XFS can)"
+        with tempfile.TemporaryDirectory() as place, _shown(path, kind, pieces, place) as partition:
+            _look(partition, at, told)
     except OSError as error:
         told["reason"] = f"the guest's file system cannot be read: {' '.join((error.strerror or str(error)).split())}"
     return told
 
 
+def _look(partition: str, at: int, told: dict[str, Any]) -> None:
+    """What has a byte there, by the file system that has marked the beginning."""
+    head = _head(partition)
+    kinds = sorted({kind for start, mark, kind in _MARKS if head[start:].startswith(mark)})
+    if len(kinds) > 1:
+        told["reason"] = f"it carries the marks of {' and '.join(kinds)}, of which one was left from before"
+    elif kinds == ["ext4"]:
+        size = 1024 << struct.unpack_from("<I", head, 1048)[0]
+        told.update(file_system="ext4", block=at // size)
+        told["files"], told["reason"] = _in_ext(partition, at // size)
+        told["unclean"] = bool(struct.unpack_from("<I", head, _INCOMPATIBLE)[0] & _RECOVER)
+    elif kinds == ["xfs"]:
+        told["file_system"] = "xfs"
+        told["block"], told["files"], told["reason"] = _in_xfs(partition, at)
+    elif kinds == ["ntfs"]:
+        volume = _Ntfs(partition, head)
+        told.update(file_system="ntfs", block=at // volume.cluster)
+        told["files"], told["reason"] = volume.owners(at)
+        told["unclean"] = volume.is_unclean()
+    elif kinds == [_LVM]:
+        told.update(lvm=True, reason="it is a physical volume of LVM")
+    else:
+        other = next((name for start, mark, name in _OTHERS if head[start:].startswith(mark)), "no file system")
+        told["reason"] = f"there is {other} there, of which no files can be told (of ext2, ext3, ext4, XFS and NTFS they can)"
+
+
 @contextlib.contextmanager
-def _exported(path: str, kind: str, begin: int, length: int, to: str) -> Iterator[str]:
-    """A range of an image as a file that nobody can write to, by QEMU's storage daemon."""
+def _shown(path: str, kind: str, pieces: Sequence[Sequence[int]], place: str) -> Iterator[str]:
+    """Ranges of an image as one file: several are put together as QEMU's VMDK driver puts a disk together of ranges of a flat file."""
+    to = f"{place}/partition"
+    if len(pieces) == 1:
+        (begin, length), *_rest = pieces
+        with _exported(path, kind, to, offset=begin, size=length) as partition:
+            yield partition
+        return
+    described = Path(place) / "pieces"
+    with _exported(path, kind, f"{place}/disk") as disk:
+        lines = (f'RW {length // _SECTOR} FLAT "{disk}" {begin // _SECTOR}\n' for begin, length in pieces)
+        described.write_text(_DESCRIBED + "".join(lines), encoding="utf-8")
+        with _exported(str(described), "vmdk", to) as partition:
+            yield partition
+
+
+@contextlib.contextmanager
+def _exported(path: str, kind: str, to: str, **part: int) -> Iterator[str]:
+    """An image, or a part of it, as a file that nobody can write to, by QEMU's storage daemon."""
     program = shutil.which("qemu-storage-daemon", path=_path())
     if not program:
         raise OSError("qemu-storage-daemon is not installed on the host")
     Path(to).touch()
     image: dict[str, Any] = {"driver": kind, "file": _storage(path)}
-    node = {"driver": "raw", "node-name": "part", "offset": begin, "size": length, "read-only": True, "force-share": True, "file": image}
+    node = {"driver": "raw", "node-name": "part", **part, "read-only": True, "force-share": True, "file": image}
     command = [program, "--blockdev", json.dumps(node), "--export"]
     command.append(f"type=fuse,id=part,node-name=part,mountpoint={to.replace(',', ',,')},writable=off")
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as daemon:
+    how: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "preexec_fn": _tied_to(os.getpid())}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, **how) as daemon:
         try:
             until = time.monotonic() + min(_EXPORT_SECONDS, _left())
             while not Path(to).stat().st_size:
@@ -411,14 +511,14 @@ def _storage(path: str) -> dict[str, Any]:
 
 def _head(path: str) -> bytes:
     with Path(path).open("rb") as opened:
-        return opened.read(4096)
+        return opened.read(_HEAD)
 
 
 def _in_ext(partition: str, block: int) -> tuple[list[str], str]:
     """Paths by e2fsprogs' debugfs, which opens nothing for writing unless it is told to."""
     inode = _last_words(_said("debugfs", "-R", f"icheck {block}", partition))[-1:]
     if not inode or not inode[0].isdecimal():
-        return [], "no file has it: the file system's own data, or free space"
+        return [], _NO_FILE
     lines = _said("debugfs", "-R", f"ncheck {inode[0]}", partition).splitlines()
     paths = [line.split("\t", 1)[1].replace("//", "/", 1) for line in lines if line.startswith(f"{inode[0]}\t")]
     return paths, "" if paths else f"inode {inode[0]} has it, which has no name: the journal, or a file that was deleted"
@@ -430,8 +530,132 @@ def _in_xfs(partition: str, at: int) -> tuple[int, list[str], str]:
     said = _said("xfs_db", "-r", "-f", "-c", f"blockget -n -b {number}", "-c", f"fsblock {number}", "-c", "blockuse -n", partition)
     words = said.strip().splitlines()[-1].split(" ", 7) if said.strip() else []
     if words[3:5] != ["type", "data"] or len(words) < 8:
-        return number, [], "no file has it: the file system's own data, or free space"
+        return number, [], _NO_FILE
     return number, [f"/{words[7]}"], ""
+
+
+class _Run(NamedTuple):
+    """Clusters of an attribute that lie side by side; `lcn` is negative where there are none on the volume."""
+
+    vcn: int
+    lcn: int
+    length: int
+
+
+class _Ntfs:
+    """A volume of NTFS that nobody has mounted here, by ntfscluster of ntfs-3g, which reads all records of the $MFT.
+
+    The boot sector, the types of attributes, the numbers of inodes and the restart area of $LogFile are as ntfs-3g's layout.h and logfile.h
+    have them; whether Windows has left a volume is told as there (`ntfs_is_logfile_clean`, `ntfs_volume_check_hiberfile`).
+    """
+
+    _TOOL = ("ntfscluster", "--force")
+    """Which opens the volume read-only; by force, because one that was not left is asked about, too."""
+    _MFT, _LOG_FILE, _BITMAP, _FIRST_FILE = 0, 2, 6, 16
+    _EXTENDED = "/$Extend/"
+    _DATA = "$DATA"
+    _OWNER = re.compile(r"Inode (\d+) (/.*)/(\$[A-Z_]+)(?:\((.*)\))?")
+    _HARMLESS = re.compile(r"Inode \d+ is an extent of inode \d+\.|WARNING: Dirty volume mount was forced .*|")
+    _NO_CLIENT, _IS_CLEAN = 0xFFFF, 2
+
+    def __init__(self, partition: str, head: bytes) -> None:
+        sector, each = struct.unpack_from("<HB", head, 11)
+        (record,) = struct.unpack_from("<b", head, 64)
+        self.cluster = sector * (each if each <= 128 else 1 << 256 - each)
+        self._record = record * self.cluster if record > 0 else 1 << -record
+        self._clusters = struct.unpack_from("<Q", head, 40)[0] * sector // self.cluster
+        self._partition = partition
+
+    def owners(self, at: int) -> tuple[list[str], str]:
+        """The paths of what has a byte, or why there are none."""
+        number = at // self.cluster
+        if number >= self._clusters:
+            return [], "no file has it: it is behind the end of the file system"
+        said, complained = _heard(*self._TOOL, "--cluster", f"{number}-{number}", self._partition)
+        complaint = next((line for line in complained.splitlines() if not self._HARMLESS.fullmatch(line)), "")
+        found = [line for line in said.splitlines() if line.startswith("Inode ")]
+        owner = self._OWNER.fullmatch(found[0]) if found else None
+        if complaint:
+            return [], f"ntfscluster cannot read the whole volume: {complaint}"
+        if len(found) > 1 or bool(owner) != bool(found) or bool(found) != self._is_in_use(number):
+            return [], "ntfscluster and the volume's bitmap do not agree on who has it: let the guest check the volume (chkdsk)"
+        return self._named(owner, at) if owner else ([], "no file has it: free space")
+
+    def _named(self, owner: re.Match[str], at: int) -> tuple[list[str], str]:
+        inode, path, kind, stream = int(owner.group(1)), *owner.group(2, 3, 4)
+        if (inode, kind) == (self._MFT, self._DATA):
+            return [], f"no file has it: a record of the $MFT, {self._of_record(at)}"
+        if inode < self._FIRST_FILE or path.startswith(self._EXTENDED) or kind != self._DATA:
+            return [], f"no file has it: the file system's own data, {kind} of {path}"
+        return [f"{path}:{stream}" if stream else path], ""
+
+    def _of_record(self, at: int) -> str:
+        """Of which file a record of the $MFT is: it holds the file's names, and the data of a small one."""
+        _path, kinds, runs = self._dump("--inode", str(self._MFT))
+        ahead = next(run.vcn + at // self.cluster - run.lcn for run in runs if run.lcn <= at // self.cluster < run.lcn + run.length)
+        number = (ahead * self.cluster + at % self.cluster) // self._record
+        try:
+            path, kinds, _runs = self._dump("--inode", str(number))
+        except OSError:
+            return f"number {number}, which is no file's first one"
+        return f"that of {path}{', with its data' if kinds.get('0x80') == 'resident' else ''}"
+
+    def is_unclean(self) -> bool:
+        """Whether the guest has the volume mounted, or has not left it: as the log says, the volume itself, or because it sleeps."""
+        return self._is_dirty() or self._is_log_open() or self._is_hibernated()
+
+    def _is_dirty(self) -> bool:
+        return "Dirty volume" in _heard(*self._TOOL, "--info", self._partition)[1]
+
+    def _is_log_open(self) -> bool:
+        """Each of the two restart pages says so for itself."""
+        runs = self._dump("--inode", str(self._LOG_FILE))[2]
+        first = self._read(runs, 0, 4096)
+        size = struct.unpack_from("<I", first, 16)[0]
+        return any(self._is_open(page) for page in (first, self._read(runs, size, 4096) if first[:4] == b"RSTR" else b""))
+
+    def _is_open(self, page: bytes) -> bool:
+        if page[:4] != b"RSTR":
+            return False
+        clients, flags = struct.unpack_from("<HH", page, min(struct.unpack_from("<H", page, 24)[0], 4000) + 12)
+        return bool(clients != self._NO_CLIENT and not flags & self._IS_CLEAN)
+
+    def _is_hibernated(self) -> bool:
+        with contextlib.suppress(OSError):
+            return self._read(self._dump("--filename", "hiberfil.sys")[2], 0, 4) in (b"hibr", b"HIBR")
+        return False
+
+    def _is_in_use(self, number: int) -> bool:
+        byte = self._read(self._dump("--inode", str(self._BITMAP))[2], number // 8, 1)
+        return bool(byte and byte[0] >> number % 8 & 1)
+
+    def _dump(self, *which: str) -> tuple[str, dict[str, str], list[_Run]]:
+        """A file's path, whether its attributes are resident, by type, and the runs of its data. Raises `OSError` if there is none."""
+        path, kind = "", ""
+        kinds: dict[str, str] = {}
+        runs: list[_Run] = []
+        for line in _said(*self._TOOL, *which, self._partition).splitlines():
+            words = line.split() or [""]
+            if line.startswith("Dump: "):
+                path = line[len("Dump: ") :]
+            elif words[0].startswith("0x"):
+                kind = words[0]
+                kinds.setdefault(kind, words[2])
+            elif kind == "0x80" and words[0].isdecimal():
+                run = _Run(*map(int, words))
+                if run.vcn == (runs[-1].vcn + runs[-1].length if runs else 0):
+                    runs.append(run)
+        return path, kinds, runs
+
+    def _read(self, runs: Sequence[_Run], offset: int, length: int) -> bytes:
+        """A few bytes of an attribute's data that lie in one run; nothing where there are none."""
+        for run in runs:
+            ahead = offset - run.vcn * self.cluster
+            if run.lcn >= 0 and 0 <= ahead < run.length * self.cluster:
+                with Path(self._partition).open("rb") as opened:
+                    opened.seek(run.lcn * self.cluster + ahead)
+                    return opened.read(length)
+        return b""
 
 
 def _last_words(text: str) -> list[str]:

@@ -71,9 +71,13 @@ class Grouping:
         """udev's link by identity to what is to be used: the multipath device, or where there is none the path."""
         return grouped_name(self.name) if self.map else f"/dev/disk/by-id/{self.name.wwn}"
 
+    def linked(self, tree: Tree) -> str:
+        """The kernel's name of what that link leads to, `sda`; of several paths, udev lets it lead to any of them."""
+        return tree.real(self.link).rpartition("/")[2]
+
     def is_linked(self, tree: Tree) -> bool:
         """Whether that link is there and leads there: udev may be behind, after a LUN came or its number was given to another."""
-        return tree.real(self.link).rpartition("/")[2] in ([self.map_block] if self.map else self.paths)
+        return self.linked(tree) in ([self.map_block] if self.map else self.paths)
 
 
 def grouping(tree: Tree, name: ScsiName) -> Grouping:

@@ -33,9 +33,9 @@ class Captured:
     seen: list[Seen]
     """Pieces of markers that LUNs hold, as far as the captures tell."""
     writes: list[Seen]
-    """All writes that were done, without their content, if they were asked for."""
+    """All writes without their content, also those that were not seen to end, if they were asked for."""
     blind: list[Blind]
-    """Times between which commands may have been missed."""
+    """Times between which something may have been written that is not told."""
     warnings: list[str]
 
 
@@ -86,11 +86,13 @@ class Reading:
         for command in _commands(file, name, packets, streams, traffic, self._ports):
             if command.status is None:
                 unfinished.append(command)
+                self._keep(command, traffic)
             elif command.is_done:
                 self._take(command, traffic)
         if not traffic.notes.pdus:
             raise InvalidInput(_no_iscsi(name, packets, self._ports))
         self._found.blind += [(since, until) for _connection, since, until in traffic.blind]
+        self._found.blind += traffic.notes.not_followed_times
         self._names.update({unit: name.naa for unit, name in traffic.names.items() if name})
         self._found.warnings += _warnings(name, packets, streams, traffic, unfinished)
 
@@ -115,6 +117,9 @@ class Reading:
         unit = self._alike(command.unit, traffic)
         self._sizes[unit] = max(command.block_size, self._sizes.get(unit, 0))
         self._held.take(command, unit)
+        self._keep(command, traffic)
+
+    def _keep(self, command: Command, traffic: Traffic) -> None:
         if self._keep_writes and command.is_write:
             lun = traffic.name(command.unit)
             self._found.writes.append(

@@ -82,6 +82,7 @@ class LunReport:
             "size_bytes": lun.size_bytes if lun else None,
             "used_bytes": lun.used_bytes if lun else None,
             "state": lun.state if lun else None,
+            "create_time": (lun.created or None) if lun else None,
             "svm": lun.svm if lun else None,
             "volume": lun.volume if lun else None,
             "other_initiators": list(self.strangers),

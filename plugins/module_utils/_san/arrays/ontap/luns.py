@@ -21,7 +21,6 @@ class StoredLun:
     lun: Lun
     comment: str
     volume_id: str = ""
-    created: str = ""
 
 
 def lun_path(address: LunAddress) -> str:

@@ -26,7 +26,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.f
     ChangeUnfinished,
     OntapRefusal,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import StoredLun
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.site import OntapStep, Site
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.transport import Transport
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.volume_snapshots import (
@@ -67,7 +66,7 @@ def plan_restore(array: Transport, wish: RestoreWish) -> Restoration:
     if snapshot is None:
         raise no_snapshot(array, place, wish.snapshot)
     refuse_unfit(snapshot, place)
-    warnings = _refuse_unless_older(stored, snapshot, title, wish.assume_same_lun)
+    warnings = _refuse_unless_older(lun, snapshot, title, wish.assume_same_lun)
     site = Site(array, lun.svm, title, wish.timeout, lun)
     site.lun = site.completed(lun)
     size = max([lun.size_bytes, *_sizes_before(there.values(), lun, wish.snapshot)])
@@ -97,21 +96,29 @@ def _sizes_before(there: Iterable[Snapshot], lun: Lun, snapshot: str) -> list[in
     return [int(size[1]) for comment, size in told if size and comment == _remark(int(size[1]), lun.path, snapshot)]
 
 
-def _refuse_unless_older(stored: StoredLun, snapshot: Snapshot, title: str, assume_same_lun: bool) -> list[str]:
+def _refuse_unless_older(lun: Lun, snapshot: Snapshot, title: str, assume_same_lun: bool) -> list[str]:
     """Raise `Refused` for a LUN that is or may be younger than the snapshot, which holds another one under its name, or none, then."""
-    untold = [what for what, created in ((f"LUN {title}", stored.created), (f"snapshot {snapshot.name}", snapshot.created)) if not created]
-    if untold:
-        told = f"The array does not tell when {' and '.join(untold)} was created"
-        consequence = f", so that snapshot {snapshot.name} may hold another LUN of the name of {title}, or none: vouch"
-    elif timestamps.parse(stored.created) > timestamps.parse(snapshot.created):
-        created = timestamps.written(timestamps.parse(stored.created))
-        told = f"LUN {title} was created at {created}, after snapshot {snapshot.name} ({snapshot.created})"
-        consequence = ", which holds another LUN of that name, or none: choose a later snapshot, or vouch"
-    else:
+    told = _doubt(lun, snapshot, title)
+    if not told:
         return []
     if assume_same_lun:
         return [f"{told}; it was restored because assume_same_lun vouches for it."]
-    raise Refused(f"{told}{consequence} for the LUN with {option('assume_same_lun', 'true')}.")
+    raise Refused(
+        f"{told}, so that the snapshot may hold another LUN of that name, or none: choose a later snapshot, or vouch for the LUN with "
+        f"{option('assume_same_lun', 'true')}."
+    )
+
+
+def _doubt(lun: Lun, snapshot: Snapshot, title: str) -> str:
+    """Why the LUN in the snapshot may be another one. An array tells whole seconds, and nobody the order of what it did in one of them."""
+    untold = [what for what, created in ((f"LUN {title}", lun.created), (f"snapshot {snapshot.name}", snapshot.created)) if not created]
+    if untold:
+        return f"The array does not tell when {' and '.join(untold)} was created"
+    created, taken = timestamps.parse(lun.created), timestamps.parse(snapshot.created)
+    if created < taken:
+        return ""
+    order = "after" if created > taken else "in the same second as"
+    return f"LUN {title} was created at {lun.created}, {order} snapshot {snapshot.name} ({snapshot.created})"
 
 
 @dataclass

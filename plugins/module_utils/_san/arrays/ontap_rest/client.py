@@ -16,6 +16,7 @@ from textwrap import shorten
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san import timestamps
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import (
     ChangeUnfinished,
     InterfaceMissing,
@@ -30,6 +31,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     AuthenticationFailed,
     ConnectionFailed,
     CrossvisorError,
+    InvalidInput,
     MissingRight,
     OutcomeUnknown,
 )
@@ -289,6 +291,15 @@ def number_at(record: Record, path: str, default: int | None = None) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise Unexpected(_misfit(path, value))
     return value
+
+
+def moment_at(record: Record, path: str) -> str:
+    """The point in time at a dotted path, in UTC and to the second; empty where there is none. Raises `Unexpected` for anything else."""
+    text = text_at(record, path, "")
+    try:
+        return timestamps.written(timestamps.parse(text)) if text else ""
+    except InvalidInput as error:
+        raise Unexpected(_misfit(path, text)) from error
 
 
 def entries_at(record: Record, path: str) -> list[Record]:

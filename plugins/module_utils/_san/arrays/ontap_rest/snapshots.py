@@ -17,12 +17,12 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_r
     OntapClient,
     Record,
     entries_at,
+    moment_at,
     number_at,
     text_at,
     value_at,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Snapshot
-from ansible_collections.crossvisor.san.plugins.module_utils._san.timestamps import parse, written
 
 GROUPS = "/application/consistency-groups"
 _VOLUMES = "/storage/volumes"
@@ -73,19 +73,15 @@ def _snapshot(place: Place, record: Record) -> Snapshot:
         name=text_at(record, "name"),
         svm=place.svm,
         volume=place.volume,
-        created=_moment(text_at(record, "create_time", "")),
+        created=moment_at(record, "create_time"),
         comment=comment,
         made_by=made_by,
-        expires=_moment(text_at(record, "expiry_time", "")),
+        expires=moment_at(record, "expiry_time"),
         label=text_at(record, "snapmirror_label", ""),
         owners=tuple(str(owner) for owner in owners) if isinstance(owners, list) else (),
         state=text_at(record, "state", ""),
         size_bytes=number_at(record, "size", 0),
     )
-
-
-def _moment(text: str) -> str:
-    return written(parse(text)) if text else ""
 
 
 def _group(record: Record) -> ConsistencyGroup:

@@ -166,7 +166,9 @@ def _obstacle(host: KvmHost, tree: Tree, found: Grouping, single_path: str, seco
     if states.silent:
         return _Obstacle(states.why(), "a path that does I/O to", seconds)
     if (found.map or single_path == ALLOW or not found.expected) and found.is_linked(tree):
-        return None
+        path = found.linked(tree)
+        alive = found.map or path in found.alive
+        return None if alive else _Obstacle(_why_not_by(host.name, found, path), f"path {path} to do I/O to", seconds)
     return _Obstacle(_why_not(host.name, found, single_path), "multipathd and udev to make the device of", _MAP_SECONDS)
 
 
@@ -228,6 +230,15 @@ def _refuse_unmapped(host: KvmHost, found: Grouping) -> None:
 
 def _counted(paths: Sequence[str]) -> str:
     return f"{len(paths)} paths ({', '.join(paths)})" if len(paths) > 1 else f"one path ({paths[0]})"
+
+
+def _why_not_by(host: str, found: Grouping, path: str) -> str:
+    """Why the LUN is not given to a VM by a link that leads to a dead path."""
+    return (
+        f"Host {host} has LUN {found.name} by {_counted(found.paths)}, and the link {found.link} leads to {path}, which does no I/O: "
+        f"repair that path, or remove it there (echo 1 > /sys/class/block/{path}/device/delete), upon which udev lets the link lead to "
+        "another, then run this task again."
+    )
 
 
 def _why_not(host: str, found: Grouping, single_path: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.descent import Descent
+from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.extents import Span
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DATA, HOLE, NO_ADDRESS, UNWRITTEN, BlockExtent
 from tests.unit.module_utils._san.block_addresses.test_block_stack import device, disk
 from tests.unit.module_utils._san.block_addresses.test_file_extents import FILE
@@ -35,6 +36,22 @@ def test_each_file_of_a_chain_is_followed_to_the_lun() -> None:
     assert base == BlockExtent(0, 64 * K, DATA, "", "/srv/base.raw", 0, "/dev/sda", NAME, 2048 * 512 + 1000 * K, 512, "8:0")
     assert (top.start, top.file, top.file_offset, top.offset) == (64 * K, "/srv/top.qcow2", 320 * K, 2048 * 512 + (4000 + 320) * K)
     assert (hole.start, hole.length, hole.state, hole.offset) == (128 * K, 64 * K, HOLE, None)
+
+
+def test_an_image_with_tables_of_its_own_is_followed_by_these() -> None:
+    found = Descent(facts(), {"/srv/top.qcow2": [Span(64 * K, 64 * K, DATA, "/srv/top.qcow2", 128 * K)]}).image(
+        "/srv/top.qcow2", "vhdx", 192 * K
+    )
+    assert [(part.start, part.state, part.file_offset, part.offset) for part in found] == [
+        (0, HOLE, None, None),
+        (64 * K, DATA, 128 * K, 2048 * 512 + (4000 + 128) * K),
+        (128 * K, HOLE, None, None),
+    ]
+
+
+def test_an_image_whose_own_tables_tell_nothing_is_refused_with_the_reason() -> None:
+    (found,) = Descent(facts(), {"/srv/top.qcow2": "its log is not empty"}).image("/srv/top.qcow2", "vhdx", 192 * K)
+    assert (found.length, found.state, found.reason) == (192 * K, NO_ADDRESS, "its log is not empty")
 
 
 def test_a_raw_image_is_its_file() -> None:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import hashlib
 import inspect
@@ -42,6 +43,19 @@ def test_an_image_that_nobody_can_read_is_told_with_the_reason() -> None:
     assert told["files"] == {}
 
 
+def test_pieces_of_a_file_are_told_as_they_are_with_the_files_stamp(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    file.write_bytes(b"0123456789")
+    told = block_probe.answer({"pieces": [[str(file), 3, 4], [str(file), 8, 4], [str(file), 10, 4]], "files": [str(file)]})
+    assert [base64.b64decode(piece["data"]) for piece in told["pieces"]] == [b"3456", b"89", b""]
+    assert {tuple(piece["stamp"]) for piece in told["pieces"]} == {tuple(told["files"][str(file)]["stamp"])}
+
+
+def test_pieces_that_cannot_be_read_are_told_with_the_reason() -> None:
+    (told,) = block_probe.answer({"pieces": [["/nowhere/at/all", 0, 4]]})["pieces"]
+    assert told == {"stamp": [], "data": "", "error": "No such file or directory"}
+
+
 def test_of_bytes_that_cannot_be_read_nobody_can_tell_whether_they_are_the_same() -> None:
     (told,) = block_probe.answer({"reads": [["/nowhere/at/all", "raw", 0, 512, "null", 0, "/nowhere/at/all", 0]]})["same"]
     assert told not in ("yes", "no")
@@ -64,7 +78,7 @@ def test_it_runs_by_its_source_alone_as_a_host_runs_it() -> None:
 
 def test_a_tool_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    told = block_probe.answer({"images": [["/srv/a", "qcow2"]], "owners": [["/srv/a", "qcow2", 0, 512, 0]]})
+    told = block_probe.answer({"images": [["/srv/a", "qcow2"]], "owners": [["/srv/a", "qcow2", [[0, 512]], 0]]})
     assert told["images"]["/srv/a"]["error"] == "qemu-img is not installed on the host"
     assert told["owners"][0]["reason"] == ("the guest's file system cannot be read: qemu-storage-daemon is not installed on the host")
 
@@ -199,7 +213,7 @@ def test_why_a_disk_is_not_shown_is_told_whatever_the_daemon_says_and_nothing_st
     unmounted: list[str] = []
     monkeypatch.setattr(block_probe, "_unmount", unmounted.append)
     monkeypatch.setattr(block_probe, "_EXPORT_SECONDS", 0.0 if "tail" in script else 20.0)
-    (told,) = block_probe.answer({"owners": [[str(image), "raw", 0, 512, 0]]})["owners"]
+    (told,) = block_probe.answer({"owners": [[str(image), "raw", [[0, 512]], 0]]})["owners"]
     assert told["reason"] == f"the guest's file system cannot be read: {reason}"
     assert [Path(place).name for place in unmounted] == ["partition"]
 
@@ -237,3 +251,75 @@ def test_of_a_file_that_ends_within_a_sector_only_what_it_has_is_compared(
     monkeypatch.setattr(block_probe, "_of_device", lambda _name, _offset, length: hashlib.sha256(held[:length]).hexdigest())
     read = [str(file), "raw", start, 1024 - start or 512, "sda", 4096 + start, str(file), start]
     assert block_probe.answer({"reads": [read]})["same"] == [said.format(file=file)]
+
+
+NTFS_HEAD = b"\xeb\x52\x90NTFS    " + (512).to_bytes(2, "little") + b"\x08" + bytes(26) + (800).to_bytes(8, "little") + bytes(16) + b"\xf6"
+DUMP = "Dump: /$Bitmap\n    0x80 - non-resident\n             VCN     LCN     Length\n               0        0        1\n"
+
+
+def volume(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, complained: str = "") -> block_probe._Ntfs:
+    """A volume of 100 clusters, all of them in use, of which ntfscluster says that."""
+    partition = tmp_path / "partition"
+    partition.write_bytes(b"\xff" * 4096)
+    monkeypatch.setattr(
+        block_probe, "_heard", lambda *command: (f"Searching for cluster 7\n{said}", complained) if "--cluster" in command else (DUMP, "")
+    )
+    return block_probe._Ntfs(str(partition), NTFS_HEAD)
+
+
+@pytest.mark.parametrize(
+    ("said", "files", "reason"),
+    [
+        ("Inode 65 /dir/a/$DATA\n* one inode found", ["/dir/a"], ""),
+        ("Inode 65 /dir/$x/$DATA(zone)\n* one inode found", ["/dir/$x:zone"], ""),
+        ("Inode 5 /./$INDEX_ALLOCATION($I30)\n* one inode found", [], "the file system's own data, $INDEX_ALLOCATION of /."),
+        ("Inode 65 /dir/$INDEX_ALLOCATION($I30)\n* one inode found", [], "the file system's own data, $INDEX_ALLOCATION of /dir"),
+        ("Inode 30 /$Extend/$Quota/$DATA\n* one inode found", [], "the file system's own data, $DATA of /$Extend/$Quota"),
+        ("Inode 65 /a/$DATA\nInode 66 /b/$DATA\n* 2 inodes found", [], "do not agree on who has it"),
+        ("Inode 65 /a\nInode 5 /etc/x/$DATA\n* one inode found", [], "do not agree on who has it"),
+        ("Inode 65 /a\n", [], "do not agree on who has it"),
+        ("* no inode found", [], "do not agree on who has it"),
+    ],
+)
+def test_the_owner_on_ntfs_is_the_one_file_that_the_bitmap_agrees_with(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, files: list[str], reason: str
+) -> None:
+    told = volume(monkeypatch, tmp_path, said).owners(7 * 4096)
+    assert (told[0], reason in told[1], bool(told[1])) == (files, True, bool(reason))
+
+
+@pytest.mark.parametrize(
+    ("complained", "is_told"),
+    [
+        ("WARNING: Dirty volume mount was forced by the 'force' mount option.\n\nInode 70 is an extent of inode 69.\n", True),
+        ("Error reading inode 70.\n", False),
+        ("Pathname was truncated.\n", False),
+    ],
+)
+def test_no_file_on_ntfs_is_named_where_ntfscluster_complains(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, complained: str, is_told: bool
+) -> None:
+    files, reason = volume(monkeypatch, tmp_path, "Inode 65 /a/$DATA\n* one inode found", complained).owners(7 * 4096)
+    assert (files, "cannot read the whole volume" in reason) == ((["/a"], False) if is_told else ([], True))
+
+
+def test_behind_the_end_of_ntfs_there_is_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert volume(monkeypatch, tmp_path, "Inode 65 /a/$DATA\n* one inode found").owners(100 * 4096)[0] == []
+
+
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [
+        (bytes(512) + b"LABELONE".ljust(568, b"\0") + b"\x53\xef", "it carries the marks of LVM and ext4"),
+        (b"LUKS\xba\xbe", "there is LUKS encryption there"),
+        (b"\xeb\x58\x90-FVE-FS-", "there is BitLocker encryption there"),
+        (bytes(65600) + b"_BHRfS_M", "there is btrfs there"),
+        (b"", "there is no file system there"),
+    ],
+)
+def test_what_holds_no_files_that_can_be_told_is_named(tmp_path: Path, head: bytes, reason: str) -> None:
+    told: dict[str, object] = {}
+    partition = tmp_path / "partition"
+    partition.write_bytes(head.ljust(1 << 17, b"\0"))
+    block_probe._look(str(partition), 0, told)
+    assert str(told["reason"]).startswith(reason)

@@ -83,9 +83,14 @@ def test_a_request_without_times_cannot_be_associated(written: Written) -> None:
     assert (found.state, found.reason) == (CANNOT_TELL, "the layer above tells no times")
 
 
-@pytest.mark.parametrize("seen", [below(8, None, 10.8), below(8, 10.2, None)])
-def test_a_write_below_that_was_not_seen_to_begin_and_end_is_no_candidate(seen: Seen) -> None:
-    assert only(above(10, 11), [seen]).state == NOT_SEEN
+def test_a_write_below_without_times_is_no_candidate() -> None:
+    assert only(above(10, 11), [below(8, None, 10.8)]).state == NOT_SEEN
+
+
+def test_a_write_below_that_was_not_seen_to_end_is_a_candidate_and_no_answer() -> None:
+    found = only(above(10, 11), [below(8, 10.2, None)])
+    assert (found.state, found.reason) == (CANNOT_TELL, "the one write below in that time was not seen to end")
+    assert only(above(10, 11), [below(8, 10.2, None), below(16, 10.2, 10.8)]).state == AMBIGUOUS
 
 
 def test_a_block_that_is_written_again_keeps_the_candidates_of_all_times() -> None:

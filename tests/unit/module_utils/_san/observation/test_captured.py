@@ -99,7 +99,8 @@ def test_a_write_that_does_not_end_or_fails_is_no_place() -> None:
     both.response(both.write(1000, MARKERS.make(1), answered=False), status=2)
     both.write(2000, MARKERS.make(2), answered=False)
     found = read(whole(both.sent))
-    assert (found.seen, found.writes) == ([], [])
+    assert found.seen == []
+    assert [(one.lba, one.completed) for one in found.writes] == [(2000, None)]
     assert found.warnings == [f"1 commands of 0.pcap were not seen to end, the first of them at block 2000 of {NAA}; they are not counted."]
 
 
@@ -245,6 +246,18 @@ def test_a_segment_of_data_that_is_missing_costs_its_sectors_alone() -> None:
     found = read(pcap(direct(one) for place, one in enumerate(sent) if place != big[1]))
     assert found.seen == [seen(1, 1000, 1024), seen(1, 1006, 1024, 3072), seen(2, 2000)]
     assert found.blind == []
+
+
+def test_a_write_whose_end_comes_before_its_data_is_told_all_the_same() -> None:
+    """The last segment of its data is missing, which is known when the next command comes, after its answer."""
+    both = talk()
+    both.write(1000, MARKERS.make(1), immediate=4096)
+    both.write(2000, MARKERS.make(2), immediate=4096)
+    sent = packets(both.sent, 1448)
+    last = [place for place, one in enumerate(sent) if one.to_target and len(one.data) > 500][2]
+    found = read(pcap(direct(one) for place, one in enumerate(sent) if place != last))
+    assert found.seen == [seen(1, 1000, 2560), seen(2, 2000)]
+    assert [(one.lba, one.completed is not None) for one in found.writes] == [(1000, True), (2000, True)]
 
 
 def test_packets_that_are_cut_are_told_and_what_they_have_is_used() -> None:

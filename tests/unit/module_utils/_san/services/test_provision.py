@@ -355,6 +355,7 @@ def test_everything_that_a_module_returns_of_a_lun() -> None:
         "used_bytes": None,
         "other_initiators": [],
         "state": "online",
+        "create_time": None,
         "svm": "svm1",
         "volume": "v1",
         "lun_id": 3,
@@ -366,9 +367,16 @@ def test_everything_that_a_module_returns_of_a_lun() -> None:
 
 def test_everything_that_a_module_returns_of_a_lun_that_is_not_there() -> None:
     result = provision.provision(MemoryArray(), WISH, provision.NEVER, check_mode=True).result(WISH.initiators)
-    nothing = ("made_by", "path", "uuid", "serial", "naa", "size_bytes", "used_bytes", "state", "svm", "volume", "lun_id", "targets")
+    known = ("made_by", "path", "uuid", "serial", "naa", "size_bytes", "used_bytes", "state", "create_time", "svm", "volume")
+    nothing = (*known, "lun_id", "targets")
     assert {name: result[name] for name in nothing} == dict.fromkeys(nothing)
     assert (result["igroups"], result["first_mapped"]) == ([], False)
+
+
+def test_when_a_lun_was_created_is_told_where_the_array_does() -> None:
+    array = MemoryArray(replace(lun(NAME), created="2026-11-29T07:00:00+00:00"))
+    result = provision.provision(array, WISH, provision.NEVER, check_mode=False).result(WISH.initiators)
+    assert result["create_time"] == "2026-11-29T07:00:00+00:00"
 
 
 def test_a_lun_that_was_there_was_made_by_no_run_of_ours() -> None:

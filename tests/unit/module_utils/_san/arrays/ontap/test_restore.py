@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san import timestamps
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import LunAddress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import restore, volume_snapshots
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.clones import path_in
@@ -40,13 +42,11 @@ def deleted(bench: BenchInPlace) -> None:
 
 def told_otherwise(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> None:
     """Let the array tell this of the LUN when it is looked at first."""
-    known, find = StoredLun.__dataclass_fields__, volume_snapshots.require_luns
+    find = volume_snapshots.require_luns
 
     def otherwise(*asked: Any) -> Sequence[StoredLun]:
-        stored = find(*asked)[0]
-        beside = {name: value for name, value in fields.items() if name in known}
-        lun = replace(stored.lun, **{name: value for name, value in fields.items() if name not in known})
-        return [replace(stored, lun=lun, **beside)]
+        (stored,) = find(*asked)
+        return [replace(stored, lun=replace(stored.lun, **fields))]
 
     monkeypatch.setattr(restore, "require_luns", otherwise)
 
@@ -320,11 +320,18 @@ def test_the_remark_has_room_in_a_comment_beside_the_mark(snapped: BenchInPlace)
     assert len(safe.comment) == len("crossvisor.san:0123456789abcdef ") + 220
 
 
-def test_a_lun_that_was_created_in_the_second_of_the_snapshot_is_restored_without_a_word(
-    snapped: BenchInPlace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nobody_can_tell_what_was_there_first_of_one_second(snapped: BenchInPlace) -> None:
     (snapshot,) = snapped.backend().snapshots([A], "s1")
-    told_otherwise(monkeypatch, created=snapshot.created)
+    stored(snapped).created = snapshot.created
+    with pytest.raises(Refused, match=r"in the same second as snapshot s1 .* may hold another LUN of that name, .*assume_same_lun=true"):
+        restoration(snapped)
+    (warning,) = restoration(snapped, assume_same_lun=True).plan.warnings
+    assert "in the same second" in warning
+
+
+def test_a_lun_of_the_second_before_the_snapshot_is_the_one_in_it(snapped: BenchInPlace) -> None:
+    (snapshot,) = snapped.backend().snapshots([A], "s1")
+    stored(snapped).created = timestamps.written(timestamps.parse(snapshot.created) - timedelta(seconds=1))
     assert list(restoration(snapped).plan.warnings) == []
 
 
@@ -340,7 +347,7 @@ def without_a_time(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
 @pytest.mark.parametrize("what", ["LUN", "snapshot"])
 def test_a_lun_may_be_another_one_where_no_time_is_told(snapped: BenchInPlace, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     without_a_time(monkeypatch, what)
-    with pytest.raises(Refused, match=rf"does not tell when {what} .* was created, so that snapshot s1 may hold another .*assume_same_lun"):
+    with pytest.raises(Refused, match=rf"does not tell when {what} .* was created, so that the snapshot may hold .*assume_same_lun"):
         restoration(snapped)
     (warning,) = restoration(snapped, assume_same_lun=True).plan.warnings
     assert warning.endswith("was created; it was restored because assume_same_lun vouches for it.")

@@ -108,6 +108,31 @@ def test_one_path_is_given_by_the_users_word(host: KvmHost, tmp_path: Path) -> N
     assert later(host, OTHER, single_path="allow").path == f"/dev/disk/by-id/{OTHER.wwn}"
 
 
+def dies(root: Path, address: str, state: str = "offline") -> None:
+    """The kernel has given up a path, or has it back."""
+    path = f"{PORT}/rport-7:0-{address.split(':')[2]}/target{address.rpartition(':')[0]}/{address}".lstrip("/")
+    (root / path / "state").write_text(f"{state}\n")
+
+
+def test_a_link_that_leads_to_a_dead_path_is_not_given_though_another_path_does_io(host: KvmHost, tmp_path: Path) -> None:
+    plant(tmp_path, SECOND_PATH)
+    dies(tmp_path, "7:0:0:2")
+    told = r"by 2 paths \(sdc, sdf\), and the link /dev/disk/by-id/wwn-.* leads to sdc, which does no I/O: .*sdc/device/delete"
+    with pytest.raises(Refused, match=told):
+        later(host, OTHER, single_path="allow")
+    link = f"/dev/disk/by-id/{OTHER.wwn}"
+    assert later(host, OTHER, lambda: dies(tmp_path, "7:0:0:2", "running"), single_path="allow").path == link
+
+
+def test_a_link_that_udev_lets_lead_to_a_path_that_does_io_is_given(host: KvmHost, tmp_path: Path) -> None:
+    plant(tmp_path, SECOND_PATH)
+    dies(tmp_path, "7:0:0:2")
+    link = tmp_path / f"dev/disk/by-id/{OTHER.wwn}"
+    link.unlink()
+    link.symlink_to("../../sdf")
+    assert later(host, OTHER, single_path="allow").path == f"/dev/disk/by-id/{OTHER.wwn}"
+
+
 def test_a_link_that_leads_to_another_lun_is_not_believed(host: KvmHost, tmp_path: Path) -> None:
     link = tmp_path / f"dev/disk/by-id/{OTHER.wwn}"
     link.unlink()

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san import apart
+from ansible_collections.crossvisor.san.plugins.module_utils._san import apart, ending
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
     CrossvisorError,
     OutcomeUnknown,
@@ -55,7 +55,7 @@ class Released:
 
 
 @dataclass(frozen=True)
-class Stillness:
+class GuestFreeze:
     """A VM whose guest is to be held still."""
 
     log_in: Callable[[], Hypervisor]
@@ -73,24 +73,19 @@ class Stillness:
     def freeze(self, names: Sequence[ScsiName], thaw_after: float) -> Held:
         """Hold the file systems on these LUNs still, all or none; after `thaw_after` seconds they are let go, whatever happens.
 
-        Raises a `CrossvisorError`.
+        Raises a `CrossvisorError`. What a signal ends lets go first, whatever it had come to, because nobody else would know of the mark.
         """
-        with closing(self.log_in()) as hypervisor:
-            agent = self._agent(hypervisor)
-            if agent.noted():
-                raise Refused(f"The guest of VM {self.vm} is held still by an earlier run: thaw it first.")
-            chosen = agent.file_systems(names)
-            if not chosen:
-                return Held([], "")
-            mark = secrets.token_hex(8)
-            agent.note(FreezeNote(mark))
-            self.begin(lambda: self._let_go_later(mark, thaw_after))
-            self._hold(agent, mark, names, chosen, thaw_after)
-            return Held(chosen, mark)
+        mark = secrets.token_hex(8)
+        try:
+            return self._frozen(mark, names, thaw_after)
+        except ending.Ended:
+            with suppress(Exception):  # then it is done by the process that was begun
+                self.thaw(mark)
+            raise
 
     def thaw(self, mark: str = "") -> Released:
         """Let go of what a run has had frozen, or only of what the run with this mark has. Raises a `CrossvisorError`."""
-        with closing(self.log_in()) as hypervisor:
+        with closing(self.log_in()) as hypervisor, ending.uncut():
             agent = self._agent(hypervisor)
             note = agent.noted()
             if note is None or (mark and note.mark != mark):
@@ -98,6 +93,19 @@ class Stillness:
             released = agent.thaw(self.timeout)
             agent.forget()
             return Released(changed=True, held=released >= note.held > 0)
+
+    def _frozen(self, mark: str, names: Sequence[ScsiName], thaw_after: float) -> Held:
+        with closing(self.log_in()) as hypervisor:
+            agent = self._agent(hypervisor)
+            if agent.noted():
+                raise Refused(f"The guest of VM {self.vm} is held still by an earlier run: thaw it first.")
+            chosen = agent.file_systems(names)
+            if not chosen:
+                return Held([], "")
+            agent.note(FreezeNote(mark))
+            self.begin(lambda: self._let_go_later(mark, thaw_after))
+            self._hold(agent, mark, names, chosen, thaw_after)
+            return Held(chosen, mark)
 
     def _agent(self, hypervisor: Hypervisor) -> GuestAgent:
         inventory = hypervisor.inventory(devices=False)
