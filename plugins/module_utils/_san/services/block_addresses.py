@@ -67,11 +67,9 @@ def addresses(hypervisor: Hypervisor, arrays: Sequence[ArraySource], wish: Wish)
     resources, warnings = resolved(inventory, arrays, [disk.name] if disk.name else [])
     disk = sized(vm, disk, resources)
     observed = now()
-    if disk.size_bytes:
-        ranges = _ranges(wish, vm, disk)
-        blocks = hypervisor.disk_blocks([(vm, disk)])[0]
-    else:
-        blocks = hypervisor.disk_blocks([(vm, disk)])[0]
+    ranges = _ranges(wish, vm, disk) if disk.size_bytes else []
+    blocks = hypervisor.disk_blocks([(vm, disk)])[0]
+    if not ranges:
         disk = sized_by(disk, blocks)
         _refuse_unsized(vm, disk, blocks)
         ranges = _ranges(wish, vm, disk)

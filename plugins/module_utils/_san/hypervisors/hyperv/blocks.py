@@ -11,6 +11,7 @@ before it. What leads elsewhere, or keeps its bytes otherwise than as they are, 
 from __future__ import annotations
 
 import ntpath
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -52,6 +53,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_she
 NOT_COMPARED = "nothing is compared on Hyper-V hosts"
 _FORMATS = {".vhdx": vhdx.image, ".avhdx": vhdx.image, ".vhd": vhd.image, ".avhd": vhd.image}
 _NTFS = "ntfs"
+_SECONDS = 240.0
+"""After which no further image of a host is begun: each takes some starts of PowerShell, a second or so each."""
+_LATE = f"it was not read, because those before it took more than {_SECONDS:.0f} s on its host: ask for less"
 _SPACES_BUS = 16
 """MSFT_Disk.BusType of a disk that Windows makes of others (Storage Spaces)."""
 _KEPT_OTHERWISE: Mapping[int, str] = {
@@ -90,7 +94,8 @@ def _of_host(nodes: Nodes, host: str, wanted: Sequence[tuple[VirtualMachine, Vir
         client = nodes.client(host)
         with Shell(client.session) as shell:
             look = _Look(client, HostFiles(shell, nodes.name_of(host)))
-            return [look.blocks(vm, disk) for vm, disk in wanted]
+            until = time.monotonic() + _SECONDS
+            return [look.blocks(vm, disk) if time.monotonic() < until else _unfollowed(disk, _LATE) for vm, disk in wanted]
     except CrossvisorError as error:
         why = in_one_sentence(str(error))
         return [_unfollowed(disk, why) for _vm, disk in wanted]

@@ -246,6 +246,14 @@ def test_a_lun_passed_through_is_told_without_a_shell_and_several_disks_share_on
     assert there.lab.clients[HOST].service.shells.open == 0
 
 
+def test_images_for_which_there_is_no_time_left_are_refused_without_asking(there: There, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = f"{DIRECTORY}\\data.vhdx"
+    there.put(path, Vhdx(MIB).made())
+    monkeypatch.setattr(blocks, "_SECONDS", 0.0)
+    assert "those before it took more than 240 s on its host: ask for less" in reason(there.told())
+    assert there.wire.count("Command") == 0
+
+
 def test_a_host_that_gives_no_shell_costs_its_images_their_addresses(there: There) -> None:
     for _shell in range(30):
         there.lab.clients[HOST].service.shells._shells[str(uuid.uuid4())] = None  # type: ignore[assignment]
