@@ -136,8 +136,11 @@ def _control(estate: Estate, sites: Mapping[str, Site], log: RequestLog, faults:
         return {}
 
     def file(query: Query) -> Any:
-        runs = [tuple(map(int, run.split(":"))) for run in _one(query, "runs").split(",")]
-        stored = StoredFile(Path(_one(query, "local")), [(first, count, cluster) for first, count, cluster in runs])
+        runs: list[tuple[int, int, int]] = []
+        for run in _one(query, "runs").split(","):
+            first, count, cluster = map(int, run.split(":"))
+            runs.append((first, count, cluster))
+        stored = StoredFile(Path(_one(query, "local")), runs)
         with estate.lock:
             estate.files[_one(query, "machine")].put(_one(query, "path"), stored)
         return {}
