@@ -439,7 +439,7 @@ def ntfs(tmp_path_factory: pytest.TempPathFactory) -> Volume:
         written["dir/holes"] = b"".join(map(unique, range(1500)))
         written["dir/a file:stream"] = os.urandom(3 * BLOCK)
         os.setxattr(mounted / "dir/a file", "user.stream", written["dir/a file:stream"])
-        written["dir/small"] = os.urandom(200)
+        written["dir/small"] = os.urandom(100)
         (mounted / "dir/small").write_bytes(written["dir/small"])
         (mounted / "gone").write_bytes(os.urandom(16 * BLOCK))
         written["gone"] = (mounted / "gone").read_bytes()

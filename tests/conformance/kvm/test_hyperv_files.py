@@ -13,6 +13,7 @@ from __future__ import annotations
 import random
 import re
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -80,14 +81,21 @@ class Volume:
         return self.place / "volume"
 
     def fill(self, files: Mapping[str, Path]) -> None:
-        """Put files on a new volume, a piece of one after a piece of the next, and let the host have them."""
+        """Put files on a new volume, a piece of one after a piece of the next, and let the host have them.
+
+        What ntfs-3g has in memory is on the volume once it has ended, which is later than the volume is unmounted.
+        """
         with self.image.open("wb") as made:
             made.truncate(512 * MIB)
         said("mkntfs", "-q", "-F", "-s", "512", "-c", "4096", "-p", "2048", "-H", "255", "-S", "63", self.image)
         mounted = self.place / "mounted"
         mounted.mkdir()
         with ExitStack() as undo:
-            said("ntfs-3g", self.image, mounted)
+            daemon = undo.enter_context(subprocess.Popen(["ntfs-3g", "-o", "no_detach", str(self.image), str(mounted)]))
+            undo.callback(daemon.wait)
+            while not mounted.is_mount():
+                assert daemon.poll() is None
+                time.sleep(0.05)
             undo.callback(said, "umount", mounted)
             names = {path: f"file{number}" for number, path in enumerate(files)}
             opened = [(undo.enter_context((mounted / names[path]).open("wb")), local.read_bytes()) for path, local in files.items()]
