@@ -32,7 +32,7 @@ OPTIONS = ("type", "hostname", "port", "username", "password", "ca_path")
 OF_THE_RUN = re.compile(
     r'crossvisor\.san:[0-9a-f]{16}|"(?:start|end|duration|observed|create_time|ansible_job_id|results_file)": "?[^",}]*"?|"frame": "[^"]*"'
 )
-"""What no two runs have in common: who made a LUN and when, when and as which number a task ran, when it looked, where time ran out."""
+"""What no two runs have in common: who made a LUN and when, when a task ran and as which number, when it looked, which line a limit met."""
 
 Results = Mapping[str, Any]
 
