@@ -292,7 +292,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_addresses import Found, Wish, addresses
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.observation import observe
 
-PRIMITIVES, OBSERVE = "primitives", "observe"
+PRIMITIVES = "primitives"
+OBSERVE = "observe"
 
 
 def main() -> None:

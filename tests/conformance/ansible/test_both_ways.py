@@ -30,9 +30,9 @@ PROGRAM = Path(os.environ.get("ANSIBLE_PLAYBOOK") or Path(sys.executable).with_n
 MINUTES = 60.0
 OPTIONS = ("type", "hostname", "port", "username", "password", "ca_path")
 OF_THE_RUN = re.compile(
-    r'crossvisor\.san:[0-9a-f]{16}|"(?:start|end|duration|observed|ansible_job_id|results_file)": "?[^",}]*"?|"frame": "[^"]*"'
+    r'crossvisor\.san:[0-9a-f]{16}|"(?:start|end|duration|observed|create_time|ansible_job_id|results_file)": "?[^",}]*"?|"frame": "[^"]*"'
 )
-"""What no two runs have in common: who made a LUN, when and as which number a task ran, when it looked, which line a time limit met."""
+"""What no two runs have in common: who made a LUN and when, when a task ran and as which number, when it looked, which line a limit met."""
 
 Results = Mapping[str, Any]
 

@@ -126,14 +126,14 @@ Taker = Callable[[Path, int], AbstractContextManager[tuple[Path, int]]]
 
 @contextmanager
 def by_tcpdump(directory: Path, port: int) -> Iterator[tuple[Path, int]]:
-    with watched_lun.capture(directory, port) as file:
-        yield file, port
+    with ExitStack() as undo:
+        yield undo.enter_context(watched_lun.capture(directory, port)), port
 
 
 @contextmanager
 def with_short_packets(directory: Path, port: int) -> Iterator[tuple[Path, int]]:
-    with watched_lun.capture(directory, port, "-s", "400") as file:
-        yield file, port
+    with ExitStack() as undo:
+        yield undo.enter_context(watched_lun.capture(directory, port, "-s", "400")), port
 
 
 @contextmanager

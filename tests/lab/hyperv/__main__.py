@@ -95,6 +95,12 @@ def _ports(options: Sequence[str]) -> Mapping[str, int]:
     return {name: int(port) for name, _second, port in pairs}
 
 
+def _run(text: str) -> tuple[int, int, int]:
+    """A run of clusters: the first of the file's, how many, and the first of the volume's."""
+    first, count, cluster = map(int, text.split(":"))
+    return first, count, cluster
+
+
 def _control(estate: Estate, sites: Mapping[str, Site], log: RequestLog, faults: Faults, address: tuple[str, int]) -> Control:
     def reset() -> None:
         with estate.lock:
@@ -136,8 +142,7 @@ def _control(estate: Estate, sites: Mapping[str, Site], log: RequestLog, faults:
         return {}
 
     def file(query: Query) -> Any:
-        runs = [tuple(map(int, run.split(":"))) for run in _one(query, "runs").split(",")]
-        stored = StoredFile(Path(_one(query, "local")), [(first, count, cluster) for first, count, cluster in runs])
+        stored = StoredFile(Path(_one(query, "local")), [_run(run) for run in _one(query, "runs").split(",")])
         with estate.lock:
             estate.files[_one(query, "machine")].put(_one(query, "path"), stored)
         return {}

@@ -236,10 +236,9 @@ def _on_disk(wish: Wish, vm: VirtualMachine, disk: VirtualDisk) -> list[GuestPie
     there = ", ".join(sorted({f"{piece.written.disk} ({piece.disk_bytes} bytes)" for piece in wish.pieces}))
     if wish.guest_device:
         chosen = [piece for piece in wish.pieces if piece.written.disk == wish.guest_device]
-    elif disk.name and disk.kind == PASSTHROUGH and not disk.holds_image and any(piece.naa for piece in wish.pieces):
-        chosen = [piece for piece in wish.pieces if piece.naa == disk.name.naa]
     else:
-        chosen = _by_size(wish, vm, disk)
+        chosen = [piece for piece in wish.pieces if _can_be(piece, vm, disk)]
+        _refuse_unsure(chosen, vm, disk)
     if not chosen:
         raise Refused(
             f"No marker is on disk {disk.label} of VM {vm.name}, but on {there}: write them to a directory on that disk, or name the "
@@ -248,17 +247,30 @@ def _on_disk(wish: Wish, vm: VirtualMachine, disk: VirtualDisk) -> list[GuestPie
     return chosen
 
 
-def _by_size(wish: Wish, vm: VirtualMachine, disk: VirtualDisk) -> list[GuestPiece]:
-    others = {other.name.naa for other in vm.disks if other.name and other.kind == PASSTHROUGH and other is not disk}
-    chosen = [piece for piece in wish.pieces if piece.disk_bytes == disk.size_bytes and piece.naa not in others]
+def _can_be(piece: GuestPiece, vm: VirtualMachine, disk: VirtualDisk) -> bool:
+    """Whether the guest's disk has the name of the LUN or, where it tells none or the disk is an image, its size."""
+    if _is_lun(disk) and piece.naa:
+        return _has_name(piece, disk)
+    return piece.disk_bytes == disk.size_bytes and not any(_is_lun(other) and _has_name(piece, other) for other in vm.disks)
+
+
+def _is_lun(disk: VirtualDisk) -> bool:
+    return disk.kind == PASSTHROUGH and not disk.holds_image
+
+
+def _has_name(piece: GuestPiece, disk: VirtualDisk) -> bool:
+    return disk.name is not None and piece.naa == disk.name.naa
+
+
+def _refuse_unsure(chosen: Sequence[GuestPiece], vm: VirtualMachine, disk: VirtualDisk) -> None:
+    """Raise `Refused` where a size is all that tells which disk it is, and another one may have it too."""
+    devices = sorted({piece.written.disk for piece in chosen if not (_is_lun(disk) and _has_name(piece, disk))})
     alike = [other.label for other in vm.disks if other.size_bytes in (0, disk.size_bytes) and other.key != disk.key]
-    devices = {piece.written.disk for piece in chosen}
-    if chosen and (alike or len(devices) > 1):
+    if devices and (alike or devices[1:]):
         raise Refused(
-            f"Nobody tells which disk of VM {vm.name} the guest's {' and '.join(sorted(devices))} is, because {disk.label} is not the only "
-            f"one that can have {disk.size_bytes} bytes: name the guest's disk in guest_device."
+            f"Nobody tells which disk of VM {vm.name} the guest's {' and '.join(devices)} is, because {disk.label} is not the only one "
+            f"that can have {disk.size_bytes} bytes: name the guest's disk in guest_device."
         )
-    return chosen
 
 
 def _refuse_beyond(pieces: Sequence[Written], vm: VirtualMachine, disk: VirtualDisk) -> None:
@@ -318,12 +330,12 @@ def _look_through(array: Array, lun: Lun, search: _Search, wish: Wish, until: fl
 
 
 def _resource(about: ArrayAbout, lun: Lun) -> Resource:
-    return Resource(LUN, "", lun.name, array=about, svm=lun.svm, volume=lun.volume, lun=lun, state=lun.state)
+    return Resource(LUN, "", lun.name, array=about, svm=lun.svm, volume=lun.volume, lun=lun)
 
 
 def _seen(search: _Search) -> Iterator[Seen]:
     for one in search.sightings:
-        yield Seen(one.number, search.resource.key, one.offset // SECTOR, one.length, within=one.within, block_size=SECTOR)
+        yield Seen(one.number, search.resource.key, one.offset // SECTOR, one.length, within=one.within)
 
 
 def _asked(pairs: Sequence[Pair], ranges: Sequence[tuple[int, int]] | None) -> Iterator[Pair]:
@@ -351,9 +363,8 @@ def _gap(start: int, end: int) -> Pair:
 
 def _cut(pair: Pair, begin: int, over: int) -> Pair:
     ahead = begin - pair.written.virtual_offset
-    written = replace(pair.written, virtual_offset=begin, length=over - begin, within=pair.written.within + ahead)
-    seen = [replace(one, lba=one.lba + ahead // SECTOR, length=over - begin, within=one.within + ahead) for one in pair.seen]
-    return Pair(written, seen)
+    seen = [replace(one, lba=(one.lba * one.block_size + ahead) // one.block_size) for one in pair.seen]
+    return Pair(replace(pair.written, virtual_offset=begin, length=over - begin), seen)
 
 
 def _remarks(wish: Wish, placed: int) -> Iterator[str]:

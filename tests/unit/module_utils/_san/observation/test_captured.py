@@ -186,6 +186,16 @@ def test_traffic_that_is_cut_anywhere_and_repeated_is_all_told(seed: int, most: 
     assert read(pcap((one.time, frame(one)) for one in begin + again)).seen == places
 
 
+def test_data_that_is_missing_in_commands_that_are_there_is_said() -> None:
+    """No gap is told: each command and its answer were seen."""
+    both, places = scene(254, 12)
+    chance = random.Random(254)
+    kept = [one for one in jumbled(packets(both.sent, 100), chance) if chance.random() > 0.01]
+    found = read(pcap(map(direct, kept)))
+    assert sum(one.length for one in found.seen) < sum(one.length for one in places)
+    assert any("of the data of" in said for said in found.warnings)
+
+
 def direct(one: Packet) -> tuple[float, bytes]:
     return one.time, frame(one)
 
@@ -268,7 +278,10 @@ def test_packets_that_are_cut_are_told_and_what_they_have_is_used() -> None:
     found = read(pcap(frames, snap=200))
     assert found.seen == []
     assert [(one.lba, one.length) for one in found.writes] == [(1000, 4096), (2000, 4096)]
-    assert found.warnings == ["Of 3 packets 0.pcap has only the beginning: take it with whole packets (tcpdump -s 0)."]
+    assert found.warnings == [
+        "Of 3 packets 0.pcap has only the beginning: take it with whole packets (tcpdump -s 0).",
+        f"0.pcap lacks 8020 bytes of the data of 2 commands, the first of them at block 1000 of {NAA}: markers in them are not told.",
+    ]
 
 
 def test_a_guest_that_writes_iscsi_traffic_into_its_disk_is_not_believed() -> None:

@@ -6,15 +6,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san import progress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, InvalidInput
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FileSystem, Host, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, FileSystem, Host, VirtualDisk, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.layers import Written
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.markers import Markers
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource
@@ -29,6 +31,13 @@ IMAGE_DISK = VirtualDisk("2000", "Hard disk 1", "image", size_bytes=2 * SIZE, pa
 STORE = FileSystem("ds1", "ds1", "vmfs", ["h1"], [str(NAME)])
 OF_LUN: dict[str, Any] = {"naa": NAME.naa, "size": SIZE, "device": "/dev/sdb"}
 OF_IMAGE: dict[str, Any] = {"naa": "", "size": 2 * SIZE, "device": "/dev/sda"}
+
+
+@pytest.fixture(autouse=True)
+def silence() -> Iterator[None]:
+    """Whatever is heard of one test, the next one begins with nobody who listens."""
+    yield
+    progress.listen(lambda text: None)
 
 
 def piece(number: int, offset: int, length: int = 4096, within: int = 0, naa: str = "", size: int = SIZE, device: str = "") -> GuestPiece:
@@ -173,27 +182,105 @@ def test_where_nobody_can_read_the_lun_that_is_the_answer(arrays: list[MemoryArr
         look(hypervisor(LUN_DISK), arrays, wish(piece(1, 0, **OF_LUN)))
 
 
-def test_the_guests_disk_is_known_by_its_luns_name() -> None:
-    pieces = [piece(1, 0, **OF_LUN), piece(2, 0, **{**OF_LUN, "naa": OTHER.naa, "device": "/dev/sdc"})]
-    found = look(hypervisor(LUN_DISK), [array(data(m1=0, m2=8192))], wish(*pieces))
+OTHER_DISK = replace(LUN_DISK, key="2003", label="Hard disk 4", size_bytes=7 * SIZE, name=OTHER)
+
+
+@pytest.mark.parametrize("size", [SIZE, 5 * SIZE])
+def test_the_guests_disk_is_known_by_its_luns_name_whatever_its_size(size: int) -> None:
+    pieces = [piece(1, 0, **{**OF_LUN, "size": size}), piece(2, 0, **{**OF_LUN, "naa": OTHER.naa, "device": "/dev/sdc"})]
+    there = hypervisor(LUN_DISK, replace(OTHER_DISK, size_bytes=SIZE))
+    found = look(there, [array(data(m1=0, m2=8192))], wish(*pieces, disk="Hard disk 2"))
     assert [row["lba"] for row in found.rows] == [0]
     assert found.warnings == ["1 of 2 pieces of markers are on other disks of the guest and are not told."]
 
 
-def test_the_guests_disk_is_known_by_a_size_that_no_other_disk_can_have() -> None:
-    there = hypervisor(IMAGE_DISK, replace(IMAGE_DISK, key="2002", label="Hard disk 3", size_bytes=3 * SIZE))
+@pytest.mark.parametrize(
+    "disk",
+    [IMAGE_DISK, replace(IMAGE_DISK, kind="passthrough", name=NAME, holds_image=True), replace(IMAGE_DISK, kind="passthrough", name=NAME)],
+    ids=["image", "image on a LUN of its own", "LUN that does not tell the guest its name"],
+)
+def test_the_guests_disk_is_known_by_a_size_that_no_other_disk_can_have(disk: VirtualDisk) -> None:
+    there = hypervisor(disk, replace(IMAGE_DISK, key="2002", label="Hard disk 3", size_bytes=3 * SIZE), OTHER_DISK)
     found = look(there, [array(data(m1=0))], wish(piece(1, 0, **OF_IMAGE), disk="Hard disk 1"))
     assert [row["lba"] for row in found.rows] == [0]
+
+
+def test_an_image_may_have_any_name_in_the_guest_but_that_of_another_lun() -> None:
+    on_lun = replace(IMAGE_DISK, kind="passthrough", name=NAME, holds_image=True)
+    for disk in (IMAGE_DISK, on_lun):
+        named = piece(1, 0, **{**OF_IMAGE, "naa": "6000c29" + "0" * 25})
+        found = look(hypervisor(disk, OTHER_DISK), [array(data(m1=0))], wish(named, disk="Hard disk 1"))
+        assert [row["lba"] for row in found.rows] == [0]
+        with pytest.raises(CrossvisorError, match="No marker is on disk Hard disk 1"):
+            look(
+                hypervisor(disk, OTHER_DISK),
+                [array(data(m1=0))],
+                wish(piece(1, 0, **{**OF_IMAGE, "naa": OTHER.naa}), disk="Hard disk 1"),
+            )
+
+
+def test_a_disk_of_another_size_is_not_it() -> None:
+    with pytest.raises(CrossvisorError, match="No marker is on disk Hard disk 1"):
+        look(hypervisor(IMAGE_DISK), [array(data(m1=0))], wish(piece(1, 0, **{**OF_IMAGE, "size": SIZE})))
 
 
 @pytest.mark.parametrize("size", [2 * SIZE, 0])
 def test_two_disks_that_can_have_one_size_are_not_told_apart_by_it(size: int) -> None:
     there = hypervisor(IMAGE_DISK, replace(IMAGE_DISK, key="2002", label="Hard disk 3", size_bytes=size))
     asked = wish(piece(1, 0, **OF_IMAGE), disk="Hard disk 1")
-    with pytest.raises(CrossvisorError, match="Nobody tells which disk of VM app the guest's /dev/sda is"):
+    with pytest.raises(
+        CrossvisorError, match="Nobody tells which disk of VM app the guest's /dev/sda is, because Hard disk 1 is not the only"
+    ):
         look(there, [array(data(m1=0))], asked)
     found = look(there, [array(data(m1=0))], replace(asked, guest_device="/dev/sda"))
     assert [row["lba"] for row in found.rows] == [0]
+
+
+def test_two_disks_of_the_guest_that_have_one_size_are_not_told_apart_by_it() -> None:
+    pieces = [piece(1, 0, **OF_IMAGE), piece(2, 0, **{**OF_IMAGE, "device": "/dev/sdc"})]
+    with pytest.raises(CrossvisorError, match="Nobody tells which disk of VM app the guest's /dev/sda and /dev/sdc is"):
+        look(hypervisor(IMAGE_DISK), [array(data(m1=0))], wish(*pieces))
+
+
+def test_it_says_which_disk_it_was_and_when_and_what_it_is_at() -> None:
+    heard: list[str] = []
+    progress.listen(heard.append)
+    there = array(data(m1=0))
+    found = look(hypervisor(LUN_DISK), [there], wish(piece(1, 0, **OF_LUN), piece(2, 8192, **OF_LUN)))
+    told = {"vm_name": "app", "vm_id": "vm-1", "disk": "Hard disk 2", "size_bytes": SIZE, "format": ""}
+    assert found.about == told
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", row["observed"]) for row in found.rows)
+    assert {frozenset(row) for row in found.rows} == {frozenset(found.rows[0])}
+    assert heard == [f"searching LUN {NAME}: {at} of 24 MiB" for at in (0, 8, 16)]
+    assert [call for call in there.calls if call.startswith("read")] == [f"read {8 << 20} at {at << 20}" for at in (0, 8, 16)]
+    assert there.calls[-1] == "close"
+
+
+def test_of_a_lun_of_which_nobody_tells_how_large_its_blocks_are_no_block_is_told() -> None:
+    foreign = type(NAME)("6001405" + "a" * 25)
+    other = Foreign(replace(lun(NAME), name=foreign, size_bytes=LUN_SIZE), data={foreign.naa: data(m1=4096)})
+    (row,) = look(hypervisor(IMAGE_DISK), [other], wish(piece(1, 0, **OF_IMAGE), luns=[foreign])).rows
+    assert (row["state"], row["lba"], row["block_size"]) == ("data", None, None)
+    assert "nobody tells how large a logical block of the LUN is" in row["reason"]
+
+
+class Foreign(MemoryArray):
+    """An array of another vendor."""
+
+    def about(self) -> ArrayAbout:
+        return ArrayAbout("other", "lab", "other.example.com", "1")
+
+
+def test_a_marker_at_the_very_end_is_within_and_one_that_ends_where_a_range_begins_is_not_in_it() -> None:
+    asked = wish(piece(1, SIZE - 8192, **OF_LUN), piece(2, SIZE - 4096, **OF_LUN), ranges=[(SIZE - 4096, 4096)])
+    found = look(hypervisor(LUN_DISK), [array(data(m1=0, m2=8192))], asked)
+    assert [(row["virtual_offset"], row["length"], row["lba"]) for row in found.rows] == [(SIZE - 4096, 4096, 16)]
+
+
+def test_what_is_lost_in_the_guest_is_a_warning() -> None:
+    asked = wish(piece(1, 0, **OF_LUN), lost=[Lost(2, "it is inline"), Lost(3, "it is tail")])
+    found = look(hypervisor(LUN_DISK), [array(data(m1=0))], asked)
+    assert found.warnings == ["Of 2 pieces of markers the guest does not know where they are: it is inline."]
 
 
 @pytest.mark.parametrize(
