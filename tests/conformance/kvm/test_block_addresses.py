@@ -466,7 +466,8 @@ def ntfs(tmp_path_factory: pytest.TempPathFactory) -> Volume:
 def test_the_guests_file_on_ntfs_is_named_and_its_stream(ntfs: Volume, name: str, number: int) -> None:
     at = ntfs.place(name, number)
     told = ntfs.owner(at + 100)
-    assert told == {"file_system": "ntfs", "block": at // BLOCK, "files": [f"/{name}"], "reason": "", "unclean": False}
+    named = {"file_system": "ntfs", "block": at // BLOCK, "files": [f"/{name}"], "reason": "", "unclean": False, "lvm": False}
+    assert told == named
 
 
 def test_a_file_that_lies_in_its_record_is_told_as_that(ntfs: Volume) -> None:

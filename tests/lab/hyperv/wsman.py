@@ -49,6 +49,12 @@ VERBS: Mapping[str, str] = {
 }
 
 
+SHELL_VERBS: Mapping[str, str] = {
+    **{TRANSFER + verb: verb for verb in ("Create", "Delete")},
+    **{f"{RSP}/{verb}": verb for verb in ("Command", "Receive", "Signal")},
+}
+
+
 @dataclass
 class _Enumeration:
     items: list[str]
@@ -134,9 +140,7 @@ class Service:
     def _of_shell(self, request: Request) -> str:
         if request.resource_uri != CMD:
             raise refuse("DestinationUnreachable", f"There is no shell {request.resource_uri}. ")
-        space, _between, verb = request.action.rpartition("/")
-        known = space == RSP or request.action in (TRANSFER + "Create", TRANSFER + "Delete")
-        return self.shells.answer(request, verb if known else "")
+        return self.shells.answer(request, SHELL_VERBS.get(request.action, ""))
 
     def _reply(self, request: Request, body: str) -> bytes:
         return answer(f"{request.action}Response", request.message_id, (body,))

@@ -151,13 +151,13 @@ class _Look:
         """By the first of its paths that leads to an image."""
         named = image.parent
         beside = ntpath.normpath(ntpath.join(ntpath.dirname(image.path), named.relative)) if named and named.relative else ""
-        why: NotTold | None = None
+        reasons: list[NotTold] = []
         for path in filter(None, (beside, named.absolute if named else "")):
             try:
                 return self._image(path)
-            except NotTold as error:
-                why = why or error
-        raise why or NotTold(f"{image.path} does not say where the image is that it is based on")
+            except NotTold as why:
+                reasons.append(why)
+        raise next(iter(reasons), NotTold(f"{image.path} does not say where the image is that it is based on"))
 
     def _image(self, path: str) -> HardDiskFile:
         key = path.casefold()
