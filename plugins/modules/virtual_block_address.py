@@ -17,6 +17,8 @@ description:
   - A LUN passed through is translated on every hypervisor.
   - An image file is translated on KVM hosts, through the chain of images, the file system (ext2, ext3, ext4 and XFS), partitions,
     linear and striped volumes, multipath and loop devices, by C(qemu-img), C(dmsetup) and Python on the host.
+  - A VHD or VHDX file is translated on Hyper-V hosts, by its own tables, C(fsutil file queryextents) and the partition of its NTFS volume,
+    which two PowerShell scripts that only read ask for in the command shell of WinRM.
   - What has no address that can be relied on is told as such, with the reason. That includes everything on btrfs, ZFS, thin and
     encrypted volumes, caches, and network file systems, and compressed or encrypted parts of images.
   - An address is true when it was read. The next write to a range may move it, and so do snapshots, block jobs and migrations.
@@ -24,7 +26,7 @@ options:
   hypervisor:
     description:
       - The hypervisor that has the VM. Images on a KVM host need a URI over ssh, or this to run on the host, and an account that may read
-        the images and devices there, which is root mostly.
+        the images and devices there, which is root mostly. Images on a Hyper-V host need a member of its local Administrators.
   arrays:
     description:
       - The arrays that may lie underneath. Without them, the LUN's name is all that is told of it.
@@ -100,6 +102,20 @@ options:
         type: list
         elements: str
         default: []
+      captures:
+        description:
+          - Files with captures of the iSCSI traffic to the LUNs while the markers were written, such as C(tcpdump -s 0 -w FILE) makes
+            them, in pcap or pcapng, where this module runs.
+          - They are looked through in place of the LUNs, and O(arrays) are asked for the LUNs' names alone.
+          - Give all paths of a LUN. What was missed is told.
+        type: list
+        elements: path
+        default: []
+      ports:
+        description: TCP ports of the iSCSI portals in O(search.captures).
+        type: list
+        elements: int
+        default: [3260]
       bytes:
         description:
           - How much of each LUN is read, from its beginning on; V(0) for all of it. What was not read is told.
@@ -276,7 +292,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_addresses import Found, Wish, addresses
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.observation import observe
 
-PRIMITIVES, OBSERVE = "primitives", "observe"
+PRIMITIVES = "primitives"
+OBSERVE = "observe"
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # Sourced by what runs on other versions of ansible-core and Python than those of build/venv.
 
-NOT_ON_A_TARGET=(--ignore=tests/unit/plugin_utils --ignore=tests/unit/filter --ignore=tests/unit/inventory --ignore=tests/unit/lookup --ignore=tests/unit/roles)
+NOT_ON_A_TARGET=(--ignore=tests/unit/plugin_utils --ignore=tests/unit/filter --ignore=tests/unit/inventory --ignore=tests/unit/lookup --ignore=tests/unit/roles
+    --ignore=tests/unit/playbooks)
 NOT_OUR_PLUGINS=(--ignore=tests/unit/awx --ignore=tests/unit/lab --ignore=tests/unit/bench --ignore=tests/unit/scripts --ignore=tests/unit/mutants --ignore=tests/unit/simulation)
 
 # The collections that ours depends on, as build/venv has them.

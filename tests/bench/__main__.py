@@ -13,12 +13,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import addresses, cluster, disk, hyperv, kvm, luns, page, provision, startup, vcenter, xen
+from tests.bench import addresses, cluster, disk, hyperv, kvm, luns, page, provision, relay, startup, vcenter, xen
 from tests.bench.measure import BUILD, WORK, BenchFailed
 from tests.bench.report import Findings, as_json, as_text, exit_code, machine
 
 RESULT = BUILD / "bench.json"
-SUBJECTS = ("vcenter", "luns", "hyperv", "cluster", "kvm", "xen", "addresses", "provision", "disk", "startup", "page")
+SUBJECTS = ("vcenter", "luns", "hyperv", "cluster", "kvm", "xen", "addresses", "relay", "provision", "disk", "startup", "page")
 
 
 def _subjects(options: argparse.Namespace, directory: Path) -> Iterator[Findings]:
@@ -31,6 +31,7 @@ def _subjects(options: argparse.Namespace, directory: Path) -> Iterator[Findings
         "kvm": lambda: [kvm.measure(directory / "kvm")],
         "xen": lambda: [xen.measure(directory / "xen", options.sizes)],
         "addresses": lambda: [addresses.measure(directory / "addresses", options.rounds)],
+        "relay": lambda: [relay.measure(directory / "relay", options.rounds)],
         "provision": lambda: [provision.measure(directory / "provision", options.rounds)],
         "disk": lambda: [disk.measure(directory / "disk", options.rounds)],
         "startup": lambda: [startup.measure(options.rounds)],

@@ -45,18 +45,18 @@ class NbdClient:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
         self._stream.close()
 
-    def write(self, offset: int, data: bytes) -> None:
-        """Write, and wait for the answer."""
-        self._ask(_WRITE, offset, len(data), data)
+    def write(self, offset: int, data: bytes, cookie: int = 0) -> None:
+        """Write, and wait for the answer. `cookie` is the number by which the protocol knows the request."""
+        self._ask(_WRITE, offset, len(data), data, cookie)
 
     def flush(self) -> None:
         """Have everything that was written on stable storage."""
         self._ask(_FLUSH, 0, 0)
 
-    def _ask(self, command: int, offset: int, length: int, data: bytes = b"") -> None:
-        self._stream.sendall(_REQUEST.pack(_REQUEST_MAGIC, 0, command, 0, offset, length) + data)
-        magic, error, _handle = _REPLY.unpack(self._read(_REPLY.size))
-        if magic != _REPLY_MAGIC or error:
+    def _ask(self, command: int, offset: int, length: int, data: bytes = b"", cookie: int = 0) -> None:
+        self._stream.sendall(_REQUEST.pack(_REQUEST_MAGIC, 0, command, cookie, offset, length) + data)
+        magic, error, answered = _REPLY.unpack(self._read(_REPLY.size))
+        if magic != _REPLY_MAGIC or error or answered != cookie:
             raise OSError(error, "the NBD server refuses the request")
 
     def _read(self, length: int) -> bytes:

@@ -14,6 +14,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ IQN, INITIATOR, LUN = "iqn.2026-11.lab:watched", "iqn.2026-11.lab:host", 7
 NAA = "60000000000000000e00000000010007"
 """The name that tgt gives the LUN."""
 EXPORT = "disk"
+RELAY = Path(__file__).resolve().parents[2] / "extensions" / "probes" / "iscsi_relay.py"
 SECONDS = 20.0
 POLL_SECONDS = 0.02
 
@@ -116,6 +118,15 @@ def capture(directory: Path, port: int, *options: str) -> Iterator[Path]:
         yield file
         last = struct.pack(">HH", _call(port), port)
         wait_for(lambda: last in file.read_bytes()[-(1 << 20) :], "tcpdump has not written all that passed")
+
+
+@contextmanager
+def relay(directory: Path, port: int, *options: str) -> Iterator[tuple[Path, int]]:
+    """The probe in front of a port on 127.0.0.1: its capture file, whole when the context ends, and the port to log in to."""
+    file, log = directory / "relayed.pcap", directory / "relay.log"
+    command = [sys.executable, str(RELAY), "--listen", "127.0.0.1:0", "--portal", f"127.0.0.1:{port}", "--write", str(file), *options]
+    with _running(command, log, lambda: "Listening on" in log.read_text()):
+        yield file, int(log.read_text().partition("127.0.0.1:")[2].split()[0])
 
 
 def _call(port: int) -> int:

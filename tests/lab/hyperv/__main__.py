@@ -22,6 +22,7 @@ from tests.lab.hyperv.fabric import ArrayControl, Fabric, WorldFabric
 from tests.lab.hyperv.faults import ProviderFault
 from tests.lab.hyperv.installation import PRODUCT, service
 from tests.lab.hyperv.negotiate import keep_account
+from tests.lab.hyperv.programs import StoredFile
 from tests.lab.hyperv.server import ACTIONS, Site, listener
 from tests.lab.listener import Credentials, tls_context
 from tests.lab.world import build
@@ -94,6 +95,12 @@ def _ports(options: Sequence[str]) -> Mapping[str, int]:
     return {name: int(port) for name, _second, port in pairs}
 
 
+def _run(text: str) -> tuple[int, int, int]:
+    """A run of clusters: the first of the file's, how many, and the first of the volume's."""
+    first, count, cluster = map(int, text.split(":"))
+    return first, count, cluster
+
+
 def _control(estate: Estate, sites: Mapping[str, Site], log: RequestLog, faults: Faults, address: tuple[str, int]) -> Control:
     def reset() -> None:
         with estate.lock:
@@ -134,7 +141,14 @@ def _control(estate: Estate, sites: Mapping[str, Site], log: RequestLog, faults:
             sites[name].service = service(estate, name)
         return {}
 
+    def file(query: Query) -> Any:
+        stored = StoredFile(Path(_one(query, "local")), [_run(run) for run in _one(query, "runs").split(",")])
+        with estate.lock:
+            estate.files[_one(query, "machine")].put(_one(query, "path"), stored)
+        return {}
+
     writes = {
+        "/file": file,
         "/reboot": reboot,
         "/failover": fail_over,
         "/machine": machine,

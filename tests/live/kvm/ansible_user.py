@@ -45,7 +45,7 @@ class User:
         """What a module returns in the guest."""
         given = ("-a", json.dumps(arguments)) if arguments else ()
         run = self.ansible.ad_hoc(GUEST, *_INVENTORY, "-m", f"crossvisor.san.{name}", *given, environment=self.environment)
-        result: dict[str, Any] = json.loads(run.output[run.output.index("{") :])
+        result: dict[str, Any] = json.loads(run.output.partition(" => ")[2])
         return result
 
     def guest(self, command: str) -> str:

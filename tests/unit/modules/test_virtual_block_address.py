@@ -94,6 +94,11 @@ def test_an_observation_has_the_rows_of_a_translation(hypervisor: MemoryHypervis
             {"method": "observe", "markers": GIVEN, "search": {"luns": ["nonsense"]}},
             "search.luns has 'nonsense', which is no name of a LUN",
         ),
+        (
+            {"method": "observe", "markers": GIVEN, "search": {"luns": [str(NAME)], "captures": ["/nowhere.pcap"]}},
+            "search.luns and search.captures are two ways to look: give one of them.",
+        ),
+        ({"method": "observe", "markers": GIVEN, "search": {"captures": ["/nowhere.pcap"]}}, "Capture /nowhere.pcap cannot be read"),
         ({"method": "observe", "markers": GIVEN, "search": {"bytes": -1}}, "search.bytes=-1 is less than nothing"),
         ({"method": "observe", "markers": GIVEN, "search": {"seconds": -1}}, "search.seconds=-1 is less than nothing"),
     ],

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
+from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.capture import ISCSI_PORT
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.layers import Written
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.markers import SECTOR, Markers
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
@@ -25,6 +26,8 @@ def search_option() -> dict[str, Any]:
         "default": {},
         "options": {
             "luns": {"type": "list", "elements": "str", "default": []},
+            "captures": {"type": "list", "elements": "path", "default": []},
+            "ports": {"type": "list", "elements": "int", "default": [ISCSI_PORT]},
             "bytes": {"type": "int", "default": 0},
             "seconds": {"type": "float", "default": 1800.0},
         },
@@ -33,7 +36,9 @@ def search_option() -> dict[str, Any]:
 
 def wish(params: Given, ranges: Sequence[tuple[int, int]]) -> Wish:
     """What a task asks for by its options `vm`, `disk`, `markers`, `guest_device` and `search`. Raises `InvalidInput`."""
-    search = {"luns": [], "bytes": 0, "seconds": 1800.0, **params["search"]}
+    search = {"luns": [], "captures": [], "ports": [ISCSI_PORT], "bytes": 0, "seconds": 1800.0, **params["search"]}
+    if search["captures"] and search["luns"]:
+        raise InvalidInput("search.luns and search.captures are two ways to look: give one of them.")
     for name in ("bytes", "seconds"):
         if search[name] < 0:
             raise InvalidInput(f"search.{name}={search[name]:g} is less than nothing: leave it out for no limit.")
@@ -46,9 +51,19 @@ def wish(params: Given, ranges: Sequence[tuple[int, int]]) -> Wish:
         raise InvalidInput(
             f"markers is not what guest_block_markers returns ({type(error).__name__}: {error}): give the registered result as it is."
         ) from None
-    luns = [_lun(word) for word in search["luns"]]
     return Wish(
-        params["vm"], markers, pieces, lost, params["disk"], ranges, params["guest_device"], luns, search["bytes"], search["seconds"]
+        params["vm"],
+        markers,
+        pieces,
+        lost,
+        params["disk"],
+        ranges,
+        params["guest_device"],
+        [_lun(word) for word in search["luns"]],
+        search["captures"],
+        search["ports"],
+        search["bytes"],
+        search["seconds"],
     )
 
 

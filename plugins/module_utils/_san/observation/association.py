@@ -41,7 +41,7 @@ def by_time(written: Iterable[Written], seen: Iterable[Seen], skew: float, blind
     is FOUND only if within its life there was no other of any length. `seen` are writes of all LUNs that it may be on.
     `skew` is by how much the clocks of both layers may differ at most.
     """
-    below = sorted((one for one in seen if one.submitted is not None and one.completed is not None), key=_submitted)
+    below = sorted((one for one in seen if one.submitted is not None), key=_submitted)
     starts = [_submitted(one) for one in below]
     times = list(blind)
     return [_by_life(one, below, starts, skew, times) for one in written]
@@ -54,11 +54,14 @@ def _by_life(one: Written, below: Sequence[Seen], starts: Sequence[float], skew:
     if any(since <= end and until >= begin for since, until in blind):
         return Association(one, CANNOT_TELL, (), "the layer below was not seen whole while it was written")
     within = below[bisect.bisect_left(starts, begin) : bisect.bisect_right(starts, end)]
-    candidates = tuple(dict.fromkeys(_bare(found) for found in within if found.completed is not None and found.completed <= end))
+    possible = [found for found in within if found.completed is None or found.completed <= end]
+    candidates = tuple(dict.fromkeys(map(_bare, possible)))
     if not candidates:
         return Association(one, NOT_SEEN, (), "nothing was written below in that time")
     if len(candidates) > 1:
         return Association(one, AMBIGUOUS, candidates, f"{len(candidates)} writes below were in that time")
+    if all(found.completed is None for found in possible):
+        return Association(one, CANNOT_TELL, candidates, "the one write below in that time was not seen to end")
     if candidates[0].length != one.length:
         return Association(one, CANNOT_TELL, candidates, f"the one write below in that time has {candidates[0].length} bytes")
     return Association(one, FOUND, candidates)

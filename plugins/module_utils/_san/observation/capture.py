@@ -41,7 +41,7 @@ _VLANS = frozenset({0x8100, 0x88A8, 0x9100})
 _IPV4, _IPV6 = 0x0800, 0x86DD
 _TCP, _ESP, _FRAGMENT = 6, 50, 44
 _EXTENSIONS = frozenset({0, 43, 60})
-_SYN = 0x02
+_SYN, _ACK = 0x02, 0x10
 
 
 @dataclass
@@ -265,13 +265,22 @@ def _of_tcp(packet: _Packet, at: int, end: int, source: bytes, destination: byte
     source_port, destination_port = struct.unpack_from(">HH", data, at)
     if source_port not in ports and destination_port not in ports:
         return None
-    sequence, offset, flags = struct.unpack_from(">I4xBB", data, at + 4)
+    sequence, acknowledged, offset, flags = struct.unpack_from(">IIBB", data, at + 4)
     begin = at + 4 * (offset >> 4)
     to_portal = destination_port in ports and not (source_port in ports and source_port < destination_port)
     ends = _end(source, source_port), _end(destination, destination_port)
     initiator, portal = ends if to_portal else ends[::-1]
-    payload = data[begin:end]
-    return Segment(initiator, portal, to_portal, packet.time, sequence, payload, max(end - begin, 0), bool(flags & _SYN))
+    return Segment(
+        initiator,
+        portal,
+        to_portal,
+        packet.time,
+        sequence,
+        data[begin:end],
+        max(end - begin, 0),
+        bool(flags & _SYN),
+        acknowledged if flags & _ACK else None,
+    )
 
 
 @lru_cache(maxsize=4096)

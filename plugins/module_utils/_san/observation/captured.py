@@ -33,9 +33,9 @@ class Captured:
     seen: list[Seen]
     """Pieces of markers that LUNs hold, as far as the captures tell."""
     writes: list[Seen]
-    """All writes that were done, without their content, if they were asked for."""
+    """All writes without their content, also those that were not seen to end, if they were asked for."""
     blind: list[Blind]
-    """Times between which commands may have been missed."""
+    """Times between which something may have been written that is not told."""
     warnings: list[str]
 
 
@@ -66,6 +66,21 @@ class _Held:
             yield Seen(piece.number, lun, piece.offset // size, piece.length, within=piece.within, block_size=size)
 
 
+@dataclass
+class _Partial:
+    """Commands that have ended, and not all of whose data was seen."""
+
+    commands: int = 0
+    bytes: int = 0
+    first: Command | None = None
+
+    def take(self, command: Command) -> None:
+        if command.missing:
+            self.commands += 1
+            self.bytes += command.missing
+            self.first = self.first or command
+
+
 class Reading:
     """Captures that are read one after the other."""
 
@@ -83,16 +98,21 @@ class Reading:
         """Read a capture file. Raises `InvalidInput` for what is none, is damaged, or has no iSCSI traffic."""
         packets, streams, traffic = Packets(), Streams(), Traffic(self._look)
         unfinished: list[Command] = []
+        partial = _Partial()
         for command in _commands(file, name, packets, streams, traffic, self._ports):
             if command.status is None:
                 unfinished.append(command)
+                self._keep(command, traffic)
             elif command.is_done:
                 self._take(command, traffic)
+                partial.take(command)
         if not traffic.notes.pdus:
             raise InvalidInput(_no_iscsi(name, packets, self._ports))
         self._found.blind += [(since, until) for _connection, since, until in traffic.blind]
+        self._found.blind += traffic.notes.not_followed_times
         self._names.update({unit: name.naa for unit, name in traffic.names.items() if name})
         self._found.warnings += _warnings(name, packets, streams, traffic, unfinished)
+        self._found.warnings += _partly_seen(name, traffic, partial)
 
     def found(self) -> Captured:
         """What all of them told."""
@@ -115,6 +135,9 @@ class Reading:
         unit = self._alike(command.unit, traffic)
         self._sizes[unit] = max(command.block_size, self._sizes.get(unit, 0))
         self._held.take(command, unit)
+        self._keep(command, traffic)
+
+    def _keep(self, command: Command, traffic: Traffic) -> None:
         if self._keep_writes and command.is_write:
             lun = traffic.name(command.unit)
             self._found.writes.append(
@@ -136,6 +159,14 @@ def _commands(file: BinaryIO, name: str, packets: Packets, streams: Streams, tra
     for piece in streams.close():
         yield from traffic.take(piece)
     yield from traffic.close()
+
+
+def _partly_seen(name: str, traffic: Traffic, partial: _Partial) -> Iterator[str]:
+    if partial.first:
+        yield (
+            f"{name} lacks {partial.bytes} bytes of the data of {partial.commands} commands, the first of them at block "
+            f"{partial.first.lba} of {traffic.name(partial.first.unit)}: markers in them are not told."
+        )
 
 
 def _no_iscsi(name: str, packets: Packets, ports: Collection[int]) -> str:

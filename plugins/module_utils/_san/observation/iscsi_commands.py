@@ -9,6 +9,7 @@ Pure. PDUs are those of RFC 7143, commands those of SBC-4, 5. Nothing of the dat
 
 from __future__ import annotations
 
+import math
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -42,7 +43,8 @@ _NOT_FOLLOWED = {
 }
 _INQUIRY, _DEVICE_IDENTIFICATION = 0x12, 0x83
 _LARGEST_PAGE = 4096
-_GOOD = 0
+_MOST_EARLY = 256
+_GOOD, _FAILED = 0, 0xFF
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,13 @@ class _Task:
     command: Command | None
     """None for one that is no read or write."""
     unit: Unit
+    submitted: float | None = None
+    changes: bool = False
+    """Whether it may write blocks that nobody follows."""
+    early: tuple[float | None, int] | None = None
+    """When and how it ended, if the answer was met before all of its data."""
+    arrived: int = 0
+    """Bytes of its data that came, seen or not."""
     page: bytearray | None = None
     """What a Device Identification page holds so far, if it is one."""
     received: int = 0
@@ -108,6 +117,7 @@ class _Task:
             return
         if self.command is None or self.command.is_repeated:
             return
+        self.arrived += len(found)
         self.received += len(found) - sum(end - begin for begin, end in heard.missing)
         if at == self.tail_at + len(self.tail):
             found, at = self.tail + found, self.tail_at
@@ -137,8 +147,8 @@ class Notes:
     """Reads and writes whose data is no whole number of blocks, which happens with protection information."""
     given_up: int = 0
     """Commands that were given up because too many were outstanding."""
-    unanswered_ends: int = 0
-    """Answers to commands that were not seen."""
+    not_followed_times: list[tuple[float, float]] = field(default_factory=list)
+    """When commands ran that may write blocks, and are not followed."""
 
 
 class _Session:
@@ -151,7 +161,9 @@ class _Session:
         self._connection = connection
         self._traffic = traffic
         self._target = ""
+        self._is_logged_in = False
         self._tasks: OrderedDict[bytes, _Task] = OrderedDict()
+        self._early: OrderedDict[bytes, tuple[float | None, int]] = OrderedDict()
 
     def take(self, piece: Piece) -> Iterator[Command]:
         direction = self.to_target if piece.to_portal else self.to_initiator
@@ -165,6 +177,8 @@ class _Session:
 
     def close(self) -> Iterator[Command]:
         """What is left without an answer."""
+        if self.to_target.held:
+            self.to_target.lose()
         for direction in (self.to_target, self.to_initiator):
             direction.close()
             self._traffic.blind += [(self._connection, *times) for times in direction.blind]
@@ -175,29 +189,32 @@ class _Session:
         self._traffic.notes.pdus += 1
         code, told = heard.pdu.opcode, heard.pdu
         if code in (pdu.LOGIN, pdu.LOGIN_RESPONSE):
-            self._log_in(told, to_target)
+            self._log_in(heard, to_target)
         elif code == pdu.SCSI_COMMAND:
             yield from self._begin(heard)
         elif code in (pdu.DATA_OUT, pdu.DATA_IN):
             task = self._tasks.get(told.tag)
             if task:
                 task.data(heard, told.offset, self._traffic.look)
+                yield from self._end_early(told.tag, task)
         if not to_target and told.carries_status:
-            task = self._tasks.pop(told.tag, None)
-            self._traffic.notes.unanswered_ends += task is None
-            if task:
-                failed = told.opcode == pdu.SCSI_RESPONSE and told.header[2] != 0
-                yield from self._end(task, heard.time, 0xFF if failed else told.scsi_status)
+            failed = told.opcode == pdu.SCSI_RESPONSE and told.header[2] != 0
+            yield from self._answer(told.tag, heard.time, _FAILED if failed else told.scsi_status)
 
-    def _log_in(self, told: pdu.Pdu, to_target: bool) -> None:
+    def _log_in(self, heard: Heard, to_target: bool) -> None:
         """Learn the target's name and the digests, of which the word that holds is the one that is no list."""
-        keys = told.keys
+        told = heard.pdu
+        if heard.missing:
+            self.digests.header = self.digests.data = None
+        keys = {} if heard.missing else told.keys
         self._target = keys.get("TargetName", self._target)
         for key in ("HeaderDigest", "DataDigest"):
             word = keys.get(key, ",")
             if "," not in word:
                 setattr(self.digests, key[: -len("Digest")].lower(), word == "CRC32C")
-        self.to_target.held = to_target and told.next_stage == pdu.FULL_FEATURE
+        is_last = told.next_stage == pdu.FULL_FEATURE
+        self._is_logged_in |= is_last and not to_target
+        self.to_target.held = is_last and not self._is_logged_in
 
     def _begin(self, heard: Heard) -> Iterator[Command]:
         tag = heard.pdu.tag
@@ -207,8 +224,29 @@ class _Session:
             self._traffic.notes.given_up += 1
             yield from self._end(self._tasks.popitem(last=False)[1], None, None)
         task = self._tasks[tag] = self._task(heard)
+        early = self._early.pop(tag, None)
+        if early and early[0] is not None and heard.time is not None and heard.time <= early[0]:
+            task.early = early
         if heard.pdu.data:
             task.data(heard, 0, self._traffic.look)
+        yield from self._end_early(tag, task)
+
+    def _answer(self, tag: bytes, time: float | None, status: int) -> Iterator[Command]:
+        """End a command; of one that comes later, because something before it was waited for, note it."""
+        task = self._tasks.pop(tag, None)
+        if task:
+            yield from self._end(task, time, status)
+            return
+        self._early[tag] = (time, status)
+        if len(self._early) > _MOST_EARLY:
+            self._early.popitem(last=False)
+
+    def _end_early(self, tag: bytes, task: _Task) -> Iterator[Command]:
+        """End a command whose answer was met before it, once all of its data is there."""
+        told = task.command
+        if task.early and (told is None or not told.is_write or told.is_repeated or task.arrived >= told.length):
+            self._tasks.pop(tag)
+            yield from self._end(task, *task.early)
 
     def _task(self, heard: Heard) -> _Task:
         header = heard.pdu.header
@@ -220,7 +258,8 @@ class _Session:
         command = self._command(heard, unit) if operation in (_READS.keys() | _WRITES.keys() | _SAME.keys()) else None
         if operation in _NOT_FOLLOWED:
             self._traffic.notes.not_followed[_NOT_FOLLOWED[operation]] += 1
-        return _Task(command, unit)
+        may_write = operation in (_WRITES.keys() | _SAME.keys() | _NOT_FOLLOWED.keys())
+        return _Task(command, unit, heard.time, may_write and command is None)
 
     def _command(self, heard: Heard, unit: Unit) -> Command | None:
         header, block = heard.pdu.header, heard.pdu.header[32:48]
@@ -239,6 +278,9 @@ class _Session:
     def _end(self, task: _Task, completed: float | None, status: int | None) -> Iterator[Command]:
         if task.page and status == _GOOD:
             self._traffic.names[task.unit] = ScsiName.from_vpd83(bytes(task.page))
+        if task.changes:
+            since, until = (math.inf * side if time is None else time for side, time in ((-1, task.submitted), (1, completed)))
+            self._traffic.notes.not_followed_times.append((since, until))
         command = task.ended(completed, status)
         if command:
             yield command

@@ -50,6 +50,8 @@ class Segment:
     """What was sent, of which `data` may be only the beginning."""
     begins: bool = False
     """Whether it opens the connection, in its direction (SYN)."""
+    acknowledged: int | None = None
+    """Up to where the sender has what the other end sent."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class _Direction:
     expected: int | None = None
     """The sequence number that comes next, None before anything came."""
     lost: int = 0
+    """`UNKNOWN` before anything came of a direction whose beginning was not seen."""
     waiting: dict[int, Segment] = field(default_factory=dict)
     waiting_bytes: int = 0
 
@@ -90,10 +93,10 @@ class _Direction:
         self.waiting_bytes -= len(found.data)
         return found
 
-    def has_next(self) -> bool:
-        """Whether any that waits need not wait any more."""
-        expected = self.expected or 0
-        return any(_ahead(sequence, expected) <= 0 for sequence in self.waiting)
+    def has_next(self, reached: int | None = None) -> bool:
+        """Whether any that waits need not wait any more, because what was missing has come, or has reached the other end unseen."""
+        upto = (self.expected or 0) if reached is None else reached
+        return any(_ahead(sequence, upto) <= 0 for sequence in self.waiting)
 
 
 class _Pair:
@@ -108,7 +111,9 @@ class _Pair:
         return segment.begins and segment.to_portal and seen and to_portal.first != (segment.sequence + 1) % _WRAP
 
     def take(self, segment: Segment) -> Iterator[Piece]:
-        direction = self.directions[segment.to_portal]
+        direction, opposite = self.directions[segment.to_portal], self.directions[not segment.to_portal]
+        while segment.acknowledged is not None and opposite.has_next(segment.acknowledged):
+            yield from self._in_order(opposite, opposite.next_waiting())
         if segment.begins:
             if direction.expected is None:
                 direction.first = direction.expected = (segment.sequence + 1) % _WRAP
@@ -132,18 +137,16 @@ class _Pair:
         yield Piece(self.connection, True, None, b"", ends=True)
 
     def _in_order(self, direction: _Direction, segment: Segment) -> Iterator[Piece]:
-        """What of a segment is new. What is missing before it, or was cut from it, is counted."""
+        """What of a segment is new, with what is missing before it, and what was cut from it."""
         ahead = _ahead(segment.sequence, direction.expected or 0)
         new = segment.length + min(ahead, 0)
         if new <= 0:
             return
-        direction.lost = UNKNOWN if direction.lost == UNKNOWN else direction.lost + max(ahead, 0)
-        data = segment.data[max(-ahead, 0) :]
-        if data:
-            yield Piece(self.connection, segment.to_portal, segment.time, data, direction.lost)
-            direction.lost = new - len(data)
-        elif direction.lost != UNKNOWN:
-            direction.lost += new
+        data, lost = segment.data[max(-ahead, 0) :], direction.lost or max(ahead, 0)
+        yield Piece(self.connection, segment.to_portal, segment.time, data, lost)
+        if len(data) < new:
+            yield Piece(self.connection, segment.to_portal, segment.time, b"", new - len(data))
+        direction.lost = 0
         direction.expected = (segment.sequence + segment.length) % _WRAP
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import progress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Array
@@ -27,12 +28,16 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     DATA,
     NO_ADDRESS,
     PASSTHROUGH,
+    UNKNOWN,
     ArrayAbout,
     BlockExtent,
     Lun,
+    ScsiDevice,
     VirtualDisk,
     VirtualMachine,
 )
+from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.capture import ISCSI_PORT
+from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.captured import Reading
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.content import Pair, associated
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.layers import Seen, Written
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.markers import SECTOR, Markers, Sighting, joined
@@ -50,14 +55,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block
     within,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import pick_vm
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.resources import LUN, Resource
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.resources import LUN, Resource, Resources
 
 _PIECE = 8 << 20
 """Bytes that are searched at once."""
 _NO_MARKER = -1
 _UNMARKED = "no marker is there, and what lies beside one may be anywhere"
 _UNSEEN = (
-    "its bytes are nowhere on {luns}: something between keeps them in another form (compressed, encrypted), in a cache, or on another LUN"
+    "its bytes are nowhere on {places}: something between keeps them in another form (compressed, encrypted), in a cache, or on another LUN"
 )
 
 
@@ -93,6 +98,10 @@ class Wish:
     """The disk, as the guest calls it; empty for whichever it can be alone."""
     luns: Sequence[ScsiName] = ()
     """Where they are looked for; without any, where the hypervisor says that the disk may lie."""
+    captures: Sequence[str] = ()
+    """Files with the iSCSI traffic to the LUNs, in which they are looked for in place of the LUNs themselves."""
+    ports: Sequence[int] = (ISCSI_PORT,)
+    """TCP ports of the portals in the captures."""
     most_bytes: int = 0
     """Of each LUN, from its beginning on; 0 for all of it."""
     seconds: float = 0.0
@@ -116,31 +125,40 @@ class _Search:
         return f"LUN {self.resource.name}{whole}"
 
 
-class _Scene:
-    """All that was searched, as rows are told of it."""
+@dataclass
+class _Evidence:
+    """What was looked into, and what was seen there."""
 
-    def __init__(self, searches: Sequence[_Search], failures: Sequence[str], observed: str) -> None:
-        self._lands = {search.resource.key: search.resource for search in searches}
-        self._titles = " and ".join([*(search.title for search in searches), *failures])
-        self._observed = observed
-        self._partly = bool(failures) or any(search.searched < search.size for search in searches)
+    seen: list[Seen] = field(default_factory=list)
+    lands: dict[str, Sequence[Resource]] = field(default_factory=dict)
+    """What is called so in `seen`: a LUN, on each array that has it."""
+    places: list[str] = field(default_factory=list)
+    """Where was looked, each with what was left out."""
+    partly: bool = False
+    """Whether something was left out."""
+    tells_blocks: bool = False
+    """Whether blocks of the LUN were seen, in place of bytes that were read."""
+    warnings: list[str] = field(default_factory=list)
 
-    def rows(self, pair: Pair) -> Iterator[Row]:
+    def rows(self, pair: Pair, observed: str) -> Iterator[Row]:
         """One for each place; one that says why for what is nowhere."""
         base: Row = {"virtual_offset": pair.written.virtual_offset, "length": pair.written.length}
         files: Row = {"file": "", "file_offset": None}
         if not pair.seen:
-            reason = _UNMARKED if pair.written.number == _NO_MARKER else _UNSEEN.format(luns=self._titles)
-            yield {**base, "state": NO_ADDRESS, "reason": reason, **files, **NOWHERE, "observed": self._observed}
+            reason = _UNMARKED if pair.written.number == _NO_MARKER else _UNSEEN.format(places=" and ".join(self.places))
+            yield {**base, "state": NO_ADDRESS, "reason": reason, **files, **NOWHERE, "observed": observed}
+        doubt = self._doubt(len(pair.seen))
         for seen in pair.seen:
-            extent = BlockExtent(pair.written.virtual_offset, pair.written.length, DATA, offset=seen.lba * seen.block_size)
-            told = land(extent, self._lands[seen.lun], self._doubt(len(pair.seen)))
-            yield {**base, "state": DATA, **files, **told, "observed": self._observed}
+            at, size = seen.lba * seen.block_size, seen.block_size if self.tells_blocks else 0
+            extent = BlockExtent(pair.written.virtual_offset, pair.written.length, DATA, offset=at, block_size=size)
+            for resource in self.lands[seen.lun]:
+                reason = "; ".join(filter(None, (doubt, resource.reason)))
+                yield {**base, "state": DATA, **files, **land(extent, resource, reason), "observed": observed}
 
     def _doubt(self, places: int) -> str:
         if places > 1:
             return f"the same bytes are at {places} places, of which a journal, a snapshot or a mirror may have one"
-        return f"not all was searched, so that the same bytes may be elsewhere too: {self._titles}" if self._partly else ""
+        return f"not all was seen, so that the same bytes may be elsewhere too: {' and '.join(self.places)}" if self.partly else ""
 
 
 def observe(hypervisor: Hypervisor, arrays: Sequence[ArraySource], wish: Wish, clock: Callable[[], float] = time.monotonic) -> Found:
@@ -153,22 +171,61 @@ def observe(hypervisor: Hypervisor, arrays: Sequence[ArraySource], wish: Wish, c
     pieces = [piece.written for piece in _on_disk(wish, vm, disk)]
     _refuse_beyond(pieces, vm, disk)
     ranges = within(wish.ranges, vm, disk) if wish.ranges else None
-    names = list(wish.luns) or sorted({found.name for found in resources.disk(vm, disk).under if found.name})
+    observed = now()
+    if wish.captures:
+        evidence = _in_captures(wish, lambda names: resolved(inventory, arrays, names), vm)
+    else:
+        names = list(wish.luns) or sorted({found.name for found in resources.disk(vm, disk).under if found.name})
+        evidence = _on_luns(arrays, names, wish, vm, disk, clock)
+    told = [row for pair in _asked(associated(pieces, evidence.seen), ranges) for row in evidence.rows(pair, observed)]
+    about = {"vm_name": vm.name, "vm_id": vm.id, "disk": disk.label, "size_bytes": disk.size_bytes, "format": ""}
+    return Found(told, list(dict.fromkeys([*warnings, *evidence.warnings, *_remarks(wish, len(pieces))])), about)
+
+
+def _in_captures(wish: Wish, ask: Callable[[Sequence[ScsiName]], tuple[Resources, list[str]]], vm: VirtualMachine) -> _Evidence:
+    """What captures of the traffic to the LUNs show. Raises `InvalidInput` for a file that is none or cannot be read."""
+    reading = Reading(wish.markers.find, wish.ports)
+    for path in wish.captures:
+        progress.tell(f"reading capture {path}")
+        try:
+            with Path(path).open("rb") as file:
+                reading.read(file, path)
+        except OSError as error:
+            raise InvalidInput(f"Capture {path} cannot be read where this task runs: {error.strerror}.") from None
+    found = reading.found()
+    names = {seen.lun: ScsiName.try_parse(seen.lun) for seen in found.seen}
+    resources, warnings = ask([name for name in names.values() if name])
+    lands = {lun: _captured(lun, name, resources, vm) for lun, name in names.items()}
+    places = [f"LUNs whose traffic capture {path} shows" for path in wish.captures]
+    return _Evidence(found.seen, lands, places, bool(found.warnings), True, [*found.warnings, *warnings])
+
+
+def _captured(lun: str, name: ScsiName | None, resources: Resources, vm: VirtualMachine) -> Sequence[Resource]:
+    if name:
+        return resources.of_device(ScsiDevice(vm.host, "", name, 0))
+    return [Resource(UNKNOWN, lun, reason=f"{lun} did not say in the capture which LUN it is")]
+
+
+def _on_luns(
+    arrays: Sequence[ArraySource], names: Sequence[ScsiName], wish: Wish, vm: VirtualMachine, disk: VirtualDisk, clock: Callable[[], float]
+) -> _Evidence:
+    """What the arrays read from these LUNs. Raises `Refused` for no LUN, `NotFound` where none can be read."""
     if not names:
         raise Refused(
             f"Nobody tells on which LUN disk {disk.label} of VM {vm.name} may lie: name the LUNs that shall be searched (search.luns)."
         )
-    observed = now()
     searches, failures = _searched(arrays, names, wish, clock)
     if not searches:
         raise NotFound(
             f"None of the arrays can read LUN {', '.join(map(str, names))}: {'; '.join(failures) or 'name the one that has it in arrays'}."
         )
-    pairs = associated(pieces, [seen for search in searches for seen in _seen(search)])
-    scene = _Scene(searches, failures, observed)
-    told = [row for pair in _asked(pairs, ranges) for row in scene.rows(pair)]
-    about = {"vm_name": vm.name, "vm_id": vm.id, "disk": disk.label, "size_bytes": disk.size_bytes, "format": ""}
-    return Found(told, [*warnings, *failures, *_remarks(wish, searches, len(pieces))], about)
+    found = _Evidence(places=[*(search.title for search in searches), *failures], warnings=list(failures), partly=bool(failures))
+    for search in searches:
+        found.seen += _seen(search)
+        found.lands[search.resource.key] = [search.resource]
+        found.partly |= search.searched < search.size
+        found.warnings += _remarks_on(search)
+    return found
 
 
 def _on_disk(wish: Wish, vm: VirtualMachine, disk: VirtualDisk) -> list[GuestPiece]:
@@ -179,10 +236,9 @@ def _on_disk(wish: Wish, vm: VirtualMachine, disk: VirtualDisk) -> list[GuestPie
     there = ", ".join(sorted({f"{piece.written.disk} ({piece.disk_bytes} bytes)" for piece in wish.pieces}))
     if wish.guest_device:
         chosen = [piece for piece in wish.pieces if piece.written.disk == wish.guest_device]
-    elif disk.name and disk.kind == PASSTHROUGH and not disk.holds_image and any(piece.naa for piece in wish.pieces):
-        chosen = [piece for piece in wish.pieces if piece.naa == disk.name.naa]
     else:
-        chosen = _by_size(wish, vm, disk)
+        chosen = [piece for piece in wish.pieces if _can_be(piece, vm, disk)]
+        _refuse_unsure(chosen, vm, disk)
     if not chosen:
         raise Refused(
             f"No marker is on disk {disk.label} of VM {vm.name}, but on {there}: write them to a directory on that disk, or name the "
@@ -191,17 +247,30 @@ def _on_disk(wish: Wish, vm: VirtualMachine, disk: VirtualDisk) -> list[GuestPie
     return chosen
 
 
-def _by_size(wish: Wish, vm: VirtualMachine, disk: VirtualDisk) -> list[GuestPiece]:
-    others = {other.name.naa for other in vm.disks if other.name and other.kind == PASSTHROUGH and other is not disk}
-    chosen = [piece for piece in wish.pieces if piece.disk_bytes == disk.size_bytes and piece.naa not in others]
+def _can_be(piece: GuestPiece, vm: VirtualMachine, disk: VirtualDisk) -> bool:
+    """Whether the guest's disk has the name of the LUN or, where it tells none or the disk is an image, its size."""
+    if _is_lun(disk) and piece.naa:
+        return _has_name(piece, disk)
+    return piece.disk_bytes == disk.size_bytes and not any(_is_lun(other) and _has_name(piece, other) for other in vm.disks)
+
+
+def _is_lun(disk: VirtualDisk) -> bool:
+    return disk.kind == PASSTHROUGH and not disk.holds_image
+
+
+def _has_name(piece: GuestPiece, disk: VirtualDisk) -> bool:
+    return disk.name is not None and piece.naa == disk.name.naa
+
+
+def _refuse_unsure(chosen: Sequence[GuestPiece], vm: VirtualMachine, disk: VirtualDisk) -> None:
+    """Raise `Refused` where a size is all that tells which disk it is, and another one may have it too."""
+    devices = sorted({piece.written.disk for piece in chosen if not (_is_lun(disk) and _has_name(piece, disk))})
     alike = [other.label for other in vm.disks if other.size_bytes in (0, disk.size_bytes) and other.key != disk.key]
-    devices = {piece.written.disk for piece in chosen}
-    if chosen and (alike or len(devices) > 1):
+    if devices and (alike or devices[1:]):
         raise Refused(
-            f"Nobody tells which disk of VM {vm.name} the guest's {' and '.join(sorted(devices))} is, because {disk.label} is not the only "
-            f"one that can have {disk.size_bytes} bytes: name the guest's disk in guest_device."
+            f"Nobody tells which disk of VM {vm.name} the guest's {' and '.join(devices)} is, because {disk.label} is not the only one "
+            f"that can have {disk.size_bytes} bytes: name the guest's disk in guest_device."
         )
-    return chosen
 
 
 def _refuse_beyond(pieces: Sequence[Written], vm: VirtualMachine, disk: VirtualDisk) -> None:
@@ -261,12 +330,12 @@ def _look_through(array: Array, lun: Lun, search: _Search, wish: Wish, until: fl
 
 
 def _resource(about: ArrayAbout, lun: Lun) -> Resource:
-    return Resource(LUN, "", lun.name, array=about, svm=lun.svm, volume=lun.volume, lun=lun, state=lun.state)
+    return Resource(LUN, "", lun.name, array=about, svm=lun.svm, volume=lun.volume, lun=lun)
 
 
 def _seen(search: _Search) -> Iterator[Seen]:
     for one in search.sightings:
-        yield Seen(one.number, search.resource.key, one.offset // SECTOR, one.length, within=one.within, block_size=SECTOR)
+        yield Seen(one.number, search.resource.key, one.offset // SECTOR, one.length, within=one.within)
 
 
 def _asked(pairs: Sequence[Pair], ranges: Sequence[tuple[int, int]] | None) -> Iterator[Pair]:
@@ -294,21 +363,22 @@ def _gap(start: int, end: int) -> Pair:
 
 def _cut(pair: Pair, begin: int, over: int) -> Pair:
     ahead = begin - pair.written.virtual_offset
-    written = replace(pair.written, virtual_offset=begin, length=over - begin, within=pair.written.within + ahead)
-    seen = [replace(one, lba=one.lba + ahead // SECTOR, length=over - begin, within=one.within + ahead) for one in pair.seen]
-    return Pair(written, seen)
+    seen = [replace(one, lba=(one.lba * one.block_size + ahead) // one.block_size) for one in pair.seen]
+    return Pair(replace(pair.written, virtual_offset=begin, length=over - begin), seen)
 
 
-def _remarks(wish: Wish, searches: Sequence[_Search], placed: int) -> Iterator[str]:
+def _remarks(wish: Wish, placed: int) -> Iterator[str]:
     """What is to be known beside the rows."""
     elsewhere = len(wish.pieces) - placed
     if elsewhere:
         yield f"{elsewhere} of {len(wish.pieces)} pieces of markers are on other disks of the guest and are not told."
     if wish.lost:
         yield f"Of {len(wish.lost)} pieces of markers the guest does not know where they are: {wish.lost[0].reason}."
-    for search in searches:
-        torn = sum(one.number is None for one in search.sightings)
-        if torn:
-            yield f"{torn} sectors of LUN {search.resource.name} begin as markers and go on otherwise, so that they are nobody's."
-        if search.searched < search.size:
-            yield f"Not all of {search.title} was looked through, so that markers may be elsewhere or twice on it."
+
+
+def _remarks_on(search: _Search) -> Iterator[str]:
+    torn = sum(one.number is None for one in search.sightings)
+    if torn:
+        yield f"{torn} sectors of LUN {search.resource.name} begin as markers and go on otherwise, so that they are nobody's."
+    if search.searched < search.size:
+        yield f"Not all of {search.title} was looked through, so that markers may be elsewhere or twice on it."

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.hard_disk_files.image import (
@@ -32,6 +32,12 @@ _KIB, _MIB, _TIB = 1 << 10, 1 << 20, 1 << 40
 _HEADERS = (64 * _KIB, 128 * _KIB)
 _REGION_TABLES = (192 * _KIB, 256 * _KIB)
 _TABLE = 64 * _KIB
+_BEGINNING: Sequence[Place] = [
+    (0, 8),
+    *((place, 4 * _KIB) for place in _HEADERS),
+    *((place, _TABLE) for place in _REGION_TABLES),
+]
+"""The file identifier, both headers and both region tables."""
 _MOST_ENTRIES = 2047
 _BAT = uuid.UUID("2dc27766-f623-4200-9d64-115e9bfd4a08")
 _METADATA = uuid.UUID("8b7ca206-4790-4b9a-b8fe-575f050f886e")
@@ -92,10 +98,13 @@ class _Disk:
 def image(path: str, size: int) -> Reading[HardDiskFile]:
     """The image in a file of `size` bytes. Raises `NotTold`."""
     storage = Storage(path, size)
-    header = yield from _header(storage)
+    name, *pages = yield from storage.bytes_at(_BEGINNING, "a header or a region table")
+    if name != b"vhdxfile":
+        raise NotTold(f"{storage.path} is no VHDX file")
+    header = _header(storage, pages[:2])
     if header.log.int:
         raise NotTold(f"the log of {path} is not empty: a VM that runs has it open, or it was not closed")
-    regions = yield from _regions(storage)
+    regions = _regions(storage, pages[2:])
     disk = yield from _disk(storage, regions[_METADATA])
     table = regions[_BAT]
     if disk.entries * 8 > table[1]:
@@ -108,11 +117,8 @@ def image(path: str, size: int) -> Reading[HardDiskFile]:
     return HardDiskFile(path, disk.size, disk.sector, header.data_write, pieces.whole(taken, bool(disk.parent)), disk.parent)
 
 
-def _header(storage: Storage) -> Reading[_Header]:
+def _header(storage: Storage, pages: Sequence[bytes]) -> _Header:
     """The one of both headers that holds."""
-    name, *pages = yield from storage.bytes_at([(0, 8), *((place, 4 * _KIB) for place in _HEADERS)], "a header")
-    if name != b"vhdxfile":
-        raise NotTold(f"{storage.path} is no VHDX file")
     found = sorted((_parsed(page) for page in pages if _is_whole(page, b"head")), key=lambda header: header.sequence)
     if not found:
         raise storage.damaged("neither of its headers has the checksum that it says")
@@ -154,8 +160,7 @@ def _crc32c(data: bytes) -> int:
     return value ^ 0xFFFFFFFF
 
 
-def _regions(storage: Storage) -> Reading[dict[uuid.UUID, Place]]:
-    tables = yield from storage.bytes_at([(place, _TABLE) for place in _REGION_TABLES], "a region table")
+def _regions(storage: Storage, tables: Sequence[bytes]) -> dict[uuid.UUID, Place]:
     whole = [table for table in tables if _is_whole(table, b"regi")]
     if not whole:
         raise storage.damaged("neither of its region tables has the checksum that it says")
@@ -196,7 +201,8 @@ def _disk(storage: Storage, region: Place) -> Reading[_Disk]:
 
 
 def _items(storage: Storage, region: Place) -> Reading[dict[uuid.UUID, bytes]]:
-    table = yield from storage.bytes_of(region[0], _TABLE, "its metadata")
+    near = yield from storage.bytes_of(region[0], 2 * _TABLE, "its metadata")
+    table = near[:_TABLE]
     count = struct.unpack_from("<H", table, 10)[0]
     if table[:8] != b"metadata" or count > _MOST_ENTRIES:
         raise storage.damaged("its metadata has no table that can be read")
@@ -210,8 +216,10 @@ def _items(storage: Storage, region: Place) -> Reading[dict[uuid.UUID, bytes]]:
             places[name] = (region[0] + offset, length)
         elif flags & _REQUIRED and name not in _PASSED_BY:
             raise NotTold(f"{storage.path} needs metadata {name} to be understood, which is in no specification that was read")
-    found = yield from storage.bytes_at([*places.values()], "an item of its metadata")
-    return dict(zip(places, found))
+    far = {name: place for name, place in places.items() if place[0] + place[1] > region[0] + len(near)}
+    found = yield from storage.bytes_at([*far.values()], "an item of its metadata")
+    beside = {name: near[offset - region[0] : offset - region[0] + length] for name, (offset, length) in places.items() if name not in far}
+    return {**beside, **dict(zip(far, found))}
 
 
 def _parent(storage: Storage, locator: bytes) -> Parent:

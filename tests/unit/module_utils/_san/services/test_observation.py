@@ -6,18 +6,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FileSystem, Host, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san import progress
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, InvalidInput
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, FileSystem, Host, VirtualDisk, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.layers import Written
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.markers import Markers
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.observation import GuestPiece, Lost, Wish, observe
+from tests.unit.iscsi_traffic import Conversation, frame, packets, pcap
 from tests.unit.ports import NAME, OTHER, MemoryArray, MemoryHypervisor, lun
 
 MARKERS = Markers(b"a secret of ours", 4096)
@@ -27,6 +31,13 @@ IMAGE_DISK = VirtualDisk("2000", "Hard disk 1", "image", size_bytes=2 * SIZE, pa
 STORE = FileSystem("ds1", "ds1", "vmfs", ["h1"], [str(NAME)])
 OF_LUN: dict[str, Any] = {"naa": NAME.naa, "size": SIZE, "device": "/dev/sdb"}
 OF_IMAGE: dict[str, Any] = {"naa": "", "size": 2 * SIZE, "device": "/dev/sda"}
+
+
+@pytest.fixture(autouse=True)
+def silence() -> Iterator[None]:
+    """Whatever is heard of one test, the next one begins with nobody who listens."""
+    yield
+    progress.listen(lambda text: None)
 
 
 def piece(number: int, offset: int, length: int = 4096, within: int = 0, naa: str = "", size: int = SIZE, device: str = "") -> GuestPiece:
@@ -52,8 +63,11 @@ def array(held: bytes, **told: Any) -> MemoryArray:
 
 
 def look(there: MemoryHypervisor, arrays: Sequence[MemoryArray], wish: Wish, **settings: Any) -> Any:
-    sources = [ArraySource(f"array{number}", lambda one=one: one) for number, one in enumerate(arrays)]
-    return observe(there, sources, wish, **settings)
+    return observe(there, [source(number, one) for number, one in enumerate(arrays)], wish, **settings)
+
+
+def source(number: int, one: MemoryArray) -> ArraySource:
+    return ArraySource(f"array{number}", lambda: one)
 
 
 def wish(*pieces: GuestPiece, **settings: Any) -> Wish:
@@ -125,7 +139,7 @@ def test_where_not_all_was_searched_every_row_says_so() -> None:
         hypervisor(LUN_DISK), [array(data(m1=0, m2=20 << 20))], wish(piece(1, 0, **OF_LUN), piece(2, 8192, **OF_LUN), most_bytes=1 << 20)
     )
     part = f"LUN {NAME} (of which {1 << 20} of {LUN_SIZE} bytes were searched: no more was asked for)"
-    assert found.rows[0]["reason"] == f"not all was searched, so that the same bytes may be elsewhere too: {part}"
+    assert found.rows[0]["reason"] == f"not all was seen, so that the same bytes may be elsewhere too: {part}"
     assert part in found.rows[1]["reason"]
     assert found.warnings == [f"Not all of {part} was looked through, so that markers may be elsewhere or twice on it."]
 
@@ -168,27 +182,105 @@ def test_where_nobody_can_read_the_lun_that_is_the_answer(arrays: list[MemoryArr
         look(hypervisor(LUN_DISK), arrays, wish(piece(1, 0, **OF_LUN)))
 
 
-def test_the_guests_disk_is_known_by_its_luns_name() -> None:
-    pieces = [piece(1, 0, **OF_LUN), piece(2, 0, **{**OF_LUN, "naa": OTHER.naa, "device": "/dev/sdc"})]
-    found = look(hypervisor(LUN_DISK), [array(data(m1=0, m2=8192))], wish(*pieces))
+OTHER_DISK = replace(LUN_DISK, key="2003", label="Hard disk 4", size_bytes=7 * SIZE, name=OTHER)
+
+
+@pytest.mark.parametrize("size", [SIZE, 5 * SIZE])
+def test_the_guests_disk_is_known_by_its_luns_name_whatever_its_size(size: int) -> None:
+    pieces = [piece(1, 0, **{**OF_LUN, "size": size}), piece(2, 0, **{**OF_LUN, "naa": OTHER.naa, "device": "/dev/sdc"})]
+    there = hypervisor(LUN_DISK, replace(OTHER_DISK, size_bytes=SIZE))
+    found = look(there, [array(data(m1=0, m2=8192))], wish(*pieces, disk="Hard disk 2"))
     assert [row["lba"] for row in found.rows] == [0]
     assert found.warnings == ["1 of 2 pieces of markers are on other disks of the guest and are not told."]
 
 
-def test_the_guests_disk_is_known_by_a_size_that_no_other_disk_can_have() -> None:
-    there = hypervisor(IMAGE_DISK, replace(IMAGE_DISK, key="2002", label="Hard disk 3", size_bytes=3 * SIZE))
+@pytest.mark.parametrize(
+    "disk",
+    [IMAGE_DISK, replace(IMAGE_DISK, kind="passthrough", name=NAME, holds_image=True), replace(IMAGE_DISK, kind="passthrough", name=NAME)],
+    ids=["image", "image on a LUN of its own", "LUN that does not tell the guest its name"],
+)
+def test_the_guests_disk_is_known_by_a_size_that_no_other_disk_can_have(disk: VirtualDisk) -> None:
+    there = hypervisor(disk, replace(IMAGE_DISK, key="2002", label="Hard disk 3", size_bytes=3 * SIZE), OTHER_DISK)
     found = look(there, [array(data(m1=0))], wish(piece(1, 0, **OF_IMAGE), disk="Hard disk 1"))
     assert [row["lba"] for row in found.rows] == [0]
+
+
+def test_an_image_may_have_any_name_in_the_guest_but_that_of_another_lun() -> None:
+    on_lun = replace(IMAGE_DISK, kind="passthrough", name=NAME, holds_image=True)
+    for disk in (IMAGE_DISK, on_lun):
+        named = piece(1, 0, **{**OF_IMAGE, "naa": "6000c29" + "0" * 25})
+        found = look(hypervisor(disk, OTHER_DISK), [array(data(m1=0))], wish(named, disk="Hard disk 1"))
+        assert [row["lba"] for row in found.rows] == [0]
+        with pytest.raises(CrossvisorError, match="No marker is on disk Hard disk 1"):
+            look(
+                hypervisor(disk, OTHER_DISK),
+                [array(data(m1=0))],
+                wish(piece(1, 0, **{**OF_IMAGE, "naa": OTHER.naa}), disk="Hard disk 1"),
+            )
+
+
+def test_a_disk_of_another_size_is_not_it() -> None:
+    with pytest.raises(CrossvisorError, match="No marker is on disk Hard disk 1"):
+        look(hypervisor(IMAGE_DISK), [array(data(m1=0))], wish(piece(1, 0, **{**OF_IMAGE, "size": SIZE})))
 
 
 @pytest.mark.parametrize("size", [2 * SIZE, 0])
 def test_two_disks_that_can_have_one_size_are_not_told_apart_by_it(size: int) -> None:
     there = hypervisor(IMAGE_DISK, replace(IMAGE_DISK, key="2002", label="Hard disk 3", size_bytes=size))
     asked = wish(piece(1, 0, **OF_IMAGE), disk="Hard disk 1")
-    with pytest.raises(CrossvisorError, match="Nobody tells which disk of VM app the guest's /dev/sda is"):
+    with pytest.raises(
+        CrossvisorError, match="Nobody tells which disk of VM app the guest's /dev/sda is, because Hard disk 1 is not the only"
+    ):
         look(there, [array(data(m1=0))], asked)
     found = look(there, [array(data(m1=0))], replace(asked, guest_device="/dev/sda"))
     assert [row["lba"] for row in found.rows] == [0]
+
+
+def test_two_disks_of_the_guest_that_have_one_size_are_not_told_apart_by_it() -> None:
+    pieces = [piece(1, 0, **OF_IMAGE), piece(2, 0, **{**OF_IMAGE, "device": "/dev/sdc"})]
+    with pytest.raises(CrossvisorError, match="Nobody tells which disk of VM app the guest's /dev/sda and /dev/sdc is"):
+        look(hypervisor(IMAGE_DISK), [array(data(m1=0))], wish(*pieces))
+
+
+def test_it_says_which_disk_it_was_and_when_and_what_it_is_at() -> None:
+    heard: list[str] = []
+    progress.listen(heard.append)
+    there = array(data(m1=0))
+    found = look(hypervisor(LUN_DISK), [there], wish(piece(1, 0, **OF_LUN), piece(2, 8192, **OF_LUN)))
+    told = {"vm_name": "app", "vm_id": "vm-1", "disk": "Hard disk 2", "size_bytes": SIZE, "format": ""}
+    assert found.about == told
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", row["observed"]) for row in found.rows)
+    assert {frozenset(row) for row in found.rows} == {frozenset(found.rows[0])}
+    assert heard == [f"searching LUN {NAME}: {at} of 24 MiB" for at in (0, 8, 16)]
+    assert [call for call in there.calls if call.startswith("read")] == [f"read {8 << 20} at {at << 20}" for at in (0, 8, 16)]
+    assert there.calls[-1] == "close"
+
+
+def test_of_a_lun_of_which_nobody_tells_how_large_its_blocks_are_no_block_is_told() -> None:
+    foreign = type(NAME)("6001405" + "a" * 25)
+    other = Foreign(replace(lun(NAME), name=foreign, size_bytes=LUN_SIZE), data={foreign.naa: data(m1=4096)})
+    (row,) = look(hypervisor(IMAGE_DISK), [other], wish(piece(1, 0, **OF_IMAGE), luns=[foreign])).rows
+    assert (row["state"], row["lba"], row["block_size"]) == ("data", None, None)
+    assert "nobody tells how large a logical block of the LUN is" in row["reason"]
+
+
+class Foreign(MemoryArray):
+    """An array of another vendor."""
+
+    def about(self) -> ArrayAbout:
+        return ArrayAbout("other", "lab", "other.example.com", "1")
+
+
+def test_a_marker_at_the_very_end_is_within_and_one_that_ends_where_a_range_begins_is_not_in_it() -> None:
+    asked = wish(piece(1, SIZE - 8192, **OF_LUN), piece(2, SIZE - 4096, **OF_LUN), ranges=[(SIZE - 4096, 4096)])
+    found = look(hypervisor(LUN_DISK), [array(data(m1=0, m2=8192))], asked)
+    assert [(row["virtual_offset"], row["length"], row["lba"]) for row in found.rows] == [(SIZE - 4096, 4096, 16)]
+
+
+def test_what_is_lost_in_the_guest_is_a_warning() -> None:
+    asked = wish(piece(1, 0, **OF_LUN), lost=[Lost(2, "it is inline"), Lost(3, "it is tail")])
+    found = look(hypervisor(LUN_DISK), [array(data(m1=0))], asked)
+    assert found.warnings == ["Of 2 pieces of markers the guest does not know where they are: it is inline."]
 
 
 @pytest.mark.parametrize(
@@ -215,3 +307,63 @@ def test_a_disk_on_no_lun_that_is_known_wants_the_luns_named() -> None:
     there = hypervisor(replace(IMAGE_DISK, file_system="elsewhere"))
     with pytest.raises(CrossvisorError, match=r"Nobody tells on which LUN disk Hard disk 1 of VM app may lie: name the LUNs"):
         look(there, [array(data(m1=0))], wish(piece(1, 0, **OF_IMAGE)))
+
+
+def captured(place: Path, *blocks: tuple[int, bytes], naa: str = NAME.naa, gap: bool = False) -> str:
+    """A capture file of a connection over which these blocks were written; without a name, the LUN does not tell which it is."""
+    both = Conversation()
+    both.log_in()
+    if naa:
+        both.identify(naa)
+    for lba, held in blocks:
+        both.write(lba, held, immediate=len(held))
+    sent = packets(both.sent)
+    kept = [packet for packet in sent if not (gap and packet is sent[len(sent) // 2])]
+    (place / "path.pcap").write_bytes(pcap((packet.time, frame(packet)) for packet in kept))
+    return str(place / "path.pcap")
+
+
+def test_a_capture_tells_the_blocks_that_were_written_and_the_array_whose_they_are(tmp_path: Path) -> None:
+    file = captured(tmp_path, (700, MARKERS.make(1)))
+    silent = array(b"", unreadable="It is not asked for any data.")
+    found = look(hypervisor(IMAGE_DISK), [silent], wish(piece(1, 0, **OF_IMAGE), piece(2, 4096, **OF_IMAGE), captures=[file]))
+    told = [(row["virtual_offset"], row["state"], row["lba"], row["block_size"], row["naa"], row["lun_path"]) for row in found.rows]
+    assert told == [(0, "data", 700, 512, NAME.naa, lun(NAME).path), (4096, "no_address", None, None, "", "")]
+    assert f"its bytes are nowhere on LUNs whose traffic capture {file} shows" in found.rows[1]["reason"]
+    assert found.warnings == []
+    assert not any(call.startswith("read") for call in silent.calls)
+
+
+def test_what_is_written_over_in_a_capture_is_where_it_was_written_last(tmp_path: Path) -> None:
+    file = captured(tmp_path, (700, MARKERS.make(1)), (700, bytes(4096)), (900, MARKERS.make(1)))
+    found = look(hypervisor(IMAGE_DISK), [], wish(piece(1, 0, **OF_IMAGE), captures=[file]))
+    assert [(row["lba"], row["naa"], row["svm"]) for row in found.rows] == [(900, NAME.naa, "")]
+
+
+def test_a_lun_that_does_not_say_which_it_is_has_a_block_and_no_name(tmp_path: Path) -> None:
+    file = captured(tmp_path, (700, MARKERS.make(1)), naa="")
+    (row,) = look(hypervisor(IMAGE_DISK), [], wish(piece(1, 0, **OF_IMAGE), captures=[file])).rows
+    assert (row["lba"], row["naa"]) == (700, "")
+    assert "did not say in the capture" in row["reason"]
+
+
+def test_gaps_of_a_capture_are_told_with_every_row(tmp_path: Path) -> None:
+    file = captured(tmp_path, *((lba, MARKERS.make(number)) for number, lba in enumerate((100, 200, 300))), gap=True)
+    found = look(hypervisor(IMAGE_DISK), [], wish(*(piece(number, number * 4096, **OF_IMAGE) for number in range(3)), captures=[file]))
+    assert any("gaps" in warning for warning in found.warnings)
+    placed = [row for row in found.rows if row["lba"] is not None]
+    assert placed
+    assert all("not all was seen" in row["reason"] for row in placed if row["naa"])
+    assert {(row["virtual_offset"], row["lba"]) for row in placed} <= {(0, 100), (4096, 200), (8192, 300)}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "Capture .* cannot be read where this task runs: No such file or directory"), (b"nonsense", "path.pcap")],
+)
+def test_a_file_that_is_no_capture_is_told(tmp_path: Path, content: bytes | None, message: str) -> None:
+    file = tmp_path / "path.pcap"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(InvalidInput, match=message):
+        look(hypervisor(IMAGE_DISK), [], wish(piece(1, 0, **OF_IMAGE), captures=[str(file)]))

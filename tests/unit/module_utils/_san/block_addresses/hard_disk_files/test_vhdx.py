@@ -239,6 +239,14 @@ def test_versions_that_nobody_knows_are_refused() -> None:
             image(Vhdx(MIB, version=version).made())
 
 
+def test_an_item_that_lies_far_behind_the_table_is_read_by_itself() -> None:
+    file = Vhdx(MIB).made()
+    far = ITEMS + 65536 * 3
+    file[far : far + 8] = struct.pack("<Q", 5 * MIB)
+    item(1, 65536 * 3, 8)(file)
+    assert image(file).size == 5 * MIB
+
+
 def test_a_region_or_an_item_that_has_to_be_understood_and_is_not_is_refused_and_others_are_passed_by() -> None:
     name = uuid.UUID(int=77)
     with pytest.raises(NotTold, match=f"needs a region {name}"):

@@ -18,8 +18,12 @@ from tests.unit.hard_disk_files import MIB, PRESENT, REGIONS, Block, Vhdx
 
 
 def files(*paths: Path) -> dict[str, Any]:
-    told: dict[str, Any] = block_probe.answer({"files": [str(path) for path in paths]})["files"]
-    return told
+    """What the probe tells of files, but for their ranges, which not every file system has."""
+    told = block_probe.answer({"pieces": [[str(path), 0, 1] for path in paths]})["pieces"]
+    return {
+        str(path): {"error": piece["error"], "stamp": piece["stamp"], "size": path.stat().st_size if path.exists() else 0, "changed": False}
+        for path, piece in zip(paths, told)
+    }
 
 
 def probed(**question: Any) -> dict[str, Any]:
@@ -42,7 +46,7 @@ def test_several_images_are_read_in_as_many_questions_as_one(tmp_path: Path) -> 
     assert found[str(one)] == [Span(MIB, MIB, DATA, str(one), REGIONS)]
     assert found[str(two)] == []
     assert "is not empty" in str(found[str(open_)])
-    assert questions == [9, 4, 2, 6, 2]
+    assert questions == [15, 2, 2]
 
 
 def test_a_file_that_is_written_to_while_it_is_read_is_marked(tmp_path: Path) -> None:
