@@ -100,6 +100,23 @@ def test_a_disk_from_a_snapshot_comes_and_goes(lab: Lab, ansible: Commands) -> N
     assert after == before
 
 
+def test_a_lun_that_was_made_anew_after_the_snapshot_is_not_the_one_in_it(lab: Lab, ansible: Commands) -> None:
+    done(play(ansible, "provision_disk", vm="app01", size="1GiB", **PLACE))
+    done(play(ansible, "snapshot", **NAMES))
+    done(play(ansible, "remove_disk", vm="app01", delete=True, **PLACE))
+    done(play(ansible, "provision_disk", vm="app01", size="1GiB", **PLACE))
+    before = lab.state()
+    connected, restored = (
+        " ".join(play(ansible, name, vm=vm, **NAMES, **more).output.split())
+        for name, vm, more in (("connect_snapshot", "app02", {}), ("restore_snapshot", "app01", {"unused": True}))
+    )
+    assert "because LUN app01_data was created at" in connected
+    assert "after the snapshot (" in connected
+    assert "was created at" in restored
+    assert "assume_same_lun=true" in restored
+    assert lab.state() == before
+
+
 def test_a_lun_that_its_vm_uses_is_restored_only_on_the_users_word(lab: Lab, ansible: Commands) -> None:
     done(play(ansible, "provision_disk", vm="app01", size="1GiB", **PLACE))
     done(play(ansible, "snapshot", **NAMES))
