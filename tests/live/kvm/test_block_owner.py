@@ -34,9 +34,18 @@ MADE = (
     f"mkdir -p {MOUNT} && mount {{disk}}-part1 {MOUNT} && mkdir -p {MOUNT}/reports/2026"
 )
 NUMBERED = (
-    f'python3 -c \'import sys; sys.stdout.buffer.write(b"".join((b"{{secret}}%08d" % n) * {BLOCK // 32} for n in range({BLOCKS})))\' '
-    f">{MOUNT}/{WRITTEN} && sync"
+    f'python3 -c \'import sys; sys.stdout.buffer.write(b"".join((b"{{secret}}%08d" % n) * {BLOCK // 32} for n in range({{blocks}})))\' '
+    ">{file} && sync"
 )
+MANY = 2560
+"""Blocks of a file on a logical volume: more than there are in the first of its segments."""
+GROUPED = (
+    f"sgdisk --new=1:{START}:+56M {{disk}} >/dev/null && udevadm settle && "
+    "pvcreate -q {disk}-part1 && vgcreate -q -s 1m grouped {disk}-part1 && "
+    "lvcreate -q -y -l 8 -n linear grouped && lvcreate -q -y -l 2 -n kept grouped && lvextend -q -l +8 grouped/linear && "
+    "lvcreate -q -y -l 16 -i 2 -I 256k --alloc anywhere -n striped grouped && udevadm settle"
+)
+ON_VOLUME = f"mkfs.ext4 -q -b {BLOCK} /dev/grouped/{{name}} && mkdir -p {MOUNT}/{{name}} && mount /dev/grouped/{{name}} {MOUNT}/{{name}}"
 
 
 @dataclass
@@ -47,10 +56,8 @@ class Traced:
     naa: str
     secret: str = field(default_factory=lambda: secrets.token_hex(12))
 
-    def write(self) -> None:
-        disk = DISK.format(naa=self.naa)
-        self.user.guest(MADE.format(disk=disk))
-        self.user.guest(NUMBERED.format(secret=self.secret))
+    def write(self, file: str, blocks: int = BLOCKS) -> None:
+        self.user.guest(NUMBERED.format(secret=self.secret, file=file, blocks=blocks))
 
     def block(self, number: int) -> bytes:
         """The bytes of a block of the file."""
@@ -75,15 +82,32 @@ class Traced:
 
 
 @pytest.fixture(scope="module")
-def traced(running_kvm: KvmLab, modules: ModuleRunner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traced]:
+def user(running_kvm: KvmLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
     running_kvm.reset()
-    access = {"initiators": [running_kvm.initiator], "igroup": kvm_world.GROUP, "lun_id": 5}
-    naa = modules.succeed("lun_provision", {"array": running_kvm.array, **LUN, **access})["naa"]
-    modules.succeed("ptd_attach", {"hypervisor": running_kvm.hypervisor, "vm": GUEST, "naa": naa, "timeout": 20})
-    with administrator(running_kvm, tmp_path_factory.mktemp("owner")) as user:
-        traced = Traced(user, naa)
-        traced.write()
-        yield traced
+    with administrator(running_kvm, tmp_path_factory.mktemp("owner")) as found:
+        yield found
+
+
+def attached(user: User, modules: ModuleRunner, name: str, lun_id: int) -> str:
+    """The name of a LUN that the guest has got."""
+    lab = user.lab
+    access = {"initiators": [lab.initiator], "igroup": kvm_world.GROUP, "lun_id": lun_id}
+    naa = str(modules.succeed("lun_provision", {"array": lab.array, **LUN, "name": name, **access})["naa"])
+    modules.succeed("ptd_attach", {"hypervisor": lab.hypervisor, "vm": GUEST, "naa": naa, "timeout": 20})
+    return naa
+
+
+def owners(user: User, modules: ModuleRunner, naa: str, lbas: list[int]) -> dict[int, dict[str, Any]]:
+    asked = {"hypervisor": user.lab.hypervisor, "arrays": [user.lab.array], "naa": naa, "lbas": lbas, "files": True}
+    return {row["lba"]: row for row in modules.succeed("lun_block_owner", asked)["owners"]}
+
+
+@pytest.fixture(scope="module")
+def traced(user: User, modules: ModuleRunner) -> Traced:
+    traced = Traced(user, attached(user, modules, "traced", 5))
+    user.guest(MADE.format(disk=DISK.format(naa=traced.naa)))
+    traced.write(f"{MOUNT}/{WRITTEN}")
+    return traced
 
 
 @pytest.fixture(scope="module")
@@ -95,10 +119,8 @@ def played(traced: Traced) -> Run:
 @pytest.fixture(scope="module")
 def rows(traced: Traced, modules: ModuleRunner) -> dict[int, dict[str, Any]]:
     """What the module tells of the file's first and last blocks, and of three places that no file has."""
-    lab = traced.user.lab
     lbas = [0, START + 2, START - 1, *(traced.lba(number) for number in (0, 17, BLOCKS - 1))]
-    asked = {"hypervisor": lab.hypervisor, "arrays": [lab.array], "naa": traced.naa, "lbas": lbas, "files": True}
-    return {row["lba"]: row for row in modules.succeed("lun_block_owner", asked)["owners"]}
+    return owners(traced.user, modules, traced.naa, lbas)
 
 
 def test_the_playbook_names_the_vm_the_disk_the_partition_and_the_file(traced: Traced, played: Run) -> None:
@@ -150,3 +172,40 @@ def test_what_is_no_files_is_told_as_that(rows: dict[int, dict[str, Any]]) -> No
     for outside in (0, START - 1):
         assert rows[outside]["reason"] == "outside of all partitions: the partition table itself, or free space"
     assert [rows[lba]["guest_files"] for lba in (0, START - 1, START + 2)] == [[], [], []]
+
+
+@pytest.fixture(scope="module")
+def grouped(user: User, modules: ModuleRunner) -> dict[str, Traced]:
+    """By logical volume: what the guest wrote to a file on it, or to the volume itself."""
+    naa = attached(user, modules, "grouped", 6)
+    user.guest(GROUPED.format(disk=DISK.format(naa=naa)))
+    written = {name: Traced(user, naa) for name in ("linear", "striped", "kept")}
+    for name in ("linear", "striped"):
+        user.guest(ON_VOLUME.format(name=name))
+        written[name].write(f"{MOUNT}/{name}/numbers", MANY)
+    written["kept"].write("/dev/grouped/kept")
+    user.guest("lvcreate -q -y -s -l 2 -n before grouped/kept")
+    return written
+
+
+@pytest.mark.parametrize("name", ["linear", "striped"])
+def test_the_file_on_a_logical_volume_of_the_guest_is_named(grouped: dict[str, Traced], modules: ModuleRunner, name: str) -> None:
+    volume = grouped[name]
+    numbers = (0, MANY // 2, MANY - 1)
+    rows = owners(volume.user, modules, volume.naa, [volume.lba(number) for number in numbers])
+    extents = blocks_of(volume.user.guest(f"filefrag -b{BLOCK} -v {MOUNT}/{name}/numbers"))
+    for number in numbers:
+        row = rows[volume.lba(number)]
+        assert (row["partition"], row["guest_volume"], row["guest_files"]) == (1, f"grouped/{name}", ["/numbers"])
+        assert row["guest_block"] in extents
+    device = f"/dev/grouped/{name}"
+    block = rows[volume.lba(numbers[1])]["guest_block"]
+    read = f"dd if={device} bs={BLOCK} skip={block} count=1 iflag=direct status=none"
+    assert volume.user.guest(read).encode() == volume.block(numbers[1])
+
+
+def test_a_volume_with_a_snapshot_is_named_without_a_file(grouped: dict[str, Traced], modules: ModuleRunner) -> None:
+    volume = grouped["kept"]
+    (row,) = owners(volume.user, modules, volume.naa, [volume.lba(0)]).values()
+    assert (row["guest_volume"], row["guest_files"]) == ("grouped/kept", [])
+    assert "grouped/kept is a part of snapshot0" in row["reason"]
