@@ -10,7 +10,7 @@ Only what was found is told, of the very bytes that were found. The hypervisor i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -125,20 +125,20 @@ class _Search:
         return f"LUN {self.resource.name}{whole}"
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Evidence:
     """What was looked into, and what was seen there."""
 
-    seen: list[Seen] = field(default_factory=list)
-    lands: dict[str, Sequence[Resource]] = field(default_factory=dict)
+    seen: Sequence[Seen]
+    lands: Mapping[str, Sequence[Resource]]
     """What is called so in `seen`: a LUN, on each array that has it."""
-    places: list[str] = field(default_factory=list)
+    places: Sequence[str]
     """Where was looked, each with what was left out."""
-    partly: bool = False
+    partly: bool
     """Whether something was left out."""
-    tells_blocks: bool = False
+    tells_blocks: bool
     """Whether blocks of the LUN were seen, in place of bytes that were read."""
-    warnings: list[str] = field(default_factory=list)
+    warnings: Sequence[str]
 
     def rows(self, pair: Pair, observed: str) -> Iterator[Row]:
         """One for each place; one that says why for what is nowhere."""
@@ -217,15 +217,16 @@ def _on_luns(
     searches, failures = _searched(arrays, names, wish, clock)
     if not searches:
         raise NotFound(
-            f"None of the arrays can read LUN {', '.join(map(str, names))}: {'; '.join(failures) or 'name the one that has it in arrays'}."
+            f"None of the arrays can read LUN {', '.join(map(str, names))}: {'; '.join(failures)}; name the one that has it in arrays."
         )
-    found = _Evidence(places=[*(search.title for search in searches), *failures], warnings=list(failures), partly=bool(failures))
-    for search in searches:
-        found.seen += _seen(search)
-        found.lands[search.resource.key] = [search.resource]
-        found.partly |= search.searched < search.size
-        found.warnings += _remarks_on(search)
-    return found
+    return _Evidence(
+        [seen for search in searches for seen in _seen(search)],
+        {search.resource.key: [search.resource] for search in searches},
+        [*(search.title for search in searches), *failures],
+        bool(failures) or any(search.searched < search.size for search in searches),
+        False,
+        [*failures, *(remark for search in searches for remark in _remarks_on(search))],
+    )
 
 
 def _on_disk(wish: Wish, vm: VirtualMachine, disk: VirtualDisk) -> list[GuestPiece]:

@@ -172,7 +172,7 @@ def test_a_lun_that_nobody_has_is_told_and_the_others_are_searched() -> None:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ([], f"None of the arrays can read LUN {NAME}"),
+        ([], f"None of the arrays can read LUN {NAME}: LUN {NAME} was not searched: no array that was given has it"),
         ([MemoryArray(error="It is down.")], "array array0 could not be asked: It is down"),
         ([array(b"", unreadable="It has no such call.")], f"LUN {NAME} could not be searched: It has no such call"),
     ],
@@ -182,6 +182,24 @@ def test_where_nobody_can_read_the_lun_that_is_the_answer(arrays: list[MemoryArr
         look(hypervisor(LUN_DISK), arrays, wish(piece(1, 0, **OF_LUN)))
 
 
+COLUMNS = (
+    *(
+        "virtual_offset",
+        "length",
+        "state",
+        "reason",
+        "file",
+        "file_offset",
+        "device",
+        "naa",
+        "serial",
+        "array",
+        "svm",
+        "volume",
+        "lun_path",
+    ),
+    *("lba", "block_size", "observed"),
+)
 OTHER_DISK = replace(LUN_DISK, key="2003", label="Hard disk 4", size_bytes=7 * SIZE, name=OTHER)
 
 
@@ -236,6 +254,29 @@ def test_two_disks_that_can_have_one_size_are_not_told_apart_by_it(size: int) ->
     assert [row["lba"] for row in found.rows] == [0]
 
 
+def test_a_size_is_no_name_where_another_disk_has_it_too() -> None:
+    nameless = piece(1, 0, **{**OF_LUN, "naa": ""})
+    on_lun = replace(LUN_DISK, holds_image=True)
+    for disk, found in ((LUN_DISK, nameless), (on_lun, nameless), (on_lun, piece(1, 0, **OF_LUN))):
+        there = hypervisor(disk, replace(IMAGE_DISK, size_bytes=SIZE))
+        with pytest.raises(CrossvisorError, match="Nobody tells which disk of VM app the guest's /dev/sdb is"):
+            look(there, [array(data(m1=0))], wish(found, disk="Hard disk 2"))
+
+
+def test_an_image_on_a_lun_may_bear_that_luns_name_and_a_disk_of_an_unknown_lun_bears_none() -> None:
+    unknown = replace(OTHER_DISK, name=None)
+    found = look(
+        hypervisor(replace(LUN_DISK, holds_image=True), unknown), [array(data(m1=0))], wish(piece(1, 0, **OF_LUN), disk="Hard disk 2")
+    )
+    assert [row["lba"] for row in found.rows] == [0]
+
+
+def test_without_a_limit_a_search_takes_as_long_as_it_takes() -> None:
+    hours = iter(range(0, 1 << 20, 3600))
+    found = look(hypervisor(LUN_DISK), [array(data(m1=20 << 20))], wish(piece(1, 0, **OF_LUN)), clock=lambda: float(next(hours)))
+    assert [row["lba"] for row in found.rows] == [(20 << 20) // 512]
+
+
 def test_two_disks_of_the_guest_that_have_one_size_are_not_told_apart_by_it() -> None:
     pieces = [piece(1, 0, **OF_IMAGE), piece(2, 0, **{**OF_IMAGE, "device": "/dev/sdc"})]
     with pytest.raises(CrossvisorError, match="Nobody tells which disk of VM app the guest's /dev/sda and /dev/sdc is"):
@@ -250,7 +291,7 @@ def test_it_says_which_disk_it_was_and_when_and_what_it_is_at() -> None:
     told = {"vm_name": "app", "vm_id": "vm-1", "disk": "Hard disk 2", "size_bytes": SIZE, "format": ""}
     assert found.about == told
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", row["observed"]) for row in found.rows)
-    assert {frozenset(row) for row in found.rows} == {frozenset(found.rows[0])}
+    assert {frozenset(row) for row in found.rows} == {frozenset(COLUMNS)}
     assert heard == [f"searching LUN {NAME}: {at} of 24 MiB" for at in (0, 8, 16)]
     assert [call for call in there.calls if call.startswith("read")] == [f"read {8 << 20} at {at << 20}" for at in (0, 8, 16)]
     assert there.calls[-1] == "close"
