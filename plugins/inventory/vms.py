@@ -205,11 +205,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
 
     def _endpoints(self) -> list[_Endpoint]:
         """The endpoints that the file names, each under a name of its own. Raises `InvalidInput`."""
-        common = _validated({"arrays": arrays.array_option(type="list", elements="dict", default=[])}, {"arrays": self._option("arrays")})
+        common = _validated({"arrays": arrays.arrays_option()}, {"arrays": self._option("arrays")})
         specification = {
             "name": {"type": "str"},
             "hypervisor": hypervisors.hypervisor_option(default={}),
-            "arrays": arrays.array_option(type="list", elements="dict"),
+            "arrays": arrays.arrays_option(),
         }
         listed = [_validated(specification, given) for given in self._option("endpoints") or [{}]]
         found = [_Endpoint(_name(given), given["hypervisor"], given["arrays"] or common["arrays"]) for given in listed]

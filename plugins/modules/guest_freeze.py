@@ -23,45 +23,22 @@ options:
     description:
       - With V(frozen), all file systems that are mounted from O(naas) are frozen, or none.
       - With V(thawed), all that this module has frozen is let go, by whichever run. What somebody else has frozen stays so.
-    type: str
-    choices: [frozen, thawed]
-    required: true
-  naas:
-    description:
-      - The LUNs, by any spelling of their NAA names. Those without a mounted file system have nothing to freeze. Required with
-        O(state=frozen).
-    type: list
-    elements: str
-    default: []
-  thaw_after:
-    description:
-      - Seconds after which everything is let go, if nobody has done it before.
-    type: int
-    default: 60
   made_by:
     description:
       - With O(state=thawed), let go only of what was frozen by the run with this mark, RV(made_by). Without it, of whatever any run has
         frozen.
       - With O(state=frozen), the mark of this run, which no other may have; without it, one is chosen. Who chooses it can let go of exactly
         this also where the answer was lost.
-    type: str
-    default: ""
   timeout:
     description:
       - Seconds that freezing one file system may take.
-    type: float
-    default: 15
 author:
   - The crossvisor.san authors (@crossvisor)
 extends_documentation_fragment:
+  - crossvisor.san.freeze
   - crossvisor.san.attributes
   - crossvisor.san.attributes.changes
 attributes:
-  diff_mode:
-    support: none
-  idempotent:
-    support: partial
-    details: With O(state=frozen), what an earlier run has frozen is refused, because it is let go at a time that is that run's.
   platform:
     description: Runs on Linux, as root.
     platforms: linux
@@ -134,24 +111,12 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime, wishes
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.freeze import Freezer, Ice
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.kernel import Kernel
 
-SECONDS = range(5, 601)
-
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "state": {"type": "str", "choices": ["frozen", "thawed"], "required": True},
-            "naas": {"type": "list", "elements": "str", "default": []},
-            "thaw_after": {"type": "int", "default": 60},
-            "made_by": {"type": "str", "default": ""},
-            "timeout": {"type": "float", "default": 15.0},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=wishes.freeze_options(), supports_check_mode=True)
     runtime.run(module, lambda: _frozen(module) if module.params["state"] == "frozen" else _thawed(module))
 
 
@@ -161,11 +126,7 @@ def _freezer(module: AnsibleModule) -> Freezer:
 
 def _frozen(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
-    if not params["naas"]:
-        raise InvalidInput("naas names no LUN: give at least one whose file systems are to be frozen.")
-    if params["thaw_after"] not in SECONDS:
-        raise InvalidInput(f"thaw_after={params['thaw_after']} is not one of {SECONDS.start} to {SECONDS.stop - 1} seconds.")
-    names = [wishes.lun_name(naa, None) for naa in params["naas"]]
+    names = wishes.luns_to_freeze(params)
     freezer = _freezer(module)
     limits = params["thaw_after"], params["timeout"]
     there = freezer.file_systems(names) if module.check_mode else freezer.freeze(names, *limits, params["made_by"])

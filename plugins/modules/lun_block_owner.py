@@ -22,7 +22,7 @@ options:
   hypervisor:
     description:
       - The hypervisor whose VMs may have it. Images on a KVM host need a URI over ssh, or this to run on the host, and an account that may
-        read the images and devices there, which is root mostly.
+        read the images and devices there, which is root mostly. Images on a Hyper-V host need a member of its local Administrators.
   arrays:
     description:
       - The arrays that may have the LUN. One is needed to find it by O(lun_path).
@@ -48,7 +48,8 @@ options:
     type: int
   files:
     description:
-      - Ask too which file of the guest has the block, on ext2, ext3, ext4, XFS and NTFS in a partition or on the whole disk.
+      - Ask too which file of the guest has the block, on ext2, ext3, ext4, XFS and NTFS in a partition, on a logical volume there, or on
+        the whole disk.
       - A KVM host reads that from the disk, read-only and without the guest, by C(qemu-storage-daemon) with FUSE and C(debugfs),
         C(xfs_db) or C(ntfscluster), which read much of the file system's metadata. What a guest that runs has not written yet is not seen.
       - These tools parse what the guest has written, as the account of the connection, which is root mostly.
@@ -188,6 +189,12 @@ owners:
       description: Where the block begins in that partition, in bytes, or null.
       returned: success
       type: int
+    guest_volume:
+      description:
+        - The guest's logical volume that has it, with its group's name, V(data/root), also where its files are not told.
+        - Empty where O(files) does not ask, and where there is none.
+      returned: success
+      type: str
     guest_file_system:
       description: V(ext4), also for ext2 and ext3, V(xfs) or V(ntfs); empty where O(files) does not ask or nobody can tell.
       returned: success
@@ -225,7 +232,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "hypervisor": hypervisors.hypervisor_option(),
-            "arrays": arrays.array_option(type="list", elements="dict", default=[]),
+            "arrays": arrays.arrays_option(),
             "naa": {"type": "str", "default": ""},
             "lun_path": {"type": "str", "default": ""},
             "lbas": {"type": "list", "elements": "int", "required": True},

@@ -17,6 +17,8 @@ description:
   - A LUN passed through is translated on every hypervisor.
   - An image file is translated on KVM hosts, through the chain of images, the file system (ext2, ext3, ext4 and XFS), partitions,
     linear and striped volumes, multipath and loop devices, by C(qemu-img), C(dmsetup) and Python on the host.
+  - A VHD or VHDX file is translated on Hyper-V hosts, by its own tables, C(fsutil file queryextents) and the partition of its NTFS volume,
+    which two PowerShell scripts that only read ask for in the command shell of WinRM.
   - What has no address that can be relied on is told as such, with the reason. That includes everything on btrfs, ZFS, thin and
     encrypted volumes, caches, and network file systems, and compressed or encrypted parts of images.
   - An address is true when it was read. The next write to a range may move it, and so do snapshots, block jobs and migrations.
@@ -24,7 +26,7 @@ options:
   hypervisor:
     description:
       - The hypervisor that has the VM. Images on a KVM host need a URI over ssh, or this to run on the host, and an account that may read
-        the images and devices there, which is root mostly.
+        the images and devices there, which is root mostly. Images on a Hyper-V host need a member of its local Administrators.
   arrays:
     description:
       - The arrays that may lie underneath. Without them, the LUN's name is all that is told of it.
@@ -297,7 +299,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "hypervisor": hypervisors.hypervisor_option(),
-            "arrays": arrays.array_option(type="list", elements="dict", default=[]),
+            "arrays": arrays.arrays_option(),
             "vm": {"type": "str", "required": True},
             "disk": {"type": "str", "default": ""},
             "offsets": {"type": "list", "elements": "int", "default": []},

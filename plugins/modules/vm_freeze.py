@@ -31,45 +31,20 @@ options:
         does not tell the disk, because they may lie on these LUNs; a guest in which it tells of no other on these LUNs is refused then.
       - With V(thawed), the guest is let go where this module has had it frozen, by whichever run. The agent then lets go of everything that
         is frozen in the guest. A guest that only somebody else has had frozen stays so.
-    type: str
-    choices: [frozen, thawed]
-    required: true
-  naas:
-    description:
-      - The LUNs, by any spelling of their NAA names. Those without a mounted file system have nothing to freeze. Required with
-        O(state=frozen).
-    type: list
-    elements: str
-    default: []
   thaw_after:
     description:
       - Seconds after which everything is let go, if nobody has done it before. Windows lets go after ten at most.
-    type: int
-    default: 60
-  made_by:
-    description:
-      - With O(state=thawed), let go only of what was frozen by the run with this mark, RV(made_by). Without it, of whatever any run has
-        frozen.
-    type: str
-    default: ""
   timeout:
     description:
       - Seconds to wait for the agent.
-    type: float
-    default: 15
 author:
   - The crossvisor.san authors (@crossvisor)
 extends_documentation_fragment:
+  - crossvisor.san.freeze
   - crossvisor.san.attributes
   - crossvisor.san.attributes.changes
   - crossvisor.san.hypervisor
   - crossvisor.san.hypervisor.hypervisors
-attributes:
-  diff_mode:
-    support: none
-  idempotent:
-    support: partial
-    details: With O(state=frozen), what an earlier run has frozen is refused, because it is let go at a time that is that run's.
 notes:
   - Where the machine ends on which this module runs, as a container does with its job, the guest stays frozen until the next run.
   - So it does where this module does not run as root, the playbook is killed, and what it began is ended with it, as by systemd with the
@@ -139,10 +114,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime, wishes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import hypervisors
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.stillness import Stillness
-
-SECONDS = range(5, 601)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.guest_freeze import GuestFreeze
 
 
 def main() -> None:
@@ -151,33 +123,25 @@ def main() -> None:
             "hypervisor": hypervisors.hypervisor_option(),
             "hypervisors": hypervisors.hypervisors_option(),
             "vm": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["frozen", "thawed"], "required": True},
-            "naas": {"type": "list", "elements": "str", "default": []},
-            "thaw_after": {"type": "int", "default": 60},
-            "made_by": {"type": "str", "default": ""},
-            "timeout": {"type": "float", "default": 15.0},
+            **wishes.freeze_options(),
         },
         supports_check_mode=True,
     )
     runtime.run(module, lambda: _frozen(module) if module.params["state"] == "frozen" else _thawed(module))
 
 
-def _stillness(module: AnsibleModule) -> Stillness:
-    return Stillness(lambda: hypervisors.open_hypervisor(module), module.params["vm"], module.params["timeout"])
+def _guest_freeze(module: AnsibleModule) -> GuestFreeze:
+    return GuestFreeze(lambda: hypervisors.open_hypervisor(module), module.params["vm"], module.params["timeout"])
 
 
 def _frozen(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
-    if not params["naas"]:
-        raise InvalidInput("naas names no LUN: give at least one whose file systems are to be frozen.")
-    if params["thaw_after"] not in SECONDS:
-        raise InvalidInput(f"thaw_after={params['thaw_after']} is not one of {SECONDS.start} to {SECONDS.stop - 1} seconds.")
-    names = [wishes.lun_name(naa, None) for naa in params["naas"]]
-    stillness = _stillness(module)
+    names = wishes.luns_to_freeze(params)
+    guest = _guest_freeze(module)
     if module.check_mode:
-        there, mark = stillness.look(names), ""
+        there, mark = guest.look(names), ""
     else:
-        held = stillness.freeze(names, params["thaw_after"])
+        held = guest.freeze(names, params["thaw_after"])
         there, mark = list(held.file_systems), held.mark
     return {"changed": bool(there), "file_systems": [one.result() for one in there], "held": True, "made_by": mark}
 
@@ -185,7 +149,7 @@ def _frozen(module: AnsibleModule) -> dict[str, Any]:
 def _thawed(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode:
         return {"changed": False, "file_systems": [], "held": True, "made_by": ""}
-    released = _stillness(module).thaw(module.params["made_by"])
+    released = _guest_freeze(module).thaw(module.params["made_by"])
     return {"changed": released.changed, "file_systems": [], "held": released.held, "made_by": ""}
 
 

@@ -385,7 +385,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "hypervisor": hypervisors.hypervisor_option(),
-            "arrays": arrays.array_option(type="list", elements="dict", default=[]),
+            "arrays": arrays.arrays_option(),
             "vms": {"type": "list", "elements": "str", "default": []},
             "clusters": {"type": "list", "elements": "str", "default": []},
             "endpoint": {"type": "str", "default": ""},

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from tests.lab.client import ask
 from tests.lab.inventory import connection, inventory
@@ -130,6 +131,12 @@ class WindowsLab(Lab):
     def cluster_service(self, machine: str, state: str) -> None:
         """Let the cluster service of a host be `absent`, `disabled` or, of a node, `stopped`."""
         self._ask(WINDOWS[0], "POST", f"/cluster_service?machine={machine}{_DOMAIN}&state={state}")
+
+    def file(self, machine: str, path: str, local: Path, runs: Sequence[tuple[int, int, int]]) -> None:
+        """Let a machine have a file, whose clusters are these: the first in the file, how many, and the first on its volume."""
+        told = ",".join(":".join(map(str, run)) for run in runs)
+        query = urlencode({"machine": f"{machine}{_DOMAIN}", "path": path, "local": str(local), "runs": told})
+        self._ask(WINDOWS[0], "POST", f"/file?{query}")
 
     def at_once(self) -> None:
         """Let jobs and state changes take no time until the next reset, so that the same run makes the same requests every time."""

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.lab import world
 from tests.lab.hyperv_world import CLUSTERS, DOMAIN, GIB, HOSTS, initiators, lun_path
 from tests.live.lab import WINDOWS, WindowsLab
 from tests.live.modules import ModuleRunner, Result
+from tests.unit.hard_disk_files import MIB, PRESENT, REGIONS, Block, Vhdx
 
 WORLD = world.build()
 VMS = WORLD["hyperv"]["vms"]
@@ -222,3 +224,19 @@ def test_a_host_is_asked_the_same_however_many_hosts_there_are(
         asked[machine] = [request["path"] for request in windows.requests(WINDOWS[0])]
     of_another = {machine: [path for path in paths if f"/{machine[:-1]}1.{DOMAIN}/" in path] for machine, paths in asked.items()}
     assert len(of_another["hvc1n2"]) == len(of_another["hvc2n2"]) == enumerations
+
+
+def test_a_block_of_a_vhdx_is_told_down_to_the_array_and_back(windows: WindowsLab, modules: ModuleRunner, tmp_path: Path) -> None:
+    image, path = tmp_path / "data.vhdx", "E:\\VMs\\hvapp01\\data.vhdx"
+    image.write_bytes(Vhdx(40 * MIB, blocks={3: Block(PRESENT, b"x")}).made())
+    clusters = image.stat().st_size // 4096
+    windows.file("hv01", path, image, [(0, 1024, 9000), (1024, clusters - 1024, 5000)])
+    asked = {"hypervisor": windows.host("hv01"), "arrays": [windows.array]}
+    told = modules.succeed("virtual_block_address", {**asked, "vm": "hvapp01", "disk": "SCSI(0:1)", "offsets": [3 * MIB + 5]})
+    (row,) = told["addresses"]
+    assert (row["state"], row["file"], row["file_offset"], row["lun_path"]) == ("data", path, REGIONS + 5, lun_path("hv01_data"))
+    assert row["lba"] % 8 == (5000 * 4096) // 512 % 8
+    owners = modules.succeed("lun_block_owner", {**asked, "naa": row["naa"], "lbas": [row["lba"]]})["owners"]
+    assert [(owner["vm_name"], owner["status"], owner["virtual_offset"]) for owner in owners] == [("hvapp01", "owned", 3 * MIB)]
+    refused = modules.fail("virtual_block_address", {**asked, "vm": "hvold01"})
+    assert "Could not find file" in refused

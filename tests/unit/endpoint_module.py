@@ -26,7 +26,7 @@ def module(**arguments: Any) -> Iterator[AnsibleModule]:
         "hypervisor": hypervisors.hypervisor_option(),
         "hypervisors": hypervisors.hypervisors_option(),
         "array": arrays.array_option(),
-        "arrays": arrays.array_option(type="list", elements="dict", default=[]),
+        "arrays": arrays.arrays_option(),
     }
     with module_arguments(arguments):
         yield AnsibleModule(argument_spec=spec)

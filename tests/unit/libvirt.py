@@ -19,6 +19,7 @@ from lxml import etree
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.access import OnlyLibvirt, ThisMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.block import LOOPS_COMMAND
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import libvirt_uri
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import CONFIG, LIVE, LibvirtSession
 from tests.unit.iscsi_target import INITIATOR, IQN, IscsiTarget
@@ -334,8 +335,12 @@ class Machine(ThisMachine):
         self._taken, self._untold = claimed, untold
         self.multipath_status: str | None = None
         """What `dmsetup status` prints there; None where it does not run."""
+        self.loops: str | None = None
+        """What `losetup` prints there; None where it does not run."""
 
     def told(self, command: Sequence[str], patience: float) -> str:
+        if command == LOOPS_COMMAND and self.loops is not None:
+            return self.loops
         if command[:4] != ["dmsetup", "status", "--target", "multipath"] or self.multipath_status is None:
             raise RemoteError(f"{' '.join(command)} on the KVM host could not be run")
         return self.multipath_status

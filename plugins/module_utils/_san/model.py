@@ -557,6 +557,8 @@ class GuestBlock:
     """Paths from the root of that file system."""
     reason: str = ""
     """Why no file is told."""
+    volume: str = ""
+    """The logical volume that the file system is on, with its group's name; empty where it is on none."""
 
 
 class StorageMapping(TypedDict):

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What users write in a task, as the values that the services take: sizes, places, LUNs."""
+"""What users write in a task, as the values that the services take: sizes, places, LUNs, and what is to be frozen."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import S
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun, ScsiName
 
 _PLACE = re.compile(r"(?:SCSI)?\(?(?P<bus>\d{1,3})(?::(?P<unit>\d{1,3}))?\)?", re.IGNORECASE | re.ASCII)
+_FROZEN_SECONDS = range(5, 601)
 
 
 def size_in_bytes(text: str) -> int:
@@ -57,3 +58,24 @@ def refuse_plans_that_would_be_done(params: Mapping[str, Any], check_mode: bool)
             f"{given[0]} only tells in check mode what would be done for a disk that shall be there: make the LUN, then name it by naa or "
             "serial."
         )
+
+
+def freeze_options() -> dict[str, Any]:
+    """The argument spec of what is to be held still, by whoever does it."""
+    return {
+        "state": {"type": "str", "choices": ["frozen", "thawed"], "required": True},
+        "naas": {"type": "list", "elements": "str", "default": []},
+        "thaw_after": {"type": "int", "default": 60},
+        "made_by": {"type": "str", "default": ""},
+        "timeout": {"type": "float", "default": 15.0},
+    }
+
+
+def luns_to_freeze(params: Mapping[str, Any]) -> list[ScsiName]:
+    """The LUNs whose file systems such options name to be frozen. Raises `InvalidInput`, also for a time that is none."""
+    if not params["naas"]:
+        raise InvalidInput("naas names no LUN: give at least one whose file systems are to be frozen.")
+    if params["thaw_after"] not in _FROZEN_SECONDS:
+        seconds = f"{_FROZEN_SECONDS.start} to {_FROZEN_SECONDS.stop - 1} seconds"
+        raise InvalidInput(f"thaw_after={params['thaw_after']} is not one of {seconds}.")
+    return [lun_name(naa, None) for naa in params["naas"]]

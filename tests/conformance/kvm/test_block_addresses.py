@@ -11,12 +11,15 @@ the whole way down, through the loop device to the disk of this machine, is comp
 
 from __future__ import annotations
 
+import json
 import mmap
 import os
 import random
 import struct
 import subprocess
-from collections.abc import Iterator, Mapping
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +28,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.descent import Descent
+from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.logical_volumes import logical_volume_at
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import hard_disk_files
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import block_probe
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DATA, HOLE, NO_ADDRESS, SHARED, UNWRITTEN, BlockExtent
@@ -139,6 +143,7 @@ def proven(there: Lun, extents: list[BlockExtent], blocks: Mapping[int, int]) ->
     return right
 
 
+@pytest.mark.parametrize("there", PROVEN, indirect=True)
 def test_each_of_5000_blocks_of_a_raw_image_is_where_it_is_said_to_be(there: Lun, tmp_path: Path) -> None:
     image, blocks = there.mounted / "disk.raw", scattered(1, MANY)
     said("qemu-img", "create", "-q", "-f", "raw", image, str(DISK))
@@ -146,6 +151,34 @@ def test_each_of_5000_blocks_of_a_raw_image_is_where_it_is_said_to_be(there: Lun
     extents = translated(there, image, "raw")
     assert proven(there, extents, blocks) == MANY
     assert sum(extent.length for extent in extents) == DISK
+
+
+@contextmanager
+def partition(place: Path) -> Iterator[Lun]:
+    """A device with ext4 in a partition, as if it was the LUN: a kernel without tables of partitions is told where it begins."""
+    backing, mounted = place / "lun", place / "mounted"
+    mounted.mkdir()
+    with backing.open("wb") as made:
+        made.truncate(1 << 30)
+    with ExitStack() as undo:
+        device = said("losetup", "--find", "--show", "--partscan", backing).strip()
+        undo.callback(said, "losetup", "--detach", device)
+        said("addpart", device, "3", str(PARTITION // 512), str((1 << 29) // 512))
+        undo.callback(said, "delpart", device, "3")
+        said("mkfs.ext4", "-q", "-F", f"{device}p3")
+        said("mount", f"{device}p3", mounted)
+        undo.callback(said, "umount", mounted)
+        yield Lun(device, backing, mounted)
+
+
+def test_each_of_5000_blocks_of_an_image_in_a_partition_of_the_host_is_where_it_is_said_to_be(tmp_path: Path) -> None:
+    with partition(tmp_path) as there:
+        image, blocks = there.mounted / "disk.raw", scattered(2, MANY)
+        said("qemu-img", "create", "-q", "-f", "raw", image, str(DISK))
+        write(image, "raw", blocks, tmp_path / "pieces")
+        extents = translated(there, image, "raw")
+        assert proven(there, extents, blocks) == MANY
+        assert {extent.device for extent in extents if extent.device} == {"/dev/sda"}
 
 
 def test_each_of_5000_blocks_of_a_chain_of_images_is_where_it_is_said_to_be(there: Lun, tmp_path: Path) -> None:
@@ -196,6 +229,7 @@ def judge_by_filefrag(there: Lun, image: Path, blocks: Mapping[int, int]) -> Non
         ("vpc", ()),
         ("vdi", ()),
         ("qed", ()),
+        ("parallels", ()),
         ("vhdx", ("block_size=1M",)),
         ("vhdx", ("block_size=16M",)),
         ("vhdx", ("subformat=fixed",)),
@@ -330,7 +364,7 @@ def test_of_a_file_that_ends_within_a_sector_two_readings_compare_what_it_has(th
     assert there.read((found.offset or 0) + size // 512 * 512, 512)[size % 512 :].startswith(b"left from another file")
 
 
-@pytest.mark.parametrize(("kind", "options"), [("ext4", ("-b", "1024")), ("ext4", ("-b", "4096")), ("xfs", ())])
+@pytest.mark.parametrize(("kind", "options"), [("ext2", ()), ("ext3", ()), ("ext4", ("-b", "1024")), ("ext4", ("-b", "4096")), ("xfs", ())])
 @pytest.mark.parametrize("format_", ["raw", "qcow2"])
 def test_the_guests_file_is_named_by_its_image_alone(kind: str, options: tuple[str, ...], format_: str, tmp_path: Path) -> None:
     image, begin = tmp_path / "disk", 1 << 20
@@ -342,13 +376,15 @@ def test_the_guests_file_is_named_by_its_image_alone(kind: str, options: tuple[s
         (first, *_rest), _realtime = block_probe._extents(str(file), kind == "xfs")
     said("qemu-img", "convert", "-f", "raw", "-O", format_, guest.backing, image)
     size = (400 << 20) - begin
-    places = [[str(image), format_, begin, size, at] for at in (first[1], first[1] + 4096, 0)]
+    places = [[str(image), format_, [[begin, size]], at] for at in (first[1], first[1] + 4096, 0)]
     named, beside, nobodys = block_probe.answer({"owners": places})["owners"]
-    assert (named["file_system"], named["files"], named["reason"]) == (kind, ["/dir/a file"], "")
+    assert (named["file_system"], named["files"], named["reason"]) == ("xfs" if kind == "xfs" else "ext4", ["/dir/a file"], "")
     assert beside["files"] == ["/dir/a file"]
     assert not named["unclean"]
     assert (nobodys["files"], nobodys["reason"]) == ([], "no file has it: the file system's own data, or free space")
-    assert "there is no file system there" in block_probe.answer({"owners": [[str(image), format_, 0, begin, 0]]})["owners"][0]["reason"]
+    assert (
+        "there is no file system there" in block_probe.answer({"owners": [[str(image), format_, [[0, begin]], 0]]})["owners"][0]["reason"]
+    )
 
 
 NTFS_BYTES = 200 << 20
@@ -368,7 +404,7 @@ class Volume:
         return data.index(wanted)
 
     def owner(self, at: int) -> dict[str, Any]:
-        (told,) = block_probe.answer({"owners": [[str(self.image), "raw", 0, NTFS_BYTES, at]]})["owners"]
+        (told,) = block_probe.answer({"owners": [[str(self.image), "raw", [[0, NTFS_BYTES]], at]]})["owners"]
         found: dict[str, Any] = told
         return found
 
@@ -516,3 +552,152 @@ def test_a_volume_that_contradicts_itself_names_no_file(ntfs: Volume, tmp_path: 
         volume.write(b"\0")
     told = Volume(image, {}).owner(at)
     assert (told["files"], "do not agree on who has it" in told["reason"]) == ([], True)
+
+
+def test_a_reading_that_is_killed_leaves_no_program_and_no_mount_on_the_host(tmp_path: Path) -> None:
+    image, tool = tmp_path / "disk", tmp_path / "debugfs"
+    said("truncate", "-s", "64M", image)
+    said("mkfs.ext4", "-q", image)
+    tool.write_text(f"#!/bin/sh\ntouch '{tmp_path}/begun'; exec sleep 600 < \"$3\"\n")  # it has the guest's disk open
+    tool.chmod(0o755)
+    question = json.dumps({"owners": [[str(image), "raw", 0, 64 << 20, 0]]}).encode()
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, block_probe.__file__], stdin=subprocess.PIPE, env=environment) as probe:
+        try:
+            assert probe.stdin
+            probe.stdin.write(question)
+            probe.stdin.close()
+            eventually((tmp_path / "begun").exists)
+            started = [int(one) for one in Path(f"/proc/{probe.pid}/task/{probe.pid}/children").read_text().split()]
+            assert "qemu-storage-da" in [Path(f"/proc/{one}/comm").read_text().strip() for one in started]
+            assert len(started) == 2
+            assert str(tmp_path) in Path("/proc/self/mountinfo").read_text()
+        finally:
+            probe.kill()
+    eventually(lambda: not any(is_running(one) for one in started))
+    assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
+
+
+def is_running(process: int) -> bool:
+    """Whether a process is there, and not only because nobody has asked for its end."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def eventually(true: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait until something is so. Fails when it does not become so."""
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+LVM_BYTES = 96 << 20
+LVM_EXTENT = 1 << 20
+WITHOUT_DEVICE_MAPPER = (
+    "--driverloaded",
+    "n",
+    "--config",
+    "devices/use_devicesfile=0 backup/backup=0 backup/archive=0 global/event_activation=0",
+)
+
+
+@dataclass
+class Group:
+    """A physical volume that LVM made, without device mapper; what is on its volumes was put where LVM says that they are."""
+
+    image: Path
+    files: dict[str, tuple[str, int]]
+    """By volume: the path of a file, and where a byte of it is in the volume."""
+    ranges: dict[str, list[int]]
+    """By volume: where each of its chunks lies in the partition."""
+    chunks: dict[str, int]
+
+    def at(self, volume: str, place: int) -> int:
+        """Where a byte of a volume is in the partition, as LVM says."""
+        return self.ranges[volume][place // self.chunks[volume]] + place % self.chunks[volume]
+
+    def read(self, offset: int, length: int) -> bytes:
+        with self.image.open("rb") as opened:
+            opened.seek(PARTITION + offset)
+            return opened.read(length)
+
+
+def extents_of(report: str) -> dict[str, list[list[int]]]:
+    """Extents by volume and segment, of `lvs --segments --options lv_name,seg_pe_ranges`: `root /dev/loop0:0-2 /dev/loop0:7-9`."""
+    found: dict[str, list[list[int]]] = {}
+    for line in report.splitlines():
+        name, *areas = line.split()
+        firsts = [[int(number) for number in area.rpartition(":")[2].split("-")] for area in areas]
+        found.setdefault(name, []).extend([number for first, last in [area] for number in range(first, last + 1)] for area in firsts)
+    return found
+
+
+@pytest.fixture(scope="module")
+def group(tmp_path_factory: pytest.TempPathFactory) -> Group:
+    place = tmp_path_factory.mktemp("lvm")
+    image, device = place / "disk", ""
+    with image.open("wb") as made:
+        made.truncate(PARTITION + LVM_BYTES)
+    try:
+        device = said("losetup", "--find", "--show", "--offset", str(PARTITION), image).strip()
+        how = (*WITHOUT_DEVICE_MAPPER, "--devices", device)
+        made_so = ("lvcreate", *how, "--activate", "n", "--zero", "n", "--wipesignatures", "n")
+        said("pvcreate", *how, device)
+        said("vgcreate", *how, "--physicalextentsize", "1m", "data", device)
+        said(*made_so, "--extents", "16", "--name", "linear", "data")
+        said(*made_so, "--extents", "4", "--name", "between", "data")
+        said("lvextend", *how, "--extents", "+16", "data/linear")
+        said(*made_so, "--extents", "24", "--stripes", "2", "--stripesize", "512k", "--alloc", "anywhere", "--name", "striped", "data")
+        first = int(float(said("pvs", *how, "--noheadings", "--units", "b", "--nosuffix", "--options", "pe_start", device)))
+        report = said("lvs", *how, "--noheadings", "--segments", "--options", "lv_name,seg_pe_ranges", "data")
+    finally:
+        if device:
+            said("losetup", "--detach", device)
+    segments = extents_of(report)
+    assert [len(areas) for areas in (segments["linear"], segments["striped"])] == [2, 2]
+    linear = [first + number * LVM_EXTENT for area in segments["linear"] for number in area]
+    columns = [[first + number * LVM_EXTENT + half for number in area for half in (0, LVM_EXTENT // 2)] for area in segments["striped"]]
+    striped = [offset for row in zip(*columns, strict=True) for offset in row]
+    told = Group(image, {}, {"linear": linear, "striped": striped}, {"linear": LVM_EXTENT, "striped": LVM_EXTENT // 2})
+    for name, ranges in told.ranges.items():
+        told.files[name] = put_file_system(told, place / name, name, len(ranges) * told.chunks[name])
+    return told
+
+
+def put_file_system(group: Group, place: Path, name: str, size: int) -> tuple[str, int]:
+    """Make ext4 with a large file, and put it on a volume chunk by chunk; return the file's path, and where a late byte of it is."""
+    place.mkdir()
+    with lun(place, "ext4", size + PARTITION) as guest:
+        file = guest.mounted / f"on {name}"
+        file.write_bytes(b"".join(map(unique, range(1500))))
+        os.sync()
+    data = (place / "lun").read_bytes()[PARTITION:]
+    with group.image.open("r+b") as disk:
+        for number, offset in enumerate(group.ranges[name]):
+            disk.seek(PARTITION + offset)
+            disk.write(data[number * group.chunks[name] : (number + 1) * group.chunks[name]])
+    return f"/{file.name}", data.index(unique(1490))
+
+
+@pytest.mark.parametrize("name", ["linear", "striped"])
+@pytest.mark.parametrize("format_", ["raw", "qcow2"])
+def test_the_guests_file_on_a_logical_volume_that_lvm_made_is_named(group: Group, name: str, format_: str, tmp_path: Path) -> None:
+    path, place = group.files[name]
+    at = group.at(name, place)
+    assert group.read(at, BLOCK) == unique(1490)
+    volume, why = logical_volume_at(group.read, at)
+    assert volume is not None
+    assert (volume.name, why, volume.place(at)) == (f"data/{name}", "", place)
+    chunk = group.chunks[name]
+    found = [span.offset + step for span in volume.spans for step in range(0, span.length, chunk)]
+    assert found == group.ranges[name]
+    image = tmp_path / "disk"
+    said("qemu-img", "convert", "-f", "raw", "-O", format_, group.image, image)
+    pieces = [[PARTITION + span.offset, span.length] for span in volume.spans]
+    question = {"owners": [[str(image), format_, pieces, place], [str(image), format_, [[PARTITION, LVM_BYTES]], at]]}
+    told, whole = block_probe.answer(question)["owners"]
+    assert (told["file_system"], told["files"], told["reason"]) == ("ext4", [path], "")
+    assert (whole["lvm"], whole["files"]) == (True, [])

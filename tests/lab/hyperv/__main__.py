@@ -22,6 +22,7 @@ from tests.lab.hyperv.fabric import ArrayControl, Fabric, WorldFabric
 from tests.lab.hyperv.faults import ProviderFault
 from tests.lab.hyperv.installation import PRODUCT, service
 from tests.lab.hyperv.negotiate import keep_account
+from tests.lab.hyperv.programs import StoredFile
 from tests.lab.hyperv.server import ACTIONS, Site, listener
 from tests.lab.listener import Credentials, tls_context
 from tests.lab.world import build
@@ -134,7 +135,15 @@ def _control(estate: Estate, sites: Mapping[str, Site], log: RequestLog, faults:
             sites[name].service = service(estate, name)
         return {}
 
+    def file(query: Query) -> Any:
+        runs = [tuple(map(int, run.split(":"))) for run in _one(query, "runs").split(",")]
+        stored = StoredFile(Path(_one(query, "local")), [(first, count, cluster) for first, count, cluster in runs])
+        with estate.lock:
+            estate.files[_one(query, "machine")].put(_one(query, "path"), stored)
+        return {}
+
     writes = {
+        "/file": file,
         "/reboot": reboot,
         "/failover": fail_over,
         "/machine": machine,

@@ -19,6 +19,7 @@ from tests.lab.hyperv.clusters import Cluster, Group, Resource
 from tests.lab.hyperv.fabric import Fabric
 from tests.lab.hyperv.machines import ABSENT, DISABLED, RUNNING, SAS, SATA, STOPPED, Disk, Machine, Unit, iscsi_targets, lun_units
 from tests.lab.hyperv.media import RAW, Medium, formatted
+from tests.lab.hyperv.programs import Files
 from tests.lab.hyperv.timeline import Timeline
 from tests.lab.hyperv.vms import Attachment, Vm
 
@@ -69,6 +70,8 @@ class Estate:
         self.vms: dict[str, Vm] = {}
         self.clusters: dict[str, Cluster] = {}
         self.jobs: dict[str, Job] = {}
+        self.files: dict[str, Files] = {}
+        """What the machines have in files, as far as a test has put it there."""
         self.reset()
 
     def reset(self) -> None:
@@ -76,6 +79,7 @@ class Estate:
         self.timeline.reset()
         self.job_error = None
         self.jobs = {}
+        self.files = {row["name"]: Files() for row in self._world["machines"]}
         self.machines = {row["name"]: _machine(row) for row in self._world["machines"]}
         self.media = {}
         self.vms = {row["id"]: vms.from_world(row) for row in self._world["vms"]}

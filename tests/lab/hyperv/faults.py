@@ -39,6 +39,26 @@ KINDS: Mapping[str, Kind] = {
     "ActionNotSupported": Kind(
         2150858771, "wsa:ActionNotSupported", "The WS-Management service does not support the action specified in the request. "
     ),
+    "CommandNotFound": Kind(87, "w:InternalError", "The parameter is incorrect. ", side=RECEIVER),
+    "InvalidOptions": Kind(
+        2150858842,
+        "w:InvalidOptions",
+        "The WS-Management service cannot process the request because the request contained invalid options for the resource. ",
+    ),
+    "ShellNotFound": Kind(
+        2150858843,
+        "w:InvalidSelectors",
+        "The request for the Windows Remote Shell failed because the shell was not found on the server. Possible causes are: the specified "
+        "ShellId is incorrect or the shell no longer exists on the server. Provide the correct ShellId or create a new shell and retry the "
+        "operation. ",
+        detail="UnexpectedSelectors",
+    ),
+    "TooManyShells": Kind(
+        2150859174,
+        "w:QuotaLimit",
+        "The WS-Management service cannot process the request. This user has exceeded the maximum number of concurrent shells. "
+        "Close existing shells or raise the quota for this user. ",
+    ),
     "CannotProcessFilter": Kind(
         2150858778,
         "wsen:CannotProcessFilter",

@@ -15,6 +15,7 @@ from tests.lab.hyperv.machines import ABSENT, RUNNING, Machine
 from tests.lab.hyperv.mof import Schema, read_schema
 from tests.lab.hyperv.namespaces import Handler, Namespace, Provider
 from tests.lab.hyperv.providers import cimv2, cluster, hba, silent_cluster, storage, virtualization
+from tests.lab.hyperv.shells import Shells
 from tests.lab.hyperv.wsman import Product, Service
 
 CLASSES = Path(__file__).parent / "classes"
@@ -29,7 +30,8 @@ def schema(name: str) -> Schema:
 
 def service(estate: Estate, name: str) -> Service:
     """Return the WS-Management service of a machine, until the estate is reset."""
-    return Service(name, {namespace.name.lower(): namespace for namespace in _namespaces(estate, estate.machines[name])})
+    namespaces = {namespace.name.lower(): namespace for namespace in _namespaces(estate, estate.machines[name])}
+    return Service(name, namespaces, Shells(estate.files[name].run))
 
 
 def _namespaces(estate: Estate, machine: Machine) -> Iterable[Namespace]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
@@ -70,6 +70,7 @@ class Request:
     timeout_seconds: float
     body: Node | None
     fragment: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 def is_identify(envelope: Node) -> bool:
@@ -107,6 +108,7 @@ def parse_request(envelope: Node) -> Request:
         timeout_seconds=_seconds(_text(header, "w", "OperationTimeout")),
         body=body[0] if len(body) else None,
         fragment=header.find(tag("w", "FragmentTransfer")) is not None,
+        options=_options(header.find(tag("w", "OptionSet"))),
     )
 
 
@@ -129,6 +131,15 @@ def parse_selectors(selector_set: Node | None) -> dict[str, str]:
             raise refuse("UnexpectedSelectors", f"The selector {name} comes twice. ")
         selectors[name] = selector.text or ""
     return selectors
+
+
+def _options(option_set: Node | None) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for option in option_set if option_set is not None else ():
+        if option.tag != tag("w", "Option") or not option.get("Name"):
+            raise refuse("SchemaValidationError")
+        options[str(option.get("Name"))] = option.text or ""
+    return options
 
 
 def _check_headers(header: Node) -> None:

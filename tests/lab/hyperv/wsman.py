@@ -16,6 +16,7 @@ from tests.lab.hyperv.cim import Instance, ObjectPath
 from tests.lab.hyperv.faults import refuse
 from tests.lab.hyperv.mof import CimClass
 from tests.lab.hyperv.namespaces import Call, Namespace, check_keys
+from tests.lab.hyperv.shells import CMD, RSP, Shells
 from tests.lab.hyperv.soap import MOST_ENVELOPE_BYTES, Node, Request, answer, declare, plain_answer, tag
 from tests.lab.hyperv.wql import Select, WqlError, parse
 from tests.lab.hyperv.xml_values import (
@@ -89,8 +90,11 @@ def identify(product: Product | None) -> bytes:
 class Service:
     """One machine's service; ``namespaces`` are looked up by their lower-case name with slashes."""
 
-    def __init__(self, machine: str, namespaces: Mapping[str, Namespace], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, machine: str, namespaces: Mapping[str, Namespace], shells: Shells, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.machine = machine
+        self.shells = shells
         self._namespaces = namespaces
         self._clock = clock
         self._enumerations: dict[str, _Enumeration] = {}
@@ -107,6 +111,8 @@ class Service:
         if request.fragment:
             raise refuse("InvalidHeader", "Fragment-level access is not supported by the lab. ")
         verb = VERBS.get(request.action)
+        if request.resource_uri.startswith(RSP):
+            return self._reply(request, self._of_shell(request))
         if verb == "Get" and request.resource_uri == CONFIG_URI:
             return self._reply(request, _config())
         if verb in ("Create", "Delete"):
@@ -124,6 +130,13 @@ class Service:
         if len(reply) > request.envelope_bytes:
             raise refuse("EncodingLimit")
         return reply
+
+    def _of_shell(self, request: Request) -> str:
+        if request.resource_uri != CMD:
+            raise refuse("DestinationUnreachable", f"There is no shell {request.resource_uri}. ")
+        space, _between, verb = request.action.rpartition("/")
+        known = space == RSP or request.action in (TRANSFER + "Create", TRANSFER + "Delete")
+        return self.shells.answer(request, verb if known else "")
 
     def _reply(self, request: Request, body: str) -> bytes:
         return answer(f"{request.action}Response", request.message_id, (body,))

@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import apart
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualMachine
-from tests.unit.module_utils._san.services.test_stillness import PlayedAgent
+from tests.unit.module_utils._san.services.test_guest_freeze import PlayedAgent
 from tests.unit.modules.subject import opened, subject, undocumented
 from tests.unit.ports import NAME, MemoryHypervisor
 
@@ -32,15 +32,15 @@ class There:
 @pytest.fixture
 def there(monkeypatch: pytest.MonkeyPatch) -> Iterator[There]:
     found = There()
-    fields = FREEZE.module.Stillness.__dataclass_fields__
+    fields = FREEZE.module.GuestFreeze.__dataclass_fields__
     assert fields["begin"].default is apart.begin
 
     def begin(work: object) -> int:
         found.begun.append(work)
         return 1
 
-    real = FREEZE.module.Stillness
-    monkeypatch.setattr(FREEZE.module, "Stillness", lambda *given: real(*given, begin=begin))
+    real = FREEZE.module.GuestFreeze
+    monkeypatch.setattr(FREEZE.module, "GuestFreeze", lambda *given: real(*given, begin=begin))
     with opened(MemoryHypervisor(machines=[VirtualMachine("vm-1", "app")], guest_agent=found.agent)):
         yield found
 

@@ -21,9 +21,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource
 
 
-def array_option(**settings: Any) -> dict[str, Any]:
-    """The argument spec of `array`, or of `arrays` with `type="list", elements="dict"`."""
-    return connection_option(ARRAY, pool.TYPES, **settings)
+def array_option() -> dict[str, Any]:
+    """The argument spec of `array`."""
+    return connection_option(ARRAY, pool.TYPES)
+
+
+def arrays_option() -> dict[str, Any]:
+    """The argument spec of `arrays`."""
+    return connection_option(ARRAY, pool.TYPES, type="list", elements="dict", default=[])
 
 
 def luns_option() -> dict[str, Any]:

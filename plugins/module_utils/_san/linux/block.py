@@ -10,7 +10,8 @@ whose logical volumes is active is not seen here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import devices, mounts, multipath, scsi, stacks
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.mounts import Mount
@@ -21,15 +22,20 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 
 _BY_NUMBER = "/sys/dev/block"
 _BTRFS = "/sys/fs/btrfs"
+_ON_NO_DEVICE = "0:"
+"""How the number of a file system begins that is on no single block device: one of btrfs, by each file's word, whatever its mount shows."""
+LOOPS_COMMAND = ("losetup", "--list", "--noheadings", "--output", "NAME,BACK-MAJ:MIN")
+"""What prints on which file system each loop device has its file, by the kernel's word; the path may be covered by another one since."""
 _REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "fuse.glusterfs"})
 
 
 class BlockDevices:
     """The block devices of one host."""
 
-    def __init__(self, tree: Tree, host: str) -> None:
-        """`host` is `Host.id`."""
+    def __init__(self, tree: Tree, host: str, loops: Callable[[], str] = lambda: "") -> None:
+        """`host` is `Host.id`, `loops` what the host prints for `LOOPS_COMMAND`, and is asked only where there is a loop device."""
         self._tree = tree
+        self._loops = loops
         self._host = host
         self._known = scsi.disks(tree)
         self._disks = {disk.block: disk for disk in self._known if disk.block}
@@ -130,13 +136,28 @@ class BlockDevices:
         return [parent] if parent else self._tree.children(f"{devices.CLASS}/{block}/slaves") or self._below_loop(block)
 
     def _below_loop(self, block: str) -> Sequence[str]:
-        """What is mounted where the file of a loop device is. Of several mounts at one place the file may be on each."""
+        """The devices of the file system that has a loop device's file; none where nobody tells which that is.
+
+        The path does not tell: another file system may have been mounted over any of its directories since.
+        """
         file = devices.loop_file(self._tree, block)
-        device = self._block_of(file)
-        holders = [] if device else [mount for mount in mounts.mounts(self._tree) if file and _is_below(file, mount.place)]
-        nearest = max((len(mount.place) for mount in holders), default=0)
-        found = [self._blocks_of(mount) for mount in dict.fromkeys(holders) if len(mount.place) == nearest]
-        return [device] if device else [one for blocks in found for one in blocks] if all(found) else []
+        number = self._file_systems_of_loops.get(block, "") if file else ""
+        below = self._block_of(file) or (self._block_of(f"{_BY_NUMBER}/{number}") if number else "")
+        return [below] if below else self._below_btrfs(file, number)
+
+    def _below_btrfs(self, file: str, number: str) -> Sequence[str]:
+        """The devices of the one btrfs above a file, if the file's number is of the kind that only btrfs has, which no mount shows."""
+        found = mounts.mounts(self._tree)
+        if not number.startswith(_ON_NO_DEVICE) or any(mount.device == number for mount in found):
+            return []
+        above = {tuple(self._blocks_of(mount)) for mount in found if mount.kind == "btrfs" and _is_below(file, mount.place)}
+        return above.pop() if len(above) == 1 else []
+
+    @cached_property
+    def _file_systems_of_loops(self) -> dict[str, str]:
+        """`loop3` → the number of the file system that has its file, where the host tells."""
+        rows = (line.split() for line in self._loops().splitlines())
+        return {row[0].rpartition("/")[2]: row[1] for row in rows if len(row) == 2}
 
     def _blocks_of(self, mount: Mount) -> Sequence[str]:
         """The block devices of what is mounted: one, or of btrfs all that sysfs lists."""

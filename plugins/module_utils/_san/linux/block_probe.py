@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import ctypes
 import fcntl
 import hashlib
 import json
@@ -21,13 +22,14 @@ import mmap
 import os
 import re
 import shutil
+import signal
 import stat
 import struct
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,6 +44,8 @@ _GET_XATTR = 0x801C581F
 _REALTIME = 1
 _INCOMPATIBLE, _RECOVER = 1024 + 96, 4
 """Of ext4's superblock (Documentation/filesystems/ext4/super.rst): its journal holds what is not in its place yet."""
+_SECTOR = 512
+"""In which the kernel counts a device's size, whatever its blocks are."""
 _OTHERS = (
     (0, b"LUKS\xba\xbe", "LUKS encryption"),
     (3, b"-FVE-FS-", "BitLocker encryption"),
@@ -52,18 +56,33 @@ _OTHERS = (
     (65600, b"_BHRfS_M", "btrfs"),
 )
 """By what others than the file systems whose files can be told are known: offset, bytes, name."""
+_LVM = "LVM"
+_MARKS = (
+    (0, b"XFSB", "xfs"),
+    (1080, b"\x53\xef", "ext4"),
+    (3, b"NTFS    ", "ntfs"),
+    *((sector * _SECTOR, b"LABELONE", _LVM) for sector in range(4)),
+)
+"""By what those are known that can be read: offset, bytes, name."""
 _HEAD = 68 * 1024
+_DESCRIBED = """# Disk DescriptorFile
+version=1
+CID=1
+parentCID=ffffffff
+createType="twoGbMaxExtentFlat"
+# Extent description
+"""
 _NO_FILE = "no file has it: the file system's own data, or free space"
 _LOOP_STATUS = 0x4C05
 _CLASS = "/sys/class/block"
 _ALIGNED = 4096
 _ADMINISTRATORS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
-_SECTOR = 512
-"""In which the kernel counts a device's size, whatever its blocks are."""
 _EXPORT_SECONDS = 20.0
 _SECONDS = 240.0
 """Of a whole question, so that its answer comes before whoever asked has gone, and no tool hangs on the host for ever."""
 _STOP_SECONDS = 10.0
+_SET_PARENT_DEATH_SIGNAL = 1
+"""Of prctl (Linux' include/uapi/linux/prctl.h)."""
 
 
 class _Question:
@@ -81,7 +100,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     """What is known of `images` (path and format each) and `files`, whether `reads` (image, device) hold the same bytes, and `sectors`.
 
     `pieces` (path, offset and length each) are bytes of a file as it is, whatever its format, with the file's stamp.
-    `owners` are the files of the guest that have a byte of a partition, by the image alone.
+    `owners` are the files of the guest that have a byte of a partition, by the image alone: one range of it, or several in a row.
     """
     _Question.end = time.monotonic() + _SECONDS
     try:
@@ -148,8 +167,20 @@ def _heard(*command: str) -> tuple[str, str]:
 
 
 def _run(command: Sequence[str], seconds: float) -> subprocess.CompletedProcess[bytes]:
-    environment = {**os.environ, "PATH": _path()}
-    return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=seconds, env=environment)
+    how: dict[str, Any] = {"env": {**os.environ, "PATH": _path()}, "preexec_fn": _tied_to(os.getpid())}
+    return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=seconds, **how)
+
+
+def _tied_to(parent: int) -> Callable[[], None]:
+    """What lets a program that is being started end (SIGTERM) with the process that starts it, however that ends."""
+    libc = ctypes.CDLL(None)
+
+    def tie() -> None:
+        libc.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return tie
 
 
 def _path() -> str:
@@ -366,45 +397,73 @@ def _of_image(path: str, kind: str, start: int, length: int) -> bytes:
         return _bytes(out)
 
 
-def _owner(path: str, kind: str, begin: int, length: int, at: int) -> dict[str, Any]:
-    """The guest's file system in a range of an image, its block at a place there, and the paths of what has that, or why there are none."""
-    told: dict[str, Any] = {"file_system": "", "block": None, "files": [], "reason": "", "unclean": False}
+def _owner(path: str, kind: str, pieces: Sequence[Sequence[int]], at: int) -> dict[str, Any]:
+    """The guest's file system in ranges of an image, its block at a place there, and the paths of what has that, or why there are none."""
+    told: dict[str, Any] = {"file_system": "", "block": None, "files": [], "reason": "", "unclean": False, "lvm": False}
     try:
-        with tempfile.TemporaryDirectory() as place, _exported(path, kind, begin, length, f"{place}/partition") as partition:
-            head = _head(partition)
-            if head[1080:1082] == b"\x53\xef":
-                size = 1024 << struct.unpack_from("<I", head, 1048)[0]
-                told.update(file_system="ext4", block=at // size)
-                told["files"], told["reason"] = _in_ext(partition, at // size)
-                told["unclean"] = bool(struct.unpack_from("<I", head, _INCOMPATIBLE)[0] & _RECOVER)
-            elif head[:4] == b"XFSB":
-                told["file_system"] = "xfs"
-                told["block"], told["files"], told["reason"] = _in_xfs(partition, at)
-            elif head[3:11] == _Ntfs.MAGIC:
-                volume = _Ntfs(partition, head)
-                told.update(file_system="ntfs", block=at // volume.cluster)
-                told["files"], told["reason"] = volume.owners(at)
-                told["unclean"] = volume.is_unclean()
-            else:
-                other = next((name for start, magic, name in _OTHERS if head[start:].startswith(magic)), "no file system")
-                told["reason"] = f"there is {other} there, of which no files can be told (of ext2, ext3, ext4, XFS and NTFS they can)"
+        with tempfile.TemporaryDirectory() as place, _shown(path, kind, pieces, place) as partition:
+            _look(partition, at, told)
     except OSError as error:
         told["reason"] = f"the guest's file system cannot be read: {' '.join((error.strerror or str(error)).split())}"
     return told
 
 
+def _look(partition: str, at: int, told: dict[str, Any]) -> None:
+    """What has a byte there, by the file system that has marked the beginning."""
+    head = _head(partition)
+    kinds = sorted({kind for start, mark, kind in _MARKS if head[start:].startswith(mark)})
+    if len(kinds) > 1:
+        told["reason"] = f"it carries the marks of {' and '.join(kinds)}, of which one was left from before"
+    elif kinds == ["ext4"]:
+        size = 1024 << struct.unpack_from("<I", head, 1048)[0]
+        told.update(file_system="ext4", block=at // size)
+        told["files"], told["reason"] = _in_ext(partition, at // size)
+        told["unclean"] = bool(struct.unpack_from("<I", head, _INCOMPATIBLE)[0] & _RECOVER)
+    elif kinds == ["xfs"]:
+        told["file_system"] = "xfs"
+        told["block"], told["files"], told["reason"] = _in_xfs(partition, at)
+    elif kinds == ["ntfs"]:
+        volume = _Ntfs(partition, head)
+        told.update(file_system="ntfs", block=at // volume.cluster)
+        told["files"], told["reason"] = volume.owners(at)
+        told["unclean"] = volume.is_unclean()
+    elif kinds == [_LVM]:
+        told.update(lvm=True, reason="it is a physical volume of LVM")
+    else:
+        other = next((name for start, mark, name in _OTHERS if head[start:].startswith(mark)), "no file system")
+        told["reason"] = f"there is {other} there, of which no files can be told (of ext2, ext3, ext4, XFS and NTFS they can)"
+
+
 @contextlib.contextmanager
-def _exported(path: str, kind: str, begin: int, length: int, to: str) -> Iterator[str]:
-    """A range of an image as a file that nobody can write to, by QEMU's storage daemon."""
+def _shown(path: str, kind: str, pieces: Sequence[Sequence[int]], place: str) -> Iterator[str]:
+    """Ranges of an image as one file: several are put together as QEMU's VMDK driver puts a disk together of ranges of a flat file."""
+    to = f"{place}/partition"
+    if len(pieces) == 1:
+        (begin, length), *_rest = pieces
+        with _exported(path, kind, to, offset=begin, size=length) as partition:
+            yield partition
+        return
+    described = Path(place) / "pieces"
+    with _exported(path, kind, f"{place}/disk") as disk:
+        lines = (f'RW {length // _SECTOR} FLAT "{disk}" {begin // _SECTOR}\n' for begin, length in pieces)
+        described.write_text(_DESCRIBED + "".join(lines), encoding="utf-8")
+        with _exported(str(described), "vmdk", to) as partition:
+            yield partition
+
+
+@contextlib.contextmanager
+def _exported(path: str, kind: str, to: str, **part: int) -> Iterator[str]:
+    """An image, or a part of it, as a file that nobody can write to, by QEMU's storage daemon."""
     program = shutil.which("qemu-storage-daemon", path=_path())
     if not program:
         raise OSError("qemu-storage-daemon is not installed on the host")
     Path(to).touch()
     image: dict[str, Any] = {"driver": kind, "file": _storage(path)}
-    node = {"driver": "raw", "node-name": "part", "offset": begin, "size": length, "read-only": True, "force-share": True, "file": image}
+    node = {"driver": "raw", "node-name": "part", **part, "read-only": True, "force-share": True, "file": image}
     command = [program, "--blockdev", json.dumps(node), "--export"]
     command.append(f"type=fuse,id=part,node-name=part,mountpoint={to.replace(',', ',,')},writable=off")
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as daemon:
+    how: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "preexec_fn": _tied_to(os.getpid())}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, **how) as daemon:
         try:
             until = time.monotonic() + min(_EXPORT_SECONDS, _left())
             while not Path(to).stat().st_size:
@@ -490,7 +549,6 @@ class _Ntfs:
     have them; whether Windows has left a volume is told as there (`ntfs_is_logfile_clean`, `ntfs_volume_check_hiberfile`).
     """
 
-    MAGIC = b"NTFS    "
     _TOOL = ("ntfscluster", "--force")
     """Which opens the volume read-only; by force, because one that was not left is asked about, too."""
     _MFT, _LOG_FILE, _BITMAP, _FIRST_FILE = 0, 2, 6, 16

@@ -20,6 +20,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     PASSTHROUGH,
     SHARED,
     BlockExtent,
+    DiskBlocks,
     Inventory,
     ScsiDevice,
     VirtualDisk,
@@ -65,11 +66,15 @@ def addresses(hypervisor: Hypervisor, arrays: Sequence[ArraySource], wish: Wish)
     disk = pick_disk(vm, wish.disk)
     resources, warnings = resolved(inventory, arrays, [disk.name] if disk.name else [])
     disk = sized(vm, disk, resources)
-    if not disk.size_bytes:
-        raise InvalidInput(f"Nobody tells how large disk {disk.label} of VM {vm.name} is, and so not what is within it.")
-    ranges = within(wish.ranges or [(0, disk.size_bytes)], vm, disk)
     observed = now()
-    blocks = hypervisor.disk_blocks([(vm, disk)])[0]
+    if disk.size_bytes:
+        ranges = _ranges(wish, vm, disk)
+        blocks = hypervisor.disk_blocks([(vm, disk)])[0]
+    else:
+        blocks = hypervisor.disk_blocks([(vm, disk)])[0]
+        disk = sized_by(disk, blocks)
+        _refuse_unsized(vm, disk, blocks)
+        ranges = _ranges(wish, vm, disk)
     extents = [part for start, end in ranges for part in cut(blocks.extents, start, end)]
     names = {extent.name for extent in extents if extent.name} - ({disk.name} if disk.name else set())
     if names:
@@ -115,6 +120,10 @@ def pick_disk(vm: VirtualMachine, word: str) -> VirtualDisk:
     return found[0]
 
 
+def _ranges(wish: Wish, vm: VirtualMachine, disk: VirtualDisk) -> list[tuple[int, int]]:
+    return within(wish.ranges or [(0, disk.size_bytes)], vm, disk)
+
+
 def within(ranges: Iterable[tuple[int, int]], vm: VirtualMachine, disk: VirtualDisk) -> list[tuple[int, int]]:
     """Offsets and lengths as beginnings and ends. Raises `InvalidInput` for what is not within the disk."""
     asked = []
@@ -142,6 +151,17 @@ def sized(vm: VirtualMachine, disk: VirtualDisk, resources: Resources) -> Virtua
         return disk
     sizes = {found.lun.size_bytes for found in resources.disk(vm, disk).under if found.lun}
     return replace(disk, size_bytes=sizes.pop()) if len(sizes) == 1 else disk
+
+
+def sized_by(disk: VirtualDisk, blocks: DiskBlocks) -> VirtualDisk:
+    """The disk with the size that its image tells, where only that does."""
+    return disk if disk.size_bytes else replace(disk, size_bytes=max((extent.end for extent in blocks.extents), default=0))
+
+
+def _refuse_unsized(vm: VirtualMachine, disk: VirtualDisk, blocks: DiskBlocks) -> None:
+    if not disk.size_bytes:
+        why = next((f": {extent.reason}" for extent in blocks.extents if extent.reason), "")
+        raise InvalidInput(f"Nobody tells how large disk {disk.label} of VM {vm.name} is, and so not what is within it{why}.")
 
 
 class _Lands:

@@ -23,7 +23,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource, ArrayView, view
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_addresses import Found, Row, block_size, now, sized
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_addresses import (
+    Found,
+    Row,
+    block_size,
+    now,
+    sized,
+    sized_by,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.resources import UNRESOLVED, Resource, Resources
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.where import Where
 
@@ -112,8 +119,9 @@ def in_words(row: Row) -> str:
     if row["status"] == IN_IMAGE:
         return f"{block} belongs to {disk}{file}{reason}."
     partition = f", partition {row['partition']} at byte {row['partition_offset']}" if row["partition"] else ""
+    volume = f", logical volume {row['guest_volume']}" if row["guest_volume"] else ""
     guest = f", {' and '.join(row['guest_files'])} in its {row['guest_file_system']}" if row["guest_files"] else ""
-    return f"{block} is byte {row['virtual_offset']} of {disk} ({row['state']}){partition}{guest}{file}{reason}."
+    return f"{block} is byte {row['virtual_offset']} of {disk} ({row['state']}){partition}{volume}{guest}{file}{reason}."
 
 
 def _lun(inventory: Inventory, arrays: Sequence[ArraySource], where: Where) -> tuple[Resources, ArrayView, Sequence[Resource]]:
@@ -169,6 +177,7 @@ def _homes(disk: VirtualDisk) -> set[str]:
 
 def _candidate(vm: VirtualMachine, disk: VirtualDisk, told: DiskBlocks, doubtful: bool, elsewhere: bool) -> _Candidate:
     """A disk with its blocks; of one of unknown size nobody can tell which blocks of its files it has."""
+    disk = sized_by(disk, told)
     return _Candidate(vm, disk, told if disk.size_bytes else replace(told, files=()), doubtful or not disk.size_bytes, elsewhere)
 
 
@@ -209,6 +218,7 @@ def _owned(hypervisor: Hypervisor, one: _Candidate, extent: BlockExtent, ahead: 
         place = partition or Partition(0, 0, one.disk.size_bytes)
         told = hypervisor.guest_block(one.vm, one.disk, (place.start, place.length), at - place.start)
         row.update(guest_file_system=told.file_system, guest_block=told.block, guest_files=list(told.files), reason=told.reason)
+        row.update(guest_volume=told.volume)
     return row
 
 
@@ -235,7 +245,7 @@ def _in_file(extent: BlockExtent, ahead: int) -> Row:
 
 
 _NOTHING: Row = {
-    **dict.fromkeys(("vm_name", "vm_id", "disk", "state", "file", "reason", "guest_file_system"), ""),
+    **dict.fromkeys(("vm_name", "vm_id", "disk", "state", "file", "reason", "guest_volume", "guest_file_system"), ""),
     **dict.fromkeys(("virtual_offset", "file_offset", "partition", "partition_start", "partition_offset", "guest_block")),
     "guest_files": [],
 }

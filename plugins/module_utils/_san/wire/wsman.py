@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A session with a Windows host's WS-Management service: enumerate, get and invoke, without a shell.
+"""A session with a Windows host's WS-Management service: enumerate, get and invoke.
 
 Elements go in and come out; what they mean in CIM is told by the modules `cim*`.
 """
@@ -99,6 +99,21 @@ class WsmanSession:
         if wsman_envelope.local_name(content) != f"{method}_OUTPUT":
             raise self._transport.unreadable(request.name, effect, f"{wsman_envelope.local_name(content)} instead of {method}_OUTPUT")
         return content
+
+    def act(
+        self,
+        action: str,
+        target: Reference,
+        body: Element | None = None,
+        options: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Element | None:
+        """One action of another kind, such as those of a shell, and what its answer holds; None if that is empty.
+
+        It is sent once: a lost answer raises `ConnectionFailed`, so that it is for what leaves nothing changed. `timeout` is in seconds.
+        """
+        request = Request(action, target, body, options=options or {})
+        return wsman_envelope.content_of(self._exchange(request, Effect.CURSOR, timeout))
 
     def close(self) -> None:
         """Close the connection; the service has no session to end. Never raises."""

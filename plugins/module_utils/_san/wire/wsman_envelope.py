@@ -45,6 +45,8 @@ GET = f"{TRANSFER}/Get"
 ENUMERATE = f"{ENUMERATION}/Enumerate"
 PULL = f"{ENUMERATION}/Pull"
 RELEASE = f"{ENUMERATION}/Release"
+CREATE = f"{TRANSFER}/Create"
+DELETE = f"{TRANSFER}/Delete"
 
 _DATA_LOCALE = "http://schemas.microsoft.com/wbem/wsman/1/wsman.xsd"
 _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
@@ -73,6 +75,7 @@ class Request:
     target: Reference
     body: Element | None = None
     query: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
     message_id: str = field(default_factory=lambda: f"uuid:{uuid.uuid4()}")
 
     @property
@@ -142,6 +145,7 @@ def envelope(request: Request, to: str, max_envelope_size: int, operation_timeou
             element("ReplyTo", ADDRESSING, children=[_understood(element("Address", ADDRESSING, ANONYMOUS))]),
             _understood(element("ResourceURI", WSMAN, request.target.resource_uri)),
             *selector_set(request.target.selectors),
+            *_option_set(request.options),
             _understood(element("Action", ADDRESSING, request.action)),
             element("MessageID", ADDRESSING, request.message_id),
             _understood(element("MaxEnvelopeSize", WSMAN, str(max_envelope_size))),
@@ -156,6 +160,11 @@ def envelope(request: Request, to: str, max_envelope_size: int, operation_timeou
 def selector_set(selectors: Mapping[str, Selector]) -> list[Element]:
     """The `SelectorSet` of a header or of an endpoint reference; none when there are no selectors."""
     return [element("SelectorSet", WSMAN, children=[_selector(name, value) for name, value in selectors.items()])] if selectors else []
+
+
+def _option_set(options: Mapping[str, str]) -> list[Element]:
+    made = [element("Option", WSMAN, text, Name=name) for name, text in options.items()]
+    return [element("OptionSet", WSMAN, children=made)] if made else []
 
 
 def reference_parts(reference: Reference) -> list[Element]:

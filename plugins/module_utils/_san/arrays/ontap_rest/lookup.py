@@ -41,99 +41,89 @@ _GROUP_FIELDS = (*_MEMBER_FIELDS, "comment", "initiators.comment", "lun_maps.log
 _T = TypeVar("_T")
 
 
-def lun_at(client: OntapClient, address: LunAddress) -> StoredLun | None:
-    """The LUN at this place, as far as one request tells: direct members of its igroups are known from ONTAP 9.16.1 on."""
-    return _only(_luns(client, {"svm.name": [address.svm], "name": [lun_path(address)]}))
+class RestLookup:
+    """What one session reads, in as few requests as each method says."""
 
+    def __init__(self, client: OntapClient) -> None:
+        self.client = client
 
-def luns_at(client: OntapClient, svm: str, paths: Sequence[str]) -> list[Lun]:
-    """The LUNs at these paths, as far as they are there."""
-    return [found.lun for chunk in in_chunks(paths) for found in _luns(client, {"svm.name": [svm], "name": chunk})]
+    def lun_at(self, address: LunAddress) -> StoredLun | None:
+        """The LUN at this place, as far as one request tells: direct members of its igroups are known from ONTAP 9.16.1 on."""
+        return _only(self._luns({"svm.name": [address.svm], "name": [lun_path(address)]}))
 
+    def luns_at(self, svm: str, paths: Sequence[str]) -> list[Lun]:
+        """The LUNs at these paths, as far as they are there."""
+        return [found.lun for chunk in in_chunks(paths) for found in self._luns({"svm.name": [svm], "name": chunk})]
 
-def lun_of(client: OntapClient, uuid: str) -> StoredLun | None:
-    """The LUN with this UUID, whatever its path is by now."""
-    return _only(_luns(client, {"uuid": [uuid]}))
+    def lun_of(self, uuid: str) -> StoredLun | None:
+        """The LUN with this UUID, whatever its path is by now."""
+        return _only(self._luns({"uuid": [uuid]}))
 
+    def luns_with_serials(self, serials: Sequence[str]) -> list[StoredLun]:
+        """The LUNs with these serial numbers, in as few requests as their length allows."""
+        return [found for chunk in in_chunks(serials) for found in self._luns({"serial_number": chunk})]
 
-def luns_with_serials(client: OntapClient, serials: Sequence[str]) -> list[StoredLun]:
-    """The LUNs with these serial numbers, in as few requests as their length allows."""
-    return [found for chunk in in_chunks(serials) for found in _luns(client, {"serial_number": chunk})]
+    def _luns(self, match: Match) -> list[StoredLun]:
+        return self.client.read(_LUNS, _LUN_FIELDS, match, _stored_lun)
 
+    def groups_of(self, svm: str) -> list[Group]:
+        """Every igroup of an SVM with its members, those of nested groups among them, and its LUNs."""
+        return self.client.read(_GROUPS, _GROUP_FIELDS, {"svm.name": [svm]}, _group)
 
-def _luns(client: OntapClient, match: Match) -> list[StoredLun]:
-    return client.read(_LUNS, _LUN_FIELDS, match, _stored_lun)
+    def groups_by_svm(self) -> list[tuple[str, Group]]:
+        """Every igroup of the array, as `groups_of`, each after the SVM that it is in."""
+        return self.client.read(_GROUPS, ("svm.name", *_GROUP_FIELDS), {}, lambda record: (text_at(record, "svm.name"), _group(record)))
 
+    def group_named(self, svm: str, name: str) -> Group | None:
+        """One igroup."""
+        return _only(self.client.read(_GROUPS, _GROUP_FIELDS, {"svm.name": [svm], "name": [name]}, _group))
 
-def groups_of(client: OntapClient, svm: str) -> list[Group]:
-    """Every igroup of an SVM with its members, those of nested groups among them, and its LUNs."""
-    return client.read(_GROUPS, _GROUP_FIELDS, {"svm.name": [svm]}, _group)
+    def members(self, svms: Collection[str]) -> list[Group]:
+        """Every igroup of these SVMs with its members, without its LUNs."""
+        return self.client.read(_GROUPS, _MEMBER_FIELDS, {"svm.name": sorted(svms)}, _group)
 
+    def volume_state(self, svm: str, volume: str) -> str | None:
+        """The state of a volume, None where there is no such volume."""
+        found = _only(self.client.records("/storage/volumes", ("name", "state"), {"svm.name": [svm], "name": [volume]}))
+        return None if found is None else str(found.get("state") or UNKNOWN)
 
-def groups_by_svm(client: OntapClient) -> list[tuple[str, Group]]:
-    """Every igroup of the array, as `groups_of`, each after the SVM that it is in."""
-    return client.read(_GROUPS, ("svm.name", *_GROUP_FIELDS), {}, lambda record: (text_at(record, "svm.name"), _group(record)))
+    def svm_names(self) -> list[str]:
+        """All SVMs."""
+        return self._names("/svm/svms", {})
 
+    def volume_names(self, svm: str) -> list[str]:
+        """The volumes of an SVM."""
+        return self._names("/storage/volumes", {"svm.name": [svm]})
 
-def group_named(client: OntapClient, svm: str, name: str) -> Group | None:
-    """One igroup."""
-    return _only(client.read(_GROUPS, _GROUP_FIELDS, {"svm.name": [svm], "name": [name]}, _group))
+    def lun_paths(self, svm: str, volume: str) -> list[str]:
+        """The LUNs of a volume."""
+        return self._names(_LUNS, {"svm.name": [svm], "location.volume.name": [volume]})
 
+    def _names(self, path: str, match: Match) -> list[str]:
+        return self.client.read(path, ("name",), match, lambda record: text_at(record, "name"))
 
-def members(client: OntapClient, svms: Collection[str]) -> list[Group]:
-    """Every igroup of these SVMs with its members, without its LUNs."""
-    return client.read(_GROUPS, _MEMBER_FIELDS, {"svm.name": sorted(svms)}, _group)
+    def exported_volumes(self) -> list[Volume]:
+        """The volumes that are mounted in an SVM's name space, with the SVM's NFS addresses. Two requests."""
+        addresses: dict[str, list[str]] = {}
+        for svm, address in self.client.read("/network/ip/interfaces", ("svm.name", "ip.address"), {"services": ["data_nfs"]}, _interface):
+            addresses.setdefault(svm, []).append(address)
+        volumes = self.client.read("/storage/volumes", ("name", "svm.name", "nas.path", "space.size", "state"), {}, _volume)
+        return [replace(volume, addresses=tuple(addresses.get(volume.svm, ()))) for volume in volumes if volume.export]
 
+    def iscsi_targets(self, svm: str) -> list[Target]:
+        """The iSCSI target of an SVM with the portals that are up, none when it has no iSCSI service. Two requests."""
+        services = self.client.read("/protocols/san/iscsi/services", ("enabled", "target.name"), {"svm.name": [svm]}, _iscsi_service)
+        if not services:
+            return []
+        match = {"svm.name": [svm], "services": ["data_iscsi"]}
+        interfaces = self.client.read("/network/ip/interfaces", ("ip.address", "enabled", "state"), match, _portal)
+        portals = tuple(portal for portal in interfaces if portal)
+        return [replace(service, portals=portals) for service in services]
 
-def volume_state(client: OntapClient, svm: str, volume: str) -> str | None:
-    """The state of a volume, None where there is no such volume."""
-    found = _only(client.records("/storage/volumes", ("name", "state"), {"svm.name": [svm], "name": [volume]}))
-    return None if found is None else str(found.get("state") or UNKNOWN)
-
-
-def svm_names(client: OntapClient) -> list[str]:
-    """All SVMs."""
-    return _names(client, "/svm/svms", {})
-
-
-def volume_names(client: OntapClient, svm: str) -> list[str]:
-    """The volumes of an SVM."""
-    return _names(client, "/storage/volumes", {"svm.name": [svm]})
-
-
-def lun_paths(client: OntapClient, svm: str, volume: str) -> list[str]:
-    """The LUNs of a volume."""
-    return _names(client, _LUNS, {"svm.name": [svm], "location.volume.name": [volume]})
-
-
-def _names(client: OntapClient, path: str, match: Match) -> list[str]:
-    return client.read(path, ("name",), match, lambda record: text_at(record, "name"))
-
-
-def exported_volumes(client: OntapClient) -> list[Volume]:
-    """The volumes that are mounted in an SVM's name space, with the SVM's NFS addresses. Two requests."""
-    addresses: dict[str, list[str]] = {}
-    for svm, address in client.read("/network/ip/interfaces", ("svm.name", "ip.address"), {"services": ["data_nfs"]}, _interface):
-        addresses.setdefault(svm, []).append(address)
-    volumes = client.read("/storage/volumes", ("name", "svm.name", "nas.path", "space.size", "state"), {}, _volume)
-    return [replace(volume, addresses=tuple(addresses.get(volume.svm, ()))) for volume in volumes if volume.export]
-
-
-def iscsi_targets(client: OntapClient, svm: str) -> list[Target]:
-    """The iSCSI target of an SVM with the portals that are up, none when it has no iSCSI service. Two requests."""
-    services = client.read("/protocols/san/iscsi/services", ("enabled", "target.name"), {"svm.name": [svm]}, _iscsi_service)
-    if not services:
-        return []
-    match = {"svm.name": [svm], "services": ["data_iscsi"]}
-    interfaces = client.read("/network/ip/interfaces", ("ip.address", "enabled", "state"), match, _portal)
-    portals = tuple(portal for portal in interfaces if portal)
-    return [replace(service, portals=portals) for service in services]
-
-
-def fc_targets(client: OntapClient, svm: str) -> list[Target]:
-    """The Fibre Channel ports of an SVM that serve SCSI. One request."""
-    ports = client.read("/network/fc/interfaces", ("wwpn", "enabled", "state", "data_protocol"), {"svm.name": [svm]}, _fc_port)
-    return [port for port in ports if port]
+    def fc_targets(self, svm: str) -> list[Target]:
+        """The Fibre Channel ports of an SVM that serve SCSI. One request."""
+        ports = self.client.read("/network/fc/interfaces", ("wwpn", "enabled", "state", "data_protocol"), {"svm.name": [svm]}, _fc_port)
+        return [port for port in ports if port]
 
 
 def _interface(record: Record) -> tuple[str, str]:

@@ -15,27 +15,25 @@ from dataclasses import replace
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import CloneOrigin, LunAddress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.clones import path_in
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import Group
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import StoredLun, lun_path
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import lun_path
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.mirrors import Mirror
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.volumes import ConsistencyGroup, Place, Taken
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import lookup, mirrors, snapshots
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import OntapClient, segment
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import mirrors, snapshots
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import segment
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.lookup import RestLookup
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping, Snapshot, Target, Volume
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping, Snapshot
 
 _LUNS = "/storage/luns"
 _GROUPS = "/protocols/san/igroups"
 _MAPS = "/protocols/san/lun-maps"
 
 
-class RestTransport:
-    """One session; reads in as few requests as `lookup` says."""
+class RestTransport(RestLookup):
+    """One session, which also changes what there is."""
 
     keeps_remarks = True
     keeps_expiry = True
-
-    def __init__(self, client: OntapClient) -> None:
-        self.client = client
 
     @property
     def connection(self) -> Connection:
@@ -46,51 +44,6 @@ class RestTransport:
 
     def close(self) -> None:
         self.client.close()
-
-    def lun_at(self, address: LunAddress) -> StoredLun | None:
-        return lookup.lun_at(self.client, address)
-
-    def lun_of(self, uuid: str) -> StoredLun | None:
-        return lookup.lun_of(self.client, uuid)
-
-    def luns_at(self, svm: str, paths: Sequence[str]) -> list[Lun]:
-        return lookup.luns_at(self.client, svm, paths)
-
-    def luns_with_serials(self, serials: Sequence[str]) -> list[StoredLun]:
-        return lookup.luns_with_serials(self.client, serials)
-
-    def groups_of(self, svm: str) -> list[Group]:
-        return lookup.groups_of(self.client, svm)
-
-    def groups_by_svm(self) -> list[tuple[str, Group]]:
-        return lookup.groups_by_svm(self.client)
-
-    def group_named(self, svm: str, name: str) -> Group | None:
-        return lookup.group_named(self.client, svm, name)
-
-    def members(self, svms: Collection[str]) -> list[Group]:
-        return lookup.members(self.client, svms)
-
-    def volume_state(self, svm: str, volume: str) -> str | None:
-        return lookup.volume_state(self.client, svm, volume)
-
-    def svm_names(self) -> list[str]:
-        return lookup.svm_names(self.client)
-
-    def volume_names(self, svm: str) -> list[str]:
-        return lookup.volume_names(self.client, svm)
-
-    def lun_paths(self, svm: str, volume: str) -> list[str]:
-        return lookup.lun_paths(self.client, svm, volume)
-
-    def exported_volumes(self) -> list[Volume]:
-        return lookup.exported_volumes(self.client)
-
-    def iscsi_targets(self, svm: str) -> list[Target]:
-        return lookup.iscsi_targets(self.client, svm)
-
-    def fc_targets(self, svm: str) -> list[Target]:
-        return lookup.fc_targets(self.client, svm)
 
     def mirrors(self) -> list[Mirror]:
         return mirrors.all_mirrors(self.client)

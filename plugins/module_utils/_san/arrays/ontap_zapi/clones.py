@@ -17,8 +17,9 @@ import secrets
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import CloneOrigin, LunAddress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import StoredLun, lun_path
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.site import SETTLE_SECONDS
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi import codes, lookup
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi import codes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.client import ZapiClient
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.lookup import ZapiLookup
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, OutcomeUnknown
 
 
@@ -37,7 +38,7 @@ def clone(client: ZapiClient, address: LunAddress, origin: CloneOrigin, thin: bo
 
 def delete(client: ZapiClient, svm: str, path: str, uuid: str) -> None:
     """Delete a LUN that is mapped nowhere. ZAPI refuses one that is mapped only while it is online, so that this looks itself."""
-    if lookup.is_mapped(client, uuid):
+    if ZapiLookup(client).is_mapped(uuid):
         raise client.refusal(f"LUN {svm}:{path} is mapped", codes.LUN_IS_MAPPED)
     client.change("lun-destroy", svm, {"path": path, "force": False})
 
@@ -63,7 +64,7 @@ def _begin(client: ZapiClient, begun: LunAddress, origin: CloneOrigin, thin: boo
     found: list[StoredLun] = []
 
     def look() -> bool:
-        stored = lookup.lun_at(client, begun)
+        stored = ZapiLookup(client).lun_at(begun)
         found.extend([stored] if stored else [])
         return bool(found)
 
@@ -75,9 +76,9 @@ def _begin(client: ZapiClient, begun: LunAddress, origin: CloneOrigin, thin: boo
 def _sweep(client: ZapiClient, address: LunAddress) -> None:
     """Delete what runs for the same clone have begun and not ended."""
     left = re.compile(re.escape(f"/vol/{address.volume}/{_prefix(address)}") + "[0-9a-f]{16}")
-    for path in lookup.lun_paths(client, address.svm, address.volume):
+    for path in ZapiLookup(client).lun_paths(address.svm, address.volume):
         if left.fullmatch(path):
-            found = lookup.luns_at(client, address.svm, [path])
+            found = ZapiLookup(client).luns_at(address.svm, [path])
             for lun in found:
                 delete(client, address.svm, path, lun.id)
 
@@ -85,5 +86,5 @@ def _sweep(client: ZapiClient, address: LunAddress) -> None:
 def _take_back(client: ZapiClient, begun: LunAddress, uuid: str) -> None:
     """Delete a clone that has still its first name; why it could not be ended stays the failure that is told."""
     with contextlib.suppress(CrossvisorError):
-        if lookup.path_of(client, uuid) == lun_path(begun):
+        if ZapiLookup(client).path_of(uuid) == lun_path(begun):
             delete(client, begun.svm, lun_path(begun), uuid)

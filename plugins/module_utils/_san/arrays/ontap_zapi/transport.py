@@ -15,25 +15,26 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import CloneOrigin, LunAddress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import Group
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import StoredLun, lun_path
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import lun_path
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.mirrors import Mirror
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.volumes import ConsistencyGroup, Place, Taken, text_of
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi import clones, codes, lookup, mirrors, snapshots
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi import clones, codes, mirrors, snapshots
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.client import ZapiClient
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.consistency import Groups
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.lookup import ZapiLookup
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, OutcomeUnknown, Refused
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping, Snapshot, Target, Volume
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun, LunMapping, Snapshot
 
 
-class ZapiTransport:
+class ZapiTransport(ZapiLookup):
     """One session. Changes are over when they are answered, so that their timeout is the request's."""
 
     keeps_remarks = False
     keeps_expiry = False
 
     def __init__(self, client: ZapiClient) -> None:
-        self.client = client
+        super().__init__(client)
         self._groups = Groups(client)
 
     @property
@@ -46,56 +47,8 @@ class ZapiTransport:
     def close(self) -> None:
         self.client.close()
 
-    def lun_at(self, address: LunAddress) -> StoredLun | None:
-        return lookup.lun_at(self.client, address)
-
-    def lun_of(self, uuid: str) -> StoredLun | None:
-        return lookup.lun_of(self.client, uuid)
-
-    def luns_at(self, svm: str, paths: Sequence[str]) -> list[Lun]:
-        return lookup.luns_at(self.client, svm, paths)
-
-    def luns_with_serials(self, serials: Sequence[str]) -> list[StoredLun]:
-        return lookup.luns_with_serials(self.client, serials)
-
-    def groups_of(self, svm: str) -> list[Group]:
-        return lookup.groups_of(self.client, svm)
-
-    def groups_by_svm(self) -> list[tuple[str, Group]]:
-        return lookup.groups_by_svm(self.client)
-
-    def group_named(self, svm: str, name: str) -> Group | None:
-        return lookup.group_named(self.client, svm, name)
-
-    def members(self, svms: Collection[str]) -> list[Group]:
-        return lookup.members(self.client, svms)
-
-    def volume_state(self, svm: str, volume: str) -> str | None:
-        return lookup.volume_state(self.client, svm, volume)
-
-    def svm_names(self) -> list[str]:
-        return lookup.svm_names(self.client)
-
-    def volume_names(self, svm: str) -> list[str]:
-        return lookup.volume_names(self.client, svm)
-
-    def lun_paths(self, svm: str, volume: str) -> list[str]:
-        return lookup.lun_paths(self.client, svm, volume)
-
-    def exported_volumes(self) -> list[Volume]:
-        return lookup.exported_volumes(self.client)
-
-    def iscsi_targets(self, svm: str) -> list[Target]:
-        return lookup.iscsi_targets(self.client, svm)
-
-    def fc_targets(self, svm: str) -> list[Target]:
-        return lookup.fc_targets(self.client, svm)
-
     def mirrors(self) -> list[Mirror]:
         return mirrors.all_mirrors(self.client)
-
-    def volume_id(self, svm: str, volume: str) -> str | None:
-        return lookup.volume_id(self.client, svm, volume)
 
     def snapshots_of(self, place: Place, names: Collection[str]) -> list[Snapshot]:
         return snapshots.snapshots_of(self.client, place, names)
@@ -134,7 +87,7 @@ class ZapiTransport:
         self.client.change("lun-map", lun.svm, {"path": self._path(lun), "initiator-group": group, "lun-id": lun_id})
 
     def unmap_lun(self, lun: Lun, mapping: LunMapping, timeout: float) -> None:
-        now = lookup.mapping_now(self.client, lun.id, mapping.group_id)
+        now = self.mapping_now(lun.id, mapping.group_id)
         if now is None:
             raise self.client.refusal(f"LUN {lun.svm}:{lun.path} is not mapped to igroup {mapping.group}", codes.NO_SUCH_MAP)
         path, group = now
@@ -217,7 +170,7 @@ class ZapiTransport:
         try:
             self.client.change("igroup-create", svm, settings)
         except OutcomeUnknown as lost:
-            if lookup.group_named(self.client, svm, group.name) is None:
+            if self.group_named(svm, group.name) is None:
                 raise
             return lost
         return None
@@ -227,18 +180,18 @@ class ZapiTransport:
         try:
             self.client.change("igroup-add", svm, {"initiator-group-name": group, "initiator": name})
         except OutcomeUnknown:
-            now = lookup.group_named(self.client, svm, group)
+            now = self.group_named(svm, group)
             if now is None or name not in now.initiators:
                 raise
 
     def _path(self, lun: Lun) -> str:
-        path = lookup.path_of(self.client, lun.id)
+        path = self.path_of(lun.id)
         if path is None:
             raise self.client.refusal(f"LUN {lun.svm}:{lun.path} is not there any more", codes.NO_SUCH_LUN)
         return path
 
     def _name(self, svm: str, group: Group) -> str:
-        name = lookup.group_name_of(self.client, svm, group.id)
+        name = self.group_name_of(svm, group.id)
         if name is None:
             raise self.client.refusal(f"Igroup {svm}:{group.name} is not there any more", codes.NO_SUCH_GROUP)
         return name

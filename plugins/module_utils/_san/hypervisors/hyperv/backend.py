@@ -15,15 +15,27 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresse
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, GuestAgent, Homes
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import attach, estate, hosts, machines, release, rescan
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import (
+    attach,
+    blocks,
+    estate,
+    hosts,
+    machines,
+    release,
+    rescan,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Nodes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    PASSTHROUGH,
     About,
     Attachment,
+    BlockExtent,
+    DiskBlocks,
     Host,
     Inventory,
     ScsiDevice,
     Use,
+    VirtualDisk,
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
@@ -32,8 +44,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 
 class HyperV(passthrough.NothingElse):
     """Logins at the hosts behind one endpoint. Implements `hypervisors.base.Hypervisor`."""
-
-    why_no_blocks = "where in its file system a VHD or VHDX lies is not read yet; of a pass-through disk it is known"
 
     def __init__(self, connection: Connection) -> None:
         """Log in at the named host. Raises `MissingLibrary`, `InvalidInput`, `ConnectionFailed` or `AuthenticationFailed`."""
@@ -90,6 +100,13 @@ class HyperV(passthrough.NothingElse):
             f"VM {vm.name} cannot be held still by Hyper-V, which does so only for a checkpoint of the VM, and takes none of pass-through "
             "disks: hold the file systems still from within its guest, or take the snapshot unfrozen."
         )
+
+    def disk_blocks(self, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[DiskBlocks]:
+        return blocks.disk_blocks(self._nodes, wanted)
+
+    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
+        why = passthrough.NOTHING_TO_COMPARE if disk.kind == PASSTHROUGH else blocks.NOT_COMPARED
+        return [why] * len(extents)
 
     def close(self) -> None:
         self._nodes.close()

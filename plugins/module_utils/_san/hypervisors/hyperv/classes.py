@@ -101,6 +101,11 @@ PARTITION = CimClass(STORAGE, "MSFT_Partition", ("ObjectId",), {"DiskNumber": "u
 VOLUME = CimClass(
     STORAGE, "MSFT_Volume", ("ObjectId",), {"Path": "string", "FileSystem": "string", "FileSystemLabel": "string", "Size": "uint64"}
 )
+PARTITION_PLACE = CimClass(
+    STORAGE, "MSFT_Partition", ("ObjectId",), {"DiskNumber": "uint32", "AccessPaths": "string[]", "Offset": "uint64"}
+)
+VOLUME_CLUSTER = CimClass(STORAGE, "MSFT_Volume", ("ObjectId",), {"Path": "string", "AllocationUnitSize": "uint32"})
+DISK_SECTOR = CimClass(STORAGE, "MSFT_Disk", ("ObjectId",), {"Number": "uint32", "LogicalSectorSize": "uint32"})
 INITIATOR_PORT = CimClass(
     STORAGE,
     "MSFT_InitiatorPort",

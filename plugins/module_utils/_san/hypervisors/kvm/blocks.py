@@ -9,13 +9,14 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses import passthrough
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.descent import Descent
+from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.logical_volumes import logical_volume_at
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, RemoteError, in_one_sentence
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import hard_disk_files
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import LUN, Disk, Login
@@ -81,8 +82,10 @@ def verify_blocks(host: KvmHost, vm: VirtualMachine, disk: VirtualDisk, extents:
 def read_disk(host: KvmHost, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
     """A few sectors of a disk; nothing where the host cannot read them."""
     how = _readable(host, vm, disk)
-    if not isinstance(how, _Image):
-        return b""
+    return _sectors(host, how, offset, length) if isinstance(how, _Image) else b""
+
+
+def _sectors(host: KvmHost, how: _Image, offset: int, length: int) -> bytes:
     try:
         return bytes.fromhex(str(_ask(host, sectors=[[how.path, how.format, offset, length]])["sectors"][0]))
     except CrossvisorError:
@@ -90,14 +93,32 @@ def read_disk(host: KvmHost, vm: VirtualMachine, disk: VirtualDisk, offset: int,
 
 
 def guest_block(host: KvmHost, vm: VirtualMachine, disk: VirtualDisk, partition: tuple[int, int], offset: int) -> GuestBlock:
-    """What the guest has at an offset within a partition, by tools of the host that read its disk."""
+    """What the guest has at an offset within a partition, by tools of the host that read its disk; also in a logical volume there."""
     how = _readable(host, vm, disk)
     if not isinstance(how, _Image):
         return GuestBlock(reason=how)
+    start, length = partition
     try:
-        told = _ask(host, owners=[[how.path, how.format, *partition, offset]])["owners"][0]
+        told = _owner(host, how, [[start, length]], offset)
+        if not told["lvm"]:
+            return _found(vm, told)
+        volume, why = logical_volume_at(lambda at, size: _sectors(host, how, start + at, size) if at + size <= length else b"", offset)
+        if volume is None or not volume.spans:
+            return GuestBlock(reason=why, volume=volume.name if volume else "")
+        if any(span.offset + span.length > length for span in volume.spans):
+            return GuestBlock(reason=f"{volume.name} is larger than the partition that it is in", volume=volume.name)
+        pieces = [[start + span.offset, span.length] for span in volume.spans]
+        return replace(_found(vm, _owner(host, how, pieces, volume.place(offset))), volume=volume.name)
     except CrossvisorError as error:
         return GuestBlock(reason=in_one_sentence(str(error)))
+
+
+def _owner(host: KvmHost, how: _Image, pieces: Sequence[Sequence[int]], offset: int) -> Mapping[str, Any]:
+    told: Mapping[str, Any] = _ask(host, owners=[[how.path, how.format, pieces, offset]])["owners"][0]
+    return told
+
+
+def _found(vm: VirtualMachine, told: Mapping[str, Any]) -> GuestBlock:
     old = _MAY_BE_OLD if told["file_system"] and (told["unclean"] or vm.power != POWERED_OFF) else ""
     return GuestBlock(told["file_system"], told["block"], told["files"], "; ".join(filter(None, (told["reason"], old))))
 

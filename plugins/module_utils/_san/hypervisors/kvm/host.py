@@ -17,11 +17,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kv
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.pools import Pool
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.storage import HostStorage
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.targets import Answers
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.block import LOOPS_COMMAND
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import POWERED_ON
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import libvirt_session
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import LibvirtSession
+
+_LOOPS_SECONDS = 30.0
 
 
 class KvmHost:
@@ -51,7 +54,14 @@ class KvmHost:
 
     def _storage(self, tree: Tree | None, known: Sequence[Pool]) -> HostStorage:
         nodes = [] if tree else self.session.node_devices(libvirt_session.STORAGE)
-        return HostStorage(self.id, tree, known, nodes, self.access.claimed)
+        return HostStorage(self.id, tree, known, nodes, self.access.claimed, self._loops)
+
+    def _loops(self) -> str:
+        """On which file systems loop devices have their files; empty where the host does not tell."""
+        try:
+            return self.access.told(LOOPS_COMMAND, _LOOPS_SECONDS)
+        except CrossvisorError:
+            return ""
 
     def attach(self, uuid: str, device: str, targets: int) -> None:
         """Give a VM a device; what it raises is `LibvirtSession.attach`'s."""

@@ -235,9 +235,9 @@ def _counted(paths: Sequence[str]) -> str:
 def _why_not_by(host: str, found: Grouping, path: str) -> str:
     """Why the LUN is not given to a VM by a link that leads to a dead path."""
     return (
-        f"Host {host} has LUN {found.name} by {_counted(found.paths)}, and the link {found.link} leads to {path}, which does no I/O: repair "
-        f"that path, or remove it there (echo 1 > /sys/class/block/{path}/device/delete), upon which udev lets the link lead to another, "
-        "then run this task again."
+        f"Host {host} has LUN {found.name} by {_counted(found.paths)}, and the link {found.link} leads to {path}, which does no I/O: "
+        f"repair that path, or remove it there (echo 1 > /sys/class/block/{path}/device/delete), upon which udev lets the link lead to "
+        "another, then run this task again."
     )
 
 

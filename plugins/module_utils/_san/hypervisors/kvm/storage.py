@@ -45,15 +45,16 @@ class HostStorage:
         pools: Sequence[Pool],
         node_devices: Sequence[str] = (),
         claimed: Callable[[Sequence[str]], Mapping[str, bool]] = lambda _blocks: {},
+        loops: Callable[[], str] = lambda: "",
     ) -> None:
         """`node_devices` is the XML of libvirt's node devices of capability `storage`; they are for hosts without `tree`.
 
-        `claimed` is `HostAccess.claimed`.
+        `claimed` is `HostAccess.claimed`, `loops` what the host prints for `block.LOOPS_COMMAND`.
         """
         self._host = host
         self._claimed = claimed
         self._pools = pools
-        self._blocks = BlockDevices(tree, host) if tree else None
+        self._blocks = BlockDevices(tree, host, loops) if tree else None
         self.devices = self._blocks.devices() if self._blocks else [device for xml in node_devices for device in _node_device(xml, host)]
         self._addresses = dict(_address_and_name(xml) for xml in node_devices)
         self._known = {store.id: store for store in self._found(pools)}

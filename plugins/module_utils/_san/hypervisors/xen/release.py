@@ -90,7 +90,8 @@ def _for_nothing_else(seen: Estate, name: ScsiName) -> Found:
 class ForgetPassing(Step):
     """Unplug and forget a repository that hands on nothing else, with the VDI that it has of the LUN; one that does by now stays.
 
-    Once it is forgotten there is no way back.
+    Once it is forgotten there is no way back, neither for what somebody has got of it meanwhile; so it is looked at again once it is
+    unplugged.
     """
 
     session: XapiSession
@@ -110,6 +111,9 @@ class ForgetPassing(Step):
                 for pbd in sr["PBDs"]:
                     if seen.pbd[pbd]["currently_attached"]:
                         self._change("PBD.unplug", pbd)
+                if not self._still(estates.read(self.session)):
+                    self.undo()
+                    return
                 self._change("SR.forget", ref)
                 self.final = True
 
@@ -120,10 +124,9 @@ class ForgetPassing(Step):
     def undo(self) -> None:
         """Plug it in again where it is still there."""
         seen = estates.read(self.session)
-        for _ref, sr in self._still(seen):
-            for pbd in sr["PBDs"]:
-                if not seen.pbd[pbd]["currently_attached"] and seen.is_live(seen.pbd[pbd]["host"]):
-                    self._change("PBD.plug", pbd)
+        for pbd in (pbd for sr in seen.sr.values() if sr["uuid"] == self.sr["uuid"] for pbd in sr["PBDs"]):
+            if not seen.pbd[pbd]["currently_attached"] and seen.is_live(seen.pbd[pbd]["host"]):
+                self._change("PBD.plug", pbd)
 
     def _still(self, seen: Estate) -> Found:
         same = [(ref, sr) for ref, sr in _for_nothing_else(seen, self.name) if sr["uuid"] == self.sr["uuid"]]
@@ -154,13 +157,13 @@ class ForgetRepository(Step):
         if own is None:
             return
         ref, sr = own
-        users = [vm for vdi in sr["VDIs"] for vm in seen.users(seen.vdi[vdi])]
-        if users:
-            raise Refused(f"VM {', '.join(users)} has got LUN {self.name} as a disk in the meantime: detach it there first.")
+        self._refuse_used(seen, sr)
         with self.all_or_nothing():
             for pbd in sr["PBDs"]:
                 if seen.pbd[pbd]["currently_attached"]:
                     self._change("PBD.unplug", pbd)
+            now = estates.read(self.session)
+            self._refuse_used(now, now.sr.get(ref, sr))
             self._change("SR.forget", ref)
 
     def verify(self) -> None:
@@ -180,6 +183,12 @@ class ForgetRepository(Step):
 
     def after(self) -> Mapping[str, Any]:
         return {f"LUN {self.name}": {"SR": None}}
+
+    def _refuse_used(self, seen: Estate, sr: Record) -> None:
+        """Raise `Refused` when a VM has a disk on it, off as it may be: forgotten, the repository would take the disk with it."""
+        users = [vm for vdi in sr["VDIs"] if vdi in seen.vdi for vm in seen.users(seen.vdi[vdi])]
+        if users:
+            raise Refused(f"VM {', '.join(users)} has got LUN {self.name} as a disk in the meantime: detach it there first.")
 
     def _change(self, method: str, ref: str) -> None:
         with explained(f"The SR of LUN {self.name} was not let go of by {method}"):

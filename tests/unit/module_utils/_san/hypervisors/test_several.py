@@ -28,7 +28,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     VirtualDisk,
     VirtualMachine,
 )
-from tests.unit.module_utils._san.services.test_stillness import PlayedAgent
+from tests.unit.module_utils._san.services.test_guest_freeze import PlayedAgent
 from tests.unit.ports import NAME, OTHER, MemoryHypervisor
 
 UUID = "64623031-0000-4000-8000-000000000001"

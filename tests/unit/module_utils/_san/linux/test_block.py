@@ -129,35 +129,80 @@ def test_btrfs_which_has_a_number_of_its_own_lies_on_the_device_that_it_names(tm
     assert list(store.extents) == by_id(OTHER.naa)
 
 
-def mounted(tmp_path: Path, backing: str, *rows: str) -> dict[str, FileSystem]:
-    """The file systems of a host with a loop device, which is mounted at /data."""
+ROOT, IMAGES, COVER = "253:0", "8:65", "8:32"
+"""The numbers of the file systems of a host at / and /srv/images, and of one that may be mounted over the latter."""
+OVER_IT = f"71 27 {COVER} / /srv/images rw - xfs /dev/sdc rw"
+
+
+def mounted(tmp_path: Path, backing: str, *rows: str, told: str = "") -> dict[str, FileSystem]:
+    """The file systems of a host with a loop device, which is mounted at /data; `told` is the number of what has its file."""
     table = {"/proc/1/mountinfo": "\n".join([MOUNTS, *rows, "70 27 7:3 / /data rw - ext4 /dev/loop3 rw"])}
     tree = Tree(plant(tmp_path, SAN_HOST, loop(3, backing), table))
-    return {store.id: store for store in BlockDevices(tree, "h1").file_systems()}
+    return {store.id: store for store in BlockDevices(tree, "h1", lambda: f"/dev/loop2   8:1\n/dev/loop3   {told}\n").file_systems()}
 
 
 @pytest.mark.parametrize(
-    ("backing", "lun"), [("/srv/images/a.img", MOUNTED), ("/dev/sdc", OTHER.naa), ("/dev/dm-0", NAME.naa), ("/dev/dm-1", GROUPED)]
+    ("backing", "told", "lun"),
+    [("/srv/images/a.img", IMAGES, MOUNTED), ("/dev/sdc", "0:5", OTHER.naa), ("/dev/dm-0", "0:5", NAME.naa), ("/dev/dm-1", "", GROUPED)],
 )
-def test_what_is_on_a_loop_device_lies_on_the_lun_below_its_file_or_device(tmp_path: Path, backing: str, lun: str) -> None:
-    assert list(mounted(tmp_path, backing)["/data"].extents) == by_id(lun)
+def test_what_is_on_a_loop_device_lies_on_the_lun_below_its_file_or_device(tmp_path: Path, backing: str, told: str, lun: str) -> None:
+    assert list(mounted(tmp_path, backing, told=told)["/data"].extents) == by_id(lun)
 
 
-@pytest.mark.parametrize("backing", ["/srv/images/a.img (deleted)", "/srv/nfs/a.img", "/srv/with space/a.img", "/data/itself.img"])
-def test_a_loop_device_of_whose_file_nobody_tells_where_it_is_stays_itself(tmp_path: Path, backing: str) -> None:
-    assert list(mounted(tmp_path, backing)["/data"].extents) == ["/dev/loop3"]
+@pytest.mark.parametrize(
+    ("backing", "told"),
+    [
+        ("/srv/images/a.img (deleted)", IMAGES),
+        ("/srv/nfs/a.img", "0:50"),
+        ("/srv/with space/a.img", "0:51"),
+        ("/data/itself.img", "7:3"),
+        ("/srv/images/a.img", ""),
+    ],
+    ids=["deleted", "on a server", "in memory", "on itself", "on what nobody tells"],
+)
+def test_a_loop_device_of_whose_file_nobody_tells_where_it_is_stays_itself(tmp_path: Path, backing: str, told: str) -> None:
+    assert list(mounted(tmp_path, backing, told=told)["/data"].extents) == ["/dev/loop3"]
 
 
-def test_a_file_below_a_loop_device_may_be_on_each_of_the_mounts_at_its_place(tmp_path: Path) -> None:
-    covered = "71 27 8:32 / /srv/images rw - xfs /dev/sdc rw"
-    assert list(mounted(tmp_path / "two", "/srv/images/a.img", covered)["/data"].extents) == [*by_id(MOUNTED), *by_id(OTHER.naa)]
-    nobody_tells = "72 27 0:60 / /srv/images rw - tmpfs tmpfs rw"
-    assert list(mounted(tmp_path / "three", "/srv/images/a.img", covered, nobody_tells)["/data"].extents) == ["/dev/loop3"]
+@pytest.mark.parametrize(
+    ("told", "extents"),
+    [(IMAGES, by_id(MOUNTED)), (COVER, by_id(OTHER.naa)), (ROOT, ["/dev/vda"]), ("", ["/dev/loop3"])],
+    ids=["it was there before", "it came after", "before both", "nobody tells"],
+)
+def test_of_mounts_over_each_other_the_one_has_the_file_of_a_loop_device_that_the_kernel_tells(
+    tmp_path: Path, told: str, extents: list[str]
+) -> None:
+    assert list(mounted(tmp_path, "/srv/images/a.img", OVER_IT, told=told)["/data"].extents) == extents
+
+
+def test_a_file_below_a_loop_device_is_on_what_the_kernel_tells_whatever_its_path_means_here(tmp_path: Path) -> None:
+    assert list(mounted(tmp_path, "/in/a/container.img", told=COVER)["/data"].extents) == by_id(OTHER.naa)
+
+
+@pytest.mark.parametrize(
+    ("rows", "extents"),
+    [
+        (["72 27 0:47 / /srv/images rw - btrfs /dev/sdc rw"], by_id(OTHER.naa)),
+        (["72 27 0:47 / /srv rw - btrfs /dev/sdc rw", "73 72 0:48 / /srv/images rw - btrfs /dev/sdb rw"], ["/dev/loop3"]),
+        (["72 27 0:47 / /srv rw - btrfs /dev/sdc rw", "73 72 0:99 / /srv/images rw - tmpfs tmpfs rw"], ["/dev/loop3"]),
+        ([], ["/dev/loop3"]),
+    ],
+    ids=["the only one", "one of two", "in memory above one", "none"],
+)
+def test_a_file_on_btrfs_has_a_number_of_which_no_mount_tells(tmp_path: Path, rows: list[str], extents: list[str]) -> None:
+    assert list(mounted(tmp_path, "/srv/images/a.img", *rows, told="0:99")["/data"].extents) == extents
+
+
+def test_a_host_without_loop_devices_is_not_asked_for_them(tmp_path: Path) -> None:
+    def never() -> str:
+        raise AssertionError
+
+    assert BlockDevices(Tree(plant(tmp_path, SAN_HOST)), "h1", never).file_systems()
 
 
 def test_a_loop_device_that_is_mounted_over_the_place_of_its_file_does_not_lie_on_itself(tmp_path: Path) -> None:
-    below = "69 27 8:32 / /data rw - xfs /dev/sdc rw"
-    assert list(mounted(tmp_path, "/data/a.img", below)["/data"].extents) == by_id(OTHER.naa)
+    below = f"69 27 {COVER} / /data rw - xfs /dev/sdc rw"
+    assert list(mounted(tmp_path, "/data/a.img", below, told=COVER)["/data"].extents) == by_id(OTHER.naa)
 
 
 def test_btrfs_lies_on_all_its_devices(tmp_path: Path) -> None:

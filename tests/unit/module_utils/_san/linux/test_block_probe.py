@@ -78,7 +78,7 @@ def test_it_runs_by_its_source_alone_as_a_host_runs_it() -> None:
 
 def test_a_tool_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    told = block_probe.answer({"images": [["/srv/a", "qcow2"]], "owners": [["/srv/a", "qcow2", 0, 512, 0]]})
+    told = block_probe.answer({"images": [["/srv/a", "qcow2"]], "owners": [["/srv/a", "qcow2", [[0, 512]], 0]]})
     assert told["images"]["/srv/a"]["error"] == "qemu-img is not installed on the host"
     assert told["owners"][0]["reason"] == ("the guest's file system cannot be read: qemu-storage-daemon is not installed on the host")
 
@@ -213,7 +213,7 @@ def test_why_a_disk_is_not_shown_is_told_whatever_the_daemon_says_and_nothing_st
     unmounted: list[str] = []
     monkeypatch.setattr(block_probe, "_unmount", unmounted.append)
     monkeypatch.setattr(block_probe, "_EXPORT_SECONDS", 0.0 if "tail" in script else 20.0)
-    (told,) = block_probe.answer({"owners": [[str(image), "raw", 0, 512, 0]]})["owners"]
+    (told,) = block_probe.answer({"owners": [[str(image), "raw", [[0, 512]], 0]]})["owners"]
     assert told["reason"] == f"the guest's file system cannot be read: {reason}"
     assert [Path(place).name for place in unmounted] == ["partition"]
 
@@ -305,3 +305,21 @@ def test_no_file_on_ntfs_is_named_where_ntfscluster_complains(
 
 def test_behind_the_end_of_ntfs_there_is_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert volume(monkeypatch, tmp_path, "Inode 65 /a/$DATA\n* one inode found").owners(100 * 4096)[0] == []
+
+
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [
+        (bytes(512) + b"LABELONE".ljust(568, b"\0") + b"\x53\xef", "it carries the marks of LVM and ext4"),
+        (b"LUKS\xba\xbe", "there is LUKS encryption there"),
+        (b"\xeb\x58\x90-FVE-FS-", "there is BitLocker encryption there"),
+        (bytes(65600) + b"_BHRfS_M", "there is btrfs there"),
+        (b"", "there is no file system there"),
+    ],
+)
+def test_what_holds_no_files_that_can_be_told_is_named(tmp_path: Path, head: bytes, reason: str) -> None:
+    told: dict[str, object] = {}
+    partition = tmp_path / "partition"
+    partition.write_bytes(head.ljust(1 << 17, b"\0"))
+    block_probe._look(str(partition), 0, told)
+    assert str(told["reason"]).startswith(reason)

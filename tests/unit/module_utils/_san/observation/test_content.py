@@ -63,8 +63,8 @@ def worlds(draw: st.DrawFn) -> tuple[list[Written], list[Seen]]:
     for _sighting in range(draw(st.integers(0, 8))):
         start = draw(st.integers(0, LENGTH // SECTOR - 1))
         end = draw(st.integers(start + 1, LENGTH // SECTOR))
-        number = draw(st.sampled_from([0, 1, 2, 7, None]))
-        below.append(seen(number, draw(st.integers(0, 999)), (end - start) * SECTOR, start * SECTOR, draw(st.sampled_from([LUN, OTHER]))))
+        told = draw(st.sampled_from([0, 1, 2, 7, None]))
+        below.append(seen(told, draw(st.integers(0, 999)), (end - start) * SECTOR, start * SECTOR, draw(st.sampled_from([LUN, OTHER]))))
     return above, below
 
 

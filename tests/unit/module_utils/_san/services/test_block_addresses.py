@@ -154,6 +154,17 @@ def test_a_disk_whose_size_only_the_array_tells_is_as_large_as_its_lun() -> None
         addresses(hypervisor(replace(LUN_DISK, size_bytes=0, name=OTHER, device="")), array(), Wish("app"))
 
 
+def test_a_disk_whose_size_only_its_image_tells_is_as_large_as_that() -> None:
+    unsized, key = replace(IMAGE_DISK, size_bytes=0), ("app", "Hard disk 1")
+    there = hypervisor(unsized, blocks={key: DiskBlocks([extent(0, 4096), BlockExtent(4096, 4096, HOLE)])})
+    assert [row["length"] for row in rows(there, Wish("app"))] == [4096, 4096]
+    with pytest.raises(CrossvisorError, match="which has 8192 bytes"):
+        addresses(there, array(), Wish("app", ranges=[(8192, 1)]))
+    refused = hypervisor(unsized, blocks={key: DiskBlocks([BlockExtent(0, 0, NO_ADDRESS, "its log is not empty")])})
+    with pytest.raises(CrossvisorError, match=r"how large disk Hard disk 1 .* within it: its log is not empty"):
+        addresses(refused, array(), Wish("app"))
+
+
 class TestVerify:
     """A second reading."""
 

@@ -30,7 +30,15 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_owners import Question, in_words, owners
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_owners import (
+    CANNOT_TELL,
+    IN_IMAGE,
+    NOBODY,
+    OWNED,
+    Question,
+    in_words,
+    owners,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.where import Where
 from tests.unit.module_utils._san.block_addresses.test_partitions import mbr
 from tests.unit.ports import NAME, OTHER, MemoryArray, MemoryHypervisor, lun
@@ -63,6 +71,14 @@ def of(hypervisor: MemoryHypervisor, *blocks: int, **where: str) -> list[dict[st
 
 def block(place: int) -> int:
     return place // 512
+
+
+def test_an_image_that_tells_its_own_size_is_as_whole_as_one_whose_size_was_known() -> None:
+    unsized = there(replace(IMAGE, size_bytes=0), blocks={("app", "vda"): MAP})
+    assert [row["status"] for row in of(unsized, block(9 * MIB), block(7 * MIB), block(100 * MIB))] == [OWNED, IN_IMAGE, NOBODY]
+    untold = DiskBlocks([BlockExtent(0, 0, NO_ADDRESS, "its log is not empty")], unfollowed=True)
+    (row,) = of(there(replace(IMAGE, size_bytes=0), blocks={("app", "vda"): untold}), block(9 * MIB))
+    assert row["status"] == CANNOT_TELL
 
 
 def test_a_block_of_an_image_is_that_of_its_disk_and_of_its_file() -> None:
@@ -237,6 +253,13 @@ class TestFiles:
         assert f"guest_block {(MIB, 2 * MIB)} {952 * 512}" in hypervisor.calls
         assert (row["guest_file_system"], row["guest_block"], row["guest_files"]) == ("ext4", 238, ["/var/lib/db"])
         assert ", partition 1 at byte 487424, /var/lib/db in its ext4" in in_words(row)
+
+    def test_the_logical_volume_is_told_also_where_no_file_is(self) -> None:
+        guest = GuestBlock(reason="data/pool is a part of thin", volume="data/pool")
+        hypervisor = there(PASSED, written={("app", "sda"): mbr((0x83, 2048, 4096))}, guest=guest)
+        (row,) = self.ask(hypervisor, 3000)
+        assert (row["guest_volume"], row["guest_files"]) == ("data/pool", [])
+        assert ", partition 1 at byte 487424, logical volume data/pool: data/pool is a part of thin" in in_words(row)
 
     def test_a_disk_without_partitions_may_be_a_file_system_itself(self) -> None:
         hypervisor = there(PASSED, written={("app", "sda"): bytes(65536)}, guest=self.FOUND)

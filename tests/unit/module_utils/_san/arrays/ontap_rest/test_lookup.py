@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import Group
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.luns import tells_initiators, with_initiators
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest import lookup
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import Match, OntapClient, Record
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.lookup import RestLookup
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import LunMapping, Portal, Target, Volume
@@ -53,7 +53,7 @@ def client(array: Endpoint) -> OntapClient:
 class TestALun:
     def test_is_read_whole(self, client: OntapClient, array: Endpoint) -> None:
         array.answer(records(LUN))
-        stored = lookup.lun_of(client, LUN["uuid"])
+        stored = RestLookup(client).lun_of(LUN["uuid"])
         assert stored is not None
         lun = stored.lun
         assert (stored.comment, lun.id, lun.path, lun.svm, lun.volume) == (LUN["comment"], LUN["uuid"], LUN["name"], "svm1", "vol1")
@@ -64,7 +64,7 @@ class TestALun:
 
     def test_may_lack_what_is_unset(self, client: OntapClient, array: Endpoint) -> None:
         array.answer(records({name: value for name, value in LUN.items() if name not in ("comment", "lun_maps", "status")}))
-        stored = lookup.lun_of(client, LUN["uuid"])
+        stored = RestLookup(client).lun_of(LUN["uuid"])
         assert stored is not None
         assert (stored.comment, stored.lun.mappings, stored.lun.state) == ("", (), "unknown")
 
@@ -76,18 +76,18 @@ class TestALun:
         self, client: OntapClient, array: Endpoint, told: dict[str, Any], created: str
     ) -> None:
         array.answer(records({**LUN, **told}))
-        stored = lookup.lun_of(client, LUN["uuid"])
+        stored = RestLookup(client).lun_of(LUN["uuid"])
         assert stored is not None
         assert stored.lun.created == created
 
     def test_that_was_created_at_no_moment_is_told_of(self, client: OntapClient, array: Endpoint) -> None:
         array.answer(records({**LUN, "create_time": "soon"}))
         with pytest.raises(ConnectionFailed, match="create_time is 'soon'"):
-            lookup.lun_of(client, LUN["uuid"])
+            RestLookup(client).lun_of(LUN["uuid"])
 
     def test_is_of_the_svm_that_has_the_same_uuid_at_every_address(self, client: OntapClient, array: Endpoint) -> None:
         array.answer(records(LUN))
-        stored = lookup.lun_of(client, LUN["uuid"])
+        stored = RestLookup(client).lun_of(LUN["uuid"])
         assert stored is not None
         assert stored.lun.svm_id == LUN["svm"]["uuid"]
 
@@ -105,7 +105,7 @@ class TestALun:
         self, client: OntapClient, array: Endpoint, status: dict[str, str], state: str
     ) -> None:
         array.answer(records({**LUN, "status": status}))
-        stored = lookup.lun_of(client, LUN["uuid"])
+        stored = RestLookup(client).lun_of(LUN["uuid"])
         assert stored is not None
         assert stored.lun.state == state
         assert {"status.state", "status.container_state"} <= set(array.asked[0].query["fields"].split(","))
@@ -115,30 +115,30 @@ class TestALun:
         self, client: OntapClient, array: Endpoint, space: dict[str, int], used: int | None
     ) -> None:
         array.answer(records({**LUN, "space": {"size": 1, **space}}))
-        stored = lookup.lun_of(client, LUN["uuid"])
+        stored = RestLookup(client).lun_of(LUN["uuid"])
         assert stored is not None
         assert stored.lun.used_bytes == used
 
     def test_is_asked_for_by_svm_and_path(self, client: OntapClient, array: Endpoint) -> None:
         array.answer(records())
-        assert lookup.lun_at(client, address("lun1", "vol1", "svm1")) is None
+        assert RestLookup(client).lun_at(address("lun1", "vol1", "svm1")) is None
         assert {name: array.asked[0].query[name] for name in ("svm.name", "name")} == {"svm.name": "svm1", "name": "/vol/vol1/lun1"}
 
     def test_by_serial_is_no_other_that_a_wildcard_found(self, client: OntapClient, array: Endpoint) -> None:
         serial = "80Lab|a*a!<>"
         array.answer(records({**LUN, "serial_number": serial}, {**LUN, "serial_number": "80Labxaxaxxx"}))
-        assert [stored.lun.serial for stored in lookup.luns_with_serials(client, [serial])] == [serial]
+        assert [stored.lun.serial for stored in RestLookup(client).luns_with_serials([serial])] == [serial]
         assert array.asked[0].query["serial_number"] == "80Lab*a*a***"
 
     def test_of_many_come_two_hundred_to_a_request(self, client: OntapClient, array: Endpoint) -> None:
         serials = [f"80LabSer{number:04}" for number in range(300)]
         array.answer(*[records()] * 2)
-        assert lookup.luns_with_serials(client, serials) == []
+        assert RestLookup(client).luns_with_serials(serials) == []
         assert all(len(asked.target) < 4096 for asked in array.asked)
 
     def test_before_9_16_learns_its_initiators_from_the_groups(self, client: OntapClient, array: Endpoint) -> None:
         array.answer(records({**LUN, "lun_maps": [{"logical_unit_number": 0, "igroup": {"name": "ig1", "uuid": "ig-1"}}]}))
-        stored = lookup.lun_of(client, LUN["uuid"])
+        stored = RestLookup(client).lun_of(LUN["uuid"])
         assert stored is not None
         assert not tells_initiators(stored.lun)
         groups = [
@@ -158,7 +158,7 @@ def test_an_igroup_is_read_with_members_and_luns(client: OntapClient, array: End
             }
         )
     )  # fmt: skip
-    assert lookup.groups_of(client, "svm1") == [
+    assert RestLookup(client).groups_of("svm1") == [
         Group(
             id="ig-1", name="ig1", os_type="vmware", protocol="mixed", comment="ours", luns={4: "/vol/vol1/lun1"},
             initiators=frozenset({"iqn.1998-01.com.vmware:a", "20:00:00:50:56:b4:13:a8"}),
@@ -177,7 +177,7 @@ def test_an_exported_volume_has_the_addresses_of_its_svm(client: OntapClient, ar
             {"uuid": "3", "name": "lonely", "svm": {"name": "svm3"}, "nas": {"path": "/lonely"}, "space": {"size": 30}, "state": "offline"},
         ),
     )
-    assert lookup.exported_volumes(client) == [
+    assert RestLookup(client).exported_volumes() == [
         Volume("1", "nfs01", "svm1", "/nfs01", ("192.0.2.21", "192.0.2.22"), 10),
         Volume("3", "lonely", "svm3", "/lonely", (), 30, "offline"),
     ]
@@ -194,13 +194,13 @@ class TestTargets:
             records({"svm": {"name": "svm1"}, "enabled": True, "target": {"name": "iqn.1992-08.com.netapp:sn.1:vs.3"}}),
             records(lif("192.0.2.11", True, "up"), lif("192.0.2.12", False, "up"), lif("192.0.2.13", True, "down")),
         )
-        assert lookup.iscsi_targets(client, "svm1") == [
+        assert RestLookup(client).iscsi_targets("svm1") == [
             Target("iscsi", "iqn.1992-08.com.netapp:sn.1:vs.3", (Portal("192.0.2.11", 3260),), enabled=True)
         ]
 
     def test_of_iscsi_are_none_without_the_service(self, client: OntapClient, array: Endpoint) -> None:
         array.answer(records())
-        assert lookup.iscsi_targets(client, "svm1") == []
+        assert RestLookup(client).iscsi_targets("svm1") == []
 
     def test_of_fibre_channel_are_the_ports_that_serve_scsi(self, client: OntapClient, array: Endpoint) -> None:
         def lif(wwpn: str, state: str, protocol: str) -> dict[str, Any]:
@@ -213,7 +213,7 @@ class TestTargets:
                 lif("20:03:00:a0:98:c0:ff:e3", "up", "fc_nvme"),
             )
         )
-        assert lookup.fc_targets(client, "svm1") == [
+        assert RestLookup(client).fc_targets("svm1") == [
             Target("fc", "20:01:00:a0:98:c0:ff:e1", (), enabled=True),
             Target("fc", "20:02:00:a0:98:c0:ff:e2", (), enabled=False),
         ]
@@ -236,13 +236,13 @@ JUNK: st.SearchStrategy[Any] = st.sampled_from(
     [None, 0, -1, 1.5, float("nan"), True, "", "x", "é" * 12, [], [[]], ["x"], [{}], {}, {"name": {}}, {"name": None}]
 )
 READERS: dict[str, tuple[dict[str, Any], Callable[[OntapClient], object]]] = {
-    "LUN": (LUN, lambda client: lookup.lun_of(client, "1")),
-    "group": (GROUP, lambda client: lookup.groups_of(client, "svm1")),
-    "volume": (VOLUME, lookup.exported_volumes),
-    "interface": (INTERFACE, lookup.exported_volumes),
-    "portal": (INTERFACE, lambda client: lookup.iscsi_targets(client, "svm1")),
-    "iSCSI service": (SERVICE, lambda client: lookup.iscsi_targets(client, "svm1")),
-    "FC port": (PORT, lambda client: lookup.fc_targets(client, "svm1")),
+    "LUN": (LUN, lambda client: RestLookup(client).lun_of("1")),
+    "group": (GROUP, lambda client: RestLookup(client).groups_of("svm1")),
+    "volume": (VOLUME, lambda client: RestLookup(client).exported_volumes()),
+    "interface": (INTERFACE, lambda client: RestLookup(client).exported_volumes()),
+    "portal": (INTERFACE, lambda client: RestLookup(client).iscsi_targets("svm1")),
+    "iSCSI service": (SERVICE, lambda client: RestLookup(client).iscsi_targets("svm1")),
+    "FC port": (PORT, lambda client: RestLookup(client).fc_targets("svm1")),
 }
 
 

@@ -30,6 +30,8 @@ from tests.unit.kvm_host import SAN_HOST
 from tests.unit.libvirt import VIRTIO_SCSI, Connect, Domain, domain_xml
 from tests.unit.module_utils._san.block_addresses.test_block_stack import disk as lun
 from tests.unit.module_utils._san.block_addresses.test_descent import facts
+from tests.unit.module_utils._san.block_addresses.test_logical_volumes import EXTENT, FIRST, group, segment, volume
+from tests.unit.module_utils._san.block_addresses.test_logical_volumes import disk as physical
 from tests.unit.module_utils._san.linux.machines import plant
 from tests.unit.ports import NAME
 
@@ -195,13 +197,74 @@ def test_what_is_compared_is_asked_by_image_and_by_device(tmp_path: Path) -> Non
 
 def test_sectors_and_owners_are_asked_of_the_image(tmp_path: Path) -> None:
     host, asked, vm, disk = look(tmp_path, QCOW2.format(inside="", beside=""), facts())
-    asked.answers = {"sectors": ["55aa"], "owners": [{"file_system": "xfs", "block": 7, "files": ["/a"], "reason": "", "unclean": False}]}
+    asked.answers = {
+        "sectors": ["55aa"],
+        "owners": [{"file_system": "xfs", "block": 7, "files": ["/a"], "reason": "", "unclean": False, "lvm": False}],
+    }
     assert blocks.read_disk(host, vm, disk, 510, 2) == b"\x55\xaa"
     assert blocks.guest_block(host, vm, disk, (4096, 8192), 512) == GuestBlock("xfs", 7, ["/a"])
     assert asked.questions == [
         {"sectors": [["/srv/top.qcow2", "qcow2", 510, 2]]},
-        {"owners": [["/srv/top.qcow2", "qcow2", 4096, 8192, 512]]},
+        {"owners": [["/srv/top.qcow2", "qcow2", [[4096, 8192]], 512]]},
     ]
+
+
+PHYSICAL: dict[str, Any] = {
+    "file_system": "",
+    "block": None,
+    "files": [],
+    "reason": "it is a physical volume of LVM",
+    "unclean": False,
+    "lvm": True,
+}
+
+
+def physical_volume(tmp_path: Path, data: bytes, *owners: Mapping[str, Any], length: int = 4 << 20) -> tuple[GuestBlock, list[Any]]:
+    """What is told of a byte of the second extent of a partition that holds this, and what the host was asked about its files."""
+
+    class Holds(Asked):
+        def ask(self, program: str, question: bytes, patience: float) -> bytes:
+            asked = json.loads(question)
+            if "sectors" in asked:
+                ((_path, _kind, offset, length),) = asked["sectors"]
+                return json.dumps({"sectors": [data[offset - 4096 : offset - 4096 + length].hex()]}).encode()
+            self.answers = {"owners": [next(answers)]}
+            return super().ask(program, question, patience)
+
+    answers = iter([PHYSICAL, *owners])
+    host, _asked, vm, disk = look(tmp_path, QCOW2.format(inside="", beside=""), facts())
+    holds = Holds(plant(tmp_path / "again", SAN_HOST), {})
+    told = blocks.guest_block(KvmHost(host.session, holds), vm, disk, (4096, length), FIRST + EXTENT)
+    return told, [question["owners"][0][2:] for question in holds.questions]
+
+
+def test_a_file_on_a_logical_volume_is_asked_for_in_the_volumes_own_ranges(tmp_path: Path) -> None:
+    root = volume("root", segment(1, 0, 1, 9), segment(2, 1, 2, 0))
+    owner = {"file_system": "xfs", "block": 7, "files": ["/a"], "reason": "", "unclean": False, "lvm": False}
+    told, asked = physical_volume(tmp_path, physical(group(root)), owner)
+    assert told == GuestBlock("xfs", 7, ["/a"], "", "data/root")
+    first = 4096 + FIRST
+    assert asked == [[[[4096, 4 << 20]], FIRST + EXTENT], [[[first + 9 * EXTENT, EXTENT], [first, 2 * EXTENT]], 2 * EXTENT]]
+
+
+@pytest.mark.parametrize(
+    ("data", "found", "reason"),
+    [
+        (group(volume("root", segment(1, 0, 3, 0), status="")), "data/root", "data/root is a volume for LVM's own use"),
+        (group(), "", "in no logical volume"),
+    ],
+)
+def test_of_a_logical_volume_that_does_not_simply_lie_there_no_file_is_asked_for(
+    tmp_path: Path, data: bytes, found: str, reason: str
+) -> None:
+    told, asked = physical_volume(tmp_path, physical(data))
+    assert (told.volume, told.files, reason in told.reason, len(asked)) == (found, (), True, 1)
+
+
+@pytest.mark.parametrize(("length", "reason"), [(4608, "damaged"), (FIRST + 2 * EXTENT, "is larger than the partition that it is in")])
+def test_a_physical_volume_that_is_larger_than_its_partition_is_not_read(tmp_path: Path, length: int, reason: str) -> None:
+    told, asked = physical_volume(tmp_path, physical(group(volume("root", segment(1, 0, 3, 0)))), length=length)
+    assert (told.files, reason in told.reason, len(asked)) == ((), True, 1)
 
 
 def test_what_a_host_that_is_down_has_nobody_can_read(tmp_path: Path) -> None:
@@ -218,12 +281,15 @@ NETWORK = (
 
 @pytest.mark.parametrize(("host", "portal"), [("10.0.0.1", "10.0.0.1:3261"), ("fd00::1", "[fd00::1]:3261")])
 def test_a_lun_over_qemus_own_initiator_is_read_by_qemus_tools_as_that_initiator(tmp_path: Path, host: str, portal: str) -> None:
-    told = {"sectors": ["55aa"], "owners": [{"file_system": "ext4", "block": 7, "files": ["/a"], "reason": "", "unclean": False}]}
+    told = {
+        "sectors": ["55aa"],
+        "owners": [{"file_system": "ext4", "block": 7, "files": ["/a"], "reason": "", "unclean": False, "lvm": False}],
+    }
     kvm, asked, vm, disk = look(tmp_path, NETWORK.format(host=host, inside=""), told)
     assert blocks.read_disk(kvm, vm, disk, 510, 2) == b"\x55\xaa"
     assert blocks.guest_block(kvm, vm, disk, (4096, 8192), 512) == GuestBlock("ext4", 7, ["/a"])
     described, kind = asked.questions[0]["sectors"][0][:2]
-    assert asked.questions[1]["owners"] == [[described, kind, 4096, 8192, 512]]
+    assert asked.questions[1]["owners"] == [[described, kind, [[4096, 8192]], 512]]
     lun_5 = {"driver": "iscsi", "transport": "tcp", "portal": portal, "target": "iqn.t", "lun": 5, "initiator-name": "iqn.i"}
     assert (json.loads(described.partition(":")[2]), kind) == ({"file": lun_5}, "raw")
 
@@ -279,7 +345,7 @@ def test_that_the_guests_file_may_be_anothers_by_now_is_told_unless_its_file_sys
     tmp_path: Path, running: bool, unclean: bool, told: bool
 ) -> None:
     host, asked, vm, disk = look(tmp_path, QCOW2.format(inside="", beside=""), facts(), running)
-    asked.answers = {"owners": [{"file_system": "ext4", "block": 7, "files": ["/a"], "reason": "", "unclean": unclean}]}
+    asked.answers = {"owners": [{"file_system": "ext4", "block": 7, "files": ["/a"], "reason": "", "unclean": unclean, "lvm": False}]}
     assert ("what it changed last may not be seen" in blocks.guest_block(host, vm, disk, (4096, 8192), 512).reason) is told
 
 

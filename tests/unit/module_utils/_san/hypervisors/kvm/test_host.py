@@ -15,7 +15,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
 from tests.unit import libvirt
 from tests.unit.iscsi_target import IscsiTarget, listening
+from tests.unit.kvm_host import MOUNTED, MOUNTS, SAN_HOST, loop
 from tests.unit.libvirt import VIRTIO_SCSI, Connect, Domain, domain_xml, network_lun, uuid_of
+from tests.unit.module_utils._san.linux.machines import plant
 from tests.unit.ports import NAME, OTHER
 
 
@@ -43,3 +45,13 @@ def test_the_ways_to_a_lun_come_with_what_stood_in_the_way(host: KvmHost, target
 def test_a_vm_that_is_gone_is_told(host: KvmHost) -> None:
     with pytest.raises(NotFound, match="no domain with matching uuid"):
         host.pair(uuid_of("gone"))
+
+
+@pytest.mark.parametrize(("told", "lies_on"), [("/dev/loop3      8:65\n", MOUNTED), ("", ""), (None, "")])
+def test_the_host_tells_where_the_file_of_a_loop_device_is_or_nobody_does(tmp_path: Path, told: str | None, lies_on: str) -> None:
+    table = {"/proc/1/mountinfo": f"{MOUNTS}\n70 27 7:3 / /data rw - ext4 /dev/loop3 rw"}
+    host = libvirt.host(Connect(), plant(tmp_path, SAN_HOST, loop(3, "/srv/images/a.img"), table))
+    assert isinstance(host.access, libvirt.Machine)
+    host.access.loops = told
+    (store,) = [store for store in host.storage(()).file_systems(()) if store.id == "/data"]
+    assert list(store.extents) == [f"/dev/disk/by-id/wwn-0x{lies_on}" if lies_on else "/dev/loop3"]

@@ -155,6 +155,22 @@ def test_a_repository_that_a_host_does_not_let_go_of_leaves_the_disk_with_the_vm
     assert bench.state() == before
 
 
+def test_a_repository_of_which_somebody_gets_another_lun_while_it_is_let_go_of_stays_plugged_in(bench: Bench) -> None:
+    bench.go("attach", **HBA)
+    start = bench.kept()
+    bench.forget()
+    bench.go("detach")
+    last = max(number for number, method in enumerate(bench.asked) if method == "PBD.unplug")
+    bench.restore(start)
+    theirs = bench.lab.vdi(world.naa_at(xen_world.lun_path("xen_archive")))
+    bench.after[last] = lambda: bench.lab.pool.db.set("VDI", theirs, managed=True)
+    bench.go("detach")
+    (sr,) = bench.lab.pool.db.find("SR", name_label=MADE)
+    assert [bench.lab.row("PBD", pbd)["currently_attached"] for pbd in bench.lab.row("SR", sr)["PBDs"]] == [True] * 3
+    assert bench.lab.pool.db.has("VDI", theirs)
+    assert of_the_lun(bench) == []
+
+
 @pytest.mark.parametrize("answered", [True, False])
 def test_once_its_repository_is_forgotten_nothing_is_undone_and_the_next_run_changes_nothing(bench: Bench, answered: bool) -> None:
     bench.go("attach", **HBA)

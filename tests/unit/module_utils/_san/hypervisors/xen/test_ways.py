@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import StepFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.disk_steps import ConnectDisk
 from tests.unit.xen_ways import GROUPS, VM, WAYS, Bench, Trial
 
@@ -20,6 +21,23 @@ def test_what_was_released_over_fibre_channel_is_taken_up_again() -> None:
     assert made
     assert again
     assert again.disk.size_bytes == made.disk.size_bytes
+
+
+def test_the_repository_of_a_lun_stays_with_the_vm_that_gets_its_disk_while_it_is_let_go_of() -> None:
+    bench = Bench("fc")
+    before = set(bench.lab.pool.db.refs("VDI"))
+    bench.go("attach")
+    (disk,) = set(bench.lab.pool.db.refs("VDI")) - before
+    start = bench.kept()
+    bench.forget()
+    bench.go("detach")
+    last = max(number for number, method in enumerate(bench.asked) if method == "PBD.unplug")
+    bench.restore(start)
+    bench.after[last] = lambda: bench.lab.call("VBD.create", bench.lab.drive("xendb01", disk))
+    with pytest.raises(StepFailed, match=r"VM xendb01 has got LUN .* as a disk in the meantime: detach it there first"):
+        bench.go("detach")
+    pbds = bench.lab.row("SR", bench.lab.row("VDI", disk)["SR"])["PBDs"]
+    assert [bench.lab.row("PBD", pbd)["currently_attached"] for pbd in pbds] == [True] * 3
 
 
 @pytest.mark.parametrize("protocol", GROUPS)

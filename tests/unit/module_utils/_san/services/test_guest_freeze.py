@@ -25,7 +25,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import FreezeNote, GuestFileSystem
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.stillness import Released, Stillness
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.guest_freeze import GuestFreeze, Released
 from tests.unit.ports import NAME, MemoryHypervisor
 
 TWO = (GuestFileSystem(str(NAME.naa), "sda1", "/srv/data"), GuestFileSystem(str(NAME.naa), "sda2", "/srv/log"))
@@ -93,7 +93,7 @@ class Scene:
     """What happens while the process that lets go sleeps."""
 
     @property
-    def stillness(self) -> Stillness:
+    def task(self) -> GuestFreeze:
         """One more task about the same VM."""
         hypervisor = MemoryHypervisor(machines=[VirtualMachine("vm-1", "app")], guest_agent=self.agent)
 
@@ -106,7 +106,7 @@ class Scene:
             self.slept.append(seconds)
             self.awake()
 
-        return Stillness(lambda: hypervisor, "app", 15, begin, sleep)
+        return GuestFreeze(lambda: hypervisor, "app", 15, begin, sleep)
 
     def time_is_over(self) -> None:
         """The process that was begun does what it was begun for."""
@@ -120,43 +120,43 @@ def scene() -> Scene:
 
 
 def test_a_note_and_a_process_that_thaws_are_there_before_anything_is_frozen(scene: Scene) -> None:
-    held = scene.stillness.freeze([NAME], 30)
+    held = scene.task.freeze([NAME], 30)
     assert scene.agent.told == ["note", "begin the process that thaws", "freeze /srv/data /srv/log", "note"]
     assert (held.file_systems, scene.agent.kept) == (list(TWO), FreezeNote(held.mark, 2))
 
 
 def test_what_is_let_go_in_time_was_held(scene: Scene) -> None:
-    mark = scene.stillness.freeze([NAME], 30).mark
-    assert scene.stillness.thaw(mark) == Released(changed=True, held=True)
+    mark = scene.task.freeze([NAME], 30).mark
+    assert scene.task.thaw(mark) == Released(changed=True, held=True)
     assert (scene.agent.frozen, scene.agent.kept) == ([], None)
-    assert scene.stillness.thaw(mark) == Released(changed=False, held=False)
-    assert scene.stillness.thaw() == Released(changed=False, held=True)
+    assert scene.task.thaw(mark) == Released(changed=False, held=False)
+    assert scene.task.thaw() == Released(changed=False, held=True)
 
 
 def test_what_is_killed_is_let_go_by_the_process_and_was_not_held(scene: Scene) -> None:
-    mark = scene.stillness.freeze([NAME], 30).mark
+    mark = scene.task.freeze([NAME], 30).mark
     scene.time_is_over()
     assert (scene.agent.frozen, scene.agent.kept, scene.slept) == ([], None, [30, 10])
-    assert scene.stillness.thaw(mark) == Released(changed=False, held=False)
+    assert scene.task.thaw(mark) == Released(changed=False, held=False)
 
 
 def test_what_is_killed_is_let_go_by_the_next_run_too(scene: Scene) -> None:
-    scene.stillness.freeze([NAME], 30)
-    assert scene.stillness.thaw() == Released(changed=True, held=True)
+    scene.task.freeze([NAME], 30)
+    assert scene.task.thaw() == Released(changed=True, held=True)
     assert scene.agent.frozen == []
 
 
 def test_the_process_leaves_alone_what_another_run_holds(scene: Scene) -> None:
-    scene.stillness.freeze([NAME], 30)
-    scene.stillness.thaw()
+    scene.task.freeze([NAME], 30)
+    scene.task.thaw()
     mine = scene.later.copy()
-    scene.stillness.freeze([NAME], 30)
+    scene.task.freeze([NAME], 30)
     mine[0]()
     assert scene.agent.frozen == ["/srv/data", "/srv/log"]
 
 
 def test_the_process_tries_again_where_the_agent_does_not_answer(scene: Scene) -> None:
-    scene.stillness.freeze([NAME], 30)
+    scene.task.freeze([NAME], 30)
     scene.agent.deaf = True
 
     def hears_again() -> None:
@@ -168,41 +168,41 @@ def test_the_process_tries_again_where_the_agent_does_not_answer(scene: Scene) -
 
 
 def test_the_process_does_not_try_for_ever(scene: Scene) -> None:
-    scene.stillness.freeze([NAME], 30)
+    scene.task.freeze([NAME], 30)
     scene.agent.deaf = True
     scene.time_is_over()
     assert len(scene.slept) == 61
 
 
 def test_another_run_lets_go_only_of_its_own(scene: Scene) -> None:
-    scene.stillness.freeze([NAME], 30)
-    assert scene.stillness.thaw("0123456789abcdef") == Released(changed=False, held=False)
+    scene.task.freeze([NAME], 30)
+    assert scene.task.thaw("0123456789abcdef") == Released(changed=False, held=False)
     assert scene.agent.frozen == ["/srv/data", "/srv/log"]
 
 
 def test_what_an_earlier_run_holds_is_thawed_first(scene: Scene) -> None:
-    scene.stillness.freeze([NAME], 30)
+    scene.task.freeze([NAME], 30)
     with pytest.raises(Refused, match="The guest of VM app is held still by an earlier run: thaw it first"):
-        scene.stillness.freeze([NAME], 30)
+        scene.task.freeze([NAME], 30)
 
 
 def test_what_was_thawed_behind_the_back_of_the_run_was_not_held(scene: Scene) -> None:
-    mark = scene.stillness.freeze([NAME], 30).mark
+    mark = scene.task.freeze([NAME], 30).mark
     scene.agent.frozen.pop()
-    assert scene.stillness.thaw(mark) == Released(changed=True, held=False)
+    assert scene.task.thaw(mark) == Released(changed=True, held=False)
 
 
 def test_a_run_that_was_killed_before_it_knew_what_is_frozen_has_held_nothing(scene: Scene) -> None:
     scene.agent.kept = FreezeNote("0123456789abcdef")
     scene.agent.frozen = ["/srv/data"]
-    assert scene.stillness.thaw() == Released(changed=True, held=False)
+    assert scene.task.thaw() == Released(changed=True, held=False)
     assert scene.agent.frozen == []
 
 
 def test_an_agent_that_refuses_has_frozen_nothing_and_is_not_told_to_thaw_what_others_have(scene: Scene) -> None:
     scene.agent.refusal = RemoteError("Command guest-fsfreeze-freeze-list has been disabled.")
     with pytest.raises(RemoteError, match="has been disabled"):
-        scene.stillness.freeze([NAME], 30)
+        scene.task.freeze([NAME], 30)
     assert (scene.agent.kept, "thaw" in scene.agent.told) == (None, False)
 
 
@@ -217,7 +217,7 @@ def test_a_freeze_that_is_refused_leaves_the_note_of_another_run(overtaken: Scen
     agent = overtaken.agent
     agent.before_refusal = lambda: agent.note(FreezeNote("0123456789abcdef", 2))
     with pytest.raises(RemoteError, match="has been disabled"):
-        overtaken.stillness.freeze([NAME], 30)
+        overtaken.task.freeze([NAME], 30)
     assert agent.kept == FreezeNote("0123456789abcdef", 2)
 
 
@@ -225,7 +225,7 @@ def test_a_freeze_that_is_refused_because_the_guest_is_frozen_by_then_is_let_go_
     agent = overtaken.agent
     agent.before_refusal = lambda: agent.frozen.append("/srv/data")
     with pytest.raises(RemoteError, match="has been disabled"):
-        overtaken.stillness.freeze([NAME], 30)
+        overtaken.task.freeze([NAME], 30)
     assert "thaw" not in agent.told
     overtaken.time_is_over()
     assert (agent.frozen, agent.kept) == ([], None)
@@ -234,14 +234,14 @@ def test_a_freeze_that_is_refused_because_the_guest_is_frozen_by_then_is_let_go_
 def test_a_freeze_that_hangs_is_taken_back(scene: Scene) -> None:
     scene.agent.refusal, scene.agent.freezes_all_the_same = OutcomeUnknown("It does not answer."), True
     with pytest.raises(TimedOut, match=r"VM app are not held still, because its agent has not said within 15 s that they are \(It does"):
-        scene.stillness.freeze([NAME], 30)
+        scene.task.freeze([NAME], 30)
     assert (scene.agent.frozen, scene.agent.kept) == ([], None)
 
 
 def test_a_freeze_that_hangs_for_good_is_told_and_taken_back_by_the_process(scene: Scene) -> None:
     scene.agent.refusal, scene.agent.freezes_all_the_same, scene.agent.deaf = OutcomeUnknown("No answer."), True, True
     with pytest.raises(OutcomeUnknown, match=r"nobody can tell whether .* are frozen.*told so again after 30 s, and by the next run"):
-        scene.stillness.freeze([NAME], 30)
+        scene.task.freeze([NAME], 30)
     scene.agent.deaf = False
     scene.time_is_over()
     assert (scene.agent.frozen, scene.agent.kept) == ([], None)
@@ -250,14 +250,14 @@ def test_a_freeze_that_hangs_for_good_is_told_and_taken_back_by_the_process(scen
 def test_what_cannot_all_be_frozen_is_let_go(scene: Scene) -> None:
     scene.agent.unable = ["/srv/log"]
     with pytest.raises(Refused, match=r"Of the 2 file systems of VM app .* could hold 1 still, and has let go of them: another is frozen"):
-        scene.stillness.freeze([NAME], 30)
+        scene.task.freeze([NAME], 30)
     assert (scene.agent.frozen, scene.agent.kept) == ([], None)
 
 
 def test_a_freeze_that_the_process_overtakes_is_taken_back(scene: Scene) -> None:
     scene.agent.meanwhile = scene.agent.forget
     with pytest.raises(TimedOut, match="were let go before all of them were frozen, by another run or after 30 s"):
-        scene.stillness.freeze([NAME], 30)
+        scene.task.freeze([NAME], 30)
     assert (scene.agent.frozen, scene.agent.kept) == ([], None)
 
 
@@ -275,21 +275,21 @@ def test_what_cannot_be_noted_to_be_frozen_is_let_go_at_once() -> None:
     scene = Scene(Forgetful())
     told = r"VM app are not held still, because that they are could not be noted \(cannot acquire .* lock\), and its agent has let go of"
     with pytest.raises(RemoteError, match=told):
-        scene.stillness.freeze([NAME], 30)
+        scene.task.freeze([NAME], 30)
     assert (scene.agent.frozen, scene.agent.kept) == ([], None)
 
 
 def test_what_can_neither_be_noted_nor_let_go_of_is_let_go_of_by_the_process() -> None:
     scene = Scene(Forgetful(deaf=True))
     with pytest.raises(OutcomeUnknown, match=r"because that they are could not be noted .*told so again after 30 s, and by the next run"):
-        scene.stillness.freeze([NAME], 30)
+        scene.task.freeze([NAME], 30)
     scene.agent.deaf = False
     scene.time_is_over()
     assert (scene.agent.frozen, scene.agent.kept) == ([], None)
 
 
 def test_the_process_lets_go_of_what_was_noted_after_it_had_let_go(scene: Scene) -> None:
-    mark = scene.stillness.freeze([NAME], 30).mark
+    mark = scene.task.freeze([NAME], 30).mark
 
     def noted_late() -> None:
         if len(scene.slept) == 2:
@@ -302,25 +302,25 @@ def test_the_process_lets_go_of_what_was_noted_after_it_had_let_go(scene: Scene)
 
 def test_where_nothing_is_mounted_nothing_is_begun(scene: Scene) -> None:
     scene.agent.there = ()
-    held = scene.stillness.freeze([NAME], 30)
+    held = scene.task.freeze([NAME], 30)
     assert (held.file_systems, held.mark, scene.agent.told) == ([], "", [])
 
 
 def test_a_vm_that_is_not_there_is_told() -> None:
     with pytest.raises(NotFound, match="There is no VM 'nope'"):
-        Stillness(MemoryHypervisor, "nope", 15).look([NAME])
+        GuestFreeze(MemoryHypervisor, "nope", 15).look([NAME])
 
 
 @pytest.mark.parametrize("failure", [ConnectionFailed("No route."), ValueError("No failure of ours.")])
 def test_a_hypervisor_that_does_not_answer_leaves_the_process_trying(scene: Scene, failure: Exception) -> None:
-    scene.stillness.freeze([NAME], 30)
+    scene.task.freeze([NAME], 30)
     tried: list[int] = []
 
     def log_in() -> MemoryHypervisor:
         tried.append(1)
         raise failure
 
-    Stillness(log_in, "app", 15, sleep=lambda _seconds: None)._let_go_later("mark", 30)
+    GuestFreeze(log_in, "app", 15, sleep=lambda _seconds: None)._let_go_later("mark", 30)
     assert len(tried) == 60
 
 
@@ -360,21 +360,21 @@ class Signalled(PlayedAgent):
 def test_a_run_that_a_signal_ends_at_any_order_lets_go_at_once(last: int, after: bool) -> None:
     scene = Scene(Signalled(last=last, after=after))
     with pytest.raises(ending.Ended), ending.as_exception():
-        held_and_released(scene.stillness)
+        held_and_released(scene.task)
     assert (scene.agent.frozen, scene.agent.kept) == ([], None)
 
 
 def test_a_run_that_a_signal_ends_while_it_logs_out_lets_go_at_once(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MemoryHypervisor, "close", lambda _self: signal.raise_signal(signal.SIGTERM))
     with pytest.raises(ending.Ended), ending.as_exception():
-        scene.stillness.freeze([NAME], 30)
+        scene.task.freeze([NAME], 30)
     assert (scene.agent.frozen, scene.agent.kept) == ([], None)
 
 
 def test_a_run_that_a_signal_ends_lets_go_later_where_the_agent_does_not_hear(scene: Scene) -> None:
     scene.agent.meanwhile, scene.agent.deaf = lambda: signal.raise_signal(signal.SIGTERM), True
     with pytest.raises(ending.Ended), ending.as_exception():
-        scene.stillness.freeze([NAME], 30)
+        scene.task.freeze([NAME], 30)
     scene.agent.deaf = False
     scene.time_is_over()
     assert (scene.agent.frozen, scene.agent.kept) == ([], None)
@@ -414,8 +414,8 @@ class Mortal(PlayedAgent):
         self._carried_out(super().forget)
 
 
-def held_and_released(stillness: Stillness) -> Released:
-    return stillness.thaw(stillness.freeze([NAME], 30).mark)
+def held_and_released(task: GuestFreeze) -> Released:
+    return task.thaw(task.freeze([NAME], 30).mark)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before it is done", "after it was done"])
@@ -424,16 +424,16 @@ def held_and_released(stillness: Stillness) -> Released:
 def test_a_run_that_is_killed_at_any_order_leaves_nothing_frozen(last: int, after: bool, who: str) -> None:
     scene = Scene(Mortal(last=last, after=after))
     with pytest.raises(Killed):
-        held_and_released(scene.stillness)
-    for work in scene.later if who == "the process that thaws" else [scene.stillness.thaw]:
+        held_and_released(scene.task)
+    for work in scene.later if who == "the process that thaws" else [scene.task.thaw]:
         work()
     assert scene.agent.frozen == []
-    scene.stillness.thaw()
-    assert held_and_released(scene.stillness) == Released(changed=True, held=True)
+    scene.task.thaw()
+    assert held_and_released(scene.task) == Released(changed=True, held=True)
     assert (scene.agent.frozen, scene.agent.kept) == ([], None)
 
 
 def test_a_run_gives_no_more_orders_than_these() -> None:
     agent = Mortal()
-    held_and_released(Scene(agent).stillness)
+    held_and_released(Scene(agent).task)
     assert agent.orders == 5

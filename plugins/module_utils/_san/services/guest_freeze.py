@@ -55,7 +55,7 @@ class Released:
 
 
 @dataclass(frozen=True)
-class Stillness:
+class GuestFreeze:
     """A VM whose guest is to be held still."""
 
     log_in: Callable[[], Hypervisor]
