@@ -63,7 +63,7 @@ def worlds(draw: st.DrawFn) -> tuple[list[Written], list[Seen]]:
     for _sighting in range(draw(st.integers(0, 8))):
         start = draw(st.integers(0, LENGTH // SECTOR - 1))
         end = draw(st.integers(start + 1, LENGTH // SECTOR))
-        told = draw(st.sampled_from([0, 1, 2, 7, None]))
+        told: int | None = draw(st.sampled_from([0, 1, 2, 7, None]))
         below.append(seen(told, draw(st.integers(0, 999)), (end - start) * SECTOR, start * SECTOR, draw(st.sampled_from([LUN, OTHER]))))
     return above, below
 
