@@ -15,10 +15,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.ma
 
 def writes_in(file: Path, port: int) -> int:
     """How many writes a capture tells of."""
-    reading = Reading(Markers.new().find, [port], keep_writes=True)
     with file.open("rb") as opened:
-        reading.read(opened, file.name)
-    return len(reading.found().writes)
+        return len(Reading(Markers.new().find, [port], keep_writes=True).read([(opened, file.name)]).writes)
 
 
 if __name__ == "__main__":

@@ -95,11 +95,10 @@ def write_by(address: Path, writers: int, each: int, turn: int = 0) -> list[Writ
     return written
 
 
-def read_capture(file: Path, port: int) -> Captured:
-    reading = Reading(MARKERS.find, [port], keep_writes=True)
-    with file.open("rb") as opened:
-        reading.read(opened, file.name)
-    return reading.found()
+def read_capture(port: int, *files: Path) -> Captured:
+    with ExitStack() as opened:
+        named = [(opened.enter_context(file.open("rb")), file.name) for file in files]
+        return Reading(MARKERS.find, [port], keep_writes=True).read(named)
 
 
 def by_primitives(image: Path, kind: str, device: str, offsets: Sequence[int]) -> dict[int, list[Seen]]:
@@ -154,7 +153,7 @@ def observed(directory: Path, kind: str, writers: int, each: int, turns: int = 1
     with image_on_lun(directory, kind, take, *options) as (image, device, disk, file, port):
         written = [one for turn in range(turns) for one in write_by(disk, writers, each, turn)]
         truth = by_primitives(image, kind, device, [one.virtual_offset for one in written])
-    return Observed(written, read_capture(file, port), truth, file, port)
+    return Observed(written, read_capture(port, file), truth, file, port)
 
 
 SCENES = [(kind, writers) for kind in ("raw", "qcow2") for writers in (1, 4, 16)]
@@ -238,7 +237,7 @@ def test_a_capture_of_which_packets_are_missing_tells_nothing_wrong(two: Observe
         at = over
     file = tmp_path / "gaps.pcap"
     file.write_bytes(kept)
-    captured = read_capture(file, two.port)
+    captured = read_capture(two.port, file)
     assert any("has gaps" in warning for warning in captured.warnings)
     pairs = [pair for pair in associated(two.written[:MARKED], captured.seen) if pair.seen]
     assert len({pair.written.number for pair in pairs}) > MARKED / 2
@@ -271,10 +270,31 @@ def test_what_lies_beside_a_marker_is_not_always_beside_it_below(tmp_path: Path)
             client.flush()
         truth = by_primitives(image, "qcow2", device, [(2 * place + ahead) * BLOCK for place in places for ahead in (1, 2)])
     pairs = associated(
-        [Written(number, (2 * place + 1) * BLOCK, BLOCK) for number, place in enumerate(places)], read_capture(file, port).seen
+        [Written(number, (2 * place + 1) * BLOCK, BLOCK) for number, place in enumerate(places)], read_capture(port, file).seen
     )
     right = [_bytes(pair.seen[0]) == _bytes(truth[pair.written.virtual_offset][0]) for pair in pairs]
     beside = [(pair.seen[0].lba + 8) == truth[pair.written.virtual_offset + BLOCK][0].lba for pair in pairs]
     print("beside:", f"{sum(beside)} of {len(beside)}")
     assert all(right)
     assert 0 < beside.count(False) < len(beside) / 2
+
+
+def test_two_paths_are_one_lun_of_which_the_last_write_counts(tmp_path: Path) -> None:
+    """Two sessions by two relays, which write in turn: a capture of each, in either order."""
+    marked, other = tmp_path / "marked", tmp_path / "other"
+    marked.write_bytes(MARKERS.make(1))
+    other.write_bytes(bytes([7]) * BLOCK)
+    with ExitStack() as undo:
+        _backing, port = undo.enter_context(watched_lun.target(tmp_path, LUN_BYTES))
+        paths = []
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            paths.append(undo.enter_context(watched_lun.relay(tmp_path / name, port)))
+        for door, content, place in ((0, marked, 0), (1, other, 0), (1, other, 1 << 20), (0, marked, 1 << 20), (1, marked, 2 << 20)):
+            disk = watched_lun.lun_node(paths[door][1]).replace("node-name=lun,", "")
+            watched_lun.said("qemu-io", "--image-opts", "-c", f"write -q -s {content} {place} {BLOCK}", disk)
+    files = [file for file, _door in paths]
+    for order in (files, files[::-1]):
+        captured = read_capture(port, *order)
+        assert [(one.number, _bytes(one)) for one in captured.seen] == [(1, (watched_lun.NAA, at << 20, BLOCK)) for at in (1, 2)]
+        assert captured.warnings == []

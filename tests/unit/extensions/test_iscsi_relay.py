@@ -132,9 +132,7 @@ def test_all_passes_unchanged_and_is_in_the_capture_between_the_true_ends(tmp_pa
     assert sorted(target.heard) == sorted(2 * [one.data for one in both.sent if one.to_target])
     assert f"2 connections, {2 * sum(len(one.data) for one in both.sent)} bytes passed" in told
     assert file.stat().st_mode & 0o777 == 0o600
-    reading = Reading(MARKERS.find, [target.port])
-    reading.read(io.BytesIO(file.read_bytes()), "taken.pcap")
-    found = reading.found()
+    found = Reading(MARKERS.find, [target.port]).read([(io.BytesIO(file.read_bytes()), "taken.pcap")])
     assert [(one.number, one.lun, one.lba) for one in found.seen] == [(1, NAA, 1000), (2, NAA, 2391)]
     assert found.warnings == []
 

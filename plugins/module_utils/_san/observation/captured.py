@@ -10,6 +10,8 @@ only of what was written or read meanwhile. What is missing in a capture is said
 
 from __future__ import annotations
 
+import heapq
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -66,23 +68,43 @@ class _Held:
             yield Seen(piece.number, lun, piece.offset // size, piece.length, within=piece.within, block_size=size)
 
 
-@dataclass
-class _Partial:
-    """Commands that have ended, and not all of whose data was seen."""
+class _File:
+    """A capture file, and what is met in it."""
 
-    commands: int = 0
-    bytes: int = 0
-    first: Command | None = None
+    def __init__(self, file: BinaryIO, name: str, look: Look, ports: Collection[int]) -> None:
+        self.name = name
+        self.packets, self.streams, self.traffic = Packets(), Streams(), Traffic(look)
+        self.unfinished: list[Command] = []
+        self.partly = 0
+        """Commands of whose data not all was seen."""
+        self._file = file
+        self._ports = ports
 
-    def take(self, command: Command) -> None:
-        if command.missing:
-            self.commands += 1
-            self.bytes += command.missing
-            self.first = self.first or command
+    def commands(self) -> Iterator[tuple[Command, Traffic]]:
+        """The reads and writes, in the order in which they end. Raises `InvalidInput`."""
+        for segment in segments(self._file, self.name, self.packets, self._ports):
+            for piece in self.streams.take(segment):
+                yield from self._told(self.traffic.take(piece))
+        for piece in self.streams.close():
+            yield from self._told(self.traffic.take(piece))
+        yield from self._told(self.traffic.close())
+        if not self.traffic.notes.pdus:
+            raise InvalidInput(_no_iscsi(self.name, self.packets, self._ports))
+
+    def _told(self, commands: Iterable[Command]) -> Iterator[tuple[Command, Traffic]]:
+        for command in commands:
+            self.partly += command.is_done and bool(command.missing)
+            yield command, self.traffic
+
+
+def _end(told: tuple[Command, Traffic]) -> float:
+    """When a command ended; what has no end does not keep others waiting."""
+    completed = told[0].completed
+    return -math.inf if completed is None else completed
 
 
 class Reading:
-    """Captures that are read one after the other."""
+    """Captures that are read together, in the order of their times."""
 
     def __init__(self, look: Look, ports: Collection[int] = (ISCSI_PORT,), keep_writes: bool = False) -> None:
         self._look = look
@@ -94,28 +116,24 @@ class Reading:
         self._sizes: dict[Unit, int] = {}
         self._found = Captured([], [], [], [])
 
-    def read(self, file: BinaryIO, name: str) -> None:
-        """Read a capture file. Raises `InvalidInput` for what is none, is damaged, or has no iSCSI traffic."""
-        packets, streams, traffic = Packets(), Streams(), Traffic(self._look)
-        unfinished: list[Command] = []
-        partial = _Partial()
-        for command in _commands(file, name, packets, streams, traffic, self._ports):
-            if command.status is None:
-                unfinished.append(command)
-                self._keep(command, traffic)
-            elif command.is_done:
+    def read(self, files: Iterable[tuple[BinaryIO, str]]) -> Captured:
+        """Read capture files, each with its name. Raises `InvalidInput` for what is none, is damaged, or has no iSCSI traffic."""
+        read = [_File(file, name, self._look, self._ports) for file, name in files]
+        for command, traffic in heapq.merge(*(one.commands() for one in read), key=_end):
+            if command.is_done:
                 self._take(command, traffic)
-                partial.take(command)
-        if not traffic.notes.pdus:
-            raise InvalidInput(_no_iscsi(name, packets, self._ports))
-        self._found.blind += [(since, until) for _connection, since, until in traffic.blind]
-        self._found.blind += traffic.notes.not_followed_times
-        self._names.update({unit: name.naa for unit, name in traffic.names.items() if name})
-        self._found.warnings += _warnings(name, packets, streams, traffic, unfinished)
-        self._found.warnings += _partly_seen(name, traffic, partial)
-
-    def found(self) -> Captured:
-        """What all of them told."""
+            elif command.status is None:
+                next(one for one in read if one.traffic is traffic).unfinished.append(command)
+                self._keep(command, traffic)
+        for one in read:
+            self._found.blind += [(since, until) for _connection, since, until in one.traffic.blind]
+            self._found.blind += one.traffic.notes.not_followed_times
+            self._names.update({unit: name.naa for unit, name in one.traffic.names.items() if name})
+            self._found.warnings += _warnings(one.name, one.packets, one.streams, one.traffic, one.unfinished)
+            if one.partly:
+                self._found.warnings.append(
+                    f"Of {one.partly} reads and writes {one.name} has not all data: markers may also be in what is missing."
+                )
         luns: dict[str, list[Unit]] = {}
         for unit in self._held.sectors:
             luns.setdefault(self._names.get(unit, str(unit)), []).append(unit)
@@ -150,23 +168,6 @@ class Reading:
             return unit
         name = self._names.setdefault(unit, traffic.name(unit))
         return self._first.setdefault(name, unit)
-
-
-def _commands(file: BinaryIO, name: str, packets: Packets, streams: Streams, traffic: Traffic, ports: Collection[int]) -> Iterator[Command]:
-    for segment in segments(file, name, packets, ports):
-        for piece in streams.take(segment):
-            yield from traffic.take(piece)
-    for piece in streams.close():
-        yield from traffic.take(piece)
-    yield from traffic.close()
-
-
-def _partly_seen(name: str, traffic: Traffic, partial: _Partial) -> Iterator[str]:
-    if partial.first:
-        yield (
-            f"{name} lacks {partial.bytes} bytes of the data of {partial.commands} commands, the first of them at block "
-            f"{partial.first.lba} of {traffic.name(partial.first.unit)}: markers in them are not told."
-        )
 
 
 def _no_iscsi(name: str, packets: Packets, ports: Collection[int]) -> str:

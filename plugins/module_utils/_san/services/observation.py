@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import BinaryIO
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import progress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Array
@@ -184,20 +186,22 @@ def observe(hypervisor: Hypervisor, arrays: Sequence[ArraySource], wish: Wish, c
 
 def _in_captures(wish: Wish, ask: Callable[[Sequence[ScsiName]], tuple[Resources, list[str]]], vm: VirtualMachine) -> _Evidence:
     """What captures of the traffic to the LUNs show. Raises `InvalidInput` for a file that is none or cannot be read."""
-    reading = Reading(wish.markers.find, wish.ports)
-    for path in wish.captures:
-        progress.tell(f"reading capture {path}")
-        try:
-            with Path(path).open("rb") as file:
-                reading.read(file, path)
-        except OSError as error:
-            raise InvalidInput(f"Capture {path} cannot be read where this task runs: {error.strerror}.") from None
-    found = reading.found()
+    progress.tell(f"reading {' and '.join(wish.captures)}")
+    with ExitStack() as opened:
+        files = [(opened.enter_context(_opened(path)), path) for path in wish.captures]
+        found = Reading(wish.markers.find, wish.ports).read(files)
     names = {seen.lun: ScsiName.try_parse(seen.lun) for seen in found.seen}
     resources, warnings = ask([name for name in names.values() if name])
     lands = {lun: _captured(lun, name, resources, vm) for lun, name in names.items()}
     places = [f"LUNs whose traffic capture {path} shows" for path in wish.captures]
     return _Evidence(found.seen, lands, places, bool(found.warnings), True, [*found.warnings, *warnings])
+
+
+def _opened(path: str) -> BinaryIO:
+    try:
+        return Path(path).open("rb")
+    except OSError as error:
+        raise InvalidInput(f"Capture {path} cannot be read where this task runs: {error.strerror}.") from None
 
 
 def _captured(lun: str, name: ScsiName | None, resources: Resources, vm: VirtualMachine) -> Sequence[Resource]:
