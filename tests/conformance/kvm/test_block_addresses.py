@@ -561,7 +561,7 @@ def test_a_reading_that_is_killed_leaves_no_program_and_no_mount_on_the_host(tmp
     said("mkfs.ext4", "-q", image)
     tool.write_text(f"#!/bin/sh\ntouch '{tmp_path}/begun'; exec sleep 600 < \"$3\"\n")  # it has the guest's disk open
     tool.chmod(0o755)
-    question = json.dumps({"owners": [[str(image), "raw", 0, 64 << 20, 0]]}).encode()
+    question = json.dumps({"owners": [[str(image), "raw", [[0, 64 << 20]], 0]]}).encode()
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
     with subprocess.Popen([sys.executable, block_probe.__file__], stdin=subprocess.PIPE, env=environment) as probe:
         try:
