@@ -144,15 +144,20 @@ def blocks(chance: Random, size: int, length: int, sector: int, states: Sequence
 
 
 def vhdx_chain(chance: Random) -> list[Vhdx]:
-    """Images from the first to the last one that was made, each based on the one before it."""
+    """Images from the first to the last one that was made, each based on the one before it.
+
+    Of more than two, sectors change by eights: dissect.hypervisor asks a parent for what the image above it lacks, and takes what does not
+    begin at eight sectors by the wrong bits.
+    """
+    count = chance.randint(1, 3)
     sector, size = chance.choice([512, 4096]), chance.randint(1, 6 * MIB // 4096) * 4096
     holes = chance.choice([HOLES, []])
     chain: list[Vhdx] = []
-    for number in range(chance.randint(1, 3)):
+    for number in range(count):
         length = chance.choice([MIB, 2 * MIB])
         states = [NOT_PRESENT, PRESENT, *holes, *([PARTIAL, PARTIAL, PARTIAL] if number else [])]
         says = {"parent_linkage": f"{{{uuid.UUID(int=number)}}}", "relative_path": f".\\{number - 1}.vhdx"}
-        has = blocks(chance, size, length, sector, states)
+        has = blocks(chance, size, length, sector, states, grain=8 if count > 2 else 1)
         chain.append(Vhdx(size, length, sector, has, says if number else None, uuid.UUID(int=number + 1), order=[*has]))
     return chain
 
