@@ -72,6 +72,10 @@ parentCID=ffffffff
 createType="twoGbMaxExtentFlat"
 # Extent description
 """
+_LARGEST_EXT_BLOCK = 6
+"""As a power of two of 1024 bytes (`EXT2_MAX_BLOCK_LOG_SIZE`)."""
+_MALFORMED = (ArithmeticError, LookupError, StopIteration, ValueError, struct.error)
+"""What reading ends with of numbers that no file system writes, and of words that its tools do not say of one that is sound."""
 _NO_FILE = "no file has it: the file system's own data, or free space"
 _LOOP_STATUS = 0x4C05
 _CLASS = "/sys/class/block"
@@ -405,17 +409,19 @@ def _owner(path: str, kind: str, pieces: Sequence[Sequence[int]], at: int) -> di
             _look(partition, at, told)
     except OSError as error:
         told["reason"] = f"the guest's file system cannot be read: {' '.join((error.strerror or str(error)).split())}"
+    except _MALFORMED:
+        told.update(files=[], reason="the guest's file system is damaged, or was being written to while it was read")
     return told
 
 
 def _look(partition: str, at: int, told: dict[str, Any]) -> None:
     """What has a byte there, by the file system that has marked the beginning."""
     head = _head(partition)
-    kinds = sorted({kind for start, mark, kind in _MARKS if head[start:].startswith(mark)})
+    kinds = sorted({kind for start, mark, kind in (*_MARKS, *_OTHERS) if head[start:].startswith(mark)})
     if len(kinds) > 1:
         told["reason"] = f"it carries the marks of {' and '.join(kinds)}, of which one was left from before"
     elif kinds == ["ext4"]:
-        size = 1024 << struct.unpack_from("<I", head, 1048)[0]
+        size = _size_of_ext_block(head)
         told.update(file_system="ext4", block=at // size)
         told["files"], told["reason"] = _in_ext(partition, at // size)
         told["unclean"] = bool(struct.unpack_from("<I", head, _INCOMPATIBLE)[0] & _RECOVER)
@@ -430,8 +436,9 @@ def _look(partition: str, at: int, told: dict[str, Any]) -> None:
     elif kinds == [_LVM]:
         told.update(lvm=True, reason="it is a physical volume of LVM")
     else:
-        other = next((name for start, mark, name in _OTHERS if head[start:].startswith(mark)), "no file system")
-        told["reason"] = f"there is {other} there, of which no files can be told (of ext2, ext3, ext4, XFS and NTFS they can)"
+        told["reason"] = (
+            f"there is {next(iter(kinds), 'no file system')} there, of which no files can be told (of ext2, ext3, ext4, XFS and NTFS they can)"
+        )
 
 
 @contextlib.contextmanager
@@ -512,6 +519,14 @@ def _storage(path: str) -> dict[str, Any]:
 def _head(path: str) -> bytes:
     with Path(path).open("rb") as opened:
         return opened.read(_HEAD)
+
+
+def _size_of_ext_block(head: bytes) -> int:
+    """In bytes. Raises `ValueError` for one that no ext file system has: a guest may write what fills the memory."""
+    power: int = struct.unpack_from("<I", head, 1048)[0]
+    if power > _LARGEST_EXT_BLOCK:
+        raise ValueError(power)
+    return 1024 << power
 
 
 def _in_ext(partition: str, block: int) -> tuple[list[str], str]:

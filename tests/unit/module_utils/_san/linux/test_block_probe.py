@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import fcntl
 import hashlib
 import inspect
@@ -15,6 +16,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -311,6 +313,9 @@ def test_behind_the_end_of_ntfs_there_is_no_file(monkeypatch: pytest.MonkeyPatch
     ("head", "reason"),
     [
         (bytes(512) + b"LABELONE".ljust(568, b"\0") + b"\x53\xef", "it carries the marks of LVM and ext4"),
+        (b"LUKS\xba\xbe".ljust(1080, b"\0") + b"\x53\xef", "it carries the marks of LUKS encryption and ext4"),
+        (b"\xeb\x58\x90-FVE-FS-".ljust(512, b"\0") + b"LABELONE", "it carries the marks of BitLocker encryption and LVM"),
+        (b"XFSB".ljust(4086, b"\0") + b"SWAPSPACE2", "it carries the marks of swap space and xfs"),
         (b"LUKS\xba\xbe", "there is LUKS encryption there"),
         (b"\xeb\x58\x90-FVE-FS-", "there is BitLocker encryption there"),
         (bytes(65600) + b"_BHRfS_M", "there is btrfs there"),
@@ -323,3 +328,42 @@ def test_what_holds_no_files_that_can_be_told_is_named(tmp_path: Path, head: byt
     partition.write_bytes(head.ljust(1 << 17, b"\0"))
     block_probe._look(str(partition), 0, told)
     assert str(told["reason"]).startswith(reason)
+
+
+@contextlib.contextmanager
+def shown(path: str, _kind: str, _pieces: Sequence[Sequence[int]], _place: str) -> Iterator[str]:
+    """The image itself as what it shows."""
+    yield path
+
+
+def ext(power: int) -> bytes:
+    return (bytes(1048) + power.to_bytes(4, "little")).ljust(1080, b"\0") + b"\x53\xef"
+
+
+@pytest.mark.parametrize(
+    ("head", "kind", "said"),
+    [
+        (ext(7), "", ""),
+        (ext(0xFFFFFFFF), "", ""),
+        (b"\xeb\x52\x90NTFS    ", "", ""),
+        (NTFS_HEAD, "ntfs", "Inode 0 /$MFT/$DATA\n* one inode found"),
+        (b"XFSB", "xfs", "bad magic number"),
+    ],
+    ids=[
+        "a block of no ext",
+        "a block that fills the memory",
+        "clusters of no bytes",
+        "a table of files that is elsewhere",
+        "words of no xfs",
+    ],
+)
+def test_what_a_guest_writes_that_no_file_system_writes_is_told_and_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, head: bytes, kind: str, said: str
+) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(head.ljust(4096, b"\xff" if kind == "ntfs" else b"\0"))
+    monkeypatch.setattr(block_probe, "_shown", shown)
+    monkeypatch.setattr(block_probe, "_heard", lambda *command: (said if {"--cluster", "xfs_db"} & {*command} else DUMP, ""))
+    (told,) = block_probe.answer({"owners": [[str(image), "raw", [[0, 4096]], 7 * 4096]]})["owners"]
+    assert (told["file_system"], told["files"]) == (kind, [])
+    assert told["reason"] == "the guest's file system is damaged, or was being written to while it was read"
