@@ -436,9 +436,8 @@ def _look(partition: str, at: int, told: dict[str, Any]) -> None:
     elif kinds == [_LVM]:
         told.update(lvm=True, reason="it is a physical volume of LVM")
     else:
-        told["reason"] = (
-            f"there is {next(iter(kinds), 'no file system')} there, of which no files can be told (of ext2, ext3, ext4, XFS and NTFS they can)"
-        )
+        other = next(iter(kinds), "no file system")
+        told["reason"] = f"there is {other} there, of which no files can be told (of ext2, ext3, ext4, XFS and NTFS they can)"
 
 
 @contextlib.contextmanager
