@@ -277,6 +277,8 @@ def volume(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, complaine
         ("Inode 5 /./$INDEX_ALLOCATION($I30)\n* one inode found", [], "the file system's own data, $INDEX_ALLOCATION of /."),
         ("Inode 65 /dir/$INDEX_ALLOCATION($I30)\n* one inode found", [], "the file system's own data, $INDEX_ALLOCATION of /dir"),
         ("Inode 30 /$Extend/$Quota/$DATA\n* one inode found", [], "the file system's own data, $DATA of /$Extend/$Quota"),
+        ("Inode 65 /a\u2028b/$DATA\n* one inode found\n", ["/a\u2028b"], ""),
+        ("Inode 65 /a/$DATA\nb/$DATA\n* one inode found\n", [], "in whose path is the end of a line"),
         ("Inode 65 /a/$DATA\nInode 66 /b/$DATA\n* 2 inodes found", [], "do not agree on who has it"),
         ("Inode 65 /a\nInode 5 /etc/x/$DATA\n* one inode found", [], "do not agree on who has it"),
         ("Inode 65 /a\n", [], "do not agree on who has it"),
@@ -367,3 +369,24 @@ def test_what_a_guest_writes_that_no_file_system_writes_is_told_and_ends_nothing
     (told,) = block_probe.answer({"owners": [[str(image), "raw", [[0, 4096]], 7 * 4096]]})["owners"]
     assert (told["file_system"], told["files"]) == (kind, [])
     assert told["reason"] == "the guest's file system is damaged, or was being written to while it was read"
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "a\u2028b", "a\x0bb\x85", "a\nb", "a\n14\tb", "a\nblock 11 (0/11) type data inode 9 b", "two  words ", "ends\n"]
+)
+def test_a_name_is_told_whatever_it_is_made_of(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """As debugfs 1.47 and xfs_db 6.1 write it."""
+    said = {
+        "icheck 9": "Block\tInode number\n9\t14\n",
+        "ncheck 14": f"Inode\tPathname\n14\t//{name}\n14\t/dir/{name}\n",
+        "convert daddr 88 fsblock": "0xb (11)\n",
+        "blockget -n -b 11": f"setting block 0/11 to data\ninode 132 block 11 at offset 0\nblock 11 (0/11) type data inode 132 {name}\n",
+    }
+    monkeypatch.setattr(block_probe, "_said", lambda *command: next(said[word] for word in command if word in said))
+    assert block_probe._in_ext("partition", 9) == ([f"/{name}", f"/dir/{name}"], "")
+    assert block_probe._in_xfs("partition", 88 * 512) == (11, [f"/{name}"], "")
+
+
+def test_what_xfs_has_for_itself_is_no_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(block_probe, "_said", lambda *_command: "0xb (11)\nblock 11 (0/11) type btbno\n")
+    assert block_probe._in_xfs("partition", 88 * 512) == (11, [], "no file has it: the file system's own data, or free space")
