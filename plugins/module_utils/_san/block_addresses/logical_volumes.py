@@ -232,6 +232,8 @@ def _spans(volume: Mapping[str, Any], extents: _Extents) -> Iterator[Span]:
             raise _Untold(_NOT_LVMS)
         areas = [extents.start(number, count // stripes) for number in numbers]
         chunk = segment["stripe_size"] * _SECTOR if stripes > 1 else count * extents.size
+        if count // stripes * extents.size % chunk:
+            raise _Untold(_NOT_LVMS)
         for number in range(count * extents.size // chunk):
             row, column = divmod(number, stripes)
             yield Span(at + number * chunk, chunk, offset=areas[column] + row * chunk)

@@ -72,6 +72,12 @@ parentCID=ffffffff
 createType="twoGbMaxExtentFlat"
 # Extent description
 """
+_LARGEST_EXT_BLOCK = 6
+"""As a power of two of 1024 bytes (`EXT2_MAX_BLOCK_LOG_SIZE`)."""
+_MALFORMED = (ArithmeticError, LookupError, StopIteration, ValueError, struct.error)
+"""What reading ends with of numbers that no file system writes, and of words that its tools do not say of one that is sound."""
+_DATA_OF_XFS = re.compile(r"^block \d+ \(\d+/\d+\) type data inode \d+ (.+?)\n?\Z", re.MULTILINE | re.DOTALL)
+"""What xfs_db says last: a name goes on to its end, because a line of it may look like another word of xfs_db's."""
 _NO_FILE = "no file has it: the file system's own data, or free space"
 _LOOP_STATUS = 0x4C05
 _CLASS = "/sys/class/block"
@@ -405,17 +411,19 @@ def _owner(path: str, kind: str, pieces: Sequence[Sequence[int]], at: int) -> di
             _look(partition, at, told)
     except OSError as error:
         told["reason"] = f"the guest's file system cannot be read: {' '.join((error.strerror or str(error)).split())}"
+    except _MALFORMED:
+        told.update(files=[], reason="the guest's file system is damaged, or was being written to while it was read")
     return told
 
 
 def _look(partition: str, at: int, told: dict[str, Any]) -> None:
     """What has a byte there, by the file system that has marked the beginning."""
     head = _head(partition)
-    kinds = sorted({kind for start, mark, kind in _MARKS if head[start:].startswith(mark)})
+    kinds = sorted({kind for start, mark, kind in (*_MARKS, *_OTHERS) if head[start:].startswith(mark)})
     if len(kinds) > 1:
         told["reason"] = f"it carries the marks of {' and '.join(kinds)}, of which one was left from before"
     elif kinds == ["ext4"]:
-        size = 1024 << struct.unpack_from("<I", head, 1048)[0]
+        size = _size_of_ext_block(head)
         told.update(file_system="ext4", block=at // size)
         told["files"], told["reason"] = _in_ext(partition, at // size)
         told["unclean"] = bool(struct.unpack_from("<I", head, _INCOMPATIBLE)[0] & _RECOVER)
@@ -430,7 +438,7 @@ def _look(partition: str, at: int, told: dict[str, Any]) -> None:
     elif kinds == [_LVM]:
         told.update(lvm=True, reason="it is a physical volume of LVM")
     else:
-        other = next((name for start, mark, name in _OTHERS if head[start:].startswith(mark)), "no file system")
+        other = next(iter(kinds), "no file system")
         told["reason"] = f"there is {other} there, of which no files can be told (of ext2, ext3, ext4, XFS and NTFS they can)"
 
 
@@ -514,13 +522,22 @@ def _head(path: str) -> bytes:
         return opened.read(_HEAD)
 
 
+def _size_of_ext_block(head: bytes) -> int:
+    """In bytes. Raises `ValueError` for one that no ext file system has: a guest may write what fills the memory."""
+    power: int = struct.unpack_from("<I", head, 1048)[0]
+    if power > _LARGEST_EXT_BLOCK:
+        raise ValueError(power)
+    return 1024 << power
+
+
 def _in_ext(partition: str, block: int) -> tuple[list[str], str]:
-    """Paths by e2fsprogs' debugfs, which opens nothing for writing unless it is told to."""
+    """Paths by e2fsprogs' debugfs, which opens nothing for writing unless it is told to. A name may have several lines."""
     inode = _last_words(_said("debugfs", "-R", f"icheck {block}", partition))[-1:]
     if not inode or not inode[0].isdecimal():
         return [], _NO_FILE
-    lines = _said("debugfs", "-R", f"ncheck {inode[0]}", partition).splitlines()
-    paths = [line.split("\t", 1)[1].replace("//", "/", 1) for line in lines if line.startswith(f"{inode[0]}\t")]
+    said = _said("debugfs", "-R", f"ncheck {inode[0]}", partition)
+    names = re.split(rf"^{inode[0]}\t(?=/)", said, flags=re.MULTILINE)[1:]
+    paths = [re.sub(r"\n\Z", "", name).replace("//", "/", 1) for name in names]
     return paths, "" if paths else f"inode {inode[0]} has it, which has no name: the journal, or a file that was deleted"
 
 
@@ -528,10 +545,10 @@ def _in_xfs(partition: str, at: int) -> tuple[int, list[str], str]:
     """Paths by xfsprogs' xfs_db, read-only, which reads all metadata."""
     number = int(_said("xfs_db", "-r", "-f", "-c", f"convert daddr {at // 512} fsblock", partition).split("(")[1].split(")")[0])
     said = _said("xfs_db", "-r", "-f", "-c", f"blockget -n -b {number}", "-c", f"fsblock {number}", "-c", "blockuse -n", partition)
-    words = said.strip().splitlines()[-1].split(" ", 7) if said.strip() else []
-    if words[3:5] != ["type", "data"] or len(words) < 8:
+    told = _DATA_OF_XFS.search(said)
+    if not told:
         return number, [], _NO_FILE
-    return number, [f"/{words[7]}"], ""
+    return number, [f"/{told.group(1)}"], ""
 
 
 class _Run(NamedTuple):
@@ -555,6 +572,7 @@ class _Ntfs:
     _EXTENDED = "/$Extend/"
     _DATA = "$DATA"
     _OWNER = re.compile(r"Inode (\d+) (/.*)/(\$[A-Z_]+)(?:\((.*)\))?")
+    _AROUND = re.compile(r"Searching for cluster .*|\* .*|")
     _HARMLESS = re.compile(r"Inode \d+ is an extent of inode \d+\.|WARNING: Dirty volume mount was forced .*|")
     _NO_CLIENT, _IS_CLEAN = 0xFFFF, 2
 
@@ -573,7 +591,9 @@ class _Ntfs:
             return [], "no file has it: it is behind the end of the file system"
         said, complained = _heard(*self._TOOL, "--cluster", f"{number}-{number}", self._partition)
         complaint = next((line for line in complained.splitlines() if not self._HARMLESS.fullmatch(line)), "")
-        found = [line for line in said.splitlines() if line.startswith("Inode ")]
+        found = [line for line in said.split("\n") if not self._AROUND.fullmatch(line)]
+        if found and not all(line.startswith("Inode ") for line in found):
+            return [], "a file has it in whose path is the end of a line, which ntfscluster does not tell from the end of the path"
         owner = self._OWNER.fullmatch(found[0]) if found else None
         if complaint:
             return [], f"ntfscluster cannot read the whole volume: {complaint}"
@@ -634,7 +654,7 @@ class _Ntfs:
         path, kind = "", ""
         kinds: dict[str, str] = {}
         runs: list[_Run] = []
-        for line in _said(*self._TOOL, *which, self._partition).splitlines():
+        for line in _said(*self._TOOL, *which, self._partition).split("\n"):
             words = line.split() or [""]
             if line.startswith("Dump: "):
                 path = line[len("Dump: ") :]

@@ -98,7 +98,7 @@ class Shell:
                 if local_name(item) == "Stream" and item.get("Name") in written:
                     written[str(item.get("Name"))] += self._decoded(item.text or "")
                 elif local_name(item) == "CommandState" and str(item.get("State")).endswith(_DONE):
-                    code = int(item.findtext(f"{{{NAMESPACE}}}ExitCode") or 0)
+                    code = self._code(item)
             if sum(map(len, written.values())) > _MOST_OUTPUT:
                 raise RemoteError(f"A command on {self._session.connection} writes more than the {_MOST_OUTPUT} bytes that are read.")
         return Output(bytes(written["stdout"]), bytes(written["stderr"]), code)
@@ -126,6 +126,13 @@ class Shell:
             if selector.get("Name") == "ShellId" and selector.text:
                 return str(selector.text)
         raise RemoteError(f"{self._session.connection} did not tell by which id the shell is known that it was asked for.")
+
+    def _code(self, ended: Element) -> int:
+        told = (ended.findtext(f"{{{NAMESPACE}}}ExitCode") or "").strip()
+        try:
+            return int(told)
+        except ValueError as error:
+            raise RemoteError(f"{self._session.connection} did not tell how a command has ended: run this task again.") from error
 
     def _decoded(self, text: str) -> bytes:
         try:

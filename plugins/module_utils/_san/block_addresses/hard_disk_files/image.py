@@ -30,7 +30,7 @@ class Parent:
     """What an image says of the one that it is based on."""
 
     identities: frozenset[uuid.UUID]
-    """`HardDiskFile.identity` of the parent is one of these, if it was not written to since."""
+    """`HardDiskFile.identity` of the parent is one of these, if it was not written to since, which that of a VHD does not tell."""
     relative: str = ""
     """Its path, from the folder of the image; empty where the image does not say."""
     absolute: str = ""

@@ -11,6 +11,7 @@ before it. What leads elsewhere, or keeps its bytes otherwise than as they are, 
 from __future__ import annotations
 
 import ntpath
+import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -58,6 +59,8 @@ _SECONDS = 240.0
 _LATE = f"it was not read, because those before it took more than {_SECONDS:.0f} s on its host: ask for less"
 _SPACES_BUS = 16
 """MSFT_Disk.BusType of a disk that Windows makes of others (Storage Spaces)."""
+_ON_A_VOLUME = re.compile(r"(\\\\\?\\)?([a-z]:|(?<=\\)volume\{[0-9a-f-]+\})\\", re.IGNORECASE)
+"""How a path to a volume begins, by its letter or GUID: what an image names as its parent may lead to a device, or to another server."""
 _KEPT_OTHERWISE: Mapping[int, str] = {
     host_files.COMPRESSED: "compressed",
     host_files.ENCRYPTED: "encrypted",
@@ -179,6 +182,8 @@ class _Look:
         share = volumes.share_of(path)
         if share:
             raise NotTold(f"{path} is on the share {share}, whose server alone knows its blocks")
+        if not _ON_A_VOLUME.match(path.replace("/", "\\")):
+            raise NotTold(f"{path} is no whole path to a file on a volume of its host, and was not opened")
         facts = self._files.facts(path)
         kept = [word for bit, word in _KEPT_OTHERWISE.items() if facts.attributes & bit]
         if kept:

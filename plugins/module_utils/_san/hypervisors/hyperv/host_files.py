@@ -11,6 +11,7 @@ A path goes in base64, so that no character of it is PowerShell's; answers go by
 from __future__ import annotations
 
 import base64
+import binascii
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -90,7 +91,7 @@ class HostFiles:
 
     def read(self, path: str, places: Sequence[Place]) -> list[bytes]:
         """The bytes of each place, fewer where the file ends."""
-        return [data for script in _reads(path, places) for data in self._read(path, script)]
+        return [data for script, count in _reads(path, places) for data in self._read(path, script, count)]
 
     def runs(self, path: str) -> list[Run]:
         """All clusters of a file, in order."""
@@ -101,7 +102,8 @@ class HostFiles:
             raise NotTold(f"host {self.host} does not tell where {path} is on its volume: {why}")
         return [self._run(path, line) for line in lines if line]
 
-    def _read(self, path: str, script: str) -> list[bytes]:
+    def _read(self, path: str, script: str, count: int) -> list[bytes]:
+        """What a script reads of so many places: an answer with fewer was torn on its way, and belongs to nobody knows which of them."""
         found: list[bytes] = []
         through: list[str] = []
         head: list[str] = []
@@ -114,13 +116,24 @@ class HostFiles:
             elif word == "through":
                 through.append(rest)
             elif word == "data":
-                found.append(base64.b64decode(rest))
+                found.append(self._data(path, rest))
         if len(head) != 3 or not (head[0].isdecimal() and head[1].isdecimal()):
             raise NotTold(f"{path} cannot be read on host {self.host}: PowerShell answered something else")
+        if len(found) != count:
+            raise self._torn(path)
         facts = FileFacts(int(head[0]), int(head[1]), head[2], through)
         if self._known.setdefault(path, facts) != facts:
             self.changed.add(path)
         return found
+
+    def _data(self, path: str, text: str) -> bytes:
+        try:
+            return base64.b64decode(text, validate=True)
+        except binascii.Error as error:
+            raise self._torn(path) from error
+
+    def _torn(self, path: str) -> NotTold:
+        return NotTold(f"{path} cannot be read on host {self.host}: a part of PowerShell's answer was lost on its way, run this task again")
 
     def _run(self, path: str, line: str) -> Run:
         numbers = [int(number, 16) for number in _NUMBER.findall(line)]
@@ -134,18 +147,17 @@ def _encoded(path: str) -> str:
     return base64.b64encode(path.encode("utf-16-le")).decode("ascii")
 
 
-def _reads(path: str, places: Sequence[Place]) -> Iterator[str]:
-    """As few scripts as read all places, each as long as a command line may be."""
+def _reads(path: str, places: Sequence[Place]) -> Iterator[tuple[str, int]]:
+    """As few scripts as read all places, each as long as a command line may be, and how many places each reads."""
     script = _READ.replace("PATH", _encoded(path))
     room = LONGEST_SCRIPT - len(script)
     if room < 64:
         raise NotTold(f"the path of {path} is longer than a command line has room for")
-    batch = ""
-    for offset, length in places:
-        word = f"{offset},{length}"
-        if batch and len(batch) + 1 + len(word) > room:
-            yield script.replace("PLACES", batch)
-            batch = ""
-        batch = f"{batch} {word}" if batch else word
+    batch: list[str] = []
+    for word in (f"{offset},{length}" for offset, length in places):
+        if batch and len(" ".join([*batch, word])) > room:
+            yield script.replace("PLACES", " ".join(batch)), len(batch)
+            batch = []
+        batch.append(word)
     if batch:
-        yield script.replace("PLACES", batch)
+        yield script.replace("PLACES", " ".join(batch)), len(batch)

@@ -223,3 +223,9 @@ def damaged(place: int) -> bytes:
 def test_what_cannot_be_trusted_names_no_volume(data: bytes, reason: str) -> None:
     found, why = at(data, FIRST)
     assert (found, reason in why) == (None, True), why
+
+
+def test_stripes_that_do_not_fill_their_extents_are_none_of_lvms() -> None:
+    """Else the bytes behind the last whole stripe would be of the volume, and at no place of it."""
+    told = at(disk(group(volume("root", segment(1, 0, 2, 0, 9, stripe=3)))), FIRST + EXTENT - 1)
+    assert told == (None, "LVM's metadata there is not as LVM writes it")

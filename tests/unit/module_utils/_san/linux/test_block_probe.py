@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import fcntl
 import hashlib
 import inspect
@@ -15,6 +16,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -275,6 +277,8 @@ def volume(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, complaine
         ("Inode 5 /./$INDEX_ALLOCATION($I30)\n* one inode found", [], "the file system's own data, $INDEX_ALLOCATION of /."),
         ("Inode 65 /dir/$INDEX_ALLOCATION($I30)\n* one inode found", [], "the file system's own data, $INDEX_ALLOCATION of /dir"),
         ("Inode 30 /$Extend/$Quota/$DATA\n* one inode found", [], "the file system's own data, $DATA of /$Extend/$Quota"),
+        ("Inode 65 /a\u2028b/$DATA\n* one inode found\n", ["/a\u2028b"], ""),
+        ("Inode 65 /a/$DATA\nb/$DATA\n* one inode found\n", [], "in whose path is the end of a line"),
         ("Inode 65 /a/$DATA\nInode 66 /b/$DATA\n* 2 inodes found", [], "do not agree on who has it"),
         ("Inode 65 /a\nInode 5 /etc/x/$DATA\n* one inode found", [], "do not agree on who has it"),
         ("Inode 65 /a\n", [], "do not agree on who has it"),
@@ -311,6 +315,9 @@ def test_behind_the_end_of_ntfs_there_is_no_file(monkeypatch: pytest.MonkeyPatch
     ("head", "reason"),
     [
         (bytes(512) + b"LABELONE".ljust(568, b"\0") + b"\x53\xef", "it carries the marks of LVM and ext4"),
+        (b"LUKS\xba\xbe".ljust(1080, b"\0") + b"\x53\xef", "it carries the marks of LUKS encryption and ext4"),
+        (b"\xeb\x58\x90-FVE-FS-".ljust(512, b"\0") + b"LABELONE", "it carries the marks of BitLocker encryption and LVM"),
+        (b"XFSB".ljust(4086, b"\0") + b"SWAPSPACE2", "it carries the marks of swap space and xfs"),
         (b"LUKS\xba\xbe", "there is LUKS encryption there"),
         (b"\xeb\x58\x90-FVE-FS-", "there is BitLocker encryption there"),
         (bytes(65600) + b"_BHRfS_M", "there is btrfs there"),
@@ -323,3 +330,63 @@ def test_what_holds_no_files_that_can_be_told_is_named(tmp_path: Path, head: byt
     partition.write_bytes(head.ljust(1 << 17, b"\0"))
     block_probe._look(str(partition), 0, told)
     assert str(told["reason"]).startswith(reason)
+
+
+@contextlib.contextmanager
+def shown(path: str, _kind: str, _pieces: Sequence[Sequence[int]], _place: str) -> Iterator[str]:
+    """The image itself as what it shows."""
+    yield path
+
+
+def ext(power: int) -> bytes:
+    return (bytes(1048) + power.to_bytes(4, "little")).ljust(1080, b"\0") + b"\x53\xef"
+
+
+@pytest.mark.parametrize(
+    ("head", "kind", "said"),
+    [
+        (ext(7), "", ""),
+        (ext(0xFFFFFFFF), "", ""),
+        (b"\xeb\x52\x90NTFS    ", "", ""),
+        (NTFS_HEAD, "ntfs", "Inode 0 /$MFT/$DATA\n* one inode found"),
+        (b"XFSB", "xfs", "bad magic number"),
+    ],
+    ids=[
+        "a block of no ext",
+        "a block that fills the memory",
+        "clusters of no bytes",
+        "a table of files that is elsewhere",
+        "words of no xfs",
+    ],
+)
+def test_what_a_guest_writes_that_no_file_system_writes_is_told_and_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, head: bytes, kind: str, said: str
+) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(head.ljust(4096, b"\xff" if kind == "ntfs" else b"\0"))
+    monkeypatch.setattr(block_probe, "_shown", shown)
+    monkeypatch.setattr(block_probe, "_heard", lambda *command: (said if {"--cluster", "xfs_db"} & {*command} else DUMP, ""))
+    (told,) = block_probe.answer({"owners": [[str(image), "raw", [[0, 4096]], 7 * 4096]]})["owners"]
+    assert (told["file_system"], told["files"]) == (kind, [])
+    assert told["reason"] == "the guest's file system is damaged, or was being written to while it was read"
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "a\u2028b", "a\x0bb\x85", "a\nb", "a\n14\tb", "a\nblock 11 (0/11) type data inode 9 b", "two  words ", "ends\n"]
+)
+def test_a_name_is_told_whatever_it_is_made_of(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """As debugfs 1.47 and xfs_db 6.1 write it."""
+    said = {
+        "icheck 9": "Block\tInode number\n9\t14\n",
+        "ncheck 14": f"Inode\tPathname\n14\t//{name}\n14\t/dir/{name}\n",
+        "convert daddr 88 fsblock": "0xb (11)\n",
+        "blockget -n -b 11": f"setting block 0/11 to data\ninode 132 block 11 at offset 0\nblock 11 (0/11) type data inode 132 {name}\n",
+    }
+    monkeypatch.setattr(block_probe, "_said", lambda *command: next(said[word] for word in command if word in said))
+    assert block_probe._in_ext("partition", 9) == ([f"/{name}", f"/dir/{name}"], "")
+    assert block_probe._in_xfs("partition", 88 * 512) == (11, [f"/{name}"], "")
+
+
+def test_what_xfs_has_for_itself_is_no_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(block_probe, "_said", lambda *_command: "0xb (11)\nblock 11 (0/11) type btbno\n")
+    assert block_probe._in_xfs("partition", 88 * 512) == (11, [], "no file has it: the file system's own data, or free space")

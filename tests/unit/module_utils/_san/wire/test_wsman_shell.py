@@ -110,3 +110,12 @@ def test_a_script_that_no_command_line_takes_is_not_sent(windows: Endpoint, sess
     with pytest.raises(InvalidInput, match="is longer than"), Shell(session) as shell:
         shell.run("x" * (LONGEST_SCRIPT + 1), 5.0)
     assert actions(windows) == ["Create", "Delete"]
+
+
+@pytest.mark.parametrize("code", ["", "<rsp:ExitCode/>", "<rsp:ExitCode>one</rsp:ExitCode>"])
+def test_an_end_without_a_number_is_no_success(code: str, windows: Endpoint, session: WsmanSession) -> None:
+    state = f'<rsp:CommandState State="{NAMESPACE}/CommandState/Done">{code}</rsp:CommandState>'
+    windows.answer(MADE, STARTED, message(f"<rsp:ReceiveResponse {RSP}>{state}</rsp:ReceiveResponse>"), NOTHING, NOTHING)
+    with pytest.raises(RemoteError, match="did not tell how a command has ended: run this task again"), Shell(session) as shell:
+        shell.run("1", 5.0)
+    assert actions(windows)[-2:] == ["Signal", "Delete"]

@@ -159,6 +159,15 @@ def test_a_chain_that_does_not_hold_is_refused(parent: dict[str, str], why: str,
     assert why in reason(there.told(leaf))
 
 
+@pytest.mark.parametrize("begin", ["", "\\\\?\\"])
+def test_a_parent_is_found_by_a_whole_path_however_that_begins(begin: str, there: There) -> None:
+    leaf, base = f"{DIRECTORY}\\leaf.avhdx", f"{begin}{DIRECTORY}\\base.vhdx"
+    there.put(base, Vhdx(2 * MIB, blocks={0: FULL}).made())
+    named = {"parent_linkage": PARENT["parent_linkage"], "absolute_win32_path": base}
+    there.put(leaf, Vhdx(2 * MIB, parent=named, identity=uuid.UUID(int=2)).made())
+    assert place_of(there.told(leaf), 0).state == DATA
+
+
 def test_images_that_are_based_on_each_other_are_refused(there: There) -> None:
     leaf = f"{DIRECTORY}\\leaf.avhdx"
     there.put(leaf, Vhdx(2 * MIB, parent={**PARENT, "relative_path": ".\\leaf.avhdx"}).made())
@@ -218,6 +227,13 @@ def test_clusters_that_are_not_all_of_the_file_are_refused(runs: list[tuple[int,
     [
         ("\\\\nas\\vms\\one.vhdx", "is on the share \\\\nas\\vms"),
         ("Z:\\one.vhdx", "is on no volume that its host tells of"),
+        ("\\\\.\\UNC\\nas\\vms\\one.vhdx", "was not opened"),
+        ("//./UNC/nas/vms/one.vhdx", "was not opened"),
+        ("\\\\?\\GLOBALROOT\\??\\UNC\\nas\\vms\\one.vhdx", "was not opened"),
+        ("\\??\\UNC\\nas\\vms\\one.vhdx", "was not opened"),
+        ("Volume{0-1}\\one.vhdx", "was not opened"),
+        ("E:one.vhdx", "was not opened"),
+        ("one.vhdx", "was not opened"),
         (f"{DIRECTORY}\\set.vhds", "is no VHD or VHDX file by its name"),
         (f"{DIRECTORY}\\{'deep' * 400}.vhdx", "is longer than a command line has room for"),
     ],
