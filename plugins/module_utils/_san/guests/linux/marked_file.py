@@ -18,6 +18,7 @@ import errno
 import mmap
 import os
 import signal
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,8 +37,11 @@ _NAMELESS = os.O_TMPFILE | os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC
 _CANNOT = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
 """What a file system answers that has no files without a name, or cannot be written to past the cache."""
 _END_SECONDS = 10.0
+_DETACH_SECONDS = 1.0
+"""For which a holder that has just begun may still have open what its parent had."""
 _LOOK_SECONDS = 0.05
 _SECTOR = 512
+_STANDARD = 2
 
 
 @dataclass(frozen=True)
@@ -116,8 +120,8 @@ def check(wish: Wish, markers: Markers) -> None:
 
 
 def holds(holder: Holder) -> bool:
-    """Whether a file is still held."""
-    return bool(holder.pid) and began(holder.pid) == holder.began
+    """Whether a file is still held. No process is numbered 0 or less: to the kernel, such numbers mean many processes."""
+    return holder.pid > 1 and holder.began > 0 and began(holder.pid) == holder.began
 
 
 def end(holder: Holder) -> bool:
@@ -125,8 +129,9 @@ def end(holder: Holder) -> bool:
     if not holds(holder):
         return False
     try:
+        _refuse_foreign(holder.pid)
         os.kill(holder.pid, signal.SIGKILL)
-    except ProcessLookupError:
+    except (ProcessLookupError, FileNotFoundError):
         return False
     except PermissionError:
         raise Refused(f"Process {holder.pid}, which holds the markers, is another account's: run this task as that account.") from None
@@ -138,6 +143,20 @@ def end(holder: Holder) -> bool:
             )
         time.sleep(_LOOK_SECONDS)
     return True
+
+
+def _refuse_foreign(pid: int) -> None:
+    until = time.monotonic() + _DETACH_SECONDS
+    while not _has_nothing_but_markers(pid):
+        if time.monotonic() > until:
+            raise Refused(f"Process {pid} holds no markers and is left alone: give the holder that guest_block_markers returned.")
+        time.sleep(_LOOK_SECONDS)
+
+
+def _has_nothing_but_markers(pid: int) -> bool:
+    """Whether all that a process has open, beside its three standard files, is one file that has no name."""
+    kept = [one.stat() for one in Path(f"/proc/{pid}/fd").iterdir() if int(one.name) > _STANDARD]
+    return len(kept) == 1 and stat.S_ISREG(kept[0].st_mode) and kept[0].st_nlink == 0
 
 
 def began(pid: int) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import apart
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, TimedOut
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, Refused, TimedOut
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux import marked_file
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.marked_file import Holder, Wish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import block_probe
@@ -129,8 +130,15 @@ def test_a_disk_that_fails_or_is_full_or_slow_is_told(file: Path, monkeypatch: p
         marked_file.write(Wish("/srv", 1, 4096), MARKERS)
 
 
-def test_a_holder_is_ended_once() -> None:
-    pid = apart.begin(lambda: time.sleep(60))
+def _nameless(directory: Path) -> int:
+    path = directory / "nameless"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT)
+    path.unlink()
+    return handle
+
+
+def test_a_holder_is_ended_once(tmp_path: Path) -> None:
+    pid = apart.begin(lambda: time.sleep(60), _nameless(tmp_path))
     holder = Holder(pid, marked_file.began(pid))
     assert marked_file.holds(holder)
     assert marked_file.end(holder)
@@ -140,3 +148,21 @@ def test_a_holder_is_ended_once() -> None:
 @pytest.mark.parametrize("holder", [Holder(os.getpid(), 1), Holder(0, 0), Holder(1 << 30, 5)])
 def test_a_process_that_began_at_another_time_is_not_ended(holder: Holder) -> None:
     assert not marked_file.end(holder)
+
+
+def test_a_process_that_holds_no_markers_is_not_ended_though_it_began_then() -> None:
+    with subprocess.Popen(["sleep", "60"]) as other:
+        try:
+            with pytest.raises(Refused, match=f"Process {other.pid} holds no markers and is left alone"):
+                marked_file.end(Holder(other.pid, marked_file.began(other.pid)))
+            assert other.poll() is None
+        finally:
+            other.kill()
+
+
+@pytest.mark.parametrize("pid", [-1, -2, 0, 1, 1 << 30])
+def test_a_number_that_is_no_process_is_never_signalled(monkeypatch: pytest.MonkeyPatch, pid: int) -> None:
+    signalled: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda number, signal: signalled.append(number))
+    assert not marked_file.end(Holder(pid, 0))
+    assert not signalled
