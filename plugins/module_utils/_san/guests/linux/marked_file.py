@@ -170,7 +170,11 @@ def _refuse_foreign(pid: int) -> None:
 
 def _has_nothing_but_markers(pid: int) -> bool:
     """Whether all that a process has open, beside its three standard files, is one file that has no name."""
-    kept = [one.stat() for one in Path(f"/proc/{pid}/fd").iterdir() if int(one.name) > _STANDARD]
+    opened = [one for one in Path(f"/proc/{pid}/fd").iterdir() if int(one.name) > _STANDARD]
+    try:
+        kept = [one.stat() for one in opened]
+    except FileNotFoundError:
+        return False
     return len(kept) == 1 and stat.S_ISREG(kept[0].st_mode) and kept[0].st_nlink == 0
 
 

@@ -197,6 +197,20 @@ def test_a_holder_is_ended_once(tmp_path: Path) -> None:
     assert (marked_file.holds(holder), marked_file.end(holder)) == (False, False)
 
 
+def test_a_holder_that_still_lets_go_of_what_its_parent_had_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pid = apart.begin(lambda: time.sleep(60), _nameless(tmp_path))
+    closed = iter([FileNotFoundError])
+    true = Path.stat
+
+    def stat(path: Path, **how: Any) -> os.stat_result:
+        for error in closed if path.parent == Path(f"/proc/{pid}/fd") else ():
+            raise error
+        return true(path, **how)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert marked_file.end(Holder(pid, marked_file.began(pid)))
+
+
 @pytest.mark.parametrize("holder", [Holder(os.getpid(), 1), Holder(0, 0), Holder(1 << 30, 5)])
 def test_a_process_that_began_at_another_time_is_not_ended(holder: Holder) -> None:
     assert not marked_file.end(holder)
