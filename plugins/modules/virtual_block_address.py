@@ -275,7 +275,9 @@ addresses:
       returned: with O(verify)
       type: bool
     observed:
-      description: When it was read, ISO 8601 in UTC.
+      description:
+        - When it was read, ISO 8601 in UTC. Of captures, when the one that ends first ends, by the clock that took it; empty where
+          one tells no times.
       returned: success
       type: str
       sample: '2026-11-28T18:40:00Z'

@@ -101,6 +101,7 @@ def test_an_observation_has_the_rows_of_a_translation(hypervisor: MemoryHypervis
         ({"method": "observe", "markers": GIVEN, "search": {"captures": ["/nowhere.pcap"]}}, "Capture /nowhere.pcap cannot be read"),
         ({"method": "observe", "markers": GIVEN, "search": {"bytes": -1}}, "search.bytes=-1 is less than nothing"),
         ({"method": "observe", "markers": GIVEN, "search": {"seconds": -1}}, "search.seconds=-1 is less than nothing"),
+        ({"method": "observe", "markers": GIVEN, "search": {"seconds": "nan"}}, "search.seconds=nan is less than nothing, or no number"),
     ],
 )
 def test_an_observation_that_cannot_be_is_refused_in_a_sentence(

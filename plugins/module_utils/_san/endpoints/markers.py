@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,8 +41,8 @@ def wish(params: Given, ranges: Sequence[tuple[int, int]]) -> Wish:
     if search["captures"] and search["luns"]:
         raise InvalidInput("search.luns and search.captures are two ways to look: give one of them.")
     for name in ("bytes", "seconds"):
-        if search[name] < 0:
-            raise InvalidInput(f"search.{name}={search[name]:g} is less than nothing: leave it out for no limit.")
+        if not 0 <= search[name] < math.inf:
+            raise InvalidInput(f"search.{name}={search[name]:g} is less than nothing, or no number: leave it out for no limit.")
     given = params["markers"]
     try:
         markers = Markers(bytes.fromhex(given["magic"]), int(given["block_bytes"]))

@@ -39,6 +39,8 @@ class Captured:
     blind: list[Blind]
     """Times between which something may have been written that is not told."""
     warnings: list[str]
+    until: float | None = None
+    """Up to when all of the captures go; None where one of them tells no times."""
 
 
 @dataclass
@@ -75,6 +77,8 @@ class _File:
         self.name = name
         self.packets, self.streams, self.traffic = Packets(), Streams(), Traffic(look)
         self.unfinished: list[Command] = []
+        self.last: float | None = None
+        """When its last segment was."""
         self.partly = 0
         """Commands of whose data not all was seen."""
         self._file = file
@@ -83,6 +87,7 @@ class _File:
     def commands(self) -> Iterator[tuple[Command, Traffic]]:
         """The reads and writes, in the order in which they end. Raises `InvalidInput`."""
         for segment in segments(self._file, self.name, self.packets, self._ports):
+            self.last = segment.time
             for piece in self.streams.take(segment):
                 yield from self._told(self.traffic.take(piece))
         for piece in self.streams.close():
@@ -134,6 +139,8 @@ class Reading:
                 self._found.warnings.append(
                     f"Of {one.partly} reads and writes {one.name} has not all data: markers may also be in what is missing."
                 )
+        ends = [one.last for one in read if one.last is not None]
+        self._found.until = min(ends) if ends and len(ends) == len(read) else None
         luns: dict[str, list[Unit]] = {}
         for unit in self._held.sectors:
             luns.setdefault(self._names.get(unit, str(unit)), []).append(unit)

@@ -101,7 +101,15 @@ def cut(extents: Sequence[BlockExtent], start: int, end: int) -> Iterator[BlockE
 
 def now() -> str:
     """The time of an observation."""
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return stamp(datetime.now(timezone.utc).timestamp())
+
+
+def stamp(time: float | None) -> str:
+    """The time of an observation that was `time` seconds after 1970 began; empty for none, and for one that no calendar has."""
+    try:
+        return "" if time is None else datetime.fromtimestamp(time, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):
+        return ""
 
 
 def pick_disk(vm: VirtualMachine, word: str) -> VirtualDisk:

@@ -54,6 +54,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block
     pick_disk,
     resolved,
     sized,
+    stamp,
     within,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import pick_vm
@@ -141,21 +142,23 @@ class _Evidence:
     tells_blocks: bool
     """Whether blocks of the LUN were seen, in place of bytes that were read."""
     warnings: Sequence[str]
+    observed: str
+    """When what was seen was so."""
 
-    def rows(self, pair: Pair, observed: str) -> Iterator[Row]:
+    def rows(self, pair: Pair) -> Iterator[Row]:
         """One for each place; one that says why for what is nowhere."""
         base: Row = {"virtual_offset": pair.written.virtual_offset, "length": pair.written.length}
         files: Row = {"file": "", "file_offset": None}
         if not pair.seen:
             reason = _UNMARKED if pair.written.number == _NO_MARKER else _UNSEEN.format(places=" and ".join(self.places))
-            yield {**base, "state": NO_ADDRESS, "reason": reason, **files, **NOWHERE, "observed": observed}
+            yield {**base, "state": NO_ADDRESS, "reason": reason, **files, **NOWHERE, "observed": self.observed}
         doubt = self._doubt(len(pair.seen))
         for seen in pair.seen:
             at, size = seen.lba * seen.block_size, seen.block_size if self.tells_blocks else 0
             extent = BlockExtent(pair.written.virtual_offset, pair.written.length, DATA, offset=at, block_size=size)
             for resource in self.lands[seen.lun]:
                 reason = "; ".join(filter(None, (doubt, resource.reason)))
-                yield {**base, "state": DATA, **files, **land(extent, resource, reason), "observed": observed}
+                yield {**base, "state": DATA, **files, **land(extent, resource, reason), "observed": self.observed}
 
     def _doubt(self, places: int) -> str:
         if places > 1:
@@ -173,13 +176,12 @@ def observe(hypervisor: Hypervisor, arrays: Sequence[ArraySource], wish: Wish, c
     pieces = [piece.written for piece in _on_disk(wish, vm, disk)]
     _refuse_beyond(pieces, vm, disk)
     ranges = within(wish.ranges, vm, disk) if wish.ranges else None
-    observed = now()
     if wish.captures:
         evidence = _in_captures(wish, lambda names: resolved(inventory, arrays, names), vm)
     else:
         names = list(wish.luns) or sorted({found.name for found in resources.disk(vm, disk).under if found.name})
         evidence = _on_luns(arrays, names, wish, vm, disk, clock)
-    told = [row for pair in _asked(associated(pieces, evidence.seen), ranges) for row in evidence.rows(pair, observed)]
+    told = [row for pair in _asked(associated(pieces, evidence.seen), ranges) for row in evidence.rows(pair)]
     about = {"vm_name": vm.name, "vm_id": vm.id, "disk": disk.label, "size_bytes": disk.size_bytes, "format": ""}
     return Found(told, list(dict.fromkeys([*warnings, *evidence.warnings, *_remarks(wish, len(pieces))])), about)
 
@@ -194,7 +196,7 @@ def _in_captures(wish: Wish, ask: Callable[[Sequence[ScsiName]], tuple[Resources
     resources, warnings = ask([name for name in names.values() if name])
     lands = {lun: _captured(lun, name, resources, vm) for lun, name in names.items()}
     places = [f"LUNs whose traffic capture {path} shows" for path in wish.captures]
-    return _Evidence(found.seen, lands, places, bool(found.warnings), True, [*found.warnings, *warnings])
+    return _Evidence(found.seen, lands, places, bool(found.warnings), True, [*found.warnings, *warnings], stamp(found.until))
 
 
 def _opened(path: str) -> BinaryIO:
@@ -218,6 +220,7 @@ def _on_luns(
         raise Refused(
             f"Nobody tells on which LUN disk {disk.label} of VM {vm.name} may lie: name the LUNs that shall be searched (search.luns)."
         )
+    observed = now()
     searches, failures = _searched(arrays, names, wish, clock)
     if not searches:
         raise NotFound(
@@ -230,6 +233,7 @@ def _on_luns(
         bool(failures) or any(search.searched < search.size for search in searches),
         False,
         [*failures, *(remark for search in searches for remark in _remarks_on(search))],
+        observed,
     )
 
 

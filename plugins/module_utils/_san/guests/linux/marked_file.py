@@ -8,16 +8,22 @@ The file has no name (`O_TMPFILE`), so that no other file is touched and there i
 process has it open, which is when the process that holds it ends, whatever ended it; after a crash of the machine, the file system frees
 them when it is mounted. A block that belongs to a file is never written to.
 
-Source: open(2) of Linux' manual, `O_TMPFILE` and `O_DIRECT`; proc_pid_stat(5), field 22, for when a process began.
+Source: open(2) of Linux' manual, `O_TMPFILE` and `O_DIRECT`; proc_pid_stat(5), field 22, for when a process began; Linux'
+include/uapi/linux/fs.h, `FS_IOC_GETFLAGS` and `FS_JOURNAL_DATA_FL`; Documentation/admin-guide/ext4.rst, `data=journal`, which knows no
+O_DIRECT.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import mmap
 import os
 import signal
+import stat
+import struct
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,9 +41,16 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.ma
 _NAMELESS = os.O_TMPFILE | os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC
 _CANNOT = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
 """What a file system answers that has no files without a name, or cannot be written to past the cache."""
+_MOUNTS = Path("/proc/self/mountinfo")
+_LONG = struct.calcsize("l")
+_GET_FLAGS = 0x80006601 | _LONG << 16
+_JOURNAL_DATA = 0x4000
 _END_SECONDS = 10.0
+_DETACH_SECONDS = 1.0
+"""For which a holder that has just begun may still have open what its parent had."""
 _LOOK_SECONDS = 0.05
 _SECTOR = 512
+_STANDARD = 2
 
 
 @dataclass(frozen=True)
@@ -89,6 +102,8 @@ class _Run:
     markers: Markers
     handle: int
     end: float
+    spare: int
+    """Bytes that have to stay free, also where others write or a block takes more space than its own."""
     times: dict[int, tuple[float, float]] = field(default_factory=dict)
 
 
@@ -96,11 +111,14 @@ def write(wish: Wish, markers: Markers) -> tuple[list[Piece], Holder]:
     """Write the markers, and hold their file open. Raises a `CrossvisorError`, after which nothing is left."""
     handle = _opened(wish.directory)
     try:
-        _refuse_without_room(handle, wish, markers.length)
-        run = _Run(wish, markers, handle, time.monotonic() + wish.seconds)
+        _refuse_journalled(handle, wish.directory)
+        spare = _refuse_without_room(handle, wish, markers.length)
+        run = _Run(wish, markers, handle, time.monotonic() + wish.seconds, spare)
         _fill(run)
         pieces = list(_pieces(run))
         pid = apart.begin(lambda: time.sleep(wish.hold), handle)
+    except (OSError, RuntimeError) as error:
+        raise CrossvisorError(f"No markers can be held in {wish.directory}: {getattr(error, 'strerror', None) or error}.") from None
     finally:
         os.close(handle)
     return pieces, Holder(pid, began(pid))
@@ -110,14 +128,15 @@ def check(wish: Wish, markers: Markers) -> None:
     """Raise what writing the markers would raise, as far as that can be told without it."""
     handle = _opened(wish.directory)
     try:
+        _refuse_journalled(handle, wish.directory)
         _refuse_without_room(handle, wish, markers.length)
     finally:
         os.close(handle)
 
 
 def holds(holder: Holder) -> bool:
-    """Whether a file is still held."""
-    return bool(holder.pid) and began(holder.pid) == holder.began
+    """Whether a file is still held. No process is numbered 0 or less: to the kernel, such numbers mean many processes."""
+    return holder.pid > 1 and holder.began > 0 and began(holder.pid) == holder.began
 
 
 def end(holder: Holder) -> bool:
@@ -125,8 +144,9 @@ def end(holder: Holder) -> bool:
     if not holds(holder):
         return False
     try:
+        _refuse_foreign(holder.pid)
         os.kill(holder.pid, signal.SIGKILL)
-    except ProcessLookupError:
+    except (ProcessLookupError, FileNotFoundError):
         return False
     except PermissionError:
         raise Refused(f"Process {holder.pid}, which holds the markers, is another account's: run this task as that account.") from None
@@ -138,6 +158,24 @@ def end(holder: Holder) -> bool:
             )
         time.sleep(_LOOK_SECONDS)
     return True
+
+
+def _refuse_foreign(pid: int) -> None:
+    until = time.monotonic() + _DETACH_SECONDS
+    while not _has_nothing_but_markers(pid):
+        if time.monotonic() > until:
+            raise Refused(f"Process {pid} holds no markers and is left alone: give the holder that guest_block_markers returned.")
+        time.sleep(_LOOK_SECONDS)
+
+
+def _has_nothing_but_markers(pid: int) -> bool:
+    """Whether all that a process has open, beside its three standard files, is one file that has no name."""
+    opened = [one for one in Path(f"/proc/{pid}/fd").iterdir() if int(one.name) > _STANDARD]
+    try:
+        kept = [one.stat() for one in opened]
+    except FileNotFoundError:
+        return False
+    return len(kept) == 1 and stat.S_ISREG(kept[0].st_mode) and kept[0].st_nlink == 0
 
 
 def began(pid: int) -> int:
@@ -163,15 +201,37 @@ def _opened(directory: str) -> int:
         raise CrossvisorError(f"No markers can be written in {directory}: {error.strerror}.") from None
 
 
-def _refuse_without_room(handle: int, wish: Wish, length: int) -> None:
-    """At least as much stays free as the file may take."""
-    seen = os.fstatvfs(handle)
-    free, wanted = seen.f_bavail * seen.f_frsize, wish.count * max(length, seen.f_frsize)
+def _refuse_journalled(handle: int, directory: str) -> None:
+    """Where data goes through the journal, the LUN has a marker there first, and only there until it is written to its place."""
+    flags = bytearray(_LONG)
+    with contextlib.suppress(OSError):
+        fcntl.ioctl(handle, _GET_FLAGS, flags, True)
+    seen = os.fstat(handle).st_dev
+    device = f"{os.major(seen)}:{os.minor(seen)}"
+    lines = [line.split() for line in _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()]
+    of_all = any(words[2:3] == [device] and "data=journal" in words[-1].split(",") for words in lines)
+    if of_all or int.from_bytes(flags, sys.byteorder) & _JOURNAL_DATA:
+        raise Refused(
+            f"The file system of {directory} writes data to its journal first (data=journal, chattr +j), where the LUN would have the "
+            "markers at the journal's address: name a directory on the same disk whose data is not journalled."
+        )
+
+
+def _refuse_without_room(handle: int, wish: Wish, length: int) -> int:
+    """At least as much stays free as the file may take: how many bytes."""
+    free, wanted = _free(handle), wish.count * max(length, os.fstatvfs(handle).f_frsize)
     if 2 * wanted > free:
         raise Refused(
             f"The file system of {wish.directory} has {free} bytes free, and {wish.count} markers take {wanted}, of which at least as much "
             "must stay free: write fewer (count), or free some space."
         )
+    return wanted
+
+
+def _free(handle: int) -> int:
+    """Bytes that are left to anybody."""
+    seen = os.fstatvfs(handle)
+    return seen.f_bavail * seen.f_frsize
 
 
 def _fill(run: _Run) -> None:
@@ -189,6 +249,11 @@ def _write(run: _Run, numbers: Sequence[int]) -> None:
             if time.monotonic() > run.end:
                 raise TimedOut(
                     f"The markers were not written within {run.wish.seconds:g} s: write fewer, or wait until the disk is quicker."
+                )
+            if _free(run.handle) < run.spare:
+                raise Refused(
+                    f"The file system of {run.wish.directory} has less than {run.spare} bytes free by now, because others write to it or "
+                    "it gives out space in larger pieces (bigalloc, extsize): write fewer markers (count), or with less stride."
                 )
             block[:] = run.markers.make(number)
             submitted = time.time()

@@ -26,7 +26,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_addresses import Wish, addresses
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_addresses import Wish, addresses, stamp
 from tests.unit.ports import NAME, OTHER, MemoryArray, MemoryHypervisor, lun
 
 LUN_DISK = VirtualDisk("2001", "Hard disk 2", "passthrough", size_bytes=1 << 20, device=str(NAME), name=NAME)
@@ -207,3 +207,8 @@ class TestVerify:
         found = rows(there, Wish("app", verify=True))
         assert [row["verified"] for row in found] == [True] * 256 + [None]
         assert found[-1]["reason"] == "not compared: only the first 256 ranges are"
+
+
+@pytest.mark.parametrize(("time", "told"), [(0.9, "1970-01-01T00:00:00Z"), (None, ""), (1e30, ""), (-1e30, "")])
+def test_a_time_that_no_calendar_has_is_not_told(time: float | None, told: str) -> None:
+    assert stamp(time) == told

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ import pytest
 from ansible_collections.crossvisor.san.plugins.module_utils._san import progress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, FileSystem, Host, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.capture import Packets, segments
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.layers import Written
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.markers import Markers
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_addresses import now
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.observation import GuestPiece, Lost, Wish, observe
 from tests.unit.iscsi_traffic import Conversation, frame, packets, pcap
 from tests.unit.ports import NAME, OTHER, MemoryArray, MemoryHypervisor, lun
@@ -373,6 +376,15 @@ def test_a_capture_tells_the_blocks_that_were_written_and_the_array_whose_they_a
     assert f"its bytes are nowhere on LUNs whose traffic capture {file} shows" in found.rows[1]["reason"]
     assert found.warnings == []
     assert not any(call.startswith("read") for call in silent.calls)
+
+
+def test_what_a_capture_tells_was_so_when_it_ended_however_late_it_is_read(tmp_path: Path) -> None:
+    file = captured(tmp_path, (700, MARKERS.make(1)))
+    with Path(file).open("rb") as opened:
+        last = max(segment.time or 0.0 for segment in segments(opened, file, Packets()))
+    (row,) = look(hypervisor(IMAGE_DISK), [], wish(piece(1, 0, **OF_IMAGE), captures=[file])).rows
+    assert row["observed"] == datetime.fromtimestamp(last, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert row["observed"] < now()
 
 
 def test_what_is_written_over_in_a_capture_is_where_it_was_written_last(tmp_path: Path) -> None:

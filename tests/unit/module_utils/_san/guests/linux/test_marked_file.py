@@ -10,7 +10,10 @@ On real file systems it is proven in tests/conformance/kvm/test_marked_file.py.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +22,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import apart
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, TimedOut
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, Refused, TimedOut
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux import marked_file
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.marked_file import Holder, Wish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import block_probe
@@ -106,12 +109,62 @@ def test_where_no_file_can_be_opened_that_is_told(monkeypatch: pytest.MonkeyPatc
         marked_file.write(Wish("/srv", 1, 4096), MARKERS)
 
 
+@pytest.mark.parametrize("options", ["rw,data=journal", "rw,data=journal,quota"])
+def test_where_data_goes_through_the_journal_nothing_is_written(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str
+) -> None:
+    device = tmp_path.stat().st_dev
+    table = tmp_path / "mountinfo"
+    table.write_text(f"30 1 {os.major(device)}:{os.minor(device)} / /srv rw,relatime shared:1 - ext4 /dev/sdb1 {options}\n")
+    monkeypatch.setattr(marked_file, "_MOUNTS", table)
+    for act in (marked_file.write, marked_file.check):
+        with pytest.raises(Refused, match=r"The file system of /srv writes data to its journal first \(data=journal"):
+            act(Wish("/srv", 1, 4096), MARKERS)
+    assert file.read_bytes() == b""
+    table.write_text(table.read_text().replace("data=journal", "data=ordered"))
+    marked_file.check(Wish("/srv", 1, 4096), MARKERS)
+
+
+def test_a_directory_whose_data_is_journalled_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flags(_handle: int, _request: int, told: bytearray, _change: bool) -> None:
+        told[:] = (0x4000).to_bytes(len(told), sys.byteorder)
+
+    monkeypatch.setattr(fcntl, "ioctl", flags)
+    with pytest.raises(Refused, match=r"chattr \+j"):
+        marked_file.write(Wish("/srv", 1, 4096), MARKERS)
+
+
 def test_without_room_for_twice_as_much_nothing_is_written(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fstatvfs", lambda handle: SimpleNamespace(f_bavail=7, f_frsize=4096))
     with pytest.raises(CrossvisorError, match="The file system of /srv has 28672 bytes free, and 4 markers take 16384, of which at least"):
         marked_file.write(Wish("/srv", 4, 4096), MARKERS)
     assert file.read_bytes() == b""
     marked_file.check(Wish("/srv", 3, 4096), MARKERS)
+
+
+def test_writing_ends_when_less_is_free_than_has_to_stay(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with clusters of 64 KiB of ext4, which fstatvfs does not tell, or another run at the same time."""
+    monkeypatch.setattr(
+        os, "fstatvfs", lambda handle: SimpleNamespace(f_bavail=256 - 16 * (os.fstat(handle).st_size // 4096), f_frsize=4096)
+    )
+    with pytest.raises(Refused, match="The file system of /srv has less than 131072 bytes free by now"):
+        marked_file.write(Wish("/srv", 32, 4096), MARKERS)
+    assert file.stat().st_size == 15 * 4096
+
+
+@pytest.mark.parametrize("what", ["fsync", "fork"])
+def test_what_fails_after_the_writing_is_told_in_one_sentence(
+    file: Path, told: dict[str, Any], monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    def fail(*_arguments: object) -> int:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    if what == "fsync":
+        monkeypatch.setattr(os, "fsync", fail)
+    else:
+        monkeypatch.setattr(apart, "begin", fail)
+    with pytest.raises(CrossvisorError, match=r"No markers can be held in /srv: Resource temporarily unavailable\.$"):
+        marked_file.write(Wish("/srv", 1, 4096), MARKERS)
 
 
 def test_a_disk_that_fails_or_is_full_or_slow_is_told(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,14 +182,53 @@ def test_a_disk_that_fails_or_is_full_or_slow_is_told(file: Path, monkeypatch: p
         marked_file.write(Wish("/srv", 1, 4096), MARKERS)
 
 
-def test_a_holder_is_ended_once() -> None:
-    pid = apart.begin(lambda: time.sleep(60))
+def _nameless(directory: Path) -> int:
+    path = directory / "nameless"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT)
+    path.unlink()
+    return handle
+
+
+def test_a_holder_is_ended_once(tmp_path: Path) -> None:
+    pid = apart.begin(lambda: time.sleep(60), _nameless(tmp_path))
     holder = Holder(pid, marked_file.began(pid))
     assert marked_file.holds(holder)
     assert marked_file.end(holder)
     assert (marked_file.holds(holder), marked_file.end(holder)) == (False, False)
 
 
+def test_a_holder_that_still_lets_go_of_what_its_parent_had_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pid = apart.begin(lambda: time.sleep(60), _nameless(tmp_path))
+    closed = iter([FileNotFoundError])
+    true = Path.stat
+
+    def stat(path: Path, **how: Any) -> os.stat_result:
+        for error in closed if path.parent == Path(f"/proc/{pid}/fd") else ():
+            raise error
+        return true(path, **how)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert marked_file.end(Holder(pid, marked_file.began(pid)))
+
+
 @pytest.mark.parametrize("holder", [Holder(os.getpid(), 1), Holder(0, 0), Holder(1 << 30, 5)])
 def test_a_process_that_began_at_another_time_is_not_ended(holder: Holder) -> None:
     assert not marked_file.end(holder)
+
+
+def test_a_process_that_holds_no_markers_is_not_ended_though_it_began_then() -> None:
+    with subprocess.Popen(["sleep", "60"]) as other:
+        try:
+            with pytest.raises(Refused, match=f"Process {other.pid} holds no markers and is left alone"):
+                marked_file.end(Holder(other.pid, marked_file.began(other.pid)))
+            assert other.poll() is None
+        finally:
+            other.kill()
+
+
+@pytest.mark.parametrize("pid", [-1, -2, 0, 1, 1 << 30])
+def test_a_number_that_is_no_process_is_never_signalled(monkeypatch: pytest.MonkeyPatch, pid: int) -> None:
+    signalled: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda number, signal: signalled.append(number))
+    assert not marked_file.end(Holder(pid, 0))
+    assert not signalled
