@@ -58,9 +58,10 @@ options:
     default: 60
   hold:
     description:
-      - Seconds for which they stay, at most 3600. Whoever looks for them has to be done by then.
+      - Seconds for which they stay, at most 3600. Whoever looks for them has to be done by then, which
+        M(crossvisor.san.virtual_block_address) by default is after 1800.
     type: int
-    default: 600
+    default: 3600
   holder:
     description:
       - With O(state=absent), what an earlier run of this module returned by that name.
@@ -235,7 +236,7 @@ def main() -> None:
             "stride": {"type": "int"},
             "writers": {"type": "int", "default": 1},
             "timeout": {"type": "float", "default": 60.0},
-            "hold": {"type": "int", "default": 600},
+            "hold": {"type": "int", "default": 3600},
             "holder": {"type": "dict", "options": {"pid": {"type": "int", "required": True}, "began": {"type": "int", "required": True}}},
         },
         required_if=[("state", "present", ["directory"]), ("state", "absent", ["holder"])],

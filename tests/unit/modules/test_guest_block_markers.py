@@ -54,7 +54,7 @@ def test_it_returns_what_is_documented(asked: list[Any]) -> None:
     assert {*written, *ended} == set(MARKERS.documented_results)
     assert set(written["written"][0]) == set(MARKERS.documented_results["written"]["contains"])
     assert set(written["unplaced"][0]) == set(MARKERS.documented_results["unplaced"]["contains"])
-    assert asked == [(Wish("/srv/data", 64, 4096, 1, 60.0, 600), 4096), Holder(77, 12345)]
+    assert asked == [(Wish("/srv/data", 64, 4096, 1, 60.0, 3600), 4096), Holder(77, 12345)]
 
 
 def test_every_run_has_markers_of_its_own(asked: list[Any]) -> None:
