@@ -9,11 +9,12 @@ Python alone, so that unit tests need nothing; QEMU and dissect.hypervisor judge
 
 from __future__ import annotations
 
-import functools
 import struct
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+from tests.unit.crc32c import crc32c
 
 MIB = 1 << 20
 SECTOR = 512
@@ -30,17 +31,6 @@ LOCATOR = uuid.UUID("a8d35f2d-b30b-454d-abf7-d3d84834ab0c")
 LOCATOR_TYPE = uuid.UUID("b04aefb7-d19e-4a81-b789-25b8e9445913")
 REGIONS = 4 * MIB
 """The first byte behind headers, log, metadata and block table; blocks come from there on."""
-
-
-@functools.cache
-def crc32c(data: bytes) -> int:
-    """Castagnoli's checksum, bit by bit, and so but once of each page."""
-    value = 0xFFFFFFFF
-    for byte in data:
-        value ^= byte
-        for _bit in range(8):
-            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
-    return value ^ 0xFFFFFFFF
 
 
 def sealed(page: bytes) -> bytes:

@@ -13,6 +13,8 @@ import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from tests.unit.crc32c import crc32c
+
 INITIATOR, PORTAL = ("10.0.0.1", 40001), ("10.0.0.2", 3260)
 IQN = "iqn.2026-11.example:array"
 NAA = "600a098038314c4f5d2b4e6d6f724c41"
@@ -20,14 +22,8 @@ LUN = bytes([0, 7]) + bytes(6)
 """Peripheral addressing of LUN 7."""
 
 
-def crc32c(data: bytes) -> bytes:
-    """Bit by bit, after RFC 3720's B.4."""
-    value = 0xFFFFFFFF
-    for byte in data:
-        value ^= byte
-        for _bit in range(8):
-            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
-    return struct.pack("<I", value ^ 0xFFFFFFFF)
+def digest(data: bytes) -> bytes:
+    return struct.pack("<I", crc32c(data))
 
 
 @dataclass(frozen=True)
@@ -58,8 +54,8 @@ class Conversation:
         assert len(header) == 48, len(header)
         body = data + bytes(-len(data) % 4)
         if not self.in_login:
-            header += crc32c(header) if self.header_digest else b""
-            body += crc32c(body) if self.data_digest and body else b""
+            header += digest(header) if self.header_digest else b""
+            body += digest(body) if self.data_digest and body else b""
         self.sent.append(Sent(to_target, self.now, header + body))
 
     def log_in(self, target: str = IQN) -> None:

@@ -144,12 +144,8 @@ def blocks(chance: Random, size: int, length: int, sector: int, states: Sequence
 
 
 def vhdx_chain(chance: Random) -> list[Vhdx]:
-    """Images from the first to the last one that was made, each based on the one before it.
-
-    Of more than two, sectors change by eights: dissect.hypervisor asks a parent for what the image above it lacks, and takes what does not
-    begin at eight sectors by the wrong bits.
-    """
-    count = chance.randint(1, 3)
+    """Images from the first to the last one that was made, each based on the one before it."""
+    count, grain = chance.randint(1, 3), chance.choice([1, 8])
     sector, size = chance.choice([512, 4096]), chance.randint(1, 6 * MIB // 4096) * 4096
     holes = chance.choice([HOLES, []])
     chain: list[Vhdx] = []
@@ -157,9 +153,37 @@ def vhdx_chain(chance: Random) -> list[Vhdx]:
         length = chance.choice([MIB, 2 * MIB])
         states = [NOT_PRESENT, PRESENT, *holes, *([PARTIAL, PARTIAL, PARTIAL] if number else [])]
         says = {"parent_linkage": f"{{{uuid.UUID(int=number)}}}", "relative_path": f".\\{number - 1}.vhdx"}
-        has = blocks(chance, size, length, sector, states, grain=8 if count > 2 else 1)
+        has = blocks(chance, size, length, sector, states, grain)
         chain.append(Vhdx(size, length, sector, has, says if number else None, uuid.UUID(int=number + 1), order=[*has]))
     return chain
+
+
+def by_making(chain: Sequence[Vhdx]) -> bytes:
+    """A disk by what its images were made of."""
+    disk = bytearray(chain[0].size)
+    for image in chain:
+        for number, made in image.blocks.items():
+            start, end = number * image.block, min((number + 1) * image.block, image.size)
+            if made.state == PARTIAL:
+                for sector in made.sectors:
+                    at = start + sector * image.sector
+                    disk[at : at + image.sector] = made.data[at - start : at - start + image.sector]
+            elif made.state != NOT_PRESENT:
+                disk[start:end] = made.data[: end - start] or bytes(end - start)
+    return bytes(disk[: chain[0].size])
+
+
+def are_by_eights(chain: Sequence[Vhdx]) -> bool:
+    """Whether dissect.hypervisor reads a chain right: it asks a parent for what the image above it lacks, and takes what does not begin at
+    eight sectors by the wrong bits.
+    """
+    above = [block.sectors for image in chain[2:] for block in image.blocks.values()]
+    return all(
+        (sector - 1 in sectors) == (sector in sectors)
+        for sectors in above
+        for sector in range(8, max(sectors, default=0) + 2)
+        if sector % 8
+    )
 
 
 def by_libvhdi(paths: Sequence[Path]) -> bytes:
@@ -203,7 +227,9 @@ def test_random_vhdx_files_with_their_parents_are_as_others_read_them(seed: int)
         for image, parent in zip(images, images[1:]):
             refuse_other_parent(image, parent)
         ours = whole(composed(images), chain[0].size)
-        assert first_difference(by_dissect(paths[-1]), ours) is None
+        assert first_difference(by_making(chain), ours) is None
+        if are_by_eights(chain):
+            assert first_difference(by_dissect(paths[-1]), ours) is None
         if len(chain) == 1 and chain[0].sector == 512:
             assert first_difference(by_libvhdi(paths), ours) is None
             said("qemu-img", "convert", "-f", "vhdx", "-O", "raw", paths[0], f"{place}/raw")

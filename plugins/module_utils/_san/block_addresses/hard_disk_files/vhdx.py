@@ -27,6 +27,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresse
     Storage,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DATA, HOLE
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.crc32c import checksum
 
 _KIB, _MIB, _TIB = 1 << 10, 1 << 20, 1 << 40
 _HEADERS = (64 * _KIB, 128 * _KIB)
@@ -140,24 +141,7 @@ def _uuid(data: bytes, at: int) -> uuid.UUID:
 
 
 def _is_whole(page: bytes, signature: bytes) -> bool:
-    return page[:4] == signature and struct.unpack_from("<I", page, 4)[0] == _crc32c(page[:4] + bytes(4) + page[8:])
-
-
-def _polynomial(byte: int) -> int:
-    for _bit in range(8):
-        byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
-    return byte
-
-
-_CRC = tuple(_polynomial(byte) for byte in range(256))
-
-
-def _crc32c(data: bytes) -> int:
-    """Castagnoli's checksum (RFC 3720, appendix B.4), which the standard library has not."""
-    value = 0xFFFFFFFF
-    for byte in data:
-        value = value >> 8 ^ _CRC[(value ^ byte) & 0xFF]
-    return value ^ 0xFFFFFFFF
+    return page[:4] == signature and struct.unpack_from("<I", page, 4)[0] == checksum(page[:4] + bytes(4) + page[8:])
 
 
 def _regions(storage: Storage, tables: Sequence[bytes]) -> dict[uuid.UUID, Place]:
