@@ -5,6 +5,10 @@ NOT_ON_A_TARGET=(--ignore=tests/unit/plugin_utils --ignore=tests/unit/filter --i
     --ignore=tests/unit/playbooks)
 NOT_OUR_PLUGINS=(--ignore=tests/unit/awx --ignore=tests/unit/lab --ignore=tests/unit/bench --ignore=tests/unit/scripts --ignore=tests/unit/mutants --ignore=tests/unit/simulation)
 
+# The tests of what imports ansible-core: all that its version can change where the Python is that of build/venv.
+TOUCHED_BY_CORE=(tests/unit/{filter,inventory,lookup,modules,playbooks,plugin_utils,roles}
+    tests/unit/module_utils/_san/{endpoints,guests/test_disks.py,test_runtime.py,test_wishes.py})
+
 # The collections that ours depends on, as build/venv has them.
 link_dependencies() {
     local site
@@ -65,17 +69,19 @@ EOF
     ansible-playbook -i localhost, "$RESULTS/run.yml"
 }
 
-# on_core CORE PYTHON: the unit tests there and, where that Python runs a controller, what it reads and runs of the collection.
+# on_core CORE PYTHON [TEST...]: the unit tests there, or these alone, and, where that Python runs a controller, what it reads and runs of the
+# collection.
 on_core() {
-    local name=$1-python$2 directory=$ROOT/build/venv-$1-$2
-    scripts/venv "$@"
+    local name=$1-python$2 directory=$ROOT/build/venv-$1-$2 tests=("${@:3}")
+    [ "${#tests[@]}" -gt 0 ] || tests=(tests/unit)
+    scripts/venv "$1" "$2"
     if [ ! -x "$directory/bin/ansible-playbook" ]; then
-        unit_run "$name" "$directory/bin/python" tests/unit "${NOT_OUR_PLUGINS[@]}" "${NOT_ON_A_TARGET[@]}"
+        unit_run "$name" "$directory/bin/python" "${tests[@]}" "${NOT_OUR_PLUGINS[@]}" "${NOT_ON_A_TARGET[@]}"
         return
     fi
     link_dependencies
     local -x PATH=$directory/bin:$PATH ANSIBLE_COLLECTIONS_PATH=$ROOT/build/collections:$ROOT/build/dependencies
-    unit_run "$name" "$directory/bin/python" tests/unit "${NOT_OUR_PLUGINS[@]}"
+    unit_run "$name" "$directory/bin/python" "${tests[@]}" "${NOT_OUR_PLUGINS[@]}"
     check "$name-syntax" check_syntax
     check "$name-documentation" check_documentation
     check "$name-run" check_run

@@ -36,12 +36,18 @@ pytest_run() {
 }
 
 # unit_run NAME PYTHON ARGUMENT...: the same for unit tests, which depend on nothing but themselves, in one process more than there are cores here,
-# because some of them wait for a time limit to pass. They write thousands of small files, which a disk takes ten times as long for as memory.
+# because some of them wait for a time limit to pass.
 unit_run() {
-    local SCRATCH=$SCRATCH
     compile_tests "$@"
+    pytest_in_memory "$@" --numprocesses 3 --dist worksteal
+}
+
+# pytest_in_memory NAME PYTHON ARGUMENT...: the same for tests that write thousands of small files, or file systems of their own, which a disk takes
+# ten times as long for as memory.
+pytest_in_memory() {
+    local SCRATCH=$SCRATCH
     ! memory_serves || SCRATCH=$MEMORY
-    pytest_run "$@" --numprocesses 3 --dist worksteal
+    pytest_run "$@"
     [ "$SCRATCH" != "$MEMORY" ] || rm -rf "${MEMORY:?}/$TIER-$1"
 }
 

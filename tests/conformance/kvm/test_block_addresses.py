@@ -106,7 +106,7 @@ def write(image: Path, kind: str, blocks: Mapping[int, int], pieces: Path) -> No
     for number in blocks.values():
         (pieces / str(number)).write_bytes(unique(number))
     orders = "".join(f"write -q -s {pieces / str(number)} {at * BLOCK} {BLOCK}\n" for at, number in blocks.items())
-    said("qemu-io", "-f", kind, image, given=f"{orders}flush\n")
+    said("qemu-io", "-t", "unsafe", "-f", kind, image, given=f"{orders}flush\n")
 
 
 def scattered(seed: int, count: int, size: int = DISK) -> dict[int, int]:
