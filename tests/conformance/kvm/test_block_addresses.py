@@ -18,6 +18,7 @@ import random
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -38,6 +39,7 @@ DISK = 256 << 20
 MANY = 5000
 PARTITION = 1 << 20
 PROVEN = ("ext2", "ext3", "ext4", "xfs")
+BESIDE = Path(__file__).resolve().parents[3] / "build" / "tmp"
 
 
 def said(*command: str | Path, given: str | None = None) -> str:
@@ -181,21 +183,40 @@ def test_each_of_5000_blocks_of_an_image_in_a_partition_of_the_host_is_where_it_
         assert {extent.device for extent in extents if extent.device} == {"/dev/sda"}
 
 
-def test_each_of_5000_blocks_of_a_chain_of_images_is_where_it_is_said_to_be(there: Lun, tmp_path: Path) -> None:
+def chain(there: Lun, pieces: Path, each: int) -> tuple[list[Path], dict[int, int]]:
+    """Three images on each other, with so many blocks written to each, and what the last one shows."""
     images = [there.mounted / f"{name}.qcow2" for name in ("base", "middle", "top")]
     blocks: dict[int, int] = {}
     for layer, image in enumerate(images):
         below = ("-b", str(images[layer - 1]), "-F", "qcow2") if layer else ()
         said("qemu-img", "create", "-q", "-f", "qcow2", *below, image, str(DISK))
-        written = scattered(10 + layer, MANY // 2)
-        write(image, "qcow2", written, tmp_path / "pieces")
+        written = scattered(10 + layer, each)
+        write(image, "qcow2", written, pieces)
         blocks.update(written)
         if not layer:
             said("qemu-img", "snapshot", "-c", "before", image)
+    return images, blocks
+
+
+def test_each_of_5000_blocks_of_a_chain_of_images_is_where_it_is_said_to_be(there: Lun, tmp_path: Path) -> None:
+    images, blocks = chain(there, tmp_path / "pieces", MANY // 2)
     extents = translated(there, images[-1], "qcow2")
     assert proven(there, extents, blocks) == len(blocks) >= MANY
     assert {Path(extent.file).name for extent in extents if extent.file} == {image.name for image in images}
-    judge_by_filefrag(there, images[-1], blocks)
+
+
+@pytest.fixture
+def on_disk() -> Iterator[Path]:
+    """A directory beside the sources, whose file system need not be in memory as that of other tests is."""
+    BESIDE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=BESIDE) as made:
+        yield Path(made)
+
+
+def test_the_whole_way_to_this_machines_own_disk_is_that_of_filefrag(on_disk: Path) -> None:
+    with lun(on_disk, "ext4") as there:
+        images, blocks = chain(there, on_disk / "pieces", 100)
+        judge_by_filefrag(there, images[-1], blocks)
 
 
 def judge_by_filefrag(there: Lun, image: Path, blocks: Mapping[int, int]) -> None:

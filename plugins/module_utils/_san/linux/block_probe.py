@@ -120,8 +120,7 @@ def _answered(question: dict[str, Any]) -> dict[str, Any]:
     for path, kind in question.get("images", []):
         facts["images"][path] = _image(path, kind)
     files = [*question.get("files", []), *(name for image in facts["images"].values() for name in _files_of(image))]
-    for path in files:
-        _file(path, facts)
+    _find(files, facts)
     before = {name: stamp for image in reversed([*facts["images"].values()]) for name, stamp in image["stamps"].items()}
     for told in facts["files"].values():
         told["changed"] = _stamp(told["path"]) != before.get(told["path"], told["stamp"])
@@ -130,6 +129,16 @@ def _answered(question: dict[str, Any]) -> dict[str, Any]:
     facts["pieces"] = [_piece(*place) for place in question.get("pieces", [])]
     facts["owners"] = [_owner(*place) for place in question.get("owners", [])]
     return facts
+
+
+def _find(files: Sequence[str], facts: dict[str, Any]) -> None:
+    """Find out where files lie. What is on a loop device is in the file below only once it was put on disk, as the first look sees to."""
+    for _time in range(2):
+        facts.update(files={}, devices={})
+        for path in files:
+            _file(path, facts)
+        if not any(device["loop"] for device in facts["devices"].values()):
+            return
 
 
 def _image(path: str, kind: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -390,3 +391,19 @@ def test_a_name_is_told_whatever_it_is_made_of(monkeypatch: pytest.MonkeyPatch, 
 def test_what_xfs_has_for_itself_is_no_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(block_probe, "_said", lambda *_command: "0xb (11)\nblock 11 (0/11) type btbno\n")
     assert block_probe._in_xfs("partition", 88 * 512) == (11, [], "no file has it: the file system's own data, or free space")
+
+
+@pytest.mark.parametrize(("loop", "looks"), [({"file": "/srv/disk"}, 2), (None, 1)])
+def test_what_the_first_look_put_on_disk_below_a_loop_device_is_found_by_a_second(
+    monkeypatch: pytest.MonkeyPatch, loop: dict[str, str] | None, looks: int
+) -> None:
+    seen: list[str] = []
+
+    def look(path: str, facts: dict[str, Any]) -> None:
+        seen.append(path)
+        facts["files"][path] = {"path": path, "stamp": [], "extents": [[0, len(seen), 4096, 0]]}
+        facts["devices"]["7:0"] = {"loop": loop}
+
+    monkeypatch.setattr(block_probe, "_file", look)
+    told = block_probe.answer({"files": ["/mnt/image"]})
+    assert (seen, told["files"]["/mnt/image"]["extents"]) == (["/mnt/image"] * looks, [[0, looks, 4096, 0]])
