@@ -163,14 +163,17 @@ def test_nothing_outlives_the_process_that_started_it(second: Endpoint, tmp_path
 
 
 def _processes_of(directory: Path) -> list[str]:
-    """Return the command lines in which the directory, or libvirtd's configuration, occurs in the process's own view of the system."""
-    commands = []
+    """Return the command lines in which the directory, or libvirtd's configuration, occurs in the process's own view of the system.
+
+    Of a mount the kernel tells the directory below that of its file system alone.
+    """
+    commands, place = [], f"/{directory.parent.name}/{directory.name}"
     for process in Path("/proc").glob("[0-9]*"):
         try:
             command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             mounts = (process / "mountinfo").read_text()
         except OSError:
             continue
-        if str(directory) in command or str(directory) in mounts:
+        if place in command or place in mounts:
             commands.append(command)
     return commands

@@ -14,6 +14,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.layers import Seen, Written
 
@@ -42,20 +43,36 @@ def by_time(written: Iterable[Written], seen: Iterable[Seen], skew: float, blind
     `skew` is by how much the clocks of both layers may differ at most.
     """
     below = sorted((one for one in seen if one.submitted is not None), key=_submitted)
-    starts = [_submitted(one) for one in below]
+    known: dict[Seen, Seen] = {}
+    places = [known.setdefault(place, place) for place in map(_bare, below)]
+    layer = _Below(below, places, [_submitted(one) for one in below])
     times = list(blind)
-    return [_by_life(one, below, starts, skew, times) for one in written]
+    return [_by_life(one, layer, skew, times) for one in written]
 
 
-def _by_life(one: Written, below: Sequence[Seen], starts: Sequence[float], skew: float, blind: Sequence[Blind]) -> Association:
+class _Below(NamedTuple):
+    """The writes of the layer below by the time of their beginning."""
+
+    writes: Sequence[Seen]
+    places: Sequence[Seen]
+    """Of each write, as time tells it: equal ones are the same object."""
+    starts: Sequence[float]
+
+    def places_within(self, begin: float, end: float) -> tuple[list[Seen], tuple[Seen, ...]]:
+        """The writes that began and ended within, and their places, each once."""
+        numbers = range(bisect.bisect_left(self.starts, begin), bisect.bisect_right(self.starts, end))
+        inside = [number for number in numbers if (ended := self.writes[number].completed) is None or ended <= end]
+        places = {id(place): place for place in (self.places[number] for number in inside)}
+        return [self.writes[number] for number in inside], tuple(places.values())
+
+
+def _by_life(one: Written, below: _Below, skew: float, blind: Sequence[Blind]) -> Association:
     if one.submitted is None or one.completed is None:
         return Association(one, CANNOT_TELL, (), "the layer above tells no times")
     begin, end = one.submitted - skew, one.completed + skew
     if any(since <= end and until >= begin for since, until in blind):
         return Association(one, CANNOT_TELL, (), "the layer below was not seen whole while it was written")
-    within = below[bisect.bisect_left(starts, begin) : bisect.bisect_right(starts, end)]
-    possible = [found for found in within if found.completed is None or found.completed <= end]
-    candidates = tuple(dict.fromkeys(map(_bare, possible)))
+    possible, candidates = below.places_within(begin, end)
     if not candidates:
         return Association(one, NOT_SEEN, (), "nothing was written below in that time")
     if len(candidates) > 1:
@@ -89,7 +106,8 @@ def _narrowed(group: Sequence[Association]) -> Association:
     if not whole:
         return Association(last.written, CANNOT_TELL, last.places, last.reason)
     fewest = min(whole, key=lambda one: len(one.places))
-    places = tuple(place for place in fewest.places if all(any(_overlap(place, other) for other in one.places) for one in told))
+    covered = [_Covered(one.places) for one in told]
+    places = tuple(place for place in fewest.places if all(each.touches(place) for each in covered))
     if not places:
         return Association(last.written, CANNOT_TELL, (), "no place below was written at each of the times")
     if len(places) > 1:
@@ -97,9 +115,30 @@ def _narrowed(group: Sequence[Association]) -> Association:
     return Association(last.written, FOUND, places)
 
 
-def _overlap(one: Seen, two: Seen) -> bool:
-    first, second = one.lba * one.block_size, two.lba * two.block_size
-    return one.lun == two.lun and first < second + two.length and second < first + one.length
+class _Covered:
+    """The bytes of some places, which may lie over each other."""
+
+    def __init__(self, places: Iterable[Seen]) -> None:
+        self._starts: defaultdict[str, list[int]] = defaultdict(list)
+        self._ends: defaultdict[str, list[int]] = defaultdict(list)
+        for lun, begin, end in sorted(map(_bytes, places)):
+            starts, ends = self._starts[lun], self._ends[lun]
+            if ends and begin <= ends[-1]:
+                ends[-1] = max(ends[-1], end)
+            else:
+                starts.append(begin)
+                ends.append(end)
+
+    def touches(self, place: Seen) -> bool:
+        """Whether a place has a byte of them."""
+        lun, begin, end = _bytes(place)
+        before = bisect.bisect_left(self._starts.get(lun, []), end)
+        return before > 0 and self._ends[lun][before - 1] > begin
+
+
+def _bytes(place: Seen) -> tuple[str, int, int]:
+    begin = place.lba * place.block_size
+    return place.lun, begin, begin + place.length
 
 
 def _bare(piece: Seen) -> Seen:
