@@ -81,14 +81,32 @@ def admit(libvirt: Libvirt, name: str, public_key: Path) -> None:
 
 def host_key(libvirt: Libvirt, name: str) -> str:
     """Return the public key by which the guest's ssh proves itself, as its agent reads it."""
-    handle = _agent(libvirt, name, "guest-file-open", path="/etc/ssh/ssh_host_ed25519_key.pub")
+    return " ".join(_read(libvirt, name, "/etc/ssh/ssh_host_ed25519_key.pub").split()[:2])
+
+
+def processes_begun(libvirt: Libvirt, name: str) -> int | None:
+    """Return how many processes the guest's kernel has begun since its boot, or None where the agent does not tell.
+
+    Whoever logs in begins one, and so does udev when a device comes or goes, but what the agent alone is asked begins none
+    (``/proc/stat``: Linux, Documentation/filesystems/proc.rst). An agent that holds file systems still opens no file.
+    """
+    try:
+        told = _read(libvirt, name, "/proc/stat")
+    except LibvirtFailed:
+        return None
+    return next(int(line.split()[1]) for line in told.splitlines() if line.startswith("processes "))
+
+
+def _read(libvirt: Libvirt, name: str, path: str) -> str:
+    handle = _agent(libvirt, name, "guest-file-open", path=path)
     content = _agent(libvirt, name, "guest-file-read", handle=handle)
     _agent(libvirt, name, "guest-file-close", handle=handle)
-    return " ".join(base64.b64decode(content["buf-b64"]).decode().split()[:2])
+    return base64.b64decode(content["buf-b64"]).decode()
 
 
 def _agent(libvirt: Libvirt, name: str, command: str, **arguments: Any) -> Any:
-    answer = json.loads(libvirt.virsh("qemu-agent-command", name, json.dumps({"execute": command, "arguments": arguments})))
+    asked = json.dumps({"execute": command, "arguments": arguments})
+    answer = json.loads(libvirt.virsh("qemu-agent-command", "--timeout", "5", name, asked))
     if "return" not in answer:
         raise LibvirtFailed(f"{command} of {name}: {answer}")
     return answer["return"]

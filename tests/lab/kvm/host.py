@@ -9,12 +9,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tests.lab.kvm import guests
+from tests.lab.kvm import as_made, guests
+from tests.lab.kvm.as_made import Look
 from tests.lab.kvm.daemon import Libvirt
 from tests.lab.kvm.domains import Places, domain_xml
 from tests.lab.kvm.image import Prepared
@@ -32,6 +33,8 @@ class Host:
         self.ssh_ports = {domain["name"]: guests.free_port() for domain in world["domains"] if domain["power"] == "on"}
         self.key = directory / KEY_NAME
         self.known_hosts = directory / "known_hosts"
+        self._host_keys: dict[str, str] = {}
+        self._made: Look | None = None
 
     def start(self) -> None:
         """Start libvirt, the pool and every domain; raises LibvirtFailed or TimeoutError."""
@@ -48,18 +51,18 @@ class Host:
         self.libvirt.stop()
 
     def reset(self) -> None:
-        """Make everything again as the world describes it."""
-        for name in self._names():
-            self.libvirt.succeeds("destroy", name)
-        for name in self._names():
-            self.libvirt.virsh("undefine", name, "--nvram")
-        for pool in self.libvirt.virsh("pool-list", "--all", "--name").split():
-            self.libvirt.succeeds("pool-destroy", pool)
-            self.libvirt.succeeds("pool-undefine", pool)
-        for secret in self.libvirt.virsh("secret-list").split("\n"):
-            if secret.strip():
-                self.libvirt.virsh("secret-undefine", secret.split()[0])
-        self._populate()
+        """Make everything again as the world describes it, but what nobody has touched."""
+        now, made = as_made.look(self.libvirt, self.ssh_ports, self._places.images), self._made
+        if now == made:
+            return
+        untouched = now.untouched(made) if made else frozenset()
+        if made and now.beside_guests == made.beside_guests:
+            self._end(self.ssh_ports.keys() - untouched)
+            self._start_guests(untouched)
+        else:
+            self._end(set(self._names()) - untouched)
+            self._remove_pools()
+            self._populate(untouched)
 
     def state(self) -> Any:
         """Return every domain with its power, disks and SCSI controllers, live and persistent, and every pool, in canonical order."""
@@ -96,10 +99,24 @@ class Host:
         if name not in self.ssh_ports:
             raise ValueError(f"{name!r} is none of the guests {', '.join(self.ssh_ports)}")
 
-    def _populate(self) -> None:
+    def _end(self, names: Collection[str]) -> None:
+        for name in names:
+            self.libvirt.succeeds("destroy", name)
+        for name in set(self._names()).intersection(names):
+            self.libvirt.virsh("undefine", name, "--nvram")
+
+    def _remove_pools(self) -> None:
+        for pool in self._pools():
+            self.libvirt.succeeds("pool-destroy", pool)
+            self.libvirt.succeeds("pool-undefine", pool)
+        for secret in self.libvirt.virsh("secret-list").split("\n"):
+            if secret.strip():
+                self.libvirt.virsh("secret-undefine", secret.split()[0])
+
+    def _populate(self, untouched: Set[str] = frozenset()) -> None:
+        """Make everything as the world describes it, beside guests that are as they were made."""
         images = self._places.images
-        shutil.rmtree(images, ignore_errors=True)
-        images.mkdir(parents=True)
+        _empty(images, {f"{name}.qcow2" for name in untouched})
         self.libvirt.virsh("pool-define-as", self._places.pool, "dir", "--target", str(images))
         self._reach_array()
         for domain in self._world["domains"]:
@@ -110,11 +127,15 @@ class Host:
         for domain in self._world["domains"]:
             if domain["power"] != "on":
                 self._define(domain)
+        self._start_guests(untouched)
+
+    def _start_guests(self, untouched: Set[str]) -> None:
         with ThreadPoolExecutor() as pool:
-            list(pool.map(self._start_guest, self.ssh_ports))
-        keys = {port: guests.host_key(self.libvirt, name) for name, port in self.ssh_ports.items()}
-        self.known_hosts.write_text("".join(f"[127.0.0.1]:{port} {key}\n" for port, key in keys.items()))
+            list(pool.map(self._start_guest, self.ssh_ports.keys() - untouched))
+        self._host_keys = {name: self._host_keys.get(name) or guests.host_key(self.libvirt, name) for name in self.ssh_ports}
+        self.known_hosts.write_text("".join(f"[127.0.0.1]:{self.ssh_ports[name]} {key}\n" for name, key in self._host_keys.items()))
         self.libvirt.virsh("pool-refresh", self._places.pool)
+        self._made = as_made.look(self.libvirt, self.ssh_ports, self._places.images)
 
     def _reach_array(self) -> None:
         """Say how QEMU's own initiator reaches the array, in a pool of which nothing but this is used."""
@@ -165,6 +186,16 @@ def lab_places(world: World, directory: Path) -> Places:
     group = next(group for group in svm["igroups"] if group["name"] == part["group"])
     units = {row["lun"]: row["id"] for row in group["maps"]}
     return Places(part["pool"], directory / part["pool"], svm["iqn"], svm["portals"][0], part["iqn"], units)
+
+
+def _empty(directory: Path, kept: Collection[str]) -> None:
+    """Have a directory with nothing in it but files of these names."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for place in directory.iterdir():
+        if place.is_dir():
+            shutil.rmtree(place)
+        elif place.name not in kept:
+            place.unlink()
 
 
 def _make(disk: Mapping[str, Any], images: Path) -> None:
