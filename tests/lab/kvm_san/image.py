@@ -23,7 +23,7 @@ CACHE = ROOT / "build" / "kvm-san"
 RECIPE = HERE / "guest"
 COMMON_FILES = HERE.parent / "kvm" / "guest" / "files"
 SETUP = HERE / "setup"
-MEMORY_MIB = 3072
+MEMORY_MIB = 4096
 """What the three machines take of this one's: their own memory, and what QEMU translates."""
 
 

@@ -18,7 +18,7 @@ SVM_IQN = "iqn.1992-08.com.netapp:sn.6d1c3f2a8e4b11efb7a900a098c0ffee:vs.3"
 KEYS = ("host_key", "key", "authorized_keys", "known_hosts")
 """What a machine gets by fw_cfg at its start (``guest/files/usr/local/sbin/lab-keys``)."""
 COMMAND_LINE = "root=/dev/vda rw console=ttyS0 quiet mitigations=off norandmaps audit=0 net.ifnames=0 random.trust_cpu=on panic=-1"
-TRANSLATION_CACHE_MIB = 256
+TRANSLATION_CACHE_MIB = 512
 MTU = 9000
 
 
