@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Runs the tiers of the tests, two at a time, and tells in one line each how they ended.
+"""Runs the tiers of the tests, one more at a time than there are cores, and tells in one line each how they ended.
 
 A tier is a program of scripts/tiers: it ends with 0, with 77 after a line ``cannot run: reason``, with 78 after ``left out: reason`` when
 this platform has no interpreter for it, or with anything else when it failed. Its output goes to build/test/TIER.log, what it counted to
@@ -32,7 +32,8 @@ RESULTS = ROOT / "build" / "test"
 TIERS = ("lint", "types", "unit", "exhaustive", "floor", "cores", "sanity", "conformance", "live", "page", "kvm", "kvm-san", "molecule")
 ON_REQUEST = ("pristine",)
 """What takes too long for every run."""
-JOBS = 2
+JOBS = (os.cpu_count() or 1) + 1
+"""One more than cores, because a tier with machines of its own waits for each of them in turn."""
 LONGEST_FIRST = ("kvm", "kvm-san", "live", "molecule", "cores")
 """These are begun before all others, so that none of them runs on alone at the end."""
 CANNOT_RUN = 77
