@@ -102,10 +102,11 @@ class ImageHosts:
         with self._cluster.asked():
             now = self._told().get(before.directory)
         if now != before:
-            owner = now.owner if now else "nobody"
+            rest = "now: look again when it has come to rest"
+            found = (now.trouble or f"belongs to {now.owner} {rest}") if now else f"is gone {rest}"
             raise NotTold(
-                f"{path} is on the cluster shared volume {before.directory}, which was changed while it was read (its owner was "
-                f"{before.owner}, and is {owner} now): look again when it has come to rest"
+                f"{path} is on the cluster shared volume {before.directory}, which was changed while it was read: it belonged to "
+                f"{before.owner}, and {found}"
             )
 
     def _told(self) -> Mapping[str, SharedVolume]:

@@ -197,17 +197,23 @@ def other_offset(there: There) -> None:
     there.partition.offset += MIB
 
 
+def gone(there: There) -> None:
+    there.resource.shared_volume = ""
+
+
 @pytest.mark.parametrize(
-    ("change", "owner"), [(There.moved, "HVC1N2"), (other_state, "HVC1N1"), (other_offset, "HVC1N1")], ids=["owner", "state", "offset"]
+    ("change", "what"),
+    [
+        (There.moved, "belongs to HVC1N2 now: look again"),
+        (other_state, "is redirected (Get-ClusterSharedVolumeState says why)"),
+        (other_offset, "belongs to HVC1N1 now: look again"),
+        (gone, "is gone now: look again"),
+    ],
+    ids=["owner", "state", "offset", "gone"],
 )
-def test_a_volume_that_changes_while_it_is_read_is_refused(change: Callable[[There], None], owner: str, there: There) -> None:
+def test_a_volume_that_changes_while_it_is_read_is_refused(change: Callable[[There], None], what: str, there: There) -> None:
     there.wire.after_next["LogicalSectorSize"] = lambda: change(there)
-    assert f"which was changed while it was read (its owner was HVC1N1, and is {owner} now)" in reason(there.told())
-
-
-def test_a_volume_that_is_gone_once_its_file_was_read_is_refused(there: There) -> None:
-    there.wire.after_next["LogicalSectorSize"] = lambda: setattr(there.resource, "shared_volume", "")
-    assert "(its owner was HVC1N1, and is nobody now)" in reason(there.told())
+    assert f"{VOLUME}, which was changed while it was read: it belonged to HVC1N1, and {what}" in reason(there.told())
 
 
 def elsewhere_on_the_disk(there: There) -> None:
