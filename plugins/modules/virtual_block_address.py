@@ -18,7 +18,8 @@ description:
   - An image file is translated on KVM hosts, through the chain of images, the file system (ext2, ext3, ext4 and XFS), partitions,
     linear and striped volumes, multipath and loop devices, by C(qemu-img), C(dmsetup) and Python on the host.
   - A VHD or VHDX file is translated on Hyper-V hosts, by its own tables, C(fsutil file queryextents) and the partition of its NTFS volume,
-    which two PowerShell scripts that only read ask for in the command shell of WinRM.
+    which two PowerShell scripts that only read ask for in the command shell of WinRM. On a Cluster Shared Volume the node that owns it is
+    asked, and only while the volume is not redirected, in maintenance or in backup.
   - What has no address that can be relied on is told as such, with the reason. That includes everything on btrfs, ZFS, thin and
     encrypted volumes, caches, and network file systems, and compressed or encrypted parts of images.
   - An address is true when it was read. The next write to a range may move it, and so do snapshots, block jobs and migrations.

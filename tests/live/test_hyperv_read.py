@@ -240,3 +240,14 @@ def test_a_block_of_a_vhdx_is_told_down_to_the_array_and_back(windows: WindowsLa
     assert [(owner["vm_name"], owner["status"], owner["virtual_offset"]) for owner in owners] == [("hvapp01", "owned", 3 * MIB)]
     refused = modules.fail("virtual_block_address", {**asked, "vm": "hvold01"})
     assert "Could not find file" in refused
+
+
+def test_a_block_of_a_file_on_a_shared_volume_is_told_by_its_owner(windows: WindowsLab, modules: ModuleRunner, tmp_path: Path) -> None:
+    image, path = tmp_path / "c1app02.vhdx", "C:\\ClusterStorage\\Volume1\\c1app02\\c1app02.vhdx"
+    image.write_bytes(Vhdx(4 * MIB, blocks={3: Block(PRESENT, b"x")}).made())
+    windows.file("hvc1n1", path, image, [(0, image.stat().st_size // 4096, 9000)])
+    asked = {"hypervisor": windows.host("hvc1n2"), "arrays": [windows.array]}
+    (row,) = modules.succeed("virtual_block_address", {**asked, "vm": "c1app02", "offsets": [3 * MIB]})["addresses"]
+    assert (row["state"], row["file"], row["lun_path"]) == ("data", path, lun_path("hvc1_csv"))
+    (owner,) = modules.succeed("lun_block_owner", {**asked, "naa": row["naa"], "lbas": [row["lba"]]})["owners"]
+    assert (owner["vm_name"], owner["status"], owner["virtual_offset"]) == ("c1app02", "owned", 3 * MIB)

@@ -16,7 +16,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,6 +39,9 @@ from tests.unit.windows import Wire
 
 HOST, VM = "hv01.lab", "hvapp01"
 DATA_DISK = "E:\\VMs\\hvapp01\\data.vhdx"
+OWNER, OTHER = "hvc1n1.lab", "hvc1n2.lab"
+SHARED_VM, SHARED_VOLUME = "c1app02", "C:\\ClusterStorage\\Volume1"
+SHARED_DISK = f"{SHARED_VOLUME}\\{SHARED_VM}\\{SHARED_VM}.vhdx"
 BLOCK = 4096
 SIZE = 64 * MIB
 MANY = 5000
@@ -66,15 +69,17 @@ def written(image: Path, kind: str, blocks: Mapping[int, int], pieces: Path) -> 
 
 @dataclass
 class Volume:
-    """An NTFS volume on the LUN that the lab's host has as E:."""
+    """An NTFS volume on the LUN that a host of the lab has as E:, or as a Cluster Shared Volume."""
 
     place: Path
     lab: Lab = field(default_factory=Lab)
+    host: str = HOST
+    way: str = "E:\\"
 
     @property
     def partition(self) -> Partition:
         parts = (part for medium in self.lab.estate.media.values() for part in medium.partitions)
-        return next(part for part in parts if "E:\\" in part.access.get(HOST, []))
+        return next(part for part in parts if self.way in part.access.get(self.host, []))
 
     @property
     def image(self) -> Path:
@@ -104,7 +109,7 @@ class Volume:
                     file.write(data[at : at + PIECE])
                     file.flush()
         for path, local in files.items():
-            self.lab.estate.files[HOST].put(path, StoredFile(local, self.runs(names[path])))
+            self.lab.estate.files[self.host].put(path, StoredFile(local, self.runs(names[path]), through=[self.way.rstrip("\\")]))
 
     def runs(self, name: str) -> list[tuple[int, int, int]]:
         """The clusters of the data of a file."""
@@ -125,16 +130,33 @@ def volume(tmp_path: Path) -> Volume:
 
 
 @pytest.fixture
-def host(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> Iterator[HyperV]:
+def shared(tmp_path: Path) -> Volume:
+    return Volume(tmp_path, host=OWNER, way=f"{SHARED_VOLUME}\\")
+
+
+@contextmanager
+def opened(volume: Volume, name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[HyperV]:
     monkeypatch.setattr(backend, "Nodes", lambda to: windows.nodes(volume.lab, str(to.hostname), Wire()))
-    opened = HyperV(Connection(role=HYPERVISOR, type="hyperv", hostname=HOST, port=5986))
-    yield opened
-    opened.close()
+    with closing(HyperV(Connection(role=HYPERVISOR, type="hyperv", hostname=name, port=5986))) as host:
+        yield host
 
 
-def extents(host: HyperV, path: str = DATA_DISK) -> Sequence[BlockExtent]:
-    vm = next(vm for vm in host.inventory(devices=False).virtual_machines if vm.name == VM)
-    disk = next(disk for disk in vm.disks if disk.path == DATA_DISK)
+@pytest.fixture
+def host(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> Iterator[HyperV]:
+    with opened(volume, HOST, monkeypatch) as found:
+        yield found
+
+
+@pytest.fixture
+def node(shared: Volume, monkeypatch: pytest.MonkeyPatch) -> Iterator[HyperV]:
+    """The node that runs the VM, and does not own the volume."""
+    with opened(shared, OTHER, monkeypatch) as found:
+        yield found
+
+
+def extents(host: HyperV, path: str = DATA_DISK, vm_name: str = VM, known: str = DATA_DISK) -> Sequence[BlockExtent]:
+    vm = next(vm for vm in host.inventory(devices=False).virtual_machines if vm.name == vm_name)
+    disk = next(disk for disk in vm.disks if disk.path == known)
     (told,) = host.disk_blocks([(vm, type(disk)(**{**disk.__dict__, "path": path}))])
     assert not told.unfollowed, told.extents[0].reason
     return told.extents
@@ -204,3 +226,17 @@ def test_the_owner_of_a_block_of_the_lun_is_the_disk_that_has_these_bytes(volume
         (row,) = owners(host, [], Question(Where(naa=str(name)), [place // 512])).rows
         assert (row["status"], row["vm_name"], row["file"]) == (OWNED, VM, DATA_DISK)
         assert row["virtual_offset"] == at * BLOCK
+
+
+def test_each_block_of_a_file_on_a_cluster_shared_volume_is_where_its_owner_says(shared: Volume, node: HyperV, tmp_path: Path) -> None:
+    image, blocks = tmp_path / "image", {at: 10_000 + at for at in random.Random(19).sample(range(SIZE // BLOCK), MANY)}
+    said("qemu-img", "create", "-q", "-f", "vhdx", "-o", "block_size=1M", image, str(SIZE))
+    written(image, "vhdx", blocks, tmp_path / "pieces")
+    shared.fill({SHARED_DISK: image, f"{SHARED_VOLUME}\\other": image})
+    found = extents(node, SHARED_DISK, SHARED_VM, SHARED_DISK)
+    assert len(shared.lab.estate.files[OWNER].there[SHARED_DISK.casefold()].runs) >= 4
+    assert proven(shared, found, blocks) == MANY
+    at, number = next(iter(blocks.items()))
+    place = shared.partition.offset + shared.image.read_bytes().index(unique(number))
+    (row,) = owners(node, [], Question(Where(naa=str(found[0].name)), [place // 512])).rows
+    assert (row["status"], row["vm_name"], row["file"], row["virtual_offset"]) == (OWNED, SHARED_VM, SHARED_DISK, at * BLOCK)

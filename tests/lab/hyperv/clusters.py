@@ -53,6 +53,10 @@ class Resource:
     needs: list[str] = field(default_factory=list)
     core: bool = False
     shared_volume: str = ""
+    fault_state: int | None = 0
+    """CLUSTER_CSV_VOLUME_FAULT_STATE of a shared volume."""
+    backup_state: int | None = 0
+    """CLUSTER_SHARED_VOLUME_BACKUP_STATE of it."""
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 

@@ -36,6 +36,8 @@ class Partition:
     guid: str = field(default_factory=new_guid)
     volume_guid: str = field(default_factory=new_guid)
     file_system: str = ""
+    below: str = "NTFS"
+    """What is below CSVFS, where that is the file system."""
     label: str = ""
     unit: int = DEFAULT_UNIT
     volume_size: int = 0

@@ -285,8 +285,8 @@ class _Part(_Shared):
                 yield {
                     "Name": resource.shared_volume,
                     "VolumeName": partition.volume_path,
-                    "FaultState": 0,
-                    "BackupState": 0,
+                    "FaultState": resource.fault_state,
+                    "BackupState": resource.backup_state,
                     "VolumeOffset": partition.offset,
                 }
 

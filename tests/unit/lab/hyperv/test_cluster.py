@@ -399,6 +399,17 @@ def test_cluster_disks_cannot_be_changed_behind_the_clusters_back(node: Desk, la
     assert [node.on_disk(csv["UniqueId"], method) for method in ("Online", "Offline")] == ["41018", "41018"]
 
 
+def test_a_csv_tells_its_state_and_where_it_begins_and_its_owner_what_is_below_it(client: Client, lab: Lab) -> None:
+    resource = lab.estate.clusters["hvc1"].resources["Cluster Disk 1"]
+    resource.fault_state, resource.backup_state = 5, None
+    (shared,) = client.query(CLUSTER, "SELECT * FROM MSCluster_ClusterSharedVolume")
+    assert (shared["FaultState"], shared["BackupState"]) == ("5", None)
+    (part,) = [row for row in client.query(STORAGE, "SELECT * FROM MSFT_Partition") if shared["VolumeName"] in row.get("AccessPaths", [])]
+    assert (part["AccessPaths"], part["Offset"]) == ([f"{shared['Name']}\\", shared["VolumeName"]], shared["VolumeOffset"])
+    (volume,) = [row for row in client.query(STORAGE, "SELECT * FROM MSFT_Volume") if row["Path"] == shared["VolumeName"]]
+    assert (volume["FileSystem"], volume["FileSystemType"]) == ("CSVFS", str(0x8000))
+
+
 def test_a_csv_leads_to_its_disk(client: Client) -> None:
     (volume,) = client.query(CLUSTER, "SELECT * FROM MSCluster_ClusterSharedVolume")
     path = volume["Name"].replace("\\", "\\\\")

@@ -102,9 +102,13 @@ VOLUME = CimClass(
     STORAGE, "MSFT_Volume", ("ObjectId",), {"Path": "string", "FileSystem": "string", "FileSystemLabel": "string", "Size": "uint64"}
 )
 PARTITION_PLACE = CimClass(
-    STORAGE, "MSFT_Partition", ("ObjectId",), {"DiskNumber": "uint32", "AccessPaths": "string[]", "Offset": "uint64"}
+    STORAGE, "MSFT_Partition", ("ObjectId",), {"DiskNumber": "uint32", "AccessPaths": "string[]", "Offset": "uint64", "Size": "uint64"}
 )
 VOLUME_CLUSTER = CimClass(STORAGE, "MSFT_Volume", ("ObjectId",), {"Path": "string", "AllocationUnitSize": "uint32"})
+VOLUME_BELOW = CimClass(
+    STORAGE, "MSFT_Volume", ("ObjectId",), {"Path": "string", "FileSystemType": "uint16", "AllocationUnitSize": "uint32"}
+)
+"""Its `FileSystemType` is there since Windows Server 2016."""
 DISK_SECTOR = CimClass(STORAGE, "MSFT_Disk", ("ObjectId",), {"Number": "uint32", "LogicalSectorSize": "uint32"})
 INITIATOR_PORT = CimClass(
     STORAGE,
@@ -184,6 +188,12 @@ SHARED_VOLUME_TO_RESOURCE = CimClass(
     "MSCluster_ClusterSharedVolumeToResource",
     ("GroupComponent", "PartComponent"),
     {"GroupComponent": "reference", "PartComponent": "reference"},
+)
+SHARED_VOLUME = CimClass(
+    CLUSTER,
+    "MSCluster_ClusterSharedVolume",
+    ("Name",),
+    {"Name": "string", "VolumeName": "string", "VolumeOffset": "uint64", "FaultState": "uint32", "BackupState": "uint32"},
 )
 CLUSTER_DISK = CimClass(CLUSTER, "MSCluster_Disk", ("Id",), {"Id": "string", "UniqueId": "string", "UniqueIdFormat": "uint16"})
 AVAILABLE_DISK = CimClass(

@@ -24,7 +24,8 @@ FCPH_NAME = 3
 SECTOR = 512
 FIXED_DRIVE = 3
 CHARGED_PART = 4
-FILE_SYSTEMS = {"NTFS": 14, "REFS": 15, "CSVFS": 0x8000}
+CSVFS = "CSVFS"
+FILE_SYSTEMS = {"NTFS": 14, "REFS": 15, "CSVFS_NTFS": 0x8000, "CSVFS_REFS": 0x8001}
 LETTER = re.compile(r"[A-Za-z]:\\?\Z")
 
 
@@ -181,6 +182,7 @@ class Objects:
     def volume_row(self, disk: Disk, partition: Partition) -> Row:
         """Return a volume as this machine sees it."""
         size = partition.volume_size if partition.file_system else 0
+        kind = f"{CSVFS}_{partition.below}" if partition.file_system == CSVFS else partition.file_system
         return {
             "ObjectId": self.volume_id(partition),
             "UniqueId": partition.volume_path,
@@ -190,7 +192,7 @@ class Objects:
             "DriveType": FIXED_DRIVE,
             "FileSystem": partition.file_system,
             "FileSystemLabel": partition.label,
-            "FileSystemType": FILE_SYSTEMS.get(partition.file_system.upper(), 0),
+            "FileSystemType": FILE_SYSTEMS.get(kind.upper(), 0),
             "HealthStatus": 0,
             "OperationalStatus": [2],
             "Path": partition.volume_path,
