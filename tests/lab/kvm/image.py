@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The guests' image: built once, booted once, suspended, and kept under ``build/guest`` by a hash of everything that went into it."""
+"""The guests' image: built once, booted once, suspended, and kept by a hash of everything that went into it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.lab.built import digest, once, output, recipe, run
+from tests.lab.built import digest, kept, once, output, recipe, run
 from tests.lab.kvm.daemon import Libvirt
 from tests.lab.kvm.domains import Boot, Places, domain_xml
 from tests.lab.kvm.guests import BOOT_SECONDS, Suspended, free_port, overlay, suspend, wait_until_up
 from tests.lab.locking import locked
 
-ROOT = Path(__file__).resolve().parents[3]
-CACHE = ROOT / "build" / "guest"
+CACHE = kept("kvm")
 RECIPE = Path(__file__).with_name("guest")
 PACKAGES = (
     "libvirt-daemon", "libvirt-daemon-driver-qemu", "libvirt-daemon-driver-storage-iscsi-direct", "libvirt-clients",

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the machines start from, kept under ``build/kvm-san``: their image, and all of them set up and suspended.
+"""What the machines start from, made once and kept: their image, and all of them set up and suspended.
 
-Nothing in it tells where it lies: a copy of the directory is as good in another checkout.
+Nothing in it tells where it lies: a copy is as good in another place.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.lab.built import CannotPrepare, digest, once, output, recipe, run
+from tests.lab.built import CannotPrepare, digest, kept, once, output, recipe, run
 from tests.lab.locking import locked
 
 ROOT = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).parent
-CACHE = ROOT / "build" / "kvm-san"
+CACHE = kept("kvm-san")
 RECIPE = HERE / "guest"
 COMMON_FILES = HERE.parent / "kvm" / "guest" / "files"
 SETUP = HERE / "setup"

@@ -9,9 +9,9 @@ set -euo pipefail
 output=$(realpath -m "${1:?usage: build.sh OUTPUT}")
 sources=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$sources/../../.." && pwd)
-export GOFLAGS=-mod=readonly CGO_ENABLED=0 GOCACHE=$root/build/go/cache
+export GOFLAGS=-mod=readonly CGO_ENABLED=0
 
-mkdir -p "$GOCACHE" "$(dirname "$output")"
+mkdir -p "$(dirname "$output")"
 cd "$sources"
 temporary=$(mktemp "$output.XXXXXX")
 trap 'rm -f "$temporary"' EXIT
