@@ -5,7 +5,7 @@ NOT_ON_A_TARGET=(--ignore=tests/unit/plugin_utils --ignore=tests/unit/filter --i
     --ignore=tests/unit/playbooks)
 NOT_OUR_PLUGINS=(--ignore=tests/unit/awx --ignore=tests/unit/lab --ignore=tests/unit/bench --ignore=tests/unit/scripts --ignore=tests/unit/mutants --ignore=tests/unit/simulation)
 
-# The tests of what imports ansible-core: all that its version can change where the Python is that of build/venv.
+# The tests of what imports ansible-core: all that its version can change.
 TOUCHED_BY_CORE=(tests/unit/{filter,inventory,lookup,modules,playbooks,plugin_utils,roles}
     tests/unit/module_utils/_san/{endpoints,guests/test_disks.py,test_runtime.py,test_wishes.py})
 
