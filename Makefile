@@ -1,7 +1,7 @@
 # Everything is done by scripts/; a target only names it.
 .DEFAULT_GOAL := help
 TIERS := lint types unit exhaustive floor cores sanity conformance live page kvm kvm-san molecule
-ON_REQUEST := pristine
+ON_REQUEST := pristine long
 LAB ?= ontap vcenter
 VMS ?= 0
 MODULES ?=
@@ -12,6 +12,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '  make %-12s %s\n' TIER 'one tier of the tests: $(TIERS)'
 	@printf '  make %-12s %s\n' pristine 'a tier that `make test` leaves out: the demo on a new Debian 12 without anything installed by hand'
+	@printf '  make %-12s %s\n' long 'another: the roles in real guests, and addresses over LVM and multipath, half an hour and more'
 
 .PHONY: venv
 venv: ## the Python environment of everything below, in build/venv

@@ -30,7 +30,7 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "build" / "test"
 TIERS = ("lint", "types", "unit", "exhaustive", "floor", "cores", "sanity", "conformance", "live", "page", "kvm", "kvm-san", "molecule")
-ON_REQUEST = ("pristine",)
+ON_REQUEST = ("pristine", "long")
 """What takes too long for every run."""
 JOBS = (os.cpu_count() or 1) + 1
 """One more than cores, because a tier with machines of its own waits for each of them in turn."""

@@ -6,25 +6,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from tests.live.kvm_san_machines import kvm_san, running_kvm_san
 
-import pytest
-
-from tests.lab.kvm_san.lab import KvmSan
-
-
-@pytest.fixture(scope="session")
-def running_kvm_san() -> Iterator[KvmSan]:
-    """The machines, in whatever state they are; they end with the tests, unless they ran before."""
-    lab = KvmSan()
-    ran = lab.running()
-    yield lab
-    if not ran:
-        lab.stop()
-
-
-@pytest.fixture
-def kvm_san(running_kvm_san: KvmSan) -> KvmSan:
-    """The machines as they were set up."""
-    running_kvm_san.restore()
-    return running_kvm_san
+__all__ = ("kvm_san", "running_kvm_san")

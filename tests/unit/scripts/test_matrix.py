@@ -51,3 +51,4 @@ def test_every_tier_is_run_where_the_repository_is_hosted_and_told_of() -> None:
     hosted = [*workflow["tier"]["strategy"]["matrix"]["tier"], "floor", "cores"]
     told = re.findall(r"^\| `([\w-]+)` \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
     assert sorted(hosted) == sorted(told) == sorted(run_tiers.TIERS)
+    assert workflow["long"]["steps"][-1]["run"] == "make long"

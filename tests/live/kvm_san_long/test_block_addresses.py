@@ -51,7 +51,7 @@ dmsetup create thin --table '0 {SECTORS} thin /dev/mapper/pool 0'""",
     "cache": f"dmsetup create cache --table '0 {SECTORS} cache /dev/vms/about /dev/vms/fast /dev/vms/slow 128 1 writeback default 0'",
 }
 """By target of device mapper, what makes a device of that name."""
-MOUNTED = "mkfs.ext4 -q -F {device} && mkdir -p /srv/{name} && mount {device} /srv/{name}"
+MOUNTED = "mkfs.ext4 -q -F -b 4096 {device} && mkdir -p /srv/{name} && mount {device} /srv/{name}"
 WRITE = """
 import os, random, sys
 path, seed, count, size = sys.argv[1], *map(int, sys.argv[2:])

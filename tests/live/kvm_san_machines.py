@@ -1,0 +1,30 @@
+# Copyright (c) 2026, the crossvisor.san authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The machines of a SAN as fixtures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.kvm_san.lab import KvmSan
+
+
+@pytest.fixture(scope="session")
+def running_kvm_san() -> Iterator[KvmSan]:
+    """The machines, in whatever state they are; they end with the tests, unless they ran before."""
+    lab = KvmSan()
+    ran = lab.running()
+    yield lab
+    if not ran:
+        lab.stop()
+
+
+@pytest.fixture
+def kvm_san(running_kvm_san: KvmSan) -> KvmSan:
+    """The machines as they were set up."""
+    running_kvm_san.restore()
+    return running_kvm_san
