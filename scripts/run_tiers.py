@@ -39,7 +39,7 @@ LONGEST_FIRST = ("kvm", "kvm-san", "live", "molecule", "cores")
 CANNOT_RUN = 77
 NOT_OFFERED = 78
 MUST_RUN = os.environ.get("CI") == "true"
-TIMEOUT_SECONDS = 60 * 60
+TIMEOUT_SECONDS = dict.fromkeys(TIERS, 60 * 60) | dict.fromkeys(ON_REQUEST, 4 * 60 * 60)
 GRACE_SECONDS = 20
 LOOK_SECONDS = 1.0
 """After which a signal is noticed that came just before a wait."""
@@ -118,10 +118,10 @@ class Runner:
     def _execute(self, tier: str) -> tuple[int, str]:
         with (RESULTS / f"{tier}.log").open("wb") as log, self._started(tier, log.fileno()) as process:
             try:
-                return process.wait(TIMEOUT_SECONDS), ""
+                return process.wait(TIMEOUT_SECONDS[tier]), ""
             except subprocess.TimeoutExpired:
                 _end(process)
-                return 1, f" (ended after {TIMEOUT_SECONDS // 60} minutes)"
+                return 1, f" (ended after {TIMEOUT_SECONDS[tier] // 60} minutes)"
 
     @contextmanager
     def _started(self, tier: str, output: int) -> Iterator[subprocess.Popen[bytes]]:
