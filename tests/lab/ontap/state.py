@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from threading import RLock
 from typing import Any
 
@@ -32,9 +32,13 @@ CLUSTERS_OWN = ("/api/cluster", "/api/cluster/nodes")
 """What the account of an SVM may not read."""
 
 
-def now() -> str:
-    """Return the time as ONTAP prints it."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+AGE_OF_THE_WORLD = timedelta(days=1)
+"""How much older its LUNs are than the process that plays it: a snapshot of the same second may hold another LUN of that name."""
+
+
+def now(ago: timedelta = timedelta()) -> str:
+    """Return the time, or an earlier one, as ONTAP prints it."""
+    return (datetime.now(timezone.utc) - ago).isoformat(timespec="seconds")
 
 
 def new_uuid() -> str:
@@ -410,7 +414,7 @@ def _load_lun(svm: str, volume: Volume, world: World) -> Lun:
     os_type = world["os_type"]
     return Lun(
         volume, world["name"], world["size"], os_type, world["serial"], world.get("reserved", False), world.get("used", 0),
-        os_type in SPACE_ALLOCATION_BY_DEFAULT, uuid=identity("lun", f"{svm}/{volume.name}/{world['name']}"),
+        os_type in SPACE_ALLOCATION_BY_DEFAULT, uuid=identity("lun", f"{svm}/{volume.name}/{world['name']}"), created=now(AGE_OF_THE_WORLD),
     )  # fmt: skip
 
 
