@@ -11,6 +11,7 @@ import json
 import shutil
 import socket
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,22 +92,22 @@ def processes_begun(libvirt: Libvirt, name: str) -> int | None:
     (``/proc/stat``: Linux, Documentation/filesystems/proc.rst). An agent that holds file systems still opens no file.
     """
     try:
-        told = _read(libvirt, name, "/proc/stat")
+        told = _read(libvirt, name, "/proc/stat", "--timeout", "5")
     except LibvirtFailed:
         return None
-    return next(int(line.split()[1]) for line in told.splitlines() if line.startswith("processes "))
+    return next((int(line.split()[1]) for line in told.splitlines() if line.startswith("processes ")), None)
 
 
-def _read(libvirt: Libvirt, name: str, path: str) -> str:
-    handle = _agent(libvirt, name, "guest-file-open", path=path)
-    content = _agent(libvirt, name, "guest-file-read", handle=handle)
-    _agent(libvirt, name, "guest-file-close", handle=handle)
+def _read(libvirt: Libvirt, name: str, path: str, *options: str) -> str:
+    handle = _agent(libvirt, name, options, "guest-file-open", path=path)
+    content = _agent(libvirt, name, options, "guest-file-read", handle=handle)
+    _agent(libvirt, name, options, "guest-file-close", handle=handle)
     return base64.b64decode(content["buf-b64"]).decode()
 
 
-def _agent(libvirt: Libvirt, name: str, command: str, **arguments: Any) -> Any:
+def _agent(libvirt: Libvirt, name: str, options: Iterable[str], command: str, **arguments: Any) -> Any:
     asked = json.dumps({"execute": command, "arguments": arguments})
-    answer = json.loads(libvirt.virsh("qemu-agent-command", "--timeout", "5", name, asked))
+    answer = json.loads(libvirt.virsh("qemu-agent-command", *options, name, asked))
     if "return" not in answer:
         raise LibvirtFailed(f"{command} of {name}: {answer}")
     return answer["return"]
