@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _FENCE = re.compile(r"^\s*(```|~~~)")
-_VERBATIM = re.compile(r"^\s*(\||#|<)|^\s*([-*+>]|\d+\.)?\s*$")
+_VERBATIM = re.compile(r"^\s*(\||#|<)|^\s*(>\s?)*([-*+]|\d+\.)?\s*$")
 _BLOCK = re.compile(r"^(?P<indent>\s*(?:>\s?)*)(?P<marker>(?:[-*+]|\d+\.)\s+|)(?P<text>.*)$")
 _CODE = re.compile(r"`[^`]*`")
 _SENTENCE_END = re.compile(r"[.!?][\"')\]*_]*\s+(?!(?:[-*+]|\d+\.)\s)(?=[\"'(\[*_]*[A-Za-z0-9…\0])")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scripts import documents
@@ -53,6 +53,7 @@ def test_code_tables_headings_and_markup_stay_as_they_are(text: str) -> None:
 
 
 @given(st.text(alphabet="ab. A?`*-|#\n1>", max_size=60))
+@example(">-\n? 1")
 def test_what_was_broken_is_not_broken_again(text: str) -> None:
     broken = documents.one_sentence_a_line(text)
     assert documents.one_sentence_a_line(broken) == broken
