@@ -10,18 +10,12 @@ Into the Windows guest win01 the role logs in; the other guests stand for VMs th
 from __future__ import annotations
 
 import json
-import ssl
-from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
-from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
-
-import pytest
 
 from tests.live.commands import Commands, Run
-from tests.live.lab import ARRAY, HYPERVISOR, WINDOWS, Lab, WindowsLab
+from tests.live.lab import ARRAY, WINDOWS, Lab, WindowsLab
 
 PLAYBOOK = [{"hosts": "guests", "gather_facts": False, "roles": ["crossvisor.san.disks"]}]
 FORKS = ("--forks", "10")
@@ -34,8 +28,6 @@ IN_WINDOWS = (
     {"name": "tmp", "size": SIZE, "file_system": "ReFS", "mount": "f"},
 )
 ELSEWHERE = tuple({"name": name, "size": SIZE, "mount": f"/srv/{name}"} for name in ("data", "log", "tmp"))
-RESCANS = ("RescanAllHba", "RescanHba", "UpdateHostStorageCache")
-"""Of vSphere and of Windows."""
 ANSIBLE_WINRM = {
     "hostname": "ansible_host",
     "port": "ansible_port",
@@ -76,27 +68,6 @@ def gone(disks: tuple[dict[str, Any], ...]) -> list[dict[str, Any]]:
     return [{"name": disk["name"], "state": "absent", "delete": True} for disk in disks]
 
 
-def rescans(lab: Lab, server: str) -> list[str]:
-    """The orders to hosts to look for LUNs, since the count began."""
-    asked = (f"{request['method']} {request['path']}" for request in lab.requests(server))
-    return [order for order in asked if any(word in order for word in RESCANS)]
-
-
-def groups(state: Mapping[str, Any]) -> list[str]:
-    """The igroups of the array."""
-    return sorted(group["name"] for svm in state[ARRAY]["svms"] for group in svm["igroups"])
-
-
-def delete_lun(lab: Lab, path: str) -> None:
-    """What an administrator of the array does, who does not care for its igroup."""
-    host = "https://{hostname}:{port}".format(**lab.array)
-    login = b64encode("{username}:{password}".format(**lab.array).encode()).decode()
-    query = urlencode({"name": path, "svm.name": "svm_san", "allow_delete_while_mapped": "true"})
-    request = Request(f"{host}/api/storage/luns?{query}", method="DELETE", headers={"Authorization": f"Basic {login}"})
-    opener = build_opener(ProxyHandler({}), HTTPSHandler(context=ssl.create_default_context(cafile=lab.array["ca_path"])))
-    opener.open(request, timeout=30).close()
-
-
 def luns(state: Mapping[str, Any], guest: str) -> list[str]:
     """The LUNs of a guest that the array has."""
     found = [lun["name"].rpartition("/")[2] for svm in state[ARRAY]["svms"] for volume in svm["volumes"] for lun in volume["luns"]]
@@ -131,49 +102,6 @@ def test_four_guests_of_three_hypervisors_get_their_disks_at_once_and_give_them_
     assert (taken.code, taken.count("failed")) == (0, dict.fromkeys(guests, 0)), taken.output
     assert (lab.state(), windows.state()) == before
     assert lab.device_losses() == []
-
-
-@pytest.mark.parametrize("fixture", ["lab", "windows"])
-def test_three_disks_cost_as_many_rescans_as_one(request: pytest.FixtureRequest, tmp_path: Path, fixture: str) -> None:
-    lab: Lab = request.getfixturevalue(fixture)
-    vm, volume, server = ("app01", "vol_prod", HYPERVISOR) if fixture == "lab" else ("hvapp01", "vol_hv", WINDOWS[0])
-    commands = ansible(tmp_path, {vm: unreachable(vm, lab, volume, lab.hypervisor)})
-    orders = {}
-    for disks in (ELSEWHERE[:1], ELSEWHERE):
-        lab.reset()
-        run = play(commands, disks_wanted=list(disks))
-        assert run.code == 0, run.output
-        orders[len(disks)] = rescans(lab, server)
-    assert orders[1]
-    assert orders[3] == orders[1]
-
-
-def test_a_removal_leaves_no_group_of_its_own_behind(lab: Lab, tmp_path: Path) -> None:
-    commands = ansible(tmp_path, {"app01": unreachable("app01", lab, "vol_prod", lab.hypervisor)})
-    before = lab.state()
-    assert play(commands).code == 0
-    assert groups(lab.state()) != groups(before)
-    kept = play(commands, disks_wanted=[{"name": disk["name"], "state": "absent"} for disk in ELSEWHERE])
-    assert kept.code == 0, kept.output
-    assert groups(lab.state()) == groups(before)
-    taken = play(commands, disks_wanted=gone(ELSEWHERE))
-    assert taken.code == 0, taken.output
-    assert lab.state() == before
-
-
-def test_a_removal_sweeps_the_group_of_a_lun_that_somebody_else_has_deleted(lab: Lab, tmp_path: Path) -> None:
-    commands = ansible(tmp_path, {"app01": unreachable("app01", lab, "vol_prod", lab.hypervisor)})
-    before = groups(lab.state())
-    made = play(commands, "--tags", "lun", disks_wanted=list(ELSEWHERE[:1]))
-    assert made.code == 0, made.output
-    delete_lun(lab, "/vol/vol_prod/app01_data")
-    assert groups(lab.state()) != before
-    promised = play(commands, "--check", disks_wanted=gone(ELSEWHERE[:1]))
-    assert (promised.code, promised.count("changed")) == (0, {"app01": 1}), promised.output
-    assert groups(lab.state()) != before
-    swept = play(commands, disks_wanted=gone(ELSEWHERE[:1]))
-    assert (swept.code, swept.count("changed")) == (0, {"app01": 1}), swept.output
-    assert groups(lab.state()) == before
 
 
 def test_places_in_a_windows_guest_that_are_not_free_are_refused_before_a_lun_is_made(windows: WindowsLab, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ class Schedule(Protocol):
 
 @dataclass
 class Temper:
-    """How a random schedule is: of the 10,000 of a long run each is another."""
+    """How a random schedule is: of the thousands of a long run each is another."""
 
     restless: float
     """How probable a change of the actor is at a request: seldom, so that one stands still while others do everything, or always."""
