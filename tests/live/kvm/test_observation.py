@@ -32,6 +32,8 @@ MADE = (
     f"mkdir -p {MOUNT} && mount {{disk}}-part1 {MOUNT}"
 )
 COUNT = 400
+WRITERS = (pytest.param(1, marks=pytest.mark.long), 4, pytest.param(16, marks=pytest.mark.long))
+"""How many at once."""
 
 
 @dataclass
@@ -76,7 +78,7 @@ def scene(running_kvm: KvmLab, modules: ModuleRunner, tmp_path_factory: pytest.T
         yield Scene(user, modules, naa)
 
 
-@pytest.mark.parametrize("writers", [1, 4, 16])
+@pytest.mark.parametrize("writers", WRITERS)
 def test_every_marker_is_found_where_the_primitives_say_that_its_bytes_are(scene: Scene, writers: int) -> None:
     markers = scene.write(writers=writers)
     assert (len(markers["written"]), markers["unplaced"]) == (COUNT, [])
@@ -186,7 +188,7 @@ def image(scene: Scene, modules: ModuleRunner, tmp_path_factory: pytest.TempPath
     return ImageOnLun(scene, naa, node)
 
 
-@pytest.mark.parametrize("writers", [1, 4, 16])
+@pytest.mark.parametrize("writers", WRITERS)
 def test_markers_in_an_image_are_where_qemu_has_their_clusters_which_nobody_else_tells(image: ImageOnLun, writers: int) -> None:
     scene = image.scene
     markers = scene.write(directory=ON_QCOW2, writers=writers)
