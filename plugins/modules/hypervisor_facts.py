@@ -40,7 +40,9 @@ attributes:
     support: full
 notes:
   - C(gather_facts) runs the module on every host when the setting C(ansible_facts_modules) lists
-    V(ansible.legacy.setup) and V(crossvisor.san.hypervisor_facts).
+    V(ansible.legacy.setup) and V(crossvisor.san.hypervisor_facts). ansible-core runs several modules of facts side by side, and ends each
+    that still runs after five seconds; on a machine that is slow or busy, the variable C(ansible_facts_parallel=false) lets them take
+    their time, one after the other.
   - On Windows, that a hypervisor is present proves nothing by itself, because it is so on a Hyper-V host too. What Windows shows was taken
     from Microsoft's, VMware's and Xen's documentation; nobody has run O(guest) against a real Windows machine.
 seealso:

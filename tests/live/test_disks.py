@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.live.commands import Commands, Run
 from tests.live.lab import ARRAY, WINDOWS, Lab, WindowsLab
 
@@ -104,6 +106,7 @@ def test_four_guests_of_three_hypervisors_get_their_disks_at_once_and_give_them_
     assert lab.device_losses() == []
 
 
+@pytest.mark.long
 def test_places_in_a_windows_guest_that_are_not_free_are_refused_before_a_lun_is_made(windows: WindowsLab, tmp_path: Path) -> None:
     commands = ansible(tmp_path, {GUEST: windows_guest(windows)})
     earlier = {"name": "earlier", "size": SIZE, "mount": "C:\\data\\log"}  # its directory stays
@@ -140,6 +143,7 @@ def test_a_vm_that_cannot_get_all_of_its_disks_is_refused_before_a_lun_is_made(w
     assert [request for request in windows.requests(ARRAY) if request.get("method") != "GET"] == []
 
 
+@pytest.mark.long
 def test_a_disk_stays_with_a_vm_that_is_not_the_guest_s(windows: WindowsLab, tmp_path: Path) -> None:
     named = {"disks_vm": "hvapp01", "disks_lun_name": "hvapp01_{disk}", "san_disks": [{"name": "data", "size": SIZE}]}
     other = ansible(tmp_path, {GUEST: {**windows_guest(windows), **named}})

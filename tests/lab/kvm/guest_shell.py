@@ -13,7 +13,7 @@ from tests.lab.kvm.daemon import eventually
 from tests.lab.launch import Endpoint
 
 CALL_SECONDS = 180.0
-REBOOT_SECONDS = 300.0
+REBOOT_SECONDS = 900.0
 OPTIONS = (
     "BatchMode=yes", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes", "LogLevel=ERROR", "ConnectTimeout=10", "ServerAliveInterval=5",
     "ServerAliveCountMax=3",

@@ -19,7 +19,7 @@ from typing import Any
 from tests.lab.kvm.daemon import Libvirt, LibvirtFailed, eventually
 from tests.lab.kvm.domains import moved_guest
 
-BOOT_SECONDS = 240.0
+BOOT_SECONDS = 900.0
 RESUME_SECONDS = 60.0
 CONNECT_SECONDS = 5.0
 USER = "root"

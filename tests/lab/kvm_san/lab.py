@@ -31,10 +31,10 @@ STATE = "kvm-san.json"
 LUNS = "luns"
 """The arguments of each ``make_lun``, a line each."""
 _LUN = image.HERE / "lun.sh"
-BOOT_SECONDS = 300.0
+BOOT_SECONDS = 900.0
 RESTORE_SECONDS = 60.0
 SUSPEND_SECONDS = 60.0
-SETUP_SECONDS = 300.0
+SETUP_SECONDS = 900.0
 BANDWIDTH = 4 << 30
 """Bytes a second at which a memory is written."""
 
