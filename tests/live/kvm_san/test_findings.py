@@ -98,7 +98,7 @@ def test_without_multipathd_no_vm_gets_one_path_of_four(stage: Stage) -> None:
 
 
 def test_a_map_that_is_made_while_it_is_waited_for_is_given(stage: Stage) -> None:
-    stage.host("systemd-run --on-active=20 systemctl start multipathd.service")
+    stage.host("systemd-run --on-active=20 --timer-property=AccuracySec=1s systemctl start multipathd.service")
     result = stage.attach()
     assert (result["changed"], result.get("warnings", [])) == (True, [])
     assert set(stage.sources().values()) == {MAP}

@@ -125,7 +125,7 @@ def test_a_lun_is_given_only_once_multipath_uses_a_path_again(lab: SanLab, first
     assert f"Host {HOST} has LUN naa.{second}, and no path to it does I/O (" in said
     assert said.count(" failed") == len(_states(lab, second))
     assert lab.sources() == lab.sources("--inactive") == [_map(first)]
-    lab.host.run(f"systemd-run --quiet --on-active={LATER_SECONDS} {START_MULTIPATHD}")
+    lab.host.run(f"systemd-run --quiet --on-active={LATER_SECONDS} --timer-property=AccuracySec=1s {START_MULTIPATHD}")
     lab.modules.succeed("ptd_attach", lab.disk(second))
     assert lab.sources() == lab.sources("--inactive") == [_map(first), _map(second)]
 
