@@ -39,7 +39,7 @@ LONGEST_FIRST = ("kvm", "kvm-san", "live", "molecule", "cores")
 CANNOT_RUN = 77
 NOT_OFFERED = 78
 MUST_RUN = os.environ.get("CI") == "true"
-TIMEOUT_SECONDS = dict.fromkeys(TIERS, 60 * 60) | dict.fromkeys(ON_REQUEST, 4 * 60 * 60)
+TIMEOUT_SECONDS = dict.fromkeys(TIERS, 75 * 60) | dict.fromkeys(ON_REQUEST, 4 * 60 * 60)
 GRACE_SECONDS = 20
 LOOK_SECONDS = 1.0
 """After which a signal is noticed that came just before a wait."""
