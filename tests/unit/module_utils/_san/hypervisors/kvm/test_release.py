@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san import moment
+from ansible_collections.crossvisor.san.plugins.module_utils._san import deadline, moment
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import OutcomeUnknown, Refused, RemoteError, StepFailed
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import host_lun, release
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import release
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.unit import libvirt
@@ -128,7 +128,7 @@ def test_a_multipath_device_that_is_open_is_a_refusal_after_which_nothing_is_loo
 def test_an_undone_release_ends_when_a_vm_can_have_the_lun_by_its_multipath_device_again(
     host: KvmHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host_lun.deadline, "left", lambda _seconds, _what: 0.0)
+    monkeypatch.setattr(deadline, "left", lambda _seconds, _what: 0.0)
     plant(tmp_path, MULTIPATHD)
     (step,) = release.plan_release(host, NAME).pending()
     step.undo()
