@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+_LINE_END = "\n"
 
 
 class _AtOnce:
@@ -26,7 +27,7 @@ class _AtOnce:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
             why = getattr(getattr(report.longrepr, "reprcrash", None), "message", report.longreprtext)
-            self._terminal.write_line(f"\nfailed: {report.nodeid}: {why.splitlines()[0]}")
+            self._terminal.write_line(f"\nfailed: {report.nodeid}: {why.partition(_LINE_END)[0]}")
 
 
 @pytest.hookimpl(trylast=True)

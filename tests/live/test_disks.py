@@ -143,7 +143,6 @@ def test_a_vm_that_cannot_get_all_of_its_disks_is_refused_before_a_lun_is_made(w
     assert [request for request in windows.requests(ARRAY) if request.get("method") != "GET"] == []
 
 
-@pytest.mark.long
 def test_a_disk_stays_with_a_vm_that_is_not_the_guest_s(windows: WindowsLab, tmp_path: Path) -> None:
     named = {"disks_vm": "hvapp01", "disks_lun_name": "hvapp01_{disk}", "san_disks": [{"name": "data", "size": SIZE}]}
     other = ansible(tmp_path, {GUEST: {**windows_guest(windows), **named}})

@@ -26,7 +26,7 @@ MAP = "crossvisor.san.storage_map"
 DISK = {"vm": "app01", "svm": "svm_san", "volume": "vol_prod", "lun": "app01_data"}
 GIB = 1024**3
 JOURNEYS = [pytest.param(platform, marks=[pytest.mark.long] if platform is HYPERV_HOST else []) for platform in PLATFORMS]
-"""A host of Hyper-V has no step that a failover cluster has not."""
+"""Every run gives and takes a disk on the one Hyper-V host, too: that of its Windows guest, and one that comes from the vCenter."""
 FRUITLESS_RESCAN = (
     '<Envelope xmlns="http://schemas.xmlsoap.org/soap/envelope/"><Body><RescanAllHbaResponse xmlns="urn:vim25"/></Body></Envelope>'
 )

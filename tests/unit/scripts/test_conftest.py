@@ -23,20 +23,8 @@ def test_second():
 
 def test_the_log_of_a_run_that_was_killed_tells_what_had_failed(tmp_path: Path) -> None:
     (tmp_path / "test_two.py").write_text(TESTS)
-    command = [
-        sys.executable,
-        "-u",
-        "-m",
-        "pytest",
-        "--quiet",
-        "-p",
-        "tests.conftest",
-        "-c",
-        "/dev/null",
-        "--rootdir",
-        str(tmp_path),
-        str(tmp_path),
-    ]
+    options = ["--quiet", "-p", "tests.conftest", "-c", "/dev/null", "--rootdir", str(tmp_path)]
+    command = [sys.executable, "-m", "pytest", *options, str(tmp_path)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == -9
     assert "failed: test_two.py::test_first: AssertionError: no number" in run.stdout.splitlines()
