@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.live.commands import Commands, Run
-from tests.live.lab import HYPERVISOR, Lab
+from tests.live.lab import HYPERVISOR, Lab, XenLab
 from tests.live.sites import Site
 
 MAP = "crossvisor.san.storage_map"
@@ -93,6 +95,39 @@ def test_two_sites_become_one_map_and_a_worker_that_was_killed_is_named(lab: Lab
         (tmp_path / "report" / "storage_map.prom").read_text()
     )
     assert lab.hypervisor["password"] not in json.dumps(aged)
+
+
+def slices(hosts: Mapping[str, Any], count: int, directory: Path) -> Iterator[tuple[list[str], Path]]:
+    """An inventory as AWX gives it to each job of a sliced template: every count-th host by name, told by a script.
+
+    `Inventory.get_script_data` of AWX (awx/main/models/inventory.py).
+    """
+    for number in range(count):
+        mine = sorted(hosts)[number::count]
+        told = {"all": {"hosts": mine}, "_meta": {"hostvars": {name: hosts[name] for name in mine}}}
+        script = directory / f"slice-{number}"
+        script.write_text(f"#!{sys.executable}\nprint({json.dumps(told)!r})\n")
+        script.chmod(0o700)
+        yield mine, script
+
+
+def test_job_slices_write_a_map_each_and_the_next_job_joins_them(lab: Lab, xen: XenLab, tmp_path: Path) -> None:
+    dead = {**lab.hypervisor, "type": "vmware", "port": 1}
+    of_vcenter = {EAST: lab.hypervisor, "vc-gone": dead}
+    hosts = {name: {"hypervisor": hypervisor, "arrays": [lab.array]} for name, hypervisor in of_vcenter.items()}
+    hosts["xen-pool"] = {"hypervisor": xen.hypervisor, "arrays": [xen.array]}
+    shared = tmp_path / "slices"
+    asked = []
+    for job, (mine, inventory) in enumerate(slices(hosts, 2, tmp_path), start=4711):
+        run = Commands(tmp_path).playbook(MAP, "-i", str(inventory), target="all", directory=f"{shared}/{{{{ awx_job_id }}}}", awx_job_id=job)
+        assert run.count("failed") == {name: int(name == "vc-gone") for name in mine}, run.output
+        asked.append(mine)
+    assert asked == [[EAST, "xen-pool"], ["vc-gone"]]
+
+    run, whole = merge(tmp_path, shared, expected=sorted(hosts))
+    assert states(whole) == {EAST: "ok", "vc-gone": "missing", "xen-pool": "ok"}
+    assert {row["hypervisor_type"] for row in whole["mappings"]} == {"vmware", "xen"}
+    assert '"vc-gone": "missing"' in run.output
 
 
 def test_an_endpoint_that_does_not_answer_is_missing_and_the_others_are_mapped(lab: Lab, tmp_path: Path) -> None:
