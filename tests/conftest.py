@@ -27,7 +27,7 @@ class _AtOnce:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
             why = getattr(getattr(report.longrepr, "reprcrash", None), "message", report.longreprtext)
-            self._terminal.write_line(f"\nfailed: {report.nodeid}: {why.partition(_LINE_END)[0]}")
+            self._terminal.write_line(f"\nfailed: {report.nodeid}: {why.partition(_LINE_END)[0]}", flush=True)
 
 
 @pytest.hookimpl(trylast=True)

@@ -63,9 +63,11 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.exhaustive
 def test_only_what_no_test_notices_survives(directory: Path) -> None:
     assert sorted(survivors(directory, TESTS)) == ["say `7`: `8`", "spoken: say `'fits'`: `'not fits'`"]
 
 
+@pytest.mark.exhaustive
 def test_tests_that_fail_by_themselves_tell_nothing(directory: Path) -> None:
     assert survivors(directory, TESTS.replace("fits(5)", "fits(7)")) == ["True"]

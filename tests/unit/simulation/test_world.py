@@ -23,6 +23,7 @@ def played(seed: int) -> Verdict:
     return play(seed)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("first", range(0, SEEDS, AT_ONCE))
 def test_no_promise_is_broken_on_the_first_schedules(first: int) -> None:
     for seed in range(first, first + AT_ONCE):
@@ -45,6 +46,7 @@ def test_schedules_differ_in_all_that_may_happen() -> None:
         assert happened in told, happened
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_a_fault_of_old_breaks_its_promise_and_the_product_keeps_it(fault: Fault) -> None:
     assert fault.rule in {violation.rule for violation in fault.with_the_fault().violations}

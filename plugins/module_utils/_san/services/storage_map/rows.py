@@ -80,7 +80,7 @@ class Rows:
 
 
 def shares(size: int, under: Sequence[Resource]) -> list[int]:
-    """The bytes of a disk that each of the resources under it stands for.
+    """The bytes of a disk that each of the resources under it stands for, of which there is one at least.
 
     Where a disk lies is not told extent by extent, so each LUN gets an equal part and the first the rest; a LUN that several arrays have
     under one name is counted at the first.
@@ -88,7 +88,7 @@ def shares(size: int, under: Sequence[Resource]) -> list[int]:
     first: dict[str, int] = {}
     for number, resource in enumerate(under):
         first.setdefault(str(resource.name or resource.key), number)
-    part, rest = divmod(size, len(first)) if first else (0, 0)
+    part, rest = divmod(size, len(first))
     counted = set(first.values())
     return [(part + (0 if number else rest)) if number in counted else 0 for number in range(len(under))]
 

@@ -198,6 +198,7 @@ def _refusals(bench: Bench, mount: str) -> list[str]:
     return told
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("way", WAYS)
 def test_whatever_request_fails_nothing_is_left_half_made_and_the_next_run_gets_there(way: Way) -> None:
     """Of the requests that change nothing every ninth is refused; all of them are in tests/exhaustive."""

@@ -154,6 +154,7 @@ class Killed(BaseException):
     """The process is gone."""
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("request_", [GATHER, TAKE, DESCRIBE, FORGET])
 @pytest.mark.parametrize("after", [False, True])
 def test_a_run_that_is_killed_is_ended_by_the_next_one(bench: BenchInPlace, request_: str, after: bool) -> None:

@@ -301,6 +301,7 @@ class TestRaces:
         assert bench.state() == before
 
 
+@pytest.mark.exhaustive
 class TestEveryChange:
     """A new LUN in a new group, or an old one that grows while its group is extended."""
 

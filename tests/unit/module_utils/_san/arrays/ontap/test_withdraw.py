@@ -340,6 +340,7 @@ class TestWithdrawing:
             carry_out(change.plan, False)
         assert bench.state() == before
 
+    @pytest.mark.exhaustive
     @pytest.mark.parametrize("write", DELETIONS)
     @pytest.mark.parametrize(("action", "ends_well"), [(DROPPED_AFTER, True), (AS_JOB, True), (DROPPED_BEFORE, False)])
     def test_survives_a_lost_connection(self, bench: Bench, write: str, action: dict[str, Any], ends_well: bool) -> None:

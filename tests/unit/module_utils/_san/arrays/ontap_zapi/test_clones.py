@@ -44,6 +44,7 @@ def test_what_is_refused_leaves_nothing(snapped: BenchInPlace, step: str) -> Non
     assert snapped.state() == before
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("fault", [DROPPED_BEFORE, DROPPED_AFTER])
 @pytest.mark.parametrize("step", STEPS)
 def test_an_answer_that_is_lost_leaves_a_whole_clone_or_none(snapped: BenchInPlace, step: str, fault: dict[str, Any]) -> None:

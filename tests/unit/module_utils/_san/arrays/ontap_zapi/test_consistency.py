@@ -55,6 +55,7 @@ def test_they_are_renamed_and_deleted(bench: BenchInPlace) -> None:
     assert both(bench) == ([], [])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("request_", REQUESTS)
 @pytest.mark.parametrize("fault", [DROPPED_BEFORE, DROPPED_AFTER, NO_INTERFACE])
 def test_a_request_that_fails_leaves_both_or_none(bench: BenchInPlace, request_: str, fault: dict[str, Any]) -> None:

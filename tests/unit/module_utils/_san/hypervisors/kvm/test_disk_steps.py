@@ -126,10 +126,11 @@ def target() -> Iterator[IscsiTarget]:
 
 @pytest.fixture
 def given(target: IscsiTarget, tmp_path: Path) -> tuple[Domain, AttachDisk]:
-    """A running VM with a controller, and the step that gives it the LUN at SCSI(0:3)."""
+    """A running VM with a controller, and the step that gives it the LUN at SCSI(0:3), by a clock that only pauses move."""
+    pauses: list[float] = []
     there = Domain("app", WITH_SCSI, WITH_SCSI)
     host = libvirt.host(Connect([there], [libvirt.san_pool(target)]), tmp_path)
-    change = VmChange(host, VirtualMachine(uuid_of("app"), "app"), timeout=0.2)
+    change = VmChange(host, VirtualMachine(uuid_of("app"), "app"), timeout=30, clock=lambda: sum(pauses), sleep=pauses.append)
     return there, AttachDisk(change, NAME, Place(0, 3, "virtio-scsi", add=False), LIVE | CONFIG, shareable=False)
 
 
@@ -161,7 +162,7 @@ def silent(step: AttachDisk, monkeypatch: pytest.MonkeyPatch, times: int, said: 
         attach(uuid, device, targets)
 
     monkeypatch.setattr(step.vm.host.session, "attach", answer)
-    monkeypatch.setattr(disk_steps, "_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(disk_steps, "_AGAIN_SECONDS", 10.0)
     return asked
 
 

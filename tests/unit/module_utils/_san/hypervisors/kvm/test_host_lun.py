@@ -44,12 +44,17 @@ def test_multipath_goes_before_a_path_and_the_host_before_the_network(host: KvmH
 
 
 def later(host: KvmHost, name: ScsiName, *happenings: Callable[[], object], single_path: str = "refuse") -> Source:
-    """What is given when one thing after the other happens on the host while it is waited for, until the time is over."""
+    """What is given when one thing after the other happens on the host while it is waited for, until the time is over.
+
+    Once nothing more happens, the time goes by fast.
+    """
     coming, now = iter(happenings), [0.0]
 
     def sleep(seconds: float) -> None:
-        now[0] += seconds
-        next(coming, lambda: None)()
+        happening = next(coming, None)
+        now[0] += seconds if happening else 25 * seconds
+        if happening:
+            happening()
 
     return host_lun.source(host, name, single_path, host_lun.Wait(lambda: now[0], sleep))
 

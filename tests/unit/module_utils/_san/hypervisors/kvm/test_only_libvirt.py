@@ -30,7 +30,7 @@ PATH = """
 <drive_type>disk</drive_type><model>LUN C-Mode</model><vendor>NETAPP</vendor><serial>{wwid}</serial><size>1073741824</size></capability>
 </device>
 """
-REQUEST = AttachRequest("app", DiskWish(NAME, timeout=0.5, single_path="allow"), assume_unused=True)
+REQUEST = AttachRequest("app", DiskWish(NAME, timeout=30, single_path="allow"), assume_unused=True)
 
 
 @pytest.fixture

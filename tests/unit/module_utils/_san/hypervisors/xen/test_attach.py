@@ -621,6 +621,7 @@ class TestDetach:
         assert hypervisor(pool).in_service(hosts, LUN) == []
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("way", ["iscsi", "fc"])
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("verb", ["attach", "detach"])

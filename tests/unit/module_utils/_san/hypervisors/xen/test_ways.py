@@ -50,18 +50,21 @@ def test_two_vms_may_have_it_when_that_is_asked_for(protocol: str) -> None:
     assert [any(f"raw {bench.lun.xapi[1:]}" in slot for slot in slots[vm]["slots"]) for vm in vms] == [True, True]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("protocol", "verb"), WAYS)
 def test_a_change_that_fails_leaves_nothing_half_made_and_the_next_run_gets_there(protocol: str, verb: str) -> None:
     trial = Trial(protocol, verb)
     assert trial.problems_of_faults(trial.first_of_each_kind) == []
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("protocol", "verb"), WAYS)
 def test_a_run_that_is_killed_at_a_change_is_ended_by_the_next(protocol: str, verb: str) -> None:
     trial = Trial(protocol, verb)
     assert trial.problems_of_kills(trial.first_of_each_kind) == []
 
 
+@pytest.mark.exhaustive
 def test_what_is_left_half_made_would_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ConnectDisk, "undo", lambda _step: None)
     trial = Trial("iscsi", "attach")

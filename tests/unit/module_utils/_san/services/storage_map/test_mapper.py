@@ -407,9 +407,9 @@ def test_a_vm_that_cannot_be_read_is_a_row_with_the_reason() -> None:
     doubt = Use("VM", "lost", "vm-7", "cannot be read because it is inaccessible")
     endpoint = MemoryHypervisor([Host("host-1", "esx1")], [lost, VirtualMachine("vm-8", "empty")], uses=[doubt], warnings=["x"])
     found = storage_map(endpoint, [])
-    assert rows(found, "vm_name", "host", "disk", "kind", "status", "reason") == [
-        ("lost", "esx1", "", "", "unresolved", "the disks of VM lost are not known: it cannot be read because it is inaccessible")
-    ]
+    told = "the disks of VM lost are not known: it cannot be read because it is inaccessible"
+    assert rows(found, "vm_name", "host", "disk", "kind", "status", "reason") == [("lost", "esx1", "", "", "unresolved", told)]
+    assert rows(found, "path", "share_bytes") == [("", 0)]
 
 
 def test_a_lun_that_works_and_has_lost_some_of_its_paths_is_told_to_be_degraded() -> None:

@@ -22,8 +22,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.mapper import storage_map
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.resources import LUN, Resource
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.resources import EXPORT, LUN, Resource
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.rows import place_of, shares
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.where import Where
 from tests.unit.ports import MemoryHypervisor
 
 NAMES = [ScsiName.from_ontap_serial(f"80Lab-aaaaa{number}") for number in range(6)]
@@ -55,6 +56,20 @@ def test_the_shares_of_all_rows_of_a_disk_sum_up_to_its_size(size: int, own: lis
 
 def test_a_disk_over_three_luns_gives_each_a_part_and_the_first_the_rest() -> None:
     assert shares(11, [Resource(LUN, str(name), name) for name in NAMES[:3]]) == [5, 3, 3]
+
+
+def test_a_lun_is_known_by_its_name_and_what_has_none_by_what_it_is() -> None:
+    one, mirror = (Resource(LUN, device, NAMES[0]) for device in ("naa.1", "eui.2"))
+    first, second = (Resource(EXPORT, f"nas:/vol{number}") for number in (1, 2))
+    assert shares(9, [one, mirror, first, second]) == [3, 0, 3, 3]
+
+
+def test_of_several_luns_the_one_that_is_asked_for_is_told_with_its_own_share() -> None:
+    store = FileSystem("ds-0", "ds-0", "vmfs", ["h1"], [str(name) for name in NAMES[:3]])
+    disk = VirtualDisk("2000", "Hard disk 1", "image", size_bytes=11, path="top", file_system="ds-0")
+    hypervisor = MemoryHypervisor([Host("h1", "esx1")], [VirtualMachine("vm-1", "app", host="h1", disks=[disk])], [store])
+    found = storage_map(hypervisor, [], where=Where(naa=NAMES[1].naa))
+    assert [(row["naa"], row["share_bytes"]) for row in found.mappings] == [(NAMES[1].naa, 3)]
 
 
 @pytest.mark.parametrize(

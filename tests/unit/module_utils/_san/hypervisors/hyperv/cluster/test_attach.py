@@ -497,6 +497,7 @@ def kill_after_change(there: ClusterLab, number: int) -> None:
     there.wire.after_each.append(happened)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("number", "change", "left"), [(number, *row) for number, row in enumerate(LEFT_OF_ATTACH)])
 def test_the_next_attach_does_what_is_left_and_nothing_else(there: ClusterLab, number: int, change: str, left: str) -> None:
     kill_after_change(there, number)
@@ -506,6 +507,7 @@ def test_the_next_attach_does_what_is_left_and_nothing_else(there: ClusterLab, n
     assert in_words(there.plan_attach()) == left
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("number", "change", "left"), [(number, *row) for number, row in enumerate(LEFT_OF_DETACH)])
 def test_the_next_detach_does_what_is_left_and_nothing_else(there: ClusterLab, number: int, change: str, left: str) -> None:
     there.attach()
@@ -527,6 +529,7 @@ def killed_after(there: ClusterLab, run: Callable[[], object], method: str) -> N
     there.wire.after.clear()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("method", "ended"),
     [
