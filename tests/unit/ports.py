@@ -105,6 +105,10 @@ class MemoryHypervisor:
     """For each inventory, the decision for which it was read."""
     wanted: list[Wanted | None] = field(default_factory=list)
     """For each inventory, the VMs that alone were wanted."""
+    side_by_side: list[bool] = field(default_factory=list)
+    """Whether each inventory might ask for several things at once."""
+    identity: str = ""
+    """What manages the hosts says of itself who it is."""
     device_reads: int = 0
     """How often the whole inventory of SCSI devices was read, which is dear."""
     guest_agent: GuestAgent | None = None
@@ -137,12 +141,14 @@ class MemoryHypervisor:
         self.calls.append("inventory with images" if images else "inventory")
         self.moments.append(moment.now())
         self.meanwhile.get(sum(call.startswith("inventory") for call in self.calls), lambda: None)()
+        self.side_by_side.append(at_once)
         self.device_reads += devices
         seen = self.seen if devices else ()
         wanted = only(Inventory(self.host_list, (), self.file_systems, seen)) if only else None
         self.wanted.append(wanted)
         there = [vm for vm in self.machines if wanted is None or _is_wanted(vm, wanted)]
-        return Inventory(self.host_list, there, self.file_systems, seen, uses=self.uses, warnings=self.warnings)
+        found = Inventory(self.host_list, there, self.file_systems, seen, uses=self.uses, warnings=self.warnings)
+        return replace(found, identity=self.identity)
 
     def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:
         return [device for device in self.seen if device.host in hosts and device.name == name]

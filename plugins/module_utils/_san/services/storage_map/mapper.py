@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -60,7 +60,7 @@ class StorageMap:
     endpoint: Endpoint
     forms: Mapping[str, Form]
     """Those that were to be gathered."""
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str]
 
     @property
     def mappings(self) -> list[StorageMapping]:

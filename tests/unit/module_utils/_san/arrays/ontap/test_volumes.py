@@ -9,6 +9,7 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.volumes import (
     ConsistencyGroup,
+    Place,
     Taken,
     apart,
     text_of,
@@ -30,6 +31,14 @@ MARK = "crossvisor.san:0123456789abcdef"
 def test_a_comment_is_a_mark_and_a_text_for_people(text: str, mark: str, comment: str) -> None:
     assert apart(text) == (mark, comment)
     assert not mark or text_of(mark, comment) == text
+
+
+def test_a_mark_may_stand_alone() -> None:
+    assert text_of(MARK, None) == MARK
+
+
+def test_a_volume_is_called_as_ontap_calls_it() -> None:
+    assert str(Place("svm1", "v1", "4711")) == "svm1:v1"
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,15 @@ def test_what_is_not_told_may_be_the_luns(array: Endpoint, changes: dict[str, An
     assert (use.lun, use.how) == (None, "does not tell whether it has it")
 
 
+def test_what_a_mirror_does_not_tell_of_itself_is_said_to_be_unknown(array: Endpoint) -> None:
+    nameless = relationship(policy={"type": "sync"}, destination={"path": "svm_b:/cg/app_dst"})
+    placeless = relationship(source={"consistency_group_volumes": [{"name": "v1"}]})
+    (first, second) = uses(array, records(nameless, placeless), records())
+    assert (first.lun, first.name) == (NAME, "of svm1:/cg/app with svm_b:/cg/app_dst of cluster unknown")
+    assert first.how == "with policy unknown presents it there too"
+    assert (second.lun, second.name) == (None, "of an unknown place with svm_b:/cg/app_dst of cluster cluster2")
+
+
 @pytest.mark.parametrize(
     "refusal", [error(403, "6", "not authorized for that command"), error(404, "3", "API not found")], ids=["no right", "no such API"]
 )

@@ -205,6 +205,18 @@ def test_only_the_forms_that_are_wanted_are_made() -> None:
     assert endpoint.calls == ["inventory"], "initiators are asked for only where strangers are told"
 
 
+@pytest.mark.parametrize("form", ["mappings", "virtual_machines", "storage_resources"])
+def test_a_form_has_the_name_that_the_module_returns_it_by(form: str) -> None:
+    found = storage_map(hypervisor(image("ds-1")), [source(MemoryArray(lun(NAME)))], gather=[form])
+    assert (list(found.forms), bool(getattr(found, form))) == ([form], True)
+
+
+def test_the_hypervisor_may_ask_for_several_things_at_once() -> None:
+    endpoint = hypervisor(image("ds-1"))
+    storage_map(endpoint, [])
+    assert endpoint.side_by_side == [True]
+
+
 def test_initiators_that_no_asked_host_has_are_told_of_a_lun() -> None:
     mappings = [LunMapping("g1", "1", 3, ["iqn.a:1", "iqn.b:other"])]
     there = seeing(hypervisor(), "h1", "iqn.A:1")
@@ -410,6 +422,18 @@ def test_a_vm_that_cannot_be_read_is_a_row_with_the_reason() -> None:
     told = "the disks of VM lost are not known: it cannot be read because it is inaccessible"
     assert rows(found, "vm_name", "host", "disk", "kind", "status", "reason") == [("lost", "esx1", "", "", "unresolved", told)]
     assert rows(found, "path", "share_bytes") == [("", 0)]
+    (way_out,) = {row["way_out"] for row in found.mappings}
+    assert way_out.startswith("bring it back (its host, its datastores,")
+    known = storage_map(replace(endpoint, uses=[replace(doubt, way_out="start it")]), [])
+    assert rows(known, "way_out") == [("start it",)]
+
+
+def test_a_vm_is_told_without_disks_only_where_nobody_can_tell_which_it_has() -> None:
+    has = Use("VM", "empty", "vm-7", "had it", NAME)
+    doubt = Use("VM", "app", "vm-1", "may have more")
+    machines = [VirtualMachine("vm-7", "empty", host="h1"), VirtualMachine("vm-1", "app", host="h1", disks=[image("ds-4")])]
+    found = storage_map(hypervisor(machines=machines, uses=[has, doubt]), [])
+    assert rows(found, "vm_name", "disk") == [("app", "Hard disk 1")]
 
 
 def test_a_lun_that_works_and_has_lost_some_of_its_paths_is_told_to_be_degraded() -> None:
@@ -452,3 +476,8 @@ def test_a_host_alone_is_known_by_its_uuid_and_its_name_and_several_only_by_what
     hosts: list[Host], identity: str
 ) -> None:
     assert storage_map(hypervisor(host_list=hosts), [], endpoint="any").endpoint.identity == identity
+
+
+def test_what_manages_a_host_alone_is_believed_before_the_host() -> None:
+    there = hypervisor(host_list=[Host("h1", "a", uuid="1")], identity="4711")
+    assert storage_map(there, [], endpoint="any").endpoint.identity == "4711"

@@ -115,6 +115,7 @@ def vms(found: StorageMap) -> list[tuple[str, str]]:
         ({"mount": "/srv/data/"}, [("app", "2")]),
         ({"mount": "d:"}, [("span", "1"), ("span", "1")]),
         ({"vm": "app", "volume": "v2"}, [("app", "2")]),
+        ({"vm": "app", "lun_path": "/vol/v2/raw"}, []),
         ({"vm": "empty"}, []),
     ],
 )
@@ -361,6 +362,50 @@ def test_many_disks_of_which_nobody_can_tell_are_counted() -> None:
     assert "vm-118" in warning
     assert "vm-119" not in warning
     assert " and 2 more." in warning
+
+
+def test_as_many_as_are_named_are_all_named() -> None:
+    there = with_one_on(HIDDEN)
+    there.machines += [VirtualMachine(f"vm-1{number}", "odd", host="h1", disks=[image(HIDDEN)]) for number in range(10, 19)]
+    (warning,) = unclear(asked(there, volume="v2"))
+    assert "10 disks" in warning
+    assert "vm-118). A map" in warning
+
+
+def test_two_disks_are_two_and_one_of_several_luns_is_enough_to_be_in_doubt() -> None:
+    half = FileSystem("ds-9", "half", "vmfs", ["h1"], [str(NAME), str(LOST)])
+    there = with_one_on(half)
+    there.machines.append(VirtualMachine("vm-10", "odd", host="h1", disks=[image(half)]))
+    (warning,) = unclear(asked(there, volume="v2"))
+    assert "whether 2 disks may be" in warning
+
+
+def test_what_is_told_as_a_row_is_no_warning_beside_it() -> None:
+    assert unclear(asked(with_one_on(HIDDEN), storage="v2")) == []
+
+
+def test_a_vm_that_is_named_is_there_though_none_of_its_disks_is_where_it_is_asked_for() -> None:
+    source = ArraySource("ontap.example.com", array)
+    assert storage_map(endpoint(), [source], names=["file"], where=Where(volume="v2")).mappings == []
+    with pytest.raises(NotFound, match="nobody"):
+        storage_map(endpoint(), [source], names=["nobody"], where=Where(volume="v2"))
+
+
+def test_a_vm_without_disks_is_told_where_vms_are_asked_for_and_not_where_disks_are() -> None:
+    def told(**words: str) -> list[str]:
+        return [vm["name"] for vm in asked(**words).virtual_machines]
+
+    assert told(cluster="prod") == ["app", "file", "empty", "clone"]
+    assert told(cluster="prod", mount="/srv/data") == ["app"]
+
+
+def test_exports_are_asked_for_once_and_only_where_a_file_system_is_on_one() -> None:
+    of = array()
+    asked(None, of, volume="v2")
+    assert of.calls.count("volumes") == 1
+    there, of = replace(endpoint(), file_systems=[GOLD, SPAN, PLAIN], machines=MACHINES[:3]), array()
+    asked(there, of, volume="v2")
+    assert of.calls.count("volumes") == 0
 
 
 def test_where_everything_is_known_nothing_is_in_doubt() -> None:
