@@ -55,13 +55,13 @@ class Where:
     """Where the guest has mounted what lies on the disk."""
     storage: str = ""
     """What a person calls a LUN, a volume, an export, an SVM or an array: each of these that may be meant, and whatever may lie on it."""
-    names: frozenset[ScsiName] = field(default=frozenset(), init=False)
+    names: frozenset[ScsiName] = field(init=False)
     """The LUNs that `naa`, or else `storage`, may stand for, where that is the name of a LUN."""
 
     def __post_init__(self) -> None:
         """Raises `InvalidInput` when `naa` is no spelling of a LUN's name."""
         object.__setattr__(self, "storage", self.storage.strip())
-        named = ScsiName.try_parse(self.storage) if self.storage else None
+        named = ScsiName.try_parse(self.storage)
         object.__setattr__(self, "names", lun_names(self.naa) if self.naa else frozenset({named} if named else ()))
 
     @property
@@ -83,6 +83,11 @@ class Where:
     def by_storage(self) -> Sequence[str]:
         """Which of the words about storage are given."""
         return [word for word in (*_TELLS, _ANY) if getattr(self, word)]
+
+    @property
+    def alone(self) -> frozenset[ScsiName]:
+        """The only LUNs that can be meant: it is asked for them by name, and by no other word about storage, which may stand for more."""
+        return self.names if len(self.by_storage) == 1 else frozenset()
 
     @property
     def by_place(self) -> bool:
@@ -142,7 +147,7 @@ class Where:
         """Raises `NotFound` when a word stands for nothing that there is, with what is near; an array that was silent may have it."""
         there = list(resources)
         for word in (word for word in self.by_storage if word != _ANY):
-            known = {spelled for resource in there for spelled in _spellings(resource, word) if spelled}
+            known = {spelled for resource in there for spelled in _spellings(resource, word)}
             if not (self.names & {resource.name for resource in there} if word == "naa" else getattr(self, word) in known):
                 silent = f", but it may be where nobody could look: {'; '.join(answers.failures)}" if answers.failures else ""
                 raise NotFound(f"{self._nothing(word)}{silent}{did_you_mean([getattr(self, word)], known)}")
@@ -152,7 +157,7 @@ class Where:
     def _nothing(self, word: str) -> str:
         if word == "naa":
             read_as = " or ".join(map(str, sorted(self.names)))
-            return f"No host of this hypervisor sees, and no VM has, the LUN '{self.naa}', read as {read_as}"
+            return f"No host of this hypervisor sees, and no VM has, the {_TELLS[word]} '{self.naa}', read as {read_as}"
         return f"There is no {_TELLS[word]} '{getattr(self, word)}' under anything that this hypervisor's hosts see"
 
 
@@ -197,7 +202,7 @@ def _paths(resource: Resource) -> Sequence[str]:
 
 def _place(mount: str) -> str:
     """A mount point without what does not matter: a separator at its end, and case on Windows."""
-    bare = mount.rstrip("/\\") or mount
+    bare = mount.rstrip("/\\")
     return bare.casefold() if "\\" in mount or bare.endswith(":") else bare
 
 
@@ -209,7 +214,7 @@ def _hosts(wanted: str, hosts: Sequence[Host]) -> set[str]:
 
 
 def _require(kind: str, wanted: str, known: Collection[str]) -> None:
-    if wanted not in known and _place(wanted) not in map(_place, known):
+    if _place(wanted) not in map(_place, known):
         raise NotFound(f"There is no {kind} '{wanted}' on this hypervisor{did_you_mean([wanted], known)}")
 
 

@@ -25,7 +25,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.stora
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.resources import EXPORT, LUN, Resource
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.rows import place_of, shares
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.where import Where
-from tests.unit.ports import MemoryHypervisor
+from tests.unit.ports import MemoryHypervisor, lun
 
 NAMES = [ScsiName.from_ontap_serial(f"80Lab-aaaaa{number}") for number in range(6)]
 ARRAYS = [ArrayAbout("ontap", name, f"{name}.example.com", "9.16.1") for name in ("a", "b")]
@@ -59,7 +59,7 @@ def test_a_disk_over_three_luns_gives_each_a_part_and_the_first_the_rest() -> No
 
 
 def test_a_lun_is_known_by_its_name_and_what_has_none_by_what_it_is() -> None:
-    one, mirror = (Resource(LUN, device, NAMES[0]) for device in ("naa.1", "eui.2"))
+    one, mirror = (Resource(LUN, str(NAMES[0]), NAMES[0], array=array, svm="svm1", lun=lun(NAMES[0])) for array in ARRAYS)
     first, second = (Resource(EXPORT, f"nas:/vol{number}") for number in (1, 2))
     assert shares(9, [one, mirror, first, second]) == [3, 0, 3, 3]
 

@@ -186,7 +186,7 @@ def test_what_is_no_name_of_a_lun_is_refused_with_the_spellings_that_there_are(t
         ({"vm": "ap"}, "no VM 'ap' .*did you mean app"),
         ({"host": "esx3"}, "There is no host 'esx3' on this hypervisor; did you mean esx2, esx1"),
         ({"cluster": "prodd"}, "There is no cluster 'prodd' on this hypervisor; did you mean prod"),
-        ({"volume": "vol_nsf"}, "There is no volume 'vol_nsf' under anything .*; did you mean vol_nfs"),
+        ({"volume": "vol_nsf"}, "There is no volume 'vol_nsf' under anything that this hypervisor's hosts see; did you mean vol_nfs"),
         ({"svm": "svm3"}, "There is no SVM 'svm3' .*; did you mean svm"),
         ({"array": "labb"}, "There is no array 'labb' .*; did you mean lab"),
         ({"lun_path": "/vol/v2/rwa"}, "There is no LUN path '/vol/v2/rwa' .*; did you mean /vol/v2/raw"),
@@ -232,6 +232,7 @@ def test_the_share_of_a_row_is_that_of_the_whole_map() -> None:
 def test_an_array_is_asked_for_no_lun_that_is_not_needed() -> None:
     cases: list[tuple[dict[str, str], set[ScsiName]]] = [
         ({"naa": str(NAME)}, {NAME}), ({"vm": "raw"}, {RAW}), ({"vm": "clone"}, {NAME, OTHER}), ({"volume": "v1"}, {NAME, OTHER, RAW}),
+        ({"host": "esx1"}, {NAME, OTHER}), ({"cluster": "prod"}, {NAME, OTHER}),
     ]  # fmt: skip
     for words, names in cases:
         of = array()
@@ -256,6 +257,7 @@ def test_of_arrays_one_of_which_is_named_by_its_address_the_others_are_not_asked
         ({"lun_path": "/vol/v2/l2"}, Wanted({"ds-2", "ds-4"}, raw_disks=False)),
         ({"naa": str(RAW)}, Wanted(set(), raw_disks=True)),
         ({"volume": "v1"}, Wanted({"ds-1", "ds-2"}, raw_disks=True)),
+        ({"storage": "svm1:/vol/v2/l2"}, Wanted({"ds-2", "ds-4"}, raw_disks=False)),
         ({"svm": "svm2"}, Wanted({"ds-3"}, raw_disks=True)),
         ({"vm": "app", "naa": str(NAME)}, None),
         ({}, None),
@@ -269,12 +271,41 @@ def test_only_vms_on_the_file_systems_that_are_meant_are_read_and_those_with_raw
     assert there.wanted == [wanted]
 
 
+def test_a_path_that_luns_of_two_svms_have_may_be_that_of_a_raw_disk_too() -> None:
+    there, of = endpoint(), array()
+    of.others[1] = replace(of.others[1], svm="svm2", path="/vol/v2/l2")
+    assert vms(asked(there, of, lun_path="/vol/v2/l2")) == [("app", "2"), ("span", "1"), ("raw", "1"), ("clone", "1")]
+    assert there.wanted == [Wanted({"ds-2", "ds-4"}, raw_disks=True)]
+
+
+@pytest.mark.parametrize(
+    ("has", "wanted", "same"),
+    [
+        ("/srv/data", "/srv/data/", True),
+        ("/srv/data", "/SRV/data", False),
+        ("/srv/a:b", "/srv/A:b", False),
+        ("/mnt/root", "/mnt/roo", False),
+        ("/", "/", True),
+        ("d:\\", "D:", True),
+        ("C:\\Mt\\One", "c:\\mt\\one\\", True),
+    ],
+)
+def test_a_mount_point_is_known_however_it_ends_and_in_windows_in_whatever_case(has: str, wanted: str, same: bool) -> None:
+    there = replace(endpoint(), machines=[VirtualMachine("vm-1", "app", host="h1", disks=[image(GOLD, mounts=[has])])])
+    if same:
+        assert vms(asked(there, mount=wanted)) == [("app", "1")]
+    else:
+        with pytest.raises(NotFound, match="There is no mount point"):
+            asked(there, mount=wanted)
+
+
 def test_a_lun_that_hosts_have_lost_and_a_vm_has_not_is_found_by_its_volume_and_by_its_path() -> None:
     for words in ({"volume": "v2"}, {"lun_path": "/vol/v2/raw"}):
         there, of = endpoint(), array()
         there.seen = [device for device in there.seen if device.name != RAW]
         assert ("raw", "1") in vms(asked(there, of, **words))
         assert of.calls.count("luns") == 2, "once for what hosts see, and once for what only VMs have"
+        assert of.calls.count("volumes") == 1
 
 
 def test_an_array_that_falls_silent_between_two_questions_is_one_that_did_not_answer() -> None:
@@ -378,6 +409,25 @@ def test_two_disks_are_two_and_one_of_several_luns_is_enough_to_be_in_doubt() ->
     there.machines.append(VirtualMachine("vm-10", "odd", host="h1", disks=[image(half)]))
     (warning,) = unclear(asked(there, volume="v2"))
     assert "whether 2 disks may be" in warning
+
+
+def test_a_disk_whose_lun_no_array_has_is_on_the_lun_of_that_name_without_a_doubt() -> None:
+    there = endpoint()
+    there.machines.append(VirtualMachine("vm-8", "odd", host="h1", disks=[VirtualDisk("2000", "Hard disk 1", "passthrough", name=LOST)]))
+    found = asked(there, naa=str(LOST))
+    assert (vms(found), unclear(found)) == ([("odd", "1")], [])
+
+
+def test_a_lun_of_the_name_that_is_asked_for_may_be_on_the_volume_that_is() -> None:
+    assert asked(naa=str(RAW), volume="v1").mappings == [], "the volume is there, and the LUN is not on it"
+    there, of = replace(endpoint(), machines=MACHINES[1:3]), array()
+    of.others = [found for found in of.others if found.serial != lun(RAW).serial]
+    (warning,) = unclear(asked(there, of, naa=str(RAW), volume="v1"))
+    assert "1 disk may be on what is asked for: Hard disk 1 of raw (vm-3)" in warning
+
+
+def test_of_what_a_person_calls_so_only_what_is_called_so_is_told() -> None:
+    assert vms(asked(storage="vol_nfs")) == [("file", "1")]
 
 
 def test_what_is_told_as_a_row_is_no_warning_beside_it() -> None:
