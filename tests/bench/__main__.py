@@ -13,18 +13,19 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import addresses, cluster, disk, hyperv, kvm, luns, page, provision, relay, startup, vcenter, xen
+from tests.bench import addresses, cluster, disk, hyperv, kvm, large, luns, page, provision, relay, startup, vcenter, xen
 from tests.bench.measure import BUILD, WORK, BenchFailed
 from tests.bench.report import Findings, as_json, as_text, exit_code, machine
 
 RESULT = BUILD / "bench.json"
-SUBJECTS = ("vcenter", "luns", "hyperv", "cluster", "kvm", "xen", "addresses", "relay", "provision", "disk", "startup", "page")
+SUBJECTS = ("vcenter", "large", "luns", "hyperv", "cluster", "kvm", "xen", "addresses", "relay", "provision", "disk", "startup", "page")
 
 
 def _subjects(options: argparse.Namespace, directory: Path) -> Iterator[Findings]:
     """Measure one subject after the other."""
     measures: dict[str, Callable[[], list[Findings]]] = {
         "vcenter": lambda: vcenter.measure(directory, options.sizes, options.rounds),
+        "large": lambda: [large.measure(directory / "large", options.rounds)],
         "luns": lambda: [luns.measure(directory / "luns", options.rounds)],
         "hyperv": lambda: [hyperv.measure(directory / "hyperv", options.sizes, options.rounds)],
         "cluster": lambda: [cluster.measure(directory / "cluster")],

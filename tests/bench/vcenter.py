@@ -11,7 +11,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -33,15 +33,9 @@ FURTHER = "CPU of a further VM"
 STEADY = 1.25
 """What does not grow with the VMs may differ by this factor, which is noise."""
 MS_PER_S = 1000
-LARGE = 10_000
-"""VMs of an estate in which the start of a process no longer counts."""
-MOST_MEMORY = 150
-"""MiB of such an estate's map."""
 VMS_OF_A_STORE = 75
 """As many as lie on a datastore of an ordinary size."""
-ONE_LUN, RAW_LUN, EXPORT = "where: a LUN under a datastore", "where: a raw LUN", "where: a volume with NFS"
-PART = 0.2
-"""What one LUN may cost at most, of the CPU of the whole map."""
+MAP = "vm_storage_map"
 
 
 @dataclass(frozen=True)
@@ -68,13 +62,11 @@ class Subject:
     grows: bool
     """Whether what it tells grows with the VMs."""
     peer: Peer
-    bounds: Mapping[str, float] = field(default_factory=dict)
-    """What it may cost at most in a large estate, of what a bare reader of the same bytes does: quantity → ratio."""
 
 
 SUBJECTS = (
     Subject(
-        "vm_storage_map",
+        MAP,
         reads=[properties.HOSTS, properties.INVENTORY_WITH_LUNS],
         grows=True,
         peer=Peer(
@@ -85,7 +77,6 @@ SUBJECTS = (
             arguments={"datacenter": "DC0"},
             bound=0.1,
         ),
-        bounds={"CPU": 2.5, "wall": 1.5},
     ),
     Subject(
         "hba_info",
@@ -135,10 +126,10 @@ def _measure_size(subject: Subject, findings: Findings, endpoints: Endpoints, wo
     sampled = itertools.cycle(objects)
     series = interleaved(
         {
-            subject.module: partial(watched, servers, partial(_run_ours, subject.module, endpoints)),
+            subject.module: partial(watched, servers, partial(run_ours, subject.module, endpoints)),
             subject.peer.module: partial(_run_peer, subject.peer, vcenter, sampled),
-            LXML: partial(watched, servers, partial(_read, "lxml", vcenter, subject.reads)),
-            PYVMOMI: partial(watched, servers, partial(_read, "pyvmomi", vcenter, subject.reads)),
+            LXML: partial(watched, servers, partial(read, "lxml", vcenter, subject.reads)),
+            PYVMOMI: partial(watched, servers, partial(read, "pyvmomi", vcenter, subject.reads)),
         },
         rounds,
     )
@@ -147,32 +138,16 @@ def _measure_size(subject: Subject, findings: Findings, endpoints: Endpoints, wo
         findings.add_series(f"{case} @{size}", found)
     findings.add(f"{subject.module} @{size}", "pages", series[subject.module].requests[_NEXT_PAGE])
     findings.add(f"{subject.module} @{size}", "memory", series[subject.module].memory, "MiB")
-    if subject.bounds:
-        parts = interleaved(
-            {
-                name: partial(watched, servers, partial(_run_ours, subject.module, endpoints, where=where))
-                for name, where in _parts(world).items()
-            },
-            rounds,
-        )
-        for name, found in parts.items():
-            findings.add_series(f"{name} @{size}", found)
     peer = series[subject.peer.module]
     totals = {"CPU": (peer.cpu, "s"), "wall": (peer.wall, "s"), "requests": (peer.requests.total(), "")}
     for quantity, (value, unit) in totals.items():
         findings.add(f"{subject.peer.module} for all @{size}", quantity, value * len(objects), unit)
 
 
-def _run_ours(module: str, endpoints: Endpoints, **options: Any) -> Sample:
-    arrays = {"arrays": [connection(endpoints["ontap"])]} if module == "vm_storage_map" else {}
+def run_ours(module: str, endpoints: Endpoints, **options: Any) -> Sample:
+    """One run of a module of ours. Raises BenchFailed."""
+    arrays = {"arrays": [connection(endpoints["ontap"])]} if module == MAP else {}
     return run_module(f"crossvisor.san.{module}", {"hypervisor": connection(endpoints["vcenter"]), **arrays, **options})
-
-
-def _parts(world: World) -> dict[str, dict[str, str]]:
-    """What is asked for instead of the whole map."""
-    store = world["vcenter"]["datastores"][-1]
-    raw = next(disk["naa"] for vm in world["vcenter"]["vms"] for disk in vm["rdms"])
-    return {ONE_LUN: {"naa": store["extents"][0]}, RAW_LUN: {"naa": raw}, EXPORT: {"volume": "vol_nfs"}}
 
 
 def _run_peer(peer: Peer, vcenter: Endpoint, objects: Iterator[str]) -> Sample:
@@ -191,7 +166,8 @@ def _run_peer(peer: Peer, vcenter: Endpoint, objects: Iterator[str]) -> Sample:
     )
 
 
-def _read(parser: str, vcenter: Endpoint, reads: Sequence[Paths]) -> Sample:
+def read(parser: str, vcenter: Endpoint, reads: Sequence[Paths]) -> Sample:
+    """One run of a bare reader of the same properties, which prints how many objects there are. Raises BenchFailed."""
     task = Task(**connection(vcenter), page_size=PAGE_SIZE, reads=reads)
     return spawn([sys.executable, "-m", "tests.bench.reader", parser], {}, json.dumps(asdict(task)).encode())
 
@@ -212,8 +188,6 @@ def _conclude(subject: Subject, findings: Findings, sizes: Sequence[int]) -> Non
     findings.promise(f"{ours}: requests at {most} VMs beyond those at {least}, pages aside", COUNT, beyond, 0)
     peers = findings.compare(f"{ours} @{most}", f"{everything} @{most}", "CPU")
     findings.promise(f"{ours} : {everything}, CPU at {most} VMs", RATIO, peers, subject.peer.bound)
-    if subject.bounds:
-        _conclude_bounds(subject, findings, sizes)
     if least == most:
         return
     if not subject.grows:
@@ -225,19 +199,6 @@ def _conclude(subject: Subject, findings: Findings, sizes: Sequence[int]) -> Non
         findings.add(f"{case} @{most}", FURTHER, more / (most - least) * MS_PER_S, "ms")
     findings.compare(f"{ours} @{most}", f"{LXML} @{most}", FURTHER)
     findings.promise(f"{ours} : {PYVMOMI} alone, {FURTHER}", RATIO, findings.compare(f"{ours} @{most}", f"{PYVMOMI} @{most}", FURTHER), 1)
-
-
-def _conclude_bounds(subject: Subject, findings: Findings, sizes: Sequence[int]) -> None:
-    ours, most = subject.module, max(sizes)
-    for size, quantity, part in itertools.product(sizes, ("CPU", "wall"), (ONE_LUN, RAW_LUN, EXPORT)):
-        findings.compare(f"{part} @{size}", f"{ours} @{size}", quantity)
-    if most < LARGE:
-        return
-    for part in (ONE_LUN, RAW_LUN):
-        findings.promise(f"{part} : the whole map, CPU", RATIO, findings.compare(f"{part} @{most}", f"{ours} @{most}", "CPU"), PART)
-    for quantity, bound in subject.bounds.items():
-        findings.promise(f"{ours} : {LXML}, {quantity}", RATIO, findings.compare(f"{ours} @{most}", f"{LXML} @{most}", quantity), bound)
-    findings.promise(f"{ours}: memory, MiB", RATIO, findings.value(f"{ours} @{most}", "memory"), MOST_MEMORY)
 
 
 def _requests(findings: Findings, module: str, size: int) -> float:
