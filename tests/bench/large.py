@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""vm_storage_map of an estate so large that the start of a process hardly counts, beside bare lxml, and parts of the map beside the whole."""
+"""vm_storage_map of an estate so large that starting a process hardly counts, beside bare lxml, and parts of the map beside the whole."""
 
 from __future__ import annotations
 

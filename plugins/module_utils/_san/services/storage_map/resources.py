@@ -115,7 +115,7 @@ class File:
     @property
     def told(self) -> Sequence[Resource]:
         """What of `under` is asked for."""
-        return self.under if self.kept is None else [resource for resource in self.under if self.tells(resource)]
+        return [resource for resource in self.under if self.tells(resource)]
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class Resources:
     def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory
         self._devices = {(device.host, word): device for device in inventory.devices for word in (device.device, *device.aliases)}
-        self._local = {device.name for device in inventory.devices if device.local and device.name}
+        self._local = {device.name for device in inventory.devices if device.local}
         self._answers = ArrayView()
         self._luns: dict[tuple[str, ScsiName], tuple[Resource, ...]] = {}
         self._paths = _paths(inventory.devices)
@@ -175,7 +175,7 @@ class Resources:
         if disk.kind == PASSTHROUGH:
             return Disk(disk, self._passthrough_files(vm, disk))
         own = File(disk.path, self._under_file(disk.path, disk.file_system))
-        return Disk(disk, (own, *(File(parent.path, self._under_parent(parent)) for parent in disk.parents)) if disk.parents else (own,))
+        return Disk(disk, (own, *(File(parent.path, self._under_parent(parent)) for parent in disk.parents)))
 
     def of_device(self, device: ScsiDevice) -> Sequence[Resource]:
         """What a device of a host is."""
