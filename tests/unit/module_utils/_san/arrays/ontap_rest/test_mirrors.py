@@ -43,6 +43,8 @@ def test_both_ends_are_asked_for(array: Endpoint) -> None:
     assert uses(array, records(), records()) == []
     assert [asked.query.get("list_destinations_only") for asked in array.asked] == ["true", None]
     assert {asked.path for asked in array.asked} == {"/api/snapmirror/relationships"}
+    ends = [f"{end}.{field}" for end in ("source", "destination") for field in ("path", "cluster.name", "consistency_group_volumes.name")]
+    assert {asked.query["fields"] for asked in array.asked} == {",".join(["uuid", "policy.name", "policy.type", *ends])}
 
 
 def test_a_mirror_that_begins_here_presents_the_lun_there(array: Endpoint) -> None:
@@ -89,7 +91,8 @@ def test_what_is_not_told_may_be_the_luns(array: Endpoint, changes: dict[str, An
 def test_what_a_mirror_does_not_tell_of_itself_is_said_to_be_unknown(array: Endpoint) -> None:
     nameless = relationship(policy={"type": "sync"}, destination={"path": "svm_b:/cg/app_dst"})
     placeless = relationship(source={"consistency_group_volumes": [{"name": "v1"}]})
-    (first, second) = uses(array, records(nameless, placeless), records())
+    (first, second, third) = uses(array, records(nameless, placeless, relationship(uuid=None)), records())
+    assert third.id == ""
     assert (first.lun, first.name) == (NAME, "of svm1:/cg/app with svm_b:/cg/app_dst of cluster unknown")
     assert first.how == "with policy unknown presents it there too"
     assert (second.lun, second.name) == (None, "of an unknown place with svm_b:/cg/app_dst of cluster cluster2")

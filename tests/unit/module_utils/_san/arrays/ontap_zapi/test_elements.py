@@ -17,6 +17,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_z
     as_texts,
     flag_at,
     moment_at,
+    nested,
     number_at,
     number_or_none,
     records_at,
@@ -36,6 +37,19 @@ def test_zero_and_false_are_texts_and_nothing_is_left_out() -> None:
     assert written.to_string(encoding="unicode") == (
         "<lun-map><lun-id>0</lun-id><force>false</force><online>true</online><path>/vol/v/l</path></lun-map>"
     )
+
+
+def test_what_is_within_each_other_is_written_in_texts_too() -> None:
+    assert as_texts({"a": {"n": 0}, "l": [True, 2]}) == {"a": {"n": "0"}, "l": ["true", "2"]}
+    assert nested({"a.b": "1", "a.c": "2", "d": "3"}) == {"a": {"b": "1", "c": "2"}, "d": "3"}
+
+
+def test_an_empty_text_is_none_of_the_values() -> None:
+    blank = element("<a> </a><list><one/><one>x</one></list>")
+    for read in (number_at, flag_at):
+        with pytest.raises(Unexpected, match="a record whose a is ''"):
+            read(blank, "a")
+    assert texts_at(blank, "list") == ["", "x"]
 
 
 def test_desired_fields_are_elements_within_each_other() -> None:

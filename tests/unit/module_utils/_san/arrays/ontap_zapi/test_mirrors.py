@@ -6,10 +6,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from lxml import etree
+from netapp_lib.api.zapi.zapi import NaElement
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.mirrors import Mirror
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi.mirrors import all_mirrors
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Use
 from tests.unit.ontap import wish
 from tests.unit.ontap_array import BenchInPlace
@@ -56,6 +61,25 @@ def test_other_mirrors_are_no_second_way_to_the_lun(bench: BenchInPlace, changes
 def test_a_mirror_that_does_not_tell_enough_may_have_the_lun(bench: BenchInPlace, changes: dict[str, Any]) -> None:
     (use,) = uses(bench, **changes)
     assert (use.lun, use.how) == (None, "does not tell whether it has it")
+
+
+class Answering:
+    """A client that tells of each API the one record that it was given."""
+
+    def __init__(self, **records: str) -> None:
+        self._records = records
+
+    def read(self, api: str, _tag: str, _fields: object, _query: object, make: Callable[[Any], Mirror]) -> list[Mirror]:
+        xml = self._records.get(api.replace("-", "_"))
+        return [make(NaElement(etree.fromstring(f"<info>{xml}</info>")))] if xml else []
+
+
+def test_the_volumes_of_an_end_are_those_on_its_side_of_each_pair() -> None:
+    items = "<string>nvol:@tvol</string><string>ovol:@nvol</string><string>half</string>"
+    record = f"<relationship-id>r-1</relationship-id><cg-item-mappings>{items}</cg-item-mappings>"
+    (begins, ends) = all_mirrors(Answering(snapmirror_get_destination_iter=record, snapmirror_get_iter=record))  # type: ignore[arg-type]
+    assert begins.uuid == "r-1"
+    assert (begins.volumes, ends.volumes) == (frozenset({"nvol", "ovol"}), frozenset({"tvol", "nvol"}))
 
 
 @pytest.mark.parametrize("api", ["snapmirror-get-iter", "snapmirror-get-destination-iter"])
