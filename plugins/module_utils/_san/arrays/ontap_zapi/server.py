@@ -55,7 +55,7 @@ class Server(NaServer):  # type: ignore[misc]  # netapp-lib has no types
                 "The Python library 'netapp-lib', which array.type=ontap_zapi needs, is not installed where this task runs: "
                 "pip install netapp-lib."
             )
-        super().__init__(str(connection.hostname), transport_type=self.TRANSPORT_TYPE_HTTPS, port=connection.port)
+        super().__init__(str(connection.hostname))
         self.set_api_version(*ONTAPI)
         self._session = HttpsSession(connection, authenticate=True)
         self._reads = False
@@ -85,14 +85,14 @@ class Server(NaServer):  # type: ignore[misc]  # netapp-lib has no types
             headers={"Content-Type": "text/xml; charset=UTF-8"},
         )
         if response.status_code != HTTPStatus.OK:
-            raise Failed(response.status_code, str(response.reason or ""))
+            raise Failed(response.status_code, "")
         result = self._get_result(response.content)
         if result is None:
             raise NoAnswer("has no results")
         return result
 
     def _parse_response(self, response: bytes) -> Any:
-        parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+        parser = etree.XMLParser(resolve_entities=False)
         try:
             root = etree.fromstring(response, parser)
         except etree.XMLSyntaxError as error:

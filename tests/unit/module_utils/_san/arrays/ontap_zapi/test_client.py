@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from lxml import etree
+from netapp_lib.api.zapi.zapi import NaElement
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import InterfaceMissing, OntapRefusal
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_zapi import client as client_module
@@ -55,7 +57,8 @@ class TestAListing:
 
     def test_of_many_values_is_asked_for_in_parts(self, bench: BenchInPlace) -> None:
         known = paths(client_of(bench), vserver=[SVM])
-        wanted = [*(f"/vol/none/{number}" for number in range(client_module._ALTERNATIVES)), *known]
+        first, *others = known
+        wanted = [first, *(f"/vol/none/{number}" for number in range(client_module._ALTERNATIVES)), *others]
         with bench.counted() as sent:
             assert sorted(paths(client_of(bench), path=wanted, vserver=[SVM])) == sorted(known)
         assert len(sent) == 2
@@ -69,12 +72,51 @@ class TestAListing:
         bench.fail("ZAPI lun-get-iter", {"drop": "after"})
         assert paths(client_of(bench))
 
+    def test_that_leaves_out_what_could_not_be_read_is_none(self, bench: BenchInPlace) -> None:
+        error = "<volume-error><errno>{}</errno><name>v1</name><reason>{}</reason></volume-error>"
+        for number, reason, told in [("13130", "Volume is busy.", "Volume is busy"), ("", "", "no reason given")]:
+            results = f"<num-records>0</num-records><volume-errors>{error.format(number, reason)}</volume-errors>"
+            bench.fail("ZAPI lun-get-iter", passed(results))
+            with pytest.raises(OntapRefusal, match=rf"^{told} \(array .*, error {number}\)") as failure:
+                paths(client_of(bench))
+            assert failure.value.code == number
+
+    def test_whose_pages_lead_back_to_themselves_is_left(self, bench: BenchInPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+        client, endless = client_of(bench), NaElement(etree.fromstring("<results><attributes-list/><next-tag>again</next-tag></results>"))
+        monkeypatch.setattr(client._server, "ask", lambda *_request: endless)
+        with pytest.raises(ConnectionFailed, match="lun-get-iter"):
+            paths(client)
+
     def test_that_is_not_as_documented_is_not_ontaps(self, bench: BenchInPlace) -> None:
         def surprised(_element: Element) -> str:
             raise Unexpected("a record without path")
 
         with pytest.raises(InterfaceMissing, match=r"does not answer as ONTAP \(lun-get-iter gave a record without path\): check array"):
             client_of(bench).read("lun-get-iter", "lun-info", ("path",), {}, surprised)
+
+
+def passed(results: str) -> dict[str, Any]:
+    """An answer that says of itself that it is good."""
+    return {"status": 200, "body": f"<netapp><results status='passed'>{results}</results></netapp>"}
+
+
+def test_one_answer_is_asked_for_once_more_where_the_connection_was_lost(bench: BenchInPlace) -> None:
+    bench.fail("ZAPI system-get-version", {"drop": "after"})
+    assert "9.16.1" in client_of(bench).one("system-get-version", lambda answer: text_at(answer, "version"))
+
+
+def test_a_change_is_made_in_the_svm_that_is_named(bench: BenchInPlace) -> None:
+    client_of(bench).change("lun-create-by-size", SVM, CREATE)
+    assert CREATE["path"] in paths(client_of(bench), vserver=[SVM])
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_it_is_looked_until_there_is_something_to_see_or_the_time_is_over(bench: BenchInPlace, seen: bool) -> None:
+    pauses: list[float] = []
+    client = ZapiClient(client_of(bench).connection, lambda: sum(pauses), pauses.append)
+    looks = iter([False, seen])
+    assert client.wait_for(lambda: next(looks, False), 5.0) is seen
+    assert sum(pauses) >= 5.0 or seen
 
 
 CREATE: dict[str, Any] = {"path": "/vol/vol_prod/new", "size": 1024**3, "ostype": "linux"}
@@ -92,6 +134,7 @@ class TestAFailure:
                 r"does not serve ZAPI \(lun-get-iter gave HTTP 404\): switch it on .*=ontap for",
             ),
             ({"status": 503}, InterfaceMissing, r"does not serve ZAPI \(lun-get-iter gave HTTP 503\)"),
+            ({"status": 500}, ConnectionFailed, r"answers lun-get-iter with HTTP 500: wait"),
             ({"status": 502}, ConnectionFailed, r"answers lun-get-iter with HTTP 502: wait until it is in order, then try again"),
             ({"status": 405}, InterfaceMissing, r"does not answer as ONTAP \(lun-get-iter gave HTTP 405\): check"),
             ({"status": 200, "body": "<html>"}, InterfaceMissing, r"does not answer as ONTAP \(the answer to lun-get-iter is no XML\)"),
@@ -100,6 +143,11 @@ class TestAFailure:
                 {"status": 200, "body": "<!DOCTYPE n [<!ENTITY e 'x'>]><netapp><results status='passed'>&e;</results></netapp>"},
                 InterfaceMissing,
                 r"\(the answer to lun-get-iter declares entities\)",
+            ),
+            (
+                {"status": 200, "body": "<netapp><results status='failed'/></netapp>"},
+                OntapRefusal,
+                r"^no reason given \(array .*, error ESTATUSFAILED\)",
             ),
             ({"error": {"code": 6, "message": "Insufficient privileges"}}, MissingRight, "may not call lun-get-iter"),
             ({"error": {"code": 393271, "message": "100% in takeover."}}, OntapRefusal, r"^100% in takeover \(array .*, error 393271\)\.$"),
@@ -114,6 +162,7 @@ class TestAFailure:
     @pytest.mark.parametrize(
         ("action", "kind"),
         [
+            ({"status": 500}, OutcomeUnknown),
             ({"status": 503}, OutcomeUnknown),
             ({"status": 200, "body": "<html>"}, OutcomeUnknown),
             ({"drop": "after"}, OutcomeUnknown),

@@ -69,6 +69,15 @@ def test_without_a_password_nothing_is_sent(process: Running, connection: Connec
     assert process.control("GET", "/requests")["total"] == 0
 
 
+def test_a_session_that_was_closed_keeps_no_connection(connection: Connection) -> None:
+    backend = OntapZapi(connection)
+    backend.about()
+    pools = vars(backend._client._server._session._session.get_adapter("https://"))["poolmanager"].pools
+    assert len(pools) == 1
+    backend.close()
+    assert len(pools) == 0
+
+
 def test_the_library_is_not_told_the_password(connection: Connection) -> None:
     known = vars(OntapZapi(connection)._client._server)
     assert (known["_username"], known["_password"]) == (None, None)
