@@ -55,6 +55,19 @@ class TestAListing:
             bench.lun(f"/vol/vol_prod/{name}")
         assert paths(client_of(bench), path=["/vol/vol_prod/a*b", "/vol/vol_prod/a.b"]) == ["/vol/vol_prod/a.b"]
 
+    def test_is_narrowed_by_the_array(self, bench: BenchInPlace) -> None:
+        client = client_of(bench)
+        client._page_size = 3
+        (wanted, *_others) = paths(client, vserver=[SVM])
+        with bench.counted() as sent:
+            assert paths(client, path=[wanted]) == [wanted]
+        assert len(sent) == 1
+
+    def test_of_one_svm_holds_nothing_of_others(self, bench: BenchInPlace) -> None:
+        client = client_of(bench)
+        told = client.read("lun-get-iter", "lun-info", ("vserver",), {}, lambda element: text_at(element, "vserver"), svm=SVM)
+        assert set(told) == {SVM} != set(client.read("lun-get-iter", "lun-info", ("vserver",), {}, lambda row: text_at(row, "vserver")))
+
     def test_of_many_values_is_asked_for_in_parts(self, bench: BenchInPlace) -> None:
         known = paths(client_of(bench), vserver=[SVM])
         first, *others = known
@@ -151,6 +164,9 @@ class TestAFailure:
             ),
             ({"error": {"code": 6, "message": "Insufficient privileges"}}, MissingRight, "may not call lun-get-iter"),
             ({"error": {"code": 393271, "message": "100% in takeover."}}, OntapRefusal, r"^100% in takeover \(array .*, error 393271\)\.$"),
+            ({"error": {"code": 393271, "message": "No space left on it."}}, OntapRefusal, r"^No space left on it \(.*393271\): .*\w\.$"),
+            ({"error": {"code": 13002, "message": "Not logged in"}}, AuthenticationFailed, "refuses user admin: check array"),
+            ({"error": {"code": 393271, "message": f"{'word ' * 300}end"}}, OntapRefusal, r"^word [word ]*word … \(array"),
         ],
     )
     def test_of_a_read_is_one_sentence(self, bench: BenchInPlace, action: dict[str, Any], kind: type[Exception], told: str) -> None:
