@@ -80,6 +80,27 @@ class TestALun:
         assert stored is not None
         assert stored.lun.created == created
 
+    def test_in_a_group_with_others_nested_in_it_may_be_seen_by_more_than_its_own_initiators(
+        self, client: OntapClient, array: Endpoint
+    ) -> None:
+        (mapping,) = LUN["lun_maps"]
+        nested = {**mapping, "igroup": {**mapping["igroup"], "igroups": [{"name": "ig2", "uuid": "ig-2"}]}}
+        array.answer(records({**LUN, "lun_maps": [nested]}))
+        stored = RestLookup(client).lun_of(LUN["uuid"])
+        assert stored is not None
+        assert not tells_initiators(stored.lun)
+
+    def test_is_in_a_volume_that_is_known_by_its_uuid(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(records(LUN))
+        stored = RestLookup(client).lun_of(LUN["uuid"])
+        assert stored is not None
+        assert stored.volume_id == LUN["location"]["volume"]["uuid"]
+
+    def test_whose_serial_number_is_none_of_ontaps_is_told_of(self, client: OntapClient, array: Endpoint) -> None:
+        array.answer(records({**LUN, "serial_number": "short"}))
+        with pytest.raises(ConnectionFailed, match="serial_number is 'short'"):
+            RestLookup(client).lun_of(LUN["uuid"])
+
     def test_that_was_created_at_no_moment_is_told_of(self, client: OntapClient, array: Endpoint) -> None:
         array.answer(records({**LUN, "create_time": "soon"}))
         with pytest.raises(ConnectionFailed, match="create_time is 'soon'"):
@@ -165,6 +186,13 @@ def test_an_igroup_is_read_with_members_and_luns(client: OntapClient, array: End
             remarks={"iqn.1998-01.com.vmware:a": "mark", "20:00:00:50:56:b4:13:a8": ""},
         )
     ]  # fmt: skip
+
+
+def test_the_igroups_of_all_svms_are_told_with_theirs(client: OntapClient, array: Endpoint) -> None:
+    group = {"uuid": "ig-1", "name": "ig1", "svm": {"name": "svm1"}}
+    array.answer(records(group, {**group, "uuid": "ig-2", "svm": {"name": "svm2"}}))
+    assert [(svm, found.id) for svm, found in RestLookup(client).groups_by_svm()] == [("svm1", "ig-1"), ("svm2", "ig-2")]
+    assert array.asked[0].query["fields"].startswith("svm.name,")
 
 
 def test_an_exported_volume_has_the_addresses_of_its_svm(client: OntapClient, array: Endpoint) -> None:
