@@ -56,6 +56,12 @@ def test_it_is_a_lun_of_its_own_with_the_data_of_then(snapped: BenchInPlace) -> 
     assert original(snapped).used == 2000
 
 
+@pytest.mark.parametrize("thin", [True, False])
+def test_it_reserves_space_unless_it_is_thin(snapped: BenchInPlace, thin: bool) -> None:
+    snapped.provision(clone(thin=thin))
+    assert snapped.stored_lun().reserved is not thin
+
+
 def test_the_second_run_changes_nothing(snapped: BenchInPlace) -> None:
     snapped.provision(clone())
     assert not snapped.provision(clone())[0].changed

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import ChangeUnfinished
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import ChangeUnfinished, InterfaceMissing
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.query import literal
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.client import (
     OntapClient,
@@ -294,6 +294,13 @@ class TestADisturbance:
         array.answer(Reply(503, text="busy"))
         with pytest.raises(ConnectionFailed, match=r"answers GET /api/cluster with HTTP 503: wait"):
             client.get("/cluster", ("version",))
+
+    @pytest.mark.parametrize(("status", "kind"), [(503, InterfaceMissing), (502, ConnectionFailed), (500, ConnectionFailed)])
+    def test_may_be_that_rest_is_switched_off(self, client: OntapClient, array: Endpoint, status: int, kind: type[Exception]) -> None:
+        array.answer(Reply(status, text="busy"))
+        with pytest.raises(ConnectionFailed) as told:
+            client.get("/cluster", ("version",))
+        assert type(told.value) is kind
 
     @pytest.mark.parametrize("status", [500, 502, 503, 504])
     def test_of_a_write_leaves_its_outcome_unknown(self, client: OntapClient, array: Endpoint, status: int) -> None:
