@@ -117,9 +117,9 @@ def test_job_slices_write_a_map_each_and_the_next_job_joins_them(lab: Lab, xen: 
     hosts = {name: {"hypervisor": hypervisor, "arrays": [lab.array]} for name, hypervisor in of_vcenter.items()}
     hosts["xen-pool"] = {"hypervisor": xen.hypervisor, "arrays": [xen.array]}
     shared = tmp_path / "slices"
-    asked, variables = [], {"target": "all", "directory": f"{shared}/{{{{ awx_job_id }}}}"}
+    asked, directory = [], f"{shared}/{{{{ awx_job_id }}}}"
     for job, (mine, inventory) in enumerate(slices(hosts, 2, tmp_path), start=4711):
-        run = Commands(tmp_path).playbook(MAP, "-i", str(inventory), **variables, awx_job_id=job)
+        run = Commands(tmp_path).playbook(MAP, "-i", str(inventory), target="all", directory=directory, awx_job_id=job)
         assert run.count("failed") == {name: int(name == "vc-gone") for name in mine}, run.output
         asked.append(mine)
     assert asked == [[EAST, "xen-pool"], ["vc-gone"]]
