@@ -10,6 +10,7 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import WithdrawWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import Fault, OntapRefusal
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import Group
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, StepFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
 from tests.unit.ontap import GIB, HOST_A, HOST_B, SVM, address, wish
@@ -49,6 +50,22 @@ class TestALun:
         assert told.value.fault is Fault.LUN_IS_MAPPED
         assert bench.stored_lun() is not None
 
+    def test_does_not_shrink(self, bench: BenchInPlace) -> None:
+        _first, made = bench.provision(wish())
+        assert made is not None
+        with pytest.raises(OntapRefusal):
+            bench.backend()._transport.grow_lun(made, made.size_bytes // 2, 10)
+        assert bench.stored_lun().size == made.size_bytes
+
+    def test_that_is_not_mapped_cannot_be_unmapped(self, bench: BenchInPlace) -> None:
+        _first, made = bench.provision(wish())
+        assert made is not None
+        (mapping,) = made.mappings
+        bench.backend()._transport.unmap_lun(made, mapping, 10)
+        with pytest.raises(OntapRefusal, match=f"is not mapped to igroup {GROUP}") as told:
+            bench.backend()._transport.unmap_lun(made, mapping, 10)
+        assert told.value.fault is Fault.NO_MAP
+
     def test_shows_nobody_its_data(self, bench: BenchInPlace) -> None:
         _first, made = bench.provision(wish())
         assert made is not None
@@ -68,6 +85,19 @@ class TestAGroup:
         with pytest.raises(StepFailed, match="A node has no interface"):
             bench.provision(wish())
         assert bench.state() == before
+
+    def test_that_lost_who_was_added_on_the_way_is_deleted_again(self, bench: BenchInPlace) -> None:
+        before = bench.state()
+        bench.fail(f"ZAPI igroup-add.*{LAST}", DROPPED_BEFORE)
+        with pytest.raises(StepFailed, match="lost before the answer to igroup-add"):
+            bench.provision(wish())
+        assert bench.state() == before
+
+    def test_that_is_gone_is_told(self, bench: BenchInPlace) -> None:
+        transport = bench.backend()._transport
+        with pytest.raises(OntapRefusal, match=f"Igroup {SVM}:gone is not there any more") as told:
+            transport.delete_group(SVM, Group("g-0", "gone", "linux", "iscsi", frozenset()), 10)
+        assert told.value.fault is Fault.NO_GROUP
 
     def test_that_was_filled_although_no_answer_said_so_is_as_it_shall_be(self, bench: BenchInPlace) -> None:
         bench.fail("ZAPI igroup-add", DROPPED_AFTER)
