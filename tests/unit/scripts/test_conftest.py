@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ def test_the_log_of_a_run_that_was_killed_tells_what_had_failed(tmp_path: Path) 
     (tmp_path / "test_two.py").write_text(TESTS)
     options = ["--quiet", "-p", "tests.conftest", "-c", "/dev/null", "--rootdir", str(tmp_path)]
     command = [sys.executable, "-m", "pytest", *options, str(tmp_path)]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    run = subprocess.run(command, cwd=ROOT, env=buffered, capture_output=True, text=True, check=False)
     assert run.returncode == -9
     assert "failed: test_two.py::test_first: AssertionError: no number" in run.stdout.splitlines()

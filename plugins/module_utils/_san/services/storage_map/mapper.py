@@ -155,7 +155,7 @@ class _Look:
         """What the arrays told."""
         names = {*self._luns(resources, machines)} - self._names
         if self._known is None:
-            exports = any(store.remote for store in inventory.file_systems) and not self._where.alone
+            exports = any(store.remote for store in inventory.file_systems) and not self._where.only_luns
             self._known = view(self._arrays, names, exports)
         elif names:
             self._known.join(view(self._arrays, names, with_exports=False))
@@ -163,8 +163,8 @@ class _Look:
         return self._known
 
     def _luns(self, resources: Resources, machines: Iterable[VirtualMachine]) -> Collection[ScsiName]:
-        if self._where.alone:
-            return self._where.alone
+        if self._where.only_luns:
+            return self._where.only_luns
         only_under = self._where.by_place and not self._where.by_storage
         return resources.lun_names_under(machines) if only_under else resources.lun_names()
 

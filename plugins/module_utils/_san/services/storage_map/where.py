@@ -85,7 +85,7 @@ class Where:
         return [word for word in (*_TELLS, _ANY) if getattr(self, word)]
 
     @property
-    def alone(self) -> frozenset[ScsiName]:
+    def only_luns(self) -> frozenset[ScsiName]:
         """The only LUNs that can be meant: it is asked for them by name, and by no other word about storage, which may stand for more."""
         return self.names if len(self.by_storage) == 1 else frozenset()
 
@@ -202,7 +202,7 @@ def _paths(resource: Resource) -> Sequence[str]:
 
 def _place(mount: str) -> str:
     """A mount point without what does not matter: a separator at its end, and case on Windows."""
-    bare = mount.rstrip("/\\")
+    bare = mount.rstrip("/\\") or mount
     return bare.casefold() if "\\" in mount or bare.endswith(":") else bare
 
 

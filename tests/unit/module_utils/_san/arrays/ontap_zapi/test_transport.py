@@ -12,6 +12,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base im
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.faults import Fault, OntapRefusal
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import Group
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, StepFailed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Lun
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
 from tests.unit.ontap import GIB, HOST_A, HOST_B, SVM, address, wish
 from tests.unit.ontap_array import BenchInPlace
@@ -19,6 +20,12 @@ from tests.unit.ontap_provision import BOTH, DROPPED_AFTER, DROPPED_BEFORE, GROU
 
 LAST = max(HOST_A)
 """Who is added last."""
+
+
+def provisioned(bench: BenchInPlace) -> Lun:
+    _outcome, made = bench.provision(wish())
+    assert made is not None
+    return made
 
 
 class TestALun:
@@ -42,8 +49,7 @@ class TestALun:
         assert bench.stored_lun() is not None
 
     def test_that_is_mapped_and_offline_is_not_deleted_although_the_array_would(self, bench: BenchInPlace) -> None:
-        _first, made = bench.provision(wish())
-        assert made is not None
+        made = provisioned(bench)
         bench.stored_lun().enabled = False
         with pytest.raises(OntapRefusal) as told:
             bench.backend()._transport.delete_lun(made, 10)
@@ -51,15 +57,13 @@ class TestALun:
         assert bench.stored_lun() is not None
 
     def test_does_not_shrink(self, bench: BenchInPlace) -> None:
-        _first, made = bench.provision(wish())
-        assert made is not None
+        made = provisioned(bench)
         with pytest.raises(OntapRefusal):
             bench.backend()._transport.grow_lun(made, made.size_bytes // 2, 10)
         assert bench.stored_lun().size == made.size_bytes
 
     def test_that_is_not_mapped_cannot_be_unmapped(self, bench: BenchInPlace) -> None:
-        _first, made = bench.provision(wish())
-        assert made is not None
+        made = provisioned(bench)
         (mapping,) = made.mappings
         bench.backend()._transport.unmap_lun(made, mapping, 10)
         with pytest.raises(OntapRefusal, match=f"is not mapped to igroup {GROUP}") as told:
@@ -67,8 +71,7 @@ class TestALun:
         assert told.value.fault is Fault.NO_MAP
 
     def test_shows_nobody_its_data(self, bench: BenchInPlace) -> None:
-        _first, made = bench.provision(wish())
-        assert made is not None
+        made = provisioned(bench)
         with pytest.raises(Refused, match="ZAPI shows nobody the data of LUN /vol/vol_prod/new: ask the array by REST"):
             bench.backend().read(made, 0, 512)
 
