@@ -100,7 +100,8 @@ def test_two_sites_become_one_map_and_a_worker_that_was_killed_is_named(lab: Lab
 def slices(hosts: Mapping[str, Any], count: int, directory: Path) -> Iterator[tuple[list[str], Path]]:
     """An inventory as AWX gives it to each job of a sliced template: every count-th host by name, told by a script.
 
-    `Inventory.get_script_data` of AWX (awx/main/models/inventory.py). Each slice is a job with an id of its own ("Job Slicing" in AWX's user guide).
+    `Inventory.get_script_data` of AWX (awx/main/models/inventory.py).
+    Each slice is a job with an id of its own ("Job Slicing" in AWX's user guide).
     """
     for number in range(count):
         mine = sorted(hosts)[number::count]
