@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -151,6 +153,19 @@ _UNRESOLVED = {
     "reason": "No array that was asked has a LUN of this name",
     "way_out": "Add the array that has it to arrays.",
 }
+
+
+def map_in_page(page: str) -> Document:
+    """The map that a page holds, with its rows as the map had them."""
+    (held,) = re.findall(r'<script type="application/json" id="map">(.*?)</script>', page, re.DOTALL)
+    return map_in(held)
+
+
+def map_in(held: str) -> Document:
+    """The map that this JSON of a page holds."""
+    told: Document = json.loads(held)
+    columns = told["mappings"]["columns"]
+    return {**told, "mappings": [dict(zip(columns, values, strict=True)) for values in told["mappings"]["rows"]]}
 
 
 def write_page(render: Render, map_: Document, path: Path) -> Path:

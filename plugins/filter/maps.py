@@ -17,7 +17,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.answer import answer
 from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.document import checked, moment
 from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.merge import asked_twice, merged, of_results
-from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.table import csv_lines
+from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.table import columns_and_rows, csv_lines
 
 
 def merged_maps(documents: object, expected: Sequence[str] = (), max_age: float = 0) -> dict[str, Any]:
@@ -65,8 +65,22 @@ def csv_of_map(document: object) -> str:
         raise AnsibleFilterError(str(error)) from None
 
 
+def table_of_map(document: object) -> dict[str, list[Any]]:
+    """The values of each row, and once what they are."""
+    try:
+        return columns_and_rows(checked(document))
+    except InvalidInput as error:
+        raise AnsibleFilterError(str(error)) from None
+
+
 class FilterModule:
     """Ansible's entry point."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"csv_of_map": csv_of_map, "map_of_endpoints": map_of_endpoints, "merged_maps": merged_maps, "who_uses": who_uses}
+        return {
+            "csv_of_map": csv_of_map,
+            "map_of_endpoints": map_of_endpoints,
+            "merged_maps": merged_maps,
+            "table_of_map": table_of_map,
+            "who_uses": who_uses,
+        }

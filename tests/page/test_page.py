@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from tests.bad_maps import BAD, Bad
 from tests.lun_spellings import LUN, SPELLINGS_OF_A_LUN
 from tests.page.conftest import ROWS, SCREEN, OpenFile, OpenMap
 from tests.rendering import Render
-from tests.report_map import GIB, document, endpoint, estate, naa_of, row, write_page
+from tests.report_map import GIB, document, endpoint, estate, map_in, naa_of, row, write_page
 
 PHONE = (390, 844)
 MOST_LINES = 100
@@ -523,7 +522,13 @@ class TestBadInput:
     def test_the_map_in_the_page_is_the_map(self, open_map: OpenMap) -> None:
         rows = [row(vm_name=name, vm_id=str(number)) for number, name in enumerate(NASTY_NAMES)]
         page = open_map(document(rows))
-        assert json.loads(page.locator("#map").text_content() or "")["mappings"] == rows
+        assert map_in(page.locator("#map").text_content() or "")["mappings"] == rows
+
+    def test_rows_of_an_older_map_leave_unknown_what_they_do_not_tell(self, open_map: OpenMap) -> None:
+        older = {key: value for key, value in row(vm_name="older", vm_id="1").items() if key not in ("paths_live", "paths_dead", "mounts")}
+        page = open_map(document([older, row(vm_name="newer", vm_id="2", paths_live=1)]))
+        assert cells(page, "paths") == ["1 live", ""]
+        assert cells(page, "vm") == ["newer", "older"]
 
 
 class TestEverywhere:

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from ansible_collections.crossvisor.san.plugins.filter.maps import FilterModule
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import StorageMapping
 
 FILTERS = Path(__file__).parents[3] / "plugins" / "filter"
 ROW = {
@@ -51,6 +52,20 @@ def test_a_map_says_who_uses_a_volume(evaluate: Evaluate) -> None:
     assert evaluate("map | crossvisor.san.who_uses('vol')", map={"mappings": [ROW]})["found"] is False
 
 
+def test_a_table_tells_every_name_once_and_what_a_row_does_not_tell_as_null(evaluate: Evaluate) -> None:
+    rows = [{"vm_name": "a", "mounts": ["/"]}, {"lun_id": 0, "vm_name": "b", "__proto__": "no name of a map"}]
+    told = evaluate("map | crossvisor.san.table_of_map", map={"mappings": rows})
+    assert told["columns"] == list(StorageMapping.__annotations__)
+    assert [dict(zip(told["columns"], values, strict=True)) for values in told["rows"]] == [
+        {**dict.fromkeys(told["columns"]), "vm_name": "a", "mounts": ["/"]},
+        {**dict.fromkeys(told["columns"]), "vm_name": "b", "lun_id": 0},
+    ]
+
+
+def test_a_table_of_a_map_without_rows_is_empty(evaluate: Evaluate) -> None:
+    assert evaluate("map | crossvisor.san.table_of_map", map={})["rows"] == []
+
+
 @pytest.mark.parametrize(
     ("expression", "told"),
     [
@@ -61,6 +76,7 @@ def test_a_map_says_who_uses_a_volume(evaluate: Evaluate) -> None:
         ("['x'] | crossvisor.san.merged_maps", "A storage map is a dictionary"),
         ("[{'schema': 9}] | crossvisor.san.merged_maps", "has schema 9"),
         ("'x' | crossvisor.san.who_uses('y')", "A storage map is a dictionary"),
+        ("'x' | crossvisor.san.table_of_map", "A storage map is a dictionary"),
         ("{} | crossvisor.san.who_uses('')", "Say what to look for"),
     ],
 )

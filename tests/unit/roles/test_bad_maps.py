@@ -12,7 +12,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections import Counter
 
 import pytest
@@ -22,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.metrics import metrics
 from tests.bad_maps import BAD, SIZE, Bad
 from tests.rendering import Render
-from tests.report_map import ROLE, TEMPLATE
+from tests.report_map import ROLE, TEMPLATE, map_in_page
 
 SCHEMA = json.loads((ROLE / "files" / "storage_map.schema.json").read_text())
 
@@ -82,7 +81,7 @@ def test_its_metrics_are_read_and_count_what_is_unresolved(bad: Bad) -> None:
 def test_its_page_holds_it_as_it_is(render: Render, bad: Bad) -> None:
     document = bad.document
     page = render(TEMPLATE.read_text(), role_path=str(ROLE), storage_report_document=document)
-    (held,) = re.findall(r'<script type="application/json" id="map">(.*?)</script>', page, re.DOTALL)
-    assert json.loads(held)["mappings"] == document["mappings"]
-    assert json.loads(held)["endpoints"] == document["endpoints"]
+    held = map_in_page(page)
+    assert held["mappings"] == document["mappings"]
+    assert held["endpoints"] == document["endpoints"]
     assert page.count("<script") == 2

@@ -11,7 +11,6 @@ import csv
 import hashlib
 import io
 import json
-import re
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -34,6 +33,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.mapper import storage_map
+from tests.report_map import map_in_page
 from tests.unit.ports import NAME as LUN
 from tests.unit.ports import MemoryArray, MemoryHypervisor, lun
 
@@ -129,8 +129,7 @@ def test_other_formats_hold_the_name_as_it_is(render: Render) -> None:
 @pytest.mark.parametrize("name", ["</script><script>alert(1)</script>", "<!--<script>", "\u2028", 'a"b\\c', "=1+1"])
 def test_the_page_holds_the_map_and_no_name_ends_its_script(render: Render, name: str) -> None:
     page = rendered(render, "report.html.j2", mapping(vm_name=name))
-    found = re.findall(r'<script type="application/json" id="map">(.*?)</script>', page, re.DOTALL)
-    assert [json.loads(text)["mappings"][0]["vm_name"] for text in found] == [name]
+    assert [found["vm_name"] for found in map_in_page(page)["mappings"]] == [name]
     assert page.count("<script") == 2
 
 

@@ -25,6 +25,11 @@ def csv_lines(document: Document) -> Iterable[str]:
         yield ",".join(_quoted(row.get(column)) for column in COLUMNS)
 
 
+def columns_and_rows(document: Document) -> dict[str, list[Any]]:
+    """The names of what a row can tell, each once, and for each row the values in that order; what a row does not tell is None."""
+    return {"columns": list(COLUMNS), "rows": [[row.get(column) for column in COLUMNS] for row in rows_of(document, MAPPINGS)]}
+
+
 def _quoted(value: Any) -> str:
     if value is None:
         return '""'

@@ -28,10 +28,30 @@ function key(...parts) {
   return parts.join("\u0000");
 }
 
+/** The rows of a table as objects that have its columns. Their values stay where they are: to copy those of 10,000 rows takes a tenth of a second. */
+function rowsOf({ columns, rows }) {
+  class Row {
+    #values;
+    constructor(values) {
+      this.#values = values;
+    }
+    static column(name, index) {
+      Object.defineProperty(Row.prototype, name, {
+        get() {
+          return this.#values[index];
+        },
+      });
+    }
+  }
+  columns.forEach(Row.column);
+  return rows.map((values) => new Row(values));
+}
+
 /** The map with `rows`, to which it adds, `endpoints` and how many VMs it has. What an older map does not tell is unknown. */
 function readMap(map) {
   const luns = lunsOf(map.storage_resources || []);
-  const rows = [...map.mappings, ...unusedOf(luns, map.mappings).map(asRow)];
+  const mappings = rowsOf(map.mappings);
+  const rows = [...mappings, ...unusedOf(luns, mappings).map(asRow)];
   const endpoints = endpointsOf(map.endpoints || [], rows);
   for (const row of rows) {
     const endpoint = endpoints.of(row);
