@@ -68,7 +68,7 @@ options:
       - Read the bytes twice, through the image and from the device at the address that was found, past the kernel's cache, and compare.
       - Of each range the first 64 KiB are compared, of many ranges the first 256. No byte leaves the host.
       - A range whose bytes differ has the state V(no_address). On a VM that runs, a write between the two readings looks the same.
-      - Means nothing to O(method=observe), which tells of a block only if it has read its bytes.
+      - Means nothing to O(method=observe) and O(method=vmkfstools), which tell only of what they have compared.
     type: bool
     default: false
   method:
@@ -77,9 +77,19 @@ options:
       - With V(observe), nobody is. M(crossvisor.san.guest_block_markers) has written blocks in the guest that are known again, and the LUNs
         under the disk are searched for them, by the array's own word on what is on them. That goes for every hypervisor and every file
         system of it, but tells of the markers alone.
+      - With V(vmkfstools), the shell of the ESXi host that has the VM is asked over ssh where a VMDK is in its VMFS datastore, by
+        C(vmkfstools -t0), which VMware does not document. From where on the LUN that counts is measured, by checksums of blocks of the
+        disk and of the LUN, and only ranges of which blocks were found there are told. Nobody has run it on an ESXi host yet.
+      - V(vmkfstools) needs a VM that is off and has no snapshots, a datastore on one device, and C(ssh) that reaches the host, under the
+        name that vSphere has for it, without a password.
     type: str
-    choices: [primitives, observe]
+    choices: [primitives, observe, vmkfstools]
     default: primitives
+  esxi_user:
+    description:
+      - With O(method=vmkfstools), the account of the ESXi host.
+    type: str
+    default: root
   markers:
     description:
       - What M(crossvisor.san.guest_block_markers) returned in the guest, with the markers still there. Required with O(method=observe).
@@ -285,6 +295,7 @@ addresses:
 """
 
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -292,11 +303,13 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime
 from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays, hypervisors, markers
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_addresses import Found, Wish, addresses
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import shell_blocks
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_addresses import Found, Look, Wish, addresses
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.observation import observe
 
 PRIMITIVES = "primitives"
 OBSERVE = "observe"
+VMKFSTOOLS = "vmkfstools"
 
 
 def main() -> None:
@@ -314,7 +327,8 @@ def main() -> None:
                 "options": {"offset": {"type": "int", "required": True}, "length": {"type": "int", "required": True}},
             },
             "verify": {"type": "bool", "default": False},
-            "method": {"type": "str", "choices": [PRIMITIVES, OBSERVE], "default": PRIMITIVES},
+            "method": {"type": "str", "choices": [PRIMITIVES, OBSERVE, VMKFSTOOLS], "default": PRIMITIVES},
+            "esxi_user": {"type": "str", "default": "root"},
             "markers": {"type": "dict"},
             "guest_device": {"type": "str", "default": ""},
             "search": markers.search_option(),
@@ -336,8 +350,17 @@ def _translated(module: AnsibleModule, ranges: list[tuple[int, int]]) -> Found:
     asked = module.params
     if asked["markers"]:
         raise InvalidInput(f"markers are for method={OBSERVE}: set it, or leave them out.")
+    look = _esxi_shell(module) if asked["method"] == VMKFSTOOLS else None
     with closing(hypervisors.open_hypervisor(module)) as hypervisor:
-        return addresses(hypervisor, arrays.array_sources(module), Wish(asked["vm"], asked["disk"], ranges, asked["verify"]))
+        if look and hypervisor.type != shell_blocks.TYPE:
+            raise InvalidInput(f"method={VMKFSTOOLS} is for VMware, and {hypervisor.address} is {hypervisor.type}: leave method out.")
+        return addresses(hypervisor, arrays.array_sources(module), Wish(asked["vm"], asked["disk"], ranges, asked["verify"]), look)
+
+
+def _esxi_shell(module: AnsibleModule) -> Look:
+    if module.params["verify"]:
+        raise InvalidInput(f"verify means nothing to method={VMKFSTOOLS}, which tells only of what it has compared: leave it out.")
+    return partial(shell_blocks.disk_blocks, module.params["esxi_user"])
 
 
 def _observed(module: AnsibleModule, ranges: list[tuple[int, int]]) -> Found:

@@ -111,3 +111,26 @@ def test_an_observation_that_cannot_be_is_refused_in_a_sentence(
         result = ADDRESS.run({**ENDPOINTS, "vm": "app", **options})
     assert result["failed"]
     assert message in result["msg"]
+
+
+BY_SHELL = {**ENDPOINTS, "vm": "app", "method": "vmkfstools"}
+
+
+class TestTheEsxiShell:
+    def test_tells_a_lun_passed_through_as_everybody_does(self, hypervisor: MemoryHypervisor) -> None:
+        hypervisor.type = "vmware"
+        with opened(hypervisor, MemoryArray(lun(NAME))):
+            (row,) = ADDRESS.succeed({**BY_SHELL, "offsets": [512]})["addresses"]
+        assert (row["state"], row["lba"]) == ("data", 1)
+
+    def test_has_nothing_to_verify(self, hypervisor: MemoryHypervisor) -> None:
+        with opened(hypervisor, MemoryArray(lun(NAME))):
+            told = ADDRESS.run({**BY_SHELL, "verify": True})["msg"]
+        assert told == "verify means nothing to method=vmkfstools, which tells only of what it has compared: leave it out."
+
+    def test_is_for_vmware_alone(self, hypervisor: MemoryHypervisor) -> None:
+        hypervisor.type = "kvm"
+        with opened(hypervisor, MemoryArray(lun(NAME))):
+            told = ADDRESS.run(BY_SHELL)["msg"]
+        assert told == f"method=vmkfstools is for VMware, and {hypervisor.address} is kvm: leave method out."
+        assert hypervisor.calls[-1] == "close"

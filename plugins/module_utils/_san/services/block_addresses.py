@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -59,7 +59,11 @@ class Found:
     about: Row = field(default_factory=dict)
 
 
-def addresses(hypervisor: Hypervisor, arrays: Sequence[ArraySource], wish: Wish) -> Found:
+Look = Callable[[Inventory, VirtualMachine, VirtualDisk, Sequence[tuple[int, int]]], DiskBlocks]
+"""Another way than the hypervisor's own to see where ranges of a disk, by beginnings and ends, are."""
+
+
+def addresses(hypervisor: Hypervisor, arrays: Sequence[ArraySource], wish: Wish, look: Look | None = None) -> Found:
     """Where these ranges of a virtual disk are. Raises a `CrossvisorError`, `InvalidInput` for what is beyond the disk."""
     inventory = hypervisor.inventory(at_once=True)
     vm = pick_vm(inventory.virtual_machines, wish.vm, inventory.silent)
@@ -68,7 +72,7 @@ def addresses(hypervisor: Hypervisor, arrays: Sequence[ArraySource], wish: Wish)
     disk = sized(vm, disk, resources)
     observed = now()
     ranges = _ranges(wish, vm, disk) if disk.size_bytes else []
-    blocks = hypervisor.disk_blocks([(vm, disk)])[0]
+    blocks = look(inventory, vm, disk, ranges) if look else hypervisor.disk_blocks([(vm, disk)])[0]
     if not ranges:
         disk = sized_by(disk, blocks)
         _refuse_unsized(vm, disk, blocks)

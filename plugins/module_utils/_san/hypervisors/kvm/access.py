@@ -20,13 +20,13 @@ from typing import Protocol
 from ansible_collections.crossvisor.san.plugins.module_utils._san import moment
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import host_copy
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.ssh import SshConnection, output
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import exclusive
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Portal
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import iscsi
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.iscsi import Dial
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_uri import LibvirtUri
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.ssh import SshConnection, output
 
 Order = tuple[str, str]
 """A file of sysfs, and what is written to it."""
@@ -130,7 +130,7 @@ class OverSsh:
 
     def __init__(self, uri: LibvirtUri, patience: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.dial: Dial = self._dial
-        self._ssh = SshConnection(uri, patience)
+        self._ssh = SshConnection(uri.ssh_command, uri.host, patience)
         self._patience = patience
         self._clock = clock
         self._copies: list[tempfile.TemporaryDirectory[str]] = []

@@ -49,7 +49,10 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_xml i
 class VMware(passthrough.NothingElse):
     """A session with vCenter Server or ESXi. Implements `hypervisors.base.Hypervisor`."""
 
-    why_no_blocks = "vSphere tells no program where in a VMFS or other datastore a disk's blocks are; of a raw device mapping it is known"
+    why_no_blocks = (
+        "vSphere tells no program where in a VMFS or other datastore a disk's blocks are: virtual_block_address with method=observe, or "
+        "method=vmkfstools on VMFS, may find them"
+    )
 
     def __init__(self, connection: Connection) -> None:
         """Log in. Raises `MissingLibrary`, `InvalidInput`, `ConnectionFailed` or `AuthenticationFailed`."""

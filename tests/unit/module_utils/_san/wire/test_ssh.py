@@ -17,8 +17,8 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import deadline
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError, TimedOut
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.ssh import SshConnection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import libvirt_uri
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.ssh import SshConnection
 from tests.unit.fake_ssh import LOGIN, ORDER, FakeSsh, fake_ssh
 
 
@@ -29,7 +29,9 @@ def fake(tmp_path: Path) -> FakeSsh:
 
 @pytest.fixture
 def connection(fake: FakeSsh) -> Iterator[SshConnection]:
-    found = SshConnection(libvirt_uri.parse(f"qemu+ssh://root@kvm01:2222/system?command={fake.program}&keyfile=/k&no_verify=1"), 10)
+    found = SshConnection(
+        libvirt_uri.parse(f"qemu+ssh://root@kvm01:2222/system?command={fake.program}&keyfile=/k&no_verify=1").ssh_command, "kvm01", 10
+    )
     yield found
     found.close()
 
@@ -93,7 +95,7 @@ def test_a_host_that_lets_nobody_in_is_told(fake: FakeSsh, connection: SshConnec
 
 
 def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
-    connection = SshConnection(libvirt_uri.parse(f"qemu+ssh://kvm01/system?command={tmp_path}/nowhere"), 1)
+    connection = SshConnection([f"{tmp_path}/nowhere", "--", "kvm01"], "kvm01", 1)
     with pytest.raises(RemoteError, match="a look on kvm01 could not be run"):
         connection.run("true", "a look", 5)
     connection.close()
@@ -111,9 +113,8 @@ def test_nothing_is_left_when_we_are_killed(fake: FakeSsh, tmp_path: Path) -> No
     """The connection is held by our end of a pipe: whoever reads the socket's directory then finds nobody behind it."""
     program = (
         "import os, signal\n"
-        "from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.ssh import SshConnection\n"
-        "from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import libvirt_uri\n"
-        f"SshConnection(libvirt_uri.parse('qemu+ssh://kvm01/system?command={fake.program}'), 10).run('true', 'true', 5)\n"
+        "from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.ssh import SshConnection\n"
+        f"SshConnection(['{fake.program}', '--', 'kvm01'], 'kvm01', 10).run('true', 'true', 5)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(filter(None, map(str, sys.path)))}

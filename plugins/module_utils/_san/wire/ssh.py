@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One login over ssh for all that is asked of a KVM host: OpenSSH's multiplexing, by a socket in a directory of our own.
+"""One login over ssh for all that is asked of a host: OpenSSH's multiplexing, by a socket in a directory of our own.
 
 The process that holds the connection lives as long as we hold its standard input, so that nothing is left of it even when this process is
 killed. Who has set up multiplexing for the host in ssh's own configuration keeps it. Where neither works, as with another program than
@@ -22,7 +22,6 @@ from typing import IO, Callable
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import deadline
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError, TimedOut
-from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_uri import LibvirtUri
 
 _READY = b"crossvisor-ready"
 _HOLD = f"echo {_READY.decode()}; exec cat >/dev/null"
@@ -35,11 +34,10 @@ _NO_SOCKET = "none"
 class SshConnection:
     """A host over ssh, logged in to at the first command."""
 
-    def __init__(self, uri: LibvirtUri, patience: float) -> None:
-        """`patience` are the seconds that logging in may take."""
-        program, *options = uri.ssh_command
-        self._program, self._options = program, options
-        self.host = uri.host
+    def __init__(self, command: Sequence[str], host: str, patience: float) -> None:
+        """`command` is the ssh that reaches the host, with all of its options; `patience` are the seconds that logging in may take."""
+        self._program, *self._options = command
+        self.host = host
         self._patience = patience
         self._directory: tempfile.TemporaryDirectory[str] | None = None
         self._holder: subprocess.Popen[bytes] | None = None
