@@ -2,18 +2,15 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A machine that is busy makes no test fail: hypothesis measures neither examples nor how fast it makes them.
-
-What fails is told at once, so that the log of a run that is ended before its end tells it, too.
-"""
+"""What fails is told at once, so that the log of a run that is ended before its end tells it, too."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, settings
 
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
+from tests import examples
+
+examples.register()
 _LINE_END = "\n"
 
 

@@ -77,12 +77,12 @@ on_core() {
     [ "${#tests[@]}" -gt 0 ] || tests=(tests/unit)
     scripts/venv "$1" "$2"
     if [ ! -x "$directory/bin/ansible-playbook" ]; then
-        unit_run "$name" "$directory/bin/python" -m "not exhaustive" "${tests[@]}" "${NOT_OUR_PLUGINS[@]}" "${NOT_ON_A_TARGET[@]}"
+        unit_run "$name" "$directory/bin/python" -m "not exhaustive" --hypothesis-profile quick "${tests[@]}" "${NOT_OUR_PLUGINS[@]}" "${NOT_ON_A_TARGET[@]}"
         return
     fi
     link_dependencies
     local -x PATH=$directory/bin:$PATH ANSIBLE_COLLECTIONS_PATH=$ROOT/build/collections:$ROOT/build/dependencies
-    unit_run "$name" "$directory/bin/python" -m "not exhaustive" "${tests[@]}" "${NOT_OUR_PLUGINS[@]}"
+    unit_run "$name" "$directory/bin/python" -m "not exhaustive" --hypothesis-profile quick "${tests[@]}" "${NOT_OUR_PLUGINS[@]}"
     check "$name-syntax" check_syntax
     check "$name-documentation" check_documentation
     check "$name-run" check_run

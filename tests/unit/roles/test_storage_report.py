@@ -33,6 +33,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.mapper import storage_map
+from tests.examples import share
 from tests.report_map import map_in_page
 from tests.unit.ports import NAME as LUN
 from tests.unit.ports import MemoryArray, MemoryHypervisor, lun
@@ -112,7 +113,7 @@ def test_what_is_unknown_is_an_empty_cell(render: Render) -> None:
     assert written(render, lun_id=None)["lun_id"] == ""
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=share(3 / 5), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.text(alphabet="=+-@;\t\r\n \"'a1", max_size=8))
 @example("\n=1")
 def test_no_cell_begins_as_a_formula(render: Render, name: str) -> None:

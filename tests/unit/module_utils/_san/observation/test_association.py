@@ -24,6 +24,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.as
     narrowed,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.layers import Seen, Written
+from tests.examples import share
 
 
 def above(begin: float | None, end: float | None, offset: int = 0, length: int = 4096) -> Written:
@@ -124,7 +125,7 @@ def test_a_time_at_which_nothing_was_written_says_that_a_cache_is_between() -> N
     assert (found.state, found.reason) == (CANNOT_TELL, "nothing was written below at one of the times")
 
 
-@settings(max_examples=200)
+@settings(max_examples=share(2))
 @given(seed=st.integers(0, 1 << 32), skew=st.sampled_from([0.0, 0.002, 0.1]), many=st.integers(1, 12))
 def test_as_long_as_each_write_passes_through_what_is_found_is_right(seed: int, skew: float, many: int) -> None:
     """Each write is below within its life, by clocks within the bound, beside writes of nobody, joined and cut ones."""

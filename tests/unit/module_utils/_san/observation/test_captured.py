@@ -20,6 +20,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.captured import Captured, Reading
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.layers import Seen
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.markers import Markers
+from tests.examples import share
 from tests.unit.iscsi_traffic import IQN, LUN, NAA, PORTAL, Conversation, Packet, Sent, frame, packets, pcap, pcapng
 
 MARKERS = Markers(bytes(range(16)))
@@ -173,7 +174,7 @@ def jumbled(sent: Sequence[Packet], chance: random.Random) -> list[Packet]:
     return [one for _late, one in sorted(made, key=lambda pair: pair[0])]
 
 
-@settings(max_examples=25)
+@settings(max_examples=share(1 / 4))
 @given(seed=st.integers(0, 1 << 32), most=st.sampled_from([1, 7, 48, 100, 536, 1448, 9000]), digest=st.booleans())
 def test_traffic_that_is_cut_anywhere_and_repeated_is_all_told(seed: int, most: int, digest: bool) -> None:
     both, places = scene(seed, 3, header_digest=digest, data_digest=digest)
@@ -199,7 +200,7 @@ def direct(one: Packet) -> tuple[float, bytes]:
     return one.time, frame(one)
 
 
-@settings(max_examples=25)
+@settings(max_examples=share(1 / 4))
 @given(seed=st.integers(0, 1 << 32), most=st.sampled_from([48, 100, 536, 1448]))
 def test_segments_of_a_direction_that_come_late_are_put_in_their_place(seed: int, most: int) -> None:
     chance = random.Random(seed)
@@ -213,7 +214,7 @@ def test_segments_of_a_direction_that_come_late_are_put_in_their_place(seed: int
     assert read(pcap(map(direct, swapped))).seen == places
 
 
-@settings(max_examples=25)
+@settings(max_examples=share(1 / 4))
 @given(seed=st.integers(0, 1 << 32), most=st.sampled_from([100, 536, 1448]), share=st.sampled_from([0.01, 0.05, 0.3]), digest=st.booleans())
 def test_what_is_told_of_a_capture_with_gaps_is_right_and_the_gaps_are_told(seed: int, most: int, share: float, digest: bool) -> None:
     chance = random.Random(seed)
@@ -230,7 +231,7 @@ def test_what_is_told_of_a_capture_with_gaps_is_right_and_the_gaps_are_told(seed
     assert told == true or found.warnings
 
 
-@settings(max_examples=25)
+@settings(max_examples=share(1 / 4))
 @given(seed=st.integers(0, 1 << 32), digest=st.booleans(), most=st.sampled_from([1448, 60000]))
 def test_a_capture_that_begins_in_the_middle_is_read_from_where_both_directions_agree(seed: int, digest: bool, most: int) -> None:
     both, places = scene(seed, 30, header_digest=digest, data_digest=digest)
@@ -345,7 +346,7 @@ def test_a_file_that_ends_within_a_packet_is_read_up_to_there() -> None:
     assert "0.pcap ends within a packet: it was not closed, or is still written." in found.warnings
 
 
-@settings(max_examples=25)
+@settings(max_examples=share(1 / 4))
 @given(data=st.binary(max_size=3000), seed=st.integers(0, 1000))
 def test_bytes_that_nobody_would_send_do_no_harm(data: bytes, seed: int) -> None:
     both, _places = scene(seed, 2)

@@ -20,6 +20,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresse
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.hard_disk_files.image import OF_PARENT, HardDiskFile
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses.hard_disk_files.reading import NotTold, read_with
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DATA, HOLE
+from tests.examples import share
 from tests.unit.hard_disk_files import (
     BAT,
     METADATA,
@@ -316,7 +317,7 @@ def test_a_file_that_ends_while_it_is_read_is_refused() -> None:
         read_with(vhdx.image(PATH, len(file)), lambda offset, length: file[offset : min(offset + length, TABLE + 3)])
 
 
-@settings(max_examples=60)
+@settings(max_examples=share(3 / 5))
 @given(st.data())
 def test_whatever_is_changed_ends_in_an_image_or_in_one_sentence(data: st.DataObject) -> None:
     file = Vhdx(3 * MIB, blocks={0: FULL, 2: Block(PARTIAL, b"x", frozenset({3}))}, parent=CHILD).made()
