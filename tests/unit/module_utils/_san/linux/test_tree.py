@@ -79,9 +79,17 @@ def test_a_path_cannot_climb_out_of_the_tree(tmp_path: Path) -> None:
 
 
 def test_a_loop_of_links_is_noted(tmp_path: Path) -> None:
-    tree = Tree(plant(tmp_path, {"/loop": Link("loop")}))
-    assert (tree.text("/loop"), tree.exists("/loop"), tree.children("/loop")) == (None, False, [])
-    assert tree.unreadable == {"/loop": "Too many levels of symbolic links"}
+    root = plant(tmp_path, {"/loop": Link("loop")})
+    for look, nothing in ((Tree.text, None), (Tree.exists, False), (Tree.children, []), (Tree.real, "")):
+        tree = Tree(root)
+        assert look(tree, "/loop") == nothing
+        assert tree.unreadable == {"/loop": "Too many levels of symbolic links"}
+
+
+def test_a_name_that_no_file_can_have_is_noted(tmp_path: Path) -> None:
+    tree = Tree(plant(tmp_path, {}))
+    assert tree.text("/a\0b") is None
+    assert tree.unreadable == {"/a\0b": "embedded null byte"}
 
 
 def test_a_piece_is_read_at_its_offset(tmp_path: Path) -> None:
