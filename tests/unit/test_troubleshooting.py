@@ -40,7 +40,7 @@ def messages() -> str:
 
 
 def pattern(quote: str) -> str:
-    return "[^\n]*".join(re.escape(part.strip()) for part in quote.split(ANYTHING))
+    return "[^\n]*".join(re.escape(part) for part in map(str.strip, quote.split(ANYTHING)) if part)
 
 
 def test_what_the_guide_quotes_is_what_is_said() -> None:
