@@ -23,6 +23,8 @@ from tests.lab.launch import Launch, bring_up, down, read_endpoints, up
 from tests.lab.processes import ServerFailed
 from tests.lab.servers import Lab, Server
 
+pytestmark = pytest.mark.slow
+
 SERVES = """
 import json, socket
 server = socket.create_server(("127.0.0.1", 0))

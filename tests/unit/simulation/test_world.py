@@ -13,6 +13,8 @@ import pytest
 from tests.simulation.faults import FAULTS, Fault
 from tests.simulation.world import Verdict, play, scenario
 
+pytestmark = pytest.mark.slow
+
 SEEDS = 60
 AT_ONCE = 20
 

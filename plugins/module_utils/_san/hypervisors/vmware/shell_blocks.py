@@ -46,7 +46,8 @@ _MIB = 1 << 20
 _AHEAD = (0, _MIB, 16 * _MIB, 17 * _MIB)
 """How far behind the beginning of the partition its offsets may count from: the volume's header is at 1 MiB and its first block at 16 MiB
 (VMFS_VOLINFO_BASE and vmfs_vol_read of vmfs-tools)."""
-_MEASURED = 64
+_SPREAD, _MEASURED = 32, 8
+"""Blocks of the disk that are looked at besides those asked for, and of all that differ, those that are looked for at each such place."""
 _MEASURED_FROM = (
     "Where {disk} is was told by vmkfstools -t0, which VMware does not document: it counts from byte {base} of the LUN, which holds "
     "{count} blocks of the disk there that were compared."
@@ -221,8 +222,8 @@ def _places(part: Span, known: Layer) -> list[int]:
 def _spread(spans: Sequence[Span]) -> Iterator[int]:
     """Where blocks of the whole disk are read, to measure from where offsets count."""
     data = [span for span in spans if span.state == DATA]
-    for span in data[:: max(len(data) // _MEASURED, 1)][:_MEASURED]:
-        yield from _evenly(span, max(_MEASURED // len(data), 1))
+    for span in data[:: max(len(data) // _SPREAD, 1)][:_SPREAD]:
+        yield from _evenly(span, max(_SPREAD // len(data), 1))
 
 
 def _evenly(span: Span, count: int) -> Iterator[int]:

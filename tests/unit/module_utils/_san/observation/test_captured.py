@@ -23,6 +23,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.ma
 from tests.examples import share
 from tests.unit.iscsi_traffic import IQN, LUN, NAA, PORTAL, Conversation, Packet, Sent, frame, packets, pcap, pcapng
 
+pytestmark = pytest.mark.slow
+
 MARKERS = Markers(bytes(range(16)))
 
 

@@ -198,6 +198,7 @@ def of_data(answerer: Answerer) -> None:
 
 
 @pytest.mark.parametrize("admits", [True, False], ids=["a command", "a login"])
+@pytest.mark.slow
 class TestATargetThatGoesOnInsteadOfAnswering:
     @pytest.mark.parametrize(
         ("behaviour", "timeout", "text"),

@@ -216,6 +216,7 @@ def test_closing_never_fails(endpoint: Endpoint) -> None:
     session.close()
 
 
+@pytest.mark.slow
 class TestAnEndBySignal:
     """Real processes, which are killed while an answer is awaited."""
 

@@ -34,6 +34,8 @@ from tests.unit.kvm_host import PORT, SAN_HOST
 from tests.unit.module_utils._san.linux.machines import plant
 from tests.unit.ports import OTHER
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_local_uri_gives_the_machines_own_files() -> None:
     access = access_to(parse("qemu:///system"), 1)

@@ -32,6 +32,8 @@ from tests.unit.libvirt import VIRTIO_SCSI, Connect, Domain, domain_xml, uuid_of
 from tests.unit.module_utils._san.linux.machines import plant
 from tests.unit.ports import NAME
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("kvm01", "kvm02")
 
 

@@ -30,6 +30,8 @@ from tests.unit.hyperv_cluster import DISK, GROUP, VM, ClusterLab, Killed, is_ch
 from tests.unit.lab.hyperv.desk import NODE1, NODE2
 from tests.unit.windows import lost, refusing
 
+pytestmark = pytest.mark.slow
+
 OLD_VM = "c1old01"
 
 
