@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How many examples hypothesis makes of a property: 10 while one writes code, 100 in the tier that runs what takes long."""
+"""How many examples hypothesis makes of a property: 10 while one writes code, 100 in the tier that takes its time."""
 
 from __future__ import annotations
 

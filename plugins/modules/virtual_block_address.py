@@ -79,7 +79,8 @@ options:
         system of it, but tells of the markers alone.
       - With V(vmkfstools), the shell of the ESXi host that has the VM is asked over ssh where a VMDK is in its VMFS datastore, by
         C(vmkfstools -t0), which VMware does not document. From where on the LUN that counts is measured, by checksums of blocks of the
-        disk and of the LUN, and only ranges of which blocks were found there are told. Nobody has run it on an ESXi host yet.
+        disk and of the LUN. Of each range the first 64 KiB are compared, of many ranges the first 256, and nothing is told unless all that
+        was compared is there. Nobody has run it on an ESXi host yet.
       - V(vmkfstools) needs a VM that is off and has no snapshots, a datastore on one device, and C(ssh) that reaches the host, under the
         name that vSphere has for it, without a password.
     type: str
@@ -301,6 +302,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime
+from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import HYPERVISOR, connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays, hypervisors, markers
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import shell_blocks
@@ -360,7 +362,8 @@ def _translated(module: AnsibleModule, ranges: list[tuple[int, int]]) -> Found:
 def _esxi_shell(module: AnsibleModule) -> Look:
     if module.params["verify"]:
         raise InvalidInput(f"verify means nothing to method={VMKFSTOOLS}, which tells only of what it has compared: leave it out.")
-    return partial(shell_blocks.disk_blocks, module.params["esxi_user"])
+    patience = connection(HYPERVISOR, module.params["hypervisor"]).timeout
+    return partial(shell_blocks.disk_blocks, module.params["esxi_user"], patience)
 
 
 def _observed(module: AnsibleModule, ranges: list[tuple[int, int]]) -> Found:

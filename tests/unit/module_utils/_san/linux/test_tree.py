@@ -86,10 +86,18 @@ def test_a_loop_of_links_is_noted(tmp_path: Path) -> None:
         assert tree.unreadable == {"/loop": "Too many levels of symbolic links"}
 
 
+def test_a_loop_of_links_is_no_way_out_of_the_tree(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("of somebody else")
+    links = {"/loop": Link("loop"), "/out": Link("../secret"), "/way": Link("loop/../out")}
+    tree = Tree(plant(tmp_path / "root", links))
+    assert tree.text("/way") is None
+    assert tree.unreadable == {"/way": "Too many levels of symbolic links"}
+
+
 def test_a_name_that_no_file_can_have_is_noted(tmp_path: Path) -> None:
     tree = Tree(plant(tmp_path, {}))
     assert tree.text("/a\0b") is None
-    assert tree.unreadable == {"/a\0b": "embedded null byte"}
+    assert tree.unreadable == {"/a\0b": "No file has a NUL in its name"}
 
 
 def test_a_piece_is_read_at_its_offset(tmp_path: Path) -> None:

@@ -65,6 +65,11 @@ class Esxi:
         return self.root / "vmfs/volumes/5f3c-1/my app/app-flat.vmdk"
 
     @property
+    def shown(self) -> str:
+        """The file as the host calls it."""
+        return "/vmfs/volumes/5f3c-1/my app/app-flat.vmdk"
+
+    @property
     def device(self) -> Path:
         return self.root / "vmfs/devices/disks" / DEVICE
 
@@ -106,7 +111,7 @@ def inventory(datastore: FileSystem = DATASTORE, host: str = "esx01.example.com"
 
 
 def blocks(*asked: tuple[int, int], disk: VirtualDisk = DISK, vm: VirtualMachine = VM, there: Inventory | None = None) -> DiskBlocks:
-    return shell_blocks.disk_blocks("root", there or inventory(), vm, disk, asked or [(0, disk.size_bytes)])
+    return shell_blocks.disk_blocks("root", 30, there or inventory(), vm, disk, asked or [(0, disk.size_bytes)])
 
 
 def reason(found: DiskBlocks) -> str:
@@ -165,7 +170,7 @@ def test_a_range_of_zeros_has_no_address_because_nothing_shows_it(esxi: Esxi) ->
     esxi.build()
     zeros = next(extent for extent in blocks().extents if extent.start == 5 * MIB)
     assert (zeros.state, zeros.offset) == (NO_ADDRESS, None)
-    assert "it holds zeros where it was looked at" in zeros.reason
+    assert "it begins with zeros" in zeros.reason
 
 
 def test_a_disk_with_hardly_a_block_that_is_not_zero_tells_nothing(esxi: Esxi) -> None:
@@ -197,14 +202,44 @@ def test_only_so_many_ranges_are_compared(esxi: Esxi, monkeypatch: pytest.Monkey
     assert states == [DATA] * 2 + [NO_ADDRESS] * 5 + [HOLE]
 
 
-def test_a_range_beyond_those_that_it_was_measured_by_is_compared_too(esxi: Esxi, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_it_was_not_measured_by_has_to_be_there_too(esxi: Esxi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shell_blocks, "_MEASURED", 4)
     with esxi.device.open("r+b") as device:
         device.seek(esxi.base + 33 * MIB)
         device.write(b"moved" * 1000)
-    moved = next(extent for extent in blocks().extents if extent.start == 5 * MIB)
-    assert (moved.state, moved.offset) == (NO_ADDRESS, None)
-    assert "the LUN holds other bytes" in moved.reason
+    assert f"holds other bytes than {esxi.shown} at " in reason(blocks())
+
+
+def test_zeros_have_to_be_there_as_anything_else(esxi: Esxi) -> None:
+    esxi.content = esxi.content[: 5 * MIB] + bytes(MIB)
+    esxi.build()
+    with esxi.device.open("r+b") as device:
+        device.seek(esxi.base + 33 * MIB)
+        device.write(b"x")
+    assert "where vmkfstools -t0 says that they are, the first of them byte 5242880 of the disk" in reason(blocks((5 * MIB, 5 * MIB + 1)))
+
+
+def test_zeros_at_the_beginning_of_a_range_show_nothing_whatever_is_beside_them(esxi: Esxi) -> None:
+    esxi.content = esxi.content[: MIB + 8192] + bytes(4096) + esxi.content[MIB + 12288 :]
+    esxi.build()
+    zeros, rest = blocks((MIB + 8192, MIB + 8193), (MIB + 12288, MIB + 12289)).extents
+    assert (zeros.state, zeros.offset) == (NO_ADDRESS, None)
+    assert_right(esxi, rest)
+
+
+def test_a_disk_that_repeats_itself_is_told_nothing_from_a_place_that_fits_a_part_of_it(esxi: Esxi) -> None:
+    esxi.base, esxi.places, esxi.content = 5 * MIB, [50, 51, 52, 53, 54, 55], random.Random(2).randbytes(3 * MIB) * 2
+    esxi.build()
+    assert [extent.offset for extent in blocks((4 * MIB, 5 * MIB)).extents] == [None]
+
+
+def test_the_last_sector_of_a_disk_that_ends_amid_a_block_is_found(esxi: Esxi) -> None:
+    size = 5 * MIB + 512
+    esxi.flat.with_name("app.vmdk").write_text(DESCRIPTOR.replace("16384", str(size // 512)))
+    with esxi.flat.open("r+b") as flat:
+        flat.truncate(size)
+    (extent,) = blocks((size - 512, size), disk=replace(DISK, size_bytes=size)).extents
+    assert (extent.state, extent.offset) == (DATA, esxi.base + 33 * MIB)
 
 
 def test_a_file_that_another_has_open_is_told_with_the_way_out(esxi: Esxi) -> None:
@@ -220,6 +255,7 @@ def test_a_vm_that_runs_is_warned_of(esxi: Esxi) -> None:
     ("disk", "there", "why"),
     [
         (replace(DISK, parents=[ImageFile("[ds 1] my app/app.vmdk", "ds-1")]), inventory(), "has snapshots"),
+        (replace(DISK, path="[ds 2] my app/app.vmdk"), inventory(), "is on no VMFS datastore"),
         (replace(DISK, file_system="ds-2"), inventory(), "is on no VMFS datastore"),
         (DISK, inventory(replace(DATASTORE, kind="nfs")), "is on no VMFS datastore"),
         (DISK, inventory(replace(DATASTORE, url="ds:///elsewhere/")), "is on no VMFS datastore"),
@@ -239,5 +275,5 @@ def test_a_lun_passed_through_is_itself_without_asking_the_shell(esxi: Esxi) -> 
 
 
 def test_the_host_is_asked_as_the_user_that_was_named(esxi: Esxi) -> None:
-    shell_blocks.disk_blocks("operator", inventory(), VM, DISK, [(0, 1)])
+    shell_blocks.disk_blocks("operator", 30, inventory(), VM, DISK, [(0, 1)])
     assert {"-l operator -- esx01.example.com" in order for order in (esxi.root / "orders").read_text().splitlines()} == {True}
