@@ -96,7 +96,7 @@ def test_each_block_is_on_the_lun_where_it_is_said_to_be(
 
 
 def test_the_host_reads_there_what_the_disk_holds(host: Host) -> None:
-    ranges = [{"offset": at * BLOCK, "length": BLOCK} for at in sorted(scattered(2))[:64]]
+    ranges = [{"offset": at * BLOCK, "length": BLOCK} for at in sorted(scattered(2))[::700]]
     assert {row["verified"] for row in host.addresses("striped", ranges=ranges, verify=True)} == {True}
 
 
