@@ -305,7 +305,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san import runtime
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import HYPERVISOR, connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.endpoints import arrays, hypervisors, markers
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import shell_blocks
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_addresses import Found, Look, Wish, addresses
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.observation import observe
 
@@ -352,16 +352,19 @@ def _translated(module: AnsibleModule, ranges: list[tuple[int, int]]) -> Found:
     asked = module.params
     if asked["markers"]:
         raise InvalidInput(f"markers are for method={OBSERVE}: set it, or leave them out.")
-    look = _esxi_shell(module) if asked["method"] == VMKFSTOOLS else None
-    with closing(hypervisors.open_hypervisor(module)) as hypervisor:
-        if look and hypervisor.type != shell_blocks.TYPE:
-            raise InvalidInput(f"method={VMKFSTOOLS} is for VMware, and {hypervisor.address} is {hypervisor.type}: leave method out.")
-        return addresses(hypervisor, arrays.array_sources(module), Wish(asked["vm"], asked["disk"], ranges, asked["verify"]), look)
-
-
-def _esxi_shell(module: AnsibleModule) -> Look:
-    if module.params["verify"]:
+    if asked["method"] == VMKFSTOOLS and asked["verify"]:
         raise InvalidInput(f"verify means nothing to method={VMKFSTOOLS}, which tells only of what it has compared: leave it out.")
+    wish = Wish(asked["vm"], asked["disk"], ranges, asked["verify"])
+    with closing(hypervisors.open_hypervisor(module)) as hypervisor:
+        look = _esxi_shell(module, hypervisor) if asked["method"] == VMKFSTOOLS else None
+        return addresses(hypervisor, arrays.array_sources(module), wish, look)
+
+
+def _esxi_shell(module: AnsibleModule, hypervisor: Hypervisor) -> Look:
+    from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import hosts, shell_blocks
+
+    if hypervisor.type != hosts.TYPE:
+        raise InvalidInput(f"method={VMKFSTOOLS} is for VMware, and {hypervisor.address} is {hypervisor.type}: leave method out.")
     patience = connection(HYPERVISOR, module.params["hypervisor"]).timeout
     return partial(shell_blocks.disk_blocks, module.params["esxi_user"], patience)
 

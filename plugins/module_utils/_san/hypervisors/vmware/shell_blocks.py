@@ -41,8 +41,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.ssh import SshConnection
 
-TYPE = "vmware"
-
 _BLOCK = 4096
 _SECTOR = 512
 _MIB = 1 << 20
@@ -81,10 +79,8 @@ def disk_blocks(
         datastore = _datastore(inventory, disk)
         with closing(_over_ssh(_host(inventory, vm), user, patience)) as connection:
             return _Look(datastore, disk, connection, patience).blocks(vm, _apart(asked))
-    except NotTold as why:
-        return passthrough.untold(disk, str(why))
-    except CrossvisorError as why:
-        return passthrough.untold(disk, in_one_sentence(str(why)))
+    except (NotTold, CrossvisorError) as why:
+        return passthrough.untold(disk, f"{in_one_sentence(str(why))}; method=observe may find it all the same")
 
 
 def _host(inventory: Inventory, vm: VirtualMachine) -> str:
@@ -122,7 +118,7 @@ class _Look:
         self._device = datastore.extents[0]
         directory = datastore.url[len("ds://") :].rstrip("/")
         self._path = f"{directory}/{disk.path[len(f'[{datastore.name}] ') :]}"
-        descriptor = self._told("cat", f"head -c {_LONGEST_DESCRIPTOR} {shlex.quote(self._path)}")
+        descriptor = self._told(f"the reading of {self._path}", f"head -c {_LONGEST_DESCRIPTOR} {shlex.quote(self._path)}")
         self._flat = file_mapping.flat_file(self._path, descriptor, disk.size_bytes)
         printed = self._told("vmkfstools", f"vmkfstools -t0 {shlex.quote(self._path)} 2>&1 | head -c {_LONGEST_MAP}")
         self._map = Layer(file_mapping.ranges(self._path, printed, disk.size_bytes))

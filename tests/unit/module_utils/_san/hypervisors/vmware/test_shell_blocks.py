@@ -261,11 +261,17 @@ def test_a_vm_that_runs_is_warned_of(esxi: Esxi) -> None:
         (DISK, inventory(replace(DATASTORE, url="ds:///elsewhere/")), "is on no VMFS datastore"),
         (DISK, inventory(replace(DATASTORE, extents=[DEVICE, "naa.2"])), "datastore ds 1 is on 2 devices"),
         (DISK, Inventory([], [VM], [DATASTORE]), "does not tell which host has VM app"),
-        (DISK, inventory(host="esx02.example.com"), "cat on esx02.example.com failed: no route to esx02.example.com"),
+        (
+            DISK,
+            inventory(host="esx02.example.com"),
+            "the reading of /vmfs/volumes/5f3c-1/my app/app.vmdk on esx02.example.com failed: no route to esx02.example.com",
+        ),
     ],
 )
 def test_what_cannot_be_looked_at_is_one_sentence(esxi: Esxi, disk: VirtualDisk, there: Inventory, why: str) -> None:
-    assert why in reason(blocks(disk=disk, there=there))
+    told = reason(blocks(disk=disk, there=there))
+    assert why in told
+    assert told.endswith("; method=observe may find it all the same")
 
 
 def test_a_lun_passed_through_is_itself_without_asking_the_shell(esxi: Esxi) -> None:
