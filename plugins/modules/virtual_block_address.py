@@ -65,8 +65,11 @@ options:
         required: true
   verify:
     description:
-      - Read the bytes twice, through the image and from the device at the address that was found, past the kernel's cache, and compare.
-      - Of each range the first 64 KiB are compared, of many ranges the first 256. No byte leaves the host.
+      - Read the bytes twice and compare, of many ranges the first 256.
+      - On KVM the host reads the first 64 KiB of each range through the image and from the device at the address that was found, past the
+        kernel's cache. No byte leaves the host.
+      - On Hyper-V the host reads the first 4 KiB of each range from the file, and the array of the LUN, to be named in O(arrays), from the
+        address that was found.
       - A range whose bytes differ has the state V(no_address). On a VM that runs, a write between the two readings looks the same.
       - Means nothing to O(method=observe) and O(method=vmkfstools), which tell only of what they have compared.
     type: bool

@@ -228,7 +228,7 @@ def test_a_host_is_asked_the_same_however_many_hosts_there_are(
 
 def test_a_block_of_a_vhdx_is_told_down_to_the_array_and_back(windows: WindowsLab, modules: ModuleRunner, tmp_path: Path) -> None:
     image, path = tmp_path / "data.vhdx", "E:\\VMs\\hvapp01\\data.vhdx"
-    image.write_bytes(Vhdx(40 * MIB, blocks={3: Block(PRESENT, b"x")}).made())
+    image.write_bytes(Vhdx(40 * MIB, blocks={3: Block(PRESENT, b"x"), 4: Block(PRESENT, b"")}).made())
     clusters = image.stat().st_size // 4096
     windows.file("hv01", path, image, [(0, 1024, 9000), (1024, clusters - 1024, 5000)])
     asked = {"hypervisor": windows.host("hv01"), "arrays": [windows.array]}
@@ -236,6 +236,14 @@ def test_a_block_of_a_vhdx_is_told_down_to_the_array_and_back(windows: WindowsLa
     (row,) = told["addresses"]
     assert (row["state"], row["file"], row["file_offset"], row["lun_path"]) == ("data", path, REGIONS + 5, lun_path("hv01_data"))
     assert row["lba"] % 8 == (5000 * 4096) // 512 % 8
+    assert "verified" not in row
+    by_array = {**asked, "vm": "hvapp01", "disk": "SCSI(0:1)", "offsets": [3 * MIB + 5, 4 * MIB], "verify": True}
+    written, zeros = modules.succeed("virtual_block_address", by_array)["addresses"]
+    assert (written["verified"], written["state"], written["naa"]) == (False, "no_address", ""), "the lab's array has zeros there"
+    assert (zeros["verified"], zeros["state"], zeros["naa"]) == (True, "data", row["naa"])
+    unread = modules.succeed("virtual_block_address", {**by_array, "arrays": []})["addresses"]
+    assert [one["verified"] for one in unread] == [None, None]
+    assert unread[0]["reason"].endswith("is read by its array alone: name that in arrays")
     owners = modules.succeed("lun_block_owner", {**asked, "naa": row["naa"], "lbas": [row["lba"]]})["owners"]
     assert [(owner["vm_name"], owner["status"], owner["virtual_offset"]) for owner in owners] == [("hvapp01", "owned", 3 * MIB)]
     refused = modules.fail("virtual_block_address", {**asked, "vm": "hvold01"})

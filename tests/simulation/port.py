@@ -147,7 +147,7 @@ class Port:
         """Not simulated: nothing that changes a LUN asks."""
         raise NotImplementedError
 
-    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[Any]) -> list[str]:
+    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[Any], read_lun: Any) -> list[str]:
         """Not simulated: nothing that changes a LUN asks."""
         raise NotImplementedError
 

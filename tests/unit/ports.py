@@ -41,6 +41,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     Lun,
     LunMapping,
     Portal,
+    ReadLun,
     ScsiDevice,
     Snapshot,
     Target,
@@ -122,6 +123,8 @@ class MemoryHypervisor:
     blockless: str = "nobody knows where images lie"
     same: str = "yes"
     """What is told of each range that is compared."""
+    reads_luns: bool = False
+    """Whether what the LUN holds is told in its place."""
     compared: list[BlockExtent] = field(default_factory=list)
 
     @property
@@ -207,8 +210,10 @@ class MemoryHypervisor:
         self.calls.append(f"disk_blocks of {len(wanted)}")
         return [self.blocks.get((vm.name, disk.label)) or passthrough.identity_or(disk, self.blockless) for vm, disk in wanted]
 
-    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
+    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent], read_lun: ReadLun) -> list[str]:
         self.compared.extend(extents)
+        if self.reads_luns:
+            return [str(read_lun(one.name, one.offset or 0, one.length)) for one in extents if one.name]
         return [self.same] * len(extents)
 
     def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:

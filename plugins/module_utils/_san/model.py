@@ -10,9 +10,9 @@ attributes, never identities. All are immutable: a backend observes the world an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import TypedDict, Union
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
@@ -544,6 +544,10 @@ class DiskBlocks:
     """Bytes of a logical block as the guest sees the disk; 0 for those of its LUN, where the host does not tell them."""
     unfollowed: bool = False
     """Whether it may lie on files that neither the inventory nor `files` tells."""
+
+
+ReadLun = Callable[[ScsiName, int, int], Union[bytes, str]]
+"""What a LUN has at an offset, so many bytes, read now by its array; or why nobody can tell."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresse
 from ansible_collections.crossvisor.san.plugins.module_utils._san.connection import HYPERVISOR, Connection
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import backend
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.backend import HyperV
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DATA, BlockExtent
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DATA, NO_ADDRESS, BlockExtent, Lun
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_addresses import Wish, addresses
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.block_owners import OWNED, Question, owners
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.where import Where
 from tests.lab.hyperv.media import Partition
@@ -35,6 +37,7 @@ from tests.lab.hyperv.programs import StoredFile
 from tests.lab.hyperv.running import Lab
 from tests.unit import windows
 from tests.unit.hard_disk_files import MIB, PARTIAL, Block, Vhdx
+from tests.unit.ports import MemoryArray, lun
 from tests.unit.windows import Wire
 
 HOST, VM = "hv01.lab", "hvapp01"
@@ -124,6 +127,16 @@ class Volume:
             return opened.read(length)
 
 
+@dataclass
+class BytesOfTheVolume(MemoryArray):
+    """The array that has the LUN on which the volume is."""
+
+    volume: Volume = field(kw_only=True)
+
+    def read(self, lun: Lun, offset: int, length: int) -> bytes:
+        return self.volume.read(offset, length)
+
+
 @pytest.fixture
 def volume(tmp_path: Path) -> Volume:
     return Volume(tmp_path)
@@ -196,6 +209,25 @@ def test_each_of_5000_blocks_is_on_the_lun_where_it_is_said_to_be(
     volume.fill({path: image, "E:\\other": image})
     assert len(volume.lab.estate.files[HOST].there[path.casefold()].runs) >= 4
     assert proven(volume, extents(host, path), blocks) == MANY
+
+
+def test_verify_finds_each_range_on_the_lun_and_misses_one_byte(volume: Volume, host: HyperV, tmp_path: Path) -> None:
+    image, blocks = tmp_path / "image", {at: 10_000 + at for at in random.Random(20).sample(range(SIZE // BLOCK), 200)}
+    said("qemu-img", "create", "-q", "-f", "vhdx", "-o", "block_size=1M", image, str(SIZE))
+    written(image, "vhdx", blocks, tmp_path / "pieces")
+    volume.fill({DATA_DISK: image, "E:\\other": image})
+    wish = Wish(VM, "SCSI(0:1)", [(at * BLOCK, BLOCK) for at in sorted(blocks)], verify=True)
+    name = next(extent.name for extent in extents(host) if extent.name)
+    source = [ArraySource("array", lambda: BytesOfTheVolume(lun(name), volume=volume))]
+    found = addresses(host, source, wish).rows
+    assert [row["verified"] for row in found] == [True] * len(found)
+    assert len(found) >= 200
+    changed = next(row for row in found if row["virtual_offset"] == max(blocks) * BLOCK)
+    with volume.image.open("r+b") as opened:
+        opened.seek(changed["lba"] * 512 - volume.partition.offset + 100)
+        opened.write(b"!")
+    again = [row for row in addresses(host, source, wish).rows if not row["verified"]]
+    assert [(row["virtual_offset"], row["state"], row["naa"]) for row in again] == [(changed["virtual_offset"], NO_ADDRESS, "")]
 
 
 def test_a_checkpoint_has_its_own_sectors_and_those_of_its_parent(volume: Volume, host: HyperV, tmp_path: Path) -> None:

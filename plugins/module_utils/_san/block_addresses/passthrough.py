@@ -16,6 +16,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     BlockExtent,
     DiskBlocks,
     GuestBlock,
+    ReadLun,
     VirtualDisk,
     VirtualMachine,
 )
@@ -55,7 +56,7 @@ class NothingElse:
     def disk_blocks(self, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[DiskBlocks]:
         return [identity_or(disk, self.why_no_blocks) for _vm, disk in wanted]
 
-    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
+    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent], read_lun: ReadLun) -> list[str]:
         return [NOTHING_TO_COMPARE] * len(extents)
 
     def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:

@@ -23,6 +23,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     GuestBlock,
     Host,
     Inventory,
+    ReadLun,
     ScsiDevice,
     Slot,
     Use,
@@ -230,8 +231,11 @@ class Hypervisor(Protocol):
     def disk_blocks(self, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[DiskBlocks]:
         """Where the bytes of each of these disks are on LUNs and host devices; what nobody can tell is a range with the reason."""
 
-    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
-        """Whether disk and device hold the same bytes in each of these ranges, both read now: `yes`, `no`, or why nobody can tell."""
+    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent], read_lun: ReadLun) -> list[str]:
+        """Whether disk and device hold the same bytes in each of these ranges, both read now: `yes`, `no`, or why nobody can tell.
+
+        `read_lun` is for a platform whose hosts do not read the device themselves.
+        """
 
     def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
         """What the guest has written on a few sectors of its disk, such as its partition table; nothing where nobody can read that."""

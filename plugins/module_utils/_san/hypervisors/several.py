@@ -28,6 +28,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     GuestBlock,
     Host,
     Inventory,
+    ReadLun,
     ScsiDevice,
     Use,
     VirtualDisk,
@@ -190,8 +191,8 @@ class Several:
             found.update(zip(own, owner.disk_blocks([wanted[number] for number in own])))
         return [found[number] for number in range(len(wanted))]
 
-    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
-        return self._homes[vm.id][0].hypervisor.verify_blocks(vm, disk, extents)
+    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent], read_lun: ReadLun) -> list[str]:
+        return self._homes[vm.id][0].hypervisor.verify_blocks(vm, disk, extents, read_lun)
 
     def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:
         return self._homes[vm.id][0].hypervisor.read_disk(vm, disk, offset, length)

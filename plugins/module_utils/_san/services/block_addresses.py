@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -28,6 +29,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource, view
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.lun_reading import LunReader
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import pick_vm
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.resources import MAPPED, Resource, Resources
 
@@ -81,7 +83,7 @@ def addresses(hypervisor: Hypervisor, arrays: Sequence[ArraySource], wish: Wish,
     names = {extent.name for extent in extents if extent.name} - ({disk.name} if disk.name else set())
     if names:
         resources, warnings = resolved(inventory, arrays, [*names])
-    told = _verified(hypervisor, vm, disk, extents) if wish.verify else [None] * len(extents)
+    told = _verified(hypervisor, arrays, vm, disk, extents) if wish.verify else [None] * len(extents)
     lands = _Lands(vm.host, resources)
     rows = [row for extent, same in zip(extents, told) for row in _rows(extent, lands, observed, wish.verify, same)]
     about = {"vm_name": vm.name, "vm_id": vm.id, "disk": disk.label, "size_bytes": disk.size_bytes, "format": blocks.format}
@@ -227,14 +229,18 @@ def block_size(extent: BlockExtent, resource: Resource) -> int:
     return extent.block_size or (_ONTAP_BLOCK if on_ontap or by_name else 0)
 
 
-def _verified(hypervisor: Hypervisor, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str | None]:
+def _verified(
+    hypervisor: Hypervisor, arrays: Sequence[ArraySource], vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]
+) -> list[str | None]:
     """What a second reading says of the beginning of each extent that has bytes of its own."""
     told: list[str | None] = [None] * len(extents)
     sure = [number for number, extent in enumerate(extents) if extent.state in (DATA, SHARED)]
     compared = sure[:_MOST_COMPARED]
     parts = [replace(extents[number], length=min(extents[number].length, _BYTES_COMPARED)) for number in compared]
-    for number, same in zip(compared, hypervisor.verify_blocks(vm, disk, [_whole_sectors(part) for part in parts])):
-        told[number] = same
+    with ExitStack() as undo:
+        reader = LunReader(arrays, undo)
+        for number, same in zip(compared, hypervisor.verify_blocks(vm, disk, [_whole_sectors(part) for part in parts], reader.read)):
+            told[number] = same
     for number in sure[_MOST_COMPARED:]:
         told[number] = f"only the first {_MOST_COMPARED} ranges are"
     return told

@@ -26,13 +26,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hy
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Nodes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
-    PASSTHROUGH,
     About,
     Attachment,
     BlockExtent,
     DiskBlocks,
     Host,
     Inventory,
+    ReadLun,
     ScsiDevice,
     Use,
     VirtualDisk,
@@ -104,9 +104,8 @@ class HyperV(passthrough.NothingElse):
     def disk_blocks(self, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[DiskBlocks]:
         return blocks.disk_blocks(self._nodes, wanted)
 
-    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
-        why = passthrough.NOTHING_TO_COMPARE if disk.kind == PASSTHROUGH else blocks.NOT_COMPARED
-        return [why] * len(extents)
+    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent], read_lun: ReadLun) -> list[str]:
+        return blocks.verify_blocks(self._nodes, vm, disk, extents, read_lun)
 
     def close(self) -> None:
         self._nodes.close()

@@ -45,14 +45,17 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     POWERED_OFF,
     BlockExtent,
     DiskBlocks,
+    ReadLun,
     VirtualDisk,
     VirtualMachine,
 )
 
-NOT_COMPARED = "nothing is compared on Hyper-V hosts"
 _FORMATS = {".vhdx": vhdx.image, ".avhdx": vhdx.image, ".vhd": vhd.image, ".avhd": vhd.image}
 _SECONDS = 240.0
 """After which no further image of a host is begun: each takes some starts of PowerShell, a second or so each."""
+_COMPARED = 4096
+"""Bytes of a range that are read of an image to be compared, because they come by the console of PowerShell."""
+_NO_LUN = "its host does not tell which LUN {device} is, and a LUN is read by its array alone"
 _LATE = f"it was not read, because those before it took more than {_SECONDS:.0f} s on its host: ask for less"
 _ON_A_VOLUME = re.compile(r"(\\\\\?\\)?([a-z]:|(?<=\\)volume\{[0-9a-f-]+\})\\", re.IGNORECASE)
 """How a path to a volume begins, by its letter or GUID: what an image names as its parent may lead to a device, or to another server."""
@@ -77,6 +80,17 @@ def disk_blocks(nodes: Nodes, wanted: Sequence[tuple[VirtualMachine, VirtualDisk
         for host, numbers in by_host.items():
             found.update(zip(numbers, _of_host(hosts, host, [wanted[number] for number in numbers])))
     return [found[number] for number in range(len(wanted))]
+
+
+def verify_blocks(nodes: Nodes, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent], read_lun: ReadLun) -> list[str]:
+    """Whether the image, by its host, and the LUN, by `read_lun`, begin each of these ranges with the same bytes.
+
+    `yes`, `no`, or why nobody can tell.
+    """
+    if disk.kind == PASSTHROUGH:
+        return [passthrough.NOTHING_TO_COMPARE] * len(extents)
+    with ExitStack() as undo:
+        return _Look(ImageHosts(nodes, undo), vm.host).compared(extents, read_lun)
 
 
 def _of_host(hosts: ImageHosts, host: str, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[DiskBlocks]:
@@ -113,6 +127,26 @@ class _Look:
             )
         kind = ntpath.splitext(disk.path)[1].lstrip(".").lower()
         return DiskBlocks(extents, whole, warnings, kind, chain[0].sector)
+
+    def compared(self, extents: Sequence[BlockExtent], read_lun: ReadLun) -> list[str]:
+        """What the files and the LUNs hold, each file being read at once."""
+        by_file: defaultdict[str, list[int]] = defaultdict(list)
+        for number, extent in enumerate(extents):
+            by_file[extent.file].append(number)
+        told: dict[int, str] = {}
+        for path, numbers in by_file.items():
+            parts = [extents[number] for number in numbers]
+            told.update(zip(numbers, self._compared(path, parts, read_lun)))
+        return [told[number] for number in range(len(extents))]
+
+    def _compared(self, path: str, extents: Sequence[BlockExtent], read_lun: ReadLun) -> list[str]:
+        places = [(extent.file_offset or 0, min(extent.length, _COMPARED)) for extent in extents]
+        try:
+            with self._asked(path) as host:
+                here = host.files.read(path, places)
+        except NotTold as why:
+            return [str(why)] * len(extents)
+        return [_same(extent, data, read_lun) for extent, data in zip(extents, here)]
 
     def _chain(self, path: str) -> list[HardDiskFile]:
         """An image and those that it is based on. Raises `NotTold`."""
@@ -198,6 +232,15 @@ class _Look:
                 place = host.places.of_shared(path, through, shared) if shared else host.places.of(path, through)
                 host.layers[key] = (place, Layer(_runs(host, path, place)))
             return host.layers[key]
+
+
+def _same(extent: BlockExtent, here: bytes, read_lun: ReadLun) -> str:
+    if extent.name is None:
+        return _NO_LUN.format(device=extent.device)
+    there = read_lun(extent.name, extent.offset or 0, len(here))
+    if isinstance(there, str):
+        return there
+    return "yes" if here and here == there else "no"
 
 
 def _facts(host: ImageHost, path: str) -> FileFacts:

@@ -38,6 +38,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     GuestBlock,
     Host,
     Inventory,
+    ReadLun,
     ScsiDevice,
     Use,
     VirtualDisk,
@@ -114,7 +115,7 @@ class Kvm:
     def disk_blocks(self, wanted: Sequence[tuple[VirtualMachine, VirtualDisk]]) -> list[DiskBlocks]:
         return blocks.disk_blocks(self._host, wanted)
 
-    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent]) -> list[str]:
+    def verify_blocks(self, vm: VirtualMachine, disk: VirtualDisk, extents: Sequence[BlockExtent], read_lun: ReadLun) -> list[str]:
         return blocks.verify_blocks(self._host, vm, disk, extents)
 
     def read_disk(self, vm: VirtualMachine, disk: VirtualDisk, offset: int, length: int) -> bytes:

@@ -196,6 +196,12 @@ class TestVerify:
         ]
         assert [part.file_offset for part in there.compared] == [0, 4608]
 
+    def test_a_platform_that_does_not_read_the_device_gets_the_bytes_of_the_array(self) -> None:
+        there = hypervisor(IMAGE_DISK, blocks={self.DISK: DiskBlocks([extent(512, 4, offset=1 << 20)])}, reads_luns=True)
+        source = array(data={NAME.naa: bytes(1 << 20) + b"what the array has"})
+        found = addresses(there, source, Wish("app", ranges=[(512, 4)], verify=True)).rows
+        assert "what the array has" in found[0]["reason"]
+
     def test_without_it_nothing_is_compared_and_no_row_says_so(self) -> None:
         there = self.there("yes")
         assert "verified" not in rows(there, Wish("app"))[0]

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,9 +24,11 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     POWERED_OFF,
     BlockExtent,
     DiskBlocks,
+    ReadLun,
     VirtualDisk,
     VirtualMachine,
 )
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.lab.hyperv.programs import REPARSE_POINT, StoredFile
 from tests.lab.hyperv.running import Lab
 from tests.unit import windows
@@ -274,3 +278,66 @@ def test_a_host_that_gives_no_shell_costs_its_images_their_addresses(there: Ther
     for _shell in range(30):
         there.lab.clients[HOST].service.shells._shells[str(uuid.uuid4())] = None  # type: ignore[assignment]
     assert "maximum number of concurrent shells" in reason(there.told())
+
+
+class TestVerify:
+    """What the file holds, by its host, beside what the LUN holds, by its array."""
+
+    PATH = f"{DIRECTORY}\\data.vhdx"
+    IMAGE = Vhdx(4 * MIB, blocks={1: Block(PRESENT, b"one"), 3: Block(PRESENT, b"three")}, order=(3, 1)).made()
+
+    def parts(self, there: There) -> list[BlockExtent]:
+        there.put(self.PATH, self.IMAGE)
+        return [extent for extent in there.told().extents if extent.state == DATA]
+
+    def lun(self, there: There) -> bytearray:
+        """The LUN on which the clusters of the file lie."""
+        made = bytearray(there.on_lun(self.PATH, 0) + len(self.IMAGE) + CLUSTER)
+        for at in range(0, len(self.IMAGE), CLUSTER):
+            begin = there.on_lun(self.PATH, at)
+            made[begin : begin + CLUSTER] = self.IMAGE[at : at + CLUSTER]
+        return made
+
+    def compared(self, there: There, parts: Sequence[BlockExtent], read_lun: ReadLun) -> list[str]:
+        return blocks.verify_blocks(there.nodes, *there.disk(self.PATH), parts, read_lun)
+
+    def test_the_same_bytes_are_told_to_be_so_and_others_too(self, there: There) -> None:
+        parts = self.parts(there)
+        held = self.lun(there)
+
+        def reading(_name: ScsiName, offset: int, length: int) -> bytes:
+            return bytes(held[offset : offset + length])
+
+        assert self.compared(there, parts, reading) == ["yes"] * len(parts)
+        held[(parts[-1].offset or 0) + 4095] ^= 1
+        assert self.compared(there, parts, reading) == [*["yes"] * (len(parts) - 1), "no"]
+
+    def test_the_lun_is_asked_by_its_name_for_the_first_4_kib_at_the_address(self, there: There) -> None:
+        parts = self.parts(there)
+        asked: list[tuple[object, int, int]] = []
+
+        def reading(*words: Any) -> bytes:
+            asked.append(words)
+            return b""
+
+        self.compared(there, parts, reading)
+        assert asked == [(part.name, part.offset, min(part.length, 4096)) for part in parts]
+
+    def test_what_the_array_does_not_read_is_told_in_its_words(self, there: There) -> None:
+        assert set(self.compared(there, self.parts(there), lambda *_words: "no array has it")) == {"no array has it"}
+
+    def test_a_disk_of_the_host_that_is_no_lun_by_its_name_is_not_compared(self, there: There) -> None:
+        nameless = [replace(part, name=None) for part in self.parts(there)]
+        (why,) = set(self.compared(there, nameless, lambda *_words: pytest.fail("read nobody knows what")))
+        assert why.startswith("its host does not tell which LUN \\\\.\\PHYSICALDRIVE")
+
+    def test_a_file_that_is_gone_is_not_compared(self, there: There) -> None:
+        parts = self.parts(there)
+        del there.lab.estate.files[HOST].there[self.PATH.casefold()]
+        (why,) = set(self.compared(there, parts, lambda *_words: pytest.fail("nothing to compare it with")))
+        assert "cannot be read on host" in why
+
+    def test_past_the_end_of_the_file_nothing_is_the_same(self, there: There) -> None:
+        (part, *_rest) = self.parts(there)
+        beyond = replace(part, file_offset=len(self.IMAGE))
+        assert self.compared(there, [beyond], lambda _name, _offset, length: bytes(length)) == ["no"]
