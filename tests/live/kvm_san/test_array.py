@@ -14,6 +14,7 @@ import pytest
 from tests.lab.kvm_san import world
 from tests.lab.kvm_san.lab import KvmSan
 from tests.lab.kvm_san.machines import FABRICS, SAN
+from tests.lab.kvm_san.shell import Shell
 from tests.lab.world import naa_of
 from tests.live.kvm_san import host_view
 from tests.live.kvm_san.san_lab import MIB, SanLab, start
@@ -75,6 +76,29 @@ def test_a_lun_that_has_grown_is_as_large_on_the_host(lab: SanLab, lun: Result) 
     assert set(lab.host.run("cat /sys/block/sd*/size").split()) == {str(96 * MIB // 512)}
 
 
+def test_a_clone_is_a_lun_of_its_own_with_what_its_source_held_in_the_snapshot(lab: SanLab, lun: Result) -> None:
+    write(lab.host, lun["naa"], "before")
+    snapshot = {"array": lab.array, "luns": [{"naa": lun["naa"]}], "name": "patch"}
+    assert lab.modules.succeed("lun_snapshot", snapshot)["changed"]
+    write(lab.host, lun["naa"], "after")
+    clone = lab.provision("copy", clone_of={"lun": "story", "snapshot": "patch"})
+    host_view.scan(lab.host)
+    assert clone["naa"] != lun["naa"]
+    assert (read(lab.host, clone["naa"]), read(lab.host, lun["naa"])) == ("before", "after")
+    write(lab.host, clone["naa"], "copied")
+    assert read(lab.host, lun["naa"]) == "after"
+    forget(lab.host, clone["naa"])
+    lab.withdraw("copy")
+
+
+def test_a_lun_that_is_restored_holds_on_the_host_what_it_held_in_the_snapshot(lab: SanLab, lun: Result) -> None:
+    snapshot = {"array": lab.array, "luns": [{"naa": lun["naa"]}], "name": "patch"}
+    back = {**snapshot, "state": "restored", "assume_unused": True, "safety_snapshot": False}
+    assert lab.modules.succeed("lun_snapshot", back)["changed"]
+    assert read(lab.host, lun["naa"]) == "before"
+    assert lab.modules.succeed("lun_snapshot", {**snapshot, "state": "absent"})["changed"]
+
+
 def test_a_lun_that_was_withdrawn_answers_on_no_path_by_its_name(lab: SanLab, lun: Result) -> None:
     devices = lab.host.run("ls /sys/block | grep ^sd").split()
     lab.withdraw("story")
@@ -82,6 +106,26 @@ def test_a_lun_that_was_withdrawn_answers_on_no_path_by_its_name(lab: SanLab, lu
     for device in devices:
         assert lun["naa"] not in lab.host.run(f"sg_vpd --page=di /dev/{device} 2>&1 || true")
     assert lun["serial"] not in lab.machines.machine(SAN.name).run("find /sys/kernel/config/target/core/fileio_0 /srv/luns")
+
+
+def _path(naa: str) -> str:
+    """Set `path` to the first path of a LUN, in a shell."""
+    return f"path=$(grep -l {naa} /sys/block/sd*/device/wwid | head -1 | cut -d / -f 4);"
+
+
+def write(machine: Shell, naa: str, word: str) -> None:
+    """Write a word to the first sector, past the host's memory."""
+    machine.run(f"{_path(naa)} printf {word} | dd of=/dev/$path bs=512 conv=sync oflag=direct iflag=fullblock status=none")
+
+
+def read(machine: Shell, naa: str) -> str:
+    """Return what the first sector holds up to its zeros, past the host's memory."""
+    return machine.run(f"{_path(naa)} dd if=/dev/$path bs=512 count=1 iflag=direct status=none | tr -d '\\0'")
+
+
+def forget(machine: Shell, naa: str) -> None:
+    """Let a host drop a LUN on all its paths."""
+    machine.run(f"multipath -f 3{naa}; for wwid in $(grep -l {naa} /sys/block/sd*/device/wwid); do echo 1 >${{wwid%/wwid}}/delete; done")
 
 
 def _ports(lun: Result) -> list[tuple[str, str]]:
