@@ -38,8 +38,14 @@ pytest_run() {
 # unit_run NAME PYTHON ARGUMENT...: the same for unit tests, which depend on nothing but themselves, in one process more than there are cores here,
 # because some of them wait for a time limit to pass.
 unit_run() {
-    compile_tests "$@"
-    pytest_in_memory "$@" --numprocesses 3 --dist worksteal
+    local part processes=()
+    for part in 1 2 3; do
+        { pytest_in_memory "$1-$part" "${@:2}" --part "$part/3"; exit "$FAILED"; } &
+        processes+=($!)
+    done
+    for part in "${processes[@]}"; do
+        wait "$part" || FAILED=1
+    done
 }
 
 # pytest_in_memory NAME PYTHON ARGUMENT...: the same for tests that write thousands of small files, or file systems of their own, which a disk takes
@@ -62,15 +68,6 @@ memory_serves() {
     return "$code"
 }
 ENOUGH_KIB=1048576
-
-# compile_tests NAME PYTHON ARGUMENT...: lets one process compile the tests once, where all would otherwise do so at the same time.
-compile_tests() {
-    local name=$1 python=$2
-    shift 2
-    [ ! -e "$PYTHONPYCACHEPREFIX/$name" ] || return 0
-    "$python" -m pytest --quiet --collect-only "$@" >/dev/null || return 0 # what is wrong with them, the run tells
-    touch "$PYTHONPYCACHEPREFIX/$name"
-}
 
 # tracked PATTERN...: the files of the working tree that git knows or would add, one a line.
 tracked() { git ls-files --cached --others --exclude-standard -- "$@" | while read -r file; do [ ! -f "$file" ] || echo "$file"; done; }

@@ -16,6 +16,8 @@ import yaml
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import option
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "plugins" / "module_utils").rglob("*.py"))
 HIDDEN = ("assume_unused", "ignore_hosts", "initialize", "allocation_unit", "force", "blank", "datastore")

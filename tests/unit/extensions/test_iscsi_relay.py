@@ -24,6 +24,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.ca
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.markers import Markers
 from tests.unit.iscsi_traffic import NAA, Conversation
 
+pytestmark = pytest.mark.slow
+
 RELAY = Path(__file__).resolve().parents[3] / "extensions" / "probes" / "iscsi_relay.py"
 MARKERS = Markers(bytes(range(16)))
 SECONDS = 30.0

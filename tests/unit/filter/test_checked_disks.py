@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+pytestmark = pytest.mark.slow
+
 DOCUMENTED = yaml.safe_load((Path(__file__).parents[3] / "plugins" / "filter" / "checked_disks.yml").read_text())
 CHECKED = "disks | crossvisor.san.checked_disks('app01', system, 'svm_san', 'vol_prod')"
 

@@ -21,6 +21,8 @@ from tests.lab.ontap.state import Array, Lun
 from tests.lab.world import naa_of
 from tests.unit.lab.lio_kernel import Kernel
 
+pytestmark = pytest.mark.slow
+
 MIB = 1024**2
 SVM = {"svm.name": "svm_san"}
 IQN = "iqn.1992-08.com.netapp:sn.6d1c3f2a:vs.3"

@@ -21,6 +21,8 @@ import pytest
 from tests.lab.ontap.running import Running, running
 from tests.lab.world import naa_of
 
+pytestmark = pytest.mark.slow
+
 LUN = {"svm.name": "svm_san", "name": "/vol/vol_prod/wire", "os_type": "vmware", "space.size": 1024**3}
 LUNS = "/api/storage/luns"
 

@@ -13,6 +13,8 @@ import yaml
 
 from tests.unit.role_tasks import ROLES, TOP, Evaluate, Render, expression, positions_of, refusal, walk
 
+pytestmark = pytest.mark.slow
+
 VERIFY = TOP / "playbooks" / "verify_snapshot.yml"
 CONNECT = ROLES / "connect_snapshot" / "tasks"
 

@@ -21,7 +21,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san import progres
 from ansible_collections.crossvisor.san.plugins.plugin_utils import _child
 from ansible_collections.crossvisor.san.plugins.plugin_utils._child import Ended, Hear, run_in_child
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")]
 
 Run = Callable[..., Ended]
 

@@ -14,6 +14,8 @@ import yaml
 
 from tests.unit.role_tasks import ROLES, Evaluate, Render, expression, known_to, positions, refusal, task
 
+pytestmark = pytest.mark.slow
+
 CONNECT, PROVISION = (ROLES / name / "tasks" for name in ("connect_snapshot", "provision"))
 NAA = "600a098038304c61622d616161616131"
 OTHER_NAA = "600a098038304c61622d616161616132"

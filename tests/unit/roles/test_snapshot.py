@@ -14,6 +14,8 @@ import yaml
 
 from tests.unit.role_tasks import ROLES, Evaluate, Render, expression, known_to, positions, refusal, task
 
+pytestmark = pytest.mark.slow
+
 SNAPSHOT = ROLES / "snapshot" / "tasks"
 
 

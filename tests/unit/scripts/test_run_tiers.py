@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).resolve().parents[3] / "scripts" / "run_tiers.py"
 LONGEST = 60
 """Seconds after which a program hangs."""

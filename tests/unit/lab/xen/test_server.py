@@ -22,6 +22,8 @@ import pytest
 
 from tests.lab.client import ask
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[4]
 USERNAME, PASSWORD = "root", "secret"
 SECONDS = 30

@@ -13,6 +13,8 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import apart
 
+pytestmark = pytest.mark.slow
+
 
 def test_it_does_not_end_with_the_session_of_whoever_began_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "cgroup.procs"

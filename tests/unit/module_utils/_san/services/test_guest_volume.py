@@ -18,6 +18,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.guest
 from tests.unit.volume_ways import MOUNT_POINT, WAYS, Way, problems
 from tests.unit.windows_guest import GIB, Bench
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def bench() -> Bench:

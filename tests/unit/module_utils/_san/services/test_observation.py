@@ -27,6 +27,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.obser
 from tests.unit.iscsi_traffic import Conversation, frame, packets, pcap
 from tests.unit.ports import NAME, OTHER, MemoryArray, MemoryHypervisor, lun
 
+pytestmark = pytest.mark.slow
+
 MARKERS = Markers(b"a secret of ours", 4096)
 SIZE, LUN_SIZE = 1 << 20, 24 << 20
 LUN_DISK = VirtualDisk("2001", "Hard disk 2", "passthrough", size_bytes=SIZE, device=str(NAME), name=NAME)

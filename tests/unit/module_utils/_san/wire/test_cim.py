@@ -20,6 +20,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_env
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_transport import BASIC
 from tests.unit.wsman import Answer, Endpoint, instance, message, output, page
 
+pytestmark = pytest.mark.slow
+
 DISK = CimClass(
     "root/Microsoft/Windows/Storage", "MSFT_Disk", ("ObjectId",), {"ObjectId": "string", "Number": "uint32", "Roles": "string[]"}
 )

@@ -20,6 +20,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_env
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_transport import BASIC
 from tests.unit.wsman import Answer, Endpoint, fault, instance, message, output
 
+pytestmark = pytest.mark.slow
+
 SERVICE = CimClass("root/virtualization/v2", "Msvm_VirtualSystemManagementService", ("Name",))
 JOB = resource_uri("root/virtualization/v2", "Msvm_ConcreteJob")
 JOB_REFERENCE = Reference(JOB, {"InstanceID": "J1"})

@@ -105,14 +105,23 @@ class TestARedirection:
         assert len(server.requests) == 1
         assert SECRET not in str(told.value)
 
-    @pytest.mark.parametrize("location", ["/elsewhere", "", "http://[", "https://127.0.0.1:99999/"])
-    def test_to_another_path_or_to_nowhere_is_not_followed(self, stage: Stage, client: Client, status: int, location: str) -> None:
-        with (
-            stage.endpoint(redirecting(status, location)) as (server, connection),
-            pytest.raises(ConnectionFailed, match="redirects requests to another p"),
-        ):
-            client(connection)
-        assert len(server.requests) == 1
+    def test_to_another_path_is_not_followed(self, stage: Stage, client: Client, status: int) -> None:
+        refuses_to_follow(stage, client, status, "/elsewhere")
+
+
+@ANY_CLIENT
+@pytest.mark.parametrize("location", ["", "http://[", "https://127.0.0.1:99999/"])
+def test_a_redirection_to_nowhere_is_not_followed(stage: Stage, client: Client, location: str) -> None:
+    refuses_to_follow(stage, client, 302, location)
+
+
+def refuses_to_follow(stage: Stage, client: Client, status: int, location: str) -> None:
+    with (
+        stage.endpoint(redirecting(status, location)) as (server, connection),
+        pytest.raises(ConnectionFailed, match="redirects requests to another p"),
+    ):
+        client(connection)
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("status", REDIRECTIONS)
@@ -200,6 +209,7 @@ _DRIPS = {
 """Answers of which a byte comes often enough for the socket's timeout, and which take more than ten times as long as that allows."""
 
 
+@pytest.mark.slow
 class TestAnAnswerThatDrips:
     @ANY_CLIENT
     @pytest.mark.parametrize("drip", _DRIPS.values(), ids=_DRIPS)
@@ -226,6 +236,7 @@ _FLOODS = {
 }
 
 
+@pytest.mark.slow
 class TestAnAnswerWithoutEnd:
     @pytest.mark.parametrize("flood", _FLOODS.values(), ids=_FLOODS)
     def test_is_given_up(self, stage: Stage, flood: Script) -> None:

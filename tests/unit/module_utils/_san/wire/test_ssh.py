@@ -21,6 +21,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import li
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.ssh import SshConnection
 from tests.unit.fake_ssh import LOGIN, ORDER, FakeSsh, fake_ssh
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def fake(tmp_path: Path) -> FakeSsh:

@@ -38,6 +38,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim impor
 from tests.unit import vsphere
 from tests.unit.vsphere import Answer, Endpoint
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def session(endpoint: Endpoint) -> Iterator[VimSession]:

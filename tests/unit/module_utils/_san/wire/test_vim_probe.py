@@ -14,6 +14,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_probe import is_vsphere
 from tests.unit.vsphere import Answer, Endpoint
 
+pytestmark = pytest.mark.slow
+
 PATH = "/sdk/vimServiceVersions.xml"
 VERSIONS = (
     b'<?xml version="1.0" encoding="UTF-8" ?><namespaces version="1.0"><namespace><name>urn:vim25</name><version>8.0.2.0</version>'

@@ -27,6 +27,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim_stub 
 from tests.unit import vsphere
 from tests.unit.vsphere import Answer, Endpoint
 
+pytestmark = pytest.mark.slow
+
 DROP = Answer(drop=True)
 
 

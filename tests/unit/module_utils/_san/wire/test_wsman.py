@@ -27,6 +27,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_env
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_transport import NTLM
 from tests.unit.wsman import Answer, Endpoint, fault, instance, message, output, page
 
+pytestmark = pytest.mark.slow
+
 V2 = "root/virtualization/v2"
 VM = resource_uri(V2, "Msvm_ComputerSystem")
 LOST = Answer(drop=True)

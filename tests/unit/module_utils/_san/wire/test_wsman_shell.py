@@ -24,6 +24,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_she
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_transport import NTLM
 from tests.unit.wsman import Answer, Endpoint, fault, message
 
+pytestmark = pytest.mark.slow
+
 RSP = f'xmlns:rsp="{NAMESPACE}"'
 MADE = message(f'<rsp:Shell {RSP}><w:Selector Name="ShellId">S-1</w:Selector></rsp:Shell>')
 STARTED = message(f"<rsp:CommandResponse {RSP}><rsp:CommandId>C-1</rsp:CommandId></rsp:CommandResponse>")

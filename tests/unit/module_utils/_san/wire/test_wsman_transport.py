@@ -38,6 +38,8 @@ from tests.lab.certificates import Certificates
 from tests.unit import wsman
 from tests.unit.wsman import PASSWORD, Answer, Endpoint
 
+pytestmark = pytest.mark.slow
+
 ASKED = b"<s:Envelope><a:MessageID>uuid:1</a:MessageID></s:Envelope>"
 TOLD = b"<s:Envelope>told</s:Envelope>"
 LOST = Answer(drop=True)

@@ -31,6 +31,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import xa
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.xapi import XapiFailure, XapiSession, is_xapi
 from tests.lab.certificates import Certificates
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "a&<b>\"c'"
 Answer = Callable[[tuple[Any, ...]], Any]
 

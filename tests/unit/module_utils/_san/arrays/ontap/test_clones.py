@@ -18,6 +18,8 @@ from tests.unit.ontap_array import BenchInPlace
 from tests.unit.ontap_provision import DELETIONS, DROPPED_AFTER, DROPPED_BEFORE, GROUP, NEW, WRITES, Users
 from tests.unit.ontap_snapshots import A, take, volume_of
 
+pytestmark = pytest.mark.slow
+
 ORIGIN = CloneOrigin(A.lun, "s1")
 REFUSED = {"error": {"code": 5374581, "message": "A node has no interface."}}
 

@@ -34,6 +34,8 @@ from tests.unit.ontap_provision import (
     mappings,
 )
 
+pytestmark = pytest.mark.slow
+
 
 class TestInitiators:
     def test_that_are_new_get_the_lun_under_the_same_id(self, bench: Bench) -> None:

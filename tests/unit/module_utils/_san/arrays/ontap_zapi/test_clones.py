@@ -17,6 +17,8 @@ from tests.unit.ontap_array import BenchInPlace
 from tests.unit.ontap_provision import DROPPED_AFTER, DROPPED_BEFORE, NEW, NO_INTERFACE
 from tests.unit.ontap_snapshots import A, take
 
+pytestmark = pytest.mark.slow
+
 LEFT = f"{NEW}.crossvisor_0123456789abcdef"
 STEPS = ("ZAPI clone-create", "ZAPI lun-set-comment", "ZAPI lun-move")
 

@@ -16,6 +16,8 @@ from tests.unit.ontap_array import BenchInPlace
 from tests.unit.ontap_provision import DROPPED_AFTER, DROPPED_BEFORE, NO_INTERFACE
 from tests.unit.ontap_snapshots import A, B, groups, names, remove, take, taken_by_hand, volume_of
 
+pytestmark = pytest.mark.slow
+
 LEFT = "s1.crossvisor_0123456789abcdef"
 REQUESTS = ("cg-start", "cg-commit", "snapshot-modify-iter", "snapshot-rename")
 

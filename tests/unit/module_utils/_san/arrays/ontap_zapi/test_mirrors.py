@@ -19,6 +19,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import U
 from tests.unit.ontap import wish
 from tests.unit.ontap_array import BenchInPlace
 
+pytestmark = pytest.mark.slow
+
 MIRROR = {
     "source": "svm_san:/cg/app", "destination": "svm_b:/cg/app", "volumes": ["vol_prod"], "policy": "AutomatedFailOver", "type": "sync",
     "partner": "lab-ontap-b", "is_source": True,

@@ -24,6 +24,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from tests.lab.certificates import issue
 from tests.lab.ontap.running import Running, running
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:

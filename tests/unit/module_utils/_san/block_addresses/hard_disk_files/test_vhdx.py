@@ -37,6 +37,8 @@ from tests.unit.hard_disk_files import (
     sealed,
 )
 
+pytestmark = pytest.mark.slow
+
 PATH = "C:\\disks\\one.vhdx"
 FULL = Block(PRESENT, b"x")
 CHILD = {"parent_linkage": f"{{{uuid.UUID(int=1)}}}", "relative_path": ".\\base.vhdx", "absolute_win32_path": "C:\\disks\\base.vhdx"}

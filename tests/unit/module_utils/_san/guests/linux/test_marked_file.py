@@ -29,6 +29,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import b
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.markers import Markers
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
+pytestmark = pytest.mark.slow
+
 MARKERS = Markers(b"a secret of ours", 4096)
 NAA = "600a098038304c61622d616161616131"
 

@@ -17,6 +17,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.r
 from tests.unit.module_utils._san.guests.linux.guest import GIB, NAME, OTHER, Attached, PlayedKernel, wipefs
 from tests.unit.module_utils._san.linux.machines import Link
 
+pytestmark = pytest.mark.slow
+
 LUN = Attached("2:0:0:1", "sdb")
 SECOND = Attached("3:0:4:0", "sdc")
 NEIGHBOUR = Attached("2:0:0:0", "sda", OTHER)

@@ -13,6 +13,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows.access_path import AccessPath
 from tests.unit.windows_guest import Bench
 
+pytestmark = pytest.mark.slow
+
 PATH = AccessPath.parse("C:\\mt1")
 
 

@@ -40,6 +40,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim_types
 from tests.lab.hyperv.media import RAW, formatted
 from tests.unit.windows_guest import GIB, Bench
 
+pytestmark = pytest.mark.slow
+
 MAKING: tuple[Callable[[Session, VolumeWish], Step], ...] = (Initialise, MakePartition, Format)
 Making = Callable[[Session, VolumeWish], Step]
 TIB = 1024**4

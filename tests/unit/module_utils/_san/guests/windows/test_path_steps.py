@@ -18,6 +18,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.windows
 )
 from tests.unit.windows_guest import Bench
 
+pytestmark = pytest.mark.slow
+
 LETTER, DIRECTORY = AccessPath.parse("E:"), AccessPath.parse("C:\\mt1")
 
 

@@ -18,6 +18,8 @@ from tests.lab.hyperv.machines import Disk
 from tests.lab.hyperv.media import GPT, MBR, formatted
 from tests.unit.windows_guest import GIB, Bench
 
+pytestmark = pytest.mark.slow
+
 MOUNT_POINT = "C:\\mt1"
 
 

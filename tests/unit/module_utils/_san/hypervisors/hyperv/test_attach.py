@@ -20,6 +20,8 @@ from tests.lab.hyperv.vms import DVD, Attachment
 from tests.unit.hyperv_cluster import ClusterLab
 from tests.unit.hyperv_host import HOST, RAW, SPARE, TIMEOUT, HyperVHost
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def host() -> HyperVHost:

@@ -35,6 +35,8 @@ from tests.unit import windows
 from tests.unit.hard_disk_files import MIB, PARTIAL, PRESENT, REGIONS, Block, Vhd, Vhdx
 from tests.unit.windows import Wire
 
+pytestmark = pytest.mark.slow
+
 HOST = "hv01.lab"
 DIRECTORY = "E:\\VMs\\hvapp01"
 CLUSTER = 4096

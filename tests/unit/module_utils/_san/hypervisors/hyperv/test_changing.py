@@ -15,6 +15,8 @@ from tests.lab.hyperv.estate import JobError
 from tests.unit.hyperv_host import HOST, RAW, SPARE, HyperVHost
 from tests.unit.windows import lost
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def host() -> HyperVHost:

@@ -33,6 +33,8 @@ from tests.unit import windows
 from tests.unit.hard_disk_files import MIB, REGIONS, Block, Vhdx
 from tests.unit.windows import Wire
 
+pytestmark = pytest.mark.slow
+
 OWNER, OTHER = "hvc1n1.lab", "hvc1n2.lab"
 """The node that owns the volume, and the one that runs the VM and is the entry."""
 VM = "c1app02"

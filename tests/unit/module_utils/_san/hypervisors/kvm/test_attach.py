@@ -27,6 +27,8 @@ from tests.unit.libvirt import ROOT_PORT, VIRTIO_SCSI, Connect, Domain, LibvirtE
 from tests.unit.module_utils._san.linux.machines import plant
 from tests.unit.ports import NAME, OTHER
 
+pytestmark = pytest.mark.slow
+
 PCIE = "<controller type='pci' index='0' model='pcie-root'/>"
 WITH_SCSI = domain_xml("app", VIRTIO_SCSI)
 WITH_A_PORT = domain_xml("app", PCIE + ROOT_PORT.format(1))

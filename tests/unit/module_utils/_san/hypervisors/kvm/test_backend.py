@@ -24,6 +24,8 @@ from tests.unit.libvirt import HOST_UUID, VIRTIO_SCSI, Connect, Domain, domain_x
 from tests.unit.module_utils._san.linux.machines import plant
 from tests.unit.ports import NAME, OTHER
 
+pytestmark = pytest.mark.slow
+
 IMAGE_DISK = "<disk type='file' device='disk'><source file='/srv/images/a.img'/><target dev='vda' bus='virtio'/></disk>"
 LVM_DISK = "<disk type='block' device='disk'><source dev='/dev/vg-a/data'/><target dev='vdb' bus='virtio'/></disk>"
 

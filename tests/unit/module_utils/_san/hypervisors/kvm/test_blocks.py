@@ -35,6 +35,8 @@ from tests.unit.module_utils._san.block_addresses.test_logical_volumes import di
 from tests.unit.module_utils._san.linux.machines import plant
 from tests.unit.ports import NAME
 
+pytestmark = pytest.mark.slow
+
 K = 1024
 QCOW2 = (
     "<disk type='file' device='disk'><driver type='qcow2'/><source file='/srv/top.qcow2'>{inside}</source>{beside}"

@@ -30,6 +30,8 @@ from tests.unit.libvirt import VIRTIO_SCSI, Connect, Domain, Pool, domain_xml, n
 from tests.unit.module_utils._san.linux.machines import Link, Machine, plant
 from tests.unit.ports import NAME, OTHER
 
+pytestmark = pytest.mark.slow
+
 VG_LUN = ScsiName(GROUPED)
 SDC = f"{PORT}/rport-7:0-0/target7:0:0/7:0:0:2/block/sdc"
 """The directory of /dev/sdc, which is the LUN OTHER, at 7:0:0:2."""

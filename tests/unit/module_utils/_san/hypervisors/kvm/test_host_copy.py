@@ -20,6 +20,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import h
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.block import BlockDevices
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -24,6 +24,8 @@ from tests.unit.libvirt import HOST_UUID, Connect
 from tests.unit.module_utils._san.linux.machines import Link, Machine, naa_page, plant
 from tests.unit.ports import NAME, OTHER
 
+pytestmark = pytest.mark.slow
+
 THIRD = ScsiName.from_ontap_serial("80Lab-aaaaa7")
 
 

@@ -25,6 +25,8 @@ from tests.unit.libvirt import ROOT_PORT, VIRTIO_SCSI, Connect, Domain, domain_x
 from tests.unit.module_utils._san.linux.machines import Machine, plant
 from tests.unit.ports import NAME
 
+pytestmark = pytest.mark.slow
+
 VM = VirtualMachine(uuid_of("app"), "app")
 PCIE = "<controller type='pci' index='0' model='pcie-root'/>" + ROOT_PORT.format(1)
 WITH_PVSCSI = domain_xml("app", PCIE + "<controller type='scsi' index='0' model='vmpvscsi'/>")

@@ -21,6 +21,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 from tests.unit import vsphere
 from tests.unit.vsphere import Endpoint
 
+pytestmark = pytest.mark.slow
+
 NAME = ScsiName("600a098038304c61622d616161616131")
 VML = f"vml.02000a0000{NAME.naa}4c554e20432d"
 ODD_VML, ODD_UUID = "vml.01000a0000313233", "0100000000313233"

@@ -18,6 +18,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim impor
 from tests.unit import vsphere
 from tests.unit.vsphere import Endpoint
 
+pytestmark = pytest.mark.slow
+
 VIEW = ["CreateContainerView", "RetrievePropertiesEx", "DestroyView"]
 
 

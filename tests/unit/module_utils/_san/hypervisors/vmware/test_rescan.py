@@ -19,6 +19,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim impor
 from tests.unit import vsphere
 from tests.unit.vsphere import Answer, Endpoint
 
+pytestmark = pytest.mark.slow
+
 NAME = ScsiName("600a098038304c61622d616161616131")
 UUID = f"0200000000{NAME.naa}4c554e20432d"
 

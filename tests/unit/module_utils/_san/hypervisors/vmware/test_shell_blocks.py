@@ -34,6 +34,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 from tests.unit.module_utils._san.hypervisors.vmware.test_file_mapping import DESCRIPTOR, TABLE, line
 from tests.unit.ports import NAME
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 PARTITION = 2048 * 512
 DEVICE = str(NAME)

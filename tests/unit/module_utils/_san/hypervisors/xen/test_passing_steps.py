@@ -17,6 +17,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from tests.lab import world, xen_world
 from tests.unit.xen_ways import VM, Bench, lost, refuse
 
+pytestmark = pytest.mark.slow
+
 HBA, UDEV = {"fc_method": "hba"}, {"fc_method": "udev"}
 MADE = "LUNs over Fibre Channel"
 READS_OF_A_LOOK = 8

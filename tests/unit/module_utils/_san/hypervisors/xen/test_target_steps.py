@@ -22,6 +22,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services impor
 from tests.lab.xen.errors import Failure
 from tests.unit.xen_ways import CONNECTION, TARGET, VM, Bench, InProcess
 
+pytestmark = pytest.mark.slow
+
 IQN, PORTAL = "iqn.1992-08.com.netapp:sn.0b7e55d28e4c11efb7a900a098c0ffee:vs.4", "192.0.2.31"
 FAR = f"LUNs of {IQN}"
 USER, SECRET = "hosts", "not-told-to-anybody"

@@ -12,6 +12,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.disk_steps import ConnectDisk
 from tests.unit.xen_ways import GROUPS, VM, WAYS, Bench, Trial
 
+pytestmark = pytest.mark.slow
+
 
 def test_what_was_released_over_fibre_channel_is_taken_up_again() -> None:
     bench = Bench("fc")

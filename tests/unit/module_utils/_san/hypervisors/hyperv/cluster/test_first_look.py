@@ -15,6 +15,8 @@ from tests.lab.hyperv.providers.cluster import _Methods, _Part
 from tests.unit.hyperv_cluster import VM, ClusterLab, is_change
 from tests.unit.windows import refusing
 
+pytestmark = pytest.mark.slow
+
 MACHINE, CONFIGURATION = f"Virtual Machine {VM}", f"Virtual Machine Configuration {VM}"
 
 

@@ -18,6 +18,8 @@ from tests.unit.hyperv_cluster import DISK, GROUP, VM, ClusterLab
 from tests.unit.lab.hyperv.desk import NODE1
 from tests.unit.windows import client, lost
 
+pytestmark = pytest.mark.slow
+
 MACHINE = f"Virtual Machine {VM}"
 CONFIGURATION = f"Virtual Machine Configuration {VM}"
 

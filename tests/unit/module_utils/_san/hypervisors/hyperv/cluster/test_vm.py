@@ -14,6 +14,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 from tests.unit.hyperv_cluster import DISK, GROUP, VM, ClusterLab
 from tests.unit.lab.hyperv.desk import NODE2
 
+pytestmark = pytest.mark.slow
+
 LUN = ScsiName("600a0980" + "1" * 24)
 
 
