@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import ConnectionFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArraySource
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.lun_reading import LunReader
-from tests.unit.ports import NAME, MemoryArray, lun
+from tests.unit.ports import NAME, OTHER, MemoryArray, lun
 
 CONTENT = bytes(range(256)) * 8
 Given = Callable[..., LunReader]
@@ -80,4 +80,6 @@ def test_an_array_that_does_not_read_it_is_not_asked_again(given: Given) -> None
 def test_an_array_that_does_not_answer_is_told_and_hinders_no_other(given: Given) -> None:
     dead = MemoryArray(error="The array cannot be reached.")
     assert given(dead=dead, mine=having()).read(NAME, 0, 2) == CONTENT[:2]
+    several = given(dead=dead, mine=having(others=[lun(OTHER)]))
+    assert [several.read(name, 0, 2) for name in (NAME, OTHER)] == [CONTENT[:2], bytes(2)]
     assert given(dead=dead).read(NAME, 0, 2) == "array dead could not be asked: The array cannot be reached"

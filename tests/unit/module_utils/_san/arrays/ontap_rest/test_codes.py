@@ -47,6 +47,36 @@ def test_a_code_of_the_reference_has_its_way_out(code: str, advice: str) -> None
     assert way_out(codes.meaning(code), "") == advice
 
 
+@pytest.mark.parametrize(
+    ("code", "fault"),
+    [
+        ("3", Fault.NO_SUCH_CALL),
+        ("4", Fault.NO_ENTRY),
+        ("5374875", Fault.NO_LUN),
+        ("5374852", Fault.NO_GROUP),
+        ("5374922", Fault.NO_MAP),
+        ("5374705", Fault.LUN_OF_APPLICATION),
+        ("5374863", Fault.CREATED_INCOMPLETE),
+        ("5374886", Fault.CREATED_INCOMPLETE),
+        ("5374865", Fault.AGGREGATE_OFFLINE),
+        ("5374866", Fault.VOLUME_OFFLINE),
+        ("1254226", Fault.SAME_SIZE),
+        ("5374034", Fault.NOT_A_MEMBER),
+        ("5374035", Fault.ALREADY_A_MEMBER),
+        ("525059", Fault.SNAPSHOT_EXISTS),
+        ("524481", Fault.VOLUME_IS_FENCED),
+        ("1638521", Fault.SNAPSHOT_OF_MIRROR),
+        ("1638543", Fault.SNAPSHOT_IS_OWNED),
+        ("1638555", Fault.SNAPSHOT_IS_LOCKED),
+        ("1638600", Fault.NO_SNAPSHOT),
+        ("53411842", Fault.NO_CONSISTENCY_GROUP),
+        ("53411843", Fault.NO_CONSISTENCY_GROUP),
+    ],
+)
+def test_a_code_means_what_the_reference_says(code: str, fault: Fault) -> None:
+    assert codes.meaning(code) is fault
+
+
 def test_an_unknown_code_means_nothing() -> None:
     assert codes.meaning("393271") is None
 
