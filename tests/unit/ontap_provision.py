@@ -44,6 +44,7 @@ SENT = {
     ZAPI: {"map": "ZAPI lun-map", "unmap": "ZAPI lun-unmap"},
 }
 """The same as they are counted."""
+READS_OF_LUNS = r"GET .*/storage/luns\?|ZAPI lun-get-iter"
 READS_OF_A_MAPPED_LUN = r"GET .*uuid=|ZAPI lun-map-get-iter\?lun-uuid="
 ZAPI_RELEASES = ("9.8.0", "9.10.1", "9.16.1")
 EVERYWHERE = [*((REST, written(release)) for release in PLAYED), *((ZAPI, release) for release in ZAPI_RELEASES)]

@@ -370,7 +370,8 @@ class CreateGroup(OntapStep):
         try:
             self.site.array.create_group(self.site.svm, replace(self.group, comment=self.site.mark), self.site.timeout)
         except OntapRefusal as error:
-            if error.fault is not Fault.GROUP_EXISTS or not self._fits(self.site.group(self.group.name)):
+            found = self.site.group(self.group.name) if error.fault is Fault.GROUP_EXISTS else None
+            if found is None or not self._fits(found):
                 raise
         else:
             self._told_made = True
@@ -385,6 +386,9 @@ class CreateGroup(OntapStep):
         made = self.site.group(self.group.name)
         if made is None or not self._is_ours(made):
             return
+        others = sorted(made.initiators - self.group.initiators)
+        if others:
+            raise Refused(f"{', '.join(others)} came into it since it was made")
         if made.luns:
             raise Refused("LUNs are mapped to it")
         with fine_when(*GROUP_GONE):
@@ -405,12 +409,14 @@ class CreateGroup(OntapStep):
         """Tell whether this run made it: by its comment or, where there is none, by what the array told and what was seen of it then."""
         if self.site.array.keeps_remarks:
             return found.comment == self.site.mark
-        if not self._told_made and found.initiators <= self.group.initiators:
+        if self._told_made:
+            return found.id == (self._made_id or found.id)
+        if found.initiators <= self.group.initiators:
             raise Refused("nobody can tell whether this run made it")
-        return self._told_made and found.id == (self._made_id or found.id) and found.initiators <= self.group.initiators
+        return False
 
-    def _fits(self, found: Group | None) -> bool:
-        return found is not None and found.initiators >= self.group.initiators and found.os_type == self.group.os_type
+    def _fits(self, found: Group) -> bool:
+        return found.initiators >= self.group.initiators and found.os_type == self.group.os_type
 
 
 @dataclass
@@ -448,8 +454,10 @@ class AddInitiators(OntapStep):
     def undo(self) -> None:
         """Take out whom this run has added, unless they use a LUN that they have come to see, whichever of the group's it is."""
         group = self.site.group(self.group.name)
-        added = [name for name in self.names if group and self._is_ours(group, name)]
-        if group is not None and added:
+        if group is None:
+            return
+        added = [name for name in self.names if self._is_ours(group, name)]
+        if added:
             self._take_out(group, added)
         self._tell_of_the_unsure(group)
 
@@ -489,9 +497,9 @@ class AddInitiators(OntapStep):
         if self._added:
             self.take_back_because_of(error)
 
-    def _tell_of_the_unsure(self, group: Group | None) -> None:
+    def _tell_of_the_unsure(self, group: Group) -> None:
         """Raise `Refused` for members whose adding was not answered, where no comment tells who added them."""
-        left = sorted(self._unsure & group.initiators) if group and not self.site.array.keeps_remarks else []
+        left = [] if self.site.array.keeps_remarks else sorted(self._unsure & group.initiators)
         if left:
             raise Refused(f"nobody can tell whether this run added {', '.join(left)}")
 

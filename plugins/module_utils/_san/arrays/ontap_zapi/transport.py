@@ -165,12 +165,16 @@ class ZapiTransport(ZapiLookup):
                 snapshots.describe(self.client, place, snapshot.id, {name: before[name] for name in kept})
 
     def _create_empty(self, svm: str, group: Group) -> OutcomeUnknown | None:
-        """Create the group without anybody in it. Return that the answer was lost, when it is there all the same."""
+        """Create the group without anybody in it. Return that the answer was lost, when it is there so all the same.
+
+        One that has members already is somebody else's, who was quicker, and nobody is added to it.
+        """
         settings = {"initiator-group-name": group.name, "initiator-group-type": group.protocol, "os-type": group.os_type}
         try:
             self.client.change("igroup-create", svm, settings)
         except OutcomeUnknown as lost:
-            if self.group_named(svm, group.name) is None:
+            found = self.group_named(svm, group.name)
+            if found is None or found.initiators:
                 raise
             return lost
         return None

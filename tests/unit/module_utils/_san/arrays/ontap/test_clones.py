@@ -15,7 +15,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from tests.ontap_backend import ids
 from tests.unit.ontap import HOST_A, address, wish
 from tests.unit.ontap_array import BenchInPlace
-from tests.unit.ontap_provision import DELETIONS, DROPPED_AFTER, DROPPED_BEFORE, GROUP, NEW, WRITES, Users
+from tests.unit.ontap_provision import DELETIONS, DROPPED_AFTER, DROPPED_BEFORE, GROUP, NEW, READS_OF_LUNS, WRITES, Users
 from tests.unit.ontap_snapshots import A, take, volume_of
 
 pytestmark = pytest.mark.slow
@@ -62,6 +62,19 @@ def test_it_is_a_lun_of_its_own_with_the_data_of_then(snapped: BenchInPlace) -> 
 def test_it_reserves_space_unless_it_is_thin(snapped: BenchInPlace, thin: bool) -> None:
     snapped.provision(clone(thin=thin))
     assert snapped.stored_lun().reserved is not thin
+
+
+def test_what_is_made_is_shown(snapped: BenchInPlace) -> None:
+    outcome, _lun = snapped.provision(clone(comment="for tests", thin=False, initiators=()))
+    made = {"exists": True, "clone_of": "ds_single in snapshot s1", "thin": False, "comment": "for tests"}
+    assert outcome.diff() == {"before": {"svm_san:/vol/vol_prod/new": {"exists": False}}, "after": {"svm_san:/vol/vol_prod/new": made}}
+
+
+def test_one_that_nobody_has_seen_goes_with_the_data_that_it_began_with(snapped: BenchInPlace) -> None:
+    snapped.meanwhile(WRITES["create LUN"], lambda: snapped.fail(READS_OF_LUNS, REFUSED), after=True)
+    with pytest.raises(StepFailed, match="A node has no interface"):
+        snapped.provision(clone(initiators=()))
+    assert snapped.stored_lun() is None
 
 
 def test_the_second_run_changes_nothing(snapped: BenchInPlace) -> None:

@@ -6,13 +6,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import group_name
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import StepFailed
-from tests.unit.ontap import GIB, HOST_A, wish
-from tests.unit.ontap_array import BenchInPlace
-from tests.unit.ontap_provision import BOTH, GROUP, NO_INTERFACE, WRITES, Users, group_uuid, groups
+from tests.lab.ontap.state import REST, ZAPI
+from tests.unit.ontap import GIB, HOST_A, HOST_B, wish
+from tests.unit.ontap_array import BenchInPlace, fresh
+from tests.unit.ontap_provision import BOTH, DROPPED_AFTER, DROPPED_BEFORE, GROUP, NEW, NO_INTERFACE, WRITES, Users, group_uuid, groups
 
 
 class TestAGroupOfSomebodyElse:
@@ -38,6 +41,20 @@ class TestAGroupOfSomebodyElse:
         bench.fail(WRITES["create igroup"], NO_INTERFACE)
         with pytest.raises(StepFailed, match="A node has no interface"):
             bench.provision(wish())
+
+    def test_that_is_gone_again_before_it_is_looked_at_is_the_refusal_that_it_was(self, bench: BenchInPlace) -> None:
+        bench.fail(WRITES["create igroup"], {"error": {"code": 5374023, "message": "It exists."}})
+        with pytest.raises(StepFailed, match="It exists"):
+            bench.provision(wish())
+        assert GROUP not in groups(bench.state())
+
+    def test_that_came_in_place_of_ours_is_not_spoken_of(self, bench: BenchInPlace) -> None:
+        bench.fail(WRITES["create igroup"], DROPPED_BEFORE)
+        bench.meanwhile(WRITES["create igroup"], lambda: bench.igroup(GROUP, HOST_B))
+        with pytest.raises(StepFailed) as told:
+            bench.provision(wish())
+        assert "nobody can tell" not in str(told.value)
+        assert set(members(bench, GROUP)) == set(HOST_B)
 
     def test_that_replaced_ours_stays(self, bench: BenchInPlace) -> None:
         def replaced() -> None:
@@ -93,6 +110,21 @@ class TestAGroupOfSomebodyElse:
         assert bench.stored_lun() is None
 
 
+class TestAGroupThatThisRunMade:
+    def test_is_told_when_it_does_not_hold_what_it_was_made_with(self, bench: BenchInPlace) -> None:
+        last = WRITES["create igroup"] if bench.transport == REST else rf"ZAPI igroup-add.*{max(HOST_A)}"
+        bench.meanwhile(last, lambda: members(bench, GROUP).pop(HOST_A[0]), after=True)
+        with pytest.raises(StepFailed, match=f"Igroup svm_san:{GROUP} does not hold what it was created with"):
+            bench.provision(wish())
+
+    def test_stays_with_an_initiator_that_came_into_it(self, bench: BenchInPlace) -> None:
+        bench.fail(WRITES["map"], NO_INTERFACE)
+        bench.meanwhile(WRITES["map"], lambda: join(bench, GROUP, HOST_B[0]))
+        with pytest.raises(StepFailed, match=f"create igroup .*{HOST_B[0]} came into it since it was made"):
+            bench.provision(wish())
+        assert HOST_B[0] in members(bench, GROUP)
+
+
 class TestInitiatorsThatAreTakenOutAgain:
     """They have come to see every LUN of the group."""
 
@@ -123,6 +155,50 @@ class TestInitiatorsThatAreTakenOutAgain:
         lost = set(BOTH) - set(HOST_A)
         told = rf"; {', '.join(sorted(lost))} had been taken out and could not be added again \(.*\)"
         assert self.joined(bench, users, told) == set(HOST_A)
+
+
+class TestInitiatorsOfWhichTheAnswerWasLost:
+    def test_are_taken_out_where_their_comment_tells_who_added_them(self, by_rest: BenchInPlace) -> None:
+        by_rest.igroup("esx", HOST_A)
+        before = by_rest.state()
+        by_rest.fail(WRITES["add initiators"], DROPPED_AFTER)
+        by_rest.fail(WRITES["map"], NO_INTERFACE)
+        with pytest.raises(StepFailed) as told:
+            by_rest.provision(wish(initiators=BOTH, group="esx"))
+        assert "nobody can tell" not in str(told.value)
+        assert by_rest.state() == before
+
+    def test_are_nobody_s_to_take_out_where_nothing_tells(self) -> None:
+        bench = fresh(ZAPI)
+        bench.igroup("esx", HOST_A)
+        bench.fail(WRITES["add initiators"], DROPPED_AFTER)
+        bench.fail(WRITES["map"], NO_INTERFACE)
+        with pytest.raises(StepFailed, match="nobody can tell whether this run added "):
+            bench.provision(wish(initiators=BOTH, group="esx"))
+
+
+def test_nobody_is_asked_who_uses_luns_where_none_was_added(bench: BenchInPlace) -> None:
+    bench.igroup("esx", HOST_A)
+    bench.lun("/vol/vol_prod/other")
+    bench.map("/vol/vol_prod/other", "esx", 0)
+    bench.meanwhile(WRITES["add initiators"], lambda: join(bench, "esx", *HOST_B))
+    bench.fail(WRITES["map"], NO_INTERFACE)
+    users = Users()
+    with pytest.raises(StepFailed):
+        bench.provision(wish(initiators=BOTH, group="esx"), last_look=users)
+    assert [luns for luns, _made in users.asked] == [[NEW]]
+    assert set(members(bench, "esx")) == set(BOTH)
+
+
+def members(bench: BenchInPlace, name: str) -> Any:
+    """The initiators of a group in the array's memory."""
+    return next(group.initiators for svm in bench.server.array.svms for group in svm.igroups if group.name == name)
+
+
+def join(bench: BenchInPlace, name: str, *initiators: str) -> None:
+    """What somebody else does: add initiators to a group."""
+    for initiator in initiators:
+        bench.client().post(f"/protocols/san/igroups/{group_uuid(bench, name)}/initiators", {"name": initiator}, 10)
 
 
 def test_a_group_that_a_removal_has_deleted_since_it_was_found_is_made_again(bench: BenchInPlace) -> None:

@@ -14,11 +14,12 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, Refused, StepFailed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
 from tests.lab.ontap.state import REST
 from tests.ontap_backend import Bench, ids
 from tests.unit.ontap import GIB, HOST_A, SVM, Endpoint, address, records, wish
 from tests.unit.ontap_array import BenchInPlace
-from tests.unit.ontap_provision import DROPPED_BEFORE, GROUP, NEW, NO_INTERFACE, WRITES
+from tests.unit.ontap_provision import DROPPED_BEFORE, GROUP, NEW, NO_INTERFACE, READS_OF_LUNS, WRITES
 
 
 def test_a_comment_that_does_not_fit_is_refused_before_anything_is_created(array: Endpoint) -> None:
@@ -110,6 +111,23 @@ class TestALunOfSomebodyElse:
         assert bench.stored_lun() is not None
         assert bench.stored_lun().comment == ""
 
+    def test_is_not_spoken_of_when_our_answer_was_lost(self, bench: BenchInPlace) -> None:
+        bench.fail(WRITES["create LUN"], DROPPED_BEFORE)
+        bench.meanwhile(WRITES["create LUN"], lambda: bench.lun(NEW, 10 * GIB))
+        with pytest.raises(StepFailed) as told:
+            bench.provision(wish())
+        assert "and stays" not in str(told.value)
+
+    def test_is_not_deleted_though_it_is_as_empty_as_ours_and_nobody_has_seen_ours(self, bench: BenchInPlace) -> None:
+        def seen_by_nobody() -> None:
+            bench.stored_lun().comment = ""
+            bench.fail(READS_OF_LUNS, NO_INTERFACE)
+
+        bench.meanwhile(WRITES["create LUN"], seen_by_nobody, after=True)
+        with pytest.raises(StepFailed, match=r"was not made by the run crossvisor\.san:\w+ and stays"):
+            bench.provision(wish())
+        assert bench.stored_lun() is not None
+
     def test_is_not_deleted_when_ours_was_deleted_and_its_mapping_failed(self, bench: BenchInPlace) -> None:
         def replaced() -> None:
             bench.client().delete(f"/storage/luns/{bench.stored_lun().uuid}", 10)
@@ -155,8 +173,9 @@ class TestALunThatThisRunMade:
         [
             (lambda lun: setattr(lun, "used", 4096), "holds 4096 bytes that were written since it was made, and stays"),
             (lambda lun: setattr(lun, "comment", "mine now"), "was not made by the run .* and stays"),
+            (lambda lun: lun.__dict__.update(comment="", used=4096), "holds 4096 bytes that were written since it was made, and stays"),
         ],
-        ids=["written to", "marked by somebody else"],
+        ids=["written to", "marked by somebody else", "written to, and no longer marked"],
     )
     def test_stays_once_somebody_has_made_something_of_it(self, bench: BenchInPlace, change: Callable[[Any], None], told: str) -> None:
         bench.fail(WRITES["map"], NO_INTERFACE)
@@ -164,3 +183,19 @@ class TestALunThatThisRunMade:
         with pytest.raises(StepFailed, match=told):
             bench.provision(wish())
         assert bench.stored_lun() is not None
+
+    def test_is_deleted_under_whatever_name_it_has_by_then(self, bench: BenchInPlace) -> None:
+        def renamed() -> None:
+            bench.client().patch(f"/storage/luns/{bench.stored_lun().uuid}", {"name": "/vol/vol_prod/renamed"}, 10)
+
+        before = bench.state()
+        bench.fail(WRITES["map"], NO_INTERFACE)
+        bench.meanwhile(WRITES["map"], renamed)
+        with pytest.raises(StepFailed, match=r"undone: .*create LUN"):
+            bench.provision(wish())
+        assert bench.state() == before
+
+    def test_is_known_by_the_mark_that_the_change_has(self, bench: BenchInPlace) -> None:
+        change = bench.backend().plan_provision(wish(initiators=()))
+        carry_out(change.plan, check_mode=False)
+        assert bench.stored_lun().comment == change.mark

@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap import provision
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import group_name
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap_rest.backend import OntapRest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, StepFailed
@@ -22,6 +24,7 @@ from tests.unit.ontap_array import BenchInPlace
 from tests.unit.ontap_provision import (
     BOTH,
     DROPPED_AFTER,
+    DROPPED_BEFORE,
     GROUP,
     NEW,
     NO_INTERFACE,
@@ -33,6 +36,7 @@ from tests.unit.ontap_provision import (
     grow_and_map,
     mappings,
 )
+from tests.unit.ports import NAME, lun
 
 pytestmark = pytest.mark.slow
 
@@ -181,8 +185,11 @@ class TestALunThatNobodyElseShallSee:
     def test_is_not_mapped_to_others_than_those_who_see_it(self, bench: BenchInPlace) -> None:
         bench.provision(wish())
         before = bench.state()
-        with pytest.raises(Refused, match=rf"is mapped to {HOST_A[1]}, {HOST_A[0]} too, and nobody can tell whether it is used there"):
+        with pytest.raises(
+            Refused, match=rf"is mapped to {HOST_A[1]}, {HOST_A[0]} too, and nobody can tell whether it is used there"
+        ) as told:
             bench.provision(wish(initiators=HOST_B, exclusive=True))
+        assert "vouch for it with assume_unused=true " in str(told.value)
         assert bench.state() == before
         assert bench.provision(wish(initiators=HOST_B))[0].changed
 
@@ -265,6 +272,33 @@ class TestAMappingThatIsTakenBack:
         with pytest.raises(StepFailed, match=told):
             bench.provision(wanted, last_look=Users(since=2, meanwhile=taken))
         assert mappings(bench) == {GROUP: 4, group_name(HOST_B): 0}
+
+    def test_that_cannot_be_made_again_is_told_with_the_array_s_reason(self, bench: BenchInPlace) -> None:
+        wanted = grow_and_map(bench)
+        users = Users(since=2, meanwhile=lambda: bench.fail(WRITES["map"], NO_INTERFACE))
+        with pytest.raises(StepFailed, match=r"could not be mapped again as it was \(A node has no interface"):
+            bench.provision(wanted, last_look=users)
+        assert mappings(bench) == {GROUP: 4}
+
+    def test_goes_from_a_lun_that_held_data_before(self, bench: BenchInPlace) -> None:
+        wanted = grow_and_map(bench)
+        bench.stored_lun().used = 4096
+        with pytest.raises(StepFailed, match="undone: map LUN"):
+            bench.provision(wanted, last_look=Users())
+        assert mappings(bench) == {GROUP: 4}
+
+    @pytest.mark.parametrize(("before", "now"), [(None, None), (None, 0), (0, None)])
+    def test_stays_where_nobody_tells_what_the_lun_holds(self, before: int | None, now: int | None) -> None:
+        with pytest.raises(Refused, match="so that somebody has it, and stays mapped"):
+            provision._refuse_if_written_since(before, replace(lun(NAME), used_bytes=now), "svm1:/vol/v1/l1")
+
+    def test_is_not_one_that_somebody_else_made_under_another_number(self, bench: BenchInPlace) -> None:
+        wanted = grow_and_map(bench)
+        bench.meanwhile(WRITES["map"], lambda: bench.map(NEW, group_name(HOST_B), 9))
+        bench.fail(WRITES["map"], DROPPED_BEFORE)
+        with pytest.raises(StepFailed):
+            bench.provision(wanted, last_look=Users())
+        assert mappings(bench) == {GROUP: 4, group_name(HOST_B): 9}
 
     def test_is_made_again_with_its_group_when_a_removal_took_that_meanwhile(self, bench: BenchInPlace) -> None:
         wanted = grow_and_map(bench)
