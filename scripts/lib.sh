@@ -54,3 +54,22 @@ prepare_uv() {
 
 # pull_as IMAGE NAME: whether a registry has the image for us, which is then called NAME.
 pull_as() { timeout 120 podman pull --quiet "$1" </dev/null && podman tag "$1" "$2"; }
+
+# forget_ports: removes the rules that containers of ours, killed with their podman, left: whatever is sent to a port that one had published, which
+# the next server on this machine may get, would go on to where nobody is. A network has one chain, to which a rule for each port leads.
+forget_ports() {
+    local network
+    if ! is_root || ! have iptables-save; then return; fi
+    podman network ls --format '{{.Name}}' --filter 'name=^crossvisor-' | while read -r network; do
+        rules_of "$network" | while read -r rule; do
+            xargs iptables --wait --table nat --delete <<<"$rule"
+            printf '%s\n' "${rule##* }"
+        done | sort --unique | while read -r chain; do
+            iptables --wait --table nat --flush "$chain"
+            iptables --wait --table nat --delete-chain "$chain"
+        done
+    done
+}
+
+# rules_of NETWORK: the rules for ports of containers on it, as `iptables --delete` takes them.
+rules_of() { iptables-save --table nat | sed -n "s/^-A \(NETAVARK-HOSTPORT-DNAT .*dnat name: $1 id: .*\)/\1/p"; }

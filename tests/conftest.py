@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -21,10 +20,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parts.add_option(parser)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
-    found = yield
-    return [] if parts.is_another_s(file_path, parent.config) else found
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return parts.is_another_s(collection_path, config) or None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what another part runs of files that were named, which pytest reads whatever is to be ignored."""
+    others = {item for item in items if parts.is_another_s(item.path, config)}
+    if others:
+        config.hook.pytest_deselected(items=[*others])
+        items[:] = [item for item in items if item not in others]
 
 
 class _AtOnce:

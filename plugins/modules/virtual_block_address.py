@@ -70,6 +70,7 @@ options:
         kernel's cache. No byte leaves the host.
       - On Hyper-V the host reads the first 4 KiB of each range from the file, and the array of the LUN, to be named in O(arrays), from the
         address that was found.
+      - Zeros that are equal count as the same, and show little.
       - A range whose bytes differ has the state V(no_address). On a VM that runs, a write between the two readings looks the same.
       - Means nothing to O(method=observe) and O(method=vmkfstools), which tell only of what they have compared.
     type: bool

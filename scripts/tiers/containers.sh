@@ -9,6 +9,7 @@ export MOLECULE_EPHEMERAL_DIRECTORY=$ROOT/build/molecule
 
 remove_leftovers() {
     podman rm --all --force --time 2 >/dev/null
+    forget_ports
     podman network prune --force >/dev/null
     scripts/environment-images remove
     rm -rf "$MOLECULE_EPHEMERAL_DIRECTORY"

@@ -62,9 +62,10 @@ memory_serves() {
     mkdir -m 700 "$MEMORY" 2>/dev/null || true
     [ -d "$MEMORY" ] && [ -O "$MEMORY" ] && [ ! -L "$MEMORY" ] || return 1
     [ "$(df --output=avail -k "$MEMORY" | tail -1)" -ge "$ENOUGH_KIB" ] || return 1
-    printf '#!/bin/sh\n' >"$MEMORY/.$$" && chmod +x "$MEMORY/.$$" && "$MEMORY/.$$" 2>/dev/null
+    local probe=$MEMORY/.$BASHPID # of this process alone, of which there may be several
+    printf '#!/bin/sh\n' >"$probe" && chmod +x "$probe" && "$probe" 2>/dev/null
     local code=$?
-    rm -f "$MEMORY/.$$"
+    rm -f "$probe"
     return "$code"
 }
 ENOUGH_KIB=1048576

@@ -87,3 +87,14 @@ def group_uuid(bench: BenchInPlace, name: str) -> str:
 def mappings(bench: BenchInPlace) -> dict[str, int]:
     """The numbers of the LUN by group."""
     return {one.igroup.name: one.number for svm in bench.server.array.svms for one in svm.maps if one.lun is bench.stored_lun()}
+
+
+def members(bench: BenchInPlace, name: str) -> Any:
+    """The initiators of a group in the array's memory."""
+    return next(group.initiators for svm in bench.server.array.svms for group in svm.igroups if group.name == name)
+
+
+def join(bench: BenchInPlace, name: str, *initiators: str) -> None:
+    """What somebody else does: add initiators to a group."""
+    for initiator in initiators:
+        bench.client().post(f"/protocols/san/igroups/{group_uuid(bench, name)}/initiators", {"name": initiator}, 10)

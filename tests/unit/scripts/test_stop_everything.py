@@ -16,8 +16,19 @@ import pytest
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 RULE = '-A NETAVARK-HOSTPORT-DNAT -p tcp -m tcp --dport {port} -m comment --comment "dnat name: {network} id: c3b8" -j {chain}'
 OURS = RULE.format(port=43157, network="crossvisor-ours", chain="NETAVARK-DN-OURS")
+OURS_TOO = RULE.format(port=43158, network="crossvisor-ours", chain="NETAVARK-DN-OURS")
 OPERATORS = RULE.format(port=8443, network="podman", chain="NETAVARK-DN-THEIRS")
 NAMED_ALIKE = RULE.format(port=8444, network="crossvisor-ours-too", chain="NETAVARK-DN-ALIKE")
+
+
+FIREWALL = """
+printf '%s|' "$@" >>{did}; echo >>{did}
+case "$*" in
+    *--delete-chain*) for chain; do :; done; if grep -q -e "-j $chain\\$" {rules}; then echo "resource busy" >&2; exit 4; fi;;
+    *--delete*) grep -v -e "--dport ${{11}} " {rules} >{rules}.left; mv {rules}.left {rules};;
+esac
+"""
+"""It deletes rules, and no chain to which one still leads."""
 
 
 class Machine:
@@ -25,7 +36,7 @@ class Machine:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.did = directory / "did"
+        self.did, self.rules = directory / "did", directory / "rules"
         (directory / "scripts").mkdir()
         (directory / "build" / "podman").mkdir(parents=True)
         (directory / "build" / "podman" / "boot").touch()
@@ -35,7 +46,7 @@ class Machine:
         self.program("bin/id", "echo 0")
         self.program("bin/findmnt", "")
         self.program("bin/losetup", "")
-        self.program("bin/iptables", f'printf "%s|" "$@" >>{self.did}; echo >>{self.did}')
+        self.program("bin/iptables", FIREWALL.format(did=self.did, rules=self.rules))
         self.program("bin/podman", 'if [ "$1" = network ]; then echo crossvisor-ours; fi')
 
     def program(self, name: str, text: str) -> None:
@@ -46,8 +57,8 @@ class Machine:
 
     def stop_everything(self, *rules: str) -> list[str]:
         """What was asked of the firewall that has these rules."""
-        lines = "\n".join(rules)
-        self.program("bin/iptables-save", f"cat <<'END'\n*nat\n{lines}\nCOMMIT\nEND")
+        self.rules.write_text("\n".join(["*nat", *rules, "COMMIT", ""]))
+        self.program("bin/iptables-save", f"cat {self.rules}")
         environment = {**os.environ, "PATH": f"{self.directory / 'bin'}:{os.environ['PATH']}"}
         subprocess.run([self.directory / "scripts" / "stop-everything"], env=environment, check=True, timeout=60)
         return self.did.read_text().splitlines() if self.did.exists() else []
@@ -65,6 +76,12 @@ def test_the_port_of_a_container_that_was_killed_is_given_back(machine: Machine)
         "-m|comment|--comment|dnat name: crossvisor-ours id: c3b8|-j|NETAVARK-DN-OURS|"
     )
     assert chain == ["--wait|--table|nat|--flush|NETAVARK-DN-OURS|", "--wait|--table|nat|--delete-chain|NETAVARK-DN-OURS|"]
+
+
+def test_several_ports_of_one_network_are_given_back_before_the_chain_that_they_share(machine: Machine) -> None:
+    asked = [line.split("|")[3] for line in machine.stop_everything(OURS, OPERATORS, OURS_TOO)]
+    assert asked == ["--delete", "--delete", "--flush", "--delete-chain"]
+    assert machine.rules.read_text().splitlines() == ["*nat", OPERATORS, "COMMIT"]
 
 
 def test_the_ports_of_others_are_left(machine: Machine) -> None:

@@ -104,7 +104,7 @@ class ZapiTransport(ZapiLookup):
                 self._add(svm, group.name, name)
         except CrossvisorError:
             if lost is None:
-                self._give_up(svm, group.name)
+                self._give_up(svm, group)
             raise
         if lost is not None:
             raise lost
@@ -167,14 +167,14 @@ class ZapiTransport(ZapiLookup):
     def _create_empty(self, svm: str, group: Group) -> OutcomeUnknown | None:
         """Create the group without anybody in it. Return that the answer was lost, when it is there so all the same.
 
-        One that has members already is somebody else's, who was quicker, and nobody is added to it.
+        One that is not as it was asked for, or has members already, is somebody else's, who was quicker, and nobody is added to it.
         """
         settings = {"initiator-group-name": group.name, "initiator-group-type": group.protocol, "os-type": group.os_type}
         try:
             self.client.change("igroup-create", svm, settings)
         except OutcomeUnknown as lost:
             found = self.group_named(svm, group.name)
-            if found is None or found.initiators:
+            if found is None or found.initiators or (found.os_type, found.protocol) != (group.os_type, group.protocol):
                 raise
             return lost
         return None
@@ -200,9 +200,14 @@ class ZapiTransport(ZapiLookup):
             raise self.client.refusal(f"Igroup {svm}:{group.name} is not there any more", codes.NO_SUCH_GROUP)
         return name
 
-    def _give_up(self, svm: str, name: str) -> None:
-        """Delete a group that was just made, unless a LUN is mapped to it by now; the reason why stays the failure that is told."""
+    def _give_up(self, svm: str, group: Group) -> None:
+        """Delete a group that was just made, unless somebody else is in it or a LUN is mapped to it by now.
+
+        The reason why stays the failure that is told.
+        """
         try:
-            self.client.change("igroup-destroy", svm, {"initiator-group-name": name, "force": False})
+            now = self.group_named(svm, group.name)
+            if now is not None and now.initiators <= group.initiators:
+                self.client.change("igroup-destroy", svm, {"initiator-group-name": group.name, "force": False})
         except CrossvisorError:
             return

@@ -146,7 +146,10 @@ class _Look:
                 here = host.files.read(path, places)
         except NotTold as why:
             return [str(why)] * len(extents)
-        return [_same(extent, data, read_lun) for extent, data in zip(extents, here)]
+        return [
+            _same(extent, data, read_lun) if len(data) == length else f"{path} ends before that"
+            for extent, data, (_at, length) in zip(extents, here, places)
+        ]
 
     def _chain(self, path: str) -> list[HardDiskFile]:
         """An image and those that it is based on. Raises `NotTold`."""
@@ -240,7 +243,7 @@ def _same(extent: BlockExtent, here: bytes, read_lun: ReadLun) -> str:
     there = read_lun(extent.name, extent.offset or 0, len(here))
     if isinstance(there, str):
         return there
-    return "yes" if here and here == there else "no"
+    return "yes" if here == there else "no"
 
 
 def _facts(host: ImageHost, path: str) -> FileFacts:

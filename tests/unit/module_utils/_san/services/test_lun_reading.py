@@ -65,6 +65,19 @@ def test_without_an_array_that_has_it_the_way_out_is_told(given: Given) -> None:
     assert given(other=MemoryArray()).read(NAME, 0, 1) == f"LUN {NAME} is read by its array alone: name that in arrays"
 
 
+def test_of_two_that_hold_different_bytes_nobody_can_tell_which_are_meant(given: Given) -> None:
+    reader = given(one=having(), other=MemoryArray(lun=lun(NAME), data={NAME.naa: CONTENT[:256] + b"?"}))
+    assert reader.read(NAME, 0, 256) == CONTENT[:256]
+    assert reader.read(NAME, 256, 1) == f"arrays one and other hold different bytes of LUN {NAME} there"
+
+
+def test_two_accounts_of_one_array_are_two(given: Given) -> None:
+    with ExitStack() as undo:
+        accounts = (MemoryArray(error="The array refuses user a."), having())
+        reader = LunReader([ArraySource("array.example.com", partial(_opened, array)) for array in accounts], undo)
+        assert reader.read(NAME, 0, 2) == CONTENT[:2]
+
+
 def test_of_two_that_present_it_the_one_that_reads_it_does(given: Given) -> None:
     assert given(zapi=having(unreadable="Not over ZAPI."), rest=having()).read(NAME, 0, 2) == CONTENT[:2]
 

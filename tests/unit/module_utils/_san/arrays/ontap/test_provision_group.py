@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.ontap.groups import group_name
@@ -15,7 +13,20 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from tests.lab.ontap.state import REST, ZAPI
 from tests.unit.ontap import GIB, HOST_A, HOST_B, wish
 from tests.unit.ontap_array import BenchInPlace, fresh
-from tests.unit.ontap_provision import BOTH, DROPPED_AFTER, DROPPED_BEFORE, GROUP, NEW, NO_INTERFACE, WRITES, Users, group_uuid, groups
+from tests.unit.ontap_provision import (
+    BOTH,
+    DROPPED_AFTER,
+    DROPPED_BEFORE,
+    GROUP,
+    NEW,
+    NO_INTERFACE,
+    WRITES,
+    Users,
+    group_uuid,
+    groups,
+    join,
+    members,
+)
 
 
 class TestAGroupOfSomebodyElse:
@@ -188,17 +199,6 @@ def test_nobody_is_asked_who_uses_luns_where_none_was_added(bench: BenchInPlace)
         bench.provision(wish(initiators=BOTH, group="esx"), last_look=users)
     assert [luns for luns, _made in users.asked] == [[NEW]]
     assert set(members(bench, "esx")) == set(BOTH)
-
-
-def members(bench: BenchInPlace, name: str) -> Any:
-    """The initiators of a group in the array's memory."""
-    return next(group.initiators for svm in bench.server.array.svms for group in svm.igroups if group.name == name)
-
-
-def join(bench: BenchInPlace, name: str, *initiators: str) -> None:
-    """What somebody else does: add initiators to a group."""
-    for initiator in initiators:
-        bench.client().post(f"/protocols/san/igroups/{group_uuid(bench, name)}/initiators", {"name": initiator}, 10)
 
 
 def test_a_group_that_a_removal_has_deleted_since_it_was_found_is_made_again(bench: BenchInPlace) -> None:

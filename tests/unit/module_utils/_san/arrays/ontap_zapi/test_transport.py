@@ -16,7 +16,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import L
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import carry_out
 from tests.unit.ontap import GIB, HOST_A, HOST_B, SVM, address, wish
 from tests.unit.ontap_array import BenchInPlace
-from tests.unit.ontap_provision import BOTH, DROPPED_AFTER, DROPPED_BEFORE, GROUP, NEW, NO_INTERFACE, WRITES, Users, groups
+from tests.unit.ontap_provision import BOTH, DROPPED_AFTER, DROPPED_BEFORE, GROUP, NEW, NO_INTERFACE, WRITES, Users, groups, join, members
 
 LAST = max(HOST_A)
 """Who is added last."""
@@ -95,6 +95,23 @@ class TestAGroup:
         with pytest.raises(StepFailed, match="lost before the answer to igroup-add"):
             bench.provision(wish())
         assert bench.state() == before
+
+    def test_that_could_not_be_filled_stays_with_somebody_else_who_came_into_it(self, bench: BenchInPlace) -> None:
+        bench.meanwhile(f"ZAPI igroup-add.*{LAST}", lambda: join(bench, GROUP, HOST_B[0]))
+        bench.fail(f"ZAPI igroup-add.*{LAST}", NO_INTERFACE)
+        with pytest.raises(StepFailed, match="A node has no interface"):
+            bench.provision(wish())
+        assert HOST_B[0] in members(bench, GROUP)
+
+    @pytest.mark.parametrize(("put_in", "os_type"), [(HOST_B[:1], "vmware"), ((), "linux")], ids=["with members", "of another os_type"])
+    def test_of_that_name_that_somebody_else_made_while_our_answer_was_lost_is_left_alone(
+        self, bench: BenchInPlace, put_in: tuple[str, ...], os_type: str
+    ) -> None:
+        bench.fail(WRITES["create igroup"], DROPPED_BEFORE)
+        bench.meanwhile(WRITES["create igroup"], lambda: bench.igroup(GROUP, put_in, os_type))
+        with pytest.raises(StepFailed):
+            bench.provision(wish())
+        assert set(members(bench, GROUP)) == set(put_in)
 
     def test_that_is_gone_is_told(self, bench: BenchInPlace) -> None:
         transport = bench.backend()._transport

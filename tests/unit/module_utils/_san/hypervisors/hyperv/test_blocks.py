@@ -339,7 +339,9 @@ class TestVerify:
         (why,) = set(self.compared(there, parts, lambda *_words: pytest.fail("nothing to compare it with")))
         assert "cannot be read on host" in why
 
-    def test_past_the_end_of_the_file_nothing_is_the_same(self, there: There) -> None:
+    @pytest.mark.parametrize("before_the_end", [0, 512, 4095])
+    def test_what_a_file_does_not_have_any_more_is_not_compared(self, there: There, before_the_end: int) -> None:
         (part, *_rest) = self.parts(there)
-        beyond = replace(part, file_offset=len(self.IMAGE))
-        assert self.compared(there, [beyond], lambda _name, _offset, length: bytes(length)) == ["no"]
+        cut = replace(part, file_offset=len(self.IMAGE) - before_the_end)
+        (why,) = self.compared(there, [cut], lambda *_words: pytest.fail("nothing to compare it with"))
+        assert why == f"{self.PATH} ends before that"
