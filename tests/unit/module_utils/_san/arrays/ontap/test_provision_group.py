@@ -28,6 +28,8 @@ from tests.unit.ontap_provision import (
     members,
 )
 
+pytestmark = pytest.mark.slow
+
 
 class TestAGroupOfSomebodyElse:
     def test_is_shared_and_stays_when_this_run_fails(self, bench: BenchInPlace) -> None:

@@ -17,6 +17,8 @@ from tests.unit.ontap import GIB, wish
 from tests.unit.ontap_array import BenchInPlace
 from tests.unit.ontap_provision import BOTH, WRITES
 
+pytestmark = pytest.mark.slow
+
 SIZES = st.integers(min_value=CYLINDER, max_value=128 * 1024**4)
 
 

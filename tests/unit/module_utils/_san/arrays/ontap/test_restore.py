@@ -25,6 +25,8 @@ from tests.unit.ontap_array import BenchInPlace
 from tests.unit.ontap_provision import AS_JOB, DROPPED_AFTER, DROPPED_BEFORE
 from tests.unit.ontap_snapshots import A, names, restoration, take, taken_by_hand, volume_of
 
+pytestmark = pytest.mark.slow
+
 RESTORE = r"PATCH .*/storage/luns/|ZAPI (snapshot-restore-file|lun-set-comment|lun-resize)"
 TAKE = r"POST .*/snapshots|ZAPI snapshot-create"
 REFUSED = {"error": {"code": 5374127, "message": "The node is in takeover."}}

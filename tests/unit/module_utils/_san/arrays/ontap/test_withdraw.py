@@ -28,6 +28,8 @@ from tests.unit.ontap import GIB, HOST_A, HOST_B, SVM, Endpoint, Reply, address,
 from tests.unit.ontap_array import BenchInPlace
 from tests.unit.ontap_provision import AS_JOB, BOTH, DELETIONS, DROPPED_AFTER, DROPPED_BEFORE, EVERYWHERE, GROUP, NEW
 
+pytestmark = pytest.mark.slow
+
 A, B = "iqn.1998-01.com.vmware:a", "iqn.1998-01.com.vmware:b"
 OURS = group_name([A])
 REFUSED = {"error": {"code": 393271, "message": "The node is in takeover."}}

@@ -18,6 +18,8 @@ from tests.unit.ontap import GIB, HOST_A, HOST_B, SVM, address, wish
 from tests.unit.ontap_array import BenchInPlace
 from tests.unit.ontap_provision import BOTH, DROPPED_AFTER, DROPPED_BEFORE, GROUP, NEW, NO_INTERFACE, WRITES, Users, groups, join, members
 
+pytestmark = pytest.mark.slow
+
 LAST = max(HOST_A)
 """Who is added last."""
 

@@ -21,6 +21,8 @@ from tests.lab.hyperv.running import CLUSTER, Lab
 from tests.lab.hyperv_world import GIB, lun_path
 from tests.unit.windows import Wire, nodes, refusing
 
+pytestmark = pytest.mark.slow
+
 PER_HOST = 10
 ONCE = 2
 """Enumerations: of a host, and to learn who the named one is and whether it is in a cluster."""
