@@ -67,6 +67,7 @@ class TestAGroupOfSomebodyElse:
         with pytest.raises(StepFailed) as told:
             bench.provision(wish())
         assert "nobody can tell" not in str(told.value)
+        assert "came into it" not in str(told.value)
         assert set(members(bench, GROUP)) == set(HOST_B)
 
     def test_that_replaced_ours_stays(self, bench: BenchInPlace) -> None:
