@@ -21,12 +21,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    return parts.is_another_s(collection_path, config) or None
+    return parts.in_another_part(collection_path, config) or None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what another part runs of files that were named, which pytest reads whatever is to be ignored."""
-    others = {item for item in items if parts.is_another_s(item.path, config)}
+    others = {item for item in items if parts.in_another_part(item.path, config)}
     if others:
         config.hook.pytest_deselected(items=[*others])
         items[:] = [item for item in items if item not in others]

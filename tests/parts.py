@@ -31,7 +31,7 @@ def _part(text: str) -> tuple[int, int]:
     return part
 
 
-def is_another_s(file: Path, config: pytest.Config) -> bool:
+def in_another_part(file: Path, config: pytest.Config) -> bool:
     """Whether a file of unit tests is in another part than the one that was asked for."""
     part: tuple[int, int] | None = config.getoption("--part")
     return part is not None and number_of(file, part[1]) not in (None, part[0])

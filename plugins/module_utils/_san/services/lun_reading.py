@@ -45,10 +45,12 @@ class LunReader:
 
     def read(self, name: ScsiName, offset: int, length: int) -> bytes | str:
         """So many bytes of a LUN, or why no array gives them."""
-        held = {found.label: data for found, data in self._reads(name, offset, length)}
-        if len(set(held.values())) > 1:
-            return f"arrays {' and '.join(held)} hold different bytes of LUN {name} there"
-        return next(iter(held.values()), "") or "; ".join(self._unread.get(name, ())) or self._nowhere(name)
+        held = [*self._reads(name, offset, length)]
+        if len({data for _found, data in held}) > 1:
+            return f"arrays {' and '.join(found.label for found, _data in held)} hold different bytes of LUN {name} there"
+        if held:
+            return held[0][1]
+        return "; ".join(self._unread.get(name, ())) or self._nowhere(name)
 
     def _reads(self, name: ScsiName, offset: int, length: int) -> Iterator[tuple[_Found, bytes]]:
         for found in [*self._having(name)]:

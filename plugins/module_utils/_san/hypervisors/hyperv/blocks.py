@@ -147,7 +147,7 @@ class _Look:
         except NotTold as why:
             return [str(why)] * len(extents)
         return [
-            _same(extent, data, read_lun) if len(data) == length else f"{path} ends before that"
+            _same(extent, data, read_lun) if len(data) == length else f"{path} ends before that by now: look again"
             for extent, data, (_at, length) in zip(extents, here, places)
         ]
 

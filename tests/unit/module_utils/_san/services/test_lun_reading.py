@@ -71,6 +71,13 @@ def test_of_two_that_hold_different_bytes_nobody_can_tell_which_are_meant(given:
     assert reader.read(NAME, 256, 1) == f"arrays one and other hold different bytes of LUN {NAME} there"
 
 
+def test_two_places_of_one_name_that_differ_are_not_taken_for_one() -> None:
+    places = (having(), MemoryArray(lun=lun(NAME), data={NAME.naa: b"?"}))
+    with ExitStack() as undo:
+        reader = LunReader([ArraySource("array", partial(_opened, array)) for array in places], undo)
+        assert reader.read(NAME, 0, 1) == f"arrays array and array hold different bytes of LUN {NAME} there"
+
+
 def test_two_accounts_of_one_array_are_two(given: Given) -> None:
     with ExitStack() as undo:
         accounts = (MemoryArray(error="The array refuses user a."), having())

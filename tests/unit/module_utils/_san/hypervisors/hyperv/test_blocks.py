@@ -344,4 +344,4 @@ class TestVerify:
         (part, *_rest) = self.parts(there)
         cut = replace(part, file_offset=len(self.IMAGE) - before_the_end)
         (why,) = self.compared(there, [cut], lambda *_words: pytest.fail("nothing to compare it with"))
-        assert why == f"{self.PATH} ends before that"
+        assert why == f"{self.PATH} ends before that by now: look again"
