@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -67,15 +66,11 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory, modules: ModuleRunner) -> Iterator[Stage]:
+def stage(running_kvm_san: KvmSan, tmp_path_factory: pytest.TempPathFactory, modules: ModuleRunner) -> Stage:
     """The machines as they are set up, and a new LUN that the host has not looked for yet."""
-    lab = KvmSan()
-    lab.restore()
-    try:
-        lab.make_lun("l1", SERIAL, 256 * MIB, 0, [MACHINES[HOST]])
-        yield Stage(lab, tmp_path_factory.mktemp("ssh"), modules)
-    finally:
-        lab.stop()
+    running_kvm_san.restore()
+    running_kvm_san.make_lun("l1", SERIAL, 256 * MIB, 0, [MACHINES[HOST]])
+    return Stage(running_kvm_san, tmp_path_factory.mktemp("ssh"), modules)
 
 
 def test_over_ssh_all_is_told_of_the_adapters(stage: Stage) -> None:
