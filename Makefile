@@ -12,7 +12,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '  make %-12s %s\n' TIER 'one tier of the tests: $(TIERS)'
 	@printf '  make %-12s %s\n' pristine 'a tier that `make test` leaves out: the demo on a new Debian 12 without anything installed by hand'
-	@printf '  make %-12s %s\n' long 'another: the roles in real guests, and what breaks on a real SAN, which takes an hour'
+	@printf '  make %-12s %s\n' long 'another: the roles in real guests, 10,000 simulated schedules, the execution environment, which takes an hour'
 
 .PHONY: venv
 venv: ## the Python environment of everything below, in build/venv
