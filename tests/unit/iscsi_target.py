@@ -32,6 +32,8 @@ class IscsiTarget:
     initiators: set[str] = field(default_factory=lambda: {INITIATOR})
     accounts: Mapping[str, str] = field(default_factory=dict)
     """CHAP user → secret; without any, nobody is asked."""
+    also: list[bytes] = field(default_factory=list)
+    """How the addresses of more LUNs begin, all of which are disks."""
     size_bytes: int = 1 << 30
     capacity: bytes | None = None
     """What it says of the size instead."""
@@ -159,14 +161,17 @@ class _Handler(socketserver.StreamRequestHandler):
             sense = bytes([0x70, 0, 6, 0, 0, 0, 0, 10]) + bytes(10)
             self._send(0x21, 0x80, tag, status=_CHECK_CONDITION, data=len(sense).to_bytes(2, "big") + sense)
             return
-        data = self._data(cdb, int.from_bytes(header[8:10], "big") & 0x3FFF)
+        named = {_address(number): number for number in self.its.luns} | {
+            _padded(one): number for one in self.its.also for number in self.its.luns
+        }
+        data = self._data(cdb, named.get(header[8:16], -1))
         half = len(data) // 8 * 4
         self._send(0x25, 0, tag, data=data[:half])
         self._send(0x25, 0x81, tag, data=data[half:], offset=half)
 
     def _data(self, cdb: bytes, lun: int) -> bytes:
         if cdb[0] == 0xA0:
-            numbers = b"".join(_address(number) for number in (0, *self.its.luns))
+            numbers = b"".join([*map(_address, (0, *self.its.luns)), *map(_padded, self.its.also)])
             return len(numbers).to_bytes(4, "big") + bytes(4) + numbers
         if cdb[0] == 0x9E:
             if self.its.capacity is not None:
@@ -194,4 +199,8 @@ class _Handler(socketserver.StreamRequestHandler):
 
 def _address(number: int) -> bytes:
     """Peripheral addressing below 256, flat addressing above (SAM-5 4.7.7)."""
-    return (number if number < 256 else 0x4000 | number).to_bytes(2, "big") + bytes(6)
+    return _padded((number if number < 256 else 0x4000 | number).to_bytes(2, "big"))
+
+
+def _padded(address: bytes) -> bytes:
+    return address.ljust(8, b"\0")

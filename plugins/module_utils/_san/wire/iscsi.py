@@ -41,6 +41,7 @@ _AUTHENTICATION_FAILED = 0x0201
 _DISK = 0
 _ISID_RANDOM = 0x80
 _LARGEST = 1 << 18
+_LARGEST_FLAT = 0x7FFF
 _OPERATIONAL_KEYS = {
     "HeaderDigest": "None",
     "DataDigest": "None",
@@ -94,6 +95,9 @@ class IscsiLun:
     """A disk that a target shows."""
 
     number: int
+    """The LUN id by which people and arrays know it."""
+    address: int
+    """The first two octets of its address: what QEMU's own initiator takes for its number (libiscsi, `iscsi_pdu_set_lun`)."""
     name: ScsiName | None
     size_bytes: int
     vendor: str = ""
@@ -213,7 +217,10 @@ class _Session:
         self._deadline = time.monotonic() + self._patience + seconds
 
     def disk(self, address: bytes) -> Iterator[IscsiLun]:
-        """The logical unit, if it is a disk."""
+        """The logical unit, if it is a disk, and at an address that QEMU's own initiator can send: peripheral or flat (SAM-5 4.7.7)."""
+        word = int.from_bytes(address[:2], "big")
+        if word > _LARGEST_FLAT or any(address[2:]):
+            return
         standard = self._inquiry(address, 0, 0)
         if not standard or standard[0] != _DISK:
             return
@@ -222,7 +229,8 @@ class _Session:
             raise RemoteError(f"Target {self._path} answers READ CAPACITY with {len(capacity)} bytes: check the array's software")
         blocks, block = int.from_bytes(capacity[:8], "big") + 1, int.from_bytes(capacity[8:12], "big")
         yield IscsiLun(
-            number=int.from_bytes(address[:2], "big") & 0x3FFF,  # peripheral or flat addressing, SAM-5 4.7.7
+            number=word & 0x3FFF,
+            address=word,
             name=ScsiName.from_vpd83(self._inquiry(address, 1, _DEVICE_IDENTIFICATION)),
             size_bytes=blocks * block,
             vendor=standard[8:16].decode("ascii", "replace").strip(),

@@ -25,7 +25,7 @@ PCI_DEVICE = "pci"
 """Types of `<hostdev>`."""
 _ISCSI_PORT = 3260
 _DISKS = frozenset({"disk", LUN})
-_QEMU_INITIATOR = "iqn.2008-11.org.linux-kvm"
+QEMU_INITIATOR = "iqn.2008-11.org.linux-kvm"
 _NAME_ALIAS = "ua-naa-"
 _DEVICE_NODE = re.compile(r"""/dev/[^\s,;"'<>&]+""")
 _NO_DATA = frozenset({"reservations"})
@@ -63,13 +63,15 @@ class Source:
     """A file or block device of the host."""
     pool: str = ""
     volume: str = ""
+    mode: str = ""
+    """Of a volume of an iSCSI pool: `direct` where QEMU's own initiator is to reach it."""
     protocol: str = ""
     name: str = ""
     """Of a network disk, as its protocol names it."""
     login: Login | None = None
     """Of a network disk over iSCSI."""
     lun_id: int = 0
-    """Of a network disk over iSCSI: the number under which the target shows the LUN."""
+    """Of a network disk over iSCSI: the LUN's number as QEMU's own initiator takes it, above 255 with the bits of flat addressing."""
 
     def __str__(self) -> str:
         if self.login:
@@ -258,6 +260,7 @@ def _source(holder: etree._Element) -> Source | None:
         path=source.get("file") or source.get("dev") or source.get("dir") or "",
         pool=source.get("pool", ""),
         volume=source.get("volume", ""),
+        mode=source.get("mode", ""),
     )
 
 
@@ -267,7 +270,7 @@ def _network(source: etree._Element) -> Source:
         return Source("network", protocol=protocol, name=name)
     target, _slash, number = name.partition("/")
     lun_id = int(number) if number.isdecimal() else 0
-    return Source("network", protocol=protocol, name=name, login=login_of(source, target, _QEMU_INITIATOR), lun_id=lun_id)
+    return Source("network", protocol=protocol, name=name, login=login_of(source, target, QEMU_INITIATOR), lun_id=lun_id)
 
 
 def _backing(disk: etree._Element) -> Iterator[Source]:

@@ -57,10 +57,17 @@ def _doubtful_disks(view: View, pair: DomainPair) -> Iterator[str]:
             yield f"has its disk {disk.target} from another process, which does not tell what is behind it"
         for why in _untold(view, pair, disk):
             yield f"has its disk {disk.target} from an iSCSI target that does not tell which LUN it is{why}"
+        for source in (disk.source, *view.below(pair, disk)):
+            if source and view.is_untold_volume(source):
+                yield f"has its disk {disk.target} from volume {source.volume} of the pool {source.pool}, which does not tell what that is"
 
 
 def _untold(view: View, pair: DomainPair, disk: Disk) -> Iterator[str]:
     """Why it is not known which LUNs a disk is, or lies on, in brackets; empty for one that an image's header names by its target."""
+    for source in (disk.source, *view.below(pair, disk)):
+        if source and view.answers.is_unclear(source):
+            unit = f"bus {source.lun_id >> 8}, unit {source.lun_id & 0xFF}"
+            yield f" (QEMU sends the number {source.lun_id} as {unit}; LUN {source.lun_id} has the number {source.lun_id | 0x4000} there)"
     own = [disk.source] if disk.source and view.name_of(disk) is None else []
     for source in (*own, *view.below(pair, disk)):
         if source.login and source.login in view.answers.failures:

@@ -87,11 +87,17 @@ class KvmHost:
 
     def pair(self, uuid: str) -> DomainPair:
         """One VM as it is now. Raises `NotFound`."""
-        return machines.pair_of(self.session.domain(uuid))
+        (pair,) = self._with_pools([machines.pair_of(self.session.domain(uuid))])
+        return pair
 
     def pairs(self) -> list[DomainPair]:
         """Every VM as it is now."""
-        return [machines.pair_of(record) for record in self.session.domains()]
+        return self._with_pools([machines.pair_of(record) for record in self.session.domains()])
+
+    def _with_pools(self, pairs: Sequence[DomainPair]) -> list[DomainPair]:
+        """The VMs with what their volumes of iSCSI pools are to QEMU; the pools are read only where there are volumes."""
+        known = {pool.name: pool for pool in self.pools()} if any(pair.has_volumes for pair in pairs) else {}
+        return [pair.with_pools(known) if pair.has_volumes else pair for pair in pairs]
 
     def view(self, pairs: Sequence[DomainPair], with_pools: bool = False, images: bool = False) -> View:
         """Everything that is needed to know the LUNs of these VMs and, if wished, those that the host's iSCSI pools reach."""
@@ -105,6 +111,7 @@ class KvmHost:
             answers,
             capacities=self.session.capacities(),
             volume=self.session.volume,
+            pools={pool.name: pool for pool in known},
             images=(lambda path: qcow2.chain(tree, path)) if tree else (lambda _path: ()),
             pci_class=lambda address: self._pci_class(tree, address),
             mounts=self._mounts(pairs) if images else {},

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import domain, places
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import (
@@ -18,6 +18,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kv
     Login,
     Source,
 )
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.pools import Pool
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.storage import HostStorage, Under
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.targets import Answers
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
@@ -68,6 +69,15 @@ class DomainPair:
         sources = (*below_disks, *(device.source for device in self.host_devices))
         return (source.login for source in sources if source and source.login)
 
+    @property
+    def has_volumes(self) -> bool:
+        """Whether a disk, or anything below one, is a volume of a storage pool."""
+        return any(source.pool for disk in self.disks for source in (disk.source, *disk.backing) if source)
+
+    def with_pools(self, known: Mapping[str, Pool]) -> DomainPair:
+        """The same with every volume that QEMU's own initiator reaches as the network disk that it is to QEMU."""
+        return replace(self, live=_with_pools(self.live, known), config=_with_pools(self.config, known))
+
     def targets_with(self, has: Callable[[Disk], bool]) -> int:
         """The flags (`LIVE`, `CONFIG`) of those parts that have such a disk."""
         return (LIVE if any(map(has, self.live.disks)) else 0) | (CONFIG if any(map(has, self.config.disks)) else 0)
@@ -83,6 +93,8 @@ class View:
     answers: Answers = field(default_factory=Answers)
     capacities: Mapping[tuple[str, str], int] = field(default_factory=dict)
     volume: Callable[[str, str], Volume] = lambda _pool, _volume: Volume()
+    pools: Mapping[str, Pool] = field(default_factory=dict)
+    """By name."""
     images: Callable[[str], Sequence[str]] = lambda _path: ()
     """Paths that an image is based on, by its own word."""
     pci_class: Callable[[str], str] = lambda _address: ""
@@ -182,8 +194,16 @@ class View:
             family="SCSI",
         )
 
+    def is_untold_volume(self, source: Source) -> bool:
+        """Whether a source is a volume of a pool that does not tell what it is, and may be a LUN."""
+        pool = self.pools.get(source.pool)
+        return bool(source.pool) and not self._path(source).startswith("/") and (pool is None or pool.has_luns)
+
     def _path(self, source: Source) -> str:
-        return self.volume(source.pool, source.volume).path if source.pool else source.path
+        if not source.pool:
+            return source.path
+        pool = self.pools.get(source.pool)
+        return self.volume(source.pool, source.volume).path or (pool.place_of(source.volume) if pool else "")
 
     def _under(self, source: Source) -> Under:
         path = self._path(source)
@@ -209,6 +229,15 @@ def pair_of(record: DomainRecord) -> DomainPair:
     return DomainPair(
         record, domain.parse(record.live) if record.live else NOTHING, domain.parse(record.config) if record.config else NOTHING
     )
+
+
+def _with_pools(part: Domain, known: Mapping[str, Pool]) -> Domain:
+    def told(source: Source) -> Source:
+        pool = known.get(source.pool)
+        return (pool.network_source(source.volume, source.mode) if pool else None) or source
+
+    disks = [replace(disk, source=disk.source and told(disk.source), backing=[*map(told, disk.backing)]) for disk in part.disks]
+    return replace(part, disks=disks)
 
 
 def logins(pairs: Iterable[DomainPair]) -> list[Login]:

@@ -2,16 +2,34 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Storage pools as libvirt's XML says them (libvirt.org/formatstorage.html). Pure: nothing here talks to libvirt."""
+"""Storage pools as libvirt's XML says them (libvirt.org/formatstorage.html). Pure: nothing here talks to libvirt.
+
+A volume of an iSCSI pool is called `unit:0:0:N`, N being the LUN's number in libiscsi's words, and in Linux' (libvirt,
+storage_backend_iscsi_direct.c, storage_util.c).
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Login, login_of, root_of
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import (
+    ISCSI,
+    QEMU_INITIATOR,
+    Login,
+    Source,
+    login_of,
+    root_of,
+)
 
 ISCSI_DIRECT = "iscsi-direct"
+DIRECT = "direct"
+"""The mode of a disk that is a volume of an iSCSI pool, by which QEMU reaches it itself."""
+_UNIT = re.compile(r"unit:0:0:(\d{1,5})")
+_IN_A_DIRECTORY = frozenset({"dir", "fs", "netfs", "logical"})
+_WITHOUT_LUNS = frozenset({"rbd", "sheepdog", "gluster", "vstorage", "zfs"})
+_ISCSI = frozenset({ISCSI, ISCSI_DIRECT})
 _NETWORK = frozenset({"netfs", "gluster"})
 
 
@@ -33,6 +51,25 @@ class Pool:
     """`server:/path` of a network file system."""
     login: Login | None
     """Of an iscsi-direct pool: how QEMU's own initiator reaches a target."""
+    volumes_login: Login | None = None
+    """The same for a disk that is a volume of the pool, also of an iscsi pool whose LUNs the host has as devices."""
+
+    @property
+    def has_luns(self) -> bool:
+        """Whether a volume of it may be a LUN, or lie on one."""
+        return self.type not in _WITHOUT_LUNS
+
+    def place_of(self, volume: str) -> str:
+        """Where a volume is whenever the pool runs, by its definition; empty where that does not tell."""
+        return f"{self.path.rstrip('/')}/{volume}" if self.path and self.type in _IN_A_DIRECTORY else ""
+
+    def network_source(self, volume: str, mode: str) -> Source | None:
+        """What QEMU takes a volume for that it reaches by its own initiator; None for every other one."""
+        unit = _UNIT.fullmatch(volume)
+        if not unit or not self.volumes_login or (self.type != ISCSI_DIRECT and mode != DIRECT):
+            return None
+        number = int(unit[1])
+        return Source("network", protocol=ISCSI, name=f"{self.volumes_login.target}/{number}", login=self.volumes_login, lun_id=number)
 
 
 def parse(xml: str) -> Pool:
@@ -55,4 +92,5 @@ def parse(xml: str) -> Pool:
         group=root.findtext("source/name", "") if kind == "logical" else "",
         remote=remote,
         login=login_of(source, devices[0]) if direct and source is not None else None,
+        volumes_login=login_of(source, devices[0], QEMU_INITIATOR) if source is not None and kind in _ISCSI and devices else None,
     )

@@ -23,6 +23,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 
 _FILES = frozenset({"dir", "fs", "netfs", "gluster"})
 _DEVICES = frozenset({"logical", "disk"})
+_MOUNTED = "fs"
+"""A pool that is a file system of its own: while it does not run, no mount tells of it."""
 
 
 @dataclass(frozen=True)
@@ -122,9 +124,10 @@ class HostStorage:
     def _found(self, pools: Sequence[Pool]) -> list[FileSystem]:
         own = self._blocks.file_systems() if self._blocks else []
         groups = {store.name for store in own if store.kind == "lvm"}
-        kinds = _DEVICES if self._blocks else _DEVICES | _FILES
+        mounted = {store.id for store in own}
+        kinds = _DEVICES | {_MOUNTED} if self._blocks else _DEVICES | _FILES
         described = [pool for pool in pools if pool.type in kinds and (pool.group or pool.name) not in groups]
-        return [*own, *(self._pool(pool) for pool in described)]
+        return [*own, *(self._pool(pool) for pool in described if pool.type != _MOUNTED or pool.path.rstrip("/") not in mounted)]
 
     def _pool(self, pool: Pool) -> FileSystem:
         extents = [f"/dev/disk/by-id/{name.wwn}" if (name := self._whole(device)) else device for device in pool.devices]

@@ -21,6 +21,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import is
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.iscsi import Dial, IscsiLun, IscsiPath
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import LibvirtSession
 
+_BUS_AND_UNIT = range(0x100, 0x4000)
+"""What is peripheral addressing with a bus other than 0 (SAM-5 4.7.7.2)."""
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -33,7 +36,15 @@ class Answers:
     def lun(self, source: Source) -> IscsiLun | None:
         """The LUN behind a network disk, as its target shows it now."""
         shown = self.luns.get(source.login, ()) if source.login else ()
-        return next((lun for lun in shown if lun.number == source.lun_id), None)
+        return next((lun for lun in shown if lun.address == source.lun_id), None)
+
+    def is_unclear(self, source: Source) -> bool:
+        """Whether a network disk is none of the LUNs that its target shows, and may be one all the same.
+
+        QEMU sends a number from 256 to 16383 as a bus and a unit, which one target takes for the unit alone (tgt), and another for
+        the number (LIO).
+        """
+        return source.login in self.luns and source.lun_id in _BUS_AND_UNIT and self.lun(source) is None
 
     def devices(self, host: str) -> list[ScsiDevice]:
         """What the targets show, as devices of the host (`Host.id`)."""
@@ -66,7 +77,7 @@ def ask(session: LibvirtSession, dial: Dial, logins: Collection[Login]) -> Answe
 
 def source_of(login: Login, lun: IscsiLun) -> Source:
     """The source of a network disk that is this LUN."""
-    return Source("network", protocol="iscsi", name=f"{login.target}/{lun.number}", login=login, lun_id=lun.number)
+    return Source("network", protocol="iscsi", name=f"{login.target}/{lun.address}", login=login, lun_id=lun.address)
 
 
 def _asked(session: LibvirtSession, dial: Dial, login: Login) -> list[IscsiLun] | CrossvisorError:

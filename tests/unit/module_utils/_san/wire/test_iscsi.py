@@ -37,9 +37,15 @@ def shown(target: IscsiTarget, initiator: str = INITIATOR, user: str = "", secre
 
 def test_each_disk_is_told_with_its_identity_number_and_size(target: IscsiTarget) -> None:
     assert shown(target) == [
-        IscsiLun(1, NAME, 1 << 30, "NETAPP", "LUN C-Mode"),
-        IscsiLun(300, OTHER, 1 << 30, "NETAPP", "LUN C-Mode"),
+        IscsiLun(1, 1, NAME, 1 << 30, "NETAPP", "LUN C-Mode"),
+        IscsiLun(300, 0x4000 | 300, OTHER, 1 << 30, "NETAPP", "LUN C-Mode"),
     ]
+
+
+@pytest.mark.parametrize("address", [b"\x81\x2c", b"\xc1\x2c", b"\x00\x01\x00\x05"], ids=["logical unit", "extended", "a level below"])
+def test_a_lun_that_qemus_own_initiator_cannot_address_is_left_out(target: IscsiTarget, address: bytes) -> None:
+    target.also.append(address)
+    assert [lun.number for lun in shown(target)] == [1, 300]
 
 
 def test_a_controller_at_lun_0_is_no_disk(target: IscsiTarget) -> None:

@@ -24,7 +24,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services impor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.mapper import storage_map
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import CANNOT_TELL, USED, Claim, claims
 from tests.unit import libvirt
-from tests.unit.iscsi_target import IscsiTarget, listening
+from tests.unit.iscsi_target import INITIATOR, IQN, IscsiTarget, listening
 from tests.unit.kvm_host import GROUPED, MOUNTS, PORT, SAN_HOST, _block, mapped
 from tests.unit.libvirt import VIRTIO_SCSI, Connect, Domain, Pool, domain_xml, network_lun, uuid_of
 from tests.unit.module_utils._san.linux.machines import Link, Machine, plant
@@ -217,6 +217,64 @@ class TestBelowADisk:
         disk = f"<disk type='block' device='lun'><source dev='{LINK}'>{helper}</source><target dev='sda' bus='scsi'/></disk>"
         (found,) = kvm(tmp_path, vm("db", disk)).inventory().virtual_machines[0].disks
         assert (found.name, list(found.parents)) == (OTHER, [])
+
+
+def volume(pool: str, name: str, mode: str = "") -> str:
+    """The XML of a disk that is a volume of a storage pool."""
+    source = f"<source pool='{pool}' volume='{name}'{mode and f' mode={mode!r}'}/>"
+    return f"<disk type='volume' device='lun'><driver name='qemu' type='raw'/>{source}<target dev='sda' bus='scsi'/></disk>"
+
+
+def iscsi_pool(target: IscsiTarget, kind: str, name: str = "san") -> Pool:
+    where = f"<host name='{target.portal.address}' port='{target.portal.port}'/><device path='{IQN}'/>"
+    return Pool(
+        f"<pool type='{kind}'><name>{name}</name><source>{where}<initiator><iqn name='{INITIATOR}'/></initiator></source>"
+        "<target><path>/dev/disk/by-path</path></target></pool>"
+    )
+
+
+class TestVolumesOfPools:
+    @pytest.mark.parametrize(("kind", "mode"), [("iscsi-direct", ""), ("iscsi", "direct")])
+    @pytest.mark.parametrize("runs", [True, False])
+    def test_a_lun_that_qemu_reaches_itself_is_a_disk_of_the_vm(self, tmp_path: Path, kind: str, mode: str, runs: bool) -> None:
+        with listening(IscsiTarget({300: OTHER})) as target:
+            db = vm("db", volume("san", "unit:0:0:16684", mode), runs=runs)
+            found = kvm(tmp_path, db, vm("app"), pools=[iscsi_pool(target, kind)]).inventory(devices=False)
+        assert told(OTHER, found) == [f"VM db ({uuid_of('db')})"]
+        assert told(NAME, found) == []
+
+    @pytest.mark.parametrize("kind", ["iscsi", "scsi", "mpath"])
+    def test_a_volume_of_a_pool_that_does_not_tell_where_it_is_may_be_any_lun(self, tmp_path: Path, kind: str) -> None:
+        pool = Pool(f"<pool type='{kind}'><name>san</name></pool>")
+        hypervisor = kvm(tmp_path, vm("db", volume("san", "unit:0:0:1"), runs=False), vm("app"), pools=[pool])
+        how = "has its disk sda from volume unit:0:0:1 of the pool san, which does not tell what that is"
+        assert told(OTHER, hypervisor.inventory(devices=False)) == [by_vm("db", how)]
+        assert how in refusal(hypervisor)
+
+    def test_a_volume_of_a_pool_that_is_not_there_may_be_any_lun(self, tmp_path: Path) -> None:
+        found = kvm(tmp_path, vm("db", volume("gone", "a.raw"), runs=False)).inventory(devices=False)
+        assert verdicts(OTHER, found) == [CANNOT_TELL]
+
+    @pytest.mark.parametrize("xml", ["type='rbd'><name>san</name>", "type='dir'><name>san</name><target><path>/srv/images</path></target>"])
+    def test_a_volume_that_is_no_lun_is_no_doubt(self, tmp_path: Path, xml: str) -> None:
+        found = kvm(tmp_path, vm("db", volume("san", "a.raw"), runs=False), pools=[Pool(f"<pool {xml}</pool>")]).inventory(devices=False)
+        assert of_vms(found) == []
+
+    def test_the_lun_of_a_pool_that_is_stopped_is_used_by_it(self, tmp_path: Path) -> None:
+        pool = f"<pool type='fs'><name>img</name><source><device path='{LINK}'/></source><target><path>/srv/img</path></target></pool>"
+        hypervisor = kvm(tmp_path, vm("app"), pools=[Pool(pool)])
+        assert "is used by fs pool file system img" in refusal(hypervisor)
+
+
+class TestNumbersOfLuns:
+    def test_a_number_that_targets_read_in_two_ways_may_be_any_lun(self, tmp_path: Path) -> None:
+        with listening(IscsiTarget({300: OTHER})) as target:
+            noted = f"<alias name='ua-naa-{NAME.naa}'/>"
+            found = kvm(tmp_path, vm("db", network_lun(target, 300, alias=noted)), vm("app")).inventory(devices=False)
+        how = "(QEMU sends the number 300 as bus 1, unit 44; LUN 300 has the number 16684 there)"
+        assert [str(claim) for claim in claims(OTHER, found) if claim.verdict == CANNOT_TELL] == [
+            by_vm("db", f"has its disk sda from an iSCSI target that does not tell which LUN it is {how}")
+        ]
 
 
 class TestAnyOtherMention:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Login, Secret
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import QEMU_INITIATOR, Login, Secret
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.pools import parse
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Portal
 
@@ -36,6 +36,35 @@ def test_a_volume_group_names_its_devices() -> None:
     assert (found.group, list(found.devices), found.path) == ("vg0", ["/dev/sdb", "/dev/sdc"], "/dev/vg0")
 
 
+KERNEL = parse("<pool type='iscsi'><name>i</name><source><host name='a'/><device path='iqn.t'/></source></pool>")
+
+
 def test_a_kernel_iscsi_pool_is_no_login_of_qemus() -> None:
-    source = "<source><host name='a'/><device path='iqn.t'/></source>"
-    assert parse(f"<pool type='iscsi'><name>i</name>{source}</pool>").login is None
+    assert KERNEL.login is None
+
+
+def test_a_volume_of_an_iscsi_direct_pool_is_a_network_disk_to_qemu() -> None:
+    source = "<source><host name='a'/><device path='iqn.t'/><initiator><iqn name='iqn.i'/></initiator></source>"
+    direct = parse(f"<pool type='iscsi-direct'><name>d</name>{source}</pool>")
+    found = direct.network_source("unit:0:0:16684", "")
+    assert found is not None
+    assert (found.type, found.protocol, found.name, found.login, found.lun_id) == ("network", "iscsi", "iqn.t/16684", direct.login, 16684)
+
+
+def test_a_volume_of_a_kernel_iscsi_pool_is_one_only_where_its_disk_says_so() -> None:
+    assert KERNEL.network_source("unit:0:0:1", "") is KERNEL.network_source("unit:0:0:1", "host") is None
+    found = KERNEL.network_source("unit:0:0:1", "direct")
+    assert found is not None
+    assert found.login == Login(Portal("a"), "iqn.t", QEMU_INITIATOR)
+
+
+def test_a_volume_by_another_name_is_none() -> None:
+    assert KERNEL.network_source("unit:0:1:1", "direct") is KERNEL.network_source("disk", "direct") is None
+
+
+def test_a_volume_in_a_directory_is_where_the_definition_says_whether_or_not_the_pool_runs() -> None:
+    text = "<pool type='{}'><name>p</name><target><path>/srv/p/</path></target></pool>"
+    assert {kind: parse(text.format(kind)).place_of("a.raw") for kind in ("dir", "fs", "netfs", "logical", "scsi", "mpath", "disk")} == {
+        **dict.fromkeys(("dir", "fs", "netfs", "logical"), "/srv/p/a.raw"),
+        **dict.fromkeys(("scsi", "mpath", "disk"), ""),
+    }

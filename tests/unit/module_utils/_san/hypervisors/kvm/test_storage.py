@@ -61,6 +61,14 @@ def test_a_group_without_an_active_volume_is_known_by_its_pool(own: HostStorage)
     assert own.under("/dev/vg1/data").file_system == "pool:fast"
 
 
+@pytest.mark.parametrize(("place", "described"), [("/srv/stopped", True), ("/srv/images/", False)], ids=["stopped", "mounted"])
+def test_a_pool_of_a_file_system_that_is_not_mounted_is_known_by_its_definition(tmp_path: Path, place: str, described: bool) -> None:
+    source = f"<source><device path='/dev/disk/by-id/{NAME.wwn}'/></source><target><path>{place}</path></target>"
+    pool = pools.parse(f"<pool type='fs'><name>img</name>{source}</pool>")
+    found = {store.id: list(store.extents) for store in HostStorage("h1", Tree(plant(tmp_path, SAN_HOST)), [pool]).file_systems(())}
+    assert found.get("pool:img") == ([f"/dev/disk/by-id/{NAME.wwn}"] if described else None)
+
+
 def test_what_lies_on_nothing_is_told_only_when_something_lies_on_it(own: HostStorage) -> None:
     assert "/srv/with space" not in {store.id for store in own.file_systems(())}
     assert "/srv/with space" in {store.id for store in own.file_systems({"/srv/with space"})}

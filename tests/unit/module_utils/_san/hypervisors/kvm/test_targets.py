@@ -43,6 +43,22 @@ def test_the_lun_behind_a_disk_is_what_its_target_shows_under_its_number(target:
     assert answers.lun(Source("block", "/dev/sda")) is None
 
 
+def test_a_lun_above_255_has_the_number_by_which_qemu_sends_its_address(target: IscsiTarget) -> None:
+    """Else QEMU opens another LUN: 300 is bus 1, unit 44 on the wire (seen with tgt 1.0.85 and QEMU 7.2)."""
+    target.luns[300] = OTHER
+    answers = ask(login(target))
+    _seven, source = answers.showing(OTHER)
+    assert (source.lun_id, source.name) == (16684, f"{IQN}/16684")
+    assert answers.lun(source) == next(lun for lun in answers.luns[login(target)] if lun.number == 300)
+    assert answers.lun(Source("network", login=login(target), lun_id=300)) is None
+
+
+@pytest.mark.parametrize(("number", "unclear"), [(7, False), (255, False), (300, True), (16383, True), (16684, False)])
+def test_a_number_that_targets_read_in_two_ways_may_be_any_lun(target: IscsiTarget, number: int, unclear: bool) -> None:
+    answers = ask(login(target))
+    assert answers.is_unclear(Source("network", login=login(target), lun_id=number)) == unclear
+
+
 def test_a_target_is_asked_once_however_many_disks_are_on_it(target: IscsiTarget) -> None:
     ask(login(target), login(target), login(target))
     assert (target.logouts, target.commands.count(0xA0)) == (1, 1)
