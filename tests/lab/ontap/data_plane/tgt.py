@@ -28,7 +28,7 @@ BUSY_SECONDS = 10.0
 POLL_SECONDS = 0.02
 BUSY = "still active"
 LUN_IDS = range(1, 256)
-"""What a target can offer: LUN 0 is its controller, and numbers from 256 on are other numbers for lower ones."""
+"""What a target offers here: LUN 0 is its controller, and above 255 a LUN has another number in QEMU's words than in the array's."""
 
 
 REQUEST = struct.Struct("=ii64sIiQQIIIIII")
