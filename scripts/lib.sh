@@ -28,6 +28,20 @@ not_offered() {
     exit "$NOT_OFFERED"
 }
 
+# stop_labs DIRECTORY...: stops every lab that left its endpoints.json or kvm-san.json below one of these, which need not be there.
+stop_labs() {
+    [ -x "$VENV/bin/python" ] || return 0
+    left_by endpoints.json "$@" | while read -r directory; do
+        "$VENV/bin/python" -m tests.lab.launch down --dir "$directory"
+    done
+    left_by kvm-san.json "$@" | while read -r directory; do
+        "$VENV/bin/python" -m tests.lab.kvm_san stop --dir "$directory" >/dev/null
+    done
+}
+
+# left_by NAME DIRECTORY...: the directories below these in which a file of that name lies.
+left_by() { find "${@:2}" -name "$1" -not -path 'build/podman/*' -printf '%h\n' 2>/dev/null || true; }
+
 have() { command -v "$1" >/dev/null 2>&1; }
 
 is_root() { [ "$(id -u)" -eq 0 ]; }

@@ -29,6 +29,7 @@ pytest_run() {
     local name=$1 python=$2
     shift 2
     printf '== %s: %s\n' "$name" "$("$python" --version)"
+    stop_labs "$SCRATCH/$TIER-$name"
     rm -rf "${SCRATCH:?}/$TIER-$name" # pytest would do it file by file
     mkdir -p "$SCRATCH"
     "$python" -m pytest --quiet --junit-xml="$RESULTS/$name.xml" -o cache_dir="$ROOT/build/.pytest_cache/$name" \

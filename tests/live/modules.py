@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -37,6 +38,9 @@ LIBRARIES = (
     f"{_UTILS}.hypervisors.xen.backend",
 )
 
+LONGEST_SECONDS = 1800
+"""After which a module hangs, also on an emulated host of a busy machine."""
+
 Result = dict[str, Any]
 
 _SENTENCE = re.compile(r"(?!.*(?:Traceback|MODULE FAILURE|[a-z][.!?] +[A-Z]))\S.*[^.]\.")
@@ -45,8 +49,13 @@ _SENTENCE = re.compile(r"(?!.*(?:Traceback|MODULE FAILURE|[a-z][.!?] +[A-Z]))\S.
 class ModuleRunner:
     """Runs modules of the collection."""
 
-    def __init__(self, parent: subprocess.Popen[str]) -> None:
+    def __init__(self, parent: subprocess.Popen[str], told: Path) -> None:
         self._parent = parent
+        self._told = told
+
+    def heard(self) -> str:
+        """What the module that runs, or ran last, has said that it is at, a line each."""
+        return self._told.read_text()
 
     def run(
         self,
@@ -72,8 +81,11 @@ class ModuleRunner:
     def _answer(self, order: Mapping[str, Any]) -> Result:
         assert self._parent.stdin is not None
         assert self._parent.stdout is not None
-        self._parent.stdin.write(json.dumps(order) + "\n")
+        self._told.write_text("")
+        self._parent.stdin.write(json.dumps({**order, "told": str(self._told)}) + "\n")
         self._parent.stdin.flush()
+        answered, _none, _none = select.select([self._parent.stdout], [], [], LONGEST_SECONDS)
+        assert answered, f"{order['module']} has not ended after {LONGEST_SECONDS} s, and was last at: {self.heard()[-200:]}"
         answer: Result = json.loads(self._parent.stdout.readline())
         assert answer["stderr"] == "", answer["stderr"]
         return answer
@@ -104,8 +116,11 @@ def module_runner() -> Iterator[ModuleRunner]:
     """Keep a runner until the block ends."""
     environment = {**os.environ, "PYTHONPATH": f"{COLLECTIONS}:{ROOT}"}
     command = [sys.executable, "-m", "tests.live.modules"]
-    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
-        yield ModuleRunner(parent)
+    with (
+        tempfile.NamedTemporaryFile() as told,
+        subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent,
+    ):
+        yield ModuleRunner(parent, Path(told.name))
 
 
 def _serve(orders: IO[str]) -> None:
@@ -133,6 +148,7 @@ def _run(order: Mapping[str, Any]) -> int:
 
     os.environ.clear()
     os.environ.update(order["environment"])
+    _listen(Path(order["told"]))
     if "kill" in order:
         _die_at(order["kill"])
     try:
@@ -143,6 +159,16 @@ def _run(order: Mapping[str, Any]) -> int:
     except Exception:  # noqa: BLE001 - whatever it is, the caller gets to see it
         traceback.print_exc()
     return 1
+
+
+def _listen(told: Path) -> None:
+    """Let this process write down what it is at."""
+
+    def heard(text: str) -> None:
+        with told.open("a") as lines:
+            lines.write(f"{text}\n")
+
+    import_module(f"{_UTILS}.progress").listen(heard)
 
 
 def _die_at(request: int) -> None:

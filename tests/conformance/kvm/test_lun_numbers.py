@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Login
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.targets import source_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Portal
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import iscsi
-
 from tests.lab.ontap.data_plane.tgt import LISTEN, Tgt
 from tests.lab.packages import install
 

@@ -28,7 +28,7 @@ class CommandFailed(RuntimeError):
 def write_configuration(directory: Path, ports: dict[str, int]) -> None:
     """Write by what ``ssh -F`` reaches every machine by its name, and how each proves itself on 127.0.0.1."""
     public = " ".join((directory / "host_key.pub").read_text().split()[:2])
-    (directory / KNOWN_HOSTS).write_text("".join(f"[127.0.0.1]:{port} {public}\n" for port in ports.values()))
+    known_hosts = "".join(f"[127.0.0.1]:{port} {public}\n" for port in ports.values())
     common = {
         "HostName": "127.0.0.1", "User": "root", "IdentityFile": directory / "key", "IdentitiesOnly": "yes", "BatchMode": "yes",
         "UserKnownHostsFile": directory / KNOWN_HOSTS, "StrictHostKeyChecking": "yes", "LogLevel": "ERROR", "ConnectTimeout": 20,
@@ -36,9 +36,17 @@ def write_configuration(directory: Path, ports: dict[str, int]) -> None:
     }  # fmt: skip
     hosts = [f"Host {name}\n    Port {port}" for name, port in ports.items()]
     lines = [*hosts, "Host *", *(f'    {key} "{value}"' for key, value in common.items())]
-    (directory / CONFIGURATION).write_text("\n".join([*lines, ""]))
-    (directory / COMMAND).write_text(f'#!/bin/sh\nexec ssh -F {shlex.quote(str(directory / CONFIGURATION))} "$@"\n')
-    (directory / COMMAND).chmod(0o700)
+    command = f'#!/bin/sh\nexec ssh -F {shlex.quote(str(directory / CONFIGURATION))} "$@"\n'
+    for name, text, mode in ((KNOWN_HOSTS, known_hosts, 0o600), (CONFIGURATION, "\n".join([*lines, ""]), 0o600), (COMMAND, command, 0o700)):
+        _put(directory / name, text, mode)
+
+
+def _put(file: Path, text: str, mode: int) -> None:
+    """Have a file with this text, of which nobody who reads it meanwhile finds a part."""
+    beside = file.with_name(f"{file.name}.new")
+    beside.write_text(text)
+    beside.chmod(mode)
+    beside.replace(file)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One SAN and two KVM hosts for all tests of a run; every test begins without LUNs, all sessions up."""
+"""One SAN and two KVM hosts for all tests of a run; each file, or test, begins without LUNs, all sessions up."""
 
 from __future__ import annotations
 

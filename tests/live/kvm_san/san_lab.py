@@ -6,19 +6,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from tests.lab.client import ask
 from tests.lab.inventory import connection
+from tests.lab.kvm.daemon import eventually
 from tests.lab.kvm_san import array, world
 from tests.lab.kvm_san.lab import KvmSan
-from tests.lab.kvm_san.machines import MACHINES
+from tests.lab.kvm_san.machines import MACHINES, SAN, Machine
 from tests.lab.kvm_san.shell import Shell
 from tests.lab.launch import Endpoint
 from tests.live.modules import ModuleRunner, Result
 
 HOST, OTHER, VM = "kvm1", "kvm2", "app01"
+FOR_THE_MAP, FOR_A_PATH = "waiting for multipathd and udev to make the device of", "waiting for a path that does I/O to"
+"""What `ptd_attach` says that it is at."""
+WAITS_SECONDS = 600.0
+PAUSE_SECONDS = 0.2
 MIB = 1 << 20
 SECONDS = 300
 
@@ -66,15 +74,30 @@ class SanLab:
         """Arguments of `ptd_attach` for the domain of the first host."""
         return {"hypervisor": self.hypervisor, "vm": VM, "naa": naa, "timeout": SECONDS, **options}
 
-    def presented(self) -> list[dict[str, Any]]:
-        """What the array says the first host's initiators find."""
-        query = "&".join(f"initiator={name}" for name in world.initiators(MACHINES[HOST]))
+    def presented(self, *hosts: Machine) -> list[dict[str, Any]]:
+        """What the array says the initiators of these hosts find, or those of the first one."""
+        query = "&".join(f"initiator={name}" for host in hosts or [MACHINES[HOST]] for name in world.initiators(host))
         return list(ask(self.endpoint.control_url, "GET", f"/presented?{query}"))
+
+    def kept(self, serial: str) -> bool:
+        """Whether the machine that has the LUNs has anything of one, by its serial number."""
+        return serial in self.machines.machine(SAN.name).run("find /sys/kernel/config/target/core/fileio_0 /srv/luns")
 
     def sources(self, *options: str) -> list[str]:
         """The devices that the domain has as LUNs, by virsh."""
         rows = (line.split() for line in self.host.run(["virsh", "domblklist", VM, *options]).splitlines()[2:])
         return [row[1] for row in rows if len(row) == 2 and row[0].startswith("sd")]
+
+
+@contextmanager
+def attaching(modules: ModuleRunner, arguments: Mapping[str, Any], awaited: str) -> Iterator[Future[Result]]:
+    """Run `ptd_attach`, and go on when it says that it waits for this; at the end of the block it has to succeed."""
+    with ThreadPoolExecutor(1) as pool:
+        ends = pool.submit(modules.succeed, "ptd_attach", arguments)
+        eventually(lambda: awaited in modules.heard() or ends.done(), WAITS_SECONDS, f"it does not come to: {awaited}", PAUSE_SECONDS)
+        assert not ends.done(), ends.result()
+        yield ends
+        ends.result()
 
 
 def start(machines: KvmSan, modules: ModuleRunner) -> SanLab:

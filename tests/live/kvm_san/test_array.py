@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import pytest
 
+from tests.lab.kvm.daemon import eventually
 from tests.lab.kvm_san import world
 from tests.lab.kvm_san.lab import KvmSan
 from tests.lab.kvm_san.machines import FABRICS, SAN
 from tests.lab.kvm_san.shell import Shell
 from tests.lab.world import naa_of
 from tests.live.kvm_san import host_view
-from tests.live.kvm_san.san_lab import MIB, SanLab, start
+from tests.live.kvm_san.san_lab import MIB, SECONDS, SanLab, start
 from tests.live.modules import ModuleRunner, Result
 
+PATHS = 2 * len(FABRICS)
 STRANGE = "iscsiadm --mode {} --interface strange"
 KNOCK = f"""
 {STRANGE.format("iface")} --op new >/dev/null
@@ -42,7 +44,8 @@ def lab(running_kvm_san: KvmSan, modules: ModuleRunner) -> SanLab:
 def lun(lab: SanLab) -> Result:
     """A LUN that was made for the first host, which has looked for it."""
     made = lab.provision("story", size="64MiB")
-    host_view.scan(lab.host)
+    assert lab.kept(made["serial"])
+    find(lab.host, 1)
     return made
 
 
@@ -61,7 +64,7 @@ def test_it_is_found_at_the_ports_and_under_the_number_that_rest_tells(lab: SanL
     expected = {f"{kind}:{name}" for kind, name in _ports(lun)}
     assert {address.rsplit(":", 1)[1] for address in ports} == {str(lun["lun_id"])} == {"0"}
     assert {_port(port) for port in ports.values()} == expected
-    assert len(ports) == 2 * len(FABRICS)
+    assert len(ports) == PATHS
 
 
 def test_a_host_whose_group_has_no_lun_and_a_stranger_find_nothing(lab: SanLab, lun: Result) -> None:
@@ -82,7 +85,7 @@ def test_a_clone_is_a_lun_of_its_own_with_what_its_source_held_in_the_snapshot(l
     assert lab.modules.succeed("lun_snapshot", snapshot)["changed"]
     write(lab.host, lun["naa"], "after")
     clone = lab.provision("copy", clone_of={"lun": "story", "snapshot": "patch"})
-    host_view.scan(lab.host)
+    find(lab.host, 2)
     assert clone["naa"] != lun["naa"]
     assert (read(lab.host, clone["naa"]), read(lab.host, lun["naa"])) == ("before", "after")
     write(lab.host, clone["naa"], "copied")
@@ -102,10 +105,18 @@ def test_a_lun_that_is_restored_holds_on_the_host_what_it_held_in_the_snapshot(l
 def test_a_lun_that_was_withdrawn_answers_on_no_path_by_its_name(lab: SanLab, lun: Result) -> None:
     devices = lab.host.run("ls /sys/block | grep ^sd").split()
     lab.withdraw("story")
-    assert (lab.presented(), len(devices)) == ([], 4)
+    assert (lab.presented(), len(devices)) == ([], PATHS)
     for device in devices:
         assert lun["naa"] not in lab.host.run(f"sg_vpd --page=di /dev/{device} 2>&1 || true")
-    assert lun["serial"] not in lab.machines.machine(SAN.name).run("find /sys/kernel/config/target/core/fileio_0 /srv/luns")
+    assert not lab.kept(lun["serial"])
+
+
+def find(machine: Shell, luns: int) -> None:
+    """Let a host look for LUNs until multipathd has so many, each with all its paths."""
+    host_view.scan(machine)
+    expected = [PATHS] * luns
+    complaint = f"{machine.name} has not {luns} LUNs by {PATHS} paths"
+    eventually(lambda: [len(found.paths) for found in host_view.maps(machine)] == expected, SECONDS, complaint, host_view.PAUSE_SECONDS)
 
 
 def _path(naa: str) -> str:

@@ -19,14 +19,18 @@ import pytest
 
 from tests.lab.kvm_san.lab import KvmSan
 from tests.lab.kvm_san.machines import SAN
-from tests.live.kvm_san.volumes_on_luns import GROUP, MIB, NAMES, Host
+from tests.live.kvm_san.volumes_on_luns import GROUP, LUNS, MIB, NAMES, Host
 from tests.live.modules import ModuleRunner
 
 BLOCK = 4096
 DISK_BYTES, BLOCKS = 40 * MIB, 5000
 IMAGES = {"linear": "qcow2", "striped": "raw"}
 """By logical volume, the format of the image on it."""
-VOLUMES = f"lvcreate -q -y -l 16 -i 2 -I 64k -n striped {GROUP} && lvcreate -q -y -l 24 -n linear {GROUP}"
+VOLUMES = f"""
+lvcreate -q -y -l 16 -i 2 -I 64k -n striped {GROUP} && lvcreate -q -y -l 8 -n linear {GROUP} /dev/mapper/{{first}} &&
+lvextend -q -y -l 24 /dev/{GROUP}/linear /dev/mapper/{{second}}
+"""
+"""The linear one has a segment on each LUN."""
 WRITE = """
 import os, random, sys
 path, seed, count, size = sys.argv[1], *map(int, sys.argv[2:])
@@ -65,7 +69,7 @@ def held(machines: KvmSan, places: list[tuple[str, int]]) -> list[int | None]:
 def host(running_kvm_san: KvmSan, modules: ModuleRunner) -> Host:
     host = Host(running_kvm_san, modules, "blocks01", IMAGES)
     host.prepare()
-    host.run(VOLUMES)
+    host.run(VOLUMES.format(**{name: f"3{naa}" for naa, name in NAMES.items()}))
     for seed, (name, kind) in enumerate(IMAGES.items(), 1):
         host.mount(f"/dev/{GROUP}/{name}", name)
         host.run(f"python3 - /srv/{name}/written {seed} {BLOCKS} {DISK_BYTES}", WRITE)
@@ -92,7 +96,9 @@ def test_each_block_is_on_the_lun_where_it_is_said_to_be(
     rows = [(found[at], at * BLOCK - found[at]["virtual_offset"]) for at in blocks]
     places = [(NAMES[row["naa"]], row["lba"] * row["block_size"] + within) for row, within in rows]
     assert held(host.machines, places) == list(blocks.values())
-    assert min(Counter(lun for lun, _offset in places).values()) > BLOCKS / 10
+    on_each = Counter(lun for lun, _offset in places)
+    assert on_each.keys() == LUNS.keys()
+    assert min(on_each.values()) > BLOCKS / 10
 
 
 def test_the_host_reads_there_what_the_disk_holds(host: Host) -> None:

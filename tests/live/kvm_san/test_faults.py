@@ -9,27 +9,24 @@ One story of three LUNs, test after test, because each module takes tens of seco
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 
 from tests.lab.kvm.daemon import eventually
 from tests.lab.kvm_san.lab import KvmSan
 from tests.lab.kvm_san.machines import FABRICS, SAN
 from tests.live.kvm_san import host_view
-from tests.live.kvm_san.san_lab import HOST, MIB, SECONDS, VM, SanLab, start
+from tests.live.kvm_san.san_lab import FOR_A_PATH, FOR_THE_MAP, HOST, MIB, VM, SanLab, attaching, start
 from tests.live.modules import ModuleRunner
 
 PATHS_SECONDS = 90.0
 ALIVE = ["active"] * 4
-UDEV_SECONDS = 15
-STOP_UDEV = f"udevadm control --stop-exec-queue; systemd-run --quiet sh -c 'sleep {UDEV_SECONDS}; udevadm control --start-exec-queue'"
+STOP_UDEV, START_UDEV = (f"udevadm control --{word}-exec-queue" for word in ("stop", "start"))
 NAME_FRIENDLY = r"printf 'overrides {\n user_friendly_names yes\n}\n' >>/etc/multipath.conf; multipathd reconfigure"
 """An override, because multipath's own settings for NetApp say otherwise (libmultipath/hwtable.c)."""
 STOP_MULTIPATHD = "systemctl stop multipathd.socket multipathd.service"
 START_MULTIPATHD = "systemctl start multipathd.service"
 FAIL_PATHS = "for path in $(cat /sys/block/$(basename $(readlink -f {map}))/slaves/*/dev); do dmsetup message {map} 0 fail_path $path; done"
-SHORT_SECONDS, LATER_SECONDS = 60, 20
+SHORT_SECONDS = 60
 GROUP = "vg_guest"
 """What a host's LVM makes of a guest's logical volume that it finds on a LUN: a device of device mapper, known by its name and UUID."""
 
@@ -45,18 +42,10 @@ def first(lab: SanLab) -> str:
     """A LUN that the VM got while a cable of its host was pulled, after all paths were found and before multipathd made the map."""
     naa: str = lab.provision("first", size="64MiB")["naa"]
     lab.host.run(STOP_MULTIPATHD)
-    with ThreadPoolExecutor(1) as pool:
-        attaching = pool.submit(lab.modules.succeed, "ptd_attach", lab.disk(naa))
-        eventually(
-            lambda: host_view.disks(lab.host) == len(ALIVE) or attaching.done(),
-            SECONDS,
-            "the host has not found four paths",
-            host_view.PAUSE_SECONDS,
-        )
-        assert not attaching.done(), attaching.result()
+    with attaching(lab.modules, lab.disk(naa), FOR_THE_MAP):
+        assert host_view.disks(lab.host) == len(ALIVE)
         lab.machines.pull(HOST, "b")
         lab.host.run(START_MULTIPATHD)
-        attaching.result()
     lab.machines.plug(HOST, "b")
     _wait_for_paths(lab, naa, ALIVE)
     return naa
@@ -64,13 +53,14 @@ def first(lab: SanLab) -> str:
 
 @pytest.fixture(scope="module")
 def second(lab: SanLab, first: str) -> str:
-    """A LUN that the VM got where a port of the target was gone, maps had friendly names, and udev did nothing for a while."""
+    """A LUN that the VM got where a port of the target was gone, maps had friendly names, and udev did nothing until it was waited for."""
     lab.host.run(NAME_FRIENDLY)
     lab.machines.pull(SAN.name, "b")
     _wait_for_paths(lab, first, ["active", "active", "failed", "failed"])
     naa: str = lab.provision("second", size="64MiB")["naa"]
     lab.host.run(STOP_UDEV)
-    lab.modules.succeed("ptd_attach", lab.disk(naa))
+    with attaching(lab.modules, lab.disk(naa), FOR_THE_MAP):
+        lab.host.run(START_UDEV)
     return naa
 
 
@@ -125,8 +115,8 @@ def test_a_lun_is_given_only_once_multipath_uses_a_path_again(lab: SanLab, first
     assert f"Host {HOST} has LUN naa.{second}, and no path to it does I/O (" in said
     assert said.count(" failed") == len(_states(lab, second))
     assert lab.sources() == lab.sources("--inactive") == [_map(first)]
-    lab.host.run(f"systemd-run --quiet --on-active={LATER_SECONDS} --timer-property=AccuracySec=1s {START_MULTIPATHD}")
-    lab.modules.succeed("ptd_attach", lab.disk(second))
+    with attaching(lab.modules, lab.disk(second), FOR_A_PATH):
+        lab.host.run(START_MULTIPATHD)
     assert lab.sources() == lab.sources("--inactive") == [_map(first), _map(second)]
 
 

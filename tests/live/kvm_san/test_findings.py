@@ -19,6 +19,7 @@ import pytest
 
 from tests.lab.kvm_san.lab import KvmSan
 from tests.lab.kvm_san.machines import FABRICS, MACHINES
+from tests.live.kvm_san.san_lab import FOR_THE_MAP, attaching
 from tests.live.modules import ModuleRunner, Result
 
 HOST, VM = "kvm1", "app01"
@@ -78,8 +79,9 @@ def test_over_ssh_all_is_told_of_the_adapters(stage: Stage) -> None:
     by_name = {hba["initiator"]: hba for hba in host["hbas"]}
     assert set(INITIATORS) <= set(by_name)
     assert {(by_name[wwpn]["status"], by_name[wwpn]["speed_gbit_s"]) for wwpn in INITIATORS[1:]} == {("online", 10.0)}
-    discovered = stage.host("iscsiadm -m discoverydb -P 0 | cut -d' ' -f1").split()
+    discovered = [line.split()[0] for line in stage.host("iscsiadm -m discoverydb -P 0").splitlines()]
     portals = {f"{portal['address']}:{portal['port']}" for portal in by_name[INITIATORS[0]]["portals"]}
+    assert len(discovered) == len(FABRICS)
     assert set(discovered) <= portals
     assert stage.logins() == 1
 
@@ -93,8 +95,9 @@ def test_without_multipathd_no_vm_gets_one_path_of_four(stage: Stage) -> None:
 
 
 def test_a_map_that_is_made_while_it_is_waited_for_is_given(stage: Stage) -> None:
-    stage.host("systemd-run --on-active=20 --timer-property=AccuracySec=1s systemctl start multipathd.service")
-    result = stage.attach()
+    with attaching(stage.modules, stage.arguments(), FOR_THE_MAP) as ends:
+        stage.host("systemctl start multipathd.service")
+        result = ends.result()
     assert (result["changed"], result.get("warnings", [])) == (True, [])
     assert set(stage.sources().values()) == {MAP}
     assert set(stage.sources("--inactive").values()) == {MAP}

@@ -112,10 +112,10 @@ def test_a_pulled_cable_costs_one_host_its_paths_of_one_fabric_until_it_is_plugg
     device = f"/dev/disk/by-id/dm-uuid-mpath-3{NAA}"
     lun.pull(first.name, "a")
     _wait_for_paths(lun, first, ["active", "active", "failed", "failed"])
-    lun.machine(first.name).run(["dd", "if=/dev/urandom", f"of={device}", "bs=64k", "count=1", "oflag=direct", "status=none"])
+    write = f"head -c 65536 /dev/urandom | tee /tmp/written | dd of={device} bs=64k count=1 oflag=direct iflag=fullblock status=none"
+    written = lun.machine(first.name).run(f"{write}; sha256sum </tmp/written")
     assert _states(lun, second) == ["active"] * 4
     lun.plug(first.name, "a")
     _wait_for_paths(lun, first, ["active"] * 4)
     read = ["dd", f"if={device}", "bs=64k", "count=1", "iflag=direct", "status=none"]
-    sums = {lun.machine(host.name).run(f"{' '.join(read)} | sha256sum") for host in HOSTS}
-    assert len(sums) == 1
+    assert {lun.machine(host.name).run(f"{' '.join(read)} | sha256sum") for host in HOSTS} == {written}

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.lab.kvm.daemon import eventually
@@ -14,6 +13,7 @@ from tests.lab.kvm_san.lab import KvmSan
 from tests.lab.kvm_san.machines import HOSTS, SAN
 from tests.lab.kvm_san.shell import Shell
 from tests.live.kvm_san import host_view
+from tests.live.kvm_san.san_lab import FOR_THE_MAP, attaching
 from tests.live.modules import ModuleRunner
 
 HOST = HOSTS[0]
@@ -21,7 +21,6 @@ VM = "app01"
 SERIAL = "80Lab-aaaaa1"
 NAA = f"600a0980{SERIAL.encode().hex()}"
 MAP = f"/dev/disk/by-id/dm-uuid-mpath-3{NAA}"
-FOUND_SECONDS = 300.0
 PATHS_SECONDS = 120.0
 SECONDS = 600
 """What an emulated machine may take to boot meanwhile."""
@@ -32,20 +31,13 @@ def test_a_vm_gets_its_lun_once_the_san_that_lost_its_power_meanwhile_is_back(kv
     host = kvm_san.machine(HOST.name)
     kvm_san.make_lun("one", SERIAL, 64 << 20, 0, [HOST])
     host.run("systemctl stop multipathd.socket multipathd.service")
-    with ThreadPoolExecutor(1) as pool:
-        attaching = pool.submit(modules.succeed, "ptd_attach", _asked(kvm_san))
-        eventually(
-            lambda: host_view.disks(host) == 4 or attaching.done(),
-            FOUND_SECONDS,
-            "the host has not found four paths",
-            host_view.PAUSE_SECONDS,
-        )
-        assert not attaching.done(), attaching.result()
+    with attaching(modules, _asked(kvm_san), FOR_THE_MAP) as ends:
+        assert host_view.disks(host) == 4
         kvm_san.kill(SAN.name)
         kvm_san.boot(SAN.name)
-        assert (attaching.done(), _sources(host)) == (False, [])
+        assert (ends.done(), _sources(host)) == (False, [])
         host.run("systemctl start multipathd.service")
-        assert attaching.result()["changed"]
+        assert ends.result()["changed"]
 
     assert _sources(host) == _sources(host, "--inactive") == [MAP]
     eventually(lambda: _states(host) == ["active"] * 4, PATHS_SECONDS, f"the paths of {HOST.name} are not back", host_view.PAUSE_SECONDS)
