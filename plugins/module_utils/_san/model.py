@@ -144,6 +144,26 @@ class Host:
 
 
 @dataclass(frozen=True)
+class Given:
+    """How a host gives a LUN to a VM, on a platform whose VMs look for it on any host by the name that they got on one."""
+
+    name: str
+    """What the definition of the VM says."""
+    how: str
+    """In words that follow "has the LUN": `by multipath device mpatha`."""
+    likewise: str
+    """How another host comes to give it by this name, in words that follow "let that host have the LUN": `by multipath`."""
+    best: bool = False
+    """Whether other hosts had better follow this one, rather than this one them."""
+    refusal: str = ""
+    """Why the host gives it to no VM for now, as a sentence; empty where it does."""
+    by_one_path: bool = False
+    """Whether the refusal is only that it would be one path of several, for which a user may vouch."""
+    passing: bool = False
+    """Whether the refusal may end by itself within a minute."""
+
+
+@dataclass(frozen=True)
 class ScsiDevice:
     """A LUN or local disk as one host sees it."""
 
@@ -166,6 +186,8 @@ class ScsiDevice:
     paths_live: int | None = None
     """Paths that are active or stand by; None where the host does not tell."""
     paths_dead: int | None = None
+    given: Given | None = None
+    """How a VM gets it there, where hosts may differ in that and it was asked for by itself."""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
+REFUSE, ALLOW, MEND = "refuse", "allow", "mend"
+"""What to do where a LUN is, or would be, given by a single path (`DiskWish.single_path`)."""
+
 
 @dataclass(frozen=True)
 class IscsiLogin:
@@ -90,7 +93,7 @@ class DiskWish:
     """What the VM shall see of the LUN at least, after it has grown; 0 for any size."""
     targets: Callable[[], Sequence[IscsiLogin]] = field(default=no_targets, compare=False)
     """The iSCSI targets that may show the LUN, for a platform whose own configuration names them; asked only where that is missing."""
-    single_path: str = "refuse"
+    single_path: str = REFUSE
     """What to do where the host of a VM has, or ought to have, the LUN by several paths and a VM would get, or has, one of them: `refuse`
     the first, `allow` it, or `mend` the second."""
 
@@ -194,7 +197,10 @@ class Hypervisor(Protocol):
         """
 
     def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:
-        """One LUN as the given hosts (`Host.id`) see it now, without a rescan; a host that does not see it has no row."""
+        """One LUN as the given hosts (`Host.id`) see it now, without a rescan; a host that does not see it has no row.
+
+        Of several rows of a host, the first that is `ok` tells how a VM is given the LUN there (`ScsiDevice.given`).
+        """
 
     def rescan(self, hosts: Sequence[str], name: ScsiName) -> None:
         """Make the given hosts look for LUNs, and take back into service the named one where it was released."""

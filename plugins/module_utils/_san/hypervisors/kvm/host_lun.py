@@ -8,26 +8,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import deadline, progress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound, Refused, TimedOut, option
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors import base
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import path_states, rescan
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Source
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Login, Source
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import devices as linux_devices
-from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import multipath
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import multipath, scsi
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.multipath import Grouping
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DEVICE_LOST, DEVICE_OK, ScsiDevice
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import DEVICE_LOST, DEVICE_OK, Given, ScsiDevice
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 
-REFUSE, ALLOW, MEND = "refuse", "allow", "mend"
-"""What to do where a LUN is, or would be, given by a single path."""
+REFUSE, ALLOW, MEND = base.REFUSE, base.ALLOW, base.MEND
 _PATHS = "/dev/sd"
 _MAP_SECONDS = 60.0
 """How long multipathd and udev may take for a LUN; `find_multipaths smart` alone waits for ten."""
 _POLL_SECONDS = 1.0
+_BY_A_DEVICE = "by its own adapters"
+_BY_MULTIPATH = "by its own adapters and multipath (systemctl start multipathd)"
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,12 @@ class _Obstacle:
 
 def devices(host: KvmHost, name: ScsiName) -> list[ScsiDevice]:
     """The LUN as the host sees it, and as the targets of its iscsi-direct pools show it; none of them raises because a target is silent."""
-    own = host.storage(()).device_of(name)
-    over_network = [device for device in host.san().devices(host.id) if device.name == name]
-    return [*([own] if own else []), *over_network]
+    tree, answers = host.tree(), host.san()
+    own = scsi.scsi_devices(tree, host.id) if tree else host.storage(()).devices
+    as_device = [replace(device, given=_given(host.name, tree, name)) for device in own if device.name == name]
+    shown = [device for device in answers.devices(host.id) if device.name == name]
+    logins = [way.login for way in answers.showing(name) if way.login]
+    return [*as_device[:1], *(replace(device, given=_given_over_network(login)) for device, login in zip(shown, logins))]
 
 
 def source(host: KvmHost, name: ScsiName, single_path: str = REFUSE, wait: Wait = _BY_THE_CLOCK) -> Source:
@@ -132,6 +137,30 @@ def paths(device: ScsiDevice) -> list[str]:
     return [alias[len("/dev/") :] for alias in device.aliases if alias.startswith(_PATHS)]
 
 
+def _given(host: str, tree: Tree | None, name: ScsiName) -> Given:
+    """How a VM gets the LUN as a device of the host, as far as the host's files tell."""
+    if tree is None:
+        return Given(_link_to_path(name), "by a device", _BY_A_DEVICE, refusal=_untold(host, name), by_one_path=True)
+    found = multipath.grouping(tree, name)
+    grouped = bool(found.map)
+    how, likewise = (f"by multipath device {found.map}", _BY_MULTIPATH) if grouped else (f"by {_counted(found.paths)}", _BY_A_DEVICE)
+    given = Given(found.link, how, likewise, best=grouped)
+    obstacle = _mixed(host, found) or _unready(host, tree, found, REFUSE, _MAP_SECONDS)
+    if obstacle is None:
+        return given
+    by_one_path = not _mixed(host, found) and not _unready(host, tree, found, ALLOW, _MAP_SECONDS)
+    awaited = obstacle.seconds > 0 and (found.daemon or grouped or not found.expected)
+    return replace(given, refusal=obstacle.why, by_one_path=by_one_path, passing=awaited)
+
+
+def _given_over_network(login: Login) -> Given:
+    """How a VM gets the LUN over QEMU's own initiator, whose name goes with the VM to any host, and by it the target numbers its LUNs."""
+    where = f"{login.target} at {login.portal.address}:{login.portal.port}"
+    if login.user:
+        where = f"{where}, as {login.user} with secret {login.secret.usage or login.secret.uuid}"
+    return Given(where, f"over QEMU's own iSCSI initiator ({where})", f"by a pool of type iscsi-direct ({where})")
+
+
 def _link(host: KvmHost, name: ScsiName, single_path: str, wait: Wait) -> str:
     """The link by identity to the multipath device, or where that is right to the one path, once it is there and a path does I/O."""
     tree = host.tree()
@@ -161,15 +190,20 @@ def _obstacle(host: KvmHost, tree: Tree, found: Grouping, single_path: str, seco
     """Why a VM cannot be given the LUN right now, if it cannot; a path that does I/O may take so many seconds to come."""
     mixed = _mixed(host.name, found)
     if mixed:
-        return _Obstacle(mixed, "multipathd to part another LUN from", _MAP_SECONDS if found.daemon else 0)
+        return mixed
     states = path_states.look(host, tree, found)
     if states.silent:
         return _Obstacle(states.why(), "a path that does I/O to", seconds)
+    return _unready(host.name, tree, found, single_path, seconds)
+
+
+def _unready(host: str, tree: Tree, found: Grouping, single_path: str, seconds: float) -> _Obstacle | None:
+    """Why what a VM would be given is not there, if it is not; a path that the link leads to may take so many seconds to do I/O."""
     if (found.map or single_path == ALLOW or not found.expected) and found.is_linked(tree):
         path = found.linked(tree)
         alive = found.map or path in found.alive
-        return None if alive else _Obstacle(_why_not_by(host.name, found, path), f"path {path} to do I/O to", seconds)
-    return _Obstacle(_why_not(host.name, found, single_path), "multipathd and udev to make the device of", _MAP_SECONDS)
+        return None if alive else _Obstacle(_why_not_by(host, found, path), f"path {path} to do I/O to", seconds)
+    return _Obstacle(_why_not(host, found, single_path), "multipathd and udev to make the device of", _MAP_SECONDS)
 
 
 def _asked(host: KvmHost, tree: Tree, name: ScsiName) -> tuple[Tree, Grouping]:
@@ -186,12 +220,19 @@ def _asked(host: KvmHost, tree: Tree, name: ScsiName) -> tuple[Tree, Grouping]:
 def _link_untold(host: KvmHost, name: ScsiName, single_path: str) -> str:
     """The link to a path, by the user's word, where nobody can tell how the host has the LUN together."""
     if single_path != ALLOW:
-        raise Refused(
-            f"Nobody can tell from here whether host {host.name} has LUN {name} by multipath, because its files cannot be read: run the "
-            "task there with hypervisor.uri=qemu:///system or over qemu+ssh://, or vouch for one path with "
-            f"{option('single_path', ALLOW)}."
-        )
+        raise Refused(_untold(host.name, name))
+    return _link_to_path(name)
+
+
+def _link_to_path(name: ScsiName) -> str:
     return f"/dev/disk/by-id/{name.wwn}"
+
+
+def _untold(host: str, name: ScsiName) -> str:
+    return (
+        f"Nobody can tell from here whether host {host} has LUN {name} by multipath, because its files cannot be read: run the task there "
+        f"with hypervisor.uri=qemu:///system or over qemu+ssh://, or vouch for one path with {option('single_path', ALLOW)}."
+    )
 
 
 def _refuse_given_away(host: KvmHost, tree: Tree, before: Grouping, found: Grouping) -> None:
@@ -203,8 +244,14 @@ def _refuse_given_away(host: KvmHost, tree: Tree, before: Grouping, found: Group
         )
 
 
-def _mixed(where: str, found: Grouping) -> str:
-    """What is wrong where paths of two LUNs are taken for one, which multipathd may be about to sort out; empty where nothing is."""
+def _mixed(where: str, found: Grouping) -> _Obstacle | None:
+    """What is wrong where paths of two LUNs are taken for one, if anything is, for which multipathd has time to sort it out."""
+    why = _why_mixed(where, found)
+    return _Obstacle(why, "multipathd to part another LUN from", _MAP_SECONDS if found.daemon else 0) if why else None
+
+
+def _why_mixed(where: str, found: Grouping) -> str:
+    """Which paths of two LUNs are taken for one, and what to do; empty where none are."""
     name = found.name
     if found.strangers:
         return (

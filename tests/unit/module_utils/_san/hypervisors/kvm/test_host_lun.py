@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -15,12 +16,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import host_lun
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Source
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Given
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import STORAGE
 from tests.unit import libvirt
-from tests.unit.iscsi_target import IscsiTarget, listening
+from tests.unit.iscsi_target import INITIATOR, IQN, IscsiTarget, listening
 from tests.unit.kvm_host import MULTIPATHD, PORT, SAN_HOST, holders, mapped, path, remote_port
-from tests.unit.libvirt import HOST_UUID, Connect
+from tests.unit.libvirt import HOST_UUID, Connect, Pool
 from tests.unit.module_utils._san.linux.machines import Link, Machine, naa_page, plant
 from tests.unit.ports import NAME, OTHER
 
@@ -239,6 +241,68 @@ def test_visible_is_what_either_shows(host: KvmHost) -> None:
     assert [device.device for device in host_lun.devices(host, OTHER)] == [f"/dev/disk/by-id/{OTHER.wwn}"]
     assert [(device.host, device.state, device.size_bytes) for device in host_lun.devices(host, THIRD)] == [(HOST_UUID, "ok", 1 << 30)]
     assert len(host_lun.devices(host, NAME)) == 2
+
+
+def given(host: KvmHost, name: ScsiName) -> list[Given | None]:
+    """How VMs are given the LUN there."""
+    return [device.given for device in host_lun.devices(host, name)]
+
+
+class TestHowALunIsGiven:
+    """Told of all hosts to which a VM may move, before the LUN is given to it on one."""
+
+    @pytest.mark.parametrize(("name", "how", "best"), [(NAME, "by multipath device mpatha", True), (OTHER, "by one path (sdc)", False)])
+    def test_is_by_the_name_that_a_vm_gets(self, host: KvmHost, name: ScsiName, how: str, best: bool) -> None:
+        way, *_over_network = given(host, name)
+        assert way
+        assert (way.name, way.how, way.best, way.refusal) == (host_lun.source(host, name).path, how, best, "")
+
+    @pytest.mark.parametrize(
+        ("there", "words", "passing"),
+        [
+            (SECOND_PATH, r"^Host kvm01 has LUN .* by 2 paths \(sdc, sdf\) .* multipathd does not run there: start it", False),
+            ({**MULTIPATHD, **SECOND_PATH}, "though multipathd runs there: see why it leaves it out", True),
+        ],
+    )
+    def test_by_one_path_of_several_is_refused_but_by_the_users_word(
+        self, host: KvmHost, tmp_path: Path, there: Machine, words: str, passing: bool
+    ) -> None:
+        plant(tmp_path, there)
+        (way,) = given(host, OTHER)
+        assert way
+        assert re.search(words, way.refusal)
+        assert (way.name, way.by_one_path, way.passing) == (f"/dev/disk/by-id/{OTHER.wwn}", True, passing)
+
+    def test_by_a_link_that_udev_has_not_made_yet_is_waited_for(self, host: KvmHost, tmp_path: Path) -> None:
+        plant(tmp_path, {**MULTIPATHD, **SECOND_PATH, **MAP})
+        (way,) = given(host, OTHER)
+        assert way
+        assert (way.name.startswith("/dev/disk/by-id/dm-uuid-mpath-"), way.by_one_path, way.passing) == (True, False, True)
+        assert "see what udev does" in way.refusal
+
+    def test_together_with_another_lun_is_no_way_at_all(self, host: KvmHost, tmp_path: Path) -> None:
+        renumbered(tmp_path, "7:0:1:1", THIRD)
+        way, *_over_network = given(host, NAME)
+        assert way
+        assert (way.refusal.startswith("Multipath device mpatha"), way.by_one_path, way.passing) == (True, False, False)
+
+    def test_over_the_network_is_by_where_it_is_and_not_by_the_initiator_which_goes_with_the_vm(
+        self, target: IscsiTarget, tmp_path: Path
+    ) -> None:
+        another = "iqn.2026-01.com.example:another"
+        target.initiators.add(another)
+        pool = libvirt.san_pool(target)
+        for xml in (pool.xml, pool.xml.replace(INITIATOR, another)):
+            (way,) = given(libvirt.host(Connect(pools=[Pool(xml)]), tmp_path), THIRD)
+            assert way
+            assert (way.name, way.refusal) == (f"{IQN} at {target.portal.address}:{target.portal.port}", "")
+
+    def test_over_the_network_is_also_by_the_secret_that_each_host_has_to_have(self, tmp_path: Path) -> None:
+        with listening(IscsiTarget({3: THIRD}, accounts={"kvm": "a secret of a host"})) as target:
+            pool = libvirt.san_pool(target, auth="<auth type='chap' username='kvm'><secret usage='san'/></auth>")
+            (way,) = given(libvirt.host(Connect(pools=[pool], secrets={"san": "a secret of a host"}), tmp_path), THIRD)
+        assert way
+        assert way.name.endswith(", as kvm with secret san")
 
 
 def test_what_nobody_shows_is_told_with_what_the_targets_say(host: KvmHost, target: IscsiTarget) -> None:
