@@ -116,7 +116,8 @@ options:
         which may be left out then.
       - A VM is found on whichever has it. One that has moved is one VM - it is changed where it runs, and a definition that another host
         has kept loses the LUN too.
-      - KVM hosts that are named together are the hosts between which their VMs may move, as those of a cluster are elsewhere.
+      - KVM hosts that are named together are the hosts between which their VMs may move, as those of a cluster are elsewhere. A VM gets a
+        LUN only by a name by which each of them gives it, by multipath on all or on none.
       - Who uses a LUN is asked of all. An endpoint that does not answer counts as a host by the name that is given here, and of what it
         has, nobody can tell.
       - Nothing is taken from environment variables, which are for O(hypervisor).

@@ -144,7 +144,9 @@ options:
       - A host is taken to have several paths when multipathd runs there, when it sees the LUN by more than one, or when more than one way
         leads to the array. For the multipath device there is a minute of O(timeout).
       - With V(refuse), no VM gets a LUN by one path there, and of a disk that a VM has so there is a warning.
-      - With V(allow), your word that one path will do.
+      - No VM gets a LUN either whose name there is none on another host to which it may move (O(hypervisors)), because that one has it by
+        one path and this one by multipath, or over QEMU's own initiator. Of a disk that a VM has so there is a warning.
+      - With V(allow), your word that one path will do; what other hosts have by another name is a warning.
       - With V(mend), a disk that a VM has by one path is taken away and given back at the same place by the multipath device. It is refused
         unless the VM is off or its guest agent says that the LUN is not mounted.
       - On other platforms it has no effect.
@@ -253,7 +255,8 @@ options:
     default: 0
   ignore_hosts:
     description:
-      - Names of hosts that cannot be asked at the moment and shall not hold up the change. The VM cannot run there until they see the LUN.
+      - Names of hosts that cannot be asked at the moment and shall not hold up the change. The VM cannot run there until they see the LUN,
+        and on KVM until they have it by the name that the VM got.
     type: list
     elements: str
     default: []

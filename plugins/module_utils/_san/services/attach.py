@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san import deadline, moment, progress
@@ -23,18 +23,20 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     StepFailed,
     TimedOut,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Hypervisor
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import ALLOW, MEND, DiskWish, Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     DEVICE_OK,
     NOT_SHARED,
     Attachment,
     Host,
     Inventory,
+    ScsiDevice,
     Slot,
     VirtualMachine,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Guard, Outcome, Plan, Step, carry_out, read_back
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun, ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.peers import Peers
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.presentation import Presentation
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import (
     can_be_asked,
@@ -62,6 +64,8 @@ _RELEASED = "released by the hosts"
 _DETACH_OR_SHARE = "detach it there first, or ask for sharing if several VMs shall write to it"
 _DETACH_OR_KEEP = "remove it there first, or only detach the disk here (ptd_attach with release=false)"
 _ONLINE_AND_MAPPED = "that it is online on the array and mapped to the initiators of these hosts (hba_info lists them), "
+_NAMES_SECONDS = 60.0
+"""How long hosts may take until they give a LUN that they see by the name that they will have for it."""
 _PAUSES = (1.0, 2.0, 4.0)
 """Seconds before each time that something is planned anew. Of several runs that change one VM at once, one gets ahead each time."""
 
@@ -141,6 +145,8 @@ class MakeVisible(Step):
     """Who knows whether the hosts wait in vain, where somebody does."""
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
+    found: Sequence[ScsiDevice] = field(default=(), init=False)
+    """The LUN as the hosts saw it at the last look."""
 
     def __post_init__(self) -> None:
         self._missing = self.without_lun()
@@ -221,20 +227,62 @@ class MakeVisible(Step):
         sizes = self._sizes()
         return [host for host in self.hosts if sizes.get(host.id, -1) < self.size_bytes]
 
+    def look(self) -> Sequence[ScsiDevice]:
+        """The LUN as the hosts see it now."""
+        self.found = self.hypervisor.devices([host.id for host in self.hosts], self.name)
+        return self.found
+
     def _states(self) -> dict[str, str]:
         """The states of the LUN on the hosts that see it and cannot use it, by `Host.id`."""
         seen: dict[str, set[str]] = {}
-        for device in self.hypervisor.devices([host.id for host in self.hosts], self.name):
+        for device in self.look():
             seen.setdefault(device.host, set()).add(device.state)
         return {host: ", ".join(sorted(states)) for host, states in seen.items() if DEVICE_OK not in states}
 
     def _sizes(self) -> dict[str, int]:
         """Size in bytes that each host sees, on several ways the smallest, by `Host.id`; a host that does not see the LUN is missing."""
         sizes: dict[str, int] = {}
-        for device in self.hypervisor.devices([host.id for host in self.hosts], self.name):
+        for device in self.look():
             if device.state == DEVICE_OK:
                 sizes[device.host] = min(device.size_bytes, sizes.get(device.host, device.size_bytes))
         return sizes
+
+
+@dataclass
+class FoundByName(Guard):
+    """Make sure, before a VM gets a LUN, that it finds it by the name that it gets on every host to which it may move."""
+
+    peers: Peers
+    seen: MakeVisible
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    early = True
+
+    def __post_init__(self) -> None:
+        self.title = f"give LUN {self.peers.name} to VM {self.peers.vm.name}"
+
+    def look(self) -> None:
+        until = self.clock() + _NAMES_SECONDS
+        while self.peers.may_change(self.seen.found) and self.clock() < until:
+            progress.tell(f"waiting for the hosts to give LUN {self.peers.name} by one name")
+            self.sleep(_FIRST_PAUSE)
+            with moment.one():
+                self.seen.look()
+        self._refuse()
+
+    def refuse_what_stays(self) -> None:
+        """Raise `Refused` for what needs no further look, by the last one."""
+        if not self.peers.may_change(self.seen.found):
+            self._refuse()
+
+    def warnings(self) -> list[str]:
+        """What a user should know who has vouched for it, or whose VM has the LUN already, by the last look."""
+        return self.peers.unlike(self.seen.found)
+
+    def _refuse(self) -> None:
+        unlike = self.peers.unlike(self.seen.found)
+        if unlike and not self.peers.vouched:
+            raise Refused(" ".join(unlike))
 
 
 @dataclass
@@ -297,15 +345,16 @@ class _Attach:
     def __call__(self) -> AttachReport:
         hypervisor, wish = self.hypervisor, self.request.wish
         with moment.one():
-            vm, hosts, plan = self._planned()
+            vm, hosts, plan, named = self._planned()
         outcome = carry_out(plan, self.check_mode)
+        outcome = replace(outcome, warnings=[*outcome.warnings, *named.warnings()])
         attachment = read_back(outcome, self.check_mode, lambda: hypervisor.attachment(vm, wish.name))
         if attachment is None and not self.check_mode:
             raise RemoteError(f"LUN {wish.name} is no disk of VM {vm.name} any more, because somebody else took it away: run this again.")
         return AttachReport(outcome, vm, _names(hosts), attachment)
 
-    def _planned(self) -> tuple[VirtualMachine, list[Host], Plan]:
-        """The VM, the hosts that have to see the LUN, and what is to be done."""
+    def _planned(self) -> tuple[VirtualMachine, list[Host], Plan, FoundByName]:
+        """The VM, the hosts that have to see the LUN, what is to be done, and who knows by which names the hosts have it."""
         hypervisor, request, wish = self.hypervisor, self.request, self.request.wish
         inventory = hypervisor.inventory(devices=False)
         request = replace(request, other_initiators=_of_nobody(request.other_initiators, hypervisor))
@@ -317,9 +366,13 @@ class _Attach:
         reach = Plan() if had else hypervisor.plan_reach(vm, wish)
         ahead = [slot for name, slot in request.ahead if not _has(vm, name)]
         given = hypervisor.plan_attach(vm, replace(wish, ahead=ahead, leaving=request.leaving, size_bytes=request.size_bytes))
+        named = FoundByName(Peers(vm, wish.name, hosts, vouched=wish.single_path == ALLOW), seen)
         before, after = StillFree(hypervisor, vm, request), StillMapped(hypervisor, vm, request, seen)
         guarded = [before, *given.steps, after] if given.pending() else given.steps
-        return vm, hosts, Plan([*reach.steps, seen, *guarded], [*warnings, *reach.warnings, *given.warnings])
+        if given.pending() and (not had or wish.single_path == MEND):
+            named.refuse_what_stays()
+            guarded = [named, *guarded]
+        return vm, hosts, Plan([*reach.steps, seen, *guarded], [*warnings, *reach.warnings, *given.warnings]), named
 
     def _had(self, vm: VirtualMachine) -> bool:
         """Whether the VM has the LUN already. Raises `Refused` when it got it from somebody else since the first attempt."""

@@ -6,18 +6,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import WithdrawWish
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, ConnectionFailed, NotFound, Refused
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, ConnectionFailed, NotFound, Refused, StepFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, Hypervisor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.several import Endpoint, Several
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Hba, Host, ScsiDevice, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Given, Hba, Host, ScsiDevice, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach, hbas, provision
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.attach import AttachRequest
-from tests.unit.ports import ADDRESS, NAME, MemoryArray, MemoryHypervisor, lun
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.attach import AttachRequest, FoundByName
+from tests.unit.ports import ADDRESS, NAME, Act, MemoryArray, MemoryHypervisor, lun
 
 REQUEST = AttachRequest("app", DiskWish(NAME, timeout=5))
 DISK = VirtualDisk("sda", "sda", "passthrough", name=NAME)
@@ -126,6 +130,113 @@ class TestAnAttach:
     def test_waits_until_a_vm_has_moved(self, here: MemoryHypervisor) -> None:
         with pytest.raises(Ambiguous, match="runs on several hosts at once"):
             attach.attach(both(here, kvm(2, vm("app", power="suspended"))), REQUEST, check_mode=False)
+
+
+PATH = Given("wwn", "by one path (sda)", "by its own adapters")
+MAP = Given("mpath", "by multipath device mpatha", "by multipath", best=True)
+COMING = replace(PATH, refusal="Host kvm2 has no multipath device of it yet: see why.", by_one_path=True, passing=True)
+HARMLESS = VirtualMachine("uuid-web", "web", uuid="uuid-web", power="on")
+
+
+@dataclass
+class Naming(MemoryHypervisor):
+    """A host that gives the LUN to VMs in one way after the other, look by look, and stays at the last."""
+
+    ways: list[Given] = field(default_factory=list)
+    looks: int = 0
+
+    def devices(self, hosts: Sequence[str], name: ScsiName) -> list[ScsiDevice]:
+        self.looks += 1
+        way = self.ways[min(self.looks, len(self.ways)) - 1]
+        return [replace(device, given=way) for device in super().devices(hosts, name)]
+
+
+def naming(number: int, machine: VirtualMachine, *ways: Given) -> Naming:
+    host = Host(f"h{number}", f"kvm{number}")
+    seen = [ScsiDevice(host.id, str(NAME), NAME, 1 << 30)]
+    return Naming([host], [replace(machine, host=host.id)], seen=seen, address=f"kvm{number}", ways=list(ways))
+
+
+def asking(single_path: str) -> AttachRequest:
+    return replace(REQUEST, wish=replace(REQUEST.wish, single_path=single_path))
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long was waited, by a clock that goes on then alone."""
+    waited: list[float] = []
+    monkeypatch.setattr(attach, "FoundByName", partial(FoundByName, clock=lambda: sum(waited), sleep=waited.append))
+    return waited
+
+
+class TestANameThatIsNoNameOnTheOtherHost:
+    @pytest.mark.parametrize("check_mode", [False, True])
+    @pytest.mark.parametrize(("ours", "theirs"), [(MAP, PATH), (PATH, MAP)])
+    def test_is_given_to_no_vm_and_nothing_is_done(self, ours: Given, theirs: Given, check_mode: bool) -> None:
+        one, two = naming(1, vm("app"), ours), naming(2, HARMLESS, theirs)
+        with pytest.raises(Refused, match=r"^Host kvm2 has LUN .* and host kvm1 .*ignore_hosts=kvm2"):
+            attach.attach(both(one, two), REQUEST, check_mode)
+        assert (list(one.machines[0].disks), one.rescans, two.rescans) == ([], [], [])
+
+    def test_is_noticed_before_the_attach_where_the_host_has_to_look_for_the_lun_first(self) -> None:
+        one, two = naming(1, vm("app"), MAP), naming(2, HARMLESS, PATH)
+        two.seen, two.presented = [], {"h2": 1}
+        assert attach.attach(both(one, two), REQUEST, check_mode=True).outcome.warnings == []
+        with pytest.raises(StepFailed, match=rf"^Could not give LUN {NAME} to VM app: Host kvm2 has LUN .* by one path \(sda\) and "):
+            attach.attach(both(one, two), REQUEST, check_mode=False)
+        assert (list(one.machines[0].disks), two.rescans) == ([], [("h2",)])
+
+    def test_is_given_where_that_host_is_left_out(self) -> None:
+        one, two = naming(1, vm("app"), MAP), naming(2, HARMLESS, PATH)
+        report = attach.attach(both(one, two), replace(REQUEST, ignore_hosts=["kvm2"]), check_mode=False)
+        assert (report.attachment is not None, list(report.outcome.warnings)) == (True, [])
+
+    def test_is_given_with_a_warning_by_the_users_word(self) -> None:
+        one, two = naming(1, vm("app"), MAP), naming(2, HARMLESS, PATH)
+        two.seen, two.presented = [], {"h2": 1}
+        report = attach.attach(both(one, two), asking("allow"), check_mode=False)
+        (warning,) = report.outcome.warnings
+        assert (report.attachment is not None, warning.startswith(f"Host kvm2 has LUN {NAME} by one path (sda)")) == (True, True)
+
+    def test_is_a_warning_where_the_vm_has_the_lun_already(self) -> None:
+        one, two = naming(1, vm("app", DISK), MAP), naming(2, HARMLESS, PATH)
+        report = attach.attach(both(one, two), REQUEST, check_mode=False)
+        assert (report.outcome.changed, len(report.outcome.warnings)) == (False, 1)
+
+    def test_is_not_put_in_the_place_of_one_path(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        one, two = naming(1, vm("app", DISK), MAP), naming(2, HARMLESS, PATH)
+        monkeypatch.setattr(one, "plan_attach", lambda _vm, _wish: Plan([Act("mend it", False, lambda: pytest.fail("it was mended"))]))
+        with pytest.raises(Refused, match="Host kvm2 has LUN"):
+            attach.attach(both(one, two), asking("mend"), check_mode=False)
+
+    @pytest.mark.parametrize("check_mode", [False, True])
+    def test_is_waited_for_while_somebody_makes_it(self, pauses: list[float], check_mode: bool) -> None:
+        one, two = naming(1, vm("app"), MAP), naming(2, HARMLESS, COMING, COMING, MAP)
+        assert list(attach.attach(both(one, two), REQUEST, check_mode).outcome.warnings) == []
+        assert pauses == [1.0, 1.0]
+
+    def test_is_waited_for_on_the_vms_own_host_too(self, pauses: list[float]) -> None:
+        one, two = naming(1, vm("app"), COMING, MAP), naming(2, HARMLESS, PATH)
+        with pytest.raises(StepFailed, match=r"by one path \(sda\) and host kvm1 by multipath device mpatha"):
+            attach.attach(both(one, two), REQUEST, check_mode=False)
+        assert (pauses, list(one.machines[0].disks)) == ([1.0], [])
+
+    def test_is_waited_for_a_minute(self, pauses: list[float]) -> None:
+        one, two = naming(1, vm("app"), MAP), naming(2, HARMLESS, COMING)
+        with pytest.raises(StepFailed, match=r"Host kvm2 has no multipath device of it yet: see why, or leave host kvm2, .*=kvm2"):
+            attach.attach(both(one, two), REQUEST, check_mode=False)
+        assert (sum(pauses), list(one.machines[0].disks)) == (60, [])
+
+
+def test_hosts_that_give_a_lun_by_one_name_are_asked_no_more_than_whether_they_see_it() -> None:
+    """When it is planned, and right after the attach; one that has to look for it, once more after it has."""
+    one, two = naming(1, vm("app"), MAP), naming(2, HARMLESS, MAP)
+    attach.attach(both(one, two), REQUEST, check_mode=False)
+    assert (one.looks, two.looks) == (2, 2)
+    one, two = naming(1, vm("app"), MAP), naming(2, HARMLESS, MAP)
+    two.seen, two.presented = [], {"h2": 1}
+    attach.attach(both(one, two), REQUEST, check_mode=False)
+    assert (one.looks, two.looks) == (3, 3)
 
 
 class TestADetach:
