@@ -65,6 +65,10 @@ class Domain:
     mounted: list[tuple[str, str, str, list[str]]] | None = None
     """What the guest agent tells; None where there is no agent."""
     saved: bool = False
+    image: str | None = ""
+    """The XML in its managed save image, if that is another than `config`; None for an image that cannot be read."""
+    asked_for_an_image: int = 0
+    """How often it was asked whether it has such an image."""
     holds_on: bool = False
     """The guest lets go of nothing."""
     refusal: LibvirtError | None = None
@@ -103,7 +107,15 @@ class Domain:
         return self.config if flags & _INACTIVE or not self.live else self.live
 
     def hasManagedSaveImage(self, _flags: int) -> int:  # noqa: N802
+        self.asked_for_an_image += 1
         return int(self.saved)
+
+    def managedSaveGetXMLDesc(self, _flags: int) -> str:  # noqa: N802
+        if not self.saved:
+            raise LibvirtError("Requested operation is not valid: domain does not have managed save image", OPERATION_INVALID)
+        if self.image is None:
+            raise LibvirtError("operation failed: failed to read qemu header", OPERATION_FAILED)
+        return self.image or self.config
 
     def agentSetResponseTimeout(self, seconds: int, _flags: int) -> int:  # noqa: N802
         self.agent_seconds = seconds

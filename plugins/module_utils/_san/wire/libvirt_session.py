@@ -87,6 +87,13 @@ class DomainRecord:
     """XML of the running domain; empty when it is off."""
     config: str
     """XML with which it starts next time; empty for a transient domain."""
+    saved: str | None = None
+    """XML in the managed save image that it goes on from, if it is off; None without one, and empty for one that cannot be read."""
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether it is off and goes on from a managed save image, with the devices that it had."""
+        return self.saved is not None
 
     @property
     def active(self) -> bool:
@@ -235,10 +242,6 @@ class LibvirtSession:
             lambda: self._lookup(uuid).setMetadata(_METADATA_ELEMENT, xml or None, _NOTE_KEY, _NOTE_URI, LIVE),
         )
 
-    def is_saved(self, uuid: str) -> bool:
-        """Whether a domain that is off will go on from a managed save image, with the devices that it had."""
-        return bool(self._call("look for a managed save image", lambda: self._lookup(uuid).hasManagedSaveImage(0)))
-
     def pools(self) -> list[str]:
         """XML of each storage pool, active or not."""
         pools = self._call("list the storage pools", lambda: self._optional(lambda: self._raw.listAllStoragePools(0)))
@@ -305,9 +308,19 @@ class LibvirtSession:
             active, persistent = bool(domain.isActive()), bool(domain.isPersistent())
             live = domain.XMLDesc(0) if active else ""
             config = domain.XMLDesc(_XML_INACTIVE) if persistent else ""
-            return DomainRecord(domain.UUIDString(), domain.name(), _state(domain.state()[0]), live, config)
+            saved = self._saved(domain) if persistent and not active else None
+            return DomainRecord(domain.UUIDString(), domain.name(), _state(domain.state()[0]), live, config, saved)
 
         return self._call("read a VM", read)
+
+    def _saved(self, domain: Any) -> str | None:
+        """What `DomainRecord.saved` says of a domain that is off."""
+        if not any(self._optional(lambda: [domain.hasManagedSaveImage(0)])):
+            return None
+        try:
+            return self._call("read a managed save image", lambda: str(domain.managedSaveGetXMLDesc(0)))
+        except (AuthenticationFailed, RemoteError):
+            return ""
 
     @contextmanager
     def _patient_agent(self, domain: Any, seconds: int) -> Iterator[None]:
@@ -337,7 +350,7 @@ class LibvirtSession:
             return ""
 
     def _optional(self, listing: Callable[[], list[Any]]) -> list[Any]:
-        """What a driver lists that a host may lack."""
+        """What a driver lists, which may be one that knows no such thing."""
         try:
             return listing()
         except self._failure as error:

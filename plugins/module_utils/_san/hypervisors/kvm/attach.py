@@ -45,8 +45,7 @@ def plan_attach(host: KvmHost, vm: VirtualMachine, wish: DiskWish) -> Plan:
     change = VmChange(host, vm, wish.timeout)
     observed = change.observe()
     pair = observed.pair
-    if host.session.is_saved(vm.id):
-        raise Refused(f"VM {vm.name} is saved to disk with the devices that it had: start it, or discard its managed save image first.")
+    change.refuse_if_saved(pair)
     observed.refuse_scsi_device(vm.name, wish.name, host.name)
     has = observed.disks_of(wish.name)
     if has:
@@ -77,12 +76,14 @@ def _controller_type(wish: DiskWish) -> str | None:
 def plan_detach(host: KvmHost, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
     """A step that takes the LUN from the VM; none when it does not have it.
 
-    Raises `Refused` while the guest agent says that it is mounted.
+    Raises `Refused` while the guest agent says that it is mounted, and where the VM goes on with it from a managed save image.
     """
     change = VmChange(host, vm, timeout)
     observed = change.observe()
     observed.refuse_scsi_device(vm.name, name, host.name)
     disks = observed.disks_of(name)
+    if disks or observed.may_go_on_with(name):
+        change.refuse_if_saved(observed.pair)
     if not disks:
         return Plan()
     change.refuse_if_mounted(name)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, TimedOut
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import domain
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import domain, evidence
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Disk, Domain
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.faults import explained
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
@@ -37,6 +37,10 @@ class Observed:
     def parts_with(self, name: ScsiName) -> int:
         """Which parts of the VM (`LIVE`, `CONFIG`) have the LUN."""
         return self.pair.targets_with(lambda disk: self._is(disk, name))
+
+    def may_go_on_with(self, name: ScsiName) -> bool:
+        """Whether the VM is off and has the LUN in its managed save image, or has an image that does not tell."""
+        return self.pair.record.saved == "" or name in evidence.saved_luns(self.view, self.pair)
 
     def refuse_scsi_device(self, vm: str, name: ScsiName, host: str) -> None:
         """Raise `Refused` when the VM has the LUN as a SCSI device of the host, which nobody who wanted a disk has given to it."""
@@ -85,6 +89,14 @@ class VmChange:
     def observe(self) -> Observed:
         """The VM now. Raises `NotFound`."""
         return observe(self.host, self.uuid)
+
+    def refuse_if_saved(self, pair: DomainPair) -> None:
+        """Raise `Refused` for a VM that goes on from a managed save image, which no change of what starts next time reaches."""
+        if pair.record.is_saved:
+            raise Refused(
+                f"VM {self.name} is saved to disk with the devices that it had: start it, or discard its managed save image first "
+                f"(virsh managedsave-remove {self.name})."
+            )
 
     def take(self, what: str, find: Callable[[Domain], str | None]) -> None:
         """Take a device from what runs and, once the guest has let go of it, from what starts next time.

@@ -117,6 +117,7 @@ class AttachDisk(Step):
     def _give(self, seconds: float) -> None:
         """Give the VM the LUN, for which the host may take so long. Raises `Unanswered` when it was lost again meanwhile."""
         pair = self.vm.pair()
+        self.vm.refuse_if_saved(pair)
         self._refuse_if_overtaken(pair)
         with deadline.within(seconds):
             self._source = host_lun.source(self.vm.host, self.name, self.single_path, host_lun.Wait(seconds=seconds))
@@ -198,6 +199,7 @@ class DetachDisk(Step):
         return False
 
     def do(self) -> None:
+        self.vm.refuse_if_saved(self.vm.pair())
         self.vm.refuse_if_mounted(self.name)
         self.vm.take(f"LUN {self.name}", self._same)
 

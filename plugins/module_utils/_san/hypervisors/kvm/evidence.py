@@ -38,10 +38,28 @@ def of_machine(view: View, pair: DomainPair, vm: VirtualMachine) -> list[Use]:
     for node, name in _named(view, pair):
         if all(disk.name != name for disk in vm.disks):
             known.setdefault(name, f"names it ({node}) in its configuration")
-    doubts = [*_doubtful_disks(view, pair), *_doubtful_devices(view, pair)]
+    doubts = dict.fromkeys(how for found in (pair, pair.resumed) for how in _doubts(view, found))
     way_out = f"take it out of the configuration of VM {vm.name} first if nobody needs it there, or name another LUN"
     uses = [Use("VM", vm.name, vm.id, how, name, way_out=way_out) for name, how in known.items()]
-    return [*uses, *(Use("VM", vm.name, vm.id, how) for how in doubts)]
+    return [*uses, *_of_saved(view, pair, vm), *(Use("VM", vm.name, vm.id, how) for how in doubts)]
+
+
+def saved_luns(view: View, pair: DomainPair) -> set[ScsiName]:
+    """The LUNs with which a VM that is off goes on from its managed save image, in whatever way it has them there."""
+    resumed = pair.resumed
+    disks = (name for disk in resumed.disks for name in (view.name_of(disk), *map(view.name_at, view.below(resumed, disk))))
+    devices = (view.device_name(device) for device in resumed.host_devices if device.type == domain.SCSI_DEVICE)
+    return {name for name in (*disks, *devices, *(name for _node, name in _named(view, resumed))) if name}
+
+
+def _of_saved(view: View, pair: DomainPair, vm: VirtualMachine) -> Iterator[Use]:
+    """What a VM goes on with from its managed save image beside the disks of its configuration, or that nobody can tell that."""
+    way_out = f"start VM {vm.name}, or discard its managed save image (virsh managedsave-remove {vm.name})"
+    for name in sorted(saved_luns(view, pair) - {disk.name for disk in vm.disks}, key=str):
+        yield Use("VM", vm.name, vm.id, "has it in its managed save image", name, way_out=way_out)
+    if pair.record.saved == "":
+        how = f"has a managed save image that does not tell which LUNs are in it (virsh managedsave-remove {vm.name} discards it)"
+        yield Use("VM", vm.name, vm.id, how)
 
 
 def _named(view: View, pair: DomainPair) -> Iterator[tuple[str, ScsiName]]:
@@ -49,6 +67,11 @@ def _named(view: View, pair: DomainPair) -> Iterator[tuple[str, ScsiName]]:
         name = view.storage.under(node).name
         if name:
             yield node, name
+
+
+def _doubts(view: View, pair: DomainPair) -> Iterator[str]:
+    yield from _doubtful_disks(view, pair)
+    yield from _doubtful_devices(view, pair)
 
 
 def _doubtful_disks(view: View, pair: DomainPair) -> Iterator[str]:

@@ -45,6 +45,13 @@ class DomainPair:
     record: DomainRecord
     live: Domain
     config: Domain
+    saved: Domain = NOTHING
+    """What is in the managed save image of a VM that is off, as far as that can be read."""
+
+    @property
+    def resumed(self) -> DomainPair:
+        """The VM as it goes on from its managed save image, with nothing where it has none."""
+        return DomainPair(self.record, NOTHING, self.saved)
 
     @property
     def domains(self) -> list[Domain]:
@@ -64,9 +71,9 @@ class DomainPair:
 
     @property
     def logins(self) -> Iterator[Login]:
-        """Every iSCSI target that a disk, or anything below one, is on."""
-        below_disks = (source for disk in self.disks for source in (disk.source, *disk.backing))
-        sources = (*below_disks, *(device.source for device in self.host_devices))
+        """Every iSCSI target that a disk, or anything below one, is on, or will be again."""
+        below_disks = (source for disk in (*self.disks, *self.saved.disks) for source in (disk.source, *disk.backing))
+        sources = (*below_disks, *(device.source for device in (*self.host_devices, *self.saved.host_devices)))
         return (source.login for source in sources if source and source.login)
 
     @property
@@ -226,9 +233,7 @@ class View:
 
 def pair_of(record: DomainRecord) -> DomainPair:
     """The domains of a record."""
-    return DomainPair(
-        record, domain.parse(record.live) if record.live else NOTHING, domain.parse(record.config) if record.config else NOTHING
-    )
+    return DomainPair(record, domain.parse(record.live), domain.parse(record.config), domain.parse(record.saved or ""))
 
 
 def _with_pools(part: Domain, known: Mapping[str, Pool]) -> Domain:

@@ -10,6 +10,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -113,6 +114,25 @@ def test_a_running_domain_has_two_xmls_a_transient_or_stopped_one_has_one() -> N
         ("off", "off", CONFIG),
     ]
     assert found[2] == DomainRecord(uuid_of("off"), "off", "off", "", XML)
+
+
+def test_a_domain_that_is_off_has_a_third_in_its_managed_save_image_or_one_that_cannot_be_read() -> None:
+    domains = [Domain("off", config=XML), Domain("saved", config=XML, saved=True), Domain("odd", config=XML, saved=True, image=None)]
+    found = libvirt.session(Connect(domains)).domains()
+    assert [(record.is_saved, record.saved) for record in found] == [(False, None), (True, XML), (True, "")]
+
+
+def test_a_driver_without_managed_save_images_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    domain = Domain("off", config=XML)
+    monkeypatch.setattr(domain, "hasManagedSaveImage", partial(refusing("this function is not supported by the connection driver", 3), ""))
+    assert [record.saved for record in libvirt.session(Connect([domain])).domains()] == [None]
+
+
+def test_a_managed_save_image_over_a_lost_connection_is_not_one_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    domain = Domain("off", config=XML, saved=True)
+    monkeypatch.setattr(domain, "managedSaveGetXMLDesc", partial(refusing("client socket is closed", 39), ""))
+    with pytest.raises(ConnectionFailed):
+        libvirt.session(Connect([domain])).domain(uuid_of("off"))
 
 
 def test_a_domain_that_vanishes_meanwhile_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

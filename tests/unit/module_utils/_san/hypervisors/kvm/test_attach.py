@@ -56,6 +56,7 @@ def host(target: IscsiTarget, app: Domain, tmp_path: Path) -> KvmHost:
 
 
 VM = VirtualMachine(uuid_of("app"), "app")
+SAVED = r"VM app is saved to disk with the devices that it had: start it, or discard .* first \(virsh managedsave-remove app\)"
 
 
 def wish(**settings: object) -> DiskWish:
@@ -259,8 +260,35 @@ def test_a_setting_of_another_platform_is_refused(host: KvmHost, settings: dict[
 
 def test_a_vm_with_a_managed_save_image_is_refused(host: KvmHost, app: Domain) -> None:
     app.live, app.saved = "", True
-    with pytest.raises(Refused, match="saved to disk with the devices that it had"):
+    with pytest.raises(Refused, match=SAVED):
         attach.plan_attach(host, VM, wish())
+
+
+@pytest.mark.parametrize("has_it", ["both", "only the image", "perhaps the image"])
+def test_a_lun_with_which_a_saved_vm_goes_on_is_not_detached_from_what_starts_next_time(host: KvmHost, app: Domain, has_it: str) -> None:
+    attach.plan_attach(host, VM, wish()).run()
+    app.live, app.saved, app.image = "", True, None if has_it == "perhaps the image" else app.live
+    app.config = app.config if has_it == "both" else WITH_SCSI
+    with pytest.raises(Refused, match=SAVED):
+        attach.plan_detach(host, VM, NAME, 5)
+
+
+def test_a_lun_that_neither_configuration_nor_managed_save_image_has_is_detached_already(host: KvmHost, app: Domain) -> None:
+    app.live, app.saved = "", True
+    assert attach.plan_detach(host, VM, NAME, 5).pending() == []
+
+
+@pytest.mark.parametrize("change", ["attach", "detach"])
+def test_a_vm_that_was_saved_since_the_plan_is_not_changed(host: KvmHost, app: Domain, change: str) -> None:
+    app.live = ""
+    plan = attach.plan_attach(host, VM, wish())
+    if change == "detach":
+        plan.run()
+        plan = attach.plan_detach(host, VM, NAME, 5)
+    app.saved, before = True, app.config
+    with pytest.raises(StepFailed, match=SAVED):
+        plan.run()
+    assert app.config == before
 
 
 def test_a_lun_that_nobody_shows_is_told_with_what_the_targets_say(host: KvmHost, target: IscsiTarget, app: Domain) -> None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,50 @@ class TestAdapters:
     def test_what_another_process_gives_to_a_vm_nobody_tells(self, tmp_path: Path) -> None:
         disk = "<disk type='vhostuser' device='disk'><source type='unix' path='/run/spdk.sock'/><target dev='vdb' bus='virtio'/></disk>"
         assert verdicts(OTHER, kvm(tmp_path, vm("db", disk)).inventory()) == [CANNOT_TELL]
+
+
+LUN_OF_THE_HOST = f"<disk type='block' device='lun'><source dev='{LINK}'/><target dev='sda' bus='scsi'/></disk>"
+
+
+class TestManagedSaveImages:
+    @pytest.mark.parametrize(
+        "devices",
+        [
+            LUN_OF_THE_HOST,
+            scsi_device(),
+            f"<disk type='file' device='disk'><source file='/a'/><backingStore type='block'><source dev='{LINK}'/></backingStore></disk>",
+            f"<disk type='block' device='cdrom'><source dev='{LINK}'/><target dev='sdb' bus='sata'/></disk>",
+        ],
+        ids=["disk", "SCSI device of the host", "below a disk", "drive for media"],
+    )
+    def test_a_lun_that_only_the_image_has_is_used_by_its_vm(self, tmp_path: Path, devices: str) -> None:
+        saved = replace(vm("db", runs=False), saved=True, image=vm("db", devices).live)
+        hypervisor = kvm(tmp_path, saved, vm("app"))
+        assert told(OTHER, hypervisor.inventory(devices=False)) == [by_vm("db", "has it in its managed save image")]
+        assert refusal(hypervisor).endswith(": start VM db, or discard its managed save image (virsh managedsave-remove db).")
+
+    def test_over_iscsi_its_target_tells_which_lun_it_is(self, tmp_path: Path) -> None:
+        with listening(IscsiTarget({1: OTHER})) as target:
+            hypervisor = kvm(tmp_path, replace(vm("db", runs=False), saved=True, image=vm("db", network_lun(target, 1)).live))
+            assert told(OTHER, hypervisor.inventory(devices=False)) == [by_vm("db", "has it in its managed save image")]
+            target.initiators.clear()
+            assert verdicts(OTHER, hypervisor.inventory(devices=False)) == [CANNOT_TELL]
+
+    def test_a_lun_that_is_a_disk_of_the_configuration_too_is_told_once(self, tmp_path: Path) -> None:
+        hypervisor = kvm(tmp_path, replace(vm("db", LUN_OF_THE_HOST, runs=False), saved=True))
+        assert told(OTHER, hypervisor.inventory(devices=False)) == [f"VM db ({uuid_of('db')})"]
+
+    def test_one_that_cannot_be_read_may_have_any_lun(self, tmp_path: Path) -> None:
+        hypervisor = kvm(tmp_path, replace(vm("db", runs=False), saved=True, image=None))
+        how = "has a managed save image that does not tell which LUNs are in it (virsh managedsave-remove db discards it)"
+        found = hypervisor.inventory(devices=False)
+        assert [(claim.verdict, str(claim)) for claim in claims(OTHER, found)] == [(CANNOT_TELL, by_vm("db", how))]
+        assert found.warnings == [f"VM db {how}."]
+
+    def test_only_a_vm_that_is_off_and_starts_again_is_asked_for_one(self, tmp_path: Path) -> None:
+        vms = [vm("on"), replace(vm("transient"), config=""), vm("off", runs=False)]
+        kvm(tmp_path, *vms).inventory(devices=False)
+        assert [domain.asked_for_an_image for domain in vms] == [0, 0, 1]
 
 
 TOP = "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='/srv/images/db.snap1'/>"
