@@ -49,7 +49,7 @@ def plan_attach(host: KvmHost, vm: VirtualMachine, wish: DiskWish) -> Plan:
     observed.refuse_scsi_device(vm.name, wish.name, host.name)
     has = observed.disks_of(wish.name)
     if has:
-        return _plan_rest(change, observed, has[0], wish)
+        return _plan_rest(change, observed, has, wish)
     *ahead, place = places.choose_each(vm.name, _without(observed, wish.leaving), wish.slots, _controller_type(wish))
     if wish.reservations and place.type != places.VIRTIO_SCSI:
         raise Refused(
@@ -87,7 +87,8 @@ def plan_detach(host: KvmHost, vm: VirtualMachine, name: ScsiName, timeout: floa
     if not disks:
         return Plan()
     change.refuse_if_mounted(name)
-    return Plan([DetachDisk(change, name, disk, _parts_with(observed.pair, disk)) for disk in disks])
+    alone = len(disks) == 1
+    return Plan([DetachDisk(change, name, disk, _parts_with(observed.pair, disk), alone=alone, last=disk is disks[-1]) for disk in disks])
 
 
 def _without(observed: Observed, leaving: Collection[ScsiName]) -> list[Domain]:
@@ -99,50 +100,96 @@ def _without(observed: Observed, leaving: Collection[ScsiName]) -> list[Domain]:
     ]
 
 
-def _plan_rest(change: VmChange, observed: Observed, disk: Disk, wish: DiskWish) -> Plan:
-    """What is missing when the VM has the LUN: in what runs or in what starts next time, its size, all but one of its paths."""
-    pair = observed.pair
-    kind = next(
-        (places.controller_type(found.model) for part in pair.domains for found in part.controllers if _is_on(disk, found.index)), ""
-    )
-    bus, unit = disk.address.controller if disk.address else None, places.unit_at(disk.address, kind)
+def _plan_rest(change: VmChange, observed: Observed, has: Sequence[Disk], wish: DiskWish) -> Plan:
+    """What is missing when the VM has the LUN: in what runs or in what starts next time, its size, all but one of its paths.
+
+    `has` is how the VM has it: what runs and what starts next time may call it otherwise, and have it at different places.
+    """
+    pair, disk = observed.pair, has[0]
+    bus, unit, _kind = _seat(pair, disk)
     sharing = MULTI_WRITER if disk.shareable else NOT_SHARED
     otherwise = [f"sharing {sharing}, not {wish.sharing}"] if wish.sharing not in (None, sharing) else []
     if wish.reservations not in (None, disk.reservations):
         otherwise.append(f"reservations {disk.reservations}, not {wish.reservations}")
     attach_rules.refuse_change(change.name, wish.name, [*attach_rules.other_place(wish.slot, bus, unit), *otherwise])
-    place = Place(bus, unit, kind, add=True) if bus is not None and unit is not None and kind in places.MODELS else None
-    path = disk.source.path if disk.source and disk.source.type == "block" else ""
-    reserved = host_lun.told_of_reservations(change.host, wish.name) if path and disk.reservations else []
-    if wish.single_path != host_lun.ALLOW and host_lun.by_one_path(change.host, [(wish.name, path)]):
-        if wish.single_path == host_lun.MEND:
-            return _plan_mend(change, pair, disk, place, wish) + Plan(warnings=reserved)
-        warnings = [host_lun.told_of_one_path(change.name, wish.name, path)]
-    else:
-        warnings = []
+    reserved = host_lun.told_of_reservations(change.host, wish.name) if _path(disk) and disk.reservations else []
+    told = [*_told_of_two_places(change.name, observed, wish.name), *reserved]
+    singles = _by_one_path(change.host, has, wish)
+    if singles and wish.single_path == host_lun.MEND:
+        return _plan_mend(change, pair, singles, wish) + Plan(warnings=told)
+    told = [*(host_lun.told_of_one_path(change.name, wish.name, _path(single)) for single in singles), *told]
     steps: list[Step] = [TellSize(change, wish.name, disk, wish.size_bytes)] if disk in pair.live.disks else []
-    missing = pair.record.targets & ~_parts_with(pair, disk)
+    missing, place = pair.record.targets & ~observed.parts_with(wish.name), _place(pair, disk)
     if missing and place:
         attach = AttachDisk(change, wish.name, place, missing, disk.shareable, disk.target, disk.reservations, wish.single_path)
         steps = [*_controller(change, pair, place, missing), attach, *steps]
-    return Plan(steps, [*warnings, *reserved])
+    return Plan(steps, told)
 
 
-def _plan_mend(change: VmChange, pair: DomainPair, disk: Disk, place: Place | None, wish: DiskWish) -> Plan:
-    """Take a disk that the VM has by a single path, and give it back at the same place by the multipath device.
+def _told_of_two_places(vm: str, observed: Observed, name: ScsiName) -> list[str]:
+    """What somebody should know whose VM has the LUN elsewhere once it was powered off and on."""
+    pair = observed.pair
+    now, then = (", ".join(_place_text(pair, disk) for disk in observed.disks_in(part, name)) for part in (pair.live, pair.config))
+    if not now or not then or now == then:
+        return []
+    sentence = (
+        f"VM {vm} has LUN {name} as {now} while it runs and as {then} when it starts next time: power it off and on if that is where the "
+        "LUN belongs, or detach it and attach it again."
+    )
+    return [sentence]
 
-    Raises `Refused` while the guest has it mounted, or cannot be asked: it is away for a moment.
+
+def _by_one_path(host: KvmHost, has: Sequence[Disk], wish: DiskWish) -> list[Disk]:
+    """Those of the VM's disks that are the LUN by a single path which it shall not have."""
+    if wish.single_path == host_lun.ALLOW:
+        return []
+    found = host_lun.by_one_path(host, [(wish.name, _path(disk)) for disk in has])
+    return [disk for disk in has if (wish.name, _path(disk)) in found]
+
+
+def _plan_mend(change: VmChange, pair: DomainPair, singles: Sequence[Disk], wish: DiskWish) -> Plan:
+    """Take the disks that the VM has by a single path, and give each back at the same place by the multipath device.
+
+    Raises `Refused` while a guest that runs with such a disk has it mounted, or cannot be asked: it is away for a moment.
     """
     host_lun.refuse_without_map(change.host, wish.name)
-    if place is None:
-        raise Refused(
-            f"Disk {disk.target} of VM {change.name}, which is LUN {wish.name}, is on no controller on which it can be attached anew: "
-            "detach it, then attach it again."
-        )
-    change.refuse_unless_unmounted(wish.name)
-    parts = _parts_with(pair, disk)
-    attach = AttachDisk(change, wish.name, place, parts, disk.shareable, disk.target, disk.reservations)
-    return Plan([DetachDisk(change, wish.name, disk, parts), attach])
+    steps: list[Step] = []
+    for disk in singles:
+        place, parts = _place(pair, disk), _parts_with(pair, disk)
+        if place is None:
+            raise Refused(
+                f"Disk {disk.target} of VM {change.name}, which is LUN {wish.name}, is on no controller on which it can be attached anew: "
+                "detach it, then attach it again."
+            )
+        if parts & LIVE:
+            change.refuse_unless_unmounted(wish.name)
+        away = DetachDisk(change, wish.name, disk, parts, alone=parts == pair.record.targets, last=False)
+        steps += [away, AttachDisk(change, wish.name, place, parts, disk.shareable, disk.target, disk.reservations)]
+    return Plan(steps)
+
+
+def _path(disk: Disk) -> str:
+    """The device of the host that a disk is; empty for any other."""
+    return disk.source.path if disk.source and disk.source.type == "block" else ""
+
+
+def _seat(pair: DomainPair, disk: Disk) -> tuple[int | None, int | None, str]:
+    """Where a disk is: bus, unit, and the type of its SCSI controller."""
+    kind = next(
+        (places.controller_type(found.model) for part in pair.domains for found in part.controllers if _is_on(disk, found.index)), ""
+    )
+    return disk.address.controller if disk.address else None, places.unit_at(disk.address, kind), kind
+
+
+def _place(pair: DomainPair, disk: Disk) -> Place | None:
+    """Where a disk is, if another can be attached there."""
+    bus, unit, kind = _seat(pair, disk)
+    return Place(bus, unit, kind, add=True) if bus is not None and unit is not None and kind in places.MODELS else None
+
+
+def _place_text(pair: DomainPair, disk: Disk) -> str:
+    bus, unit, kind = _seat(pair, disk)
+    return f"{disk.target} at {attach_rules.place_name(bus, unit)}" if kind else disk.target
 
 
 def _controller(change: VmChange, pair: DomainPair, place: Place, parts: int) -> list[Step]:

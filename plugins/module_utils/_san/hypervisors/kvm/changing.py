@@ -34,6 +34,10 @@ class Observed:
         """The VM's disks that are the LUN."""
         return [disk for disk in self.pair.disks if self._is(disk, name)]
 
+    def disks_in(self, part: Domain, name: ScsiName) -> list[Disk]:
+        """The disks of a part of the VM that are the LUN, whatever the other part calls it."""
+        return [disk for disk in part.disks if self._is(disk, name)]
+
     def parts_with(self, name: ScsiName) -> int:
         """Which parts of the VM (`LIVE`, `CONFIG`) have the LUN."""
         return self.pair.targets_with(lambda disk: self._is(disk, name))

@@ -23,6 +23,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import CONFIG, LIVE
 
 _AGAIN_SECONDS = 1.0
+_WHERE = {LIVE: " that runs", CONFIG: " as it starts next time"}
+"""How a title names one part of a VM."""
 _THERE = "already exists"
 """What libvirt says of a controller that somebody has added since it was looked for."""
 
@@ -98,7 +100,7 @@ class AttachDisk(Step):
     _source: Source | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        where = {LIVE: " that runs", CONFIG: " as it starts next time"}.get(self.parts, "") if self.target else ""
+        where = _WHERE.get(self.parts, "") if self.target else ""
         self.title = f"attach LUN {self.name} to VM {self.vm.name}{where} as {self.place}"
 
     def done(self) -> bool:
@@ -191,20 +193,29 @@ class DetachDisk(Step):
     disk: Disk
     parts: int
     """Which parts of the domain have it."""
+    alone: bool = True
+    """Whether the VM has the LUN in no other way, so that the title need not say from where it is taken."""
+    last: bool = True
+    """Whether no part has the LUN afterwards, whatever it is called there; else this disk alone is gone."""
 
     def __post_init__(self) -> None:
-        self.title = f"detach LUN {self.name} ({self.disk.target}) from VM {self.vm.name}"
+        where = "" if self.alone else _WHERE.get(self.parts, "")
+        self.title = f"detach LUN {self.name} ({self.disk.target}) from VM {self.vm.name}{where}"
 
     def done(self) -> bool:
         return False
 
     def do(self) -> None:
-        self.vm.refuse_if_saved(self.vm.pair())
-        self.vm.refuse_if_mounted(self.name)
+        pair = self.vm.pair()
+        self.vm.refuse_if_saved(pair)
+        if self._same(pair.live):
+            self.vm.refuse_if_mounted(self.name)
         self.vm.take(f"LUN {self.name}", self._same)
 
     def verify(self) -> None:
-        if self.vm.observe().parts_with(self.name):
+        seen = self.vm.observe()
+        left = seen.parts_with(self.name) if self.last else seen.pair.targets_with(self._is_same)
+        if left:
             raise RemoteError(f"VM {self.vm.name} still has LUN {self.name} after the change: look at libvirt's log.")
 
     def undo(self) -> None:

@@ -13,7 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError, InvalidInput, Refused, StepFailed
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
+    CrossvisorError,
+    InvalidInput,
+    Refused,
+    RemoteError,
+    StepFailed,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import attach, domain
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Disk, DriveAddress
@@ -143,6 +149,83 @@ def test_a_disk_by_one_path_is_not_taken_away_before_there_is_a_multipath_device
     app.mounted = []
     (tmp_path / "sys/devices/virtual/block/dm-0/dm/uuid").write_text("LVM-x")
     with pytest.raises(Refused, match=r"2 paths .* no multipath device of it, because multipathd does not run there"):
+        attach.plan_attach(single, VM, wish(single_path="mend"))
+
+
+MAPPER, LINK = "/dev/mapper/mpatha", f"/dev/disk/by-id/dm-uuid-mpath-{NAME.wwid}"
+ONE_PATH = f"/dev/disk/by-id/{NAME.wwn}"
+
+
+def with_lun(device: str, target: str = "sdb", unit: int = 3) -> str:
+    moved = BY_ONE_PATH.replace(ONE_PATH, device).replace("dev='sdb'", f"dev='{target}'")
+    return moved.replace("unit='3'", f"unit='{unit}'")
+
+
+def sources(app: Domain) -> list[list[str]]:
+    return [[str(disk.source) for disk in disks(part)] for part in (app.live, app.config)]
+
+
+def test_a_lun_that_both_parts_have_is_not_missing_in_either_whatever_it_is_called(single: KvmHost, app: Domain) -> None:
+    app.live, app.config = with_lun(MAPPER), with_lun(LINK)
+    plan = attach.plan_attach(single, VM, wish())
+    assert (plan.pending(), plan.warnings) == ([], [])
+
+
+@pytest.mark.parametrize("then", [with_lun(LINK, unit=4), with_lun(LINK, "sdc")], ids=["place", "name"])
+def test_a_lun_that_is_elsewhere_at_the_next_start_is_told(single: KvmHost, app: Domain, then: str) -> None:
+    app.live, app.config = with_lun(LINK), then
+    (there,) = disks(then)
+    assert there.address is not None
+    plan = attach.plan_attach(single, VM, wish())
+    (warning,) = plan.warnings
+    other = f"{there.target} at SCSI(0:{there.address.unit})"
+    assert plan.pending() == []
+    assert f"as sdb at SCSI(0:3) while it runs and as {other} when it starts next time: power it off and on if" in warning
+
+
+def test_a_lun_is_taken_from_both_parts_whatever_it_is_called(single: KvmHost, app: Domain) -> None:
+    app.live, app.config = with_lun(MAPPER), with_lun(LINK, "sdc", 4)
+    assert [step.title for step in attach.plan_detach(single, VM, NAME, 5).run()] == [
+        f"detach LUN {NAME} (sdb) from VM app that runs",
+        f"detach LUN {NAME} (sdc) from VM app as it starts next time",
+    ]
+    assert (sources(app), app.calls) == ([[], []], ["detach disk 1", "detach disk 2"]), "each part once, and nothing is given back"
+
+
+def test_a_lun_that_one_part_still_has_was_not_taken(single: KvmHost, app: Domain) -> None:
+    app.live, app.config = with_lun(MAPPER), with_lun(LINK)
+    first, last = attach.plan_detach(single, VM, NAME, 5).steps
+    first.do()
+    first.verify()
+    with pytest.raises(RemoteError, match="still has LUN"):
+        last.verify()
+
+
+def test_a_single_path_in_one_part_is_told_and_mended_there_alone(single: KvmHost, app: Domain) -> None:
+    app.live, app.config = with_lun(LINK), with_lun(ONE_PATH)
+    app.mounted = [("/data", "sda", "xfs", ["sdb"])]
+    (warning,) = attach.plan_attach(single, VM, wish()).warnings
+    assert f"by the name of a single path, {ONE_PATH}" in warning
+    assert [step.title for step in attach.plan_attach(single, VM, wish(single_path="mend")).run()] == [
+        f"detach LUN {NAME} (sdb) from VM app as it starts next time",
+        f"attach LUN {NAME} to VM app as it starts next time as SCSI(0:3)",
+    ]
+    assert (sources(app), app.calls) == ([[LINK], [LINK]], ["detach disk 2", "attach disk 2"]), "what is mounted stays"
+
+
+def test_two_single_paths_are_mended_one_after_the_other(single: KvmHost, app: Domain) -> None:
+    app.live, app.config, app.mounted = with_lun(ONE_PATH), with_lun("/dev/sda", "sdc", 4), []
+    attach.plan_attach(single, VM, wish(single_path="mend")).run()
+    assert sources(app) == [[LINK], [LINK]]
+    assert [(disk.target, disk.address) for part in (app.live, app.config) for disk in disks(part)] == [
+        ("sdb", DriveAddress(0, 0, 3)),
+        ("sdc", DriveAddress(0, 0, 4)),
+    ]
+
+
+def test_a_single_path_in_what_runs_is_mended_only_while_it_is_not_mounted(single: KvmHost, app: Domain) -> None:
+    app.live, app.config, app.mounted = with_lun(ONE_PATH), with_lun(LINK), [("/data", "sda", "xfs", ["sdb"])]
+    with pytest.raises(Refused, match="is mounted in VM app at /data"):
         attach.plan_attach(single, VM, wish(single_path="mend"))
 
 

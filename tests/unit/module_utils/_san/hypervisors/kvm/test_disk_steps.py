@@ -284,6 +284,23 @@ def test_a_disk_that_is_still_there_is_told(given: tuple[Domain, AttachDisk]) ->
         DetachDisk(step.vm, NAME, disk, LIVE | CONFIG).verify()
 
 
+def test_of_a_lun_with_two_names_each_step_takes_one_and_the_last_leaves_none(
+    given: tuple[Domain, AttachDisk], target: IscsiTarget
+) -> None:
+    app, step = given
+    step.do()
+    (disk,) = domain.parse(app.live).disks
+    app.config = domain_xml("app", VIRTIO_SCSI + libvirt.network_lun(target, 1, dev="sdb", unit=5))
+    first = DetachDisk(step.vm, NAME, disk, LIVE, alone=False, last=False)
+    with pytest.raises(RemoteError, match="still has LUN"):
+        first.verify()
+    first.do()
+    first.verify()
+    assert (disks(app.live), disks(app.config)) == ([], ["sdb 5"])
+    with pytest.raises(RemoteError, match="still has LUN"):
+        DetachDisk(step.vm, NAME, disk, LIVE, alone=False).verify()
+
+
 def test_a_detach_is_undone_only_where_the_disk_was_and_is_not(given: tuple[Domain, AttachDisk]) -> None:
     app, step = given
     step.do()
