@@ -148,6 +148,18 @@ def lun_of(tree: Tree, block: str) -> ScsiName | None:
     return ScsiName.try_parse(devices.dm_uuid(tree, block)) if is_map(tree, block) else None
 
 
+def mixed(tree: Tree, blocks: Iterable[str]) -> dict[str, list[ScsiName]]:
+    """Those of some block devices, `dm-3`, that are multipath devices with a path of another LUN → all their LUNs, by device and paths."""
+    maps = [block for block in blocks if is_map(tree, block)]
+    whose = {disk.block: disk.name for disk in scsi.disks(tree) if disk.block} if maps else {}
+    found = {}
+    for block in maps:
+        own, paths = lun_of(tree, block), [whose.get(slave) for slave in tree.children(f"{devices.CLASS}/{block}/slaves")]
+        if any(path != own for path in paths):
+            found[block] = list(dict.fromkeys(name for name in (own, *paths) if name))
+    return found
+
+
 def pathless(tree: Tree) -> dict[str, ScsiName]:
     """The multipath devices without a path, by the kernel's name, and the LUN that each is of."""
     bare = [block for block in multipath_devices(tree) if not tree.children(f"{devices.CLASS}/{block}/slaves")]

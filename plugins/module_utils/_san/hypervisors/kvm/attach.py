@@ -47,6 +47,7 @@ def plan_attach(host: KvmHost, vm: VirtualMachine, wish: DiskWish) -> Plan:
     pair = observed.pair
     change.refuse_if_saved(pair)
     observed.refuse_scsi_device(vm.name, wish.name, host.name)
+    host_lun.refuse_mixed(host, wish.name, observed.devices_beside(wish.name))
     has = observed.disks_of(wish.name)
     if has:
         return _plan_rest(change, observed, has, wish)
@@ -76,11 +77,13 @@ def _controller_type(wish: DiskWish) -> str | None:
 def plan_detach(host: KvmHost, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
     """A step that takes the LUN from the VM; none when it does not have it.
 
-    Raises `Refused` while the guest agent says that it is mounted, and where the VM goes on with it from a managed save image.
+    Raises `Refused` while the guest agent says that it is mounted, and where the VM has it in a way that this does not reach: in a managed
+    save image, or among the paths of another LUN.
     """
     change = VmChange(host, vm, timeout)
     observed = change.observe()
     observed.refuse_scsi_device(vm.name, name, host.name)
+    host_lun.refuse_mixed(host, name, observed.devices_beside(name))
     disks = observed.disks_of(name)
     if disks or observed.may_go_on_with(name):
         change.refuse_if_saved(observed.pair)

@@ -42,6 +42,11 @@ class Observed:
         """Which parts of the VM (`LIVE`, `CONFIG`) have the LUN."""
         return self.pair.targets_with(lambda disk: self._is(disk, name))
 
+    def devices_beside(self, name: ScsiName) -> list[str]:
+        """Where the data of the VM's disks is on the host, without those that are the LUN."""
+        sources = [disk.source for disk in self.pair.disks if disk.is_disk and disk.source and not self._is(disk, name)]
+        return [self.view.volume(source.pool, source.volume).path if source.pool else source.path for source in sources]
+
     def may_go_on_with(self, name: ScsiName) -> bool:
         """Whether the VM is off and has the LUN in its managed save image, or has an image that does not tell."""
         return self.pair.record.saved == "" or name in evidence.saved_luns(self.view, self.pair)

@@ -59,9 +59,21 @@ def inventory(host: KvmHost, devices: bool, images: bool) -> Inventory:
         virtual_machines=virtual_machines,
         file_systems=[store for store in file_systems if store.id not in kernel.idle_groups],
         devices=estate.devices() if devices else (),
-        uses=[*uses, *kernel.uses],
+        uses=[*uses, *_mixed(host, virtual_machines), *kernel.uses],
         warnings=[*estate.warnings(), *doubts, *(_single_paths(host, estate) if devices else ())],
     )
+
+
+def _mixed(host: KvmHost, virtual_machines: Sequence[VirtualMachine]) -> list[Use]:
+    """The LUNs that VMs have by a multipath device which has paths of others, too, so that the disk is none of them as a whole."""
+    had = [(vm, disk, disk.path or disk.device) for vm in virtual_machines for disk in vm.disks if disk.name is None]
+    found = host_lun.mixtures(host, [path for _vm, _disk, path in had])
+    return [
+        Use("VM", vm.name, vm.id, f"has its disk {disk.label} on it ({mixture.why})", lun, way_out=mixture.way_out)
+        for vm, disk, path in had
+        for (device, lun), mixture in found.items()
+        if device == path
+    ]
 
 
 def _single_paths(host: KvmHost, estate: Estate) -> list[str]:

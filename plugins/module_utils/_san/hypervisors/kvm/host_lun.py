@@ -45,6 +45,17 @@ _BY_THE_CLOCK = Wait()
 
 
 @dataclass(frozen=True)
+class Mixture:
+    """Paths of several LUNs that a host takes for one."""
+
+    why: str
+    way_out: str
+
+    def __str__(self) -> str:
+        return f"{self.why}: {self.way_out}."
+
+
+@dataclass(frozen=True)
 class _Obstacle:
     """What keeps a LUN from being given to a VM for now."""
 
@@ -98,6 +109,29 @@ def by_one_path(host: KvmHost, disks: Iterable[tuple[ScsiName, str]]) -> list[tu
         return []
     found = multipath.groupings(tree, {name for name, _path in named})
     return [(name, path) for name, path in named if found[name].map or (found[name].paths and found[name].expected)]
+
+
+def mixtures(host: KvmHost, had: Iterable[str]) -> dict[tuple[str, ScsiName], Mixture]:
+    """What is wrong with those devices of VMs, `/dev/mapper/mpatha`, that are multipath's and have paths of several LUNs, for each LUN."""
+    paths = {path for path in had if path.startswith("/dev/")}
+    tree = host.tree() if paths else None
+    if tree is None:
+        return {}
+    blocks = {path: linux_devices.block_of(tree, path) for path in paths}
+    mixed = multipath.mixed(tree, set(blocks.values()))
+    found = multipath.groupings(tree, {name for names in mixed.values() for name in names}) if mixed else {}
+    return {
+        (path, name): _mixture(host.name, found[name]) or _silent_path(host.name, linux_devices.device_name(tree, block), name)
+        for path, block in blocks.items()
+        for name in mixed.get(block, ())
+    }
+
+
+def refuse_mixed(host: KvmHost, name: ScsiName, had: Iterable[str]) -> None:
+    """Raise `Refused` where one of these devices, which a VM has as something else, reaches the LUN among others."""
+    for (_path, lun), mixture in mixtures(host, had).items():
+        if lun == name:
+            raise Refused(str(mixture))
 
 
 def refuse_without_map(host: KvmHost, name: ScsiName) -> None:
@@ -246,24 +280,33 @@ def _refuse_given_away(host: KvmHost, tree: Tree, before: Grouping, found: Group
 
 def _mixed(where: str, found: Grouping) -> _Obstacle | None:
     """What is wrong where paths of two LUNs are taken for one, if anything is, for which multipathd has time to sort it out."""
-    why = _why_mixed(where, found)
-    return _Obstacle(why, "multipathd to part another LUN from", _MAP_SECONDS if found.daemon else 0) if why else None
+    why = _mixture(where, found)
+    return _Obstacle(str(why), "multipathd to part another LUN from", _MAP_SECONDS if found.daemon else 0) if why else None
 
 
-def _why_mixed(where: str, found: Grouping) -> str:
-    """Which paths of two LUNs are taken for one, and what to do; empty where none are."""
+def _mixture(where: str, found: Grouping) -> Mixture | None:
+    """Which paths of two LUNs are taken for one, and what to do; None where none are."""
     name = found.name
     if found.strangers:
-        return (
-            f"Multipath device {found.map} of LUN {name} on host {where} has {', '.join(found.strangers)}, which is another LUN by now: "
-            f"take it out there (multipathd del path {found.strangers[0]}), because writes to {found.map} would reach both."
+        return Mixture(
+            f"Multipath device {found.map} of LUN {name} on host {where} has {', '.join(found.strangers)}, which is another LUN by now",
+            f"take it out there (multipathd del path {found.strangers[0]}), because writes to {found.map} would reach both",
         )
     if found.elsewhere:
-        return (
-            f"Host {where} has LUN {name} as a path of multipath device {found.elsewhere[0]}, which is of another LUN: the array has given "
-            f"its number to this one, so let the host forget it first (multipath -f {found.elsewhere[0]}, and delete its paths)."
+        return Mixture(
+            f"Host {where} has LUN {name} as a path of multipath device {found.elsewhere[0]}, which is of another LUN",
+            f"the array has given its number to this one, so let the host forget it first (multipath -f {found.elsewhere[0]}, and delete "
+            "its paths)",
         )
-    return ""
+    return None
+
+
+def _silent_path(where: str, device: str, name: ScsiName) -> Mixture:
+    """What is to be known of a LUN's multipath device with a path that the host has no more, or that says nothing."""
+    return Mixture(
+        f"Multipath device {device} of LUN {name} on host {where} has a path that does not tell which LUN it is",
+        f"see which one there (multipath -ll {device}), and repair it or take it out",
+    )
 
 
 def _refuse_unmapped(host: KvmHost, found: Grouping) -> None:

@@ -25,10 +25,10 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kv
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import Disk, DriveAddress
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.host import KvmHost
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Slot, VirtualMachine
-from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun, ScsiName
 from tests.unit import libvirt
 from tests.unit.iscsi_target import IscsiTarget, listening
-from tests.unit.kvm_host import SAN_HOST
+from tests.unit.kvm_host import SAN_HOST, path
 from tests.unit.libvirt import ROOT_PORT, VIRTIO_SCSI, Connect, Domain, LibvirtError, domain_xml, uuid_of
 from tests.unit.module_utils._san.linux.machines import plant
 from tests.unit.ports import NAME, OTHER
@@ -227,6 +227,32 @@ def test_a_single_path_in_what_runs_is_mended_only_while_it_is_not_mounted(singl
     app.live, app.config, app.mounted = with_lun(ONE_PATH), with_lun(LINK), [("/data", "sda", "xfs", ["sdb"])]
     with pytest.raises(Refused, match="is mounted in VM app at /data"):
         attach.plan_attach(single, VM, wish(single_path="mend"))
+
+
+def give_number_to(root: Path, name: ScsiName, *addresses: str) -> None:
+    """Let the host have another LUN by these paths, of which multipath takes no notice."""
+    for address in addresses:
+        told = path(address, "sdq", "8:0", name.naa).items()
+        plant(root, {file: content for file, content in told if file.endswith(("/vpd_pg83", "/wwid"))})
+
+
+@pytest.mark.parametrize("strangers", [["7:0:1:1"], ["7:0:0:1", "7:0:1:1"]], ids=["one", "all"])
+def test_a_lun_some_of_whose_paths_are_another_by_now_is_neither_given_nor_taken(
+    single: KvmHost, app: Domain, tmp_path: Path, strangers: list[str]
+) -> None:
+    app.live = app.config = with_lun(MAPPER)
+    give_number_to(tmp_path, OTHER, *strangers)
+    words = rf"mpatha of LUN {NAME} on host kvm01 has .*sdb, which is another LUN by now: take it out there"
+    with pytest.raises(Refused, match=words):
+        attach.plan_attach(single, VM, wish())
+    with pytest.raises(Refused, match=words):
+        attach.plan_detach(single, VM, NAME, 5)
+
+
+def test_a_lun_that_all_paths_of_the_device_are_by_now_is_what_the_vm_has(single: KvmHost, app: Domain, tmp_path: Path) -> None:
+    app.live = app.config = with_lun(MAPPER)
+    give_number_to(tmp_path, OTHER, "7:0:0:1", "7:0:1:1")
+    assert len(attach.plan_detach(single, VM, OTHER, 5).pending()) == 1
 
 
 def test_a_vm_that_runs_is_told_how_large_a_lun_is_that_has_grown(single: KvmHost, app: Domain) -> None:

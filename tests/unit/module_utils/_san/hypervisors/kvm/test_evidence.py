@@ -26,7 +26,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.stora
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import CANNOT_TELL, USED, Claim, claims
 from tests.unit import libvirt
 from tests.unit.iscsi_target import INITIATOR, IQN, IscsiTarget, listening
-from tests.unit.kvm_host import GROUPED, MOUNTS, PORT, SAN_HOST, _block, mapped
+from tests.unit.kvm_host import GROUPED, MOUNTS, PORT, SAN_HOST, _block, mapped, path
 from tests.unit.libvirt import VIRTIO_SCSI, Connect, Domain, Pool, domain_xml, network_lun, uuid_of
 from tests.unit.module_utils._san.linux.machines import Link, Machine, plant
 from tests.unit.ports import NAME, OTHER
@@ -165,6 +165,44 @@ class TestAdapters:
     def test_what_another_process_gives_to_a_vm_nobody_tells(self, tmp_path: Path) -> None:
         disk = "<disk type='vhostuser' device='disk'><source type='unix' path='/run/spdk.sock'/><target dev='vdb' bus='virtio'/></disk>"
         assert verdicts(OTHER, kvm(tmp_path, vm("db", disk)).inventory()) == [CANNOT_TELL]
+
+
+MIXED = path("7:0:1:1", "sdb", "8:16", OTHER.naa)
+"""The array has given the number of NAME to OTHER on one path, of which multipath took no notice."""
+ON_THE_MAP = "<disk type='block' device='lun'><source dev='/dev/mapper/mpatha'/><target dev='sda' bus='scsi'/></disk>"
+TAKE_IT_OUT = "take it out there (multipathd del path sdb), because writes to mpatha would reach both."
+
+
+class TestMultipathDevicesWithPathsOfSeveralLuns:
+    @pytest.mark.parametrize("name", [NAME, OTHER])
+    def test_a_vm_that_has_one_uses_all_of_them(self, tmp_path: Path, name: ScsiName) -> None:
+        (use,) = [use for use in of_vms(kvm(tmp_path, vm("db", ON_THE_MAP), files=MIXED).inventory(devices=False)) if use.lun == name]
+        assert (use.name, use.doubt, use.how.partition(" (")[0]) == ("db", False, "has its disk sda on it")
+
+    @pytest.mark.parametrize("to", ["db", "app"])
+    def test_the_way_out_is_to_part_the_paths_and_not_to_remove_what_is_a_disk_of_a_vm(self, tmp_path: Path, to: str) -> None:
+        said = refusal(kvm(tmp_path, vm("db", ON_THE_MAP), vm("app"), files=MIXED), NAME, to)
+        assert f"Multipath device mpatha of LUN {NAME} on host kvm01 has sdb, which is another LUN by now" in said
+        assert said.endswith(f"and will not be given to VM {to}: {TAKE_IT_OUT}")
+
+    @pytest.mark.parametrize(
+        ("name", "said"), [(NAME, TAKE_IT_OUT), (OTHER, "so let the host forget it first (multipath -f mpatha, and delete its paths).")]
+    )
+    def test_the_vm_is_not_said_to_have_lost_any_of_them(self, tmp_path: Path, name: ScsiName, said: str) -> None:
+        hypervisor = kvm(tmp_path, vm("db", ON_THE_MAP), files=MIXED)
+        with pytest.raises(Refused) as refused:
+            attach.detach(hypervisor, attach.AttachRequest("db", DiskWish(name)), release=False, check_mode=False)
+        assert str(refused.value).endswith(said)
+
+    def test_a_path_that_the_host_has_no_more_may_be_another_lun(self, tmp_path: Path) -> None:
+        hypervisor = kvm(tmp_path, vm("db", ON_THE_MAP), files={"/sys/devices/virtual/block/dm-0/slaves/sdq": ""})
+        with pytest.raises(Refused, match=r"Multipath device /dev/mapper/mpatha of LUN .* has a path that does not tell which LUN it is"):
+            attach.detach(hypervisor, attach.AttachRequest("db", DiskWish(NAME)), release=False, check_mode=False)
+
+    def test_a_volume_is_known_for_what_is_under_it(self, tmp_path: Path) -> None:
+        pool = Pool("<pool type='mpath'><name>maps</name></pool>", {"mpatha": "/dev/mapper/mpatha"})
+        disk = "<disk type='volume' device='lun'><source pool='maps' volume='mpatha'/><target dev='sda' bus='scsi'/></disk>"
+        assert TAKE_IT_OUT in refusal(kvm(tmp_path, vm("db", disk), files=MIXED, pools=[pool]), NAME, "db")
 
 
 LUN_OF_THE_HOST = f"<disk type='block' device='lun'><source dev='{LINK}'/><target dev='sda' bus='scsi'/></disk>"
