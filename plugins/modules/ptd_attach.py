@@ -16,7 +16,8 @@ description:
   - Gives a VM a LUN of its own, on VMware as a raw device mapping (RDM), on Hyper-V as a pass-through disk, or takes it back.
   - On KVM, the VM gets the host's device of the LUN, by multipath where there is more than one path (O(single_path)); where the
     host has none, it gets the LUN over QEMU's own iSCSI initiator, which is configured as a storage pool of type C(iscsi-direct) on the
-    host. What runs and what starts next time are changed together. A LUN that the guest agent tells to be mounted is not detached.
+    host. What runs and what starts next time are changed together. A LUN that the guest agent tells to be mounted is not detached, nor
+    one that a suspended VM may have mounted, nor any from a VM that is off by C(virsh managedsave).
   - The LUN is named by its identity, never by a number, a slot or a size; what is attached is read back and compared.
   - Before the disk is attached, every host that can run the VM must see the LUN; only those that do not are rescanned.
   - A LUN that another VM or a file system of the hosts uses is refused, naming the user.

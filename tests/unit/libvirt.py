@@ -26,7 +26,9 @@ from tests.unit.iscsi_target import INITIATOR, IQN, IscsiTarget
 
 HOST_UUID = "4b564d30-0000-4000-8000-00000000beef"
 OPERATION_FAILED, OPERATION_INVALID, NO_DOMAIN, CONFIG_UNSUPPORTED, AGENT_UNRESPONSIVE = 9, 55, 42, 67, 86
-RUNNING, SHUT_OFF = 1, 5
+RUNNING, PAUSED, SHUT_OFF = 1, 3, 5
+BY_USER, BY_MIGRATION, BY_IO_ERROR = 1, 2, 5
+"""Why a domain is paused: virsh suspend, or a start that was asked to be paused; a restoration from a file; a disk that fails."""
 _INACTIVE = 2
 
 ROOT_PORT = "<controller type='pci' index='{0}' model='pcie-root-port'/>"
@@ -69,6 +71,10 @@ class Domain:
     """The XML in its managed save image, if that is another than `config`; None for an image that cannot be read."""
     asked_for_an_image: int = 0
     """How often it was asked whether it has such an image."""
+    paused: int | None = None
+    """Why it is suspended (virDomainPausedReason); None for what is not."""
+    asked: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Target → how often the guest has read from the disk, and written to it; -1 for what QEMU does not tell."""
     holds_on: bool = False
     """The guest lets go of nothing."""
     refusal: LibvirtError | None = None
@@ -101,7 +107,14 @@ class Domain:
         return int(bool(self.config))
 
     def state(self) -> list[int]:
+        if self.live and self.paused is not None:
+            return [PAUSED, self.paused]
         return [RUNNING if self.live else SHUT_OFF, 0]
+
+    def blockStats(self, target: str) -> tuple[int, int, int, int, int]:  # noqa: N802
+        self._require_running()
+        reads, writes = self.asked.get(target, (0, 0))
+        return reads, reads * 512, writes, writes * 512, -1
 
     def XMLDesc(self, flags: int) -> str:  # noqa: N802
         return self.config if flags & _INACTIVE or not self.live else self.live

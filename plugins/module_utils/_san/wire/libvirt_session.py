@@ -41,7 +41,10 @@ STORAGE = 256
 
 _XML_INACTIVE = 2
 _SHUTOFF = frozenset({5, 6})
-_SUSPENDED = frozenset({3, 7})
+_PAUSED = 3
+_SUSPENDED = frozenset({_PAUSED, 7})
+_BY_SOMEBODY = 1
+"""VIR_DOMAIN_PAUSED_USER: by virsh suspend, and for what was started paused; not for what was restored, or stopped by a failing disk."""
 _STATS_BLOCK = 32
 _STATS_NOWAIT = 1 << 29
 _SECRET_ISCSI = 3
@@ -89,6 +92,8 @@ class DomainRecord:
     """XML with which it starts next time; empty for a transient domain."""
     saved: str | None = None
     """XML in the managed save image that it goes on from, if it is off; None without one, and empty for one that cannot be read."""
+    held: bool = False
+    """Whether it is paused because somebody asked for it, in the process in which it was started or to which it was moved."""
 
     @property
     def is_saved(self) -> bool:
@@ -188,6 +193,14 @@ class LibvirtSession:
     def resize(self, uuid: str, target: str, size_bytes: int) -> None:
         """Tell what runs how large a disk is by now: of a block device or LUN, exactly as large as it is, or QEMU refuses."""
         self._change("tell the VM the size of its disk", lambda: self._lookup(uuid).blockResize(target, size_bytes, _RESIZE_BYTES))
+
+    def requests(self, uuid: str, target: str) -> int | None:
+        """How often the guest has read from a disk or written to it since its process began; None where QEMU does not tell."""
+        try:
+            reads, _bytes, writes, *_rest = self._call("ask what a disk was asked", lambda: self._lookup(uuid).blockStats(target))
+        except RemoteError:
+            return None
+        return int(reads + writes) if min(reads, writes) >= 0 else None
 
     def mounts(self, uuid: str) -> dict[str, list[str]] | None:
         """Target → where the guest has mounted file systems on it, by the guest agent's word; None where no agent answers.
@@ -309,7 +322,9 @@ class LibvirtSession:
             live = domain.XMLDesc(0) if active else ""
             config = domain.XMLDesc(_XML_INACTIVE) if persistent else ""
             saved = self._saved(domain) if persistent and not active else None
-            return DomainRecord(domain.UUIDString(), domain.name(), _state(domain.state()[0]), live, config, saved)
+            state, reason = domain.state()[:2]
+            held = (state, reason) == (_PAUSED, _BY_SOMEBODY)
+            return DomainRecord(domain.UUIDString(), domain.name(), _state(state), live, config, saved, held)
 
         return self._call("read a VM", read)
 

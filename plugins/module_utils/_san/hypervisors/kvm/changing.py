@@ -123,8 +123,16 @@ class VmChange:
                 self.host.detach(self.uuid, kept, CONFIG)
 
     def refuse_if_mounted(self, name: ScsiName) -> None:
-        """Raise `Refused` when the guest agent says that the LUN is mounted: libvirt would take it away with what is not yet written."""
+        """Raise `Refused` when the guest agent says that the LUN is mounted: libvirt would take it away with what is not yet written.
+
+        So it does while the guest is suspended and cannot be asked; then, unless it has never used the LUN.
+        """
         seen = self.observe()
+        if seen.pair.record.state not in (POWERED_ON, POWERED_OFF) and self._may_have_used(seen, name):
+            raise Refused(
+                f"VM {self.name} is suspended, so that nobody can tell whether LUN {name} is mounted there: resume it, or power it off "
+                "first."
+            )
         mounted = (self.host.session.mounts(self.uuid) or {}) if seen.pair.record.state == POWERED_ON else {}
         places = sorted({place for disk in seen.disks_of(name) for place in mounted.get(disk.target, ())})
         if places:
@@ -132,6 +140,14 @@ class VmChange:
                 f"LUN {name} is mounted in VM {self.name} at {', '.join(places)}: unmount it there first, "
                 "or data that is not yet written is lost."
             )
+
+    def _may_have_used(self, seen: Observed, name: ScsiName) -> bool:
+        """Whether a suspended guest may have the LUN mounted, for which it must have read it.
+
+        QEMU counts that from the start of its process, which is that of the guest unless this was restored from a file.
+        """
+        counts = [self.host.session.requests(self.uuid, disk.target) for disk in seen.disks_in(seen.pair.live, name)]
+        return any(count != 0 for count in counts) or (bool(counts) and not seen.pair.record.held)
 
     def refuse_unless_unmounted(self, name: ScsiName) -> None:
         """Raise `Refused` unless the VM is off, or its guest agent says that the LUN is not mounted."""

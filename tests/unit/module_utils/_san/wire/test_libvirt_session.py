@@ -27,7 +27,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import libvirt_session, libvirt_uri
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import CONFIG, LIVE, DomainRecord, Volume
 from tests.unit import libvirt
-from tests.unit.libvirt import Connect, Domain, LibvirtError, Pool, domain_xml, uuid_of
+from tests.unit.libvirt import BY_IO_ERROR, BY_MIGRATION, BY_USER, Connect, Domain, LibvirtError, Pool, domain_xml, uuid_of
 
 XML = domain_xml("app", "")
 LOCAL = libvirt_uri.parse("qemu:///system")
@@ -133,6 +133,22 @@ def test_a_managed_save_image_over_a_lost_connection_is_not_one_that_cannot_be_r
     monkeypatch.setattr(domain, "managedSaveGetXMLDesc", partial(refusing("client socket is closed", 39), ""))
     with pytest.raises(ConnectionFailed):
         libvirt.session(Connect([domain])).domain(uuid_of("off"))
+
+
+@pytest.mark.parametrize(("reason", "held"), [(BY_USER, True), (BY_MIGRATION, False), (BY_IO_ERROR, False)])
+def test_a_domain_that_is_suspended_tells_whether_somebody_asked_for_it(reason: int, held: bool) -> None:
+    found = libvirt.session(Connect([Domain("app", XML, XML, paused=reason)])).domain(uuid_of("app"))
+    assert (found.state, found.held) == ("suspended", held)
+
+
+@pytest.mark.parametrize(("asked", "count"), [((0, 0), 0), ((2, 3), 5), ((-1, 0), None), ((0, -1), None)])
+def test_what_a_guest_has_asked_a_disk_is_counted_where_qemu_tells(asked: tuple[int, int], count: int | None) -> None:
+    domain = Domain("app", XML, XML, asked={"sda": asked})
+    assert libvirt.session(Connect([domain])).requests(uuid_of("app"), "sda") == count
+
+
+def test_what_does_not_run_tells_nothing_of_its_disks() -> None:
+    assert libvirt.session(Connect([Domain("app", config=XML)])).requests(uuid_of("app"), "sda") is None
 
 
 def test_a_domain_that_vanishes_meanwhile_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,18 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 from tests.unit import libvirt
 from tests.unit.iscsi_target import IscsiTarget, listening
 from tests.unit.kvm_host import SAN_HOST, path
-from tests.unit.libvirt import ROOT_PORT, VIRTIO_SCSI, Connect, Domain, LibvirtError, domain_xml, uuid_of
+from tests.unit.libvirt import (
+    BY_IO_ERROR,
+    BY_MIGRATION,
+    BY_USER,
+    ROOT_PORT,
+    VIRTIO_SCSI,
+    Connect,
+    Domain,
+    LibvirtError,
+    domain_xml,
+    uuid_of,
+)
 from tests.unit.module_utils._san.linux.machines import plant
 from tests.unit.ports import NAME, OTHER
 
@@ -495,6 +506,47 @@ def test_a_mount_that_came_after_the_plan_is_seen_too(host: KvmHost, app: Domain
     with pytest.raises(StepFailed, match="is mounted in VM app"):
         plan.run()
     assert len(disks(app.live)) == 1
+
+
+SUSPENDED = r"VM app is suspended, so that nobody can tell whether LUN .* is mounted there: resume it, or power it off first"
+
+
+@pytest.mark.parametrize(
+    ("reason", "asked"),
+    [
+        (BY_USER, (1, 0)),
+        (BY_USER, (0, 1)),
+        (BY_USER, (-1, -1)),
+        (BY_IO_ERROR, (7, 3)),
+        (BY_MIGRATION, (0, 0)),
+    ],
+    ids=["it has read", "it has written", "QEMU does not tell", "its disk failed", "it was restored, and nobody counted before"],
+)
+def test_a_lun_that_a_suspended_guest_may_have_mounted_is_not_taken_away(
+    host: KvmHost, app: Domain, reason: int, asked: tuple[int, int]
+) -> None:
+    attach.plan_attach(host, VM, wish()).run()
+    plan = attach.plan_detach(host, VM, NAME, 5)
+    app.paused, app.asked = reason, {"sda": asked}
+    with pytest.raises(Refused, match=SUSPENDED):
+        attach.plan_detach(host, VM, NAME, 5)
+    with pytest.raises(StepFailed, match=SUSPENDED):
+        plan.run()
+    assert len(disks(app.live)) == 1
+
+
+def test_a_lun_that_a_guest_which_was_started_paused_has_never_used_is_taken_away(host: KvmHost, app: Domain) -> None:
+    app.paused = BY_USER
+    attach.plan_attach(host, VM, wish()).run()
+    attach.plan_detach(host, VM, NAME, 5).run()
+    assert (disks(app.live), disks(app.config)) == ([], [])
+
+
+def test_a_lun_that_a_suspended_vm_has_at_its_next_start_alone_is_taken_away(host: KvmHost, app: Domain) -> None:
+    attach.plan_attach(host, VM, wish()).run()
+    app.live, app.paused = WITH_SCSI, BY_MIGRATION
+    attach.plan_detach(host, VM, NAME, 5).run()
+    assert disks(app.config) == []
 
 
 def test_detaching_what_is_not_there_is_done(host: KvmHost) -> None:

@@ -34,7 +34,7 @@ def target() -> Iterator[IscsiTarget]:
 
 def pair(live: str = "", config: str = "") -> DomainPair:
     parts = [domain_xml("app", devices) if devices else "" for devices in (live, config)]
-    return machines.pair_of(DomainRecord(uuid_of("app"), "app", "on" if live else "off", *parts))
+    return machines.pair_of(DomainRecord(uuid_of("app"), "app", "on" if live else "off", parts[0], parts[1]))
 
 
 def seen(found: DomainPair, **view: object) -> list[VirtualDisk]:
