@@ -69,9 +69,9 @@ def group_of(tree: Tree, block: str) -> str:
 
 
 def parent_of(tree: Tree, block: str) -> str:
-    """The disk of a partition, else empty."""
+    """The disk of a partition, else empty, also when the partition goes while it is looked at."""
     place = f"{devices.CLASS}/{block}"
-    return tree.real(place).split("/")[-2] if tree.exists(f"{place}/partition") else ""
+    return tree.real(place).rpartition("/")[0].rpartition("/")[2] if tree.exists(f"{place}/partition") else ""
 
 
 def _stack(tree: Tree, above: Mapping[str, Sequence[str]], lun: ScsiName, paths: Sequence[str]) -> Stack:

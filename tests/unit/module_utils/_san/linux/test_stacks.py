@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux import scsi
-from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.stacks import Built, Stack, stacks
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.stacks import Built, Stack, parent_of, stacks
 from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.unit.kvm_host import GROUPED, MOUNTED, PATHLESS, PORT, SAN_HOST, _block, loop, mapped
@@ -36,6 +38,13 @@ def test_each_lun_is_one_however_many_paths_lead_to_it(tmp_path: Path) -> None:
 def test_partitions_are_the_lun_itself_also_those_of_multipath(tmp_path: Path) -> None:
     part = mapped(7, "mpatha-part1", f"part1-mpath-{NAME.wwid}", "dm-0")
     assert found(tmp_path, part)[NAME] == Stack(NAME, [], ["dm-7"])
+
+
+def test_a_partition_that_goes_while_it_is_looked_at_is_a_partition_of_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = Tree(plant(tmp_path, SAN_HOST))
+    assert parent_of(tree, "sde1") == "sde"
+    monkeypatch.setattr(tree, "real", lambda _path: "")
+    assert parent_of(tree, "sde1") == ""
 
 
 def test_what_stands_on_a_partition_and_what_stands_on_that(tmp_path: Path) -> None:
