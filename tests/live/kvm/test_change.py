@@ -111,12 +111,18 @@ DRIVE = """<disk type='block' device='cdrom'><source dev='{device}'/><target dev
 
 
 @pytest.fixture
-def define(kvm: KvmLab) -> Iterator[Callable[[str], None]]:
-    """Define a VM that is off, with these devices, by the name of `evidence01`."""
+def virsh(kvm: KvmLab) -> Callable[..., None]:
+    """Change the host by libvirt's own tool."""
 
     def virsh(*arguments: str, check: bool = True) -> None:
         subprocess.run(["virsh", "--quiet", "--connect", kvm.hypervisor["uri"], *arguments], check=check, capture_output=True)
 
+    return virsh
+
+
+@pytest.fixture
+def define(virsh: Callable[..., None]) -> Iterator[Callable[[str], None]]:
+    """Define a VM that is off, with these devices, by the name of `evidence01`."""
     with tempfile.NamedTemporaryFile("w", suffix=".xml") as file:
 
         def define(devices: str) -> None:
@@ -127,7 +133,8 @@ def define(kvm: KvmLab) -> Iterator[Callable[[str], None]]:
             virsh("define", file.name)
 
         yield define
-    virsh("undefine", "evidence01", check=False)
+    virsh("destroy", "evidence01", check=False)
+    virsh("undefine", "evidence01", "--managed-save", check=False)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +171,40 @@ def test_a_mounted_disk_is_not_detached_and_an_unmounted_one_is(kvm: KvmLab, mod
     assert modules.succeed("ptd_attach", away)["changed"]
     assert not modules.succeed("ptd_attach", away)["changed"]
     assert (devices(kvm, GUEST), names_in(kvm, GUEST)) == (before, [])
+
+
+def test_a_lun_that_a_suspended_guest_has_used_is_detached_once_it_runs_again(
+    kvm: KvmLab, modules: ModuleRunner, naa: str, virsh: Callable[..., None]
+) -> None:
+    attached(modules, kvm, GUEST, naa)
+    kvm.guest(GUEST, "head -c 512 /dev/sda >/dev/null")
+    virsh("suspend", GUEST)
+    try:
+        said = modules.fail("ptd_attach", disk(kvm, GUEST, naa, state="absent"))
+    finally:
+        virsh("resume", GUEST)
+    assert f"VM {GUEST} is suspended, so that nobody can tell whether LUN naa.{naa} is mounted there: resume it" in said
+    assert attached(modules, kvm, GUEST, naa, state="absent")["changed"]
+
+
+def test_a_lun_in_a_managed_save_image_is_neither_detached_nor_given_to_another_vm(
+    kvm: KvmLab, modules: ModuleRunner, naa: str, virsh: Callable[..., None], define: Callable[[str], None]
+) -> None:
+    define("<controller type='scsi' model='virtio-scsi'/>")
+    virsh("start", "evidence01", "--paused")
+    attached(modules, kvm, "evidence01", naa)
+    virsh("managedsave", "evidence01")
+    for with_it in ("image and configuration", "image"):
+        if with_it == "image":
+            virsh("detach-disk", "evidence01", "sda", "--config")
+        said = modules.fail("ptd_attach", disk(kvm, "evidence01", naa, state="absent"))
+        assert "VM evidence01 is saved to disk with the devices that it had" in said, with_it
+    said = modules.fail("ptd_attach", disk(kvm, GUEST, naa))
+    assert "is used by VM evidence01 (" in said
+    assert "has it in its managed save image" in said
+    virsh("managedsave-remove", "evidence01")
+    assert not attached(modules, kvm, "evidence01", naa, state="absent")["changed"]
+    assert attached(modules, kvm, GUEST, naa)["changed"]
 
 
 def test_an_agent_that_hangs_holds_nothing_up(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:
