@@ -34,7 +34,7 @@ ON_REQUEST = ("pristine", "long")
 """What takes too long for every run."""
 JOBS = (os.cpu_count() or 1) + 1
 """One more than cores, because a tier with machines of its own waits for each of them in turn."""
-LONGEST_FIRST = ("kvm", "kvm-san", "live", "molecule", "cores")
+LONGEST_FIRST = ("kvm", "kvm-san", "live", "exhaustive", "molecule", "cores")
 """These are begun before all others, so that none of them runs on alone at the end."""
 CANNOT_RUN = 77
 NOT_OFFERED = 78
