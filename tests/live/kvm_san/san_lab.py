@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ from tests.lab.kvm_san.lab import KvmSan
 from tests.lab.kvm_san.machines import MACHINES, SAN, Machine
 from tests.lab.kvm_san.shell import Shell
 from tests.lab.launch import Endpoint
+from tests.live.kvm_san import host_view
 from tests.live.modules import ModuleRunner, Result
 
 HOST, OTHER, VM = "kvm1", "kvm2", "app01"
 FOR_THE_MAP, FOR_A_PATH = "waiting for multipathd and udev to make the device of", "waiting for a path that does I/O to"
 """What `ptd_attach` says that it is at."""
 WAITS_SECONDS = 600.0
-PAUSE_SECONDS = 0.2
 MIB = 1 << 20
 SECONDS = 300
 
@@ -79,9 +79,10 @@ class SanLab:
         query = "&".join(f"initiator={name}" for host in hosts or [MACHINES[HOST]] for name in world.initiators(host))
         return list(ask(self.endpoint.control_url, "GET", f"/presented?{query}"))
 
-    def kept(self, serial: str) -> bool:
-        """Whether the machine that has the LUNs has anything of one, by its serial number."""
-        return serial in self.machines.machine(SAN.name).run("find /sys/kernel/config/target/core/fileio_0 /srv/luns")
+    def kept(self) -> list[str]:
+        """What the machine that has the LUNs has of any: what it serves, and the files that hold their data."""
+        places = "/sys/kernel/config/target/core/fileio_0 /srv/luns"
+        return self.machines.machine(SAN.name).run(f"find {places} -mindepth 1 -maxdepth 1 ! -name 'hba_*'").splitlines()
 
     def sources(self, *options: str) -> list[str]:
         """The devices that the domain has as LUNs, by virsh."""
@@ -90,11 +91,18 @@ class SanLab:
 
 
 @contextmanager
-def attaching(modules: ModuleRunner, arguments: Mapping[str, Any], awaited: str) -> Iterator[Future[Result]]:
-    """Run `ptd_attach`, and go on when it says that it waits for this; at the end of the block it has to succeed."""
+def attaching(
+    modules: ModuleRunner, arguments: Mapping[str, Any], awaited: str = "", until: Callable[[], bool] = lambda: False
+) -> Iterator[Future[Result]]:
+    """Run `ptd_attach`, and go on when it says what is awaited, or when something holds; at the end of the block it has to succeed."""
     with ThreadPoolExecutor(1) as pool:
         ends = pool.submit(modules.succeed, "ptd_attach", arguments)
-        eventually(lambda: awaited in modules.heard() or ends.done(), WAITS_SECONDS, f"it does not come to: {awaited}", PAUSE_SECONDS)
+        eventually(
+            lambda: ends.done() or (awaited in modules.heard() if awaited else until()),
+            WAITS_SECONDS,
+            "ptd_attach does not come so far",
+            host_view.PAUSE_SECONDS,
+        )
         assert not ends.done(), ends.result()
         yield ends
         ends.result()

@@ -42,8 +42,7 @@ def first(lab: SanLab) -> str:
     """A LUN that the VM got while a cable of its host was pulled, after all paths were found and before multipathd made the map."""
     naa: str = lab.provision("first", size="64MiB")["naa"]
     lab.host.run(STOP_MULTIPATHD)
-    with attaching(lab.modules, lab.disk(naa), FOR_THE_MAP):
-        assert host_view.disks(lab.host) == len(ALIVE)
+    with attaching(lab.modules, lab.disk(naa), until=lambda: host_view.disks(lab.host) == len(ALIVE)):
         lab.machines.pull(HOST, "b")
         lab.host.run(START_MULTIPATHD)
     lab.machines.plug(HOST, "b")

@@ -79,11 +79,12 @@ class DomainPair:
     @property
     def has_volumes(self) -> bool:
         """Whether a disk, or anything below one, is a volume of a storage pool."""
-        return any(source.pool for disk in self.disks for source in (disk.source, *disk.backing) if source)
+        return any(source.pool for disk in (*self.disks, *self.saved.disks) for source in (disk.source, *disk.backing) if source)
 
     def with_pools(self, known: Mapping[str, Pool]) -> DomainPair:
         """The same with every volume that QEMU's own initiator reaches as the network disk that it is to QEMU."""
-        return replace(self, live=_with_pools(self.live, known), config=_with_pools(self.config, known))
+        live, config, saved = (_with_pools(part, known) for part in (self.live, self.config, self.saved))
+        return replace(self, live=live, config=config, saved=saved)
 
     def targets_with(self, has: Callable[[Disk], bool]) -> int:
         """The flags (`LIVE`, `CONFIG`) of those parts that have such a disk."""

@@ -326,6 +326,12 @@ class TestVolumesOfPools:
         assert told(OTHER, found) == [f"VM db ({uuid_of('db')})"]
         assert told(NAME, found) == []
 
+    def test_a_lun_that_only_a_managed_save_image_has_as_a_volume_is_used(self, tmp_path: Path) -> None:
+        with listening(IscsiTarget({1: OTHER})) as target:
+            db = replace(vm("db", runs=False), saved=True, image=vm("db", volume("san", "unit:0:0:1")).live)
+            found = kvm(tmp_path, db, pools=[iscsi_pool(target, "iscsi-direct")]).inventory(devices=False)
+        assert told(OTHER, found) == [by_vm("db", "has it in its managed save image")]
+
     @pytest.mark.parametrize("kind", ["iscsi", "scsi", "mpath"])
     def test_a_volume_of_a_pool_that_does_not_tell_where_it_is_may_be_any_lun(self, tmp_path: Path, kind: str) -> None:
         pool = Pool(f"<pool type='{kind}'><name>san</name></pool>")
