@@ -19,6 +19,8 @@ with contextlib.suppress(ImportError):  # told by wire.libvirt_session.open_sess
 
 LUN = "lun"
 ISCSI = "iscsi"
+DIRECT = "direct"
+"""The mode of a disk that is a volume of an iSCSI pool, by which QEMU reaches it itself."""
 SCSI_DEVICE = "scsi"
 VHOST_ADAPTER = "scsi_host"
 PCI_DEVICE = "pci"
@@ -64,7 +66,8 @@ class Source:
     pool: str = ""
     volume: str = ""
     mode: str = ""
-    """Of a volume of an iSCSI pool: `direct` where QEMU's own initiator is to reach it."""
+    """Of a volume of an iSCSI pool: `direct` where QEMU's own initiator is to reach it. The other mode is the default, which libvirt writes
+    into the XML of what runs alone."""
     protocol: str = ""
     name: str = ""
     """Of a network disk, as its protocol names it."""
@@ -260,7 +263,7 @@ def _source(holder: etree._Element) -> Source | None:
         path=source.get("file") or source.get("dev") or source.get("dir") or "",
         pool=source.get("pool", ""),
         volume=source.get("volume", ""),
-        mode=source.get("mode", ""),
+        mode=DIRECT if source.get("mode") == DIRECT else "",
     )
 
 

@@ -81,7 +81,7 @@ def _doubtful_disks(view: View, pair: DomainPair) -> Iterator[str]:
         for why in _untold(view, pair, disk):
             yield f"has its disk {disk.target} from an iSCSI target that does not tell which LUN it is{why}"
         for source in (disk.source, *view.below(pair, disk)):
-            if source and view.is_untold_volume(source):
+            if source and disk.is_disk and view.is_untold_volume(source):
                 yield f"has its disk {disk.target} from volume {source.volume} of the pool {source.pool}, which does not tell what that is"
 
 
@@ -89,14 +89,18 @@ def _untold(view: View, pair: DomainPair, disk: Disk) -> Iterator[str]:
     """Why it is not known which LUNs a disk is, or lies on, in brackets; empty for one that an image's header names by its target."""
     for source in (disk.source, *view.below(pair, disk)):
         if source and view.answers.is_unclear(source):
-            unit = f"bus {source.lun_id >> 8}, unit {source.lun_id & 0xFF}"
-            yield f" (QEMU sends the number {source.lun_id} as {unit}; LUN {source.lun_id} has the number {source.lun_id | 0x4000} there)"
+            yield f" ({_two_ways(source)})"
     own = [disk.source] if disk.source and view.name_of(disk) is None else []
     for source in (*own, *view.below(pair, disk)):
         if source.login and source.login in view.answers.failures:
             yield f" ({str(view.answers.failures[source.login]).rstrip('.')})"
         elif _is_url(source):
             yield ""
+
+
+def _two_ways(source: Source) -> str:
+    unit = f"bus {source.lun_id >> 8}, unit {source.lun_id & 0xFF}"
+    return f"QEMU sends the number {source.lun_id} as {unit}; LUN {source.lun_id} has the number {source.lun_id | 0x4000} there"
 
 
 def _is_url(source: Source) -> bool:
@@ -110,6 +114,8 @@ def _doubtful_devices(view: View, pair: DomainPair) -> Iterator[str]:
             yield f"has the vhost target {device}, and what is behind it the host does not tell"
         elif device.type == domain.PCI_DEVICE:
             yield from _doubtful_adapter(device, view.pci_class(device.host_address))
+        elif device.source and view.answers.is_unclear(device.source):
+            yield f"has the SCSI device {device}, which does not show which LUN it is ({_two_ways(device.source)})"
         elif device.type == domain.SCSI_DEVICE and view.device_name(device) is None and not _is_known(view, device):
             yield f"has the SCSI device {device}, which does not show which LUN it is"
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import CrossvisorError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm import machines, pools, qcow2, targets
@@ -33,6 +33,7 @@ class KvmHost:
     def __init__(self, session: LibvirtSession, access: HostAccess) -> None:
         self.session = session
         self.access = access
+        self._pools: dict[str, Pool] = {}
 
     @cached_property
     def id(self) -> str:
@@ -46,7 +47,9 @@ class KvmHost:
 
     def pools(self) -> list[Pool]:
         """Its storage pools."""
-        return [pools.parse(xml) for xml in self.session.pools()]
+        found = [pools.parse(xml) for xml in self.session.pools()]
+        self._pools = {pool.name: pool for pool in found}
+        return found
 
     def storage(self, known: Sequence[Pool]) -> HostStorage:
         """Its storage as it is now."""
@@ -86,18 +89,21 @@ class KvmHost:
         return targets.ask(self.session, self.access.dial, logins)
 
     def pair(self, uuid: str) -> DomainPair:
-        """One VM as it is now. Raises `NotFound`."""
-        (pair,) = self._with_pools([machines.pair_of(self.session.domain(uuid))])
-        return pair
+        """One VM as it is now; its storage pools, which are asked for often while a guest lets go of a disk, as they were last read.
+
+        Raises `NotFound`.
+        """
+        pair = machines.pair_of(self.session.domain(uuid))
+        if pair.pools - self._pools.keys():
+            self.pools()
+        return pair.with_pools(self._pools)
 
     def pairs(self) -> list[DomainPair]:
         """Every VM as it is now."""
-        return self._with_pools([machines.pair_of(record) for record in self.session.domains()])
-
-    def _with_pools(self, pairs: Sequence[DomainPair]) -> list[DomainPair]:
-        """The VMs with what their volumes of iSCSI pools are to QEMU; the pools are read only where there are volumes."""
-        known = {pool.name: pool for pool in self.pools()} if any(pair.has_volumes for pair in pairs) else {}
-        return [pair.with_pools(known) if pair.has_volumes else pair for pair in pairs]
+        found = [machines.pair_of(record) for record in self.session.domains()]
+        if any(pair.pools for pair in found):
+            self.pools()
+        return [pair.with_pools(self._pools) for pair in found]
 
     def view(self, pairs: Sequence[DomainPair], with_pools: bool = False, images: bool = False) -> View:
         """Everything that is needed to know the LUNs of these VMs and, if wished, those that the host's iSCSI pools reach."""
@@ -110,7 +116,7 @@ class KvmHost:
             self._storage(tree, known),
             answers,
             capacities=self.session.capacities(),
-            volume=self.session.volume,
+            volume=cache(self.session.volume),
             pools={pool.name: pool for pool in known},
             images=(lambda path: qcow2.chain(tree, path)) if tree else (lambda _path: ()),
             pci_class=lambda address: self._pci_class(tree, address),

@@ -188,8 +188,12 @@ def _given(host: str, tree: Tree | None, name: ScsiName) -> Given:
 
 
 def _given_over_network(login: Login) -> Given:
-    """How a VM gets the LUN over QEMU's own initiator, whose name goes with the VM to any host, and by it the target numbers its LUNs."""
-    where = f"{login.target} at {login.portal.address}:{login.portal.port}"
+    """How a VM gets the LUN over QEMU's own initiator.
+
+    Its name and the portal go with the VM to any host, and by them the target numbers its LUNs. A host whose pool names another portal of
+    the target is taken to reach both.
+    """
+    where = login.target
     if login.user:
         where = f"{where}, as {login.user} with secret {login.secret.usage or login.secret.uuid}"
     return Given(where, f"over QEMU's own iSCSI initiator ({where})", f"by a pool of type iscsi-direct ({where})")

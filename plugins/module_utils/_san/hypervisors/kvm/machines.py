@@ -77,12 +77,15 @@ class DomainPair:
         return (source.login for source in sources if source and source.login)
 
     @property
-    def has_volumes(self) -> bool:
-        """Whether a disk, or anything below one, is a volume of a storage pool."""
-        return any(source.pool for disk in (*self.disks, *self.saved.disks) for source in (disk.source, *disk.backing) if source)
+    def pools(self) -> set[str]:
+        """The storage pools of which a disk, or anything below one, is a volume."""
+        sources = (source for disk in (*self.disks, *self.saved.disks) for source in (disk.source, *disk.backing))
+        return {source.pool for source in sources if source and source.pool}
 
     def with_pools(self, known: Mapping[str, Pool]) -> DomainPair:
         """The same with every volume that QEMU's own initiator reaches as the network disk that it is to QEMU."""
+        if not self.pools:
+            return self
         live, config, saved = (_with_pools(part, known) for part in (self.live, self.config, self.saved))
         return replace(self, live=live, config=config, saved=saved)
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.domain import (
+    DIRECT,
     ISCSI,
     QEMU_INITIATOR,
     Login,
@@ -24,8 +25,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kv
 )
 
 ISCSI_DIRECT = "iscsi-direct"
-DIRECT = "direct"
-"""The mode of a disk that is a volume of an iSCSI pool, by which QEMU reaches it itself."""
 _UNIT = re.compile(r"unit:0:0:(\d{1,5})")
 _IN_A_DIRECTORY = frozenset({"dir", "fs", "netfs", "logical"})
 _WITHOUT_LUNS = frozenset({"rbd", "sheepdog", "gluster", "vstorage", "zfs"})

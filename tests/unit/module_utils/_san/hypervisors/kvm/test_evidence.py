@@ -340,6 +340,10 @@ class TestVolumesOfPools:
         assert told(OTHER, hypervisor.inventory(devices=False)) == [by_vm("db", how)]
         assert how in refusal(hypervisor)
 
+    def test_a_drive_for_media_from_a_pool_that_is_not_there_is_no_doubt(self, tmp_path: Path) -> None:
+        drive = volume("gone", "debian.iso").replace("device='lun'", "device='cdrom'")
+        assert of_vms(kvm(tmp_path, vm("db", drive, runs=False)).inventory(devices=False)) == []
+
     def test_a_volume_of_a_pool_that_is_not_there_may_be_any_lun(self, tmp_path: Path) -> None:
         found = kvm(tmp_path, vm("db", volume("gone", "a.raw"), runs=False)).inventory(devices=False)
         assert verdicts(OTHER, found) == [CANNOT_TELL]
@@ -356,6 +360,14 @@ class TestVolumesOfPools:
 
 
 class TestNumbersOfLuns:
+    def test_such_a_number_of_a_scsi_device_may_be_any_lun_too(self, tmp_path: Path) -> None:
+        with listening(IscsiTarget({300: OTHER})) as target:
+            disk = network_lun(target, 300)
+            source = disk[disk.index("<source") + len("<source ") : disk.index("</source>")]
+            found = kvm(tmp_path, vm("db", hostdev("scsi", source, 0)), vm("app")).inventory(devices=False)
+        assert verdicts(OTHER, found) == [CANNOT_TELL]
+        assert "QEMU sends the number 300 as bus 1, unit 44" in told(OTHER, found)[0]
+
     def test_a_number_that_targets_read_in_two_ways_may_be_any_lun(self, tmp_path: Path) -> None:
         with listening(IscsiTarget({300: OTHER})) as target:
             noted = f"<alias name='ua-naa-{NAME.naa}'/>"

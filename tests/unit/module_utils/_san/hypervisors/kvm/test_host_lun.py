@@ -286,16 +286,15 @@ class TestHowALunIsGiven:
         assert way
         assert (way.refusal.startswith("Multipath device mpatha"), way.by_one_path, way.passing) == (True, False, False)
 
-    def test_over_the_network_is_by_where_it_is_and_not_by_the_initiator_which_goes_with_the_vm(
-        self, target: IscsiTarget, tmp_path: Path
-    ) -> None:
+    def test_over_the_network_is_by_the_target_and_not_by_what_goes_with_the_vm(self, target: IscsiTarget, tmp_path: Path) -> None:
+        """The portal and the initiator; the portal of each pool leads to the target here, be it named or numbered."""
         another = "iqn.2026-01.com.example:another"
         target.initiators.add(another)
         pool = libvirt.san_pool(target)
-        for xml in (pool.xml, pool.xml.replace(INITIATOR, another)):
+        for xml in (pool.xml, pool.xml.replace(INITIATOR, another), pool.xml.replace("127.0.0.1", "localhost")):
             (way,) = given(libvirt.host(Connect(pools=[Pool(xml)]), tmp_path), THIRD)
             assert way
-            assert (way.name, way.refusal) == (f"{IQN} at {target.portal.address}:{target.portal.port}", "")
+            assert (way.name, way.refusal) == (IQN, "")
 
     def test_over_the_network_is_also_by_the_secret_that_each_host_has_to_have(self, tmp_path: Path) -> None:
         with listening(IscsiTarget({3: THIRD}, accounts={"kvm": "a secret of a host"})) as target:

@@ -88,6 +88,14 @@ def test_a_volume_is_what_its_pool_says() -> None:
     assert (disk.kind, disk.path, disk.size_bytes) == (IMAGE, "/p/v", 9)
 
 
+def test_a_volume_is_one_disk_though_libvirt_names_the_default_mode_in_what_runs_alone() -> None:
+    """It says `host` there (libvirt, virStorageTranslateDiskSourcePool)."""
+    disk = "<disk type='volume' device='lun'><source pool='p' volume='v'{}/><target dev='sda' bus='scsi'/></disk>"
+    found = pair(VIRTIO_SCSI + disk.format(" mode='host'"), VIRTIO_SCSI + disk.format(""))
+    (one,) = found.disks
+    assert found.targets_with(lambda other: other.source == one.source) == LIVE | CONFIG
+
+
 def test_a_whole_lun_that_is_not_passed_through_is_still_one() -> None:
     source = f"<source dev='/dev/disk/by-id/{NAME.wwn}'/>"
     (disk,) = seen(pair(config=f"<disk type='block' device='disk'>{source}<target dev='vda' bus='virtio'/></disk>"))
