@@ -54,7 +54,7 @@ def attached(modules: ModuleRunner, kvm: KvmLab, vm: str, naa: str, **options: A
 def test_the_guest_sees_the_lun_by_the_name_that_was_asked_for(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:
     result = attached(modules, kvm, GUEST, naa)
     assert (result["changed"], result["disk"]["mode"], result["disk"]["size_bytes"]) == (True, "physical", 64 << 20)
-    assert kvm.guest(GUEST, "readlink -f /dev/disk/by-id/wwn-0x" + naa).strip() == "/dev/sda"
+    assert kvm.guest(GUEST, "udevadm settle; readlink -f /dev/disk/by-id/wwn-0x" + naa).strip() == "/dev/sda"
     assert kvm.guest(GUEST, "cat /sys/block/sda/device/vendor /sys/block/sda/device/model").split() == ["NETAPP", "LUN", "C-Mode"]
 
 
