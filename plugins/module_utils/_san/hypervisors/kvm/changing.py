@@ -45,7 +45,7 @@ class Observed:
     def devices_beside(self, name: ScsiName) -> list[str]:
         """Where the data of the VM's disks is on the host, without those that are the LUN."""
         sources = [disk.source for disk in self.pair.disks if disk.is_disk and disk.source and not self._is(disk, name)]
-        return [self.view.volume(source.pool, source.volume).path if source.pool else source.path for source in sources]
+        return [self.view.path_of(source) for source in sources]
 
     def may_go_on_with(self, name: ScsiName) -> bool:
         """Whether the VM is off and has the LUN in its managed save image, or has an image that does not tell."""

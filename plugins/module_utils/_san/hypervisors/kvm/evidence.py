@@ -100,7 +100,7 @@ def _untold(view: View, pair: DomainPair, disk: Disk) -> Iterator[str]:
 
 def _two_ways(source: Source) -> str:
     unit = f"bus {source.lun_id >> 8}, unit {source.lun_id & 0xFF}"
-    return f"QEMU sends the number {source.lun_id} as {unit}; LUN {source.lun_id} has the number {source.lun_id | 0x4000} there"
+    return f"QEMU sends the number {source.lun_id} as {unit}; by flat addressing LUN {source.lun_id} is {source.lun_id | 0x4000}"
 
 
 def _is_url(source: Source) -> bool:

@@ -142,7 +142,7 @@ class View:
             bus=disk.address.controller if disk.address else None,
             unit=places.unit_at(disk.address, kind),
             size_bytes=self._size(pair, disk, source, under.name),
-            path="" if passed else self._path(source) or str(source),
+            path="" if passed else self.path_of(source) or str(source),
             file_system="" if passed else under.file_system,
             device=under.device if passed else "",
             name=under.name,
@@ -172,7 +172,7 @@ class View:
         """What else a disk's data lies on: by libvirt's word for what runs, by the images' own for what starts next time."""
         if disk.backing or disk in pair.live.disks:
             return list(disk.backing)
-        path = self._path(disk.source) if disk.source and disk.format == "qcow2" else ""
+        path = self.path_of(disk.source) if disk.source and disk.format == "qcow2" else ""
         return [Source("file", below) for below in self.images(path)] if path else []
 
     def device_name(self, device: HostDevice) -> ScsiName | None:
@@ -208,20 +208,21 @@ class View:
     def is_untold_volume(self, source: Source) -> bool:
         """Whether a source is a volume of a pool that does not tell what it is, and may be a LUN."""
         pool = self.pools.get(source.pool)
-        return bool(source.pool) and not self._path(source).startswith("/") and (pool is None or pool.has_luns)
+        return bool(source.pool) and not self.path_of(source).startswith("/") and (pool is None or pool.has_luns)
 
-    def _path(self, source: Source) -> str:
+    def path_of(self, source: Source) -> str:
+        """Where a source is on the host, a volume also of a pool that does not run if its definition tells; empty where nobody tells."""
         if not source.pool:
             return source.path
         pool = self.pools.get(source.pool)
         return self.volume(source.pool, source.volume).path or (pool.place_of(source.volume) if pool else "")
 
     def _under(self, source: Source) -> Under:
-        path = self._path(source)
+        path = self.path_of(source)
         return self.storage.under(path) if path else Under(device=str(source))
 
     def _parent(self, source: Source) -> ImageFile:
-        return ImageFile(self._path(source) or str(source), self._under(source).file_system, self.name_at(source))
+        return ImageFile(self.path_of(source) or str(source), self._under(source).file_system, self.name_at(source))
 
     def true_size(self, source: Source, name: ScsiName | None) -> int:
         """Bytes of a LUN by the word of its target or of the host, which may have grown since QEMU asked; 0 where neither tells."""

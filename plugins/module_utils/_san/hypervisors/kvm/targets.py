@@ -42,7 +42,7 @@ class Answers:
         """Whether a network disk is none of the LUNs that its target shows, and may be one all the same.
 
         QEMU sends a number from 256 to 16383 as a bus and a unit, which one target takes for the unit alone (tgt), and another for
-        the number (LIO).
+        the number (LIO, by Linux' `scsilun_to_int`).
         """
         return source.login in self.luns and source.lun_id in _BUS_AND_UNIT and self.lun(source) is None
 

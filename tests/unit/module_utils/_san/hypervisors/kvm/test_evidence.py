@@ -372,7 +372,7 @@ class TestNumbersOfLuns:
         with listening(IscsiTarget({300: OTHER})) as target:
             noted = f"<alias name='ua-naa-{NAME.naa}'/>"
             found = kvm(tmp_path, vm("db", network_lun(target, 300, alias=noted)), vm("app")).inventory(devices=False)
-        how = "(QEMU sends the number 300 as bus 1, unit 44; LUN 300 has the number 16684 there)"
+        how = "(QEMU sends the number 300 as bus 1, unit 44; by flat addressing LUN 300 is 16684)"
         assert [str(claim) for claim in claims(OTHER, found) if claim.verdict == CANNOT_TELL] == [
             by_vm("db", f"has its disk sda from an iSCSI target that does not tell which LUN it is {how}")
         ]

@@ -47,6 +47,22 @@ def test_a_vm_that_is_gone_is_told(host: KvmHost) -> None:
         host.pair(uuid_of("gone"))
 
 
+def test_pools_are_read_with_all_vms_and_not_again_for_each_look_at_one(target: IscsiTarget, tmp_path: Path) -> None:
+    volume = "<disk type='volume' device='lun'><source pool='san' volume='unit:0:0:{}'/><target dev='sda' bus='scsi'/></disk>"
+    app = Domain("app", config=domain_xml("app", VIRTIO_SCSI + volume.format(1)))
+    connect = Connect([app], [libvirt.san_pool(target)])
+    host = libvirt.host(connect, tmp_path)
+    assert [pair.config.disks[0].source for pair in host.pairs()] == [host.pair(uuid_of("app")).config.disks[0].source]
+    connect.pools = []
+    app.config = domain_xml("app", VIRTIO_SCSI + volume.format(2))
+    (disk,) = host.pair(uuid_of("app")).config.disks
+    assert disk.source
+    assert disk.source.lun_id == 2, "a look at one VM takes the pools that are known"
+    (disk,) = host.pairs()[0].config.disks
+    assert disk.source
+    assert disk.source.login is None, "a look at all reads them again"
+
+
 @pytest.mark.parametrize(("told", "lies_on"), [("/dev/loop3      8:65\n", MOUNTED), ("", ""), (None, "")])
 def test_the_host_tells_where_the_file_of_a_loop_device_is_or_nobody_does(tmp_path: Path, told: str | None, lies_on: str) -> None:
     table = {"/proc/1/mountinfo": f"{MOUNTS}\n70 27 7:3 / /data rw - ext4 /dev/loop3 rw"}
