@@ -44,6 +44,7 @@ GRACE_SECONDS = 20
 LOOK_SECONDS = 1.0
 """After which a signal is noticed that came just before a wait."""
 LOG_TAIL_LINES = 60
+FAILURE_CHARACTERS = 400
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -70,6 +71,8 @@ class Outcome:
     verdict: str
     seconds: float
     count: Count
+    failures: tuple[str, ...] = ()
+    """What failed, each with its reason in one line."""
 
     @property
     def ok(self) -> bool:
@@ -155,7 +158,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _outcome(tier: str, code: int, note: str, seconds: float) -> Outcome:
-    counted = _counted(RESULTS / tier)
+    counted, failures = _counted(RESULTS / tier), tuple(_failures(RESULTS / tier))
     if code == 0:
         return Outcome(tier, "passed", seconds, counted)
     if code == CANNOT_RUN:
@@ -164,19 +167,39 @@ def _outcome(tier: str, code: int, note: str, seconds: float) -> Outcome:
     if code == NOT_OFFERED:
         reason = next((line for line in reversed(_log_lines(tier)) if line.startswith("left out")), "left out: it gave no reason")
         return Outcome(tier, reason, seconds, counted + Count(skipped=1))
-    return Outcome(tier, f"failed{note}", seconds, counted if counted.failed else counted + Count(failed=1))
+    return Outcome(tier, f"failed{note}", seconds, counted if counted.failed else counted + Count(failed=1), failures)
+
+
+def _suites(results: Path) -> Iterator[ElementTree.Element]:
+    """The JUnit files that test runners left."""
+    for file in sorted(results.glob("**/*.xml")):
+        yield from ElementTree.parse(file).getroot().iter("testsuite")
+
+
+def _checks(results: Path) -> list[str]:
+    """The tier's own list of single checks, each line a verdict and a name."""
+    checks = results / "checks"
+    return checks.read_text().splitlines() if checks.exists() else []
 
 
 def _counted(results: Path) -> Count:
-    """Sum what a tier left: JUnit files of test runners, and its own list of single checks."""
+    """Sum what a tier left."""
     total = Count()
-    for file in sorted(results.glob("**/*.xml")):
-        for suite in ElementTree.parse(file).getroot().iter("testsuite"):
-            tests, failures, errors, skipped = (int(suite.get(key) or 0) for key in ("tests", "failures", "errors", "skipped"))
-            total += Count(tests - failures - errors - skipped, failures + errors, skipped)
-    checks = results / "checks"
-    verdicts = [line.split()[0] for line in checks.read_text().splitlines()] if checks.exists() else []
+    for suite in _suites(results):
+        tests, failures, errors, skipped = (int(suite.get(key) or 0) for key in ("tests", "failures", "errors", "skipped"))
+        total += Count(tests - failures - errors - skipped, failures + errors, skipped)
+    verdicts = [line.split()[0] for line in _checks(results)]
     return total + Count(verdicts.count("passed"), verdicts.count("failed"))
+
+
+def _failures(results: Path) -> Iterator[str]:
+    """What failed in a tier, each in a line: the log of a run that somebody else made may be all that is left of it, and only its end."""
+    for suite in _suites(results):
+        for case in suite.iter("testcase"):
+            for failure in (*case.iter("failure"), *case.iter("error")):
+                reason = " ".join((failure.get("message") or "").split())
+                yield f"{case.get('classname')}.{case.get('name')}: {reason}"[:FAILURE_CHARACTERS]
+    yield from (line.partition(" ")[2] for line in _checks(results) if line.startswith("failed "))
 
 
 def _log_lines(tier: str) -> list[str]:
@@ -242,7 +265,9 @@ def main() -> None:
     except Interrupted as interrupted:
         print(interrupted, file=sys.stderr)
         sys.exit(128 + interrupted.number)
-    print("", *outcomes, "", sum((outcome.count for outcome in outcomes), Count()), sep="\n", flush=True)
+    failures = [f"{outcome.tier}: {failure}" for outcome in outcomes for failure in outcome.failures]
+    total = sum((outcome.count for outcome in outcomes), Count())
+    print("", *outcomes, "", *failures, total, sep="\n", flush=True)
     sys.exit(0 if all(outcome.ok for outcome in outcomes) else 1)
 
 

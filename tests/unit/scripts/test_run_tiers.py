@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A run of the tiers that is told to end says so in one line, and ends what it started."""
+"""A run of the tiers names what failed at its end; one that is told to end says so in one line, and ends what it started."""
 
 from __future__ import annotations
 
@@ -50,3 +50,26 @@ def test_a_signal_is_told_in_one_line_and_ends_what_runs(tree: Path, number: sig
     assert run.returncode == 128 + number
     with pytest.raises(ProcessLookupError):
         os.kill(tier, 0)
+
+
+JUNIT = """<testsuites><testsuite tests="3" failures="1" errors="1" skipped="0">
+<testcase classname="tests.live.test_guest" name="test_sees[a]"><failure message="AssertionError: no disk&#10;assert 0"/></testcase>
+<testcase classname="tests.live.test_guest" name="test_boots"><error message="failed on setup"/></testcase>
+<testcase classname="tests.live.test_guest" name="test_passes"/></testsuite></testsuites>"""
+
+
+def test_what_failed_is_named_below_the_summary_with_its_reason(tree: Path) -> None:
+    (tree / "left.xml").write_text(JUNIT)
+    (tree / "left").write_text("failed ruff\npassed yamllint\n")
+    tier = tree / "scripts" / "tiers" / "lint"
+    tier.write_text("#!/bin/sh\nmkdir build/test/lint\ncp left.xml build/test/lint\ncp left build/test/lint/checks\nexit 1\n")
+    command = [sys.executable, str(tree / "scripts" / "run_tiers.py"), "lint"]
+    run = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=LONGEST, check=False)
+    assert run.returncode == 1
+    assert run.stdout.splitlines()[-5:] == [
+        "",
+        "lint: tests.live.test_guest.test_sees[a]: AssertionError: no disk assert 0",
+        "lint: tests.live.test_guest.test_boots: failed on setup",
+        "lint: ruff",
+        "2 passed, 3 failed, 0 skipped",
+    ]
