@@ -10,7 +10,7 @@ import json
 import urllib.request
 from typing import Any
 
-SECONDS = 30.0
+SECONDS = 600.0
 
 # The control ports are on this machine, whatever proxy the environment names.
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))

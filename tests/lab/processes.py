@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-READY_SECONDS = 60.0
+READY_SECONDS = 300.0
 GRACE_SECONDS = 10.0
 POLL_SECONDS = 0.02
 LOG_TAIL_LINES = 15

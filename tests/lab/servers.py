@@ -22,7 +22,7 @@ from tests.lab.xen_world import LOOPBACK
 
 ROOT = Path(__file__).resolve().parents[2]
 VCENTER_PROGRAM = ROOT / "build" / "bin" / "vcenter-lab"
-KVM_READY_SECONDS = 240.0
+KVM_READY_SECONDS = 900.0
 """More than libvirtd and the resumed guests may take before they give up themselves."""
 ARRAY = "ontap"
 CANNOT_RUN, REFUSAL = 77, "cannot run: "

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
+from tests.lab.ports import free_port
 from tests.live.modules import ROOT
 
 PACKAGES = ("prometheus", "prometheus-node-exporter")
@@ -72,7 +72,7 @@ def running_prometheus(directory: Path) -> Iterator[Prometheus]:
     """Start both, and end both."""
     textfiles = directory / "textfiles"
     textfiles.mkdir()
-    exporter, server = _free_port(), _free_port()
+    exporter, server = free_port(), free_port()
     configuration = {
         "global": _CONFIGURATION,
         "rule_files": [str(RULES)],
@@ -118,9 +118,3 @@ def _running(command: Sequence[str], log: Path) -> Iterator[None]:
         finally:
             process.terminate()
             process.wait(30)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -62,7 +62,7 @@ def ansible(directory: Path, guests: Mapping[str, Any]) -> Commands:
 
 
 def play(commands: Commands, *arguments: str, **variables: Any) -> Run:
-    return commands.playbook("disks.yml", "-i", "inventory.json", *FORKS, *arguments, **{"disks_timeout": 20, **variables})
+    return commands.playbook("disks.yml", "-i", "inventory.json", *FORKS, *arguments, **{"disks_timeout": 600, **variables})
 
 
 def gone(disks: tuple[dict[str, Any], ...]) -> list[dict[str, Any]]:

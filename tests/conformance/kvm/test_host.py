@@ -26,7 +26,7 @@ from .conftest import Array, Host
 GIB = 1024**3
 GUEST = "lnx01"
 ARCHIVE = lun_path("kvm_archive")
-SECONDS = 90.0
+SECONDS = 600.0
 HYPERVISOR = ("qemu-system", "libvirtd", "tests.lab.kvm")
 END_SECONDS = 10.0
 

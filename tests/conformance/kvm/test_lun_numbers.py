@@ -16,8 +16,9 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kv
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.kvm.targets import source_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Portal
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import iscsi
-from tests.lab.ontap.data_plane.tgt import LISTEN, Tgt
+from tests.lab.ontap.data_plane.tgt import Tgt
 from tests.lab.packages import install
+from tests.lab.ports import LISTEN
 
 from .conftest import TOOLS
 

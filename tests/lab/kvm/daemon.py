@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 ISOLATED = Path(__file__).with_name("isolated.sh")
-START_SECONDS = 30.0
-CALL_SECONDS = 60.0
+START_SECONDS = 300.0
+CALL_SECONDS = 600.0
 POLL_SECONDS = 0.1
 SOCKET = "libvirt-sock"
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from tests.lab.kvm.daemon import eventually
 from tests.lab.launch import Endpoint
 
-CALL_SECONDS = 180.0
+CALL_SECONDS = 600.0
 REBOOT_SECONDS = 900.0
 OPTIONS = (
-    "BatchMode=yes", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes", "LogLevel=ERROR", "ConnectTimeout=10", "ServerAliveInterval=5",
+    "BatchMode=yes", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes", "LogLevel=ERROR", "ConnectTimeout=60", "ServerAliveInterval=5",
     "ServerAliveCountMax=3",
 )  # fmt: skip
 BOOT_ID = "/proc/sys/kernel/random/boot_id"

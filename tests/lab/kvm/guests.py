@@ -20,8 +20,8 @@ from tests.lab.kvm.daemon import Libvirt, LibvirtFailed, eventually
 from tests.lab.kvm.domains import moved_guest
 
 BOOT_SECONDS = 900.0
-RESUME_SECONDS = 60.0
-CONNECT_SECONDS = 5.0
+RESUME_SECONDS = 600.0
+CONNECT_SECONDS = 30.0
 USER = "root"
 
 
@@ -31,13 +31,6 @@ class Suspended:
 
     memory: Path
     disk: Path
-
-
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def overlay(base: Path, image: Path, form: str, size: int | None = None) -> None:

@@ -19,6 +19,7 @@ from tests.lab.kvm.as_made import Look
 from tests.lab.kvm.daemon import Libvirt
 from tests.lab.kvm.domains import Places, domain_xml
 from tests.lab.kvm.image import Prepared
+from tests.lab.ports import free_port
 
 World = Mapping[str, Any]
 KEY_NAME = "id_ed25519"
@@ -30,7 +31,7 @@ class Host:
     def __init__(self, world: World, places: Places, prepared: Prepared, directory: Path) -> None:
         self._world, self._places, self._prepared, self._directory = world, places, prepared, directory
         self.libvirt = Libvirt(directory / "libvirt")
-        self.ssh_ports = {domain["name"]: guests.free_port() for domain in world["domains"] if domain["power"] == "on"}
+        self.ssh_ports = {domain["name"]: free_port() for domain in world["domains"] if domain["power"] == "on"}
         self.key = directory / KEY_NAME
         self.known_hosts = directory / "known_hosts"
         self._host_keys: dict[str, str] = {}
@@ -87,7 +88,7 @@ class Host:
             "StrictHostKeyChecking=yes",
             f"UserKnownHostsFile={self.known_hosts}",
             "IdentitiesOnly=yes",
-            "ConnectTimeout=20",
+            "ConnectTimeout=60",
         ]
         line = ["ssh", "-i", str(self.key), "-p", str(self.ssh_ports[name]), *(part for option in options for part in ("-o", option))]
         done = subprocess.run(

@@ -16,8 +16,9 @@ from typing import Any
 from tests.lab.built import digest, kept, once, output, recipe, run
 from tests.lab.kvm.daemon import Libvirt
 from tests.lab.kvm.domains import Boot, Places, domain_xml
-from tests.lab.kvm.guests import BOOT_SECONDS, Suspended, free_port, overlay, suspend, wait_until_up
+from tests.lab.kvm.guests import BOOT_SECONDS, Suspended, overlay, suspend, wait_until_up
 from tests.lab.locking import locked
+from tests.lab.ports import free_port
 
 CACHE = kept("kvm")
 RECIPE = Path(__file__).with_name("guest")

@@ -18,12 +18,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.lab.kvm.daemon import eventually
-from tests.lab.kvm.guests import free_port, overlay
+from tests.lab.kvm.guests import overlay
 from tests.lab.kvm_san import image
 from tests.lab.kvm_san.machines import FABRICS, HOSTS, KEYS, MACHINES, SAN, Machine, qemu, set_up, sockets
 from tests.lab.kvm_san.monitor import Monitor, MonitorFailed
 from tests.lab.kvm_san.shell import COMMAND, CONFIGURATION, KNOWN_HOSTS, Shell, write_configuration
 from tests.lab.launch import down
+from tests.lab.ports import free_port
 from tests.lab.processes import Process, spawn
 
 DEFAULT_DIRECTORY = image.ROOT / "build" / "lab" / "kvm-san"
@@ -32,8 +33,8 @@ LUNS = "luns"
 """The arguments of each ``make_lun``, a line each."""
 _LUN = image.HERE / "lun.sh"
 BOOT_SECONDS = 900.0
-RESTORE_SECONDS = 60.0
-SUSPEND_SECONDS = 60.0
+RESTORE_SECONDS = 600.0
+SUSPEND_SECONDS = 600.0
 SETUP_SECONDS = 900.0
 BANDWIDTH = 4 << 30
 """Bytes a second at which a memory is written."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-CALL_SECONDS = 60.0
+CALL_SECONDS = 600.0
 
 
 class MonitorFailed(RuntimeError):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-CALL_SECONDS = 180.0
+CALL_SECONDS = 600.0
 CONFIGURATION = "ssh_config"
 KNOWN_HOSTS = "known_hosts_local"
 """By what the machines are known on 127.0.0.1."""

@@ -93,7 +93,7 @@ def attached(user: User, modules: ModuleRunner, name: str, lun_id: int) -> str:
     lab = user.lab
     access = {"initiators": [lab.initiator], "igroup": kvm_world.GROUP, "lun_id": lun_id}
     naa = str(modules.succeed("lun_provision", {"array": lab.array, **LUN, "name": name, **access})["naa"])
-    modules.succeed("ptd_attach", {"hypervisor": lab.hypervisor, "vm": GUEST, "naa": naa, "timeout": 20})
+    modules.succeed("ptd_attach", {"hypervisor": lab.hypervisor, "vm": GUEST, "naa": naa, "timeout": 600})
     return naa
 
 

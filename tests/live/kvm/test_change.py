@@ -35,7 +35,7 @@ def naa(kvm: KvmLab, modules: ModuleRunner) -> str:
 
 def disk(kvm: KvmLab, vm: str, naa: str, **options: Any) -> dict[str, Any]:
     """Arguments of ptd_attach."""
-    return {"hypervisor": kvm.hypervisor, "vm": vm, "naa": naa, "timeout": 20, **options}
+    return {"hypervisor": kvm.hypervisor, "vm": vm, "naa": naa, "timeout": 600, **options}
 
 
 def names_in(kvm: KvmLab, guest: str) -> list[str]:
@@ -75,7 +75,7 @@ def test_check_mode_tells_but_changes_nothing(kvm: KvmLab, modules: ModuleRunner
 @pytest.mark.parametrize("vm", [GUEST, "noscsi01"])
 def test_check_mode_tells_of_a_second_disk_before_there_is_a_lun(kvm: KvmLab, modules: ModuleRunner, vm: str) -> None:
     before, lun = kvm.domains(), f"svm_san:{kvm_world.lun_path('planned')}"
-    asked = {"hypervisor": kvm.hypervisor, "vm": vm, "planned_lun": lun, "planned_disks": [{"place": "SCSI(0:0)"}], "timeout": 20}
+    asked = {"hypervisor": kvm.hypervisor, "vm": vm, "planned_lun": lun, "planned_disks": [{"place": "SCSI(0:0)"}], "timeout": 600}
     result = modules.succeed("ptd_attach", asked, check=True)
     (host,) = result["hosts"]
     assert result["actions"] == [f"rescan {host} for LUN {lun}", f"attach LUN {lun} to VM {vm} as SCSI(0:1)"]

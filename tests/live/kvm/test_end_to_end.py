@@ -26,7 +26,7 @@ from tests.live.modules import ModuleRunner
 PROVISION, REMOVE = "crossvisor.san.provision_disk", "crossvisor.san.remove_disk"
 LUN = {"svm": "svm_san", "volume": kvm_world.VOLUME, "lun": "journal"}
 PATH = kvm_world.lun_path(LUN["lun"])
-CONNECTIONS = {"target": KVM, "provision_timeout": 60, "deprovision_timeout": 60}
+CONNECTIONS = {"target": KVM, "provision_timeout": 600, "deprovision_timeout": 600}
 IN_GUEST = {"guest": {"host": GUEST}, "guest_os": "linux"}
 LUN_ID = {"provision_lun_id": 7}  # tgt keeps the number 0 of every target for itself
 KILLED_AT = (

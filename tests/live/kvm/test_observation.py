@@ -72,7 +72,7 @@ def scene(running_kvm: KvmLab, modules: ModuleRunner, tmp_path_factory: pytest.T
     running_kvm.reset()
     access = {"initiators": [running_kvm.initiator], "igroup": kvm_world.GROUP, "lun_id": 5}
     naa = modules.succeed("lun_provision", {"array": running_kvm.array, **LUN, **access})["naa"]
-    modules.succeed("ptd_attach", {"hypervisor": running_kvm.hypervisor, "vm": GUEST, "naa": naa, "timeout": 20})
+    modules.succeed("ptd_attach", {"hypervisor": running_kvm.hypervisor, "vm": GUEST, "naa": naa, "timeout": 600})
     with administrator(running_kvm, tmp_path_factory.mktemp("observation")) as user:
         user.guest(MADE.format(disk=DISK.format(naa=naa)))
         yield Scene(user, modules, naa)

@@ -76,7 +76,7 @@ def idle(running_kvm: KvmLab, tmp_path_factory: pytest.TempPathFactory) -> Itera
     directory = tmp_path_factory.mktemp("disks")
     san = {"san_hypervisor": running_kvm.hypervisor, "san_array": running_kvm.array, "san_svm": "svm_san", "san_volume": kvm_world.VOLUME}
     with administrator(running_kvm, directory, SECONDS) as user:
-        (directory / "disks.yml").write_text(json.dumps([{**PLAYBOOK[0], "vars": {**san, "disks_timeout": 60}}]))
+        (directory / "disks.yml").write_text(json.dumps([{**PLAYBOOK[0], "vars": {**san, "disks_timeout": 600}}]))
         yield Life(user)
 
 

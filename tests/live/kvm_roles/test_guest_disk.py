@@ -48,7 +48,7 @@ class Guest:
     def play(self, *arguments: str, **variables: Any) -> Run:
         """Run the role in the guest."""
         given = {"guest_disk_os": "linux", "guest_disk_naa": self.naa, "guest_disk_mount": MOUNT, "guest_disk_file_system": "ext4"}
-        return self.user.play("guest.yml", *arguments, **{**given, "guest_disk_timeout": 20, **variables})
+        return self.user.play("guest.yml", *arguments, **{**given, "guest_disk_timeout": 600, **variables})
 
     def fail(self, **variables: Any) -> str:
         """What the role says when it refuses."""
@@ -65,7 +65,7 @@ def provide(kvm: KvmLab, modules: ModuleRunner, size: str) -> str:
     """Let the guest have the LUN, in this size; return its name."""
     access = {"initiators": [kvm.initiator], "igroup": kvm_world.GROUP, "lun_id": 6}
     naa: str = modules.succeed("lun_provision", {"array": kvm.array, **LUN, **access, "size": size})["naa"]
-    modules.succeed("ptd_attach", {"hypervisor": kvm.hypervisor, "vm": GUEST, "naa": naa, "timeout": 20})
+    modules.succeed("ptd_attach", {"hypervisor": kvm.hypervisor, "vm": GUEST, "naa": naa, "timeout": 600})
     return naa
 
 
@@ -141,7 +141,7 @@ def test_a_line_of_fstab_goes_however_many_fields_it_has(guest: Guest, fields: s
         assert run.code == 0, run.output
         assert guest.run(f"grep -c {MOUNT} /etc/fstab || true") == "0"
     finally:
-        guest.user.module("scsi_rescan", naa=guest.naa, timeout=20)
+        guest.user.module("scsi_rescan", naa=guest.naa, timeout=600)
 
 
 def test_check_mode_leaves_a_blank_disk_blank(guest: Guest) -> None:
@@ -197,7 +197,7 @@ def test_a_logical_volume_is_made_grown_and_let_go_of_but_no_group_with_more_in_
         assert gone.code == 0, gone.output
         assert guest.run(f"lsblk --raw | grep lvm; grep {MOUNT} /etc/fstab; pvs --noheadings; ls {guest.device}* || true") == ""
     finally:
-        guest.user.module("scsi_rescan", naa=guest.naa, timeout=20)
+        guest.user.module("scsi_rescan", naa=guest.naa, timeout=600)
         guest.run(f"umount {MOUNT}; vgremove -q --force --force --yes vg_data || true")
 
 

@@ -23,7 +23,7 @@ from tests.live.lab import KVM, KvmLab
 OTHER, BESIDE = "lnx02", "/srv/then"
 LUN = {"svm": "svm_san", "volume": kvm_world.VOLUME, "lun": "ledger"}
 NAMES = {**LUN, "snapshot": "s1"}
-CONNECTIONS = {"target": KVM, "provision_timeout": 60, "deprovision_timeout": 60}
+CONNECTIONS = {"target": KVM, "provision_timeout": 600, "deprovision_timeout": 600}
 HERE: dict[str, Any] = {"vm": GUEST, "guest": {"host": GUEST}}
 THERE: dict[str, Any] = {"vm": OTHER, "guest": {"host": OTHER}}
 SUM = f"sha256sum < {MOUNT}/file"

@@ -18,7 +18,7 @@ from tests.live.kvm_san import host_view
 from tests.live.kvm_san.san_lab import FOR_A_PATH, FOR_THE_MAP, HOST, MIB, VM, SanLab, attaching, start
 from tests.live.modules import ModuleRunner
 
-PATHS_SECONDS = 90.0
+PATHS_SECONDS = 600.0
 ALIVE = ["active"] * 4
 STOP_UDEV, START_UDEV = (f"udevadm control --{word}-exec-queue" for word in ("stop", "start"))
 NAME_FRIENDLY = r"printf 'overrides {\n user_friendly_names yes\n}\n' >>/etc/multipath.conf; multipathd reconfigure"

@@ -19,7 +19,7 @@ from tests.live.kvm_san import host_view
 SERIAL = "80Lab-aaaaa1"
 NAA = f"600a0980{SERIAL.encode().hex()}"
 ACTIVE, OTHER = 50, 10
-PATH_SECONDS = 60.0
+PATH_SECONDS = 600.0
 
 
 def _hex(wwpn: str) -> str:

@@ -21,7 +21,7 @@ VM = "app01"
 SERIAL = "80Lab-aaaaa1"
 NAA = f"600a0980{SERIAL.encode().hex()}"
 MAP = f"/dev/disk/by-id/dm-uuid-mpath-3{NAA}"
-PATHS_SECONDS = 120.0
+PATHS_SECONDS = 600.0
 SECONDS = 600
 """What an emulated machine may take to boot meanwhile."""
 

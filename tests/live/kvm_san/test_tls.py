@@ -19,10 +19,10 @@ import pytest
 
 from tests.lab.certificates import issue
 from tests.lab.kvm.daemon import eventually
-from tests.lab.kvm.guests import free_port
 from tests.lab.kvm_san.lab import KvmSan
 from tests.lab.kvm_san.machines import FABRICS, HOSTS
 from tests.lab.kvm_san.shell import COMMAND
+from tests.lab.ports import free_port
 from tests.live.modules import ModuleRunner, Result
 
 HOST, FROM = HOSTS

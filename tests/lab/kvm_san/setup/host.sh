@@ -6,7 +6,7 @@
 set -euo pipefail
 iqn=$1 number=$2 san_iqn=$3 description=${DOMAIN:?}
 san_wwpns=("${@:4}")
-WAIT_SECONDS=90
+WAIT_SECONDS=600
 
 modprobe -a fcoe dm_multipath dm_service_time
 for fabric in 1 2; do

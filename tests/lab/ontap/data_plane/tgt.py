@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tests.lab.ontap.data_plane.plane import DataPlaneFailed
+from tests.lab.ports import LISTEN, free_port
 
-LISTEN = "127.0.0.1"
 CONTROL_PORT = "1"
 """Only a part of the socket's name."""
-START_SECONDS = 10.0
+START_SECONDS = 300.0
 STOP_SECONDS = 3.0
-BUSY_SECONDS = 10.0
+BUSY_SECONDS = 300.0
 POLL_SECONDS = 0.02
 BUSY = "still active"
 LUN_IDS = range(1, 256)
@@ -64,7 +64,7 @@ class Tgt:
 
     def start(self) -> None:
         """Start it without targets; raises TgtFailed with the end of its log."""
-        port = _free_port()
+        port = free_port()
         command = ["setpriv", "--pdeathsig", "KILL", "tgtd", "-f", "-t", "1", "-C", CONTROL_PORT, "--iscsi", f"portal={LISTEN}:{port}"]
         with self._log.open("wb") as output:
             self._process = self._parent.submit(self._popen, command, output).result()
@@ -159,12 +159,6 @@ class Tgt:
         done = subprocess.run(command, env=self._environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode:
             raise TgtFailed(f"{' '.join(command)}: {done.stderr.strip()}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LISTEN, 0))
-        return int(probe.getsockname()[1])
 
 
 def _listens(port: int) -> bool:

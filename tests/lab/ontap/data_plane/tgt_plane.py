@@ -10,9 +10,10 @@ from pathlib import Path
 
 from tests.lab.ontap.data_plane.plane import Account, checked
 from tests.lab.ontap.data_plane.portal import Backend, Portals, Service
-from tests.lab.ontap.data_plane.tgt import LISTEN, Tgt
+from tests.lab.ontap.data_plane.tgt import Tgt
 from tests.lab.ontap.data_plane.views import Views
 from tests.lab.ontap.state import Array
+from tests.lab.ports import LISTEN
 
 
 class TgtPlane:
