@@ -29,7 +29,7 @@ NAA = "60000000000000000e00000000010007"
 """The name that tgt gives the LUN."""
 EXPORT = "disk"
 RELAY = Path(__file__).resolve().parents[2] / "extensions" / "probes" / "iscsi_relay.py"
-SECONDS = 20.0
+SECONDS = 300.0
 POLL_SECONDS = 0.02
 
 

@@ -88,7 +88,7 @@ class Commands:
             for line in running.stdout:
                 printed.append(line)
                 if line.startswith(moment):
-                    os.killpg(running.pid, signal.SIGKILL)
+                    kill_family(running.pid)
                     break
         return Run(running.returncode, "".join(printed))
 

@@ -203,6 +203,10 @@ class KvmLab(Lab):
         """What a command prints in a guest, without the last newline. Raises `CommandFailed`."""
         return GuestShell(self.endpoints[KVM], name).run(command)
 
+    def device(self, guest: str, naa: str) -> str:
+        """The device of a LUN in a guest, such as `/dev/sda`, once the guest is done with finding it. Raises `CommandFailed`."""
+        return GuestShell(self.endpoints[KVM], guest).device(f"/dev/disk/by-id/wwn-0x{naa}")
+
     def reboot(self, name: str) -> None:
         """Press a guest's reset button, and wait until it has booted."""
         shell = GuestShell(self.endpoints[KVM], name)

@@ -32,7 +32,7 @@ class Array:
         """Send a request and return the answer, whatever it says."""
         url = f"https://{self.endpoint.hostname}:{self.endpoint.port}/api/{path}"
         credentials = (self.endpoint.username, self.endpoint.password)
-        return requests.request(method, url, json=body, auth=credentials, verify=self.endpoint.ca_path, timeout=30)
+        return requests.request(method, url, json=body, auth=credentials, verify=self.endpoint.ca_path, timeout=300)
 
     def done(self, method: str, path: str, body: Any = None) -> Any:
         """Send a request that must succeed and return its first record."""
@@ -65,7 +65,7 @@ class Host:
     def virsh(self, *arguments: str) -> str:
         """Return what virsh prints; raises ``subprocess.CalledProcessError``."""
         command = ["virsh", "--quiet", "--connect", self.endpoint.uri, *arguments]
-        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=120).stdout
+        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=600).stdout
 
     def control(self, method: str, path: str) -> Any:
         """Call the control port."""

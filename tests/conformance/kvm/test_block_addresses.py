@@ -608,7 +608,7 @@ def is_running(process: int) -> bool:
         return False
 
 
-def eventually(true: Callable[[], bool], seconds: float = 60.0) -> None:
+def eventually(true: Callable[[], bool], seconds: float = 600.0) -> None:
     """Wait until something is so. Fails when it does not become so."""
     until = time.monotonic() + seconds
     while not true():

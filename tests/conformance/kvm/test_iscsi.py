@@ -31,7 +31,7 @@ def tool(*command: str, environment: Mapping[str, str] | None = None) -> bytes:
     """Return all that a tool prints, whether or not it succeeds."""
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})},
-        timeout=30, check=False,
+        timeout=300, check=False,
     )  # fmt: skip
     return done.stdout
 

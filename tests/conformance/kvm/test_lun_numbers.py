@@ -60,5 +60,5 @@ def read(login: Login, number: int, directory: Path) -> int:
     image = f"driver=raw,file.driver=iscsi,file.transport=tcp,file.initiator-name={login.initiator},{where}"
     copy = directory / "copy"
     command = ["qemu-img", "dd", "-U", "--image-opts", "bs=16", "count=1", f"if={image}", f"of={copy}"]
-    subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=600)
     return int(copy.read_bytes()[:16])

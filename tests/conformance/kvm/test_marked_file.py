@@ -38,7 +38,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.ma
 from tests.conformance.kvm.test_block_addresses import PARTITION, Lun, lun, said
 
 DISK, LUN = 320 << 20, 512 << 20
-SECONDS, STEP = 60.0, 16 << 20
+SECONDS, STEP = 600.0, 16 << 20
 COUNT = 1000
 
 

@@ -14,9 +14,10 @@ from tests.lab.launch import Endpoint
 
 CALL_SECONDS = 600.0
 REBOOT_SECONDS = 900.0
+DEVICE_SECONDS = 500
 OPTIONS = (
     "BatchMode=yes", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes", "LogLevel=ERROR", "ConnectTimeout=60", "ServerAliveInterval=5",
-    "ServerAliveCountMax=3",
+    "ServerAliveCountMax=24",
 )  # fmt: skip
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
@@ -49,13 +50,24 @@ class GuestShell:
             raise CommandFailed(f"{self.name}: {command}: {done.returncode}: {done.stdout}{done.stderr}")
         return done.stdout.rstrip("\n")
 
+    def device(self, link: str) -> str:
+        """Return the device to which a link below /dev leads, once the guest has scanned the disk and udev has come to rest with it.
+
+        The hypervisor is done with a disk before the guest is. Raises CommandFailed when the link does not come.
+        """
+        return self.run(f"udevadm wait --settle --timeout={DEVICE_SECONDS} {link} && readlink -f {link}")
+
     def boot_id(self) -> str:
         """Return what is another after every boot; raises CommandFailed."""
         return self.run(f"cat {BOOT_ID}")
 
     def wait_for_reboot(self, before: str) -> None:
-        """Return when the guest answers after another boot than ``before``; raises TimeoutError."""
+        """Return when the guest has booted to the end after another boot than ``before``; raises TimeoutError and CommandFailed.
+
+        ssh answers before all is mounted that may also be missing.
+        """
         eventually(lambda: self._answers_after(before), REBOOT_SECONDS, f"{self.name} has not come back")
+        self.run("systemctl is-system-running --wait >/dev/null || true")
 
     def _answers_after(self, before: str) -> bool:
         try:

@@ -60,5 +60,5 @@ def administrator(lab: KvmLab, directory: Path, seconds: float = EMULATED_SECOND
         file = directory / "inventory.json"
         file.touch(mode=0o600)
         file.write_text(json.dumps(inventory(lab.endpoints)))
-        environment = {"ANSIBLE_PIPELINING": "1", "ANSIBLE_SSH_CONTROL_PATH_DIR": sockets}
+        environment = {"ANSIBLE_PIPELINING": "1", "ANSIBLE_TIMEOUT": "60", "ANSIBLE_SSH_CONTROL_PATH_DIR": sockets}
         yield User(lab, Commands(directory, seconds), environment)

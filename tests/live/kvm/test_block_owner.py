@@ -30,7 +30,7 @@ LUN = {"svm": "svm_san", "volume": kvm_world.VOLUME, "name": "traced", "size": f
 WRITTEN = "reports/2026/march.bin"
 DISK = "/dev/disk/by-id/wwn-0x{naa}"
 MADE = (
-    f"sgdisk --new=1:{START}:+40M {{disk}} >/dev/null && udevadm settle && mkfs.ext4 -q -b {BLOCK} {{disk}}-part1 && "
+    f"sgdisk --new=1:{START}:+40M {{disk}} >/dev/null && udevadm wait --settle {{disk}}-part1 && mkfs.ext4 -q -b {BLOCK} {{disk}}-part1 && "
     f"mkdir -p {MOUNT} && mount {{disk}}-part1 {MOUNT} && mkdir -p {MOUNT}/reports/2026"
 )
 NUMBERED = (
@@ -40,7 +40,7 @@ NUMBERED = (
 MANY = 2560
 """Blocks of a file on a logical volume: more than there are in the first of its segments."""
 GROUPED = (
-    f"sgdisk --new=1:{START}:+56M {{disk}} >/dev/null && udevadm settle && "
+    f"sgdisk --new=1:{START}:+56M {{disk}} >/dev/null && udevadm wait --settle {{disk}}-part1 && "
     "pvcreate -q {disk}-part1 && vgcreate -q -s 1m grouped {disk}-part1 && "
     "lvcreate -q -y -l 8 -n linear grouped && lvcreate -q -y -l 2 -n kept grouped && lvextend -q -l +8 grouped/linear && "
     "lvcreate -q -y -l 16 -i 2 -I 256k --alloc anywhere -n striped grouped && udevadm settle"
@@ -94,6 +94,7 @@ def attached(user: User, modules: ModuleRunner, name: str, lun_id: int) -> str:
     access = {"initiators": [lab.initiator], "igroup": kvm_world.GROUP, "lun_id": lun_id}
     naa = str(modules.succeed("lun_provision", {"array": lab.array, **LUN, "name": name, **access})["naa"])
     modules.succeed("ptd_attach", {"hypervisor": lab.hypervisor, "vm": GUEST, "naa": naa, "timeout": 600})
+    lab.device(GUEST, naa)
     return naa
 
 

@@ -17,11 +17,13 @@ from typing import Any
 import pytest
 
 from tests.lab import kvm_world, world
+from tests.lab.kvm.daemon import eventually
 from tests.live.lab import KvmLab
 from tests.live.modules import ModuleRunner, Result
 
 LEDGER = world.naa_at(kvm_world.lun_path("kvm_ledger"))
 GUEST, OTHER = "lnx01", "lnx02"
+SECONDS = 600.0
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def attached(modules: ModuleRunner, kvm: KvmLab, vm: str, naa: str, **options: A
 def test_the_guest_sees_the_lun_by_the_name_that_was_asked_for(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:
     result = attached(modules, kvm, GUEST, naa)
     assert (result["changed"], result["disk"]["mode"], result["disk"]["size_bytes"]) == (True, "physical", 64 << 20)
-    assert kvm.guest(GUEST, "udevadm settle; readlink -f /dev/disk/by-id/wwn-0x" + naa).strip() == "/dev/sda"
+    assert kvm.device(GUEST, naa) == "/dev/sda"
     assert kvm.guest(GUEST, "cat /sys/block/sda/device/vendor /sys/block/sda/device/model").split() == ["NETAPP", "LUN", "C-Mode"]
 
 
@@ -162,7 +164,8 @@ def test_a_lun_that_a_vm_has_in_another_way_than_as_a_disk_is_refused_too(
 def test_a_mounted_disk_is_not_detached_and_an_unmounted_one_is(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:
     before = devices(kvm, GUEST)
     attached(modules, kvm, GUEST, naa)
-    kvm.guest(GUEST, "mkfs.ext4 -q /dev/sda && mount /dev/sda /mnt && echo kept >/mnt/file")
+    device = kvm.device(GUEST, naa)
+    kvm.guest(GUEST, f"mkfs.ext4 -q {device} && mount {device} /mnt && echo kept >/mnt/file")
     told = modules.succeed("vm_storage_map", {"hypervisor": kvm.hypervisor, "vms": [GUEST], "image_details": True})
     assert {one["disk"]: one["mounts"] for one in told["virtual_machines"][0]["disks"]} == {"vda": ["/"], "sda": ["/mnt"]}
     away = disk(kvm, GUEST, naa, state="absent", release=True)
@@ -170,14 +173,15 @@ def test_a_mounted_disk_is_not_detached_and_an_unmounted_one_is(kvm: KvmLab, mod
     assert kvm.guest(GUEST, "cat /mnt/file; umount /mnt").strip() == "kept"
     assert modules.succeed("ptd_attach", away)["changed"]
     assert not modules.succeed("ptd_attach", away)["changed"]
-    assert (devices(kvm, GUEST), names_in(kvm, GUEST)) == (before, [])
+    assert devices(kvm, GUEST) == before
+    eventually(lambda: names_in(kvm, GUEST) == [], SECONDS, f"{GUEST} still has the LUN")
 
 
 def test_a_lun_that_a_suspended_guest_has_used_is_detached_once_it_runs_again(
     kvm: KvmLab, modules: ModuleRunner, naa: str, virsh: Callable[..., None]
 ) -> None:
     attached(modules, kvm, GUEST, naa)
-    kvm.guest(GUEST, "head -c 512 /dev/sda >/dev/null")
+    kvm.guest(GUEST, f"head -c 512 {kvm.device(GUEST, naa)} >/dev/null")
     virsh("suspend", GUEST)
     try:
         said = modules.fail("ptd_attach", disk(kvm, GUEST, naa, state="absent"))

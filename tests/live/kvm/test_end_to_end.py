@@ -87,6 +87,7 @@ class Journey:
         for task in KILLED_AT:
             run = self.user.kill(task, PROVISION, vm=GUEST, size="1GiB", mount_point=MOUNT, **LUN, **CONNECTIONS, **IN_GUEST, **LUN_ID)
             self.runs[f"killed at {task}"] = run
+            self.user.guest("while pgrep -x 'python3.*|mkfs.*' >/dev/null; do sleep 0.2; done")
         self.provision("made", "1GiB")
 
     def use(self) -> None:
@@ -101,11 +102,13 @@ class Journey:
         self.provision("for another VM", "1GiB", vm="lnx02")
 
     def lose_the_target(self) -> None:
-        """Kill the iSCSI target while the guest writes, and start it again."""
+        """Kill the iSCSI target, let the guest write until it has to wait, and start it again."""
         writing = f"dd if={MOUNT}/file of={MOUNT}/copy bs=64k oflag=direct; sync; sha256sum <{MOUNT}/copy >/run/new; mv /run/new /run/copy"
-        self.user.guest(f"(sleep 1; {writing}) >/dev/null 2>&1 </dev/null &")
+        waits = f"/sys/block/{self.seen['disk']['disk']['device'].removeprefix('/dev/')}/inflight"
         self.lab.data_plane("killed")
-        self.seen["written without a target"] = self.user.guest("sleep 3; cat /run/copy 2>/dev/null || true")
+        self.user.guest(f"({writing}) >/dev/null 2>&1 </dev/null &")
+        self.user.guest(f"until grep -q '[1-9]' {waits}; do sleep 0.2; done")
+        self.seen["written without a target"] = self.user.guest("cat /run/copy 2>/dev/null || true")
         self.lab.data_plane("running")
         self.seen["copy"] = self.user.guest("until [ -e /run/copy ]; do sleep 0.2; done; cat /run/copy")
 

@@ -28,7 +28,7 @@ SIZE = 96 << 20
 LUN = {"svm": "svm_san", "volume": kvm_world.VOLUME, "name": "observed", "size": f"{SIZE >> 20}MiB", "os_type": "linux"}
 DISK = "/dev/disk/by-id/wwn-0x{naa}"
 MADE = (
-    f"sgdisk --new=1:4096:+80M {{disk}} >/dev/null && udevadm settle && mkfs.ext4 -q -b {BLOCK} {{disk}}-part1 && "
+    f"sgdisk --new=1:4096:+80M {{disk}} >/dev/null && udevadm wait --settle {{disk}}-part1 && mkfs.ext4 -q -b {BLOCK} {{disk}}-part1 && "
     f"mkdir -p {MOUNT} && mount {{disk}}-part1 {MOUNT}"
 )
 COUNT = 400
@@ -73,6 +73,7 @@ def scene(running_kvm: KvmLab, modules: ModuleRunner, tmp_path_factory: pytest.T
     access = {"initiators": [running_kvm.initiator], "igroup": kvm_world.GROUP, "lun_id": 5}
     naa = modules.succeed("lun_provision", {"array": running_kvm.array, **LUN, **access})["naa"]
     modules.succeed("ptd_attach", {"hypervisor": running_kvm.hypervisor, "vm": GUEST, "naa": naa, "timeout": 600})
+    running_kvm.device(GUEST, naa)
     with administrator(running_kvm, tmp_path_factory.mktemp("observation")) as user:
         user.guest(MADE.format(disk=DISK.format(naa=naa)))
         yield Scene(user, modules, naa)
@@ -184,7 +185,7 @@ def image(scene: Scene, modules: ModuleRunner, tmp_path_factory: pytest.TempPath
     said("virsh", "--quiet", "--connect", lab.hypervisor["uri"], "attach-device", GUEST, str(place / "disk.xml"), "--live")
     disk = "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_observed"
     made = f"mkdir -p {ON_QCOW2} && mkfs.ext4 -q -b {BLOCK} {disk} && mount {disk} {ON_QCOW2}"
-    scene.user.guest(f"for i in $(seq 60); do [ -e {disk} ] && break; sleep 1; done; {made}")
+    scene.user.guest(f"udevadm wait --settle {disk} && {made}")
     return ImageOnLun(scene, naa, node)
 
 

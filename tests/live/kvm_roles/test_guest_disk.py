@@ -77,7 +77,7 @@ def attached(running_kvm: KvmLab, modules: ModuleRunner, tmp_path_factory: pytes
     with administrator(running_kvm, directory) as user:
         (directory / "guest.yml").write_text(json.dumps(PLAYBOOK))
         naa = provide(running_kvm, modules, "64MiB")
-        yield Guest(user, naa, user.guest(f"udevadm settle; readlink -f /dev/disk/by-id/wwn-0x{naa}"))
+        yield Guest(user, naa, running_kvm.device(GUEST, naa))
 
 
 @pytest.fixture
