@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import urllib.request
 from typing import Any
+from urllib.error import HTTPError
 
 SECONDS = 600.0
 
@@ -20,6 +21,10 @@ def ask(control_url: str, method: str, path: str, body: object = None) -> Any:
     """Send one request to a control port and return the decoded answer, None when it has no body. Raises ``OSError``."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{control_url}{path}", data=data, method=method, headers={"Content-Type": "application/json"})
-    with _direct.open(request, timeout=SECONDS) as answer:
-        content = answer.read()
+    try:
+        with _direct.open(request, timeout=SECONDS) as answer:
+            content = answer.read()
+    except HTTPError as error:
+        error.msg = f"{error.msg}: {error.read().decode(errors='replace')}"
+        raise
     return json.loads(content) if content else None

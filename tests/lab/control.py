@@ -207,6 +207,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(*self.control.post(url.path, json.loads(raw or b"{}"), parse_qs(url.query, keep_blank_values=True)))
         except (ValueError, TypeError) as error:
             self._answer(400, {"error": str(error)})
+        except (OSError, RuntimeError) as error:
+            self._answer(500, {"error": str(error)})
 
     def do_DELETE(self) -> None:
         self._answer(*self.control.delete(urlsplit(self.path).path))

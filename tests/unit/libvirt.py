@@ -66,6 +66,8 @@ class Domain:
     config: str = ""
     mounted: list[tuple[str, str, str, list[str]]] | None = None
     """What the guest agent tells; None where there is no agent."""
+    late: int = 0
+    """Seconds after which the guest agent answers."""
     saved: bool = False
     image: str | None = ""
     """The XML in its managed save image, if that is another than `config`; None for an image that cannot be read."""
@@ -181,6 +183,8 @@ class Domain:
             raise AssertionError("libvirt would wait for a hung agent for ever")
         if self.mounted is None:
             raise LibvirtError("Guest agent is not responding: QEMU guest agent is not connected", AGENT_UNRESPONSIVE)
+        if self.late > self.agent_seconds:
+            raise LibvirtError("Guest agent is not responding: Guest agent not available for now", AGENT_UNRESPONSIVE)
         if self.frozen:
             told = f"Command {command} has been disabled: the agent is in frozen state"
             raise LibvirtError(f"internal error: unable to execute QEMU agent command '{command}': {told}", 1)

@@ -211,13 +211,17 @@ def test_a_lun_in_a_managed_save_image_is_neither_detached_nor_given_to_another_
     assert attached(modules, kvm, GUEST, naa)["changed"]
 
 
-def test_an_agent_that_hangs_holds_nothing_up(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:
+@pytest.mark.parametrize(("agent", "refused"), [("hung", True), ("stopped", False)])
+def test_an_agent_that_hangs_does_not_tell_what_is_mounted_and_one_that_has_ended_is_not_asked(
+    kvm: KvmLab, modules: ModuleRunner, naa: str, agent: str, refused: bool
+) -> None:
     attached(modules, kvm, GUEST, naa)
-    kvm.agent(GUEST, "hung")
+    kvm.agent(GUEST, agent)
     try:
-        assert attached(modules, kvm, GUEST, naa, state="absent")["changed"]
+        told = (modules.fail if refused else modules.succeed)("ptd_attach", disk(kvm, GUEST, naa, state="absent"))
     finally:
         kvm.agent(GUEST, "running")
+    assert f"The guest agent of VM {GUEST} did not answer within 30 s" in told if isinstance(told, str) else told["changed"]
 
 
 def test_a_vm_that_is_off_gets_a_controller_and_the_disk_for_its_next_start(kvm: KvmLab, modules: ModuleRunner, naa: str) -> None:

@@ -202,12 +202,12 @@ class LibvirtSession:
             return None
         return int(reads + writes) if min(reads, writes) >= 0 else None
 
-    def mounts(self, uuid: str) -> dict[str, list[str]] | None:
-        """Target → where the guest has mounted file systems on it, by the guest agent's word; None where no agent answers.
+    def mounts(self, uuid: str, seconds: int = _AGENT_SECONDS) -> dict[str, list[str]] | None:
+        """Target → where the guest has mounted file systems on it, by the guest agent's word; None where no agent answers within the time.
 
         Libvirt waits for an agent that hangs for ever, unless it is told not to; a limit that somebody else has set for the domain is lost.
         """
-        found = self.guest_mounts(uuid)
+        found = self.guest_mounts(uuid, seconds)
         if found is None:
             return None
         mounted: dict[str, list[str]] = {}
@@ -216,11 +216,11 @@ class LibvirtSession:
                 mounted.setdefault(target, []).append(mount.place)
         return mounted
 
-    def guest_mounts(self, uuid: str) -> list[GuestMount] | None:
-        """What the guest has mounted, by the guest agent's word; None where no agent answers. Raises `AgentRefused`."""
+    def guest_mounts(self, uuid: str, seconds: int = _AGENT_SECONDS) -> list[GuestMount] | None:
+        """What the guest has mounted, by the guest agent's word; None where no agent answers within the time. Raises `AgentRefused`."""
         domain = self._lookup(uuid)
         try:
-            with self._patient_agent(domain, _AGENT_SECONDS):
+            with self._patient_agent(domain, seconds):
                 found = domain.fsInfo()
         except self._failure as error:
             if _code(error) in _AGENT_ABSENT:

@@ -19,7 +19,8 @@ MOUNT = "mount"
 SWAP = "swap"
 PROCESS = "process"
 
-_WATCHERS = frozenset({"multipathd", "systemd-udevd", "(udev-worker)", "udevd"})  # they open every disk, and let go of one that leaves
+_WATCHERS = frozenset({"multipathd", "systemd-udevd", "(udev-worker)", "udevd"})
+"""They open every disk, and let go of one that leaves, as do the programs that they start, such as `blkid` and `scsi_id`."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def _uses_of_block(tree: Tree, block: str, disk: GuestDisk, open_files: Sequence
         if holder not in disk.blocks:
             yield Use(kind_of(tree, holder), device, device_name(tree, holder))
             yield from _uses_of_block(tree, holder, disk, open_files)
-    for process in _processes_with(f"/dev/{block}", open_files):
+    for process in _processes_with(tree, f"/dev/{block}", open_files):
         yield Use(PROCESS, device, str(process))
 
 
@@ -108,5 +109,23 @@ def _processes_below(point: str, open_files: Iterable[tuple[Process, str]]) -> t
     return tuple(dict.fromkeys(process for process, path in open_files if path == point or path.startswith(inside)))
 
 
-def _processes_with(device: str, open_files: Iterable[tuple[Process, str]]) -> list[Process]:
-    return list(dict.fromkeys(process for process, path in open_files if path == device and process.command not in _WATCHERS))
+def _processes_with(tree: Tree, device: str, open_files: Iterable[tuple[Process, str]]) -> list[Process]:
+    found = dict.fromkeys(process for process, path in open_files if path == device)
+    return [process for process in found if not _only_watches(tree, process.pid)]
+
+
+def _only_watches(tree: Tree, pid: int) -> bool:
+    """Whether a process, or one that it descends from, is one of those that watch every disk."""
+    seen = set()
+    while pid not in seen:
+        seen.add(pid)
+        if tree.text(f"/proc/{pid}/comm") in _WATCHERS:
+            return True
+        pid = _parent(tree, pid)
+    return False
+
+
+def _parent(tree: Tree, pid: int) -> int:
+    """The process that started it: field 4 of proc(5)'s stat, after a name that may have spaces and brackets in it; 0 for none."""
+    fields = (tree.text(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()
+    return int(fields[1]) if len(fields) > 1 else 0

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, TimedOut
@@ -21,6 +21,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.libvirt_session import CONFIG, LIVE
 
 _POLL_SECONDS = 0.2
+_AGENT_SECONDS = 30
+"""A guest that has much to do answers late, and what it has mounted is lost if nobody waits for it."""
 
 
 @dataclass(frozen=True)
@@ -133,13 +135,23 @@ class VmChange:
                 f"VM {self.name} is suspended, so that nobody can tell whether LUN {name} is mounted there: resume it, or power it off "
                 "first."
             )
-        mounted = (self.host.session.mounts(self.uuid) or {}) if seen.pair.record.state == POWERED_ON else {}
+        mounted = self._mounted(name) if seen.pair.record.state == POWERED_ON else {}
         places = sorted({place for disk in seen.disks_of(name) for place in mounted.get(disk.target, ())})
         if places:
             raise Refused(
                 f"LUN {name} is mounted in VM {self.name} at {', '.join(places)}: unmount it there first, "
                 "or data that is not yet written is lost."
             )
+
+    def _mounted(self, name: ScsiName) -> Mapping[str, Sequence[str]]:
+        """Where the guest has mounted what of its disks, and nothing where no agent runs. Raises `Refused` for one that does not answer."""
+        mounted = self.host.session.mounts(self.uuid, _AGENT_SECONDS)
+        if mounted is None and self.pair().live.agent_listens:
+            raise Refused(
+                f"The guest agent of VM {self.name} did not answer within {_AGENT_SECONDS} s, so that nobody can tell whether LUN {name} "
+                "is mounted there: restart qemu-guest-agent in the guest, or power the VM off first."
+            )
+        return mounted or {}
 
     def _may_have_used(self, seen: Observed, name: ScsiName) -> bool:
         """Whether a suspended guest may have the LUN mounted, for which it must have read it.

@@ -30,6 +30,7 @@ _DISKS = frozenset({"disk", LUN})
 QEMU_INITIATOR = "iqn.2008-11.org.linux-kvm"
 _NAME_ALIAS = "ua-naa-"
 _DEVICE_NODE = re.compile(r"""/dev/[^\s,;"'<>&]+""")
+_AGENT_CHANNEL = "org.qemu.guest_agent.0"
 _NO_DATA = frozenset({"reservations"})
 """Elements whose `<source>` is none of data: the socket of a helper."""
 _PROSE = frozenset({"name", "title", "description", "metadata"})
@@ -166,6 +167,8 @@ class Domain:
     host_devices: Sequence[HostDevice] = ()
     device_nodes: frozenset[str] = frozenset()
     """Every `/dev/…` that the XML names, wherever: also drives for media, firmware, and QEMU's own command line."""
+    agent_listens: bool = False
+    """Whether a guest agent has its channel open, which libvirt tells of what runs alone (formatdomain.html, guest agent)."""
 
     @property
     def seats(self) -> list[tuple[str, DriveAddress]]:
@@ -208,6 +211,7 @@ def parse(xml: str) -> Domain:
         pcie=root.find("devices/controller[@model='pcie-root']") is not None,
         free_ports=len(ports - taken),
         host_devices=[_host_device(element) for element in root.iterfind("devices/hostdev")],
+        agent_listens=root.find(f"devices/channel/target[@name='{_AGENT_CHANNEL}'][@state='connected']") is not None,
         device_nodes=frozenset(word for part in root if part.tag not in _PROSE for word in _DEVICE_NODE.findall(_text(part))),
     )
 

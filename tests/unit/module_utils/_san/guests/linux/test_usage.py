@@ -112,6 +112,15 @@ def test_a_process_with_the_bare_device_open_unless_it_only_watches(kernel: Play
     assert [str(use) for use in users(kernel)] == ["/dev/sdb is open in oracle (99)"]
 
 
+def test_what_udev_has_started_only_watches_too(kernel: PlayedKernel) -> None:
+    process(kernel, 1, "systemd")
+    process(kernel, 300, "(udev-worker)")
+    for pid, command, parent in ((301, "sh", 300), (302, "scsi_id", 301), (99, "my) (job", 98), (98, "cron", 1)):
+        process(kernel, pid, command, fd5="/dev/sdb")
+        kernel.add({f"/proc/{pid}/stat": f"{pid} ({command}) S {parent} {pid} 1 0"})
+    assert [str(use) for use in users(kernel)] == ["/dev/sdb is open in cron (98)", "/dev/sdb is open in my) (job (99)"]
+
+
 def test_multipath_and_its_partitions_are_no_users(kernel: PlayedKernel) -> None:
     kernel.multipath(LUN)
     assert users(kernel) == []

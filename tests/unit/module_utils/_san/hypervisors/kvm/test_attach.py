@@ -499,6 +499,38 @@ def test_a_mounted_lun_is_not_taken_away(host: KvmHost, app: Domain) -> None:
         attach.plan_detach(host, VM, NAME, 5)
 
 
+def with_agent(app: Domain, state: str) -> None:
+    """As libvirt tells whether a guest agent has its channel open."""
+    channel = f"<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0' state='{state}'/></channel></devices>"
+    app.live = app.live.replace("</devices>", channel)
+
+
+def test_an_agent_that_answers_late_is_waited_for(host: KvmHost, app: Domain) -> None:
+    attach.plan_attach(host, VM, wish()).run()
+    app.mounted, app.late = [("/srv/data", "sda1", "ext4", ["sda"])], 25
+    with pytest.raises(Refused, match=r"LUN .* is mounted in VM app at /srv/data: unmount it there first"):
+        attach.plan_detach(host, VM, NAME, 5)
+
+
+def test_where_an_agent_runs_and_does_not_answer_nobody_knows_what_is_mounted(host: KvmHost, app: Domain) -> None:
+    attach.plan_attach(host, VM, wish()).run()
+    with_agent(app, "connected")
+    app.mounted, app.late = [], 3600
+    with pytest.raises(
+        Refused, match=r"The guest agent of VM app did not answer within 30 s, so that nobody can tell whether LUN .* is mounted"
+    ):
+        attach.plan_detach(host, VM, NAME, 5)
+    assert len(disks(app.live)) == 1
+
+
+def test_a_guest_whose_agent_does_not_run_is_not_asked(host: KvmHost, app: Domain) -> None:
+    attach.plan_attach(host, VM, wish()).run()
+    with_agent(app, "disconnected")
+    app.mounted = None
+    attach.plan_detach(host, VM, NAME, 5).run()
+    assert disks(app.live) == []
+
+
 def test_a_mount_that_came_after_the_plan_is_seen_too(host: KvmHost, app: Domain) -> None:
     attach.plan_attach(host, VM, wish()).run()
     plan = attach.plan_detach(host, VM, NAME, 5)
