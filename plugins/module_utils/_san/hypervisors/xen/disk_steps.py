@@ -208,6 +208,7 @@ class ConnectDisk(_VmStep):
         others = now.estate.users(vdi)
         if others and not self.sharing:
             raise Refused(f"The VDI of LUN {self.name} is a disk of VM {', '.join(others)} by now: detach it there first.")
+        now.estate.refuse_kept(vdi, self.name)
         unplugged = now.estate.without(sr) if sr["shared"] else now.homeless(sr)
         if unplugged:
             raise Refused(

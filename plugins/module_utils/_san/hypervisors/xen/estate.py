@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen import machines, repositories
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.probing import IscsiTarget
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.repositories import PASSING
@@ -30,6 +30,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.xapi import NULL, Record, Records, XapiSession
 
 _ROLES = {"default_SR": "default SR", "suspend_image_SR": "SR for suspended VMs", "crash_dump_SR": "SR for crash dumps"}
+_ROLES_OF_A_HOST = {"suspend_image_sr": "SR for suspended VMs", "crash_dump_sr": "SR for crash dumps", "local_cache_sr": "SR for caches"}
+_ROLES_OF_A_VM = {"suspend_SR": "SR for its suspended state"}
 _CLASSES = ("pool", "host", "host_metrics", "VM", "VBD", "VDI", "SR", "PBD")
 
 
@@ -83,6 +85,19 @@ class Estate:
         """The names of the VMs that have a VDI in a drive."""
         vms = [self.vm.get(self.vbd[ref]["VM"]) for ref in vdi["VBDs"] if ref in self.vbd]
         return [str(vm["name_label"]) if vm else "that the pool does not tell yet" for vm in vms]
+
+    def keepers(self, vdi: Record) -> list[Use]:
+        """What keeps a state of its own on a VDI, which no drive tells of: suspended VMs, and the pool."""
+        return [use for use, ref in self._states() if ref in self.vdi and self.vdi[ref]["uuid"] == vdi["uuid"]]
+
+    def is_used(self, vdi: Record) -> bool:
+        """Whether a VM has a VDI in a drive, or anything keeps a state on it."""
+        return bool(self.users(vdi) or self.keepers(vdi))
+
+    def refuse_kept(self, vdi: Record, name: ScsiName) -> None:
+        """Raise `Refused` when anything keeps a state on the VDI of a LUN."""
+        for use in self.keepers(vdi):
+            raise Refused(f"LUN {name} is in use by {use.kind} {use.name} by now, which {use.how}: {use.way_out}.")
 
     def behind(self, vbd: Record) -> tuple[Record, Record, ScsiName | None]:
         """The VDI of a VBD, its repository, and the LUN that the VDI is, if it is one."""
@@ -170,7 +185,7 @@ class Estate:
             *self._unknown_devices(),
             *self._other_holders(),
             *self._unknown_holders(),
-            *self._high_availability(),
+            *self._kept_states(),
             *self._defaults(),
             *self._unknown_disks(),
         ]
@@ -252,65 +267,109 @@ class Estate:
     def _unknown_repositories(self) -> Iterator[Use]:
         for sr in self.sr.values():
             told = bool(self._extents(sr)) or sr["type"] in PASSING
-            if repositories.lies_on_devices(sr) and not told and repositories.marked(sr) is None:
+            if repositories.may_lie_on_a_lun(sr) and not told and repositories.marked(sr) is None:
                 how = f"is a storage repository of type {sr['type']} of which no PBD tells on which LUN it lies"
-                yield Use("SR", sr["name_label"], sr["uuid"], how, way_out="plug it in on a host, or forget it if it is gone for good")
+                lost = "plug it in on a host, or forget it if it is gone for good"
+                yield Use("SR", sr["name_label"], sr["uuid"], how, way_out="look on its hosts where it lies" if sr["PBDs"] else lost)
 
     def _unknown_devices(self) -> Iterator[Use]:
         """Repositories on devices whose names are a host's own: a LUN may be called so."""
         for sr in self.sr.values():
             named = [extent for extent in self._extents(sr) if not repositories.tells_device(extent)]
-            if repositories.lies_on_devices(sr) and named:
+            if repositories.may_lie_on_a_lun(sr) and named:
                 how = f"is a storage repository on {', '.join(named)}, a name that does not tell which disk that is"
                 yield Use("SR", sr["name_label"], sr["uuid"], how)
 
     def _unknown_holders(self) -> Iterator[Use]:
         """Drives with a LUN of VMs that came into being while the pool was read."""
         for vbd in self.vbd.values():
-            name = self.lun(self.vdi[vbd["VDI"]]) if vbd["VM"] not in self.vm and vbd["VDI"] in self.vdi else None
+            vdi = self.vdi.get(vbd["VDI"]) if vbd["VM"] not in self.vm else None
+            name = self.lun(vdi) if vdi else None
             if name:
                 yield Use("VBD", vbd["uuid"], "", "is a drive with it of a VM that the pool does not tell yet", name)
+            elif vdi and self._untold(vdi):
+                yield Use("VBD", vbd["uuid"], "", f"is a drive of a VM that the pool does not tell yet, with {self._which(vdi)}")
 
     def _defaults(self) -> Iterator[Use]:
-        """Repositories of this collection's that the pool was told to use for something else."""
-        for role, what in _ROLES.items():
-            sr = self.sr.get(str(self.pool.get(role, NULL)))
+        """Repositories of this collection's that the pool, a host or a VM was told to use for something else."""
+        yield from self._roles("pool", self.cluster, self.pool, _ROLES)
+        for host in self.host.values():
+            yield from self._roles("host", host["name_label"] or host["hostname"], host, _ROLES_OF_A_HOST)
+        for vm in self.vm.values():
+            yield from self._roles(machines.kind(vm), vm["name_label"], vm, _ROLES_OF_A_VM)
+
+    def _roles(self, kind: str, owner: str, record: Record, roles: Mapping[str, str]) -> Iterator[Use]:
+        for role, what in roles.items():
+            sr = self.sr.get(str(record.get(role, NULL)))
             name = self.own_lun(sr) if sr else None
             if name:
-                yield Use(
-                    "pool", self.cluster, self.pool["uuid"], f"has its SR as {what}", name, way_out=f"name another SR as {what} first"
-                )
+                yield Use(kind, owner, record["uuid"], f"has its SR as {what}", name, way_out=f"name another SR as {what} first")
 
     def _other_holders(self) -> Iterator[Use]:
         """Snapshots and control domains that have a LUN as a disk."""
         for ref, vm in self.vm.items():
             if machines.is_machine(vm):
                 continue
-            kind = "control domain" if vm["is_control_domain"] else "snapshot"
             for vbd in self.disks_of(ref):
                 name = self.lun(self.vdi[vbd["VDI"]]) if vbd["VDI"] in self.vdi else None
                 if name:
-                    yield Use(kind, vm["name_label"], vm["uuid"], "has it as a disk", name)
+                    yield Use(machines.kind(vm), vm["name_label"], vm["uuid"], "has it as a disk", name)
 
-    def _high_availability(self) -> Iterator[Use]:
-        for uuid in self.pool.get("ha_statefiles", ()):
-            vdi = self._by_uuid.get(uuid) or self.vdi.get(uuid)
+    def _kept_states(self) -> Iterator[Use]:
+        """What keeps a state on a LUN, or on what may be any: an image on a file system or a volume group is these repositories' claim."""
+        for use, ref in self._states():
+            vdi = self.vdi.get(ref)
             name = self.lun(vdi) if vdi else None
             if name:
-                yield Use("pool", self.cluster, self.pool["uuid"], "keeps the state of its high availability on it", name)
+                yield replace(use, lun=name)
+            elif vdi is None:
+                yield replace(use, how=f"{use.how.removesuffix(' it')} a VDI that the pool has forgotten")
+            elif self._untold(vdi):
+                yield replace(use, how=f"{use.how.removesuffix(' it')} {self._which(vdi)}")
+
+    def _states(self) -> Iterator[tuple[Use, str]]:
+        """What keeps a state of its own on a VDI, with the reference of that VDI.
+
+        A suspended VM and a snapshot with memory (checkpoint) name it in `suspend_VDI` (xen-api, datamodel_vm.ml). The driver `hba` takes a
+        whole LUN for it, as for any VDI that is created (sm, LUNperVDI.py). `redo_log_vdi` stays when the redo log is disabled (xen-api,
+        xapi_pool.ml), so that it counts only while that or high availability, which uses it too, is not known to be disabled.
+        """
+        for vm in self.vm.values():
+            way_out = f"resume {vm['name_label']} or shut it down first" if machines.is_machine(vm) else "delete the snapshot first"
+            how = "keeps its suspended state on it"
+            yield from self._state_of(Use(machines.kind(vm), vm["name_label"], vm["uuid"], how, way_out=way_out), vm.get("suspend_VDI"))
+        pool = Use("pool", self.cluster, self.pool["uuid"], "keeps its redo log on it", way_out="disable the redo log of the pool first")
+        if self.pool.get("redo_log_enabled", True) or self.pool.get("ha_enabled", True):
+            yield from self._state_of(pool, self.pool.get("redo_log_vdi"))
+        refs = {record["uuid"]: ref for ref, record in self.vdi.items()}
+        how, way_out = "keeps the state of its high availability on it", "disable high availability first"
+        for word in self.pool.get("ha_statefiles", ()):
+            yield from self._state_of(replace(pool, how=how, way_out=way_out), refs.get(word, word))
+
+    @staticmethod
+    def _state_of(use: Use, ref: object) -> Iterator[tuple[Use, str]]:
+        if ref and ref != NULL:
+            yield use, str(ref)
 
     def _unknown_disks(self) -> Iterator[Use]:
-        """VMs with a disk that is a LUN of which the driver does not tell which."""
+        """VMs, snapshots and control domains with a disk that is a LUN of which the driver does not tell which."""
         for ref, vm in self.vm.items():
-            for vbd in self.disks_of(ref) if machines.is_machine(vm) else ():
-                if vbd["VDI"] not in self.vdi and vbd["currently_attached"]:
+            kind = machines.kind(vm)
+            for vbd in self.disks_of(ref):
+                vdi = self.vdi.get(vbd["VDI"])
+                if vdi is None and vbd["currently_attached"]:
                     how = f"has the disk SCSI({machines.BUS}:{vbd['userdevice']}), whose VDI the pool has forgotten"
-                    yield Use("VM", vm["name_label"], vm["uuid"], how)
-                elif vbd["VDI"] in self.vdi:
-                    vdi, sr, name = self.behind(vbd)
-                    if sr["type"] in PASSING and name is None:
-                        how = f"has the disk {vdi['name_label'] or vdi['uuid']} of SR {sr['name_label']}, which does not tell its LUN"
-                        yield Use("VM", vm["name_label"], vm["uuid"], how, way_out="let the SR be scanned, or take the disk from the VM")
+                    yield Use(kind, vm["name_label"], vm["uuid"], how)
+                elif vdi and self._untold(vdi):
+                    way_out = f"let the SR be scanned, or take the disk from the {kind}"
+                    yield Use(kind, vm["name_label"], vm["uuid"], f"has the disk {self._which(vdi)}", way_out=way_out)
+
+    def _untold(self, vdi: Record) -> bool:
+        """Whether a VDI is a LUN of which the driver does not tell which."""
+        return self.sr[vdi["SR"]]["type"] in PASSING and self.lun(vdi) is None
+
+    def _which(self, vdi: Record) -> str:
+        return f"{vdi['name_label'] or vdi['uuid']} of SR {self.sr[vdi['SR']]['name_label']}, which does not tell its LUN"
 
 
 def read(session: XapiSession) -> Estate:

@@ -43,6 +43,13 @@ def is_machine(record: Record) -> bool:
     return not record["is_a_snapshot"] and not record["is_control_domain"]
 
 
+def kind(record: Record) -> str:
+    """What the record of a VM is to people: a VM or a template, a snapshot, or a host's own control domain."""
+    if is_machine(record):
+        return "VM"
+    return "control domain" if record["is_control_domain"] else "snapshot"
+
+
 def machine(record: Record, host: str, cluster: str, disks: Sequence[VirtualDisk], units: Sequence[int | None]) -> VirtualMachine:
     """A VM as the model has it; `units` are those of all its drives."""
     return VirtualMachine(

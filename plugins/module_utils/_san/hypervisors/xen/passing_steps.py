@@ -72,13 +72,16 @@ class _PassingStep(Step):
             raise RemoteError(f"The pool has no VDI of LUN {self.name} after the change: look at the pool's log.")
 
     def undo(self) -> None:
-        """Give back every VDI that bears this run's mark, whichever LUN it is, and forget the repository if this run made it."""
+        """Give back every VDI that bears this run's mark, whichever LUN it is, and forget the repository if this run made it.
+
+        What somebody uses by now stays, with the repository of which it is.
+        """
         now = self.vm.observe().estate
         for ref, vdi in now.vdi.items():
-            if vdi["other_config"].get(repositories.RUN) == self._run and not now.users(vdi):
+            if vdi["other_config"].get(repositories.RUN) == self._run and not now.is_used(vdi):
                 self._give_back(ref, vdi)
         for ref, sr in now.repositories_of(self.kind):
-            if repositories.marked_run(sr) == self._run:
+            if repositories.marked_run(sr) == self._run and not any(self._is_wanted(now, now.vdi[vdi]) for vdi in sr["VDIs"]):
                 forget(self.vm, now, ref, sr)
 
     def before(self) -> Mapping[str, Any]:
@@ -86,6 +89,10 @@ class _PassingStep(Step):
 
     def after(self) -> Mapping[str, Any]:
         return {f"LUN {self.name}": {"VDI": self.kind}}
+
+    def _is_wanted(self, now: Estate, vdi: Record) -> bool:
+        made_here = vdi["other_config"].get(repositories.RUN) == self._run
+        return now.is_used(vdi) or (vdi["managed"] and not made_here)
 
     def _make(self) -> None:
         raise NotImplementedError

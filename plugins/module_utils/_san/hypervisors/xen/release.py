@@ -130,7 +130,7 @@ class ForgetPassing(Step):
 
     def _still(self, seen: Estate) -> Found:
         same = [(ref, sr) for ref, sr in _for_nothing_else(seen, self.name) if sr["uuid"] == self.sr["uuid"]]
-        return [(ref, sr) for ref, sr in same if not any(seen.users(seen.vdi[vdi]) for vdi in sr["VDIs"])]
+        return [(ref, sr) for ref, sr in same if not any(seen.is_used(seen.vdi[vdi]) for vdi in sr["VDIs"])]
 
     def _change(self, method: str, ref: str) -> None:
         with explained(f"SR {self.sr['name_label']} was not let go of by {method}"):
@@ -185,10 +185,12 @@ class ForgetRepository(Step):
         return {f"LUN {self.name}": {"SR": None}}
 
     def _refuse_used(self, seen: Estate, sr: Record) -> None:
-        """Raise `Refused` when a VM has a disk on it, off as it may be: forgotten, the repository would take the disk with it."""
+        """Raise `Refused` when a VM has a disk or keeps its state on it: forgotten, the repository would take that with it."""
         users = [vm for vdi in sr["VDIs"] if vdi in seen.vdi for vm in seen.users(seen.vdi[vdi])]
         if users:
             raise Refused(f"VM {', '.join(users)} has got LUN {self.name} as a disk in the meantime: detach it there first.")
+        for vdi in (seen.vdi[vdi] for vdi in sr["VDIs"] if vdi in seen.vdi):
+            seen.refuse_kept(vdi, self.name)
 
     def _change(self, method: str, ref: str) -> None:
         with explained(f"The SR of LUN {self.name} was not let go of by {method}"):
@@ -216,6 +218,7 @@ class ForgetDisk(Step):
         for ref, vdi in _forgettable(seen, self.name):
             if any(vbd in seen.vbd for vbd in vdi["VBDs"]):
                 raise Refused(f"A VM has got LUN {self.name} as a disk in the meantime: detach it there first.")
+            seen.refuse_kept(vdi, self.name)
             with explained(f"The VDI of LUN {self.name} was not forgotten"):
                 self.session.change("VDI.forget", ref, timeout=self.session.connection.timeout)
 

@@ -23,7 +23,7 @@ PASSING = frozenset({ISCSI, HBA, "rawhba", UDEV})
 """Types that pass LUNs on; `rawhba` is gone since 2021, pools that are older may have one."""
 LISTING = PASSING - {UDEV}
 """Those of them that list every LUN of their target or adapters, after each scan; in one of type `udev` somebody has put each."""
-_ON_BLOCK_DEVICES = frozenset({"lvm", "lvmoiscsi", LVM_FC, "lvmofcoe", "ext", "ext4", "xfs", "gfs2", *PASSING} - {UDEV})
+_ON_NO_LUN = frozenset({"nfs", "smb", "cifs", "iso", "cephfs", "glusterfs", "moosefs", "dummy", "shm", "file", UDEV})
 RUN = "crossvisor.san"
 """The key in `other_config` under which an object bears the mark of the run that made it."""
 _MARK = re.compile(r"LUN (?P<lun>naa\.[0-9a-f]+)(?:, (?P<size>[0-9]+) bytes)?, made by crossvisor\.san(?: in run (?P<run>[0-9a-f-]+))?")
@@ -104,8 +104,12 @@ def tells_device(extent: str) -> bool:
 
 
 def scsi_ids(device_config: Record) -> list[str]:
-    """The devices that a PBD names, as `/dev/disk/by-id/scsi-3…` where it names a LUN."""
-    by_id = [f"/dev/disk/by-id/scsi-{word.strip()}" for word in str(device_config.get("SCSIid", "")).split(",") if word.strip()]
+    """The devices that a PBD names, as `/dev/disk/by-id/scsi-3…` where it names a LUN.
+
+    `ScsiId` is what one of type `gfs2` may say (sm, mpathcount.get_SCSIidlist).
+    """
+    told = str(device_config.get("SCSIid") or device_config.get("ScsiId", ""))
+    by_id = [f"/dev/disk/by-id/scsi-{word.strip()}" for word in told.split(",") if word.strip()]
     return by_id or [word.strip() for word in str(device_config.get("device", "")).split(",") if word.strip()]
 
 
@@ -126,9 +130,14 @@ def target(device_config: Record) -> IscsiTarget | None:
     return IscsiTarget(address.partition(",")[0], str(device_config.get("port", "")), iqn) if address and iqn else None
 
 
-def lies_on_devices(sr: Record) -> bool:
-    """Whether a repository of this type lies on block devices that its PBDs name."""
-    return sr["type"] in _ON_BLOCK_DEVICES
+def may_lie_on_a_lun(sr: Record) -> bool:
+    """Whether a repository of this type may lie on a LUN: each may but those that lie on a network or on nothing (sm, drivers/*SR.py).
+
+    One of type `zfs` or `linstor` names a directory or a group of volumes (ZFSSR.py, LinstorSR.py), never what is below, and of other types
+    nothing is known: these may lie on any LUN. One of type `file` is a directory of the control domain (FileSR.py), which is believed to be
+    on the disk that the host boots from; whether a LUN is mounted there, XAPI does not tell. A VDI of type `udev` tells its device.
+    """
+    return sr["type"] not in _ON_NO_LUN
 
 
 def passed_lun(sr: Record, vdi: Record) -> ScsiName | None:

@@ -107,7 +107,7 @@ class ConnectTarget(Step):
     def undo(self) -> None:
         seen = estates.read(self.session)
         for ref, sr in seen.own_targets():
-            if repositories.marked_run(sr) == self._run and not any(seen.users(seen.vdi[vdi]) for vdi in sr["VDIs"]):
+            if repositories.marked_run(sr) == self._run and not any(seen.is_used(seen.vdi[vdi]) for vdi in sr["VDIs"]):
                 _take(self.session, seen, ref, sr, self.timeout)
 
     def before(self) -> Mapping[str, Any]:
@@ -197,7 +197,7 @@ class ForgetTarget(Step):
 
     def _still(self, seen: Estate) -> Iterator[tuple[str, Record]]:
         for ref, sr in _lasting_for(seen, self.name):
-            if sr["uuid"] == self.sr["uuid"] and not any(seen.users(seen.vdi[vdi]) for vdi in sr["VDIs"]):
+            if sr["uuid"] == self.sr["uuid"] and not any(seen.is_used(seen.vdi[vdi]) for vdi in sr["VDIs"]):
                 yield ref, sr
 
 

@@ -20,13 +20,20 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     UNREACHABLE,
     Inventory,
 )
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services import usage
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.array_view import ArrayView
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.storage_map.resources import Resources
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.xapi import NULL
 from tests.unit.xapi import LOCAL, LUN, OTHER, SIZE, TARGET, Pool
 
 
 def inventory(pool: Pool, devices: bool = True) -> Inventory:
     return estate.inventory(pool, devices)  # type: ignore[arg-type]
+
+
+def verdicts(pool: Pool) -> list[tuple[str, str, str]]:
+    """Who claims the LUN."""
+    return [(claim.verdict, claim.kind, claim.name) for claim in usage.claims(LUN, inventory(pool))]
 
 
 def image_on(pool: Pool, kind: str, config: dict[str, str], **fields: Any) -> None:
@@ -41,6 +48,8 @@ def image_on(pool: Pool, kind: str, config: dict[str, str], **fields: Any) -> No
         ("lvmohba", {"SCSIid": LUN.xapi}),
         ("ext", {"device": f"/dev/disk/by-id/scsi-{LUN.xapi}-part3"}),
         ("gfs2", {"SCSIid": f"{OTHER.xapi},{LUN.xapi}"}),
+        ("gfs2", {"provider": "hba", "ScsiId": LUN.xapi}),
+        ("largeblock", {"SCSIid": LUN.xapi}),
     ],
 )
 def test_an_image_lies_on_the_lun_that_the_pbds_of_its_repository_name(kind: str, config: dict[str, str]) -> None:
@@ -136,17 +145,140 @@ def test_a_lun_with_the_state_of_high_availability_is_used() -> None:
     assert [(use.kind, use.lun) for use in inventory(pool).uses] == [("pool", LUN)]
 
 
-def test_a_repository_whose_lun_nobody_tells_may_lie_on_any() -> None:
+SNAPSHOT, DOM0 = {"is_a_snapshot": True}, {"is_control_domain": True}
+HOLDERS = pytest.mark.parametrize(("kind", "fields"), [("VM", {}), ("snapshot", SNAPSHOT), ("control domain", DOM0)])
+TOLD, UNTOLD = {"SCSIid": LUN.xapi}, {"LUNid": "0"}
+
+
+@HOLDERS
+def test_a_lun_with_the_suspended_state_of_a_vm_or_a_checkpoint_is_used(kind: str, fields: dict[str, bool]) -> None:
     pool = Pool()
-    pool.add_sr("lvmohba", {}, name="lost", hosts=())
+    image = pool.add_vdi(pool.add_sr("hba", {}), sm_config=TOLD)
+    pool.add_vm("s", "Suspended", suspend_VDI=image, **fields)
+    assert verdicts(pool) == [(usage.USED, kind, "s")]
+    (use,) = inventory(pool).uses
+    assert use.how == "keeps its suspended state on it"
+    assert use.way_out == ("delete the snapshot first" if fields else "resume s or shut it down first")
+    assert len(pool.calls) == 2 * 8
+
+
+@HOLDERS
+def test_a_suspended_state_on_a_lun_that_the_driver_does_not_tell_may_be_on_any(kind: str, fields: dict[str, bool]) -> None:
+    pool = Pool()
+    image = pool.add_vdi(pool.add_sr("hba", {}, name="fc"), sm_config=UNTOLD, name_label="state")
+    pool.add_vm("s", "Suspended", suspend_VDI=image, **fields)
+    assert verdicts(pool) == [(usage.CANNOT_TELL, kind, "s")]
+    assert [use.how for use in inventory(pool).uses] == ["keeps its suspended state on state of SR fc, which does not tell its LUN"]
+
+
+def test_a_suspended_state_that_the_pool_has_forgotten_may_be_on_any_lun() -> None:
+    pool = Pool()
+    pool.add_vm("s", "Suspended", suspend_VDI="OpaqueRef:gone")
+    assert verdicts(pool) == [(usage.CANNOT_TELL, "VM", "s")]
+    assert [use.how for use in inventory(pool).uses] == ["keeps its suspended state on a VDI that the pool has forgotten"]
+
+
+def test_a_vm_without_a_suspended_state_keeps_none() -> None:
+    pool = Pool()
+    pool.add_vdi(pool.add_sr("hba", {}), sm_config=TOLD)
+    pool.add_vm("s", "Halted", suspend_VDI=NULL)
+    assert verdicts(pool) == []
+
+
+@pytest.mark.parametrize(("kind", "config"), [("lvmohba", TOLD), ("ext", {"device": f"/dev/disk/by-id/scsi-{LUN.xapi}"})])
+def test_a_suspended_state_on_a_repository_that_lies_on_the_lun_is_that_repositorys_claim(kind: str, config: dict[str, str]) -> None:
+    pool = Pool()
+    sr = pool.add_sr(kind, config, name="store")
+    pool.add_vm("s", "Suspended", suspend_VDI=pool.add_vdi(sr))
+    assert verdicts(pool) == [(usage.USED, f"{kind} file system", "store")]
+
+
+@pytest.mark.parametrize("use", [{"redo_log_enabled": True}, {"redo_log_enabled": False, "ha_enabled": True}, {}])
+def test_a_lun_with_the_redo_log_of_the_pool_is_used(use: dict[str, bool]) -> None:
+    pool = Pool()
+    image = pool.add_vdi(pool.add_sr("hba", {}), sm_config=TOLD)
+    next(iter(pool.db["pool"].values())).update({"redo_log_vdi": image, **use})
+    assert verdicts(pool) == [(usage.USED, "pool", "lab")]
+
+
+def test_a_redo_log_that_is_disabled_is_kept_nowhere() -> None:
+    pool = Pool()
+    image = pool.add_vdi(pool.add_sr("hba", {}), sm_config=TOLD)
+    next(iter(pool.db["pool"].values())).update(redo_log_vdi=image, redo_log_enabled=False, ha_enabled=False)
+    assert verdicts(pool) == []
+
+
+@pytest.mark.parametrize("image", ["untold", "gone"])
+def test_a_state_of_high_availability_of_which_nobody_tells_where_it_is_may_be_on_any_lun(image: str) -> None:
+    pool = Pool()
+    vdi = pool.db["VDI"][pool.add_vdi(pool.add_sr("hba", {}), sm_config=UNTOLD)]
+    next(iter(pool.db["pool"].values()))["ha_statefiles"] = [vdi["uuid"] if image == "untold" else "gone"]
+    assert verdicts(pool) == [(usage.CANNOT_TELL, "pool", "lab")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "role", "what"),
+    [
+        ("host", "suspend_image_sr", "SR for suspended VMs"),
+        ("host", "crash_dump_sr", "SR for crash dumps"),
+        ("host", "local_cache_sr", "SR for caches"),
+        ("VM", "suspend_SR", "SR for its suspended state"),
+    ],
+)
+def test_a_repository_of_this_collections_that_a_host_or_a_vm_was_told_to_use_is_used(kind: str, role: str, what: str) -> None:
+    pool = Pool()
+    sr = pool.add_sr("lvmohba", TOLD, name_description=repositories.mark(LUN))
+    next(iter(pool.db[kind].values()))[role] = sr
+    (use,) = inventory(pool).uses
+    assert (use.kind, use.name, use.how, use.lun) == (kind, {"host": "xen1", "VM": "app01"}[kind], f"has its SR as {what}", LUN)
+
+
+@HOLDERS
+def test_a_disk_whose_lun_the_driver_does_not_tell_may_be_any_whoever_has_it(kind: str, fields: dict[str, bool]) -> None:
+    pool = Pool()
+    pool.add_vbd(pool.add_vm("it", "Halted", **fields), pool.add_vdi(pool.add_sr("hba", {}), sm_config=UNTOLD))
+    assert verdicts(pool) == [(usage.CANNOT_TELL, kind, "it")]
+
+
+def test_a_drive_of_a_vm_that_is_not_told_with_a_lun_that_is_not_told_may_have_any() -> None:
+    pool = Pool()
+    image_on(pool, "hba", {}, sm_config=UNTOLD)
+    del pool.db["VM"][pool.vm]
+    assert [(verdict, kind) for verdict, kind, _name in verdicts(pool)] == [(usage.CANNOT_TELL, "VBD")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [
+        ("lvmohba", {}),
+        ("linstor", {"group-name": "linstor_group/thin", "redundancy": "2"}),
+        ("zfs", {"location": "/tank"}),
+        ("lvhd", {}),
+        ("neverheard", {}),
+    ],
+)
+@pytest.mark.parametrize("plugged", [True, False])
+def test_a_repository_whose_lun_nobody_tells_may_lie_on_any(kind: str, config: dict[str, str], plugged: bool) -> None:
+    pool = Pool()
+    pool.add_sr(kind, config, name="lost", hosts=None if plugged else ())
     (use,) = inventory(pool).uses
     assert (use.name, use.lun) == ("lost", None)
+    assert use.way_out.startswith("look on its hosts" if plugged else "plug it in")
+
+
+@pytest.mark.parametrize("kind", ["nfs", "smb", "cifs", "iso", "cephfs", "glusterfs", "moosefs", "dummy", "shm", "file", "udev"])
+def test_a_repository_on_a_network_or_on_nothing_lies_on_no_lun(kind: str) -> None:
+    pool = Pool()
+    pool.add_sr(kind, {"location": "/where"})
+    assert verdicts(pool) == []
 
 
 @pytest.mark.parametrize(
     ("kind", "config"),
     [
         ("ext", {"device": "/dev/sdc"}),
+        ("largeblock", {"device": "/dev/sdc"}),
+        ("neverheard", {"device": "/dev/sdc"}),
         ("lvm", {"device": "/dev/mapper/mpatha"}),
         ("ext", {"device": "/dev/disk/by-id/scsi-SNETAPP_LUN_1"}),
         ("lvm", {"device": "/dev/disk/by-id/lvm-pv-uuid-0Lab1"}),

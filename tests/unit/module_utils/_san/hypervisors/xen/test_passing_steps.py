@@ -132,6 +132,40 @@ def test_a_disk_that_cannot_be_attached_leaves_nothing(bench: Bench, method: str
     assert bench.state() == before
 
 
+def test_a_lun_on_which_a_vm_keeps_its_state_is_not_given_back_when_the_attach_fails(bench: Bench) -> None:
+    bench.go("attach", **HBA)
+    number = bench.asked.index("VBD.create")
+    bench.go("detach")
+    bench.forget()
+
+    def suspended() -> None:
+        (image,) = [ref for ref, row in bench.lab.pool.db.rows("VDI") if row["uuid"] in {row["uuid"] for row in of_the_lun(bench)}]
+        bench.lab.pool.db.set("VM", bench.lab.vm("xendb01"), suspend_VDI=image)
+        refuse()
+
+    bench.before[number] = suspended
+    with pytest.raises(StepFailed):
+        bench.go("attach", **HBA)
+    assert len(of_the_lun(bench)) == 1
+
+
+def test_a_repository_of_which_somebody_took_another_lun_stays_when_the_attach_fails(bench: Bench) -> None:
+    bench.go("attach", **HBA)
+    number = bench.asked.index("VBD.create")
+    bench.go("detach")
+    bench.forget()
+
+    def taken() -> None:
+        bench.lab.pool.db.set("VDI", bench.lab.vdi(world.naa_at(xen_world.lun_path("xen_archive"))), managed=True)
+        refuse()
+
+    bench.before[number] = taken
+    with pytest.raises(StepFailed):
+        bench.go("attach", **HBA)
+    assert repositories(bench)[MADE] == "hba"
+    assert of_the_lun(bench) == []
+
+
 def test_a_scan_that_does_not_end_is_told_and_nothing_is_left(bench: Bench) -> None:
     before, start = bench.state(), bench.kept()
     bench.forget()
@@ -171,6 +205,22 @@ def test_a_repository_of_which_somebody_gets_another_lun_while_it_is_let_go_of_s
     assert [bench.lab.row("PBD", pbd)["currently_attached"] for pbd in bench.lab.row("SR", sr)["PBDs"]] == [True] * 3
     assert bench.lab.pool.db.has("VDI", theirs)
     assert of_the_lun(bench) == []
+
+
+def test_a_repository_that_gets_the_state_of_a_vm_while_it_is_let_go_of_stays_plugged_in(bench: Bench) -> None:
+    bench.go("attach", **HBA)
+    start = bench.kept()
+    bench.forget()
+    bench.go("detach")
+    last = max(number for number, method in enumerate(bench.asked) if method == "PBD.unplug")
+    bench.restore(start)
+    (image,) = [ref for ref, row in bench.lab.pool.db.rows("VDI") if row["uuid"] in {row["uuid"] for row in of_the_lun(bench)}]
+    bench.after[last] = lambda: bench.lab.pool.db.set("VM", bench.lab.vm("xendb01"), suspend_VDI=image)
+    with pytest.raises(StepFailed, match="is in use by VM xendb01 by now, which keeps its suspended state on it: resume xendb01 or shut"):
+        bench.go("detach")
+    (sr,) = bench.lab.pool.db.find("SR", name_label=MADE)
+    assert [bench.lab.row("PBD", pbd)["currently_attached"] for pbd in bench.lab.row("SR", sr)["PBDs"]] == [True] * 3
+    assert bench.lab.pool.db.has("VDI", image)
 
 
 @pytest.mark.parametrize("answered", [True, False])

@@ -54,6 +54,7 @@ def test_what_somebody_else_wrote_is_no_mark(text: str) -> None:
     [
         ({"SCSIid": LUN.xapi}, [LUN]),
         ({"SCSIid": f"{LUN.xapi}, {OTHER.xapi}"}, [LUN, OTHER]),
+        ({"provider": "hba", "ScsiId": LUN.xapi}, [LUN]),
         ({"device": f"/dev/disk/by-id/scsi-{LUN.xapi}-part3"}, [LUN]),
         ({"device": "/dev/sda3"}, []),
         ({}, []),

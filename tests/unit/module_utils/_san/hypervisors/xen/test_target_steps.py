@@ -20,7 +20,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.ba
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.xen.backend import Xen
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services import attach
 from tests.lab.xen.errors import Failure
-from tests.unit.xen_ways import CONNECTION, TARGET, VM, Bench, InProcess
+from tests.unit.xen_ways import CONNECTION, TARGET, VM, Bench, InProcess, refuse
 
 pytestmark = pytest.mark.slow
 
@@ -88,6 +88,45 @@ def test_what_another_makes_at_the_last_moment_is_adopted(bench: Bench) -> None:
     bench.before[number] = lambda: somebodys(bench)
     assert bench.go("attach").outcome.changed
     assert made(bench) == ["theirs"]
+
+
+def suspend_to_it(bench: Bench) -> None:
+    """A VM keeps its suspended state on the LUN."""
+    bench.lab.pool.db.set("VM", bench.lab.vm("xendb01"), suspend_VDI=bench.lab.vdi(bench.lun.naa))
+
+
+def test_one_on_which_a_vm_keeps_its_state_stays_when_the_attach_fails(bench: Bench) -> None:
+    bench.go("attach")
+    number = bench.asked.index("VBD.create")
+    bench.go("detach")
+    bench.forget()
+
+    def suspended() -> None:
+        suspend_to_it(bench)
+        refuse()
+
+    bench.before[number] = suspended
+    with pytest.raises(StepFailed):
+        bench.go("attach")
+    assert made(bench) == [FAR]
+
+
+def test_one_on_which_a_vm_keeps_its_state_by_now_is_not_taken_back(bench: Bench) -> None:
+    bench.go("attach")
+    start = bench.kept()
+    bench.forget()
+    bench.go("detach")
+    number = bench.asked.index("VDI.forget")
+    bench.restore(start)
+    (sr,) = bench.lab.pool.db.find("SR", name_label=FAR)
+
+    def suspended() -> None:
+        bench.lab.call("SR.scan", sr)
+        suspend_to_it(bench)
+
+    bench.after[number] = suspended
+    bench.go("detach")
+    assert made(bench) == [FAR]
 
 
 @pytest.mark.parametrize("taken", [True, False])

@@ -42,6 +42,40 @@ def test_the_repository_of_a_lun_stays_with_the_vm_that_gets_its_disk_while_it_i
     assert [bench.lab.row("PBD", pbd)["currently_attached"] for pbd in pbds] == [True] * 3
 
 
+def test_the_repository_of_a_lun_stays_with_the_vm_that_is_suspended_to_it_while_it_is_let_go_of() -> None:
+    bench = Bench("fc")
+    before = set(bench.lab.pool.db.refs("VDI"))
+    bench.go("attach")
+    (disk,) = set(bench.lab.pool.db.refs("VDI")) - before
+    start = bench.kept()
+    bench.forget()
+    bench.go("detach")
+    last = max(number for number, method in enumerate(bench.asked) if method == "PBD.unplug")
+    bench.restore(start)
+    bench.after[last] = lambda: bench.lab.pool.db.set("VM", bench.lab.vm("xendb01"), suspend_VDI=disk)
+    with pytest.raises(StepFailed, match=r"is in use by VM xendb01 by now, which keeps its suspended state on it: resume xendb01 or shut"):
+        bench.go("detach")
+    pbds = bench.lab.row("SR", bench.lab.row("VDI", disk)["SR"])["PBDs"]
+    assert [bench.lab.row("PBD", pbd)["currently_attached"] for pbd in pbds] == [True] * 3
+
+
+@pytest.mark.parametrize("sharing", ["none", "multi_writer"])
+def test_a_lun_on_which_a_vm_keeps_its_state_by_now_is_given_to_nobody(sharing: str) -> None:
+    bench = Bench("iscsi")
+    bench.go("attach")
+    image = bench.lab.vdi(bench.lun.naa)
+    bench.go("detach_only")
+    bench.forget()
+    start = bench.kept()
+    bench.go("attach", sharing=sharing)
+    made = bench.asked.index("VBD.create")
+    reads = [number for number, method in enumerate(bench.asked[:made]) if method == "pool.get_all_records"]
+    bench.restore(start)
+    bench.after[reads[-1]] = lambda: bench.lab.pool.db.set("VM", bench.lab.vm("xendb01"), suspend_VDI=image)
+    with pytest.raises(StepFailed, match=r"is in use by VM xendb01 by now, which keeps its suspended state on it"):
+        bench.go("attach", sharing=sharing)
+
+
 @pytest.mark.parametrize("protocol", GROUPS)
 def test_two_vms_may_have_it_when_that_is_asked_for(protocol: str) -> None:
     bench = Bench(protocol)
