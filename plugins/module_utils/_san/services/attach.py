@@ -163,10 +163,11 @@ class MakeVisible(Step):
             if not self._missing:
                 return
             self._refuse_to_wait_in_vain()
-            if self.clock() >= until:
+            rest = until - self.clock()
+            if rest <= 0:
                 raise TimedOut(self._overdue())
-            progress.tell(self._waiting(self.timeout - (until - self.clock())))
-            self.sleep(min(pause, until - self.clock()))
+            progress.tell(self._waiting(self.timeout - rest))
+            self.sleep(min(pause, rest))
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _look_anew(self, seconds: float) -> None:

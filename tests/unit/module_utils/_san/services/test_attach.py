@@ -435,6 +435,18 @@ def test_the_pauses_grow_to_a_quarter_of_a_minute_and_the_last_look_is_at_the_en
     assert slept == [1.0, 2.0]
 
 
+def test_a_run_that_is_held_up_while_it_waits_never_sleeps_backwards(hypervisor: MemoryHypervisor) -> None:
+    """Each look at the clock comes later, as for a process that others keep from running."""
+    hours = iter(range(100))
+
+    def sleep(seconds: float) -> None:
+        assert seconds > 0
+
+    step = MakeVisible(hypervisor, hypervisor.host_list[2:], NAME, 2.5, clock=lambda: float(next(hours)), sleep=sleep)
+    with pytest.raises(TimedOut, match=r"is not visible on esx3 after 2\.5 s"):
+        step.do()
+
+
 def test_what_is_forgotten_is_told(hypervisor: MemoryHypervisor) -> None:
     report = attach.forget(visible_on(hypervisor, "h1", "h3"), REQUEST, check_mode=False)
     assert (report.vm.name, list(report.hosts), report.attachment) == ("app", ["esx1", "esx2", "esx3"], None)
