@@ -245,6 +245,7 @@ options:
       - Initiators to which the array shows the LUN beside those of this hypervisor, as
         RV(crossvisor.san.lun_provision#module:other_initiators) tells. What they do with it, nobody can tell, so that the LUN is given to
         no VM that does not have it already, unless O(assume_unused) vouches for it.
+      - Those of a host that was asked are none of them; those of a host that cannot be asked are, unless O(ignore_hosts) names it.
     type: list
     elements: str
     default: []
@@ -258,6 +259,7 @@ options:
     description:
       - Names of hosts that cannot be asked at the moment and shall not hold up the change. The VM cannot run there until they see the LUN,
         and on KVM until they have it by the name that the VM got.
+      - It is also your word for what such a host, of any cluster, may have or do with the LUN.
     type: list
     elements: str
     default: []

@@ -41,6 +41,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.prese
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import (
     can_be_asked,
     hosts_that_can_run,
+    initiators_asked,
     pick_vm,
     reachable,
 )
@@ -358,7 +359,7 @@ class _Attach:
         """The VM, the hosts that have to see the LUN, what is to be done, and who knows by which names the hosts have it."""
         hypervisor, request, wish = self.hypervisor, self.request, self.request.wish
         inventory = hypervisor.inventory(devices=False)
-        request = replace(request, other_initiators=_of_nobody(request.other_initiators, hypervisor))
+        request = replace(request, other_initiators=_of_nobody(request, hypervisor))
         vm = pick_vm(inventory.virtual_machines, self._lacking or request.vm, inventory.silent)
         had = self._had(vm)
         warnings = _refuse_second_vm(vm, request, inventory) if had else _refuse_strangers(vm, request, inventory)
@@ -557,12 +558,12 @@ def _own_hosts(vm: VirtualMachine, hosts: Sequence[Host], ignored: Sequence[str]
     return reachable(own, [name for name in ignored if name not in beside])
 
 
-def _of_nobody(initiators: Sequence[str], hypervisor: Hypervisor) -> list[str]:
-    """Those of the initiators that belong to no host of the hypervisor: what the others do with a LUN, it tells itself."""
-    if not initiators:
+def _of_nobody(request: AttachRequest, hypervisor: Hypervisor) -> list[str]:
+    """The other initiators that belong to no host which can be asked: what those of the others do with a LUN, the hypervisor tells."""
+    if not request.other_initiators:
         return []
-    known = {(hba.initiator or "").lower() for host in hypervisor.hosts() for hba in host.hbas}
-    return [name for name in initiators if name.lower() not in known]
+    known = initiators_asked(hypervisor.hosts(), request.ignore_hosts)
+    return [name for name in request.other_initiators if name.lower() not in known]
 
 
 def _names(hosts: Sequence[Host]) -> list[str]:

@@ -81,6 +81,15 @@ def can_be_asked(host: Host) -> bool:
     return host.state not in (UNREACHABLE, STANDBY)
 
 
+def initiators_asked(hosts: Sequence[Host], ignored: Collection[str] = ()) -> set[str]:
+    """The initiators, in lower case, of the hosts that tell what they do with a LUN, and of those that the user said to ignore.
+
+    A hypervisor goes on listing the adapters of a host that it cannot ask any more: that it knows them says nothing of their use.
+    """
+    asked = [host for host in hosts if can_be_asked(host) or {host.name, host.id} & set(ignored)]
+    return {hba.initiator.lower() for host in asked for hba in host.hbas if hba.initiator}
+
+
 def select_vms(inventory: Inventory, names: Collection[str], clusters: Collection[str]) -> list[VirtualMachine]:
     """The VMs with these names, UUIDs or identifiers and in these clusters; an empty collection means all. Raises `NotFound`."""
     machines = inventory.virtual_machines

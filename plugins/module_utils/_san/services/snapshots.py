@@ -26,7 +26,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import A
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Guard, Outcome, Plan, carry_out, read_back
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.plain import plain
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import pick_vm
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import initiators_asked, pick_vm
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import (
     USED,
     VIRTUAL_MACHINE,
@@ -192,8 +192,7 @@ class Users:
         if self.unused_by_vm:
             found = without(pick_vm(inventory.virtual_machines, self.unused_by_vm, inventory.silent).id, found)
         found = [*found, *_written_apart(lun.name, inventory)]
-        known = [hba.initiator for host in hosts for hba in host.hbas if hba.initiator]
-        return [*elsewhere, *found, *claims_of_strangers(lun.mappings, known)]
+        return [*elsewhere, *found, *claims_of_strangers(lun.mappings, initiators_asked(hosts))]
 
     def close(self) -> None:
         """Log out, if anybody was asked. Never raises."""

@@ -24,6 +24,10 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    CONNECTED,
+    MAINTENANCE,
+    STANDBY,
+    UNREACHABLE,
     FileSystem,
     Hba,
     Host,
@@ -560,6 +564,30 @@ def test_a_lun_that_others_see_is_given_only_on_the_users_word(hypervisor: Memor
         attach.attach(hypervisor, seen_by_others, check_mode=False)
     assert attach.attach(hypervisor, replace(seen_by_others, assume_unused=True), check_mode=False).outcome.changed
     assert not attach.attach(hypervisor, seen_by_others, check_mode=False).outcome.changed
+
+
+FAR = "iqn.2026-01.com.example:Esx3"
+
+
+def beside_a_host(hypervisor: MemoryHypervisor, state: str) -> AttachRequest:
+    """What is asked of a LUN that the array shows to a host of another cluster as well."""
+    hypervisor.host_list[2] = Host("h3", "esx3", "dev", state=state, hbas=[Hba("vmhba64", "iscsi_software", "online", iqn=FAR)])
+    return replace(REQUEST, other_initiators=[FAR.upper()])
+
+
+@pytest.mark.parametrize("state", [UNREACHABLE, STANDBY])
+def test_an_initiator_of_a_host_that_cannot_be_asked_is_one_of_nobody_who_was(hypervisor: MemoryHypervisor, state: str) -> None:
+    request = beside_a_host(hypervisor, state)
+    with pytest.raises(Refused, match=f"initiator {FAR.upper()} belongs to no host that was asked"):
+        attach.attach(hypervisor, request, check_mode=False)
+    for word in ("h3", "esx3"):
+        assert attach.attach(hypervisor, replace(request, ignore_hosts=[word]), check_mode=True).outcome.changed
+    assert attach.attach(hypervisor, replace(request, assume_unused=True), check_mode=True).outcome.warnings
+
+
+@pytest.mark.parametrize("state", [CONNECTED, MAINTENANCE])
+def test_an_initiator_of_a_host_that_was_asked_is_no_strangers(hypervisor: MemoryHypervisor, state: str) -> None:
+    assert attach.attach(hypervisor, beside_a_host(hypervisor, state), check_mode=False).outcome.warnings == []
 
 
 def test_a_lun_that_two_vms_have_unasked_is_never_told_to_be_well(hypervisor: MemoryHypervisor) -> None:

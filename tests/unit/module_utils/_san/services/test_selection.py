@@ -11,10 +11,11 @@ from collections.abc import Callable
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Ambiguous, NotFound, Refused
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Host, Inventory, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import Hba, Host, Inventory, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import (
     can_be_asked,
     hosts_that_can_run,
+    initiators_asked,
     pick_hosts,
     pick_vm,
     reachable,
@@ -211,3 +212,13 @@ def test_a_vm_that_runs_twice_is_told_as_one_that_moves() -> None:
     for word in ("db01", "u"):
         with pytest.raises(Ambiguous, match=r"VM db01 \(u\) runs on several hosts at once, as it does while it is migrated"):
             pick_vm(moving, word)
+
+
+def test_the_adapters_of_a_host_that_cannot_be_asked_are_known_only_by_the_users_word() -> None:
+    hosts = [
+        Host(f"h{number}", f"esx{number}", state=state, hbas=[Hba("vmhba64", "iscsi_software", "online", iqn=f"iqn.x:H{number}")])
+        for number, state in enumerate(("connected", "maintenance", "unreachable", "standby"))
+    ]
+    assert initiators_asked(hosts) == {"iqn.x:h0", "iqn.x:h1"}
+    assert initiators_asked(hosts, ["h2", "esx3"]) == {f"iqn.x:h{number}" for number in range(4)}
+    assert initiators_asked([Host("h9", "esx9", hbas=[Hba("vmhba0", "sas", "online")])]) == set()

@@ -13,6 +13,9 @@ import pytest
 from ansible_collections.crossvisor.san.plugins.module_utils._san.arrays.base import Restoration, RestoreWish, SnapshotRemoval, SnapshotWish
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import InvalidInput, NotFound, Refused, StepFailed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    MAINTENANCE,
+    STANDBY,
+    UNREACHABLE,
     FileSystem,
     Hba,
     Host,
@@ -95,6 +98,17 @@ def test_initiators_of_nobody_who_was_asked_are_vouched_for_or_refused() -> None
     with pytest.raises(Refused, match=r"nobody can tell whether .* \(initiator iqn.2026-01.com.example:stranger of igroup g1"):
         restored(array, hypervisor())
     assert "stranger" in restored(array, hypervisor(), assume_unused=True)["warnings"][0]
+
+
+@pytest.mark.parametrize("state", [UNREACHABLE, STANDBY])
+def test_a_lun_that_a_host_sees_which_cannot_be_asked_is_not_restored(state: str) -> None:
+    array, asked = MemoryArray(lun(NAME, initiators=[INITIATOR])), hypervisor()
+    asked.host_list = [replace(HOST, state=state)]
+    with pytest.raises(Refused, match=f"nobody can tell whether .* .initiator {INITIATOR} of igroup g1 belongs to no host that was asked"):
+        restored(array, asked)
+    assert array.restored == []
+    asked.host_list = [replace(HOST, state=MAINTENANCE)]
+    assert restored(array, asked)["changed"]
 
 
 def test_a_lun_that_another_array_presents_too_is_not_restored_whatever_is_vouched() -> None:
