@@ -495,6 +495,39 @@ class TestDetach:
         with pytest.raises(Refused, match=f"LUN {SPARE} is part of the snapshots before the upgrade of VM app01"):
             san.detach("app01")
 
+    def test_a_lun_that_only_a_snapshot_has_by_now_is_not_free(self, san: San) -> None:
+        san.attach("app01", mode="virtual").run()
+        san.session.wait(san.managed("app01").CreateSnapshot_Task("S2", "", False, False), TIMEOUT)
+        take_away_as_the_vsphere_client_does(san, "app01")
+        with closing(VMware(san.connection)) as vmware:
+            (use,) = [use for use in vmware.inventory(devices=False).uses if use.lun == SPARE]
+            assert (use.name, use.how) == ("app01", "has it in its snapshots S2")
+            kept = rf"LUN {SPARE} is used by VM app01 \(.*\) has it in its snapshots S2 and will not be .*: remove these snapshots first"
+            for vm in ("app01", "app02"):
+                request = AttachRequest(vm, DiskWish(SPARE, timeout=TIMEOUT), assume_unused=True)
+                with pytest.raises(Refused, match=kept):
+                    services.attach(vmware, request, check_mode=False)
+                with pytest.raises(Refused, match=kept):
+                    services.detach(vmware, request, release=True, check_mode=False)
+                for let_go in (services.release, services.forget):
+                    with pytest.raises(Refused, match=kept):
+                        let_go(vmware, request, check_mode=False)
+            assert services.detach(vmware, request, release=False, check_mode=False).outcome.warnings == []
+        nothing = san.detach("app01")
+        assert (nothing.steps, list(nothing.warnings)) == (
+            (),
+            [f"LUN {SPARE} is part of the snapshots S2 of VM app01: remove these snapshots first."],
+        )
+
+
+def take_away_as_the_vsphere_client_does(san: San, vm: str) -> None:
+    """Remove the disk from the VM and leave its files, whatever snapshots it has."""
+    change = VmChange(san.session, san.vm(vm), TIMEOUT)
+    now = change.observe()
+    disk = now.disk_of(SPARE)
+    assert disk is not None
+    change.apply(now, [rdm.remove_disk(change.device(disk.key), False)], Subject(lun=str(SPARE), vm=vm))
+
 
 CHANGES: list[tuple[str, Callable[[San], Plan]]] = [
     ("attach", lambda san: san.attach("app01", slot=Slot(2, 5))),

@@ -56,7 +56,9 @@ class Inventory:
         self.objects[wsdl_name, moid] = {name.replace("_", "."): value for name, value in properties.items()}
         return moid
 
-    def retrieve(self, paths: Mapping[str, Sequence[str]], moids: Mapping[str, Sequence[str]] | None = None) -> Iterator[ObjectRecord]:
+    def retrieve(
+        self, paths: Mapping[str, Sequence[str]], moids: Mapping[str, Sequence[str]] | None = None, trim: object = None
+    ) -> Iterator[ObjectRecord]:
         self.reads += 1
         for (kind, moid), properties in list(self.objects.items()):
             if kind in paths and (moids is None or moid in moids.get(kind, ())):

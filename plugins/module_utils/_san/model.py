@@ -327,6 +327,8 @@ class Use:
     """Nobody can tell whether it uses this LUN either."""
     way_out: str = ""
     """How this use is ended, where that takes more than to end it."""
+    in_snapshots: bool = False
+    """It is snapshots of the VM that have the LUN, or may have it, whatever disks the VM has by now."""
 
 
 @dataclass(frozen=True)

@@ -491,10 +491,16 @@ def _claims(request: AttachRequest, inventory: Inventory) -> list[Claim]:
 def _refuse_strangers(vm: VirtualMachine, request: AttachRequest, inventory: Inventory) -> list[str]:
     """Raise `Refused` when somebody else than the VM has the LUN; other VMs may as a disk, where the user asks for sharing."""
     wish = request.wish
-    others = [*without(vm.id, _claims(request, inventory)), *claims_of_initiators(request.other_initiators)]
+    others = [*_of_others(vm, _claims(request, inventory)), *claims_of_initiators(request.other_initiators)]
     if _shared(request):
         others = [claim for claim in others if not _has_it_as_a_disk(claim)]
     return refuse_unless_free(wish.name, others, f"given to VM {vm.name}", _DETACH_OR_SHARE, request.assume_unused)
+
+
+def _of_others(vm: VirtualMachine, found: Sequence[Claim]) -> list[Claim]:
+    """The claims of all but the VM. While it has the LUN as a disk, its own snapshots with it are no reason to refuse it that disk."""
+    has = any(claim.id == vm.id and _has_it_as_a_disk(claim) for claim in found)
+    return [claim for claim in without(vm.id, found) if not (has and claim.id == vm.id and claim.in_snapshots)]
 
 
 def _shared(request: AttachRequest) -> bool:
@@ -513,7 +519,7 @@ def _refuse_second_vm(vm: VirtualMachine, request: AttachRequest, inventory: Inv
     """
     found = claims(request.wish.name, inventory)
     excused = _is_shared(vm, request)
-    used = [claim for claim in without(vm.id, found) if claim.kind == VIRTUAL_MACHINE and claim.verdict == USED]
+    used = [claim for claim in _of_others(vm, found) if claim.kind == VIRTUAL_MACHINE and claim.verdict == USED]
     others = [claim for claim in used if not (excused and _has_it_as_a_disk(claim))]
     refuse_unless_free(request.wish.name, others, f"left to VM {vm.name}", _DETACH_OR_SHARE)
     return _warnings_about_hosts(vm, request, found)

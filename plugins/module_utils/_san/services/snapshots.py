@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -191,7 +191,7 @@ class Users:
         found = claims(lun.name, inventory)
         if self.unused_by_vm:
             found = without(pick_vm(inventory.virtual_machines, self.unused_by_vm, inventory.silent).id, found)
-        found = [*found, *_written_apart(lun.name, inventory)]
+        found = [*found, *_written_apart(lun.name, inventory, _in_snapshots(found))]
         return [*elsewhere, *found, *claims_of_strangers(lun.mappings, initiators_asked(hosts))]
 
     def close(self) -> None:
@@ -220,12 +220,19 @@ def safety_name(snapshot: str) -> str:
     return f"crossvisor_before_{snapshot[:180]}_{timestamps.now():%Y%m%dT%H%M%SZ}"
 
 
-def _written_apart(name: ScsiName, inventory: Inventory) -> list[Claim]:
-    """The VMs whose snapshots hold what was written to the LUN since: over other data than before, nothing of that would make sense."""
+def _in_snapshots(found: Sequence[Claim]) -> set[str]:
+    return {claim.id for claim in found if claim.in_snapshots and claim.verdict == USED}
+
+
+def _written_apart(name: ScsiName, inventory: Inventory, told: Collection[str]) -> list[Claim]:
+    """The VMs whose snapshots hold what was written to the LUN since: over other data than before, nothing of that would make sense.
+
+    Not those of which it is told already that their snapshots have the LUN, by `VirtualMachine.id`.
+    """
     return [
         Claim(USED, VIRTUAL_MACHINE, vm.name, vm.id, "whose own snapshots hold what was written since they were taken", _REMOVE_SNAPSHOTS)
         for vm in inventory.virtual_machines
-        if any(disk.name == name and disk.parents for disk in vm.disks)
+        if vm.id not in told and any(disk.name == name and disk.parents for disk in vm.disks)
     ]
 
 

@@ -42,6 +42,8 @@ class Claim:
     """The end of a sentence that begins with the name."""
     way_out: str = ""
     """What to do about it, where that is special."""
+    in_snapshots: bool = False
+    """As `Use.in_snapshots`."""
 
     def __str__(self) -> str:
         named = f"{self.kind} {self.name}" + (f" ({self.id})" if self.id else "")
@@ -100,9 +102,10 @@ def claims_of_initiators(initiators: Collection[str]) -> list[Claim]:
 def without(owner: str, found: Iterable[Claim]) -> list[Claim]:
     """The claims of all but the owner, a VM by its id, whose own disk is no reason to refuse it anything.
 
-    What it is known to have in another way than as a disk stays: it would have the LUN twice.
+    What it is known to have in another way than as a disk stays: it would have the LUN twice. So does what its snapshots have, or may
+    have: who goes back to one of them needs the LUN as it was then.
     """
-    return [claim for claim in found if claim.id != owner or (claim.verdict == USED and claim.how)]
+    return [claim for claim in found if claim.id != owner or claim.in_snapshots or (claim.verdict == USED and claim.how)]
 
 
 def vouched_for(hosts: Collection[str], found: Iterable[Claim]) -> list[Claim]:
@@ -135,7 +138,8 @@ def _used(kind: str, name: str, identifier: str) -> Claim:
 
 
 def _claim(use: Use) -> Claim:
-    return Claim(CANNOT_TELL if use.lun is None or use.doubt else USED, use.kind, use.name, use.id, use.how, use.way_out)
+    verdict = CANNOT_TELL if use.lun is None or use.doubt else USED
+    return Claim(verdict, use.kind, use.name, use.id, use.how, use.way_out, use.in_snapshots)
 
 
 def _way_out(used: Sequence[Claim], way_out: str) -> str:

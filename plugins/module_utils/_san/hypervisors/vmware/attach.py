@@ -75,14 +75,16 @@ def plan_attach(session: VimSession, vm: VirtualMachine, wish: DiskWish) -> Plan
 def plan_detach(session: VimSession, vm: VirtualMachine, name: ScsiName, timeout: float) -> Plan:
     """Steps that take the LUN, and its mapping file unless another VM uses that too, from the VM; none when the VM does not have it.
 
-    A controller that becomes empty stays: nobody knows whose it is. Raises `Refused` while a snapshot refers to the LUN.
+    A controller that becomes empty stays: nobody knows whose it is. Raises `Refused` while a snapshot refers to the LUN, which is a warning
+    of a VM that has it no more: there is nothing to detach, but the LUN is not free.
     """
     change = VmChange(session, vm, timeout)
     observed = change.observe()
     disk = observed.disk_of(name)
     if disk is None:
         observed.refuse_if_hidden(name)
-        return Plan()
+        told = snapshots.objection(session, observed.vm, name)
+        return Plan(warnings=[told] if told else [])
     observed.refuse_unless_changeable()
     snapshots.refuse_if_any_has(session, observed.vm, name)
     return Plan([DetachDisk(change, name, disk, _place_of(observed, disk), mapping_file.other_users(session, observed, disk))])

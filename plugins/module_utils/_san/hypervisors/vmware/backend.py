@@ -4,13 +4,14 @@
 
 """vCenter Server, or an ESXi host on its own, as a hypervisor.
 
-Whatever is read of the inventory is one RetrievePropertiesEx with its pages, whatever the number of VMs. What changes something is loaded
-by the first change, because a map of thousands of VMs is asked for one LUN in little more time than it takes to load all of it.
+Whatever is read of the inventory is one RetrievePropertiesEx with its pages, whatever the number of VMs, and one more where any of them
+has snapshots. What changes something is loaded by the first change, because a map of thousands of VMs is asked for one LUN in little more
+time than it takes to load all of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.block_addresses import passthrough
@@ -20,17 +21,12 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.at
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.base import DiskWish, GuestAgent, Homes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import (
     hosts,
+    lun_names,
     machines,
     properties,
-    storage,
+    snapshots,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.estate import (
-    Estate,
-    any_nameless,
-    nameless_hosts,
-    of_unknown_luns,
-    with_names,
-)
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.estate import Estate
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     About,
     Attachment,
@@ -76,13 +72,14 @@ class VMware(passthrough.NothingElse):
     def inventory(self, devices: bool = True, images: bool = False, only: Homes | None = None, at_once: bool = False) -> Inventory:
         paths = properties.INVENTORY_WITH_LUNS if devices else properties.INVENTORY
         estate = self._estate_on(paths, only) if only else Estate(self._session.retrieve(paths, trim=machines.trimmed))
-        virtual_machines, unknown = self._with_names(estate.virtual_machines, estate.devices)
+        virtual_machines, unknown = lun_names.looked_up(self._session, estate.virtual_machines, estate.devices)
+        in_snapshots = snapshots.uses(self._session, estate.snapshots, estate.devices)
         return Inventory(
             hosts=estate.hosts,
             virtual_machines=virtual_machines,
             file_systems=estate.file_systems,
             devices=estate.devices,
-            uses=[*estate.uses, *unknown],
+            uses=[*estate.uses, *unknown, *in_snapshots],
             warnings=estate.missing,
             identity=str(self._session.content.about.instanceUuid or ""),
         )
@@ -112,7 +109,7 @@ class VMware(passthrough.NothingElse):
 
     def attachment(self, vm: VirtualMachine, name: ScsiName) -> Attachment | None:
         read = self._session.retrieve({properties.VIRTUAL_MACHINE: properties.MACHINE}, {properties.VIRTUAL_MACHINE: [vm.id]})
-        for now in self._with_names([machines.readable(record) for record in read], ())[0]:
+        for now in lun_names.looked_up(self._session, [machines.readable(record) for record in read])[0]:
             controllers = {controller.key: controller for controller in now.controllers}
             for disk in now.disks:
                 if disk.name == name and disk.controller in controllers:
@@ -166,21 +163,6 @@ class VMware(passthrough.NothingElse):
         """The ids of the VMs that may have a raw disk, by nothing but their hardware."""
         hardware = {properties.VIRTUAL_MACHINE: [properties.DEVICES_OF_VM]}
         return {record.moid for record in self._session.retrieve(hardware, trim=machines.if_raw_disk)}
-
-    def _devices(self, hosts: Iterable[str]) -> list[ScsiDevice]:
-        read = self._session.retrieve({properties.HOST: [properties.LUNS]}, {properties.HOST: list(hosts)})
-        return [device for record in read for device in storage.devices(record)]
-
-    def _with_names(self, virtual_machines: list[VirtualMachine], devices: Sequence[ScsiDevice]) -> tuple[list[VirtualMachine], list[Use]]:
-        """The VMs with the names of their LUNs, and what has a LUN that nobody knows.
-
-        Most raw disks carry the name; for the rest, the hosts' devices are looked up once.
-        """
-        if not any_nameless(virtual_machines):
-            return virtual_machines, []
-        seen = devices or self._devices(nameless_hosts(virtual_machines))
-        named = with_names(virtual_machines, seen)
-        return named, of_unknown_luns(named, seen)
 
 
 def _if_wanted(listed: Collection[str], record: bytes) -> bytes:

@@ -24,8 +24,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     RemoteError,
     TimedOut,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import machines, properties, storage
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.estate import nameless_hosts, with_names
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import lun_names, machines, properties
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.faults import Subject, explained
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     CONNECTED,
@@ -99,7 +98,8 @@ class VmChange:
         found = [_observed(record) for record in self.session.retrieve(paths, {"VirtualMachine": [self._moid]})]
         if not found:
             raise NotFound(f"VM {self.name} ({self._moid}) no longer exists.")
-        return replace(found[0], vm=self._with_names(found[0].vm))
+        (named,), _unknown = lun_names.looked_up(self.session, [found[0].vm])
+        return replace(found[0], vm=named)
 
     def device(self, key: str) -> Any:
         """A device as the endpoint itself describes it, to be sent back in a change. Raises `NotFound`."""
@@ -123,13 +123,6 @@ class VmChange:
         for task in self.session.read(self._managed, "recentTask").get("recentTask", ()):
             with contextlib.suppress(RemoteError, NotFound):
                 self.session.wait(task, self.timeout)
-
-    def _with_names(self, vm: VirtualMachine) -> VirtualMachine:
-        """The VM with the names of its LUNs also where only its host knows them, which costs a second request."""
-        hosts = nameless_hosts([vm])
-        read = self.session.retrieve({properties.HOST: [properties.LUNS]}, {properties.HOST: list(hosts)}) if hosts else ()
-        (named,) = with_names([vm], [device for record in read for device in storage.devices(record)])
-        return named
 
     def _finish(self, task: Any) -> None:
         try:

@@ -42,6 +42,8 @@ class Estate:
         """The VMs whose disks are not known, the datastores that do not tell where they lie, and what hosts keep for themselves."""
         self.missing: list[str] = []
         """What could not be read, one sentence each."""
+        self.snapshots: list[machines.Snapshots] = []
+        """Of the VMs that have any, or may have."""
         self._hosts: list[Host] = []
         self._machines: list[tuple[VirtualMachine, str]] = []
         self._machines_on: dict[str, list[str]] = {}
@@ -74,11 +76,14 @@ class Estate:
         return sorted({vm for store in file_systems for vm in self._machines_on.get(store, ())})
 
     def _take_machine(self, record: ObjectRecord) -> None:
-        unreadable = machines.unreadable(record)
+        vm, unreadable = machines.machine(record), machines.unreadable(record)
+        taken = machines.snapshots(vm, record)
         if unreadable:
             self.uses.append(unreadable)
             self.missing.append(_sentence(unreadable, "its disks are missing"))
-        self._machines.append((machines.machine(record), record.text("parent") or record.text("parentVApp")))
+        if taken.names or (taken.unreadable and not unreadable):
+            self.snapshots.append(taken)
+        self._machines.append((vm, record.text("parent") or record.text("parentVApp")))
 
     def _take_host(self, record: ObjectRecord) -> None:
         self.tree.add(record)

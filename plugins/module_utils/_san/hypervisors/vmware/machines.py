@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
@@ -80,6 +81,28 @@ _POWER_STATES: Mapping[str, str] = {"poweredOn": POWERED_ON, "poweredOff": POWER
 _BUS_SHARING: Mapping[str, str] = {"physicalSharing": PHYSICAL, "virtualSharing": VIRTUAL}
 _MODES: Mapping[str, str] = {word: mode for mode, word in COMPATIBILITY.items()}
 _DISK_SHARING: Mapping[str, str] = {"sharingNone": NOT_SHARED, "sharingMultiWriter": MULTI_WRITER}
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """Which snapshots a VM has."""
+
+    vm: VirtualMachine
+    names: Mapping[str, str]
+    """Id → name, those under others too."""
+    unreadable: str = ""
+    """Why nobody can tell which it has; empty when that was told."""
+
+
+def snapshots(vm: VirtualMachine, record: ObjectRecord) -> Snapshots:
+    """The snapshots of a VM (VirtualMachineSnapshotTree), out of its record."""
+    return Snapshots(vm, dict(_tree(record.items(properties.SNAPSHOTS_OF_VM))), record.why_missing(properties.SNAPSHOTS_OF_VM))
+
+
+def _tree(trees: Iterable[Element]) -> Iterator[tuple[str, str]]:
+    for tree in trees:
+        yield text(tree, "snapshot"), text(tree, "name")
+        yield from _tree(children(tree, "childSnapshotList"))
 
 
 def machine(record: ObjectRecord) -> VirtualMachine:

@@ -19,7 +19,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     RemoteError,
     option,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import machines, properties
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import machines, properties, snapshots
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import Observed, VmChange, datastore_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.tree import name_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualDisk, VirtualMachine
@@ -142,13 +142,23 @@ def exists(change: VmChange, path: str, datastore: str) -> bool:
 
 
 def other_users(session: VimSession, observed: Observed, disk: VirtualDisk) -> list[str]:
-    """Names of the other VMs that have a disk on the same mapping file, as nodes of a guest cluster do, or that may have one."""
+    """Names of the other VMs that have a disk on the same mapping file, as nodes of a guest cluster do, or that may have one.
+
+    Those count too that have it in a snapshot alone, which could not be gone back to without the file.
+    """
     on_datastore = {"Datastore": ["vm"]}
     moids = {moid for record in session.retrieve(on_datastore, {"Datastore": [disk.file_system]}) for moid in record.texts("vm")}
     others = sorted(moids - {observed.vm.id})
-    read = session.retrieve({"VirtualMachine": properties.MACHINE}, {"VirtualMachine": others}) if others else ()
-    neighbours = [(machines.machine(record), machines.unreadable(record)) for record in read]
-    return [vm.name for vm, hidden in neighbours if hidden or _files(disk) & {file for other in vm.disks for file in _files(other)}]
+    paths = {"VirtualMachine": (*properties.MACHINE, properties.SNAPSHOTS_OF_VM)}
+    read = list(session.retrieve(paths, {"VirtualMachine": others})) if others else []
+    hidden = {record.moid for record in read if machines.unreadable(record)}
+    taken = snapshots.held(session, [machines.snapshots(machines.machine(record), record) for record in read])
+    used = [one.taken.vm for one in taken if not one.told or _files(disk) & (_of_vm(one.taken.vm) | one.files) or one.taken.vm.id in hidden]
+    return [vm.name for vm in used]
+
+
+def _of_vm(vm: VirtualMachine) -> set[str]:
+    return {file for disk in vm.disks for file in _files(disk)}
 
 
 def _files(disk: VirtualDisk) -> set[str]:

@@ -34,6 +34,10 @@ MACHINE = (
     DEVICES_OF_VM,
 )
 
+SNAPSHOTS_OF_VM = "snapshot.rootSnapshotList"
+"""The snapshots of a VM as a tree; a VM without any has no such property."""
+SNAPSHOT = "VirtualMachineSnapshot"
+
 GUEST_DISKS = "guest.disk"
 """The guest's file systems, by VMware Tools; each tells from vSphere 7.0 on which virtual disks it lies on."""
 
@@ -70,9 +74,14 @@ TREE: Paths = {
     VIRTUAL_APP: ("name", "parentFolder", "parentVApp"),
 }
 HOSTS: Paths = {**TREE, HOST: HOST_IDENTITY}
-INVENTORY: Paths = {**TREE, HOST: (*HOST_IDENTITY, COREDUMPS), VIRTUAL_MACHINE: MACHINE, DATASTORE: DATASTORE_INFO}
+INVENTORY: Paths = {
+    **TREE,
+    HOST: (*HOST_IDENTITY, COREDUMPS),
+    VIRTUAL_MACHINE: (*MACHINE, SNAPSHOTS_OF_VM),
+    DATASTORE: DATASTORE_INFO,
+}
 INVENTORY_WITH_LUNS: Paths = {
     **INVENTORY,
     HOST: (*INVENTORY[HOST], LUNS, ADAPTERS, MULTIPATH),
-    VIRTUAL_MACHINE: (*MACHINE, GUEST_DISKS),
+    VIRTUAL_MACHINE: (*INVENTORY[VIRTUAL_MACHINE], GUEST_DISKS),
 }

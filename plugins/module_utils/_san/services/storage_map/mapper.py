@@ -210,7 +210,7 @@ def _now() -> str:
 
 def _unreadable(machines: Iterable[VirtualMachine], inventory: Inventory) -> Iterator[tuple[VirtualMachine, Resource]]:
     """The VMs that show no disk because nobody can tell which they have, and why."""
-    doubts = {use.id: use for use in inventory.uses if use.lun is None}
+    doubts = {use.id: use for use in inventory.uses if use.lun is None and not use.in_snapshots}
     for vm in machines:
         doubt = doubts.get(vm.id)
         if doubt and not vm.disks:

@@ -610,6 +610,59 @@ def test_a_lun_that_another_vm_has_below_its_disk_is_never_told_to_be_well(hyper
         attach.attach(hypervisor, asking(sharing=sharing), check_mode=False)
 
 
+# -- a LUN that snapshots of a VM have
+
+
+def of_snapshots(vm: VirtualMachine) -> Use:
+    return Use("VM", vm.name, vm.id, "has it in its snapshots S2", NAME, way_out="remove these snapshots first", in_snapshots=True)
+
+
+def in_unreadable_ones(vm: VirtualMachine) -> Use:
+    return Use("VM", vm.name, vm.id, "has the snapshots S2, which cannot be read", in_snapshots=True)
+
+
+@pytest.mark.parametrize("vm", ["app", "db"])
+def test_a_lun_that_only_snapshots_have_is_not_given_released_or_forgotten(hypervisor: MemoryHypervisor, vm: str) -> None:
+    """A VM that was reverted to an older snapshot, or whose disk was removed in the vSphere Client."""
+    kept = visible_on(hypervisor, "h1", "h2")
+    kept.uses = [of_snapshots(machine) for machine in kept.machines if machine.name == vm]
+    used = rf"LUN {NAME} is used by VM {vm} \(vm-.\) has it in its snapshots S2 and will not be {{}}: remove these snapshots first\.$"
+    request = replace(REQUEST, assume_unused=True)
+    with pytest.raises(Refused, match=used.format("given to VM app")):
+        attach.attach(kept, request, check_mode=False)
+    with pytest.raises(Refused, match=used.format("released by the hosts")):
+        attach.detach(kept, request, release=True, check_mode=False)
+    with pytest.raises(Refused, match=used.format("released by the hosts")):
+        attach.release(kept, request, check_mode=False)
+    with pytest.raises(Refused, match=used.format("forgotten by the hosts")):
+        attach.forget(kept, request, check_mode=False)
+
+
+@pytest.mark.parametrize("sharing", [None, "multi_writer"])
+def test_a_lun_that_snapshots_of_another_vm_have_is_not_shared_with_it(hypervisor: MemoryHypervisor, sharing: str | None) -> None:
+    hypervisor.uses = [of_snapshots(hypervisor.machines[1])]
+    for disk_of in ("", "db"):
+        with pytest.raises(Refused, match="has it in its snapshots S2"):
+            attach.attach(with_disk(hypervisor, disk_of), asking(sharing=sharing), check_mode=False)
+
+
+def test_a_vm_that_lacks_the_lun_is_given_none_that_its_unreadable_snapshots_may_have(hypervisor: MemoryHypervisor) -> None:
+    hypervisor.uses = [in_unreadable_ones(hypervisor.machines[0])]
+    with pytest.raises(Refused, match=r"nobody can tell whether it is used \(VM app \(vm-1\) has the snapshots S2, which cannot be read\)"):
+        attach.attach(hypervisor, REQUEST, check_mode=False)
+
+
+@pytest.mark.parametrize("use", [of_snapshots, in_unreadable_ones])
+def test_snapshots_of_a_vm_with_the_lun_do_not_stand_in_the_way_of_that_vms_disk(
+    hypervisor: MemoryHypervisor, use: Callable[[VirtualMachine], Use], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_disk(visible_on(hypervisor, "h1", "h2"), "app").uses = [use(hypervisor.machines[0])]
+    assert not attach.attach(hypervisor, REQUEST, check_mode=False).outcome.changed
+    edit = Act("set disk_mode persistent", False, lambda: None)
+    monkeypatch.setattr(hypervisor, "plan_attach", lambda _vm, _wish: Plan([edit]))
+    assert attach.attach(hypervisor, asking(disk_mode="persistent"), check_mode=False).outcome.actions == [edit.title]
+
+
 # -- a LUN that is the VM's already
 
 

@@ -508,6 +508,18 @@ def test_only_hosts_to_which_the_array_shows_the_lun_are_asked_and_none_about_a_
     assert told.outcome.changed
 
 
+@pytest.mark.parametrize("leaving", ["", "app"])
+def test_a_lun_that_snapshots_of_a_vm_have_is_not_withdrawn_whatever_is_vouched(leaving: str) -> None:
+    kept = Use("VM", "app", "vm-1", "has it in its snapshots S2", NAME, way_out="remove these snapshots first", in_snapshots=True)
+    array, hypervisor = MemoryArray(lun(NAME)), a_host(uses=[kept])
+    for delete in (True, False):
+        with pytest.raises(Refused, match=r"used by VM app \(vm-1\) has it in its snapshots S2 and .*: remove these snapshots first"):
+            provision.withdraw(
+                array, WithdrawWish(NAME, delete=delete), lambda: hypervisor, check_mode=True, assume_unused=True, leaving_vm=leaving
+            )
+    assert array.lun is not None
+
+
 def test_a_vm_that_uses_the_lun_is_told_before_the_hosts_that_serve_it() -> None:
     app = VirtualMachine("vm-1", "app", disks=[VirtualDisk("1", "d", "passthrough", name=NAME)])
     hypervisor = MemoryHypervisor([KNOWN_HOST], machines=[app], serving=[SERVING])

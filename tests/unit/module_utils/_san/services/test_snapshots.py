@@ -78,6 +78,29 @@ def test_a_lun_below_snapshots_of_its_vm_is_not_restored_whatever_is_vouched() -
     assert array.restored == []
 
 
+def test_a_lun_that_snapshots_of_a_vm_have_is_not_restored_whatever_is_vouched_and_told_once() -> None:
+    """Also one that was taken from the VM and given back to it, so that its disk is based on nothing."""
+    kept = Use("VM", "app", "vm-app", "has it in its snapshots S2", NAME, way_out="remove these snapshots first", in_snapshots=True)
+    array, asked = MemoryArray(lun(NAME)), hypervisor("app", uses=[kept])
+    for parents in ([], [ImageFile("[ds] app/app_1.vmdk")]):
+        (machine, other) = asked.machines
+        asked.machines = [replace(machine, disks=[replace(machine.disks[0], parents=parents)]), other]
+        with pytest.raises(
+            Refused, match=r"is used by VM app \(vm-app\) has it in its snapshots S2 and .*: remove these snapshots first\.$"
+        ):
+            restored(array, asked, unused_by_vm="app", assume_unused=True)
+    assert array.restored == []
+
+
+def test_that_snapshots_may_have_a_lun_hides_not_that_its_disk_is_one_of_them() -> None:
+    dark = Use("VM", "app", "vm-app", "has the snapshots S3, which cannot be read", in_snapshots=True)
+    asked = hypervisor("app", uses=[dark])
+    (machine, other) = asked.machines
+    asked.machines = [replace(machine, disks=[replace(machine.disks[0], parents=[ImageFile("[ds] app/app_1.vmdk")])]), other]
+    with pytest.raises(Refused, match="whose own snapshots hold what was written"):
+        restored(MemoryArray(lun(NAME)), asked, unused_by_vm="app", assume_unused=True)
+
+
 def test_a_datastore_is_not_restored_under_its_vms_whatever_is_vouched() -> None:
     asked = hypervisor(file_systems=[FileSystem("ds-1", "ds", "vmfs", extents=[str(NAME)])])
     for settings in ({}, {"assume_unused": True}, {"unused_by_vm": "app"}):

@@ -135,6 +135,15 @@ def test_what_an_owner_has_in_another_way_than_as_a_disk_is_not_its_own_use() ->
     ]
 
 
+def test_what_the_snapshots_of_an_owner_have_or_may_have_is_not_its_own_use() -> None:
+    kept = Use("VM", "app", APP.id, "has it in its snapshots S2", NAME, way_out="remove these snapshots first", in_snapshots=True)
+    dark = Use("VM", "app", APP.id, "has the snapshots S3, which cannot be read", in_snapshots=True)
+    found = claims(NAME, Inventory(virtual_machines=[APP], uses=[kept, dark]))
+    assert [(claim.verdict, claim.how) for claim in without(APP.id, found)] == [(USED, kept.how), (CANNOT_TELL, dark.how)]
+    with pytest.raises(Refused, match=r"is used by VM app \(vm-1\) has it in its snapshots S2 and will not be deleted: remove these snap"):
+        refuse_unless_free(NAME, without(APP.id, found), "deleted", "detach it", assume_unused=True)
+
+
 def test_a_doubt_about_one_lun_is_no_doubt_about_another() -> None:
     unseen = Use("host", "kvm01", "kvm01", "does not tell who has it open", NAME, doubt=True)
     assert [claim.verdict for claim in claims(NAME, Inventory(uses=[unseen]))] == [CANNOT_TELL]

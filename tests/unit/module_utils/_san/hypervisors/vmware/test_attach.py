@@ -430,7 +430,8 @@ class TestLastLookAtWhoShares:
 
 class TestDetach:
     def test_a_lun_that_the_vm_does_not_have_needs_no_step(self) -> None:
-        assert World().plan_detach().steps == ()
+        plan = World().plan_detach()
+        assert (plan.steps, list(plan.warnings)) == ((), [])
 
     def test_a_raw_disk_without_a_lun_might_be_this_one(self) -> None:
         with pytest.raises(Refused, match="nobody can tell"):
@@ -453,6 +454,29 @@ class TestDetach:
         world.add("VirtualMachineSnapshot", "snapshot-1", config_hardware_device=devices(raw_disk(NAA)))
         with pytest.raises(Refused, match="is part of the snapshots before update of VM db01: remove these snapshots first"):
             world.plan_detach()
+
+    @pytest.mark.parametrize(
+        ("then", "warning"),
+        [
+            (
+                {"config_hardware_device": devices(raw_disk(NAA))},
+                f"LUN {LUN} is part of the snapshots S2 of VM db01: remove these snapshots",
+            ),
+            ({}, "The snapshots S2 of VM db01 cannot be read, so nobody can tell whether"),
+        ],
+    )
+    def test_a_lun_that_only_a_snapshot_has_by_now_is_told_where_there_is_nothing_to_detach(
+        self, then: dict[str, Any], warning: str
+    ) -> None:
+        """The VM was reverted to S1, from before it got the LUN."""
+        tree = snapshot_tree(1, "S1", snapshot_tree(2, "S2"))
+        world = World(snapshot_rootSnapshotList=vsphere.array("VirtualMachineSnapshotTree", [tree]))
+        world.add("VirtualMachineSnapshot", "snapshot-1", config_hardware_device=devices())
+        world.add("VirtualMachineSnapshot", "snapshot-2", **then)
+        plan = world.plan_detach()
+        assert plan.steps == ()
+        (told,) = plan.warnings
+        assert told.startswith(warning)
 
     def test_it_is_taken_from_the_controller_it_is_on(self) -> None:
         both = vsphere.array(

@@ -20,6 +20,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import A
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.unit import vsphere
 from tests.unit.vsphere import Endpoint
+from tests.unit.vsphere_inventory import snapshot_tree
 
 pytestmark = pytest.mark.slow
 
@@ -78,6 +79,28 @@ def test_the_inventory_is_one_read(vmware: VMware, endpoint: Endpoint, devices: 
     assert found.identity == "dbed6e0c-bd88-4ef6-b594-21283e1c677f", "the vCenter's own, under whatever name it was asked"
     assert endpoint.calls == VIEW
     assert (b"config.storageDevice.scsiLun" in endpoint.bodies[-2]) == devices
+
+
+def with_snapshots(moid: str, *numbers: int) -> Any:
+    """A VM without disks that has these snapshots."""
+    trees = vsphere.array("VirtualMachineSnapshotTree", [snapshot_tree(number, f"S{number}") for number in numbers])
+    return machine(moid, **{"config.hardware.device": vsphere.array("VirtualDevice", []), "snapshot.rootSnapshotList": trees})
+
+
+@pytest.mark.parametrize("devices", [True, False])
+def test_a_lun_that_only_snapshots_have_is_in_use_by_one_request_for_those_of_all_vms(
+    vmware: VMware, endpoint: Endpoint, devices: bool
+) -> None:
+    then = {"config.hardware.device": vsphere.array("VirtualDevice", [RAW_DISK])}
+    read = [vsphere.contents("VirtualMachineSnapshot", "snapshot-2", then), vsphere.contents("VirtualMachineSnapshot", "snapshot-3", {})]
+    endpoint.answer("RetrievePropertiesEx", vsphere.page([with_snapshots("vm-1", 1, 2), with_snapshots("vm-2", 3)]), vsphere.page(read))
+    found = vmware.inventory(devices)
+    assert found.uses == [
+        Use("VM", "vm-1", "vm-1", "has it in its snapshots S2", NAME, way_out="remove these snapshots first", in_snapshots=True),
+        Use("VM", "vm-2", "vm-2", "has the snapshots S3, which cannot be read", in_snapshots=True),
+    ]
+    assert endpoint.calls == [*VIEW, "RetrievePropertiesEx"]
+    assert all(f">snapshot-{number}<".encode() in endpoint.bodies[-1] for number in (1, 2, 3))
 
 
 def test_a_raw_disk_without_a_name_is_looked_up_among_the_devices_that_were_read(vmware: VMware, endpoint: Endpoint) -> None:

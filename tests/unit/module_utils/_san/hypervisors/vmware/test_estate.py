@@ -26,6 +26,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.unit import vsphere
+from tests.unit.vsphere_inventory import snapshot_tree
 
 NAME = ScsiName("600a098038304c61622d616161616131")
 
@@ -236,3 +237,20 @@ def test_a_name_that_a_disk_has_is_kept() -> None:
     mine = ScsiName("6" + "1" * 31)
     (found,) = with_names([machine(raw("vml.0100070000313233", mine))], [device("host-9", "vml.0100070000313233")])
     assert [disk.name for disk in found.disks] == [mine]
+
+
+def test_the_snapshots_of_vms_that_have_any_are_noted_by_whose_they_are() -> None:
+    tree = vsphere.array("VirtualMachineSnapshotTree", [snapshot_tree(1, "S1", snapshot_tree(2, "S2"), snapshot_tree(3, "S3"))])
+    estate = Estate([vm(**{"snapshot.rootSnapshotList": tree}), vsphere.record("VirtualMachine", "vm-7", {"name": "without"})])
+    (taken,) = estate.snapshots
+    assert (taken.vm.id, taken.vm.host) == ("vm-42", "host-9")
+    assert taken.names == {"snapshot-1": "S1", "snapshot-2": "S2", "snapshot-3": "S3"}
+
+
+def test_snapshots_that_are_not_told_are_noted_unless_the_whole_vm_is_a_doubt() -> None:
+    no_disk = {"name": "db01", "config.hardware.device": vsphere.array("VirtualDevice", [])}
+    (taken,) = Estate([vsphere.record("VirtualMachine", "vm-42", no_disk, {"snapshot": "Permission was denied"})]).snapshots
+    assert taken.unreadable == "Permission was denied"
+    nothing = {"config.hardware.device": "Permission was denied", "snapshot": "Permission was denied"}
+    hidden = Estate([vsphere.record("VirtualMachine", "vm-42", {"name": "db01"}, nothing)])
+    assert (len(hidden.uses), hidden.snapshots) == (1, [])

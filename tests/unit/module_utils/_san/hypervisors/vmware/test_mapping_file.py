@@ -20,7 +20,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vm
     other_users,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualDisk, VirtualMachine
-from tests.unit.vsphere_inventory import Inventory, devices, raw_disk, refs
+from tests.unit import vsphere
+from tests.unit.vsphere_inventory import Inventory, devices, raw_disk, refs, snapshot_tree
 
 NAA = "600a0980383030304f4b4f4c4e6f3175"
 
@@ -58,6 +59,20 @@ def test_a_vm_that_cannot_be_read_may_use_a_mapping_file_too() -> None:
     mine = Observed(VirtualMachine("vm-1", "mine"), "1", 20, "connected", "ds")
     disk = VirtualDisk("2001", "Hard disk 2", "passthrough", path="[ds] db01/db01_1.vmdk", file_system="datastore-1")
     assert other_users(there.session, mine, disk) == ["node", "lost", "snapshot"]
+
+
+def test_a_vm_whose_snapshots_have_a_mapping_file_or_cannot_be_read_uses_it_too() -> None:
+    there = Inventory()
+    there.add("Datastore", "datastore-1", vm=refs("VirtualMachine", "vm-1", "vm-2", "vm-3", "vm-4"))
+    for number, name in ((2, "reverted"), (3, "untold"), (4, "apart")):
+        tree = vsphere.array("VirtualMachineSnapshotTree", [snapshot_tree(number, "S")])
+        there.add("VirtualMachine", f"vm-{number}", name=name, config_hardware_device=devices(), snapshot_rootSnapshotList=tree)
+    there.add("VirtualMachineSnapshot", "snapshot-2", config_hardware_device=devices(raw_disk(NAA)))
+    there.add("VirtualMachineSnapshot", "snapshot-3")
+    there.add("VirtualMachineSnapshot", "snapshot-4", config_hardware_device=devices(raw_disk(NAA, fileName="[ds] other/other.vmdk")))
+    mine = Observed(VirtualMachine("vm-1", "mine"), "1", 20, "connected", "ds")
+    disk = VirtualDisk("2001", "Hard disk 2", "passthrough", path="[ds] db01/db01_1.vmdk", file_system="datastore-1")
+    assert other_users(there.session, mine, disk) == ["reverted", "untold"]
 
 
 @pytest.mark.parametrize("wished", ["gold/1", "gold%2f1", "gold%2F1"])

@@ -12,10 +12,11 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import snapshots
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.machines import Snapshots
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ScsiDevice, Use, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from tests.unit import vsphere
-from tests.unit.vsphere_inventory import Inventory, devices, raw_disk, snapshot_tree
+from tests.unit.vsphere_inventory import Inventory, devices, raw_disk, scsi_disk, snapshot_tree
 
 NAA = "600a0980383030304f4b4f4c4e6f3175"
 OTHER = "600a0980383030304f4b4f4c4e6f3176"
@@ -75,4 +76,77 @@ def test_a_vm_whose_snapshots_cannot_be_read_is_not_one_without() -> None:
     with pytest.raises(Refused, match=r"The snapshots of VM db01 cannot be read \(Permission was denied\)"):
         snapshots.refuse_bus_sharing(there.session, DB01)
     with pytest.raises(Refused, match=r"The snapshots of VM db01 cannot be read \(Permission was denied\)"):
+        snapshots.refuse_if_any_has(there.session, DB01, ScsiName(NAA))
+
+
+# -- what an inventory is told of them
+
+DB02 = VirtualMachine(id="vm-2", name="db02", host="host-2")
+ODD = "0100000000313233"
+
+
+def of(vm: VirtualMachine, *snapshots_of_it: int, unreadable: str = "") -> Snapshots:
+    return Snapshots(vm, {f"snapshot-{number}": f"S{number}" for number in snapshots_of_it}, unreadable)
+
+
+def told(there: Inventory, *taken: Snapshots, seen: tuple[ScsiDevice, ...] = ()) -> list[Use]:
+    return list(snapshots.uses(there.session, taken, seen))
+
+
+def holding(name: str, *snapshots_with_it: str, vm: VirtualMachine = DB01) -> Use:
+    how = f"has it in its snapshots {', '.join(snapshots_with_it)}"
+    return Use("VM", vm.name, vm.id, how, ScsiName(name), way_out="remove these snapshots first", in_snapshots=True)
+
+
+def test_the_luns_in_the_snapshots_of_all_vms_are_told_by_one_request() -> None:
+    there = inventory(
+        snapshot_1=devices(),
+        snapshot_2=devices(raw_disk(NAA), raw_disk(OTHER, key=2002, unit=2)),
+        snapshot_3=devices(raw_disk(NAA)),
+        snapshot_4=devices(raw_disk(OTHER)),
+    )
+    assert told(there, of(DB01, 1, 3, 2), of(DB02, 4)) == [holding(NAA, "S2", "S3"), holding(OTHER, "S2"), holding(OTHER, "S4", vm=DB02)]
+    assert there.reads == 1
+
+
+def test_without_snapshots_nobody_is_asked() -> None:
+    there = inventory()
+    assert told(there) == []
+    assert told(there, of(DB01)) == []
+    assert there.reads == 0
+
+
+def test_a_snapshot_that_was_removed_meanwhile_holds_nothing() -> None:
+    assert told(inventory(snapshot_1=devices(raw_disk(NAA))), of(DB01, 1, 2)) == [holding(NAA, "S1")]
+
+
+def test_what_of_snapshots_cannot_be_read_may_be_any_lun() -> None:
+    there = inventory(snapshot_1=devices(raw_disk(NAA)))
+    there.objects["VirtualMachineSnapshot", "snapshot-2"] = {}
+    doubts = [
+        Use("VM", "db01", "vm-1", "has the snapshots S2, which cannot be read", in_snapshots=True),
+        Use("VM", "db02", "vm-2", "does not tell its snapshots because Permission was denied", in_snapshots=True),
+    ]
+    assert told(there, of(DB01, 1, 2), of(DB02, unreadable="Permission was denied")) == [holding(NAA, "S1"), *doubts]
+
+
+def test_a_raw_disk_in_a_snapshot_whose_name_only_its_host_knows_is_looked_up_there() -> None:
+    there = inventory(snapshot_1=devices(raw_disk(NAA, lunUuid=ODD, deviceName=f"vml.{ODD}")))
+    known, local = scsi_disk(NAA), scsi_disk(NAA)
+    known.uuid = local.uuid = ODD
+    local.canonicalName = "mpx.vmhba0:C0:T1:L0"
+    there.add("HostSystem", "host-2", config_storageDevice_scsiLun=vsphere.array("ScsiLun", [known]))
+    assert told(there, of(DB02, 1)) == [holding(NAA, "S1", vm=DB02)]
+    assert there.reads == 2
+    there.add("HostSystem", "host-2", config_storageDevice_scsiLun=vsphere.array("ScsiLun", [local]))
+    assert told(there, of(DB02, 1)) == []
+    there.add("HostSystem", "host-2", config_storageDevice_scsiLun=vsphere.array("ScsiLun", []))
+    unseen = "has raw disks in its snapshots S1 whose LUN its host does not see"
+    assert told(there, of(DB02, 1)) == [Use("VM", "db02", "vm-2", unseen, in_snapshots=True)]
+    assert told(there, of(DB02, 1), seen=(ScsiDevice("host-2", ODD, ScsiName(NAA), 1),)) == [holding(NAA, "S1", vm=DB02)]
+
+
+def test_a_raw_disk_in_a_snapshot_whose_lun_nobody_knows_may_be_the_one() -> None:
+    there = inventory(snapshot_tree(1, "old"), snapshot_1=devices(raw_disk(NAA, lunUuid=ODD, deviceName=f"vml.{ODD}")))
+    with pytest.raises(Refused, match="The snapshots old of VM db01 have raw disks whose LUN its host does not see, so nobody can tell"):
         snapshots.refuse_if_any_has(there.session, DB01, ScsiName(NAA))

@@ -428,6 +428,12 @@ def test_a_vm_that_cannot_be_read_is_a_row_with_the_reason() -> None:
     assert rows(known, "way_out") == [("start it",)]
 
 
+def test_a_vm_whose_snapshots_cannot_be_read_has_the_disks_that_it_tells() -> None:
+    dark = Use("VM", "empty", "vm-8", "has the snapshots S2, which cannot be read", in_snapshots=True)
+    endpoint = MemoryHypervisor([Host("host-1", "esx1")], [VirtualMachine("vm-8", "empty")], uses=[dark])
+    assert rows(storage_map(endpoint, []), "vm_name") == []
+
+
 def test_a_vm_is_told_without_disks_only_where_nobody_can_tell_which_it_has() -> None:
     has = Use("VM", "empty", "vm-7", "had it", NAME)
     doubt = Use("VM", "app", "vm-1", "may have more")
