@@ -336,7 +336,7 @@ def _fleet(disks: int, stores: int) -> Iterator[dict[str, Any]]:
     places = [(host, cluster) for cluster, hosts in HOSTS.items() for host in hosts]
     own = {cluster: itertools.cycle(_numbered_stores(cluster, stores)) for cluster in HOSTS}
     for number, (host, cluster) in enumerate(itertools.cycle(places), start=1):
-        shared = [*itertools.islice(own[cluster], 1)] if stores else SHARED_DATASTORES[cluster]
+        shared = [*itertools.islice(own[cluster], 1)] or SHARED_DATASTORES[cluster]
         datastores = itertools.islice(itertools.cycle(shared), number % len(shared), None)
         yield _vm(f"vm{number:05d}", host, "fleet", [(datastore, 1) for datastore in itertools.islice(datastores, disks)])
 

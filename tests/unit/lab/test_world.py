@@ -117,6 +117,13 @@ def test_the_fleet_of_the_single_host_has_the_total_asked_for() -> None:
     assert {len(vm["disks"]) for vm in fleet} == {3}
 
 
+def test_a_cluster_without_numbered_datastores_has_its_vms_on_its_own() -> None:
+    grown = world.build(world.Size(20, disks=2, stores=1))["vcenter"]
+    numbered = {vm["name"]: {disk["datastore"] for disk in vm["disks"]} for vm in grown["vms"] if vm["name"].startswith("vm0")}
+    assert len(numbered) == 20
+    assert all(numbered.values())
+
+
 def test_numbered_vms_lie_on_numbered_datastores_each_on_a_mapped_lun_of_its_own() -> None:
     grown = world.build(world.Size(35, disks=2, stores=5))
     stores = {store["name"]: store for store in grown["vcenter"]["datastores"] if store["name"] not in NAMES_OF_STORES}
