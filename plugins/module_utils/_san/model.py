@@ -19,6 +19,8 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name impo
 POWERED_ON = "on"
 POWERED_OFF = "off"
 SUSPENDED = "suspended"
+POWER_UNKNOWN = "unknown"
+"""What a VM is. The last is between two of the others, or is nothing that is known."""
 
 CONNECTED = "connected"
 MAINTENANCE = "maintenance"

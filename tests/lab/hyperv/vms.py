@@ -80,6 +80,8 @@ class Vm:
     cluster_knows: frozenset[str] = frozenset()
     """The raw disks that the cluster's copy of the configuration names since its last refresh."""
     migrations: int = 0
+    enabled_state: int | None = None
+    """EnabledState of a VM that is in none of the states of `power`, for instance on its way between two of them."""
 
     @property
     def running(self) -> bool:

@@ -21,7 +21,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hy
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Nodes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.waiting import Waiting
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
-    PASSTHROUGH,
+    POWER_UNKNOWN,
     SUSPENDED,
     Controller,
     VirtualDisk,
@@ -33,8 +33,6 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim impor
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim_embedded import EmbeddedInstance, embed
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim_path import ObjectPath
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim_types import CimValue
-
-_DEVICE_PREFIX = "\\\\.\\"
 
 
 @dataclass(frozen=True)
@@ -57,8 +55,7 @@ class Observed:
 
     def refuse_if_hidden(self, name: ScsiName) -> None:
         """Raise `Refused` when a pass-through disk of the VM might be the LUN: its host does not see which LUN it is."""
-        unnamed = [disk for disk in self.vm.disks if disk.kind == PASSTHROUGH and disk.name is None]
-        hidden = [disk.label for disk in unnamed if not disk.device.startswith(_DEVICE_PREFIX)]
+        hidden = [disk.label for disk in self.vm.disks if hardware.is_unseen(disk)]
         if hidden:
             raise Refused(
                 f"VM {self.vm.name} has pass-through disks whose LUN host {self.host_name} does not see ({', '.join(hidden)}), so nobody "
@@ -66,9 +63,18 @@ class Observed:
             )
 
     def refuse_unless_changeable(self) -> None:
-        """Raise `Refused` for a VM that takes no change of its disks as it is."""
+        """Raise `Refused` for a VM that takes no change of its disks as it is, or of which nobody can tell."""
+        self.refuse_between_states()
         if self.vm.power == SUSPENDED:
             raise Refused(f"VM {self.vm.name} is saved or paused, so that its disks cannot be changed: start it or turn it off first.")
+
+    def refuse_between_states(self) -> None:
+        """Raise `Refused` for a VM of which nobody can tell whether it runs."""
+        if self.vm.power == POWER_UNKNOWN:
+            raise Refused(
+                f"VM {self.vm.name} is changing its state, or in one that is not known, so that its disks are left alone: see in Hyper-V "
+                "Manager that it runs or is off, then run this task again."
+            )
 
 
 class VmChange:

@@ -32,6 +32,7 @@ SCSI, IDE = "scsi", "ide"
 CONTROLLER_TYPES: Mapping[str, str] = MappingProxyType({SCSI_CONTROLLER: SCSI, IDE_CONTROLLER: IDE})
 
 _PREFIX = "Microsoft:"
+_DEVICE_PREFIX = "\\\\.\\"
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,12 @@ def controllers_and_disks(
 def label(controller_type: str, bus: int | None, unit: int | None) -> str:
     """How Hyper-V's tools write a place: `SCSI(0:1)`."""
     return f"{controller_type.upper()}({bus}:{unit})"
+
+
+def is_unseen(disk: VirtualDisk) -> bool:
+    """Whether nobody can tell which LUN a pass-through disk is, because its host does not see it. A disk without a name that the host does
+    see, by its device, is known to be no LUN."""
+    return disk.kind == PASSTHROUGH and disk.name is None and not disk.device.startswith(_DEVICE_PREFIX)
 
 
 def device_id(path: str) -> str:

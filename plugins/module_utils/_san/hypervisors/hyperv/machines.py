@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hy
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.hardware import Drives
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Node, Nodes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    POWER_UNKNOWN,
     POWERED_OFF,
     POWERED_ON,
     SUSPENDED,
@@ -37,12 +39,17 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.wsman_env
 REALIZED = "Microsoft:Hyper-V:System:Realized"
 """VirtualSystemType of a VM's own settings; others are those of checkpoints and of VMs on their way in."""
 _POWER: Mapping[int, str] = MappingProxyType(
-    {2: POWERED_ON, 3: POWERED_OFF, 6: SUSPENDED, 9: SUSPENDED, 32768: SUSPENDED, 32769: SUSPENDED}
+    {2: POWERED_ON, 3: POWERED_OFF, **dict.fromkeys((6, 9, 32768, 32769, 32773, 32776, 32779, 32780), SUSPENDED)}
 )
-"""EnabledState. A VM in any other, such as starting or stopping, is not off."""
+"""EnabledState, by the references of `RequestStateChange` in both versions of the provider.
+
+Beside saved and paused, those are suspended that are saving, pausing, fast saved and fast saving. What stops, starts, resets or resumes (4,
+10, 11, 32777) is in no state. From 32781 on the reference lists critical states, to which the releases of Microsoft's own PowerShell module
+give other numbers, so that none of these is taken for known."""
 _SLOTTED = (hardware.TYPE_IDE, hardware.TYPE_SCSI, hardware.TYPE_DVD_DRIVE, hardware.TYPE_DISK_DRIVE)
 _OF_RESOURCE = ("InstanceID", "ResourceSubType", "Parent", "AddressOnParent", "HostResource")
 _PARENT = "Parent"
+_GUID = re.compile("[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}")
 _OK = 2
 """OperationalStatus of an integration component that the guest answers."""
 
@@ -144,6 +151,16 @@ def virtual_machines(records: Records, host: str, drives: Drives, cluster: str =
     ]
 
 
+def untold(records: Records) -> dict[str, str]:
+    """The VMs of a host whose own settings it does not tell: `VirtualMachine.id` → name.
+
+    `Msvm_ComputerSystem.Name` is the GUID of a VM, or the name of the host itself (Microsoft's Hyper-V WMI provider (V2) reference).
+    """
+    names = {system.text("Name").upper(): system.text("ElementName") for system in records.systems}
+    told = _realized(records.settings)
+    return {vm_id: name for vm_id, name in names.items() if _GUID.fullmatch(vm_id) and vm_id not in told}
+
+
 def checkpoints(records: Records) -> Checkpoints:
     """What the settings of checkpoints tell of the files below the VMs' disks."""
     files: defaultdict[str, dict[str, str]] = defaultdict(dict)
@@ -213,7 +230,7 @@ def _machine(
         instance_uuid=vm_id,
         host=host,
         cluster=cluster,
-        power=_POWER.get(system.integer("EnabledState") or 0, POWERED_ON),
+        power=_POWER.get(system.integer("EnabledState") or 0, POWER_UNKNOWN),
         controllers=found[0],
         disks=found[1],
     )

@@ -44,7 +44,7 @@ class Systems:
         yield self._system(host, host, "Hosting Computer System", STATE_ON)
         states = {power: state for state, power in POWER.items()}
         for vm in self._paths.vms():
-            yield self._system(vm.id, vm.name, "Virtual Machine", states[vm.power])
+            yield self._system(vm.id, vm.name, "Virtual Machine", vm.enabled_state or states[vm.power])
 
     def _system(self, name: str, element_name: str, caption: str, state: int) -> Row:
         return {

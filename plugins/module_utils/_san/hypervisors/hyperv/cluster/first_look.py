@@ -32,6 +32,7 @@ class LookAtVm(Guard):
         self.there.at_rest()
         now = self.there.update_needs()
         self.there.refuse_if_harmed()
+        self.there.planned.refuse_between_states()
         stopped = [name for name in now.role.own if name not in self.there.unharmed.online]
         if self.there.planned.vm.power == POWERED_ON and stopped:
             raise Refused(

@@ -103,6 +103,23 @@ def test_a_saved_vm_is_refused_unless_there_is_nothing_to_do(host: HyperVHost) -
     assert not attach.plan_detach(host.nodes, host.vm("hvdb01"), SPARE, TIMEOUT).steps
 
 
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        *((state, "saved or paused") for state in (32773, 32776, 32779, 32780)),
+        *((state, "is changing its state, or in one that is not known") for state in (4, 10, 11, 32777, 32782, 32785, 32790, 1)),
+    ],
+)
+def test_a_vm_that_is_neither_on_nor_off_is_refused_unless_there_is_nothing_to_do(host: HyperVHost, state: int, says: str) -> None:
+    host.simulated("hvdb01").enabled_state = state
+    with pytest.raises(Refused, match=says):
+        attach.plan_attach(host.nodes, host.vm("hvdb01"), host.wish())
+    with pytest.raises(Refused, match=says):
+        attach.plan_detach(host.nodes, host.vm("hvdb01"), RAW, TIMEOUT)
+    assert not attach.plan_attach(host.nodes, host.vm("hvdb01"), host.wish(RAW)).steps
+    assert not attach.plan_detach(host.nodes, host.vm("hvdb01"), SPARE, TIMEOUT).steps
+
+
 def test_a_disk_whose_lun_the_host_does_not_see_might_be_this_one(host: HyperVHost) -> None:
     host.estate.disks.remove(host.disk(RAW))
     with pytest.raises(Refused, match="nobody can tell whether one of them is LUN"):

@@ -10,6 +10,7 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import NotFound
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import machines
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.hardware import Drives
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import IMAGE, PASSTHROUGH, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import disks
@@ -20,6 +21,7 @@ from tests.lab.hyperv.running import Lab
 from tests.lab.hyperv_world import lun_path
 from tests.unit.windows import Wire, client, nodes
 
+GUID = "7116EABD-6C07-4FA5-AB68-B0F63D1DA2F7"
 RAW = ScsiName(world.naa_at(lun_path("hv01_raw")))
 
 
@@ -166,3 +168,37 @@ def test_a_disk_without_checkpoints_has_no_known_files_below(lab: Lab) -> None:
 def test_the_power_of_a_vm(lab: Lab, power: str, told: str) -> None:
     lab.estate.vms[vm_id(lab, "hvapp01")].power = power
     assert machines_of(lab)["hvapp01"].power == told
+
+
+@pytest.mark.parametrize(
+    ("told", "states"),
+    [
+        ("suspended", (32768, 32769, 32773, 32776, 32779, 32780)),
+        ("unknown", (0, 1, 4, 5, 7, 8, 10, 11, 32770, 32774, 32777, *range(32781, 32794), 65535)),
+    ],
+)
+def test_a_vm_that_is_neither_on_nor_off_is_taken_for_neither(lab: Lab, told: str, states: tuple[int, ...]) -> None:
+    system = next(row for row in machines.read(client(lab, "hv01.lab")).systems if row.text("ElementName") == "hvapp01")
+    settings = machines.read(client(lab, "hv01.lab"), vm_id(lab, "hvapp01")).settings
+    powers = {}
+    for state in states:
+        told_now = CimInstance("Msvm_ComputerSystem", {**system.properties, "EnabledState": state})
+        records = machines.Records([told_now], settings, [], [])
+        powers[state] = machines.virtual_machines(records, "HV01", Drives({}))[0].power
+    assert powers == dict.fromkeys(states, told)
+
+
+def test_a_vm_is_untold_that_has_no_settings_of_its_own_but_not_the_host() -> None:
+    settings = CimInstance(
+        "Msvm_VirtualSystemSettingData", {"VirtualSystemIdentifier": GUID.lower(), "VirtualSystemType": machines.REALIZED}
+    )
+    checkpoint = CimInstance(
+        "Msvm_VirtualSystemSettingData",
+        {"VirtualSystemIdentifier": GUID, "VirtualSystemType": "Microsoft:Hyper-V:Snapshot:Realized"},
+    )
+    systems = [
+        CimInstance("Msvm_ComputerSystem", {"Name": "HV01", "ElementName": "HV01"}),
+        CimInstance("Msvm_ComputerSystem", {"Name": GUID, "ElementName": "db"}),
+    ]
+    assert machines.untold(machines.Records(systems, [settings], [], [])) == {}
+    assert machines.untold(machines.Records(systems, [checkpoint], [], [])) == {GUID: "db"}

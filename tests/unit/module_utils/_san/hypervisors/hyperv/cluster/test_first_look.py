@@ -42,6 +42,13 @@ def test_a_vm_that_runs_without_its_resource_is_refused(way: str, name: str) -> 
     assert nothing_was_changed(lab)
 
 
+def test_a_vm_of_which_nobody_can_tell_whether_it_runs_is_left_alone(lab: ClusterLab) -> None:
+    lab.attach()
+    lab.lab.estate.vms[lab.vm.id].enabled_state = 10
+    with pytest.raises(Refused, match=f"VM {VM} is changing its state"):
+        LookAtVm(lab.there()).look()
+
+
 def test_a_vm_that_is_off_needs_no_resource_online() -> None:
     LookAtVm(ClusterLab(vm_name="c1old01").there()).look()
 
