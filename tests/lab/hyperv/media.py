@@ -13,6 +13,10 @@ from dataclasses import dataclass, field
 RAW, MBR, GPT = 0, 1, 2
 RESERVED_TYPE = "{e3c9e316-0b5c-4db8-817d-f92df00215ae}"
 BASIC_TYPE = "{ebd0a0a2-b9e5-4433-87c0-68b6b72699c7}"
+LDM_METADATA_TYPE = "{5808c8aa-7e8f-42e0-85d2-e1e90434cfb3}"
+LDM_DATA_TYPE = "{af9b60a0-1431-4f62-bc68-3311714a69ad}"
+IFS_MBR_TYPE, LDM_MBR_TYPE = 0x07, 0x42
+"""PARTITION_IFS and PARTITION_LDM of winioctl.h."""
 RESERVED_BYTES = 16 * 1024**2 - 17408
 FIRST_OFFSET = 17408
 ALIGNMENT = 1024**2
@@ -33,6 +37,9 @@ class Partition:
     offset: int
     size: int
     gpt_type: str = BASIC_TYPE
+    """On a GPT disk."""
+    mbr_type: int = IFS_MBR_TYPE
+    """On an MBR disk."""
     guid: str = field(default_factory=new_guid)
     volume_guid: str = field(default_factory=new_guid)
     file_system: str = ""
@@ -45,8 +52,8 @@ class Partition:
 
     @property
     def is_reserved(self) -> bool:
-        """Whether it is the Microsoft Reserved Partition, which has no volume."""
-        return self.gpt_type == RESERVED_TYPE
+        """Whether no volume of its own is in it: it is the Microsoft Reserved Partition, or the room of a dynamic disk."""
+        return self.gpt_type in (RESERVED_TYPE, LDM_METADATA_TYPE, LDM_DATA_TYPE) or self.mbr_type == LDM_MBR_TYPE
 
     @property
     def volume_path(self) -> str:
@@ -81,6 +88,15 @@ class Medium:
     def clear(self) -> None:
         """Make it raw."""
         self.style, self.guid, self.signature, self.partitions = RAW, "", 0, []
+
+    def make_dynamic(self, style: int, size: int) -> None:
+        """Hand the disk to the Logical Disk Manager, whose volumes are in no partition of their own."""
+        self.initialize(style, size)
+        if style == MBR:
+            self.add_partition(*self.free_extent(size)).mbr_type = LDM_MBR_TYPE
+            return
+        self.add_partition(self.free_extent(size)[0], ALIGNMENT).gpt_type = LDM_METADATA_TYPE
+        self.add_partition(*self.free_extent(size)).gpt_type = LDM_DATA_TYPE
 
     def free_extent(self, size: int) -> tuple[int, int]:
         """Return offset and length of the room behind the last partition of a disk of this size."""

@@ -97,7 +97,12 @@ IMAGE_SERVICE = CimClass(
     {"CreationClassName": "string", "Name": "string", "SystemCreationClassName": "string", "SystemName": "string"},
 )
 
-PARTITION = CimClass(STORAGE, "MSFT_Partition", ("ObjectId",), {"DiskNumber": "uint32", "AccessPaths": "string[]"})
+PARTITION = CimClass(
+    STORAGE,
+    "MSFT_Partition",
+    ("ObjectId",),
+    {"DiskNumber": "uint32", "AccessPaths": "string[]", "GptType": "string", "MbrType": "uint16"},
+)
 VOLUME = CimClass(
     STORAGE, "MSFT_Volume", ("ObjectId",), {"Path": "string", "FileSystem": "string", "FileSystemLabel": "string", "Size": "uint64"}
 )

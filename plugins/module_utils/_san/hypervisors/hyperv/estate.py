@@ -208,7 +208,7 @@ def _view(client: CimClient, node: Node, cluster: str) -> HostView:
         records=machines.read(client),
         disks=host_disks,
         drives=machines.drives_of(client, host_disks),
-        volumes=volumes.volumes_of(client),
+        volumes=volumes.volumes_of(client, volumes.partitions_of(client)),
     )
 
 

@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import classes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import classes, volumes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.volumes import Partition
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.waiting import Waiting
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import disks, storage_classes
@@ -35,7 +38,13 @@ def refuse_if_mounted(client: CimClient, disk: HostDisk, host_name: str, purpose
     """Raise `Refused`, naming where they are mounted, when the host has volumes of a disk in use."""
     if disk.boot:
         raise Refused(f"Host {host_name} runs from disk {disk.number} ({_named(disk)}), so it will not be {purpose}: name another LUN.")
-    paths = [] if disk.offline or disk.clustered else access_paths(client, disk)
+    partitions = [] if disk.offline or disk.clustered else _partitions(client, disk)
+    if any(partition.dynamic for partition in partitions):
+        raise Refused(
+            f"Host {host_name} has LUN {_named(disk)} online as dynamic disk {disk.number}, whose volumes nobody can tell, so it will not "
+            f"be {purpose}: remove what is on it there and take the disk offline first, or name another LUN."
+        )
+    paths = _access_paths(partitions)
     if paths:
         raise Refused(
             f"Host {host_name} has LUN {_named(disk)} in use as disk {disk.number} with {', '.join(paths)}, so it will not be {purpose}: "
@@ -45,8 +54,7 @@ def refuse_if_mounted(client: CimClient, disk: HostDisk, host_name: str, purpose
 
 def access_paths(client: CimClient, disk: HostDisk) -> list[str]:
     """Drive letters and mount points of a disk's volumes; of a volume that has none, its name."""
-    partitions = client.query(classes.PARTITION, wql.equals("DiskNumber", disk.number), columns=("AccessPaths",))
-    return [path for partition in partitions for path in _places(partition.texts("AccessPaths"))]
+    return _access_paths(_partitions(client, disk))
 
 
 def drive(client: CimClient, disk: HostDisk) -> ObjectPath | None:
@@ -92,8 +100,16 @@ def _ready(client: CimClient, name: ScsiName, host_name: str) -> HostDisk:
     return disk
 
 
-def _places(paths: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(path for path in paths if not path.startswith(_VOLUME)) or paths
+def _partitions(client: CimClient, disk: HostDisk) -> list[Partition]:
+    return volumes.partitions_of(client, wql.equals("DiskNumber", disk.number))
+
+
+def _access_paths(partitions: Iterable[Partition]) -> list[str]:
+    return [path for partition in partitions for path in _places(partition.access_paths)]
+
+
+def _places(paths: Sequence[str]) -> Sequence[str]:
+    return [path for path in paths if not path.startswith(_VOLUME)] or paths
 
 
 def _named(disk: HostDisk) -> str:

@@ -105,7 +105,7 @@ class VolumePlaces:
 
     @cached_property
     def _volumes(self) -> dict[str, volumes.Volume]:
-        return {volume.path: volume for volume in volumes.volumes_of(self._client)}
+        return {volume.path: volume for volume in volumes.volumes_of(self._client, volumes.partitions_of(self._client))}
 
     @cached_property
     def _directories(self) -> volumes.Directories:

@@ -11,12 +11,14 @@ Microsoft's Windows Storage Management API reference.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import classes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import FileSystem
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import HostDisk
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire import wql
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim import CimClient
 
 CSV = "csv"
@@ -24,6 +26,36 @@ SMB = "smb"
 _VERBATIM = "\\\\?\\"
 _VERBATIM_UNC = "\\\\?\\UNC\\"
 _BY_GUID = "\\\\?\\volume{"
+_LDM_GPT_TYPES = frozenset({"5808c8aa-7e8f-42e0-85d2-e1e90434cfb3", "af9b60a0-1431-4f62-bc68-3311714a69ad"})
+"""PARTITION_LDM_METADATA_GUID and PARTITION_LDM_DATA_GUID of winioctl.h, which only dynamic disks have."""
+_LDM_MBR_TYPE = 0x42
+"""PARTITION_LDM of winioctl.h."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A partition of a host's disk."""
+
+    disk: int | None
+    """The number of its disk; None where it is not told."""
+    access_paths: Sequence[str]
+    """Drive letters, directories and the volume's GUID."""
+    gpt_type: str = ""
+    mbr_type: int | None = None
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether its disk is a dynamic one, whose volumes Windows does not tell by their partitions."""
+        return self.gpt_type.strip("{}").lower() in _LDM_GPT_TYPES or self.mbr_type == _LDM_MBR_TYPE
+
+    @property
+    def name(self) -> str:
+        """How people call it."""
+        return next((path for path in self.access_paths if not _by_guid(path)), next(iter(self.access_paths), ""))
+
+    def is_any_of(self, volumes: Collection[str]) -> bool:
+        """Whether it holds one of these volumes (`Volume.path`, casefolded)."""
+        return any(path.casefold() in volumes for path in self.access_paths)
 
 
 @dataclass(frozen=True)
@@ -47,17 +79,22 @@ class Volume:
         return next((path for path in self.access_paths if not _by_guid(path)), self.label or self.path)
 
 
-def volumes_of(client: CimClient) -> list[Volume]:
-    """Every volume of a host, in two enumerations."""
-    partitions = list(client.query(classes.PARTITION, columns=classes.PARTITION.columns))
+def partitions_of(client: CimClient, where: wql.Condition | None = None) -> list[Partition]:
+    """The partitions of a host's disks, in one enumeration."""
+    return [
+        Partition(found.integer("DiskNumber"), found.texts("AccessPaths"), found.text("GptType"), found.integer("MbrType"))
+        for found in client.query(classes.PARTITION, where, classes.PARTITION.columns)
+    ]
+
+
+def volumes_of(client: CimClient, partitions: Iterable[Partition]) -> list[Volume]:
+    """Every volume of a host, in one enumeration; `partitions` are the host's."""
     numbers: defaultdict[str, list[int]] = defaultdict(list)
     access: defaultdict[str, list[str]] = defaultdict(list)
     for partition in partitions:
-        paths = partition.texts("AccessPaths")
-        number = partition.integer("DiskNumber")
-        for guid in (path for path in paths if _by_guid(path)):
-            numbers[guid].extend([number] if number is not None else [])
-            access[guid].extend(path for path in paths if path not in access[guid])
+        for guid in (path for path in partition.access_paths if _by_guid(path)):
+            numbers[guid].extend([partition.disk] if partition.disk is not None else [])
+            access[guid].extend(path for path in partition.access_paths if path not in access[guid])
     return [
         Volume(
             path=found.text("Path"),
@@ -84,14 +121,18 @@ def file_system(volume: Volume, host: str, disks: Mapping[int, HostDisk]) -> Fil
     )
 
 
-def shared_volume(cluster: str, directory: str, hosts: Sequence[str], disk: HostDisk | None) -> FileSystem:
-    """A Cluster Shared Volume, which every node has under the same directory; without a disk when no node that was asked knows it."""
+def shared_volume(cluster: str, directory: str, hosts: Sequence[str], disk: HostDisk | None, told: ScsiName | None = None) -> FileSystem:
+    """A Cluster Shared Volume, which every node has under the same directory.
+
+    `disk` is what a node shows of its disk, `told` the LUN by the cluster's word; without extents when neither is known.
+    """
+    name = told or (disk.name if disk else None)
     return FileSystem(
         id=f"{cluster}:{directory}",
         name=directory,
         kind=CSV,
         hosts=hosts,
-        extents=[extent(disk)] if disk else [],
+        extents=[name.windows] if name else [disk.device] if disk else [],
         size_bytes=disk.size_bytes if disk else 0,
     )
 

@@ -14,7 +14,7 @@ from tests.lab.hyperv.cim import Instance, ObjectPath, Row
 from tests.lab.hyperv.estate import Estate
 from tests.lab.hyperv.faults import WBEM_E_FAILED, ProviderFault, not_found
 from tests.lab.hyperv.machines import COLLISION, POLICY, Disk, Machine
-from tests.lab.hyperv.media import RAW, Medium, Partition
+from tests.lab.hyperv.media import GPT, MBR, RAW, Medium, Partition
 from tests.lab.hyperv.mof import Schema
 from tests.lab.hyperv.namespaces import Call
 from tests.lab.hyperv.providers.storage.codes import Code, Failed
@@ -138,6 +138,7 @@ class Objects:
     def partition_row(self, disk: Disk, partition: Partition) -> Row:
         """Return a partition as this machine sees it."""
         offline = self.estate.is_offline(self.machine, disk)
+        style = self.estate.medium(disk.key).style
         paths = [] if offline or partition.is_reserved else [*self.paths(partition), partition.volume_path]
         return {
             "ObjectId": self.partition_id(disk, partition),
@@ -146,7 +147,7 @@ class Objects:
             "DiskId": self.device_path(disk),
             "DiskNumber": disk.number,
             "DriveLetter": 0 if offline else self.letter(partition),
-            "GptType": partition.gpt_type,
+            "GptType": partition.gpt_type if style == GPT else None,
             "Guid": partition.guid,
             "IsActive": False,
             "IsBoot": disk.boot,
@@ -156,6 +157,7 @@ class Objects:
             "IsReadOnly": disk.read_only,
             "IsShadowCopy": False,
             "IsSystem": disk.boot,
+            "MbrType": partition.mbr_type if style == MBR else None,
             "NoDefaultDriveLetter": partition.is_reserved,
             "Offset": partition.offset,
             "OperationalStatus": 1,

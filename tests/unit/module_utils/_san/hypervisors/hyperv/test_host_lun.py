@@ -79,6 +79,15 @@ def test_a_raw_disk_that_is_online_has_nothing_mounted(host: HyperVHost, login: 
     host_lun.refuse_if_mounted(login, disk_of(login, SPARE), HOST, "given to a VM")
 
 
+@pytest.mark.parametrize("style", [media.GPT, media.MBR])
+def test_a_dynamic_disk_that_is_online_is_refused_whatever_is_mounted(host: HyperVHost, login: CimClient, style: int) -> None:
+    host.lab.estate.medium(SPARE.naa).make_dynamic(style, 2**30)
+    host_lun.refuse_if_mounted(login, disk_of(login, SPARE), HOST, "given to a VM")
+    host.disk(SPARE).offline = False
+    with pytest.raises(Refused, match=r"Host hv01\.lab has LUN .* online as dynamic disk \d+, .*so it will not be given to a VM: remove"):
+        host_lun.refuse_if_mounted(login, disk_of(login, SPARE), HOST, "given to a VM")
+
+
 def test_what_is_given_is_the_drive_with_the_disks_number(host: HyperVHost, login: CimClient) -> None:
     disk, drive = host_lun.to_give(login, SPARE, HOST, host.waiting())
     assert (disk.name, disk.number) == (SPARE, host.disk(SPARE).number)

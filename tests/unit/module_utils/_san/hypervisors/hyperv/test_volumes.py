@@ -9,8 +9,9 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import volumes
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.volumes import Directories
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.volumes import Directories, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows import disks
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim import CimClient
 from tests.lab import world
 from tests.lab.hyperv.running import Lab
 from tests.lab.hyperv_world import lun_path
@@ -19,10 +20,14 @@ from tests.unit.windows import Wire, client
 GUID = "\\\\?\\Volume{7116eabd-6c07-4fa5-ab68-b0f63d1da2f7}\\"
 
 
+def read(login: CimClient) -> list[Volume]:
+    return volumes.volumes_of(login, volumes.partitions_of(login))
+
+
 def test_volumes_are_read_with_their_ways_and_the_disks_under_them() -> None:
     lab, wire = Lab(), Wire()
     login = client(lab, "hv01.lab", wire)
-    system, data = volumes.volumes_of(login)
+    system, data = read(login)
     assert wire.count("Enumerate") == 2
     numbers = {disk.number: disk for disk in disks.disks_of(login)}
     assert (system.name, system.kind, data.name, data.label) == ("C:\\", "ntfs", "E:\\", "data")
@@ -37,7 +42,7 @@ def test_a_volume_without_a_letter_is_called_by_its_label() -> None:
     lab = Lab()
     (partition,) = lab.estate.medium(world.naa_at(lun_path("hv01_data"))).volumes()
     partition.access["hv01.lab"] = []
-    assert [volume.name for volume in volumes.volumes_of(client(lab, "hv01.lab"))] == ["C:\\", "data"]
+    assert [volume.name for volume in read(client(lab, "hv01.lab"))] == ["C:\\", "data"]
 
 
 def test_a_shared_volume_whose_disk_nobody_knows_has_no_extents() -> None:
