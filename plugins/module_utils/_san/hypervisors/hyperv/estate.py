@@ -6,13 +6,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from types import MappingProxyType
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import hosts, machines, survey, volumes
+from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import RemoteError
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import evidence, hosts, machines, survey, volumes
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import resources as cluster_resources
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.disks import ClusterDisks
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import state as cluster_state
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.disks import CLUSTER_DISK, ClusterDisks
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.resources import (
     VIRTUAL_MACHINE,
     ClusterResource,
@@ -20,7 +24,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hy
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.hardware import Drives
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.images import ImageReader
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Node, Nodes
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.volumes import Directories, Volume
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.volumes import Directories, Partition, Volume
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     IMAGE,
     UNREACHABLE,
@@ -41,6 +45,13 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim impor
 
 _NO_HOME = frozenset({"", "csvfs"})
 """Volumes without a file system, and what a node shows of a shared volume, which the cluster tells better."""
+_WAYS_OUT: Mapping[str, str] = MappingProxyType(
+    {
+        evidence.VM: "let its host see the LUN again and tell the VM's settings, or remove the disk, or the VM, in Hyper-V Manager",
+        CLUSTER_DISK: "let a node see it again, or remove it in Failover Cluster Manager if it is gone for good",
+    }
+)
+"""Out of a doubt about every LUN, by what it is about."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,7 @@ class HostView:
     records: machines.Records
     disks: Sequence[HostDisk]
     drives: Drives
+    partitions: Sequence[Partition]
     volumes: Sequence[Volume]
 
 
@@ -62,16 +74,34 @@ class ClusterView:
     resources: Sequence[ClusterResource] = ()
     shared_volumes: Mapping[str, str] = field(default_factory=dict)
     """Directory → name of its disk resource."""
+    luns: Mapping[str, ScsiName] = field(default_factory=dict)
+    """Disk resource in lower case → its LUN by the cluster's word, where that was asked."""
+    groups: Collection[str] = ()
+    """All groups in lower case, where that was asked."""
+
+    def disks(self, views: Sequence[HostView]) -> ClusterDisks:
+        """Its disks, as it and its nodes tell them."""
+        return ClusterDisks(
+            self.name,
+            self.resources,
+            [disk for view in views for disk in view.disks],
+            volumes={name.lower() for name in self.shared_volumes.values()},
+            asked={view.host.id for view in views},
+            told=self.luns,
+            groups=self.groups,
+        )
 
 
 def inventory(nodes: Nodes, devices: bool, images: bool, at_once: bool = False) -> Inventory:
     """Everything that the endpoint's hosts have; one that cannot be asked costs what it has, and a warning. Raises a `CrossvisorError`."""
     cluster = _cluster(nodes)
     found = survey.ask(nodes, partial(_view, cluster=cluster.name), at_once)
-    estate = Estate(list(found.answers.values()), cluster, [node.id for node in found.nodes])
+    views = list(found.answers.values())
+    estate = Estate(views, _asked_for_the_rest(nodes, cluster, views), [node.id for node in found.nodes])
     read = [found.answers[node.id].host if node.id in found.answers else hosts.lost_host(node, cluster.name) for node in found.nodes]
     readers = _readers(nodes, read) if images else {}
     virtual_machines = [estate.with_homes(vm, readers.get(vm.host)) for vm in estate.virtual_machines()]
+    uses = estate.uses(virtual_machines)
     return Inventory(
         identity=_identity(nodes),
         hosts=read,
@@ -79,10 +109,11 @@ def inventory(nodes: Nodes, devices: bool, images: bool, at_once: bool = False) 
         file_systems=estate.file_systems,
         devices=estate.devices() if devices else (),
         cluster_disks=estate.cluster_disks(virtual_machines),
-        uses=[_unasked(node, found.lost[node.id]) for node in found.nodes if node.id in found.lost],
+        uses=[*(_unasked(node, found.lost[node.id]) for node in found.nodes if node.id in found.lost), *uses],
         warnings=[
             *(_missing(node, found.lost[node.id]) for node in found.nodes if node.id in found.lost),
             *estate.warnings(),
+            *(evidence.warning(use, _WAYS_OUT[use.kind]) for use in uses if use.lun is None),
             *(failure for reader in readers.values() for failure in reader.failures),
         ],
     )
@@ -115,14 +146,16 @@ class Estate:
     def __init__(self, views: Sequence[HostView], cluster: ClusterView, all_hosts: Sequence[str]) -> None:
         self._views = views
         self._cluster = cluster
-        self._cluster_disks = ClusterDisks(cluster.name, cluster.resources, [disk for view in views for disk in view.disks])
+        self._cluster_disks = cluster.disks(views)
         self._directories: dict[str, Directories] = {}
         self._formatted: set[str] = set()
         self._checkpoints = {view.host.id: machines.checkpoints(view.records) for view in views}
         self.file_systems: list[FileSystem] = []
         """Those of the hosts, of the cluster, and shares that image files lie on."""
         shared = [
-            volumes.shared_volume(cluster.name, directory, all_hosts, self._cluster_disks.disk_of(resource))
+            volumes.shared_volume(
+                cluster.name, directory, all_hosts, self._cluster_disks.disk_of(resource), self._cluster_disks.lun_of(resource)
+            )
             for directory, resource in cluster.shared_volumes.items()
         ]
         self.file_systems.extend(shared)
@@ -151,6 +184,26 @@ class Estate:
     def cluster_disks(self, virtual_machines: Sequence[VirtualMachine]) -> list[ClusterDisk]:
         """The cluster's disks that are no shared volumes."""
         return self._cluster_disks.listed(virtual_machines, self._formatted)
+
+    def uses(self, virtual_machines: Sequence[VirtualMachine]) -> list[Use]:
+        """What else has a LUN, or may have it."""
+        told = {vm.id for vm in virtual_machines}
+        return [
+            *evidence.of_unseen_luns(virtual_machines),
+            *(use for view in self._views for use in evidence.of_untold_machines(machines.untold(view.records), told)),
+            *(use for view in self._views for use in evidence.of_volumes(view.host, view.disks, view.partitions, view.volumes)),
+            *self._cluster_disks.doubts(virtual_machines, self._formatted),
+            *self._homeless(),
+        ]
+
+    def _homeless(self) -> list[Use]:
+        """The shared volumes whose disk is no resource that the cluster tells."""
+        known = {resource.name.lower() for resource in self._cluster.resources}
+        return [
+            Use(CLUSTER_DISK, name, f"{self._cluster.name}:{name}", f"is below {directory}, and its cluster tells no resource of that name")
+            for directory, name in self._cluster.shared_volumes.items()
+            if name.lower() not in known
+        ]
 
     def warnings(self) -> list[str]:
         """What is wrong with what was read."""
@@ -201,14 +254,31 @@ def _cluster(nodes: Nodes) -> ClusterView:
     return ClusterView(nodes.cluster, nodes.resources.read(client), cluster_resources.shared_volumes(client))
 
 
+def _asked_for_the_rest(nodes: Nodes, cluster: ClusterView, views: Sequence[HostView]) -> ClusterView:
+    """The cluster with what it is asked only when there is a disk whose LUN no node sees, or that nobody could look at.
+
+    A cluster that cannot tell leaves both in doubt.
+    """
+    disks_of_cluster = cluster.disks(views)
+    luns: Mapping[str, ScsiName] = {}
+    groups: Collection[str] = ()
+    client = nodes.client(nodes.entry.id)
+    with contextlib.suppress(RemoteError):
+        luns = cluster_state.luns(client) if disks_of_cluster.unseen() else luns
+        groups = cluster_resources.group_names(client) if disks_of_cluster.unread() else groups
+    return replace(cluster, luns=luns, groups=groups)
+
+
 def _view(client: CimClient, node: Node, cluster: str) -> HostView:
     host_disks = disks.disks_of(client)
+    partitions = volumes.partitions_of(client)
     return HostView(
         host=hosts.host(client, node, cluster),
         records=machines.read(client),
         disks=host_disks,
         drives=machines.drives_of(client, host_disks),
-        volumes=volumes.volumes_of(client, volumes.partitions_of(client)),
+        partitions=partitions,
+        volumes=volumes.volumes_of(client, partitions),
     )
 
 

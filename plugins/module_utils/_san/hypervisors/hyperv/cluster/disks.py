@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.resources import (
     AVAILABLE_STORAGE,
@@ -16,9 +16,11 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hy
     ClusterResource,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.vm import Names
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ClusterDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ClusterDisk, Use, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import HostDisk
+
+CLUSTER_DISK = "cluster disk"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,14 @@ class ClusterDisks:
     cluster: str
     resources: Sequence[ClusterResource]
     disks: Sequence[HostDisk]
+    volumes: Collection[str] = ()
+    """The disk resources, in lower case, under the Cluster Shared Volumes that the cluster tells."""
+    asked: Collection[str] = ()
+    """The nodes (`Node.id`) whose volumes are known."""
+    told: Mapping[str, ScsiName] = field(default_factory=dict)
+    """Disk resource in lower case → its LUN by the cluster's own word, where that was asked."""
+    groups: Collection[str] = ()
+    """All groups in lower case, where that was asked."""
 
     def resource_of(self, disk: HostDisk) -> ClusterResource | None:
         """The resource that keeps a disk."""
@@ -35,9 +45,45 @@ class ClusterDisks:
 
     def disk_of(self, resource_name: str) -> HostDisk | None:
         """The disk that a resource keeps, as one of the nodes shows it; that of a node on which it has a name goes first."""
-        kept = [resource for resource in self._disk_resources() if resource.name == resource_name]
+        kept = [resource for resource in self._disk_resources() if resource.name.lower() == resource_name.lower()]
         found = [disk for disk in self.disks for resource in kept if resource.keeps(disk)]
         return next((disk for disk in found if disk.name), found[0] if found else None)
+
+    def lun_of(self, resource_name: str) -> ScsiName | None:
+        """The LUN that a resource keeps, by the word of a node or else of the cluster; None for what is no LUN, and when nobody tells."""
+        disk = self.disk_of(resource_name)
+        return (disk.name if disk else None) or self.told.get(resource_name.lower())
+
+    def unseen(self) -> list[ClusterResource]:
+        """The resources of which no node shows the disk and the cluster does not tell the LUN: it may be any."""
+        return [
+            resource
+            for resource in self._disk_resources()
+            if not resource.unused and self.disk_of(resource.name) is None and resource.name.lower() not in self.told
+        ]
+
+    def unread(self) -> list[ClusterResource]:
+        """The resources in Available Storage on whose disks nobody could look for a file system.
+
+        Only a disk that is in service is mounted, and on its owner alone.
+        """
+        return [
+            resource
+            for resource in self._disk_resources()
+            if resource.group == AVAILABLE_STORAGE and not (resource.online and resource.node in self.asked)
+        ]
+
+    def doubts(self, machines: Iterable[VirtualMachine], formatted: Collection[str]) -> list[Use]:
+        """The disks that may be any LUN, and those in Available Storage that may hold a file system; `formatted` as in `listed`.
+
+        A doubt bears the id of the VM that a killed run was giving the disk to, or taking it from, so that it is no stranger to it.
+        """
+        candidates = [vm for vm in machines if vm.cluster == self.cluster]
+        unread = [(resource, self.lun_of(resource.name)) for resource in self.unread() if resource.name not in formatted]
+        return [
+            *(self._unseen(resource) for resource in self.unseen()),
+            *(self._unread(resource, lun, candidates) for resource, lun in unread if lun),
+        ]
 
     def listed(self, machines: Iterable[VirtualMachine], formatted: Iterable[str]) -> list[ClusterDisk]:
         """Every disk that is no shared volume. `formatted` names the resources on whose disks a node found a file system.
@@ -46,25 +92,43 @@ class ClusterDisks:
         listed under the LUN's name: it belongs to somebody.
         """
         with_file_system = frozenset(formatted)
-        owners = {resource.group: resource.vm_id for resource in self.resources if resource.type == VIRTUAL_MACHINE}
+        owners = self._owners()
         candidates = [vm for vm in machines if vm.cluster == self.cluster]
         found: list[ClusterDisk] = []
         for resource in self._disk_resources():
-            if resource.shared_volume:
+            if resource.shared_volume and resource.name.lower() in self.volumes:
                 continue
-            disk = self.disk_of(resource.name)
+            lun = self.lun_of(resource.name)
             found.append(
                 ClusterDisk(
                     id=f"{self.cluster}:{resource.name}",
                     name=resource.name,
                     group=resource.group,
                     cluster=self.cluster,
-                    lun=disk.name if disk else None,
-                    vm=owners.get(resource.group) or (_intended(resource, disk.name, candidates) if disk and disk.name else ""),
+                    lun=lun,
+                    vm=owners.get(resource.group) or (_intended(resource, lun, candidates) if lun else ""),
                     available=resource.group == AVAILABLE_STORAGE and resource.name not in with_file_system,
                 )
             )
         return [*found, *(ClusterDisk(f"{self.cluster}:{name}", str(name), "", self.cluster, name) for name in self._unknown())]
+
+    def _unseen(self, resource: ClusterResource) -> Use:
+        keeper = self._owners().get(resource.group) or f"{self.cluster}:{resource.name}"
+        return Use(CLUSTER_DISK, resource.name, keeper, "is a disk whose LUN no node of its cluster sees")
+
+    def _unread(self, resource: ClusterResource, lun: ScsiName, candidates: Sequence[VirtualMachine]) -> Use:
+        vm = _intended(resource, lun, candidates) or self._begun_for(resource, lun, candidates)
+        how = f"is {resource.condition} in {AVAILABLE_STORAGE}, so that nobody can tell whether a file system is on it"
+        return Use(CLUSTER_DISK, resource.name, vm or f"{self.cluster}:{resource.name}", how, lun, doubt=True)
+
+    def _begun_for(self, resource: ClusterResource, lun: ScsiName, candidates: Iterable[VirtualMachine]) -> str:
+        """The VM for which a killed run has left a temporary group for just this LUN, whoever has made its resource."""
+        begun = (vm.id for vm in candidates if Names(vm.name, lun).temporary_for(resource.name).lower() in self.groups)
+        return next(begun, "")
+
+    def _owners(self) -> dict[str, str]:
+        """Group → `VirtualMachine.id` of the VM that it is the role of."""
+        return {resource.group: resource.vm_id for resource in self.resources if resource.type == VIRTUAL_MACHINE}
 
     def _unknown(self) -> list[ScsiName]:
         """The LUNs of clustered disks of which no node tells whose they are."""

@@ -88,6 +88,11 @@ class ClusterResource:
         """Whether it is a disk resource that was never given a disk."""
         return self.type == PHYSICAL_DISK and not self.disk_guid and self.disk_signature is None
 
+    @property
+    def unused(self) -> bool:
+        """Whether it keeps no disk for certain: it was never given one, and nothing says that it has served all the same."""
+        return self.blank and self.state == OFFLINE and not self.core and not self.shared_volume
+
     def keeps(self, disk: HostDisk) -> bool:
         """Whether it is the resource of this disk, which both know by what is in its partition table."""
         if self.disk_guid:
@@ -144,6 +149,11 @@ def shared_volumes(client: CimClient) -> dict[str, str]:
     """Directory of each Cluster Shared Volume, such as `C:\\ClusterStorage\\Volume1`, with the name of its disk resource."""
     links = list(client.query(classes.SHARED_VOLUME_TO_RESOURCE))
     return {_key(link, "GroupComponent"): _key(link, "PartComponent") for link in links}
+
+
+def group_names(client: CimClient) -> set[str]:
+    """The names of all groups, in lower case."""
+    return {found.text("Name").lower() for found in client.query(classes.RESOURCE_GROUP, columns=("Name",))}
 
 
 def highly_available(resources: Iterable[ClusterResource]) -> set[str]:

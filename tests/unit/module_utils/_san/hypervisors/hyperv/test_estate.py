@@ -11,12 +11,16 @@ from types import SimpleNamespace
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused, RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import estate
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import estate, machines
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster import resources, state
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.nodes import Node
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ImageFile, Inventory, VirtualDisk
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import CANNOT_TELL, claims
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import CANNOT_TELL, USED, claims, without
+from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.cim import CimClient
 from tests.lab import world
+from tests.lab.hyperv.clusters import FAILED, OFFLINE, TYPE_UNKNOWN
+from tests.lab.hyperv.media import GPT, MBR
 from tests.lab.hyperv.running import CLUSTER, Lab
 from tests.lab.hyperv_world import GIB, lun_path
 from tests.unit.windows import Wire, nodes, refusing
@@ -170,6 +174,145 @@ def test_a_disk_in_available_storage_is_used_once_it_has_a_file_system(lab: Lab)
     partition.file_system, partition.label = "NTFS", "old data"
     kinds = {user.kind for user in claims(lun, inventory(lab, "hvc1n1.lab"))}
     assert kinds == {"ntfs file system", "cluster disk"}
+
+
+@pytest.mark.parametrize("now", [OFFLINE, FAILED])
+def test_nobody_can_tell_whether_a_disk_in_available_storage_that_is_out_of_service_has_one(lab: Lab, now: int) -> None:
+    lun = _available(lab)
+    (partition,) = lab.estate.medium(lun.naa).volumes()
+    partition.file_system = "NTFS"
+    lab.estate.clusters["hvc1"].resources["Spare"].state = now
+    found = inventory(lab, "hvc1n1.lab")
+    (doubt,) = claims(lun, found)
+    told = "offline" if now == OFFLINE else "failed"
+    assert (doubt.verdict, str(doubt)) == (
+        CANNOT_TELL,
+        f"cluster disk Spare (hvc1:Spare) is {told} in Available Storage, so that nobody can tell whether a file system is on it",
+    )
+    assert claims(name("spare"), found) == []
+    assert found.warnings == []
+
+
+def test_a_disk_in_available_storage_that_a_killed_run_has_taken_out_of_service_is_no_stranger_to_its_vm(lab: Lab) -> None:
+    lun = _available(lab)
+    cluster = lab.estate.clusters["hvc1"]
+    cluster.resources["Spare"].state = OFFLINE
+    cluster.create_group(f"Disk VM c1app01 LUN {lun.naa} Group", TYPE_UNKNOWN, "hvc1n1.lab")
+    found = inventory(lab, "hvc1n1.lab")
+    (vm,) = (vm for vm in found.virtual_machines if vm.name == "c1app01")
+    assert [claim.id for claim in claims(lun, found)] == [vm.id]
+    assert without(vm.id, claims(lun, found)) == []
+
+
+def test_a_pass_through_disk_whose_lun_its_host_does_not_see_may_be_any_lun(lab: Lab) -> None:
+    machine = lab.estate.machines["hv01.lab"]
+    machine.disks = [disk for disk in machine.disks if disk.key != name("hv01_raw").naa]
+    found = inventory(lab)
+    (vm,) = (vm for vm in found.virtual_machines if vm.name == "hvdb01")
+    (doubt,) = claims(name("hv01_raw"), found)
+    assert (doubt.verdict, str(doubt)) == (
+        CANNOT_TELL,
+        f"VM hvdb01 ({vm.id}) has a pass-through disk (SCSI(0:1)) whose LUN its host does not see",
+    )
+    assert without(vm.id, claims(name("spare"), found)) == [], "what is hidden from the VM itself is told when it is changed"
+    (warning,) = found.warnings
+    assert warning.startswith(f"{doubt}, so that it may have any LUN: let its host see the LUN again")
+
+
+def test_a_vm_without_settings_of_its_own_may_have_any_lun(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    (vm,) = (vm for vm in lab.estate.vms.values() if vm.name == "hvdb01")
+    read = machines.read
+
+    def read_without(login: CimClient, vm_id: str | None = None) -> machines.Records:
+        told = read(login, vm_id)
+        return told._replace(settings=[row for row in told.settings if row.text("VirtualSystemIdentifier") != vm.id])
+
+    assert inventory(lab).uses == [], "the host itself, which has no settings either, is none"
+    monkeypatch.setattr(machines, "read", read_without)
+    found = inventory(lab)
+    assert "hvdb01" not in {vm.name for vm in found.virtual_machines}
+    (doubt,) = claims(name("spare"), found)
+    assert (doubt.verdict, str(doubt)) == (CANNOT_TELL, f"VM hvdb01 ({vm.id}) has no settings that its host tells")
+    assert found.warnings[0].startswith(f"{doubt}, so that it may have any LUN: ")
+
+
+_KEPT = [("hvc1_csv", "Cluster Disk 1"), ("hvc1_witness", "Cluster Disk Witness")]
+
+
+def _lose(lab: Lab, lun: str) -> None:
+    for node in ("hvc1n1.lab", "hvc1n2.lab"):
+        machine = lab.estate.machines[node]
+        machine.disks = [disk for disk in machine.disks if disk.key != name(lun).naa]
+
+
+@pytest.mark.parametrize(("lun", "resource"), _KEPT)
+def test_a_disk_of_the_cluster_that_no_node_sees_may_be_any_lun(lab: Lab, lun: str, resource: str) -> None:
+    _lose(lab, lun)
+    found = inventory(lab, "hvc1n1.lab")
+    (doubt,) = (claim for claim in claims(name(lun), found) if claim.kind == "cluster disk")
+    assert (doubt.verdict, str(doubt)) == (
+        CANNOT_TELL,
+        f"cluster disk {resource} (hvc1:{resource}) is a disk whose LUN no node of its cluster sees",
+    )
+    assert any(warning.startswith(f"{doubt}, so that it may have any LUN: let a node see it again") for warning in found.warnings)
+
+
+@pytest.mark.parametrize(("lun", "resource"), _KEPT)
+def test_the_cluster_is_asked_for_the_lun_of_a_disk_that_no_node_sees(
+    lab: Lab, lun: str, resource: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _lose(lab, lun)
+    monkeypatch.setattr(state, "luns", lambda _login: {resource.lower(): name(lun)})
+    found = inventory(lab, "hvc1n1.lab")
+    assert [claim.verdict for claim in claims(name(lun), found)] == [USED]
+    assert claims(name("spare"), found) == []
+
+
+@pytest.mark.parametrize(("lun", "resource"), _KEPT)
+def test_a_cluster_that_cannot_tell_leaves_the_lun_in_doubt(lab: Lab, lun: str, resource: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _lose(lab, lun)
+
+    def fail(_login: object) -> None:
+        raise RemoteError("no", "5010")
+
+    monkeypatch.setattr(state, "luns", fail)
+    assert f"cluster disk {resource}" in " ".join(map(str, claims(name(lun), inventory(lab, "hvc1n1.lab"))))
+
+
+def test_a_shared_volume_without_a_resource_may_be_on_any_lun(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "shared_volumes", lambda _login: {"C:\\ClusterStorage\\Volume9": "Gone"})
+    found = inventory(lab, "hvc1n1.lab")
+    (doubt,) = claims(name("spare"), found)
+    assert (doubt.verdict, str(doubt)) == (
+        CANNOT_TELL,
+        "cluster disk Gone (hvc1:Gone) is below C:\\ClusterStorage\\Volume9, and its cluster tells no resource of that name",
+    )
+    assert [claim.kind for claim in claims(name("hvc1_csv"), found) if claim.verdict == USED] == ["cluster disk"]
+
+
+@pytest.mark.parametrize("style", [GPT, MBR])
+def test_a_dynamic_disk_is_in_use_by_its_host_while_it_is_online(lab: Lab, style: int) -> None:
+    lun = name("hv01_data")
+    lab.estate.medium(lun.naa).make_dynamic(style, 100 * GIB)
+    (disk,) = lab.estate.machines["hv01.lab"].disks_of(lun.naa)
+    (claim,) = claims(lun, inventory(lab))
+    assert (claim.verdict, str(claim)) == (USED, f"host hv01.lab (HV01) has it online as dynamic disk {disk.number}")
+    assert claims(name("spare"), inventory(lab)) == []
+    disk.offline = True
+    assert claims(lun, inventory(lab)) == []
+
+
+@pytest.mark.parametrize(("access", "called"), [(["E:\\"], "E:\\"), (["C:\\mt\\"], "C:\\mt\\"), ([], "\\\\?\\Volume{")])
+def test_a_volume_whose_file_system_its_host_does_not_tell_may_be_in_use(lab: Lab, access: list[str], called: str) -> None:
+    lun = name("hv01_data")
+    (partition,) = lab.estate.medium(lun.naa).volumes()
+    partition.file_system, partition.access["hv01.lab"] = "", access
+    (doubt,) = claims(lun, inventory(lab))
+    assert doubt.verdict == CANNOT_TELL
+    assert str(doubt).startswith(f"host hv01.lab (HV01) has a volume on it ({called}")
+    assert claims(name("spare"), inventory(lab)) == []
+    lab.estate.machines["hv01.lab"].disks_of(lun.naa)[0].offline = True
+    assert claims(lun, inventory(lab)) == []
 
 
 def test_a_lun_that_a_host_shows_twice_is_a_warning(lab: Lab) -> None:

@@ -6,16 +6,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.disks import ClusterDisks
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.resources import (
+    FAILED,
+    OFFLINE,
     ONLINE,
     PHYSICAL_DISK,
     VIRTUAL_MACHINE,
     ClusterResource,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ClusterDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ClusterDisk, Use, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import HostDisk
 from tests.unit.ports import NAME
 
@@ -28,7 +33,7 @@ def listed(group: str, *formatted: str, name: str = "Disk 1", shared: bool = Fal
         ClusterResource(name, PHYSICAL_DISK, ONLINE, group, "N1", disk_guid="{1}", shared_volume=shared),
         ClusterResource("Virtual Machine db", VIRTUAL_MACHINE, ONLINE, "group of db", "N1", vm_id=DB.id),
     ]
-    return ClusterDisks("hvc1", resources, SHOWN).listed([DB, DB2], formatted)
+    return ClusterDisks("hvc1", resources, SHOWN, volumes=["disk 1"]).listed([DB, DB2], formatted)
 
 
 def test_a_disk_bears_the_lun_that_any_node_knows() -> None:
@@ -83,6 +88,70 @@ def test_a_disk_that_no_node_shows_has_no_lun() -> None:
 def test_a_clustered_disk_of_which_no_node_tells_the_owner_belongs_to_somebody() -> None:
     blind, telling = HostDisk(1, NAME, 1, "a", clustered=True), HostDisk(1, NAME, 1, "b", guid="{1}", clustered=True)
     resource = ClusterResource("CSV", PHYSICAL_DISK, ONLINE, "csv", "N1", disk_guid="{1}", shared_volume=True)
-    (unknown,) = ClusterDisks("hvc1", [resource], [blind]).listed([], [])
+    (unknown,) = ClusterDisks("hvc1", [resource], [blind], ["csv"]).listed([], [])
     assert (unknown.lun, unknown.vm, unknown.available) == (NAME, "", False)
-    assert ClusterDisks("hvc1", [resource], [blind, telling]).listed([], []) == [], "the other node knows it as a shared volume"
+    assert ClusterDisks("hvc1", [resource], [blind, telling], ["csv"]).listed([], []) == [], "the other node knows it as a shared volume"
+
+
+def test_a_shared_volume_that_the_cluster_lists_no_volume_of_is_a_disk_like_any() -> None:
+    resource = ClusterResource("CSV", PHYSICAL_DISK, ONLINE, "csv", "N1", disk_guid="{1}", shared_volume=True)
+    assert [disk.lun for disk in ClusterDisks("hvc1", [resource], SHOWN).listed([], [])] == [NAME]
+
+
+def doubts(resource: ClusterResource, told: Mapping[str, ScsiName] | None = None, **known: Collection[str]) -> list[Use]:
+    role = ClusterResource("Virtual Machine db", VIRTUAL_MACHINE, ONLINE, "group of db", "N1", vm_id=DB.id)
+    known = {"asked": ["N1"], **known}
+    return ClusterDisks("hvc1", [resource, role], SHOWN, told=told or {}, **known).doubts([DB, DB2], [])
+
+
+@pytest.mark.parametrize(("group", "bears"), [("Cluster Group", "hvc1:Lost"), ("group of db", DB.id)])
+def test_a_disk_that_no_node_shows_may_be_any_lun_unless_the_cluster_tells(group: str, bears: str) -> None:
+    lost = ClusterResource("Lost", PHYSICAL_DISK, ONLINE, group, "N1", disk_guid="{9}")
+    (doubt,) = doubts(lost)
+    assert (doubt.lun, doubt.id, doubt.how) == (None, bears, "is a disk whose LUN no node of its cluster sees")
+    assert doubts(lost, told={"lost": NAME}) == []
+    (disk,) = ClusterDisks("hvc1", [lost], SHOWN, told={"lost": NAME}).listed([], [])
+    assert disk.lun == NAME
+
+
+def test_a_disk_that_a_node_shows_without_a_name_is_no_lun() -> None:
+    assert doubts(ClusterResource("Local", PHYSICAL_DISK, ONLINE, "Cluster Group", "N1", disk_guid="{2}")) == []
+
+
+@pytest.mark.parametrize(
+    ("resource", "free"),
+    [
+        (ClusterResource("New", PHYSICAL_DISK, OFFLINE, "Disk VM db LUN 6 Group", "N1"), True),
+        (ClusterResource("New", PHYSICAL_DISK, ONLINE, "Cluster Group", "N1"), False),
+        (ClusterResource("New", PHYSICAL_DISK, OFFLINE, "Cluster Group", "N1", core=True), False),
+        (ClusterResource("New", PHYSICAL_DISK, OFFLINE, "csv", "N1", shared_volume=True), False),
+        (ClusterResource("New", PHYSICAL_DISK, OFFLINE, "Cluster Group", "N1", disk_signature=7), False),
+    ],
+)
+def test_only_a_resource_that_was_never_given_a_disk_keeps_none(resource: ClusterResource, free: bool) -> None:
+    assert (doubts(resource) == []) is free
+
+
+@pytest.mark.parametrize("state", [OFFLINE, FAILED, 129, 0])
+def test_nobody_can_tell_what_is_on_a_disk_in_available_storage_that_is_out_of_service(state: int) -> None:
+    (doubt,) = doubts(ClusterResource("Disk 1", PHYSICAL_DISK, state, "Available Storage", "N1", disk_guid="{1}"))
+    assert (doubt.lun, doubt.doubt, doubt.id) == (NAME, True, "hvc1:Disk 1")
+
+
+@pytest.mark.parametrize(("node", "told"), [("N1", True), ("N2", False)])
+def test_nor_what_is_on_one_whose_owner_was_not_asked(node: str, told: bool) -> None:
+    assert (doubts(ClusterResource("Disk 1", PHYSICAL_DISK, ONLINE, "Available Storage", node, disk_guid="{1}")) == []) is told
+
+
+@pytest.mark.parametrize(
+    ("name", "group", "vm"),
+    [
+        ("Disk VM db MP C:\\mt1", "", DB.id),
+        ("Disk 1", f"disk vm db lun {NAME.naa} group", DB.id),
+        ("Disk 1", "disk vm db lun 600a098000000000000000000000000 group", "hvc1:Disk 1"),
+        ("Disk 1", "disk vm db mp c:\\mt1 group", "hvc1:Disk 1"),
+    ],
+)
+def test_what_a_killed_run_took_out_of_service_is_no_stranger_to_its_vm(name: str, group: str, vm: str) -> None:
+    resource = ClusterResource(name, PHYSICAL_DISK, OFFLINE, "Available Storage", "N1", disk_guid="{1}")
+    assert [doubt.id for doubt in doubts(resource, groups=[group])] == [vm]
