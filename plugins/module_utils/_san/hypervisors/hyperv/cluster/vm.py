@@ -58,8 +58,11 @@ class Names:
         return self.is_own(group) and group.lower().endswith(_GROUP_SUFFIX.lower())
 
     def temporary_for(self, resource: str) -> str:
-        """The temporary group for a disk resource: named after it if it is our own, else after VM and LUN."""
-        return (resource if self.is_own(resource) else self.resource) + _GROUP_SUFFIX
+        """The temporary group for a disk resource: named after it if it is our own, else after VM and LUN.
+
+        So who finds the group knows without any mount point which LUN a killed run has begun with.
+        """
+        return (resource if self.is_own(resource) else f"{self._prefix}LUN {self.lun.naa}") + _GROUP_SUFFIX
 
     @property
     def _prefix(self) -> str:

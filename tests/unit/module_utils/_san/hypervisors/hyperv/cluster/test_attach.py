@@ -20,8 +20,10 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     StepFailed,
     TimedOut,
 )
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv import estate
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Plan, carry_out
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import PlannedLun, ScsiName
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import claims, without
 from tests.lab import world
 from tests.lab.hyperv.clusters import FAILED, ONLINE
 from tests.lab.hyperv.providers.cluster import _Methods, _Part
@@ -518,6 +520,30 @@ def test_the_next_detach_does_what_is_left_and_nothing_else(there: ClusterLab, n
         there.detach()
     assert change in there.wire.asked[-1]
     assert in_words(there.plan_detach()) == left
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("way", ["attach", "detach"])
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_what_a_killed_run_has_left_is_no_reason_to_refuse_the_next_one(way: str, is_ours: bool) -> None:
+    """Whatever the last change was, nobody but the VM itself has the LUN, or may have it."""
+    for number in range(30):
+        there = ClusterLab()
+        if not is_ours:
+            there.add_to_available_storage()
+        if way == "detach":
+            there.attach()
+        kill_after_change(there, number)
+        try:
+            there.attach() if way == "attach" else there.detach(release=False)
+        except Killed:
+            last = there.wire.asked[-1]
+            found = estate.inventory(there.nodes(), devices=False, images=False)
+            told = [str(claim) for claim in without(there.vm.id, claims(there.naa, found))]
+            assert told == [], f"killed after {last}"
+        else:
+            break
+    assert number > 3
 
 
 # -- killed, refused, cut

@@ -29,6 +29,7 @@ def test_objects_are_named_after_vm_and_mount_point_or_lun() -> None:
     assert Names("vm1", LUN).resource == f"Disk VM vm1 LUN {LUN.naa}"
     assert Names("vm1", LUN).temporary_for("Disk VM vm1 MP C:\\mt1") == "Disk VM vm1 MP C:\\mt1 Group"
     assert Names("vm1", LUN).temporary_for("Cluster Disk 7") == f"Disk VM vm1 LUN {LUN.naa} Group"
+    assert Names("vm1", LUN, "C:\\mt1").temporary_for("Cluster Disk 7") == f"Disk VM vm1 LUN {LUN.naa} Group"
 
 
 @pytest.mark.parametrize(
