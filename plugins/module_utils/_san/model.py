@@ -331,6 +331,8 @@ class Use:
     """How this use is ended, where that takes more than to end it."""
     in_snapshots: bool = False
     """It is snapshots of the VM that have the LUN, or may have it, whatever disks the VM has by now."""
+    apart: bool = False
+    """These snapshots hold nothing of its data, because they never include a disk of that mode: they only want the LUN to be there."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from tests.lab.kvm_san.lab import KvmSan
 from tests.lab.kvm_san.machines import HOSTS, SAN
 from tests.lab.kvm_san.shell import Shell
 from tests.live.kvm_san import host_view
-from tests.live.kvm_san.san_lab import FOR_THE_MAP, attaching
+from tests.live.kvm_san.san_lab import FOR_A_PATH, FOR_THE_MAP, attaching
 from tests.live.modules import ModuleRunner
 
 HOST = HOSTS[0]
@@ -27,16 +27,17 @@ SECONDS = 600
 
 
 def test_a_vm_gets_its_lun_once_the_san_that_lost_its_power_meanwhile_is_back(kvm_san: KvmSan, modules: ModuleRunner) -> None:
-    """The power goes when the host has found all paths and waits for multipathd, which stands still so long."""
+    """The power goes when the host has found all paths and waits for multipathd, which stands still until nobody answers."""
     host = kvm_san.machine(HOST.name)
     kvm_san.make_lun("one", SERIAL, 64 << 20, 0, [HOST])
     host.run("systemctl stop multipathd.socket multipathd.service")
     with attaching(modules, _asked(kvm_san), FOR_THE_MAP) as ends:
         assert host_view.disks(host) == 4
         kvm_san.kill(SAN.name)
-        kvm_san.boot(SAN.name)
+        eventually(lambda: ends.done() or FOR_A_PATH in modules.heard(), PATHS_SECONDS, "the loss is not noticed", host_view.PAUSE_SECONDS)
         assert (ends.done(), _sources(host)) == (False, [])
         host.run("systemctl start multipathd.service")
+        kvm_san.boot(SAN.name)
         assert ends.result()["changed"]
 
     assert _sources(host) == _sources(host, "--inactive") == [MAP]

@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from ansible_collections.crossvisor.san.plugins.module_utils._san import model
 from ansible_collections.crossvisor.san.plugins.module_utils._san.maps.merge import merged, of_results
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
     FileSystem,
@@ -239,3 +240,16 @@ def test_the_schema_tells_every_column_and_requires_it(render: Render) -> None:
             broken = {**as_json, form: [{key: value for key, value in as_json[form][0].items() if key != name}]}
             assert not Draft202012Validator(SCHEMA).is_valid(broken), f"{form} without {name}"
     assert not Draft202012Validator(SCHEMA).is_valid({**as_json, "generated": "today"})
+
+
+def test_the_schema_knows_every_power_that_a_vm_may_have() -> None:
+    powers = {model.POWERED_ON, model.POWERED_OFF, model.SUSPENDED, model.POWER_UNKNOWN}
+    assert set(_power(SCHEMA)) == powers
+
+
+def _power(schema: Any) -> list[str]:
+    if isinstance(schema, dict):
+        if "power" in schema and "enum" in schema["power"]:
+            return list(schema["power"]["enum"])
+        return next((found for value in schema.values() if (found := _power(value))), [])
+    return []

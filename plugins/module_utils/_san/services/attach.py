@@ -520,7 +520,8 @@ def _refuse_second_vm(vm: VirtualMachine, request: AttachRequest, inventory: Inv
     found = claims(request.wish.name, inventory)
     excused = _is_shared(vm, request)
     used = [claim for claim in _of_others(vm, found) if claim.kind == VIRTUAL_MACHINE and claim.verdict == USED]
-    others = [claim for claim in used if not (excused and _has_it_as_a_disk(claim))]
+    sharing = {claim.id for claim in used if excused and _has_it_as_a_disk(claim)}
+    others = [claim for claim in used if not (claim.id in sharing and (claim.in_snapshots or _has_it_as_a_disk(claim)))]
     refuse_unless_free(request.wish.name, others, f"left to VM {vm.name}", _DETACH_OR_SHARE)
     return _warnings_about_hosts(vm, request, found)
 

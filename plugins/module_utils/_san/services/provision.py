@@ -26,7 +26,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.initiator_name
 from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ArrayAbout, Host, Lun, LunMapping, Target
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Guard, Outcome, Plan, carry_out, read_back
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.plain import plain
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import can_be_asked, initiators_asked, pick_vm
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import can_be_asked, pick_vm
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import (
     USED,
     Claim,
@@ -236,7 +236,8 @@ class Asked:
         if not lun.mappings:
             return found
         hosts = hypervisor.hosts()
-        strangers = claims_of_strangers(lun.mappings, initiators_asked(hosts))
+        known = {hba.initiator for host in hosts for hba in host.hbas if hba.initiator}
+        strangers = claims_of_strangers(lun.mappings, known)  # what those of a host do that cannot be asked, `in_service` tells or doubts
         return [*found, *self._in_service(lun, hypervisor, hosts, found), *strangers]
 
     def _in_service(self, lun: Lun, hypervisor: Hypervisor, hosts: Sequence[Host], found: Sequence[Claim]) -> list[Claim]:

@@ -84,9 +84,10 @@ def can_be_asked(host: Host) -> bool:
 def initiators_asked(hosts: Sequence[Host], ignored: Collection[str] = ()) -> set[str]:
     """The initiators, in lower case, of the hosts that tell what they do with a LUN, and of those that the user said to ignore.
 
-    A hypervisor goes on listing the adapters of a host that it cannot ask any more: that it knows them says nothing of their use.
+    A hypervisor goes on listing the adapters of a host that it cannot ask any more: that it knows them says nothing of their use. One in
+    standby has no power, and does nothing.
     """
-    asked = [host for host in hosts if can_be_asked(host) or {host.name, host.id} & set(ignored)]
+    asked = [host for host in hosts if host.state != UNREACHABLE or {host.name, host.id} & set(ignored)]
     return {hba.initiator.lower() for host in asked for hba in host.hbas if hba.initiator}
 
 

@@ -190,7 +190,8 @@ class Users:
             hosts = self._hypervisor.hosts()
         found = claims(lun.name, inventory)
         if self.unused_by_vm:
-            found = without(pick_vm(inventory.virtual_machines, self.unused_by_vm, inventory.silent).id, found)
+            vm = pick_vm(inventory.virtual_machines, self.unused_by_vm, inventory.silent).id
+            found = [claim for claim in without(vm, found) if not (claim.id == vm and claim.apart)]
         found = [*found, *_written_apart(lun.name, inventory, _in_snapshots(found))]
         return [*elsewhere, *found, *claims_of_strangers(lun.mappings, initiators_asked(hosts))]
 

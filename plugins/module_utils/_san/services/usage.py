@@ -44,6 +44,8 @@ class Claim:
     """What to do about it, where that is special."""
     in_snapshots: bool = False
     """As `Use.in_snapshots`."""
+    apart: bool = False
+    """As `Use.apart`."""
 
     def __str__(self) -> str:
         named = f"{self.kind} {self.name}" + (f" ({self.id})" if self.id else "")
@@ -139,7 +141,7 @@ def _used(kind: str, name: str, identifier: str) -> Claim:
 
 def _claim(use: Use) -> Claim:
     verdict = CANNOT_TELL if use.lun is None or use.doubt else USED
-    return Claim(verdict, use.kind, use.name, use.id, use.how, use.way_out, use.in_snapshots)
+    return Claim(verdict, use.kind, use.name, use.id, use.how, use.way_out, use.in_snapshots, use.apart)
 
 
 def _way_out(used: Sequence[Claim], way_out: str) -> str:

@@ -111,7 +111,7 @@ def _processes_below(point: str, open_files: Iterable[tuple[Process, str]]) -> t
 
 def _processes_with(tree: Tree, device: str, open_files: Iterable[tuple[Process, str]]) -> list[Process]:
     found = dict.fromkeys(process for process, path in open_files if path == device)
-    return [process for process in found if not _only_watches(tree, process.pid)]
+    return [process for process in found if tree.exists(f"/proc/{process.pid}/comm") and not _only_watches(tree, process.pid)]
 
 
 def _only_watches(tree: Tree, pid: int) -> bool:

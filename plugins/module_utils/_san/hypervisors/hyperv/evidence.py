@@ -29,7 +29,7 @@ def of_unseen_luns(virtual_machines: Iterable[VirtualMachine]) -> list[Use]:
 
 def of_untold_machines(untold: Mapping[str, str], told: Collection[str]) -> list[Use]:
     """The VMs (id → name) whose disks are not known, because no host tells their settings; `told` are those of which one does."""
-    return [Use(VM, name, vm_id, "has no settings that its host tells") for vm_id, name in untold.items() if vm_id not in told]
+    return [Use(VM, name, vm_id, "is only partly told by its host") for vm_id, name in untold.items() if vm_id not in told]
 
 
 def of_volumes(host: Host, disks: Iterable[HostDisk], partitions: Sequence[Partition], volumes: Iterable[Volume]) -> list[Use]:

@@ -152,13 +152,14 @@ def virtual_machines(records: Records, host: str, drives: Drives, cluster: str =
 
 
 def untold(records: Records) -> dict[str, str]:
-    """The VMs of a host whose own settings it does not tell: `VirtualMachine.id` → name.
+    """The VMs of a host of which it tells the system without its settings, or the settings alone: `VirtualMachine.id` → name.
 
     `Msvm_ComputerSystem.Name` is the GUID of a VM, or the name of the host itself (Microsoft's Hyper-V WMI provider (V2) reference).
     """
     names = {system.text("Name").upper(): system.text("ElementName") for system in records.systems}
     told = _realized(records.settings)
-    return {vm_id: name for vm_id, name in names.items() if _GUID.fullmatch(vm_id) and vm_id not in told}
+    without_settings = {vm_id: name for vm_id, name in names.items() if _GUID.fullmatch(vm_id) and vm_id not in told}
+    return {**without_settings, **{vm_id: settings.text("ElementName") for vm_id, settings in told.items() if vm_id not in names}}
 
 
 def checkpoints(records: Records) -> Checkpoints:

@@ -16,7 +16,14 @@ from dataclasses import dataclass, replace
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Refused
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import lun_names, machines, properties
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.machines import Snapshots
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import PASSTHROUGH, ScsiDevice, Use, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    PASSTHROUGH,
+    PHYSICAL,
+    ScsiDevice,
+    Use,
+    VirtualDisk,
+    VirtualMachine,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.wire.vim import VimSession
 
@@ -54,6 +61,10 @@ class Held:
         """Names of the snapshots with the LUN."""
         return sorted(snapshot for snapshot, vm in self.then if any(disk.name == name for disk in vm.disks))
 
+    def includes(self, name: ScsiName) -> bool:
+        """Whether any of them holds data of the LUN, and does not only name it."""
+        return any(disk.name == name and not _is_apart(disk) for _name, vm in self.then for disk in vm.disks)
+
     @property
     def doubts(self) -> list[str]:
         """Why any LUN may be in them, each as the end of a sentence that begins with the VM."""
@@ -89,7 +100,7 @@ def uses(session: VimSession, taken: Sequence[Snapshots], devices: Sequence[Scsi
         vm = one.taken.vm
         for name in sorted(one.luns):
             how = f"has it in its snapshots {_listed(one.having(name))}"
-            yield Use("VM", vm.name, vm.id, how, name, way_out=_REMOVE, in_snapshots=True)
+            yield Use("VM", vm.name, vm.id, how, name, way_out=_REMOVE, in_snapshots=True, apart=not one.includes(name))
         for how in one.doubts:
             yield Use("VM", vm.name, vm.id, how, in_snapshots=True)
 
@@ -136,6 +147,11 @@ def refuse_bus_sharing(session: VimSession, vm: VirtualMachine) -> None:
             f"VM {vm.name} has the snapshots {_listed(taken.names.values())}, with which it cannot share a SCSI bus: remove these "
             "snapshots first."
         )
+
+
+def _is_apart(disk: VirtualDisk) -> bool:
+    """Whether snapshots never include a disk: one in physical mode, or an independent one (VirtualDiskMode and "Snapshot Limitations")."""
+    return disk.mode == PHYSICAL or disk.disk_mode.startswith("independent")
 
 
 def _taken(session: VimSession, vm: VirtualMachine) -> Snapshots:

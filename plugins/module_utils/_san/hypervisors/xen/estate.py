@@ -346,6 +346,10 @@ class Estate:
         for word in self.pool.get("ha_statefiles", ()):
             yield from self._state_of(replace(pool, how=how, way_out=way_out), refs.get(word, word))
 
+    def forgotten(self) -> set[str]:
+        """References of states whose VDI is not there, or was not there yet or any more when the VDIs were read."""
+        return {ref for _use, ref in self._states()} - self.vdi.keys()
+
     @staticmethod
     def _state_of(use: Use, ref: object) -> Iterator[tuple[Use, str]]:
         if ref and ref != NULL:
@@ -366,7 +370,7 @@ class Estate:
 
     def _untold(self, vdi: Record) -> bool:
         """Whether a VDI is a LUN of which the driver does not tell which."""
-        return self.sr[vdi["SR"]]["type"] in PASSING and self.lun(vdi) is None
+        return self.sr[vdi["SR"]]["type"] in PASSING and not repositories.is_optical(vdi) and self.lun(vdi) is None
 
     def _which(self, vdi: Record) -> str:
         return f"{vdi['name_label'] or vdi['uuid']} of SR {self.sr[vdi['SR']]['name_label']}, which does not tell its LUN"
@@ -378,7 +382,7 @@ def read(session: XapiSession) -> Estate:
     What came or went between two calls is read again, once; what refers to nothing even then is left out.
     """
     seen = _look(session)
-    return seen if seen == _whole(seen) else _whole(_look(session))
+    return seen if seen == _whole(seen) and not seen.forgotten() else _whole(_look(session))
 
 
 def _look(session: XapiSession) -> Estate:

@@ -23,6 +23,7 @@ PASSING = frozenset({ISCSI, HBA, "rawhba", UDEV})
 """Types that pass LUNs on; `rawhba` is gone since 2021, pools that are older may have one."""
 LISTING = PASSING - {UDEV}
 """Those of them that list every LUN of their target or adapters, after each scan; in one of type `udev` somebody has put each."""
+_OPTICAL_DRIVES = "/dev/xapi/cd/"
 _ON_NO_LUN = frozenset({"nfs", "smb", "cifs", "iso", "cephfs", "glusterfs", "moosefs", "dummy", "shm", "file", UDEV})
 RUN = "crossvisor.san"
 """The key in `other_config` under which an object bears the mark of the run that made it."""
@@ -138,6 +139,11 @@ def may_lie_on_a_lun(sr: Record) -> bool:
     on the disk that the host boots from; whether a LUN is mounted there, XAPI does not tell. A VDI of type `udev` tells its device.
     """
     return sr["type"] not in _ON_NO_LUN
+
+
+def is_optical(vdi: Record) -> bool:
+    """Whether a VDI is an optical drive of a host, which is in a repository of type `udev` too (sm, udevSR.py: its `location`)."""
+    return str(vdi.get("location", "")).startswith(_OPTICAL_DRIVES)
 
 
 def passed_lun(sr: Record, vdi: Record) -> ScsiName | None:

@@ -575,9 +575,8 @@ def beside_a_host(hypervisor: MemoryHypervisor, state: str) -> AttachRequest:
     return replace(REQUEST, other_initiators=[FAR.upper()])
 
 
-@pytest.mark.parametrize("state", [UNREACHABLE, STANDBY])
-def test_an_initiator_of_a_host_that_cannot_be_asked_is_one_of_nobody_who_was(hypervisor: MemoryHypervisor, state: str) -> None:
-    request = beside_a_host(hypervisor, state)
+def test_an_initiator_of_a_host_that_cannot_be_asked_is_one_of_nobody_who_was(hypervisor: MemoryHypervisor) -> None:
+    request = beside_a_host(hypervisor, UNREACHABLE)
     with pytest.raises(Refused, match=f"initiator {FAR.upper()} belongs to no host that was asked"):
         attach.attach(hypervisor, request, check_mode=False)
     for word in ("h3", "esx3"):
@@ -585,8 +584,8 @@ def test_an_initiator_of_a_host_that_cannot_be_asked_is_one_of_nobody_who_was(hy
     assert attach.attach(hypervisor, replace(request, assume_unused=True), check_mode=True).outcome.warnings
 
 
-@pytest.mark.parametrize("state", [CONNECTED, MAINTENANCE])
-def test_an_initiator_of_a_host_that_was_asked_is_no_strangers(hypervisor: MemoryHypervisor, state: str) -> None:
+@pytest.mark.parametrize("state", [CONNECTED, MAINTENANCE, STANDBY])
+def test_an_initiator_of_a_host_that_was_asked_or_has_no_power_is_no_strangers(hypervisor: MemoryHypervisor, state: str) -> None:
     assert attach.attach(hypervisor, beside_a_host(hypervisor, state), check_mode=False).outcome.warnings == []
 
 
@@ -644,6 +643,13 @@ def test_a_lun_that_snapshots_of_another_vm_have_is_not_shared_with_it(hyperviso
     for disk_of in ("", "db"):
         with pytest.raises(Refused, match="has it in its snapshots S2"):
             attach.attach(with_disk(hypervisor, disk_of), asking(sharing=sharing), check_mode=False)
+
+
+def test_a_lun_that_two_vms_share_is_left_to_both_though_one_has_snapshots(hypervisor: MemoryHypervisor) -> None:
+    with_disk(with_disk(visible_on(hypervisor, "h1", "h2"), "app"), "db").uses = [of_snapshots(hypervisor.machines[1])]
+    assert not attach.attach(hypervisor, asking(sharing="multi_writer"), check_mode=False).outcome.changed
+    with pytest.raises(Refused, match="is used by VM db"):
+        attach.attach(hypervisor, REQUEST, check_mode=False)
 
 
 def test_a_vm_that_lacks_the_lun_is_given_none_that_its_unreadable_snapshots_may_have(hypervisor: MemoryHypervisor) -> None:

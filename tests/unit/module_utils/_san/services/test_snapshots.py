@@ -123,14 +123,24 @@ def test_initiators_of_nobody_who_was_asked_are_vouched_for_or_refused() -> None
     assert "stranger" in restored(array, hypervisor(), assume_unused=True)["warnings"][0]
 
 
-@pytest.mark.parametrize("state", [UNREACHABLE, STANDBY])
-def test_a_lun_that_a_host_sees_which_cannot_be_asked_is_not_restored(state: str) -> None:
+def test_a_lun_that_snapshots_only_name_is_restored_under_the_vm_that_lets_it_rest_and_under_no_other() -> None:
+    """The disk is in physical mode, or independent: the snapshots hold nothing of it."""
+    named = Use("VM", "app", "vm-app", "has it in its snapshots S2", NAME, in_snapshots=True, apart=True)
+    asked = hypervisor("app", uses=[named])
+    assert restored(MemoryArray(lun(NAME)), asked, unused_by_vm="app")["changed"]
+    asked = hypervisor("app", uses=[replace(named, name="db", id="vm-db")])
+    with pytest.raises(Refused, match="is used by VM db"):
+        restored(MemoryArray(lun(NAME)), asked, unused_by_vm="app")
+
+
+@pytest.mark.parametrize("harmless", [MAINTENANCE, STANDBY])
+def test_a_lun_that_a_host_sees_which_cannot_be_asked_is_not_restored(harmless: str) -> None:
     array, asked = MemoryArray(lun(NAME, initiators=[INITIATOR])), hypervisor()
-    asked.host_list = [replace(HOST, state=state)]
+    asked.host_list = [replace(HOST, state=UNREACHABLE)]
     with pytest.raises(Refused, match=f"nobody can tell whether .* .initiator {INITIATOR} of igroup g1 belongs to no host that was asked"):
         restored(array, asked)
     assert array.restored == []
-    asked.host_list = [replace(HOST, state=MAINTENANCE)]
+    asked.host_list = [replace(HOST, state=harmless)]
     assert restored(array, asked)["changed"]
 
 

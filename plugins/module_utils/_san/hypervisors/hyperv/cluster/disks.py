@@ -16,7 +16,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hy
     ClusterResource,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.vm import Names
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ClusterDisk, Use, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import PASSTHROUGH, ClusterDisk, Use, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import HostDisk
 
@@ -81,7 +81,7 @@ class ClusterDisks:
         candidates = [vm for vm in machines if vm.cluster == self.cluster]
         unread = [(resource, self.lun_of(resource.name)) for resource in self.unread() if resource.name not in formatted]
         return [
-            *(self._unseen(resource) for resource in self.unseen()),
+            *(self._unseen(resource) for resource in self._unmatched(candidates)),
             *(self._unread(resource, lun, candidates) for resource, lun in unread if lun),
         ]
 
@@ -112,6 +112,20 @@ class ClusterDisks:
             )
         return [*found, *(ClusterDisk(f"{self.cluster}:{name}", str(name), "", self.cluster, name) for name in self._unknown())]
 
+    def _unmatched(self, candidates: Sequence[VirtualMachine]) -> list[ClusterResource]:
+        """The unseen resources without those in the role of a VM that has as many LUNs as disks which no other resource keeps.
+
+        Such a disk is seen, but its guest has written another partition table than that by which the resource knows it.
+        """
+        kept = {self.lun_of(resource.name) for resource in self._disk_resources()}
+        owners, unseen = self._owners(), self.unseen()
+        matched = []
+        for vm in candidates:
+            own = [resource for resource in unseen if owners.get(resource.group) == vm.id]
+            free = {disk.name for disk in vm.disks if disk.kind == PASSTHROUGH and disk.name} - kept
+            matched += own if len(own) <= len(free) else []
+        return [resource for resource in unseen if resource not in matched]
+
     def _unseen(self, resource: ClusterResource) -> Use:
         keeper = self._owners().get(resource.group) or f"{self.cluster}:{resource.name}"
         return Use(CLUSTER_DISK, resource.name, keeper, "is a disk whose LUN no node of its cluster sees")
@@ -132,7 +146,7 @@ class ClusterDisks:
 
     def _unknown(self) -> list[ScsiName]:
         """The LUNs of clustered disks of which no node tells whose they are."""
-        known = {disk.name for disk in self.disks if self.resource_of(disk)}
+        known = {disk.name for disk in self.disks if self.resource_of(disk)} | set(self.told.values())
         return sorted({disk.name for disk in self.disks if disk.clustered and disk.name and disk.name not in known})
 
     def _disk_resources(self) -> Iterable[ClusterResource]:

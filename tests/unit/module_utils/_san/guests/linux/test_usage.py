@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.disk import find
 from ansible_collections.crossvisor.san.plugins.module_utils._san.guests.linux.usage import Use, uses
+from ansible_collections.crossvisor.san.plugins.module_utils._san.linux.tree import Tree
 from tests.unit.module_utils._san.guests.linux.guest import NAME, Attached, PlayedKernel
 from tests.unit.module_utils._san.linux.machines import Link
 
@@ -119,6 +120,13 @@ def test_what_udev_has_started_only_watches_too(kernel: PlayedKernel) -> None:
         process(kernel, pid, command, fd5="/dev/sdb")
         kernel.add({f"/proc/{pid}/stat": f"{pid} ({command}) S {parent} {pid} 1 0"})
     assert [str(use) for use in users(kernel)] == ["/dev/sdb is open in cron (98)", "/dev/sdb is open in my) (job (99)"]
+
+
+def test_a_process_that_has_ended_while_all_were_looked_at_uses_nothing(kernel: PlayedKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    process(kernel, 302, "scsi_id", fd5="/dev/sdb")
+    exists = Tree.exists
+    monkeypatch.setattr(Tree, "exists", lambda tree, path: path != "/proc/302/comm" and exists(tree, path))
+    assert users(kernel) == []
 
 
 def test_multipath_and_its_partitions_are_no_users(kernel: PlayedKernel) -> None:

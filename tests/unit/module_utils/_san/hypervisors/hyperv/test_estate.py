@@ -232,7 +232,7 @@ def test_a_vm_without_settings_of_its_own_may_have_any_lun(lab: Lab, monkeypatch
     found = inventory(lab)
     assert "hvdb01" not in {vm.name for vm in found.virtual_machines}
     (doubt,) = claims(name("spare"), found)
-    assert (doubt.verdict, str(doubt)) == (CANNOT_TELL, f"VM hvdb01 ({vm.id}) has no settings that its host tells")
+    assert (doubt.verdict, str(doubt)) == (CANNOT_TELL, f"VM hvdb01 ({vm.id}) is only partly told by its host")
     assert found.warnings[0].startswith(f"{doubt}, so that it may have any LUN: ")
 
 

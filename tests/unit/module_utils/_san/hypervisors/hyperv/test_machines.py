@@ -202,3 +202,4 @@ def test_a_vm_is_untold_that_has_no_settings_of_its_own_but_not_the_host() -> No
     ]
     assert machines.untold(machines.Records(systems, [settings], [], [])) == {}
     assert machines.untold(machines.Records(systems, [checkpoint], [], [])) == {GUID: "db"}
+    assert machines.untold(machines.Records(systems[:1], [settings], [], [])) == {GUID: settings.text("ElementName")}

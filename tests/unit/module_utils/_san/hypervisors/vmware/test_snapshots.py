@@ -95,7 +95,7 @@ def told(there: Inventory, *taken: Snapshots, seen: tuple[ScsiDevice, ...] = ())
 
 def holding(name: str, *snapshots_with_it: str, vm: VirtualMachine = DB01) -> Use:
     how = f"has it in its snapshots {', '.join(snapshots_with_it)}"
-    return Use("VM", vm.name, vm.id, how, ScsiName(name), way_out="remove these snapshots first", in_snapshots=True)
+    return Use("VM", vm.name, vm.id, how, ScsiName(name), way_out="remove these snapshots first", in_snapshots=True, apart=True)
 
 
 def test_the_luns_in_the_snapshots_of_all_vms_are_told_by_one_request() -> None:
@@ -107,6 +107,19 @@ def test_the_luns_in_the_snapshots_of_all_vms_are_told_by_one_request() -> None:
     )
     assert told(there, of(DB01, 1, 3, 2), of(DB02, 4)) == [holding(NAA, "S2", "S3"), holding(OTHER, "S2"), holding(OTHER, "S4", vm=DB02)]
     assert there.reads == 1
+
+
+@pytest.mark.parametrize(
+    ("backing", "apart"),
+    [
+        ({"compatibilityMode": "physicalMode", "diskMode": "persistent"}, True),
+        ({"compatibilityMode": "virtualMode", "diskMode": "independent_persistent"}, True),
+        ({"compatibilityMode": "virtualMode", "diskMode": "persistent"}, False),
+    ],
+)
+def test_snapshots_hold_nothing_of_a_disk_in_physical_mode_or_an_independent_one(backing: dict[str, Any], apart: bool) -> None:
+    (use,) = told(inventory(snapshot_1=devices(raw_disk(NAA, **backing))), of(DB01, 1))
+    assert (use.in_snapshots, use.apart) == (True, apart)
 
 
 def test_without_snapshots_nobody_is_asked() -> None:

@@ -145,6 +145,14 @@ def test_a_lun_with_the_state_of_high_availability_is_used() -> None:
     assert [(use.kind, use.lun) for use in inventory(pool).uses] == [("pool", LUN)]
 
 
+@pytest.mark.parametrize("fields", [{}, {"is_a_snapshot": True}])
+def test_an_optical_drive_of_a_host_is_no_lun(fields: dict[str, bool]) -> None:
+    pool = Pool()
+    drive = pool.add_vdi(pool.add_sr("udev", {}), location="/dev/xapi/cd/sr0")
+    pool.add_vbd(pool.add_vm("app", "Halted", **fields), drive, "3")
+    assert verdicts(pool) == []
+
+
 SNAPSHOT, DOM0 = {"is_a_snapshot": True}, {"is_control_domain": True}
 HOLDERS = pytest.mark.parametrize(("kind", "fields"), [("VM", {}), ("snapshot", SNAPSHOT), ("control domain", DOM0)])
 TOLD, UNTOLD = {"SCSIid": LUN.xapi}, {"LUNid": "0"}

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -19,7 +20,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hy
     VIRTUAL_MACHINE,
     ClusterResource,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import ClusterDisk, Use, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import PASSTHROUGH, ClusterDisk, Use, VirtualDisk, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import HostDisk
 from tests.unit.ports import NAME
@@ -112,6 +113,24 @@ def test_a_disk_that_no_node_shows_may_be_any_lun_unless_the_cluster_tells(group
     assert doubts(lost, told={"lost": NAME}) == []
     (disk,) = ClusterDisks("hvc1", [lost], SHOWN, told={"lost": NAME}).listed([], [])
     assert disk.lun == NAME
+
+
+@pytest.mark.parametrize(("luns", "doubted"), [([NAME], 0), ([], 2), ([None], 2)])
+def test_a_disk_whose_guest_wrote_another_partition_table_is_told_by_its_vm(luns: list[ScsiName | None], doubted: int) -> None:
+    """A disk for image files may be in the role as well, so that there must be a LUN for each of the resources."""
+    vm = replace(DB, disks=[VirtualDisk(str(lun), "", PASSTHROUGH, name=lun) for lun in luns])
+    role = ClusterResource("Virtual Machine db", VIRTUAL_MACHINE, ONLINE, "group of db", "N1", vm_id=DB.id)
+    first, second = (ClusterResource(f"Disk {guid}", PHYSICAL_DISK, ONLINE, "group of db", "N1", disk_guid=guid) for guid in ("{8}", "{9}"))
+    shown = [HostDisk(7, NAME, 1, "x", guid="{7}", clustered=True)]
+    assert len(ClusterDisks("hvc1", [role, first, second], shown, asked=["N1"]).doubts([vm, DB2], [])) == 2
+    assert len(ClusterDisks("hvc1", [role, first], shown, asked=["N1"]).doubts([vm, DB2], [])) == min(doubted, 1)
+
+
+def test_a_clustered_disk_of_which_the_cluster_tells_the_resource_is_no_strangers() -> None:
+    resource = ClusterResource("Disk 9", PHYSICAL_DISK, ONLINE, "group of db", "N1", disk_guid="{9}")
+    shown = [HostDisk(7, NAME, 1, "x", guid="{7}", clustered=True)]
+    (disk,) = ClusterDisks("hvc1", [resource], shown, told={"disk 9": NAME}).listed([], [])
+    assert (disk.name, disk.lun) == ("Disk 9", NAME)
 
 
 def test_a_disk_that_a_node_shows_without_a_name_is_no_lun() -> None:
