@@ -16,7 +16,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hy
     ClusterResource,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hyperv.cluster.vm import Names
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import PASSTHROUGH, ClusterDisk, Use, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import IMAGE, PASSTHROUGH, ClusterDisk, Use, VirtualMachine
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import HostDisk
 
@@ -115,12 +115,13 @@ class ClusterDisks:
     def _unmatched(self, candidates: Sequence[VirtualMachine]) -> list[ClusterResource]:
         """The unseen resources without those in the role of a VM that has as many LUNs as disks which no other resource keeps.
 
-        Such a disk is seen, but its guest has written another partition table than that by which the resource knows it.
+        Such a disk is seen, but its guest has written another partition table than that by which the resource knows it. Image files of
+        which nobody tells where they lie may be on the unseen disk.
         """
         kept = {self.lun_of(resource.name) for resource in self._disk_resources()}
         owners, unseen = self._owners(), self.unseen()
         matched = []
-        for vm in candidates:
+        for vm in (vm for vm in candidates if all(disk.file_system for disk in vm.disks if disk.kind == IMAGE)):
             own = [resource for resource in unseen if owners.get(resource.group) == vm.id]
             free = {disk.name for disk in vm.disks if disk.kind == PASSTHROUGH and disk.name} - kept
             matched += own if len(own) <= len(free) else []

@@ -9,6 +9,7 @@ The pool is the lab's, whose drivers do as sm does; failures at each request are
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -132,36 +133,36 @@ def test_a_disk_that_cannot_be_attached_leaves_nothing(bench: Bench, method: str
     assert bench.state() == before
 
 
-def test_a_lun_on_which_a_vm_keeps_its_state_is_not_given_back_when_the_attach_fails(bench: Bench) -> None:
+def fail_to_attach(bench: Bench, meanwhile: Callable[[], None]) -> None:
+    """Attach over Fibre Channel, where the VBD is refused after something else has happened."""
     bench.go("attach", **HBA)
     number = bench.asked.index("VBD.create")
     bench.go("detach")
     bench.forget()
 
+    def refused() -> None:
+        meanwhile()
+        refuse()
+
+    bench.before[number] = refused
+    with pytest.raises(StepFailed):
+        bench.go("attach", **HBA)
+
+
+def test_a_lun_on_which_a_vm_keeps_its_state_is_not_given_back_when_the_attach_fails(bench: Bench) -> None:
     def suspended() -> None:
         (image,) = [ref for ref, row in bench.lab.pool.db.rows("VDI") if row["uuid"] in {row["uuid"] for row in of_the_lun(bench)}]
         bench.lab.pool.db.set("VM", bench.lab.vm("xendb01"), suspend_VDI=image)
-        refuse()
 
-    bench.before[number] = suspended
-    with pytest.raises(StepFailed):
-        bench.go("attach", **HBA)
+    fail_to_attach(bench, suspended)
     assert len(of_the_lun(bench)) == 1
 
 
 def test_a_repository_of_which_somebody_took_another_lun_stays_when_the_attach_fails(bench: Bench) -> None:
-    bench.go("attach", **HBA)
-    number = bench.asked.index("VBD.create")
-    bench.go("detach")
-    bench.forget()
-
     def taken() -> None:
         bench.lab.pool.db.set("VDI", bench.lab.vdi(world.naa_at(xen_world.lun_path("xen_archive"))), managed=True)
-        refuse()
 
-    bench.before[number] = taken
-    with pytest.raises(StepFailed):
-        bench.go("attach", **HBA)
+    fail_to_attach(bench, taken)
     assert repositories(bench)[MADE] == "hba"
     assert of_the_lun(bench) == []
 

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import StepFailed
@@ -25,7 +27,24 @@ def test_what_was_released_over_fibre_channel_is_taken_up_again() -> None:
     assert again.disk.size_bytes == made.disk.size_bytes
 
 
-def test_the_repository_of_a_lun_stays_with_the_vm_that_gets_its_disk_while_it_is_let_go_of() -> None:
+def given_a_disk(bench: Bench, disk: str) -> None:
+    bench.lab.call("VBD.create", bench.lab.drive("xendb01", disk))
+
+
+def suspended_to_it(bench: Bench, disk: str) -> None:
+    bench.lab.pool.db.set("VM", bench.lab.vm("xendb01"), suspend_VDI=disk)
+
+
+@pytest.mark.parametrize(
+    ("taken", "told"),
+    [
+        (given_a_disk, r"VM xendb01 has got LUN .* as a disk in the meantime: detach it there first"),
+        (suspended_to_it, r"is in use by VM xendb01 by now, which keeps its suspended state on it: resume xendb01 or shut"),
+    ],
+)
+def test_the_repository_of_a_lun_stays_with_the_vm_that_takes_it_while_it_is_let_go_of(
+    taken: Callable[[Bench, str], None], told: str
+) -> None:
     bench = Bench("fc")
     before = set(bench.lab.pool.db.refs("VDI"))
     bench.go("attach")
@@ -35,25 +54,8 @@ def test_the_repository_of_a_lun_stays_with_the_vm_that_gets_its_disk_while_it_i
     bench.go("detach")
     last = max(number for number, method in enumerate(bench.asked) if method == "PBD.unplug")
     bench.restore(start)
-    bench.after[last] = lambda: bench.lab.call("VBD.create", bench.lab.drive("xendb01", disk))
-    with pytest.raises(StepFailed, match=r"VM xendb01 has got LUN .* as a disk in the meantime: detach it there first"):
-        bench.go("detach")
-    pbds = bench.lab.row("SR", bench.lab.row("VDI", disk)["SR"])["PBDs"]
-    assert [bench.lab.row("PBD", pbd)["currently_attached"] for pbd in pbds] == [True] * 3
-
-
-def test_the_repository_of_a_lun_stays_with_the_vm_that_is_suspended_to_it_while_it_is_let_go_of() -> None:
-    bench = Bench("fc")
-    before = set(bench.lab.pool.db.refs("VDI"))
-    bench.go("attach")
-    (disk,) = set(bench.lab.pool.db.refs("VDI")) - before
-    start = bench.kept()
-    bench.forget()
-    bench.go("detach")
-    last = max(number for number, method in enumerate(bench.asked) if method == "PBD.unplug")
-    bench.restore(start)
-    bench.after[last] = lambda: bench.lab.pool.db.set("VM", bench.lab.vm("xendb01"), suspend_VDI=disk)
-    with pytest.raises(StepFailed, match=r"is in use by VM xendb01 by now, which keeps its suspended state on it: resume xendb01 or shut"):
+    bench.after[last] = lambda: taken(bench, disk)
+    with pytest.raises(StepFailed, match=told):
         bench.go("detach")
     pbds = bench.lab.row("SR", bench.lab.row("VDI", disk)["SR"])["PBDs"]
     assert [bench.lab.row("PBD", pbd)["currently_attached"] for pbd in pbds] == [True] * 3

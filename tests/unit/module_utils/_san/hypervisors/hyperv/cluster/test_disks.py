@@ -20,7 +20,14 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.hy
     VIRTUAL_MACHINE,
     ClusterResource,
 )
-from ansible_collections.crossvisor.san.plugins.module_utils._san.model import PASSTHROUGH, ClusterDisk, Use, VirtualDisk, VirtualMachine
+from ansible_collections.crossvisor.san.plugins.module_utils._san.model import (
+    IMAGE,
+    PASSTHROUGH,
+    ClusterDisk,
+    Use,
+    VirtualDisk,
+    VirtualMachine,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.windows.disks import HostDisk
 from tests.unit.ports import NAME
@@ -124,6 +131,15 @@ def test_a_disk_whose_guest_wrote_another_partition_table_is_told_by_its_vm(luns
     shown = [HostDisk(7, NAME, 1, "x", guid="{7}", clustered=True)]
     assert len(ClusterDisks("hvc1", [role, first, second], shown, asked=["N1"]).doubts([vm, DB2], [])) == 2
     assert len(ClusterDisks("hvc1", [role, first], shown, asked=["N1"]).doubts([vm, DB2], [])) == min(doubted, 1)
+
+
+@pytest.mark.parametrize(("file_system", "doubted"), [("hvc1:csv", 0), ("", 1)])
+def test_an_unseen_disk_may_be_the_one_below_image_files_that_are_nowhere_to_be_found(file_system: str, doubted: int) -> None:
+    disks = [VirtualDisk("data", "", PASSTHROUGH, name=NAME), VirtualDisk("system", "", IMAGE, file_system=file_system)]
+    role = ClusterResource("Virtual Machine db", VIRTUAL_MACHINE, ONLINE, "group of db", "N1", vm_id=DB.id)
+    lost = ClusterResource("Lost", PHYSICAL_DISK, ONLINE, "group of db", "N1", disk_guid="{8}")
+    shown = [HostDisk(7, NAME, 1, "x", guid="{7}")]
+    assert len(ClusterDisks("hvc1", [role, lost], shown, asked=["N1"]).doubts([replace(DB, disks=disks)], [])) == doubted
 
 
 def test_a_clustered_disk_of_which_the_cluster_tells_the_resource_is_no_strangers() -> None:
