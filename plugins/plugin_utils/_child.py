@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -55,20 +55,27 @@ def run_in_child(module: str, payload: bytes, environment: Mapping[str, str], di
     Whatever ends the waiting, a time limit of the task or a signal, ends the module too.
     """
     pipes = [os.pipe() for _output in ("stdout", "stderr", "progress")]
-    child = os.fork()
-    if child == 0:
-        for reader, _writer in pipes:
-            os.close(reader)  # or who writes to a parent that was killed would wait for ever
-        _become(module, payload, environment, directory, [writer for _reader, writer in pipes])
-    for _reader, writer in pipes:
-        os.close(writer)
+    child = 0
+    mask = signal.pthread_sigmask(
+        signal.SIG_BLOCK, signal.valid_signals()
+    )  # or what a handler raises could be lost with the child's number
     try:
+        child = os.fork()
+        if child == 0:
+            for reader, _writer in pipes:
+                os.close(reader)  # or who writes to a parent that was killed would wait for ever
+            _become(module, payload, environment, directory, [writer for _reader, writer in pipes], mask)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for _reader, writer in pipes:
+            os.close(writer)
         stdout, stderr = _read([reader for reader, _writer in pipes], hear)
         return Ended(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), stdout, stderr)
     except BaseException:
-        _end(child)
+        if child:
+            _end(child)
         raise
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for reader, _writer in pipes:
             os.close(reader)
 
@@ -96,21 +103,25 @@ def _last_line(said: bytearray) -> str:
 
 
 def _end(child: int) -> None:
-    os.kill(child, signal.SIGTERM)
-    deadline = time.monotonic() + _COURTESY
-    while os.waitpid(child, os.WNOHANG) == (0, 0):
-        if time.monotonic() > deadline:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            return
-        time.sleep(0.05)
+    with suppress(ProcessLookupError, ChildProcessError):  # it has ended, and was waited for
+        os.kill(child, signal.SIGTERM)
+        deadline = time.monotonic() + _COURTESY
+        while os.waitpid(child, os.WNOHANG) == (0, 0):
+            if time.monotonic() > deadline:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                return
+            time.sleep(0.05)
 
 
-def _become(module: str, payload: bytes, environment: Mapping[str, str], directory: str, outputs: Sequence[int]) -> NoReturn:
+def _become(
+    module: str, payload: bytes, environment: Mapping[str, str], directory: str, outputs: Sequence[int], mask: Iterable[int]
+) -> NoReturn:
     """Be the module's own process: it never returns into the code of the parent, whose stack it has."""
     status = 1
     try:
         _leave_the_parent(outputs)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.environ.update(environment)
         os.chdir(directory)
         status = _run(module, payload)

@@ -24,13 +24,34 @@ def begin(work: Callable[[], object], kept: int = 2) -> int:
 
     It inherits nothing that is open but the file `kept`: what it needs of the network, it opens itself.
     """
-    child = os.fork()
+    child = split(kept)
     if child:
         return child
     try:
-        detach(kept)
         work()
     finally:
+        os._exit(0)
+
+
+def split(kept: int) -> int:
+    """Go on as two processes: returns the other one's id here, and there, where everything has been let go of, 0.
+
+    No signal ends the other one before it has let go, as one for everything that a terminal began would.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        child = os.fork()
+        if not child:
+            _detach_or_end(kept)
+        return child
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _detach_or_end(kept: int) -> None:
+    try:
+        detach(kept)
+    except BaseException:  # noqa: BLE001 - the stack below is of the process that was left
         os._exit(0)
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import textwrap
-import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -170,39 +171,97 @@ def test_a_signal_is_as_a_program_finds_it_that_is_started(run: Run, before: Any
         signal.signal(signal.SIGHUP, was)
 
 
-def test_who_stops_waiting_ends_the_module(run: Run, tmp_path: Path) -> None:
-    started, said_goodbye = tmp_path / "started", tmp_path / "goodbye"
-    body = textwrap.dedent(f"""
-        def goodbye(*_):
-            open({str(said_goodbye)!r}, "w").close()
-            sys.exit(0)
-        signal.signal(signal.SIGTERM, goodbye)
-        open({str(started)!r}, "w").close()
-        while True:
-            signal.pause()
-    """)
+class TimeIsUp(Exception):
+    """What a signal of the tests raises."""
 
-    class TimeIsUp(Exception):
-        pass
+
+@pytest.fixture
+def alarm() -> Iterator[signal.Signals]:
+    """A signal that raises, as the one for the time limit of a task does."""
 
     def ring(*_: object) -> None:
         raise TimeIsUp
 
-    def ring_when_started() -> None:
-        while not started.exists():
-            threading.Event().wait(0.01)
-        os.kill(os.getpid(), signal.SIGUSR1)
-
     before = signal.signal(signal.SIGUSR1, ring)
-    watcher = threading.Thread(target=ring_when_started)
-    try:
-        watcher.start()
-        with pytest.raises(TimeIsUp):
-            run(body)
-    finally:
-        watcher.join()
-        signal.signal(signal.SIGUSR1, before)
+    yield signal.SIGUSR1
+    signal.signal(signal.SIGUSR1, before)
+
+
+def waits_for_its_end(started: Path, goodbye: Path) -> str:
+    """The body of a module that says goodbye when it is told to end, and else never ends."""
+    return textwrap.dedent(f"""
+        def goodbye(*_):
+            open({str(goodbye)!r}, "w").close()
+            sys.exit(0)
+        signal.signal(signal.SIGTERM, goodbye)
+        open({str(started)!r}, "w").close()
+        while True:
+            time.sleep(0.01)  # a pause would miss a signal that comes right before it
+    """)
+
+
+def test_who_stops_waiting_ends_the_module(run: Run, tmp_path: Path, alarm: signal.Signals) -> None:
+    started, said_goodbye = tmp_path / "started", tmp_path / "goodbye"
+    ring_when_started = f"until [ -e {started} ]; do sleep 0.01; done; kill -{alarm.value} {os.getpid()}"
+    with subprocess.Popen(["sh", "-c", ring_when_started]), pytest.raises(TimeIsUp):
+        run(waits_for_its_end(started, said_goodbye))
     assert said_goodbye.exists()
+
+
+def test_a_signal_that_comes_with_the_fork_ends_the_module(
+    run: Run, tmp_path: Path, alarm: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, said_goodbye, fork = tmp_path / "started", tmp_path / "goodbye", os.fork
+
+    def fork_and_ring() -> int:
+        child = fork()
+        while child and not started.exists():
+            time.sleep(0.01)
+        if child:
+            os.kill(os.getpid(), alarm)
+        return child
+
+    monkeypatch.setattr(os, "fork", fork_and_ring)
+    with pytest.raises(TimeIsUp):
+        run(waits_for_its_end(started, said_goodbye))
+    assert said_goodbye.exists()
+
+
+def test_a_signal_that_comes_when_the_module_has_ended_is_not_lost(
+    run: Run, alarm: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waitpid = os.waitpid
+
+    def wait_and_ring(pid: int, how: int) -> tuple[int, int]:
+        ended = waitpid(pid, how)
+        os.kill(os.getpid(), alarm)
+        return ended
+
+    monkeypatch.setattr(os, "waitpid", wait_and_ring)
+    with pytest.raises(TimeIsUp):
+        run("sys.exit(0)")
+
+
+def test_a_module_has_the_signals_of_whoever_began_it(run: Run) -> None:
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+    try:
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        told = run("print(sorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, []))))\nsys.exit(0)").stdout
+        assert told.decode() == f"{sorted(map(int, mask))}\n"
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+def test_where_no_process_can_be_had_signals_are_as_before(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left() -> int:
+        raise BlockingIOError
+
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    monkeypatch.setattr(os, "fork", none_left)
+    with pytest.raises(BlockingIOError):
+        run("sys.exit(0)")
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask
 
 
 def test_a_module_that_does_not_want_to_end_is_killed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,33 @@ def test_it_does_not_end_with_the_session_of_whoever_began_it(tmp_path: Path, mo
 def test_it_goes_on_when_nobody_waits(tmp_path: Path) -> None:
     os.waitpid(apart.begin((tmp_path / "done").touch), 0)
     assert (tmp_path / "done").exists()
+
+
+def test_no_signal_ends_it_before_it_has_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fork = os.fork
+
+    def fork_and_end() -> int:
+        child = fork()
+        if not child:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return child
+
+    monkeypatch.setattr(os, "fork", fork_and_end)
+    os.waitpid(apart.begin((tmp_path / "done").touch), 0)
+    assert (tmp_path / "done").exists()
+
+
+def test_who_began_it_has_the_signals_of_before(tmp_path: Path) -> None:
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    os.waitpid(apart.begin(lambda: (tmp_path / "mask").write_text(str(signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask))), 0)
+    assert (tmp_path / "mask").read_text() == "True"
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask
+
+
+def test_it_never_goes_on_as_whoever_began_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart, "detach", lambda _kept: 1 / 0)
+    _pid, status = os.waitpid(apart.begin((tmp_path / "done").touch), 0)
+    assert (status, (tmp_path / "done").exists()) == (0, False)
 
 
 def test_it_inherits_no_connection(tmp_path: Path) -> None:

@@ -84,10 +84,9 @@ class Ice:
         `ChildProcessError` when the process ended without a word.
         """
         ours, theirs = socket.socketpair()
-        child = os.fork()
+        child = apart.split(theirs.fileno())
         if not child:
             try:
-                apart.detach(theirs.fileno())
                 _work_for(theirs, work, undo)
             finally:
                 os._exit(0)
