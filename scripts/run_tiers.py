@@ -39,7 +39,9 @@ LONGEST_FIRST = ("kvm", "kvm-san", "live", "exhaustive", "molecule", "cores")
 CANNOT_RUN = 77
 NOT_OFFERED = 78
 MUST_RUN = os.environ.get("CI") == "true"
-TIMEOUT_SECONDS = dict.fromkeys(TIERS, 75 * 60) | dict.fromkeys(ON_REQUEST, 4 * 60 * 60)
+RUN_SECONDS = 80 * 60
+"""After which a run ends what still runs, so that it tells what that was before whoever waits for it has no more patience."""
+ON_REQUEST_SECONDS = 4 * 60 * 60
 GRACE_SECONDS = 20
 LOOK_SECONDS = 1.0
 """After which a signal is noticed that came just before a wait."""
@@ -97,9 +99,10 @@ class Interrupted(BaseException):
 class Runner:
     """The tiers that run now, each in a process group of its own, so that none outlives the run."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
         self._lock = threading.Lock()
-        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._stopped = False
 
     def run(self, tier: str) -> Outcome:
@@ -110,21 +113,22 @@ class Runner:
         seconds = time.monotonic() - begin
         return _outcome(tier, code, note, seconds)
 
-    def stop(self) -> None:
-        """End everything that runs, and start nothing more."""
+    def stop(self) -> list[str]:
+        """End everything that runs, and start nothing more; the tiers that ran."""
         with self._lock:
             self._stopped = True
-            running = list(self._running.values())
-        for process in running:
+            running = dict(self._running)
+        for process in running.values():
             _end(process)
+        return [*running]
 
     def _execute(self, tier: str) -> tuple[int, str]:
         with (RESULTS / f"{tier}.log").open("wb") as log, self._started(tier, log.fileno()) as process:
             try:
-                return process.wait(TIMEOUT_SECONDS[tier]), ""
+                return process.wait(max(0.0, self._deadline - time.monotonic())), ""
             except subprocess.TimeoutExpired:
                 _end(process)
-                return 1, f" (ended after {TIMEOUT_SECONDS[tier] // 60} minutes)"
+                return 1, " (ended, because the time of the run was over)"
 
     @contextmanager
     def _started(self, tier: str, output: int) -> Iterator[subprocess.Popen[bytes]]:
@@ -139,12 +143,12 @@ class Runner:
                 stderr=output,
                 start_new_session=True,
             )
-            self._running[process.pid] = process
+            self._running[tier] = process
         try:
             yield process
         finally:
             with self._lock:
-                del self._running[process.pid]
+                del self._running[tier]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -209,8 +213,12 @@ def _log_lines(tier: str) -> list[str]:
 def _report(outcome: Outcome) -> None:
     print(outcome, flush=True)
     if outcome.verdict.startswith("failed"):
-        print(*(f"    {line}" for line in _log_lines(outcome.tier)[-LOG_TAIL_LINES:]), sep="\n")
-        print(f"    all of it: build/test/{outcome.tier}.log", flush=True)
+        _report_log(outcome.tier)
+
+
+def _report_log(tier: str) -> None:
+    print(*(f"    {line}" for line in _log_lines(tier)[-LOG_TAIL_LINES:]), sep="\n")
+    print(f"    all of it: build/test/{tier}.log", flush=True)
 
 
 def _interrupted(number: int, _frame: object) -> NoReturn:
@@ -234,7 +242,7 @@ def _as_they_end(futures: Iterable[Future[Outcome]]) -> Iterator[Future[Outcome]
 
 def run(tiers: Sequence[str]) -> list[Outcome]:
     """Run the tiers and report each as it ends."""
-    runner = Runner()
+    runner = Runner(ON_REQUEST_SECONDS if set(tiers) & set(ON_REQUEST) else RUN_SECONDS)
     with ThreadPoolExecutor(JOBS) as pool:
         outcomes = []
         try:
@@ -244,7 +252,9 @@ def run(tiers: Sequence[str]) -> list[Outcome]:
                 _report(outcomes[-1])
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            runner.stop()
+            for tier in runner.stop():
+                print(f"{tier} was running:")
+                _report_log(tier)
             raise
     return sorted(outcomes, key=lambda outcome: tiers.index(outcome.tier))
 

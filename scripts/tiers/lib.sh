@@ -23,8 +23,10 @@ check() {
     printf '%s %s\n' "$verdict" "$name" >>"$RESULTS/checks"
 }
 
-# pytest_run NAME PYTHON ARGUMENT...: runs pytest, which counts its own tests. What they write goes below $SCRATCH.
+# pytest_run NAME PYTHON ARGUMENT...: runs pytest, which counts its own tests. What they write goes below $SCRATCH. What hangs is told by its test
+# and ended, or the log of a run that is ended would name no reason.
 SCRATCH=build/tmp # a lab that an interrupted test leaves is found and stopped there
+LONGEST_TEST=1500 # seconds, which include what a test is the first to start
 pytest_run() {
     local name=$1 python=$2
     shift 2
@@ -32,7 +34,7 @@ pytest_run() {
     stop_labs "$SCRATCH/$TIER-$name"
     rm -rf "${SCRATCH:?}/$TIER-$name" # pytest would do it file by file
     mkdir -p "$SCRATCH"
-    "$python" -m pytest --quiet --junit-xml="$RESULTS/$name.xml" -o cache_dir="$ROOT/build/.pytest_cache/$name" \
+    "$python" -m pytest --quiet --timeout="$LONGEST_TEST" --junit-xml="$RESULTS/$name.xml" -o cache_dir="$ROOT/build/.pytest_cache/$name" \
         --basetemp="$SCRATCH/$TIER-$name" "$@" || FAILED=1
 }
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).resolve().parents[3] / "scripts" / "run_tiers.py"
 LONGEST = 60
 """Seconds after which a program hangs."""
-RUNS_UNTIL_IT_IS_ENDED = "#!/bin/sh\necho $$ >begun\nexec sleep 600\n"
+RUNS_UNTIL_IT_IS_ENDED = "#!/bin/sh\necho the last test\necho $$ >begun\nexec sleep 600\n"
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_is_told_in_one_line_and_ends_what_runs(tree: Path, number: signal.Signals) -> None:
+def test_a_signal_is_told_in_one_line_with_what_ran_and_ends_it(tree: Path, number: signal.Signals) -> None:
     command = [sys.executable, str(tree / "scripts" / "run_tiers.py"), "lint"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
         tier = int((tree / "begun").read_text())
@@ -46,10 +46,26 @@ def test_a_signal_is_told_in_one_line_and_ends_what_runs(tree: Path, number: sig
         except subprocess.TimeoutExpired:
             os.killpg(run.pid, signal.SIGKILL)
             raise
-    assert told == ("", f"ended by {number.name}; what ran was stopped\n")
+    assert told == (
+        "lint was running:\n    the last test\n    all of it: build/test/lint.log\n",
+        f"ended by {number.name}; what ran was stopped\n",
+    )
     assert run.returncode == 128 + number
     with pytest.raises(ProcessLookupError):
         os.kill(tier, 0)
+
+
+def test_what_runs_when_the_time_of_the_run_is_over_is_ended_and_has_failed(tree: Path) -> None:
+    script = tree / "scripts" / "run_tiers.py"
+    text = script.read_text()
+    assert "\nRUN_SECONDS = 80 * 60\n" in text
+    script.write_text(text.replace("\nRUN_SECONDS = 80 * 60\n", "\nRUN_SECONDS = 2\n"))
+    (tree / "begun").unlink()
+    run = subprocess.run([sys.executable, str(script), "lint"], stdout=subprocess.PIPE, text=True, timeout=LONGEST, check=False)
+    assert run.returncode == 1
+    assert "failed (ended, because the time of the run was over)  (0 passed, 1 failed, 0 skipped)\n    the last test\n" in run.stdout
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tree / "begun").read_text()), 0)
 
 
 JUNIT = """<testsuites><testsuite tests="3" failures="1" errors="1" skipped="0">
