@@ -19,7 +19,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import 
     RemoteError,
 )
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.attach_rules import place_name
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import host_lun, mapping_file, places, rdm
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import host_lun, mapping_file, places, rdm, snapshots
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import Observed, VmChange, datastore_of
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.faults import Subject
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.mapping_file import MappingFile
@@ -207,6 +207,7 @@ class DetachDisk(_VmStep):
         disk = now.disk_of(self.name)
         if disk is None:
             return
+        snapshots.refuse_if_any_has(self.vm.session, now.vm, self.name)
         self._removed = self.vm.device(disk.key)
         self._keeps_file = bool(mapping_file.other_users(self.vm.session, now, disk))
         self.vm.apply(now, [rdm.remove_disk(self._removed, not self._keeps_file)], _subject(self.vm, self.name, disk))

@@ -13,7 +13,13 @@ from typing import Any, cast
 import pytest
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import Overtaken, Refused, RemoteError
-from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import disk_steps, host_lun, mapping_file, rdm
+from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware import (
+    disk_steps,
+    host_lun,
+    mapping_file,
+    rdm,
+    snapshots,
+)
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.changing import Observed, VmChange
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.disk_steps import AttachDisk, DetachDisk, EditDisk
 from ansible_collections.crossvisor.san.plugins.module_utils._san.hypervisors.vmware.faults import Subject
@@ -116,6 +122,7 @@ def on_host(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     monkeypatch.setattr(rdm, "remove_controller", lambda controller: ("remove", controller))
     monkeypatch.setattr(rdm, "edit_disk", lambda disk, disk_mode, sharing: ("edit", disk, disk_mode, sharing))
     monkeypatch.setattr(mapping_file, "other_users", lambda _session, _observed, _disk: [])
+    monkeypatch.setattr(snapshots, "refuse_if_any_has", lambda _session, _vm, _name: None)
     return files
 
 
@@ -439,6 +446,16 @@ class TestDetach:
 
     def test_it_is_never_done_before_it_was_tried(self) -> None:
         assert not self.detach(vm(DISK))[0].done()
+
+    def test_a_lun_that_a_snapshot_has_by_then_stays(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(_session: Any, vm: VirtualMachine, name: ScsiName) -> None:
+            raise Refused(f"LUN {name} is part of the snapshots nightly of VM {vm.name}")
+
+        monkeypatch.setattr(snapshots, "refuse_if_any_has", refuse)
+        step, change = self.detach(vm(DISK))
+        with pytest.raises(Refused, match="the snapshots nightly of VM db01"):
+            step.do()
+        assert change.applied == []
 
     def test_a_vm_that_takes_no_change_keeps_its_disk(self) -> None:
         step, change = self.detach(disconnected(vm(DISK)))
