@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -42,6 +42,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selec
     can_be_asked,
     hosts_that_can_run,
     initiators_asked,
+    initiators_of_silent,
     pick_vm,
     reachable,
 )
@@ -81,6 +82,8 @@ class AttachRequest:
     """The user's word for what nobody can tell; a use that is known it does not override."""
     other_initiators: Sequence[str] = ()
     """Initiators of nobody at this hypervisor to which the array shows the LUN too."""
+    silent_initiators: Mapping[str, str] = field(default_factory=dict)
+    """Whose they are, of those whose host does not answer (`initiators_of_silent`)."""
     ignore_hosts: Sequence[str] = ()
     size_bytes: int = 0
     """What the hosts shall see of the LUN at least, after it has grown; 0 for any size."""
@@ -359,7 +362,7 @@ class _Attach:
         """The VM, the hosts that have to see the LUN, what is to be done, and who knows by which names the hosts have it."""
         hypervisor, request, wish = self.hypervisor, self.request, self.request.wish
         inventory = hypervisor.inventory(devices=False)
-        request = replace(request, other_initiators=_of_nobody(request, hypervisor))
+        request = _without_initiators_asked(request, hypervisor)
         vm = pick_vm(inventory.virtual_machines, self._lacking or request.vm, inventory.silent)
         had = self._had(vm)
         warnings = _refuse_second_vm(vm, request, inventory) if had else _refuse_strangers(vm, request, inventory)
@@ -491,7 +494,7 @@ def _claims(request: AttachRequest, inventory: Inventory) -> list[Claim]:
 def _refuse_strangers(vm: VirtualMachine, request: AttachRequest, inventory: Inventory) -> list[str]:
     """Raise `Refused` when somebody else than the VM has the LUN; other VMs may as a disk, where the user asks for sharing."""
     wish = request.wish
-    others = [*_of_others(vm, _claims(request, inventory)), *claims_of_initiators(request.other_initiators)]
+    others = [*_of_others(vm, _claims(request, inventory)), *claims_of_initiators(request.other_initiators, request.silent_initiators)]
     if _shared(request):
         others = [claim for claim in others if not _has_it_as_a_disk(claim)]
     return refuse_unless_free(wish.name, others, f"given to VM {vm.name}", _DETACH_OR_SHARE, request.assume_unused)
@@ -565,12 +568,14 @@ def _own_hosts(vm: VirtualMachine, hosts: Sequence[Host], ignored: Sequence[str]
     return reachable(own, [name for name in ignored if name not in beside])
 
 
-def _of_nobody(request: AttachRequest, hypervisor: Hypervisor) -> list[str]:
-    """The other initiators that belong to no host which can be asked: what those of the others do with a LUN, the hypervisor tells."""
+def _without_initiators_asked(request: AttachRequest, hypervisor: Hypervisor) -> AttachRequest:
+    """The request with the other initiators of hosts that do not answer or of nobody: what those of the rest do, the hypervisor tells."""
     if not request.other_initiators:
-        return []
-    known = initiators_asked(hypervisor.hosts(), request.ignore_hosts)
-    return [name for name in request.other_initiators if name.lower() not in known]
+        return request
+    hosts = hypervisor.hosts()
+    known = initiators_asked(hosts, request.ignore_hosts)
+    others = [name for name in request.other_initiators if name.lower() not in known]
+    return replace(request, other_initiators=others, silent_initiators=initiators_of_silent(hosts))
 
 
 def _names(hosts: Sequence[Host]) -> list[str]:

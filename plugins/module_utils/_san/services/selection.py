@@ -91,6 +91,12 @@ def initiators_asked(hosts: Sequence[Host], ignored: Collection[str] = ()) -> se
     return {hba.initiator.lower() for host in asked for hba in host.hbas if hba.initiator}
 
 
+def initiators_of_silent(hosts: Sequence[Host]) -> dict[str, str]:
+    """The initiators, in lower case, of the hosts that do not answer, each with its host as the end of a sentence about whose it is."""
+    silent = [host for host in hosts if host.state == UNREACHABLE]
+    return {hba.initiator.lower(): f"host {host.name}, which is not connected" for host in silent for hba in host.hbas if hba.initiator}
+
+
 def select_vms(inventory: Inventory, names: Collection[str], clusters: Collection[str]) -> list[VirtualMachine]:
     """The VMs with these names, UUIDs or identifiers and in these clusters; an empty collection means all. Raises `NotFound`."""
     machines = inventory.virtual_machines

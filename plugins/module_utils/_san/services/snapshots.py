@@ -26,7 +26,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.model import A
 from ansible_collections.crossvisor.san.plugins.module_utils._san.plan import Guard, Outcome, Plan, carry_out, read_back
 from ansible_collections.crossvisor.san.plugins.module_utils._san.scsi_name import ScsiName
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.plain import plain
-from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import initiators_asked, pick_vm
+from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selection import initiators_asked, initiators_of_silent, pick_vm
 from ansible_collections.crossvisor.san.plugins.module_utils._san.services.usage import (
     USED,
     VIRTUAL_MACHINE,
@@ -193,7 +193,7 @@ class Users:
             vm = pick_vm(inventory.virtual_machines, self.unused_by_vm, inventory.silent).id
             found = [claim for claim in without(vm, found) if not (claim.id == vm and claim.apart)]
         found = [*found, *_written_apart(lun.name, inventory, _in_snapshots(found))]
-        return [*elsewhere, *found, *claims_of_strangers(lun.mappings, initiators_asked(hosts))]
+        return [*elsewhere, *found, *claims_of_strangers(lun.mappings, initiators_asked(hosts), initiators_of_silent(hosts))]
 
     def close(self) -> None:
         """Log out, if anybody was asked. Never raises."""

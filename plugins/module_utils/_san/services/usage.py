@@ -10,8 +10,9 @@ claim is free. What a user vouches for overrides that nobody can tell, and is na
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from ansible_collections.crossvisor.san.plugins.module_utils._san.errors import (
     Refused,
@@ -77,8 +78,13 @@ def claims_of_uses(name: ScsiName, uses: Sequence[Use]) -> list[Claim]:
     return [_claim(use) for use in uses if use.lun in (None, name)]
 
 
-def claims_of_strangers(mappings: Sequence[LunMapping], known_initiators: Collection[str]) -> list[Claim]:
-    """The initiators that see a LUN and belong to nobody who was asked, or are not told: what they do with it, nobody can tell."""
+def claims_of_strangers(
+    mappings: Sequence[LunMapping], known_initiators: Collection[str], silent: Mapping[str, str] = MappingProxyType({})
+) -> list[Claim]:
+    """The initiators that see a LUN and belong to nobody who was asked, or are not told: what they do with it, nobody can tell.
+
+    `silent` tells whose they are where that is known (`initiators_of_silent`).
+    """
     known = {initiator.lower() for initiator in known_initiators}
     untold = [
         Claim(CANNOT_TELL, "igroup", mapping.group, mapping.group_id, "has members that the array does not tell")
@@ -86,19 +92,23 @@ def claims_of_strangers(mappings: Sequence[LunMapping], known_initiators: Collec
         if not mapping.told
     ]
     return untold + [
-        Claim(CANNOT_TELL, "initiator", initiator, "", f"of igroup {mapping.group} belongs to no host that was asked")
+        Claim(CANNOT_TELL, "initiator", initiator, "", f"of igroup {mapping.group} belongs to {_owner(initiator, silent)}")
         for mapping in mappings
         for initiator in mapping.initiators
         if initiator.lower() not in known
     ]
 
 
-def claims_of_initiators(initiators: Collection[str]) -> list[Claim]:
-    """Initiators of nobody who was asked, to which the array shows a LUN: what they do with it, nobody can tell."""
+def claims_of_initiators(initiators: Collection[str], silent: Mapping[str, str] = MappingProxyType({})) -> list[Claim]:
+    """Initiators of nobody who was asked, to which the array shows a LUN: what they do with it, nobody can tell; `silent` as above."""
     return [
-        Claim(CANNOT_TELL, "initiator", name, "", "belongs to no host that was asked, and the array shows it the LUN")
+        Claim(CANNOT_TELL, "initiator", name, "", f"belongs to {_owner(name, silent)}, and the array shows it the LUN")
         for name in initiators
     ]
+
+
+def _owner(initiator: str, silent: Mapping[str, str]) -> str:
+    return silent.get(initiator.lower(), "no host that was asked")
 
 
 def without(owner: str, found: Iterable[Claim]) -> list[Claim]:

@@ -577,7 +577,9 @@ def beside_a_host(hypervisor: MemoryHypervisor, state: str) -> AttachRequest:
 
 def test_an_initiator_of_a_host_that_cannot_be_asked_is_one_of_nobody_who_was(hypervisor: MemoryHypervisor) -> None:
     request = beside_a_host(hypervisor, UNREACHABLE)
-    with pytest.raises(Refused, match=f"initiator {FAR.upper()} belongs to no host that was asked"):
+    with pytest.raises(
+        Refused, match=f"initiator {FAR.upper()} belongs to host esx3, which is not connected, and the array shows it the LUN"
+    ):
         attach.attach(hypervisor, request, check_mode=False)
     for word in ("h3", "esx3"):
         assert attach.attach(hypervisor, replace(request, ignore_hosts=[word]), check_mode=True).outcome.changed

@@ -16,6 +16,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.services.selec
     can_be_asked,
     hosts_that_can_run,
     initiators_asked,
+    initiators_of_silent,
     pick_hosts,
     pick_vm,
     reachable,
@@ -221,4 +222,5 @@ def test_the_adapters_of_a_host_that_cannot_be_asked_are_known_only_by_the_users
     ]
     assert initiators_asked(hosts) == {"iqn.x:h0", "iqn.x:h1", "iqn.x:h3"}
     assert initiators_asked(hosts, ["esx2"]) == {f"iqn.x:h{number}" for number in range(4)}
+    assert initiators_of_silent(hosts) == {"iqn.x:h2": "host esx2, which is not connected"}
     assert initiators_asked([Host("h9", "esx9", hbas=[Hba("vmhba0", "sas", "online")])]) == set()
