@@ -57,7 +57,7 @@ need_namespaces() {
 lock() {
     mkdir -p build
     exec 9>"build/.$1.lock"
-    flock 9
+    flock --timeout 1800 9 || die "Somebody has held build/.$1.lock for half an hour: see what runs there and end it."
 }
 
 # How uv works here: with this machine's Pythons, authorities and package index.

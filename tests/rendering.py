@@ -14,19 +14,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.processes import ended
+
 Render = Callable[..., str]
 
 
 @contextmanager
 def rendering() -> Iterator[Render]:
     """`render(template, **variables)` is the text that Ansible makes of it. Raises `ValueError`."""
-    with subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("templating.py"))],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as ansible:
+    with (
+        subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("templating.py"))],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as ansible,
+        ended(ansible),
+    ):
         assert ansible.stdin
         assert ansible.stdout
         requests, answers = ansible.stdin, ansible.stdout

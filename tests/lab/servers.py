@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.lab import world
 from tests.lab.built import CannotPrepare
@@ -19,6 +20,7 @@ from tests.lab.kvm.daemon import LibvirtFailed
 from tests.lab.locking import locked
 from tests.lab.processes import READY_SECONDS, ServerFailed, last_line
 from tests.lab.xen_world import LOOPBACK
+from tests.processes import ended
 
 ROOT = Path(__file__).resolve().parents[2]
 VCENTER_PROGRAM = ROOT / "build" / "bin" / "vcenter-lab"
@@ -91,11 +93,13 @@ def _prepare_kvm() -> None:
 def prepare_by(command: Sequence[str | Path]) -> None:
     """Run a program that prepares a server, and show what it says meanwhile; raises ServerFailed with its last words."""
     said = []
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    streams: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(command, text=True, **streams) as process, ended(process):
         for line in process.stdout or ():
             said.append(line)
             if not line.startswith(REFUSAL):
                 print(line, end="", file=sys.stderr, flush=True)
+        process.wait()
     text = "".join(said)
     if process.returncode == CANNOT_RUN:
         raise ServerFailed(last_line(text).removeprefix(REFUSAL))

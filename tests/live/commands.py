@@ -9,16 +9,16 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.live.modules import COLLECTIONS, ROOT
+from tests.processes import ended
 
 TIMEOUT_SECONDS = 120
 _RECAP = re.compile(r"^(?P<host>\S+) +: (?P<counts>ok=.*)$", re.MULTILINE)
@@ -85,23 +85,21 @@ class Commands:
         printed = []
         with subprocess.Popen(command, start_new_session=True, **self._surroundings(environment)) as running:
             assert running.stdout is not None
-            for line in running.stdout:
-                printed.append(line)
-                if line.startswith(moment):
-                    kill_family(running.pid)
-                    break
+            with ended(running):
+                for line in running.stdout:
+                    printed.append(line)
+                    if line.startswith(moment):
+                        break
+                else:
+                    running.wait(self._seconds)
         return Run(running.returncode, "".join(printed))
 
     @contextmanager
     def started(self, name: str, *arguments: str, **variables: Any) -> Iterator[subprocess.Popen[str]]:
         """The same while it runs, to be read line by line; what still runs when the block ends is killed."""
         command = [str(_BINARIES / "ansible-playbook"), name, *_extra(variables), *arguments]
-        with subprocess.Popen(command, start_new_session=True, **self._surroundings(None)) as running:
-            try:
-                yield running
-            finally:
-                if running.poll() is None:
-                    kill_family(running.pid)
+        with subprocess.Popen(command, start_new_session=True, **self._surroundings(None)) as running, ended(running):
+            yield running
 
     def ad_hoc(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Run:
         """`ansible ARGUMENTS`."""
@@ -120,10 +118,9 @@ class Commands:
         return self._run("ansible-doc", *arguments, environment=None)
 
     def _run(self, program: str, *arguments: str, environment: Mapping[str, str] | None) -> Run:
-        ended = subprocess.run(
-            [str(_BINARIES / program), *arguments], check=False, timeout=self._seconds, **self._surroundings(environment)
-        )
-        return Run(ended.returncode, ended.stdout)
+        with subprocess.Popen([str(_BINARIES / program), *arguments], **self._surroundings(environment)) as running, ended(running):
+            output, _none = running.communicate(timeout=self._seconds)
+        return Run(running.returncode, output)
 
     def _surroundings(self, environment: Mapping[str, str] | None) -> dict[str, Any]:
         return {
@@ -151,55 +148,3 @@ class Commands:
 
 def _extra(variables: Mapping[str, Any]) -> list[str]:
     return ["-e", json.dumps(variables)] if variables else []
-
-
-def kill_family(pid: int) -> None:
-    """Send SIGKILL to a process and all its descendants, also those that began a session of their own; none can fork away meanwhile."""
-    for member in _stopped_family(pid):
-        with suppress(ProcessLookupError):
-            os.kill(member, signal.SIGKILL)
-
-
-def kill_module(pid: int) -> bool:
-    """Send SIGKILL to the module that a playbook runs on this machine; tell whether there was one."""
-    for member in _family(pid):
-        if (b"AnsiballZ_" in _command(member) or _is_fork_of_a_worker(member, pid)) and not _children(member):
-            with suppress(ProcessLookupError):
-                os.kill(member, signal.SIGKILL)
-                return True
-    return False
-
-
-def _is_fork_of_a_worker(pid: int, playbook: int) -> bool:
-    """Whether this is a module that runs in a worker of the playbook: its grandchild, by the same command."""
-    return _parent(_stat(_parent(_stat(pid)))) == playbook and _command(pid) == _command(playbook)
-
-
-def _stopped_family(pid: int) -> list[int]:
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGSTOP)
-    return [pid, *(member for child in _children(pid) for member in _stopped_family(child))]
-
-
-def _family(pid: int) -> list[int]:
-    return [pid, *(member for child in _children(pid) for member in _family(child))]
-
-
-def _children(pid: int) -> list[int]:
-    return [int(stat.parent.name) for stat in Path("/proc").glob("[0-9]*/stat") if _parent(stat) == pid]
-
-
-def _stat(pid: int) -> Path:
-    return Path(f"/proc/{pid}/stat")
-
-
-def _parent(stat: Path) -> int:
-    with suppress(OSError):
-        return int(stat.read_text(errors="replace").rpartition(")")[2].split()[1])
-    return 0
-
-
-def _command(pid: int) -> bytes:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b""

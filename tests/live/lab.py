@@ -221,7 +221,9 @@ class KvmLab(Lab):
     def frozen(self, guest: str) -> bool:
         """Whether a guest's agent holds its file systems still, by its own word."""
         asked = ["qemu-agent-command", guest, json.dumps({"execute": "guest-fsfreeze-status"})]
-        done = subprocess.run(["virsh", "--connect", self.endpoints[KVM].uri, *asked], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["virsh", "--connect", self.endpoints[KVM].uri, *asked], capture_output=True, text=True, timeout=300, check=True
+        )
         return bool(json.loads(done.stdout)["return"] == "frozen")
 
     def require_chap(self, username: str = "", password: str = "") -> None:

@@ -25,6 +25,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
+from tests.processes import ended, kill_family
+
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTIONS = ROOT / "build" / "collections"
 MODULES = "ansible_collections.crossvisor.san.plugins.modules"
@@ -38,7 +40,7 @@ LIBRARIES = (
     f"{_UTILS}.hypervisors.xen.backend",
 )
 
-LONGEST_SECONDS = 1800
+LONGEST_SECONDS = 1200
 """After which a module hangs, also on an emulated host of a busy machine."""
 
 Result = dict[str, Any]
@@ -84,9 +86,13 @@ class ModuleRunner:
         self._told.write_text("")
         self._parent.stdin.write(json.dumps({**order, "told": str(self._told)}) + "\n")
         self._parent.stdin.flush()
-        answered, _none, _none = select.select([self._parent.stdout], [], [], LONGEST_SECONDS)
-        assert answered, f"{order['module']} has not ended after {LONGEST_SECONDS} s, and was last at: {self.heard()[-200:]}"
-        answer: Result = json.loads(self._parent.stdout.readline())
+        try:
+            answered, _none, _none = select.select([self._parent.stdout], [], [], LONGEST_SECONDS)
+            assert answered, f"{order['module']} has not ended after {LONGEST_SECONDS} s, and was last at: {self.heard()[-200:]}"
+            answer: Result = json.loads(self._parent.stdout.readline())
+        except BaseException:
+            kill_family(self._parent.pid)  # or the next test would take this answer for its own
+            raise
         assert answer["stderr"] == "", answer["stderr"]
         return answer
 
@@ -119,6 +125,7 @@ def module_runner() -> Iterator[ModuleRunner]:
     with (
         tempfile.NamedTemporaryFile() as told,
         subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent,
+        ended(parent),
     ):
         yield ModuleRunner(parent, Path(told.name))
 

@@ -18,6 +18,7 @@ from typing import Any
 from tests.lab import awx
 from tests.lab.launch import Endpoint
 from tests.live.modules import COLLECTIONS, ROOT
+from tests.processes import ended
 
 TIMEOUT_SECONDS = 180
 
@@ -86,14 +87,10 @@ class Controller:
             project.symlink_to(ROOT)
         job = f"job{len(list(self.directory.glob('artifacts/*')))}"
         runner = [str(Path(sys.executable).parent / "ansible-runner"), "run", str(self.directory)]
-        ended = subprocess.run(
-            [*runner, "--playbook", playbook, "--ident", job, "--quiet", *self._isolation()],
-            check=False,
-            timeout=TIMEOUT_SECONDS,
-            stdin=subprocess.DEVNULL,
-            env=self._surroundings(),
-        )
-        return Job(ended.returncode, self.directory / "artifacts" / job)
+        command = [*runner, "--playbook", playbook, "--ident", job, "--quiet", *self._isolation()]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, env=self._surroundings()) as running, ended(running):
+            code = running.wait(TIMEOUT_SECONDS)
+        return Job(code, self.directory / "artifacts" / job)
 
     def launch_workflow(self, workflow: str, given: Mapping[str, Any]) -> list[Job]:
         """Run the job templates of a workflow, each with the artifacts of those before it."""

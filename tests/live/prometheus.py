@@ -22,6 +22,7 @@ import pytest
 
 from tests.lab.ports import free_port
 from tests.live.modules import ROOT
+from tests.processes import ended
 
 PACKAGES = ("prometheus", "prometheus-node-exporter")
 BINARIES = ROOT / "build" / "unpacked" / "usr" / "bin"
@@ -112,9 +113,6 @@ def _running(command: Sequence[str], log: Path) -> Iterator[None]:
     with (
         log.open("w") as output,
         subprocess.Popen([str(BINARIES / command[0]), *command[1:]], stdin=subprocess.DEVNULL, stdout=output, stderr=output) as process,
+        ended(process, 30),
     ):
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait(30)
+        yield

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.live.commands import kill_family
 from tests.live.modules import COLLECTIONS
+from tests.processes import ended
 
 RUNNER = str(Path(sys.executable).parent / "ansible-runner")
 TIMEOUT_SECONDS = 180
@@ -60,15 +60,16 @@ class Site:
         command = [RUNNER, "worker", "--private-data-dir", str(there)]
         told: list[bytes] = []
         with (self.directory / "stream").open("rb") as given:
-            surroundings = {**self._surroundings(), "stdin": given}
+            surroundings = {**self._surroundings(), "stdin": given, "stderr": subprocess.DEVNULL}
             surroundings.pop("timeout")
-            with subprocess.Popen(command, start_new_session=True, **surroundings) as worker:
+            with subprocess.Popen(command, start_new_session=True, **surroundings) as worker, ended(worker):
                 assert worker.stdout is not None
                 for line in worker.stdout:
                     told.append(line)
                     if until and until.encode() in line:
-                        kill_family(worker.pid)
                         break
+                else:
+                    worker.wait(TIMEOUT_SECONDS)
         return b"".join(told)
 
     def _surroundings(self) -> dict[str, Any]:

@@ -641,7 +641,7 @@ class TestRunsAtTheVerySameTime:
         return made
 
     def test_all_get_their_lun_into_one_vm(self, san: San, luns: list[ScsiName]) -> None:
-        together, ended = threading.Barrier(len(luns)), dict[ScsiName, Any]()
+        together, ended = threading.Barrier(len(luns), timeout=600), dict[ScsiName, Any]()
 
         def run(name: ScsiName) -> None:
             with closing(VMware(san.connection)) as hypervisor:
@@ -653,7 +653,7 @@ class TestRunsAtTheVerySameTime:
                 except CrossvisorError as error:
                     ended[name] = str(error)
 
-        runs = [threading.Thread(target=run, args=(name,)) for name in luns]
+        runs = [threading.Thread(target=run, args=(name,), daemon=True) for name in luns]
         for one in runs:
             one.start()
         for one in runs:

@@ -36,6 +36,7 @@ from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.co
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.layers import Seen, Written
 from ansible_collections.crossvisor.san.plugins.module_utils._san.observation.markers import SECTOR, Markers, joined
 from tests.conformance.kvm.test_block_addresses import PARTITION, Lun, lun, said
+from tests.processes import ended
 
 DISK, LUN = 320 << 20, 512 << 20
 SECONDS, STEP = 600.0, 16 << 20
@@ -107,13 +108,12 @@ def exported(image: Path, kind: str, to: Path) -> Iterator[None]:
     to.touch()
     node = {"driver": kind, "node-name": "disk", "file": {"driver": "file", "filename": str(image), "cache": {"direct": True}}}
     command = ["qemu-storage-daemon", "--blockdev", json.dumps(node)]
-    with subprocess.Popen([*command, "--export", f"type=fuse,id=disk,node-name=disk,mountpoint={to},writable=on"]) as daemon:
-        try:
-            until(lambda: to.stat().st_size or daemon.poll() is not None, "QEMU has not shown the disk")
-            yield
-        finally:
-            daemon.terminate()
-            daemon.wait(SECONDS)
+    with (
+        subprocess.Popen([*command, "--export", f"type=fuse,id=disk,node-name=disk,mountpoint={to},writable=on"]) as daemon,
+        ended(daemon, SECONDS),
+    ):
+        until(lambda: to.stat().st_size or daemon.poll() is not None, "QEMU has not shown the disk")
+        yield
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.certificates import issue
+from tests.processes import ended
 
 ROOT = Path(__file__).resolve().parents[3]
 USERNAME = "admin"
@@ -50,13 +51,9 @@ def running(directory: Path, *options: str) -> Iterator[Running]:
     password = secrets.token_urlsafe(16)
     command = [sys.executable, "-m", "tests.lab.ontap", "--cert", str(files.certificate), "--key", str(files.key), *options]
     environment = {**os.environ, "LAB_USERNAME": USERNAME, "LAB_PASSWORD": password}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            ports = _ready(process)
-            yield Running(ports["port"], ports["control_port"], USERNAME, password, files.authority)
-        finally:
-            process.terminate()
-            process.wait(STOP_SECONDS)
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process, ended(process, STOP_SECONDS):
+        ports = _ready(process)
+        yield Running(ports["port"], ports["control_port"], USERNAME, password, files.authority)
 
 
 def _ready(process: subprocess.Popen[str]) -> dict[str, int]:

@@ -117,7 +117,7 @@ def virsh(kvm: KvmLab) -> Callable[..., None]:
     """Change the host by libvirt's own tool."""
 
     def virsh(*arguments: str, check: bool = True) -> None:
-        subprocess.run(["virsh", "--quiet", "--connect", kvm.hypervisor["uri"], *arguments], check=check, capture_output=True)
+        subprocess.run(["virsh", "--quiet", "--connect", kvm.hypervisor["uri"], *arguments], check=check, capture_output=True, timeout=300)
 
     return virsh
 

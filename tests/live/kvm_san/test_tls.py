@@ -137,4 +137,9 @@ def _client(directory: Path) -> None:
 
 
 def _answers(uri: str) -> bool:
-    return subprocess.run(["virsh", "--connect", uri, "uri"], stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run(
+            ["virsh", "--connect", uri, "uri"], stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False
+        ).returncode
+        == 0
+    )

@@ -24,10 +24,11 @@ from typing import Any
 import pytest
 
 from tests.lab.client import ask
-from tests.live.commands import Commands, Run, kill_family, kill_module
+from tests.live.commands import Commands, Run
 from tests.live.lab import ARRAY, Lab
 from tests.live.platforms import HYPERV_HOST, VCENTER, Platform
 from tests.live.test_playbooks import PROVISION, REMOVE, commands
+from tests.processes import kill_family, kill_module
 
 SECONDS = 300.0
 ROUNDS = int(os.environ.get("CROSSVISOR_ROUNDS", "1"))

@@ -21,6 +21,7 @@ import pytest
 from ansible_collections.crossvisor.san.plugins.module_utils._san import progress
 from ansible_collections.crossvisor.san.plugins.plugin_utils import _child
 from ansible_collections.crossvisor.san.plugins.plugin_utils._child import Ended, Hear, run_in_child
+from tests.processes import ended
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")]
 
@@ -203,7 +204,7 @@ def waits_for_its_end(started: Path, goodbye: Path) -> str:
 def test_who_stops_waiting_ends_the_module(run: Run, tmp_path: Path, alarm: signal.Signals) -> None:
     started, said_goodbye = tmp_path / "started", tmp_path / "goodbye"
     ring_when_started = f"until [ -e {started} ]; do sleep 0.01; done; kill -{alarm.value} {os.getpid()}"
-    with subprocess.Popen(["sh", "-c", ring_when_started]), pytest.raises(TimeIsUp):
+    with subprocess.Popen(["sh", "-c", ring_when_started]) as bell, ended(bell), pytest.raises(TimeIsUp):
         run(waits_for_its_end(started, said_goodbye))
     assert said_goodbye.exists()
 
@@ -215,7 +216,8 @@ def test_a_signal_that_comes_with_the_fork_ends_the_module(
 
     def fork_and_ring() -> int:
         child = fork()
-        while child and not started.exists():
+        end = time.monotonic() + 60
+        while child and not started.exists() and time.monotonic() < end:
             time.sleep(0.01)
         if child:
             os.kill(os.getpid(), alarm)

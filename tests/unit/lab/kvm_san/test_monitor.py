@@ -27,7 +27,8 @@ class Qemu:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(f"/proc/self/cwd/{directory.name}/san.qmp")
         self._listener.listen()
-        self.thread = threading.Thread(target=self._serve)
+        self._listener.settimeout(60)
+        self.thread = threading.Thread(target=self._serve, daemon=True)
 
     def _serve(self) -> None:
         connection, _address = self._listener.accept()

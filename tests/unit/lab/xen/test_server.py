@@ -21,6 +21,7 @@ from urllib.error import HTTPError
 import pytest
 
 from tests.lab.client import ask
+from tests.processes import ended
 
 pytestmark = pytest.mark.slow
 
@@ -66,14 +67,10 @@ class Process:
 def process() -> Iterator[Process]:
     environment = {**os.environ, "LAB_USERNAME": USERNAME, "LAB_PASSWORD": PASSWORD}
     command = [sys.executable, "-m", "tests.lab.xen"]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as child:
-        try:
-            assert child.stdout is not None
-            ready = json.loads(child.stdout.readline().removeprefix("READY "))
-            yield Process(ready["port"], f"http://127.0.0.1:{ready['control_port']}", ready["addresses"])
-        finally:
-            child.terminate()
-            child.wait(SECONDS)
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as child, ended(child, SECONDS):
+        assert child.stdout is not None
+        ready = json.loads(child.stdout.readline().removeprefix("READY "))
+        yield Process(ready["port"], f"http://127.0.0.1:{ready['control_port']}", ready["addresses"])
 
 
 @pytest.fixture

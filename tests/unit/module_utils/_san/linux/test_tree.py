@@ -24,7 +24,7 @@ def test_text_comes_without_what_is_around_it(tmp_path: Path) -> None:
 def test_a_file_that_comes_in_pieces_as_the_tables_of_procfs_do_is_read_to_its_end(tmp_path: Path) -> None:
     table = bytes(range(256)) * 4096  # more than a pipe holds, so that one read cannot give it
     os.mkfifo(tmp_path / "table")
-    writer = Thread(target=(tmp_path / "table").write_bytes, args=(table,))
+    writer = Thread(target=(tmp_path / "table").write_bytes, args=(table,), daemon=True)
     writer.start()
     assert Tree(tmp_path).content("/table") == table
     writer.join()
