@@ -14,7 +14,7 @@ from tests.lab import kvm_world, world
 from tests.lab.ontap import operations, snapshots
 from tests.lab.ontap.data_plane.plane import Account
 from tests.lab.ontap.data_plane.portal import Pdu
-from tests.lab.ontap.data_plane.tgt import LUN_IDS, Parameters, Tgt
+from tests.lab.ontap.data_plane.tgt import LUN_IDS, Parameters, Tgt, TgtFailed
 from tests.lab.ontap.data_plane.views import Views, views
 from tests.lab.ontap.errors import OntapError
 from tests.lab.ontap.state import Array, LunMap
@@ -65,6 +65,21 @@ class RecordingTgt(Tgt):
         return {lun: unit for (tid, lun), unit in self.units.items() if self.targets[tid] == initiator}
 
 
+class BusyTgt(Tgt):
+    """A tgtd whose disks work on a command for some of tgtadm's calls."""
+
+    def __init__(self, directory: Path, calls: int, word: str = "this logical unit is still active") -> None:
+        super().__init__(directory)
+        self.left, self.word = calls, word
+        self.told: list[tuple[str, ...]] = []
+
+    def _tgtadm(self, operation: str, mode: str, *options: str) -> None:
+        if self.left:
+            self.left -= 1
+            raise TgtFailed(f"tgtadm: {self.word}")
+        self.told.append((operation, mode, *options))
+
+
 class Lab:
     """An array with a recorded data plane."""
 
@@ -113,6 +128,32 @@ def test_a_map_comes_and_goes_under_the_lowest_free_id_from_one(lab: Lab) -> Non
     operations.delete_map(lab.array, lun.uuid, lun_map.igroup.uuid)
     lab.views.follow()
     assert 3 not in lab.seen
+
+
+def test_what_works_on_a_command_is_removed_when_that_has_ended(tmp_path: Path) -> None:
+    busy = BusyTgt(tmp_path, 2)
+    busy.remove_target(7)
+    busy.left = 2
+    busy.remove_unit(8, 3)
+    assert busy.told == [("delete", "target", "--tid", "7", "--force"), ("delete", "logicalunit", "--tid", "8", "--lun", "3")]
+    with pytest.raises(TgtFailed, match="can't find the target"):
+        BusyTgt(tmp_path, 1, "can't find the target").remove_target(7)
+
+
+def test_a_reset_that_failed_is_gone_on_with_by_the_next(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    remove, targets = lab.tgt.remove_target, len(lab.tgt.targets)
+
+    def fail_once(tid: int) -> None:
+        if len(lab.tgt.targets) < targets:
+            monkeypatch.setattr(lab.tgt, "remove_target", remove)
+            raise TgtFailed("tgtadm: out of memory")
+        remove(tid)
+
+    monkeypatch.setattr(lab.tgt, "remove_target", fail_once)
+    with pytest.raises(TgtFailed):
+        lab.views.erase()
+    lab.views.erase()
+    assert len(lab.tgt.targets) == targets
 
 
 @pytest.mark.parametrize("number", [0, 256, 4095])

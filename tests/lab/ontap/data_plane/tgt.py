@@ -108,8 +108,8 @@ class Tgt:
         self._call("bind", "target", tid, "--initiator-name", initiator)
 
     def remove_target(self, tid: int) -> None:
-        """Remove a target with its logical units, and end the sessions with it."""
-        self._call("delete", "target", tid, "--force")
+        """Remove a target with its logical units, when the commands that it works on have ended, and end the sessions with it."""
+        self._call_when_idle("delete", "target", tid, "--force")
         self._targets.discard(tid)
 
     def add_account(self, user: str, password: str) -> None:
@@ -138,18 +138,21 @@ class Tgt:
 
     def remove_unit(self, tid: int, lun: int) -> None:
         """Take a disk away, when the commands that it works on have ended."""
-        deadline = time.monotonic() + BUSY_SECONDS
-        while True:
-            try:
-                return self._call("delete", "logicalunit", tid, "--lun", str(lun))
-            except TgtFailed as failure:
-                if BUSY not in str(failure) or time.monotonic() > deadline:
-                    raise
-            time.sleep(POLL_SECONDS)
+        self._call_when_idle("delete", "logicalunit", tid, "--lun", str(lun))
 
     def set_unit(self, tid: int, lun: int, parameters: Parameters) -> None:
         """Change a disk, one parameter after the other; no command of an initiator comes between two of one call."""
         self._call("update", "logicalunit", tid, "--lun", str(lun), "--params", ",".join(f"{key}={value}" for key, value in parameters))
+
+    def _call_when_idle(self, operation: str, mode: str, tid: int, *options: str) -> None:
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                return self._call(operation, mode, tid, *options)
+            except TgtFailed as failure:
+                if BUSY not in str(failure) or time.monotonic() > deadline:
+                    raise
+            time.sleep(POLL_SECONDS)
 
     def _call(self, operation: str, mode: str, tid: int, *options: str) -> None:
         self._tgtadm(operation, mode, "--tid", str(tid), *options)

@@ -89,9 +89,9 @@ class Views:
         """Forget all data and accounts, and offer what the array now says."""
         for initiator in list(self._accounts):
             self.admit(initiator, None)
-        for target in self._targets.values():
+        for key, target in list(self._targets.items()):
             self._tgt.remove_target(target.tid)
-        self._targets.clear()
+            del self._targets[key]
         shutil.rmtree(self._directory, ignore_errors=True)
         self.follow()
 
