@@ -53,11 +53,11 @@ need_namespaces() {
         cannot_run "$1 mount namespaces, which this machine lets nobody make: run it on a machine, or in a container, with CAP_SYS_ADMIN"
 }
 
-# Serialises whoever calls it with the same NAME, until the caller ends.
+# lock NAME [SECONDS]: serialises whoever calls it with the same NAME, until the caller ends, and waits so long for the others.
 lock() {
     mkdir -p build
     exec 9>"build/.$1.lock"
-    flock --timeout 1800 9 || die "Somebody has held build/.$1.lock for half an hour: see what runs there and end it."
+    flock --timeout "${2:-1800}" 9 || die "Somebody has held build/.$1.lock for ${2:-1800} seconds: see what runs there and end it."
 }
 
 # How uv works here: with this machine's Pythons, authorities and package index.

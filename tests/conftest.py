@@ -79,7 +79,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _end_later(config: pytest.Config, seconds: float) -> None:
-    if seconds:
+    if seconds and _told_to in config.stash:
         faulthandler.dump_traceback_later(seconds, exit=True, file=config.stash[_told_to])
 
 

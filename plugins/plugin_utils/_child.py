@@ -56,10 +56,9 @@ def run_in_child(module: str, payload: bytes, environment: Mapping[str, str], di
     """
     pipes = [os.pipe() for _output in ("stdout", "stderr", "progress")]
     child = 0
-    mask = signal.pthread_sigmask(
-        signal.SIG_BLOCK, signal.valid_signals()
-    )  # or what a handler raises could be lost with the child's number
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # or what a handler raises is lost with the child's number
         child = os.fork()
         if child == 0:
             for reader, _writer in pipes:

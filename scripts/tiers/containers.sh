@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Sourced by the tiers that run containers of the lab: one at a time, and nothing of theirs is left.
 
-lock molecule
+lock molecule 14400
 environment=$(scripts/podman-env)
 eval "$environment"
 scripts/lab-images

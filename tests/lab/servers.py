@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 VCENTER_PROGRAM = ROOT / "build" / "bin" / "vcenter-lab"
 KVM_READY_SECONDS = 900.0
 """More than libvirtd and the resumed guests may take before they give up themselves."""
+LAST_WORDS_SECONDS = 30.0
+"""That a script which prepares something has to end: what it started, such as a package manager, is not killed with it."""
 ARRAY = "ontap"
 CANNOT_RUN, REFUSAL = 77, "cannot run: "
 """How a program of ``scripts/`` ends that cannot run here, and how the last line begins that says why."""
@@ -94,7 +96,7 @@ def prepare_by(command: Sequence[str | Path]) -> None:
     """Run a program that prepares a server, and show what it says meanwhile; raises ServerFailed with its last words."""
     said = []
     streams: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with subprocess.Popen(command, text=True, **streams) as process, ended(process):
+    with subprocess.Popen(command, text=True, **streams) as process, ended(process, LAST_WORDS_SECONDS):
         for line in process.stdout or ():
             said.append(line)
             if not line.startswith(REFUSAL):

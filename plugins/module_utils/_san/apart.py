@@ -38,8 +38,9 @@ def split(kept: int) -> int:
 
     No signal ends the other one before it has let go, as one for everything that a terminal began would.
     """
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         child = os.fork()
         if not child:
             _detach_or_end(kept)

@@ -35,7 +35,8 @@ from tests.unit.module_utils._san.wire.misbehaving import OK, Script, Server, an
 
 REDIRECTIONS = (301, 302, 303, 307, 308)
 SECRET = "not-to-be-told"
-PATIENCE = 0.3
+PATIENCE = 1.5
+"""Seconds, of which a busy machine needs some until the first byte is there."""
 
 Client = Callable[[Connection], object]
 
@@ -206,7 +207,7 @@ _DRIPS = {
     "chunks": dripping(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 100, after=47, seconds=0.01),
     "refusal": dripping(_HEADER.replace(b"200 OK", b"500 No") + b" " * 400, after=len(_HEADER), seconds=0.01),
 }
-"""Answers of which a byte comes often enough for the socket's timeout, and which take more than ten times as long as that allows."""
+"""Answers of which a byte comes often enough for the socket's timeout, and which take twice as long and more than that allows."""
 
 
 @pytest.mark.slow
