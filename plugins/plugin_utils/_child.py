@@ -27,7 +27,7 @@ try:
 except ImportError:
     _internal = None
 
-from ansible_collections.crossvisor.san.plugins.module_utils._san import progress
+from ansible_collections.crossvisor.san.plugins.module_utils._san import apart, progress
 from ansible_collections.crossvisor.san.plugins.plugin_utils._payload import PROFILE
 
 _COURTESY = 30.0
@@ -56,15 +56,13 @@ def run_in_child(module: str, payload: bytes, environment: Mapping[str, str], di
     """
     pipes = [os.pipe() for _output in ("stdout", "stderr", "progress")]
     child = 0
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # or what a handler raises is lost with the child's number
-        child = os.fork()
-        if child == 0:
-            for reader, _writer in pipes:
-                os.close(reader)  # or who writes to a parent that was killed would wait for ever
-            _become(module, payload, environment, directory, [writer for _reader, writer in pipes], mask)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        with apart.signals_held() as mask:
+            child = os.fork()
+            if child == 0:
+                for reader, _writer in pipes:
+                    os.close(reader)  # or who writes to a parent that was killed would wait for ever
+                _become(module, payload, environment, directory, [writer for _reader, writer in pipes], mask)
         for _reader, writer in pipes:
             os.close(writer)
         stdout, stderr = _read([reader for reader, _writer in pipes], hear)
@@ -74,7 +72,6 @@ def run_in_child(module: str, payload: bytes, environment: Mapping[str, str], di
             _end(child)
         raise
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for reader, _writer in pipes:
             os.close(reader)
 

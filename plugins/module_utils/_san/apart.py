@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Set
 from pathlib import Path
 
 _ROOT_GROUPS = (Path("/sys/fs/cgroup/cgroup.procs"), Path("/sys/fs/cgroup/systemd/cgroup.procs"))
@@ -38,15 +38,26 @@ def split(kept: int) -> int:
 
     No signal ends the other one before it has let go, as one for everything that a terminal began would.
     """
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    try:
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    with signals_held():
         child = os.fork()
         if not child:
             _detach_or_end(kept)
-        return child
+    return child
+
+
+@contextlib.contextmanager
+def signals_held() -> Iterator[Set[int]]:
+    """Hold signals back until the block ends, where their handlers are called; yields those that were held back already.
+
+    For a fork: what a handler raises while it is made is lost, when Python is in a hook of os.register_at_fork just then (it prints
+    "Exception ignored in"), or the number of the child is lost with it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        yield before
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _detach_or_end(kept: int) -> None:

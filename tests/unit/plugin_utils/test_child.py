@@ -172,6 +172,10 @@ def test_a_signal_is_as_a_program_finds_it_that_is_started(run: Run, before: Any
         signal.signal(signal.SIGHUP, was)
 
 
+_at_forks: list[Callable[[], None]] = []
+os.register_at_fork(after_in_parent=lambda: [each() for each in _at_forks])  # for good: Python takes none back
+
+
 class TimeIsUp(Exception):
     """What a signal of the tests raises."""
 
@@ -227,6 +231,14 @@ def test_a_signal_that_comes_with_the_fork_ends_the_module(
     with pytest.raises(TimeIsUp):
         run(waits_for_its_end(started, said_goodbye))
     assert said_goodbye.exists()
+
+
+def test_a_signal_that_comes_while_python_ends_the_fork_is_not_lost(
+    run: Run, tmp_path: Path, alarm: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "_at_forks", [lambda: os.kill(os.getpid(), alarm)])
+    with pytest.raises(TimeIsUp):
+        run(until(tmp_path / "never"))
 
 
 def test_a_signal_that_comes_when_the_module_has_ended_is_not_lost(

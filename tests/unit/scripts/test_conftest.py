@@ -46,7 +46,7 @@ def pytest_on(tests: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*command, *options, str(tests)], cwd=ROOT, env=buffered, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("options", [["--timeout=1"], ["--timeout=1", "--capture=no"]])
+@pytest.mark.parametrize("options", [["--timeout=4"], ["--timeout=4", "--capture=no"]])
 def test_what_hangs_after_its_failure_is_ended_and_tells_where(tmp_path: Path, options: list[str]) -> None:
     tests = tmp_path / "test_hangs.py"
     tests.write_text(HANGS)

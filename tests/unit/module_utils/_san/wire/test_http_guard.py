@@ -207,7 +207,7 @@ _DRIPS = {
     "chunks": dripping(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 100, after=47, seconds=0.01),
     "refusal": dripping(_HEADER.replace(b"200 OK", b"500 No") + b" " * 400, after=len(_HEADER), seconds=0.01),
 }
-"""Answers of which a byte comes often enough for the socket's timeout, and which take twice as long and more than that allows."""
+"""Answers of which a byte comes often enough for the socket's timeout, and which take more than twice as long as that allows."""
 
 
 @pytest.mark.slow
